@@ -1,0 +1,157 @@
+# `make` alone lists what there is. Needs Go, make and bash; the rest is installed or built when it is wanted.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS   += --no-builtin-rules
+
+ifeq ($(filter oneshell,$(.FEATURES)),)
+$(error this Makefile needs GNU make 3.82 or newer; on macOS: brew install make, then gmake)
+endif
+
+MODULES  := proto sql pkg services
+PACKAGES := $(MODULES:%=rollcall.dev/%/...)
+TOOLS    := $(CURDIR)/.tools
+
+# One setting for everything but the race detector, so that linting, building and running share the build cache.
+export CGO_ENABLED := 0
+
+# Where git does not read this checkout (somebody else's, or none at all), Go cannot stamp the version.
+ifneq ($(shell git rev-parse HEAD >/dev/null 2>&1 && echo readable),readable)
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+endif
+
+COMPOSE = $(shell if docker compose version >/dev/null 2>&1; then echo docker compose; else echo docker-compose; fi)
+
+##@ Try it
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
+
+.PHONY: demo
+demo: deps-postgres build ## build all, mirror 1,000 users from the sandbox, and compare
+	@exec bin/rollcall dev --demo
+
+##@ Work on it
+
+.PHONY: build
+build: ## build every service into bin/
+	@echo "building every service into bin/"
+	mkdir -p bin
+	go build -trimpath -o bin/ rollcall.dev/services/...
+
+# Packages share one throw-away Postgres; testkit gives each test a database of its own. What starts it is built with
+# -race too, so that nothing is compiled twice.
+.PHONY: test
+test: export CGO_ENABLED := 1
+test: deps ## run all tests, with the race detector
+	go run -race rollcall.dev/pkg/testkit/withpostgres -- go test -race -timeout 14m $(PACKAGES)
+
+.PHONY: bench
+bench: deps-postgres ## run the benchmarks
+	go run rollcall.dev/pkg/testkit/withpostgres -- \
+		go test -run '^$$' -bench . -benchmem -p 1 -timeout 30m rollcall.dev/pkg/... rollcall.dev/services/...
+
+.PHONY: lint
+lint: lint-format lint-modules lint-generated lint-proto lint-code ## check format, modules, generated code and every rule of the house
+
+.PHONY: format
+format: $(TOOLS)/.built ## format all code, and mend what the linters can mend by themselves
+	$(TOOLS)/golangci-lint fmt $(MODULES:%=./%/...)
+	$(TOOLS)/golangci-lint run --fix $(MODULES:%=./%/...)
+
+.PHONY: generate
+generate: $(TOOLS)/.built ## write the Go that buf and sqlc make
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT
+	$(call generate-into,"$$dir")
+	find proto -name '*.pb.go' -delete; rm -f pkg/store/internal/db/*.go
+	cp -R "$$dir/proto" "$$dir/pkg" .
+
+.PHONY: deps
+deps: deps-postgres deps-race ## install what tests and the demo need: Postgres, a C compiler for -race
+
+.PHONY: tools
+tools: $(TOOLS)/.built ## build the pinned tools into .tools/
+
+.PHONY: clean
+clean: ## remove what was built (not .rollcall/, the data of `rollcall dev`, nor .env)
+	rm -rf bin .tools
+
+##@ Run it in containers
+
+.PHONY: up
+up: .env ## bring everything up, sandbox included
+	$(COMPOSE) up --detach --build --remove-orphans
+
+.PHONY: down
+down: .env ## stop everything; the volumes stay
+	$(COMPOSE) down --remove-orphans
+
+.PHONY: migrate
+migrate: .env ## create or update tables, streams and consumers; may be run at any time
+	$(COMPOSE) run --rm migrate
+
+# Drawn once and kept: the volumes can be read with these alone. A letter comes first, so that no configuration
+# language takes one for a number.
+.env:
+	@umask 077
+	random() { head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n'; }
+	printf 'POSTGRES_PASSWORD=p%s\nNATS_JETSTREAM_KEY=k%s\n' "$$(random)" "$$(random)" > .env.new
+	mv .env.new .env
+	echo "wrote .env with new secrets; keep it as long as the volumes"
+
+# What stands below is not for the help text.
+
+.PHONY: deps-postgres deps-race
+deps-postgres:
+	@.ci/deps postgres
+deps-race:
+	@.ci/deps race
+
+.PHONY: lint-format lint-modules lint-generated lint-proto lint-code
+lint-format:
+	@unformatted=$$(gofmt -l $(MODULES))
+	if [[ -n $$unformatted ]]; then printf 'not formatted by gofmt:\n%s\n' "$$unformatted" >&2; exit 1; fi
+
+# Each module also stands alone, outside the workspace.
+lint-modules:
+	@for module in $(MODULES) tools; do
+		GOWORK=off go -C $$module mod tidy -diff || { echo "$$module: run 'GOWORK=off go -C $$module mod tidy'" >&2; exit 1; }
+	done
+	for module in $(MODULES); do GOWORK=off go build -C $$module ./...; done
+
+# Made aside and compared: lint writes nothing, and works without git.
+lint-generated: $(TOOLS)/.built
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT
+	$(call generate-into,"$$dir")
+	diff --recursive --brief proto "$$dir/proto" && \
+	diff --recursive --brief pkg/store/internal/db "$$dir/pkg/store/internal/db" || \
+		{ echo "generated code is not what its sources make: run 'make generate'" >&2; exit 1; }
+
+lint-proto: $(TOOLS)/.built
+	cd proto && $(TOOLS)/buf lint
+
+lint-code: $(TOOLS)/.built
+	go vet $(PACKAGES)
+	$(TOOLS)/golangci-lint run $(MODULES:%=./%/...)
+
+# A target's lines are one script, so that traps and variables hold.
+.ONESHELL:
+
+define generate-into
+mkdir -p $(1)/pkg/store/internal/db
+cp -R proto sql $(1)
+find $(1)/proto -name '*.pb.go' -delete
+(cd $(1)/proto && PATH="$(TOOLS):$$PATH" buf generate)
+(cd $(1)/sql && $(TOOLS)/sqlc generate)
+rm -rf $(1)/sql
+endef
+
+$(TOOLS)/.built: tools/go.mod tools/go.sum
+	@echo "building the pinned tools into .tools/ (minutes, the first time)"
+	mkdir -p $(TOOLS)
+	GOWORK=off go build -C tools -o $(TOOLS)/ tool
+	touch $@

@@ -1,0 +1,150 @@
+package budget_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/fault"
+)
+
+func TestAccountsOfOneCustomerAreNeverCloserThanTheInterval(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	const accounts, each = 8, 4
+	var mu sync.Mutex
+	var grants []time.Duration
+	var running sync.WaitGroup
+	for i := range accounts {
+		account := b.account(t, "acme", "job-"+strconv.Itoa(i), perMinute(), func(wait time.Duration) {
+			mu.Lock()
+			defer mu.Unlock()
+			grants = append(grants, wait) // the clock stands: a wait is a moment
+		})
+		running.Go(func() {
+			for range each {
+				if err := account.Wait(t.Context()); err != nil {
+					t.Errorf("wait: %v", err)
+				}
+			}
+		})
+	}
+	running.Wait()
+
+	require.Len(t, grants, accounts*each)
+	slices.Sort(grants)
+	require.Zero(t, grants[0])
+	for i := 1; i < len(grants); i++ {
+		require.InDelta(t, float64(interval), float64(grants[i]-grants[i-1]), float64(time.Microsecond), "neither closer nor wasted")
+	}
+	require.Len(t, b.spent(t, "acme"), accounts)
+	require.Equal(t, int64(each), b.spent(t, "acme")["job-3"], "spending is counted by job")
+}
+
+func TestAPauseSavesUpNoBurst(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	var waits []time.Duration
+	account := b.account(t, "acme", "job", perMinute(), func(wait time.Duration) { waits = append(waits, wait) })
+	require.NoError(t, account.Wait(t.Context()))
+	b.advance(t, time.Hour)
+
+	for range 3 {
+		require.NoError(t, account.Wait(t.Context()))
+	}
+
+	require.Equal(t, []time.Duration{0, 0, interval, 2 * interval}, waits)
+}
+
+func TestTimeThatPassesIsNotWaitedForAgain(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	var last time.Duration
+	account := b.account(t, "acme", "job", perMinute(), func(wait time.Duration) { last = wait })
+	require.NoError(t, account.Wait(t.Context()))
+
+	b.advance(t, 206*time.Millisecond)
+	require.NoError(t, account.Wait(t.Context()))
+
+	require.Equal(t, 400*time.Millisecond, last)
+}
+
+func TestTwoCustomersDoNotShareABudget(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	var last time.Duration
+	told := func(wait time.Duration) { last = wait }
+	busy := b.account(t, "acme", "job", perMinute(), told)
+	for range 5 {
+		require.NoError(t, busy.Wait(t.Context()))
+	}
+
+	require.NoError(t, b.account(t, "globex", "job", perMinute(), told).Wait(t.Context()))
+
+	require.Zero(t, last)
+	require.Equal(t, map[string]int64{"job": 1}, b.spent(t, "globex"))
+	require.Empty(t, b.spent(t, "initech"), "who never sent a request")
+}
+
+func TestAWaitThatIsNotWorthASlotIsRefusedAndSpendsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	account := b.account(t, "acme", "job", perMinute(), func(time.Duration) {})
+	require.NoError(t, account.Wait(t.Context()))
+	require.NoError(t, account.Throttled(t.Context(), 10*time.Minute))
+
+	for range 3 {
+		err := account.Wait(t.Context())
+		require.Equal(t, fault.KindThrottled, fault.KindOf(err))
+		after, named := fault.After(err)
+		require.True(t, named)
+		require.Equal(t, 10*time.Minute, after)
+	}
+	require.Equal(t, 10*time.Minute, b.held(t, "acme"), "nor does asking move it")
+	require.Equal(t, map[string]int64{"job": 1}, b.spent(t, "acme"))
+
+	b.advance(t, 10*time.Minute-20*time.Second)
+	require.NoError(t, account.Wait(t.Context()), "within the patience of 20 s")
+}
+
+func TestAWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	account, err := budget.Open(b.ledger, "acme", "job", perMinute())
+	require.NoError(t, err)
+	require.NoError(t, account.Wait(t.Context()))
+	require.NoError(t, account.Throttled(t.Context(), 15*time.Second))
+	stopping := errors.New("stopping")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	waited := make(chan error, 1)
+	go func() { waited <- account.Wait(ctx) }()
+	require.Eventually(t, func() bool { return b.spent(t, "acme")["job"] == 2 }, 20*time.Second, 5*time.Millisecond)
+
+	cancel(stopping)
+
+	require.ErrorIs(t, <-waited, stopping)
+}
+
+// The limiter gives up before the deadline when the deadline would come first.
+func TestADeadlineBeforeThePaceIsSaidAsSuch(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	account := b.account(t, "acme", "job", budget.Limits{PerSecond: 0.01}, func(time.Duration) {})
+	require.NoError(t, account.Wait(t.Context()))
+	b.advance(t, time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+
+	err := account.Wait(ctx)
+
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "%!")
+	require.Error(t, errors.Unwrap(err), "the cause is kept")
+}

@@ -1,0 +1,148 @@
+package bus_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/testkit"
+)
+
+// shape is what the design says of a stream.
+type shape struct {
+	subjects      []string
+	retention     jetstream.RetentionPolicy
+	discard       jetstream.DiscardPolicy
+	onePerSubject bool
+	age           time.Duration
+	maxMessage    int32
+}
+
+func workStream(subjects ...string) shape {
+	return shape{subjects: subjects, retention: jetstream.WorkQueuePolicy, discard: jetstream.DiscardNew, maxMessage: 256 << 10}
+}
+
+func onePerSubject(subjects ...string) shape {
+	one := workStream(subjects...)
+	one.onePerSubject = true
+	return one
+}
+
+func kept(age time.Duration, subjects ...string) shape {
+	return shape{subjects: subjects, retention: jetstream.LimitsPolicy, discard: jetstream.DiscardOld, age: age, maxMessage: -1}
+}
+
+const day = 24 * time.Hour
+
+func design() map[string]shape {
+	exhausted := func(stream string) string { return "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + stream + ".*" }
+	return map[string]shape{
+		"ROLLCALL_ONBOARDING": workStream("rollcall.onboarding.request.*", "rollcall.onboarding.offboard.*"),
+		"ROLLCALL_BACKFILL":   onePerSubject("rollcall.backfill.request.*"),
+		"ROLLCALL_POLL":       onePerSubject("rollcall.poll.request.*"),
+		"ROLLCALL_RECONCILE":  onePerSubject("rollcall.reconcile.*.*"),
+		"ROLLCALL_DLQ":        kept(0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*"),
+		"ROLLCALL_EVENTS":     kept(7*day, "rollcall.events.*.*.*"),
+		"ROLLCALL_ALERTS":     kept(30*day, "rollcall.alerts.*.*.*"),
+		"ROLLCALL_DONATIONS":  workStream("rollcall.donations.submit.*"),
+		"ROLLCALL_WEBHOOKS":   workStream("rollcall.webhooks.virtuous.*"),
+		"ROLLCALL_WRITEBACK":  workStream("rollcall.writeback.user.*"),
+		"ROLLCALL_ADVISORIES": kept(7*day,
+			"$JS.EVENT.METRIC.CONSUMER.ACK.ROLLCALL_DLQ.dlq-review",
+			exhausted("ROLLCALL_ONBOARDING"), exhausted("ROLLCALL_BACKFILL"), exhausted("ROLLCALL_POLL"),
+			exhausted("ROLLCALL_RECONCILE"), exhausted("ROLLCALL_DLQ"), exhausted("ROLLCALL_EVENTS"),
+			exhausted("ROLLCALL_ALERTS"), exhausted("ROLLCALL_DONATIONS"), exhausted("ROLLCALL_WEBHOOKS"),
+			exhausted("ROLLCALL_WRITEBACK")),
+	}
+}
+
+func TestEveryStreamOfTheDesignIsMadeAsItSays(t *testing.T) {
+	t.Parallel()
+	_, js := ensured(t)
+	names := js.StreamNames(bounded(t))
+	var made []string
+	for name := range names.Name() {
+		made = append(made, name)
+	}
+	require.NoError(t, names.Err())
+	require.Len(t, made, len(design()))
+	for name, want := range design() {
+		config := streamConfig(t, js, name)
+		require.ElementsMatch(t, want.subjects, config.Subjects, name)
+		want.subjects = nil
+		require.Equal(t, want, shape{
+			retention: config.Retention, discard: config.Discard, age: config.MaxAge, maxMessage: config.MaxMsgSize,
+			onePerSubject: config.DiscardNewPerSubject && config.MaxMsgsPerSubject == 1,
+		}, name)
+		require.Equal(t, jetstream.FileStorage, config.Storage, name)
+		require.Equal(t, []int64{-1, -1}, []int64{config.MaxMsgs, config.MaxBytes}, name)
+	}
+}
+
+func TestConsumersAckExplicitlyAndHaveNoBackOff(t *testing.T) {
+	t.Parallel()
+	_, js := ensured(t)
+	for stream, durable := range map[string]string{"ROLLCALL_ONBOARDING": "onboarding", "ROLLCALL_BACKFILL": "backfill"} {
+		consumer, err := js.Consumer(bounded(t), stream, durable)
+		require.NoError(t, err)
+		config := consumer.CachedInfo().Config
+		require.Equal(t, jetstream.AckExplicitPolicy, config.AckPolicy)
+		require.Equal(t, ackWait, config.AckWait)
+		require.Empty(t, config.BackOff)
+		require.Zero(t, config.InactiveThreshold, "a worker's consumer must outlive its workers")
+		require.Empty(t, config.DeliverSubject, "it must be pulled")
+	}
+}
+
+func TestEnsureMayBeRunAgainAndKeepsMessages(t *testing.T) {
+	t.Parallel()
+	_, js := ensured(t)
+	_, err := js.Publish(bounded(t), bus.SubjectOnboard("acme"), []byte("{}"))
+	require.NoError(t, err)
+	require.NoError(t, bus.Ensure(bounded(t), js, 1, ackWait))
+	require.NoError(t, bus.Verify(bounded(t), js, ackWait))
+	stream, err := js.Stream(bounded(t), bus.StreamOnboarding)
+	require.NoError(t, err)
+	require.Equal(t, uint64(1), stream.CachedInfo().State.Msgs)
+}
+
+func TestEnsureFollowsAChangedClaimTimeout(t *testing.T) {
+	t.Parallel()
+	_, js := ensured(t)
+	require.NoError(t, bus.Ensure(bounded(t), js, 1, 2*ackWait))
+	require.ErrorIs(t, bus.Verify(bounded(t), js, ackWait), bus.ErrTopology)
+	require.NoError(t, bus.Verify(bounded(t), js, 2*ackWait))
+}
+
+func TestEnsureMendsAnOlderLayout(t *testing.T) {
+	t.Parallel()
+	server := testkit.NATS(t)
+	server.Stream(t, jetstream.StreamConfig{Name: bus.StreamBackfill, Subjects: []string{"rollcall.old.>"}, Retention: jetstream.WorkQueuePolicy})
+	js := server.JetStream(t)
+	require.NoError(t, bus.Ensure(bounded(t), js, 1, ackWait))
+	require.NoError(t, bus.Verify(bounded(t), js, ackWait))
+}
+
+func TestAMessageThatRanOutOfDeliveriesIsAdvised(t *testing.T) {
+	t.Parallel()
+	_, js := ensured(t)
+	ctx := bounded(t)
+	consumer, err := js.UpdateConsumer(ctx, bus.StreamBackfill, jetstream.ConsumerConfig{
+		Durable: bus.DurableBackfill, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait, MaxDeliver: 1, MaxAckPending: 4096, MaxWaiting: 2048,
+	})
+	require.NoError(t, err)
+	_, err = js.Publish(ctx, bus.SubjectBackfill("acme"), []byte("{}"))
+	require.NoError(t, err)
+	msg, err := consumer.Next()
+	require.NoError(t, err)
+	require.NoError(t, msg.NakWithDelay(10*time.Millisecond))
+	stream, err := js.Stream(ctx, bus.StreamAdvisories)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := stream.GetLastMsgForSubject(ctx, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.ROLLCALL_BACKFILL.backfill")
+		return err == nil
+	}, soon, 10*time.Millisecond)
+}

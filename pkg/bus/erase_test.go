@@ -1,0 +1,138 @@
+package bus_test
+
+import (
+	"bytes"
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/testkit"
+)
+
+// What follows is the server's behaviour, on which onboarding stands: a message with a token is erased while it
+// is being worked, instead of being acked.
+
+const secret = "vomo-token-0123456789abcdef"
+
+// filesWith are the files below dir that hold text.
+func filesWith(t *testing.T, dir, text string) []string {
+	t.Helper()
+	var found []string
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(content, []byte(text)) {
+			found = append(found, path)
+		}
+		return err
+	}))
+	return found
+}
+
+func onboardingConsumer(t *testing.T, js jetstream.JetStream) (jetstream.Stream, jetstream.Consumer) {
+	t.Helper()
+	stream, err := js.Stream(bounded(t), bus.StreamOnboarding)
+	require.NoError(t, err)
+	consumer, err := js.Consumer(bounded(t), bus.StreamOnboarding, bus.DurableOnboarding)
+	require.NoError(t, err)
+	return stream, consumer
+}
+
+func TestAMessageErasedInFlightLeavesNoByteAndNoSlotTaken(t *testing.T) {
+	t.Parallel()
+	server, js := ensured(t)
+	stream, consumer := onboardingConsumer(t, js)
+	for _, body := range []string{"before", secret, "after"} {
+		_, err := js.Publish(bounded(t), bus.SubjectOnboard("acme"), []byte(body))
+		require.NoError(t, err)
+	}
+	for range 2 {
+		_, err := consumer.Next()
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2, ackPending(t, consumer))
+	// The server holds a few writes back in memory; a restart brings all of them to the disk.
+	server.Restart(t)
+	require.NotEmpty(t, filesWith(t, server.StoreDir, secret), "the test looks in the wrong place")
+
+	require.NoError(t, bus.Erase(bounded(t), stream, 2))
+	require.Equal(t, 1, ackPending(t, consumer))
+	require.Empty(t, filesWith(t, server.StoreDir, secret))
+
+	server.Restart(t)
+	require.Empty(t, filesWith(t, server.StoreDir, secret))
+	require.Equal(t, 1, ackPending(t, consumer), "the erased message is owed again")
+	info, err := stream.Info(bounded(t))
+	require.NoError(t, err)
+	require.Equal(t, uint64(2), info.State.Msgs, "its neighbours stay")
+	next, err := consumer.Next()
+	require.NoError(t, err)
+	require.Equal(t, "after", string(next.Data()))
+}
+
+func TestAMessageThatIsGoneAlreadyIsErased(t *testing.T) {
+	t.Parallel()
+	_, js := ensured(t)
+	stream, consumer := onboardingConsumer(t, js)
+	_, err := js.Publish(bounded(t), bus.SubjectOnboard("acme"), []byte(secret))
+	require.NoError(t, err)
+	_, err = consumer.Next()
+	require.NoError(t, err)
+	require.NoError(t, bus.Erase(bounded(t), stream, 1))
+	require.NoError(t, bus.Erase(bounded(t), stream, 1))
+}
+
+func TestAMessageThatMayStillBeThereIsNotErased(t *testing.T) {
+	t.Parallel()
+	server, js := ensured(t)
+	stream, _ := onboardingConsumer(t, js)
+	_, err := js.Publish(bounded(t), bus.SubjectOnboard("acme"), []byte(secret))
+	require.NoError(t, err)
+	server.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	require.Error(t, bus.Erase(ctx, stream, 1))
+}
+
+func TestErasedMessagesDoNotFillAConsumer(t *testing.T) {
+	t.Parallel()
+	server := testkit.NATS(t)
+	js := server.JetStream(t)
+	require.NoError(t, bus.Ensure(bounded(t), js, 1, ackWait))
+	stream, consumer := onboardingConsumer(t, js)
+	config := consumer.CachedInfo().Config
+	config.MaxAckPending = 20
+	_, err := js.UpdateConsumer(bounded(t), bus.StreamOnboarding, config)
+	require.NoError(t, err)
+	const messages = 200
+	for number := range messages {
+		_, err := js.Publish(bounded(t), bus.SubjectOnboard("acme"), []byte(strconv.Itoa(number)))
+		require.NoError(t, err)
+	}
+	for number := range messages {
+		msg, err := consumer.Next()
+		require.NoError(t, err)
+		require.Equal(t, strconv.Itoa(number), string(msg.Data()))
+		metadata, err := msg.Metadata()
+		require.NoError(t, err)
+		require.NoError(t, bus.Erase(bounded(t), stream, metadata.Sequence.Stream))
+	}
+	require.Zero(t, ackPending(t, consumer))
+}
+
+func ackPending(t *testing.T, consumer jetstream.Consumer) int {
+	t.Helper()
+	info, err := consumer.Info(bounded(t))
+	require.NoError(t, err)
+	return info.NumAckPending
+}

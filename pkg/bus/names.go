@@ -1,0 +1,108 @@
+// Package bus is everything that rollcall calls by name on NATS: streams, subjects, durables, headers; what
+// makes them (Ensure, run by `rollcall migrate`), what checks them (Verify, run by services), and how
+// messages are published.
+//
+// It promises that each name stands in one table, that a message is published at least once and recognised
+// by its Nats-Msg-Id within a stream's window, and that a refusal of the stream is told apart from an outage.
+// It does not know the database, nor what the messages mean.
+package bus
+
+import (
+	"strings"
+)
+
+// Streams.
+const (
+	StreamOnboarding = "ROLLCALL_ONBOARDING"
+	StreamBackfill   = "ROLLCALL_BACKFILL"
+	StreamPoll       = "ROLLCALL_POLL"
+	StreamReconcile  = "ROLLCALL_RECONCILE"
+	StreamDLQ        = "ROLLCALL_DLQ"
+	StreamEvents     = "ROLLCALL_EVENTS"
+	StreamAlerts     = "ROLLCALL_ALERTS"
+	StreamDonations  = "ROLLCALL_DONATIONS"
+	StreamWebhooks   = "ROLLCALL_WEBHOOKS"
+	StreamWriteback  = "ROLLCALL_WRITEBACK"
+	StreamAdvisories = "ROLLCALL_ADVISORIES"
+)
+
+// Durable consumers of the services that exist.
+const (
+	DurableOnboarding = "onboarding"
+	DurableBackfill   = "backfill"
+)
+
+// Subject prefixes; the customer is always the last token.
+const (
+	onboardingRequest  = "rollcall.onboarding.request."
+	onboardingOffboard = "rollcall.onboarding.offboard."
+	backfillRequest    = "rollcall.backfill.request."
+	dlqRetry           = "rollcall.dlq.retry."
+	dlqReview          = "rollcall.dlq.review."
+	events             = "rollcall.events."
+	alerts             = "rollcall.alerts."
+	pollRequest        = "rollcall.poll.request."
+	reconcile          = "rollcall.reconcile."
+)
+
+// Headers of our own, beside NATS's and CloudEvents'.
+const (
+	HeaderLetterID        = "Rollcall-Letter-Id"
+	HeaderRecordID        = "Rollcall-Record-Id"
+	HeaderError           = "Rollcall-Error"
+	HeaderErrorClass      = "Rollcall-Error-Class"
+	HeaderAttempts        = "Rollcall-Attempts"
+	HeaderFirstFailedAt   = "Rollcall-First-Failed-At"
+	HeaderOriginalSubject = "Rollcall-Original-Subject"
+	HeaderTraceParent     = "traceparent"
+	HeaderContentType     = "Content-Type"
+)
+
+// SubjectOnboard is where a request to onboard customer is published.
+func SubjectOnboard(customer string) string { return onboardingRequest + customer }
+
+// SubjectOffboard is where a request to offboard customer is published.
+func SubjectOffboard(customer string) string { return onboardingOffboard + customer }
+
+// SubjectBackfill wakes a worker for customer's backfill.
+func SubjectBackfill(customer string) string { return backfillRequest + customer }
+
+// SubjectEvent is where an event such as "onboarding.completed" of customer is published.
+func SubjectEvent(name, customer string) string { return events + name + "." + customer }
+
+// SubjectAlert is where an alert of customer is published.
+func SubjectAlert(severity, kind, customer string) string {
+	return alerts + severity + "." + kind + "." + customer
+}
+
+// SubjectLetter is where ROLLCALL_DLQ shows an open letter: under retry while it is tried again by itself,
+// under review when it waits for an operator.
+func SubjectLetter(retryable bool, kind, customer string) string {
+	if retryable {
+		return dlqRetry + kind + "." + customer
+	}
+	return dlqReview + kind + "." + customer
+}
+
+// IsOffboard says whether subject asks to offboard a customer.
+func IsOffboard(subject string) bool { return strings.HasPrefix(subject, onboardingOffboard) }
+
+// CustomerOf is the customer token of a subject, its last; it may be anything that a publisher wrote there.
+func CustomerOf(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
+
+// Coalesces says whether a second message for a busy subject may be dropped: a poll that stands there already
+// reads what the second one would have read.
+func Coalesces(subject string) bool { return strings.HasPrefix(subject, pollRequest) }
+
+// streamOfOne is the stream of a subject of which one message at a time is taken, "" for other subjects.
+func streamOfOne(subject string) string {
+	switch {
+	case strings.HasPrefix(subject, backfillRequest):
+		return StreamBackfill
+	case strings.HasPrefix(subject, pollRequest):
+		return StreamPoll
+	case strings.HasPrefix(subject, reconcile):
+		return StreamReconcile
+	}
+	return ""
+}

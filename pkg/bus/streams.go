@@ -1,0 +1,87 @@
+package bus
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	maxWorkMessage = 256 << 10
+	// How long a stream recognises a message that was published twice. The outbox publishes again within
+	// seconds; letters and requests are idempotent in Postgres beyond that.
+	dedupWindow = 2 * time.Minute
+	eventsAge   = 7 * 24 * time.Hour
+	alertsAge   = 30 * 24 * time.Hour
+	// Attempts that count are kept in Postgres, or checked by the worker at entry. This is only the last ceiling:
+	// a backfill that waits for its lane spends a delivery every two seconds.
+	maxDeliver = 1000
+	// Messages handed out and not yet settled, over all replicas: never the narrow place.
+	maxAckPending = 4096
+)
+
+// StreamConfigs are all streams of the design, so that nothing that is published is ever refused for want of
+// a stream, also by services that come later.
+func StreamConfigs(replicas int) []jetstream.StreamConfig {
+	work := func(name string, subjects ...string) jetstream.StreamConfig {
+		return jetstream.StreamConfig{
+			Name: name, Subjects: subjects, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
+			// Discarding old would drop the oldest unworked job in silence; the outbox retries what is refused.
+			Discard: jetstream.DiscardNew, MaxMsgSize: maxWorkMessage, Replicas: replicas, Duplicates: dedupWindow,
+			MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, AllowDirect: true,
+		}
+	}
+	onePerSubject := func(name string, subjects ...string) jetstream.StreamConfig {
+		config := work(name, subjects...)
+		config.MaxMsgsPerSubject = 1
+		config.DiscardNewPerSubject = true
+		return config
+	}
+	kept := func(name string, age time.Duration, subjects ...string) jetstream.StreamConfig {
+		return jetstream.StreamConfig{
+			Name: name, Subjects: subjects, Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage,
+			Discard: jetstream.DiscardOld, MaxAge: age, Replicas: replicas, Duplicates: dedupWindow,
+			MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, AllowDirect: true,
+		}
+	}
+	streams := []jetstream.StreamConfig{
+		work(StreamOnboarding, "rollcall.onboarding.request.*", "rollcall.onboarding.offboard.*"),
+		onePerSubject(StreamBackfill, "rollcall.backfill.request.*"),
+		onePerSubject(StreamPoll, "rollcall.poll.request.*"),
+		onePerSubject(StreamReconcile, "rollcall.reconcile.*.*"),
+		kept(StreamDLQ, 0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*"),
+		kept(StreamEvents, eventsAge, "rollcall.events.*.*.*"),
+		kept(StreamAlerts, alertsAge, "rollcall.alerts.*.*.*"),
+		work(StreamDonations, "rollcall.donations.submit.*"),
+		work(StreamWebhooks, "rollcall.webhooks.virtuous.*"),
+		work(StreamWriteback, "rollcall.writeback.user.*"),
+	}
+	// One subject a stream: a wildcard stands for a whole token, so ROLLCALL_* would match nothing.
+	advisories := []string{"$JS.EVENT.METRIC.CONSUMER.ACK." + StreamDLQ + ".dlq-review"}
+	for _, stream := range streams {
+		advisories = append(advisories, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+stream.Name+".*")
+	}
+	return append(streams, kept(StreamAdvisories, eventsAge, advisories...))
+}
+
+// ConsumerOf is a durable with the stream that it belongs to.
+type ConsumerOf struct {
+	Stream string
+	Config jetstream.ConsumerConfig
+}
+
+// ConsumerConfigs are the durables of the services that exist. ackWait is the claim timeout: how long a worker
+// may be silent before its message goes to another.
+func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
+	durable := func(stream, name string) ConsumerOf {
+		return ConsumerOf{Stream: stream, Config: jetstream.ConsumerConfig{
+			Durable: name, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+			AckWait: ackWait, MaxDeliver: maxDeliver, MaxAckPending: maxAckPending, MaxWaiting: 2048,
+			// No BackOff: its first step would replace AckWait and cut running work in half.
+		}}
+	}
+	return []ConsumerOf{
+		durable(StreamOnboarding, DurableOnboarding),
+		durable(StreamBackfill, DurableBackfill),
+	}
+}

@@ -1,0 +1,219 @@
+// Package config reads the settings that all services share from the environment.
+//
+// It owns their names, defaults, ranges and doc lines, in one struct that is also the source of the settings
+// table in the README. It promises that a value out of range, or one that cannot be read, stops the program
+// with one line that names the setting and what it takes, and never repeats the value of a secret. It reads
+// nothing but the environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// Config is every shared setting. Fields with min and max tags are checked against them.
+type Config struct {
+	DatabaseURL string `env:"DATABASE_URL" secret:"true" doc:"Postgres 15 or newer: postgres://user:password@host:port/database"`
+
+	NATSURL      string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"NATS servers, comma-separated"`
+	NATSCreds    string `env:"NATS_CREDS" doc:"file with a user's JWT and seed"`
+	NATSNKey     string `env:"NATS_NKEY" doc:"file with an nkey seed"`
+	NATSCA       string `env:"NATS_CA" doc:"file with the CA that signed the server's certificate"`
+	NATSCert     string `env:"NATS_CERT" doc:"file with our client certificate"`
+	NATSKey      string `env:"NATS_KEY" doc:"file with our client certificate's key"`
+	NATSReplicas int    `env:"NATS_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"replicas of each stream"`
+
+	VomoBaseURL           string  `env:"VOMO_BASE_URL" envDefault:"https://api.vomo.org/v1" doc:"VOMO's API"`
+	VomoRequestsPerSecond float64 `env:"VOMO_REQUESTS_PER_SECOND" envDefault:"3" min:"0.001" max:"100000" doc:"requests a second to VOMO for one customer, over all processes"`
+	VomoRequestsPerMinute float64 `env:"VOMO_REQUESTS_PER_MINUTE" envDefault:"100" min:"0" max:"6000000" doc:"requests a minute to VOMO for one customer, over all processes; 0: no such limit"`
+
+	SecretsURL          string `env:"SECRETS_URL" envDefault:"dev" secret:"true" doc:"keeper of the customers' keys: base64key://…, hashivault://…, or dev (a local key file; dev:<path> says where)"`
+	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"refuse tokens in the clear in onboarding messages"`
+
+	HTTPAddr                 string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:0" doc:"where health and metrics are served; port 0 takes a free one"`
+	AllowPrivateDestinations bool          `env:"ALLOW_PRIVATE_DESTINATIONS" envDefault:"false" doc:"accept destinations with private, loopback or link-local addresses"`
+	ClaimTimeout             time.Duration `env:"CLAIM_TIMEOUT" envDefault:"30s" min:"2s" max:"10m" doc:"after how long the work of a dead worker is taken over"`
+
+	BackfillSlots    int           `env:"BACKFILL_SLOTS" envDefault:"4" min:"1" max:"256" doc:"customers that one backfill worker works at once"`
+	BackfillTurn     time.Duration `env:"BACKFILL_TURN" envDefault:"1m" min:"1s" max:"1h" doc:"how long a backfill keeps its slot before it queues again behind the others"`
+	BackfillTries    int           `env:"BACKFILL_TRIES" envDefault:"10" min:"1" max:"1000" doc:"claims without a committed page before a backfill is given up"`
+	DestinationSlots int           `env:"DESTINATION_CONCURRENCY" envDefault:"16" min:"1" max:"256" doc:"writes to one destination under way at once, for one page"`
+	OnboardingSlots  int           `env:"ONBOARDING_SLOTS" envDefault:"8" min:"1" max:"256" doc:"onboarding messages handled at once by one process"`
+
+	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" doc:"debug, info, warn or error"`
+	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,console" doc:"json or console"`
+}
+
+// Setting is one line of the settings table.
+type Setting struct {
+	Name    string
+	Default string
+	Range   string
+	Doc     string
+}
+
+// FromEnvironment reads the process's environment.
+func FromEnvironment() (Config, error) { return Load(os.Environ()) }
+
+// Load reads settings from lines of the form NAME=value. Every wrong setting is named in the error, each with
+// what it takes.
+func Load(environ []string) (Config, error) {
+	var config Config
+	options := env.Options{Environment: env.ToMap(environ)}
+	// The parser reads on after a value that it cannot read; its own error would repeat the value.
+	unread := env.ParseWithOptions(&config, options)
+	skip, problems := unreadable(options.Environment)
+	if unread != nil && len(problems) == 0 {
+		return Config{}, errors.New("the settings cannot be read")
+	}
+	value := reflect.ValueOf(config)
+	for i := range value.NumField() {
+		field := value.Type().Field(i)
+		if skip[field.Name] {
+			continue
+		}
+		if err := checkField(field, value.Field(i)); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	problems = append(problems, config.checkTogether()...)
+	if err := errors.Join(problems...); err != nil {
+		return Config{}, err
+	}
+	return config, nil
+}
+
+// minPerMinute is the least limit a minute that is one; the same pace as the least a second.
+const minPerMinute = 0.06
+
+// checkTogether holds what one field alone cannot show.
+func (c Config) checkTogether() []error {
+	var problems []error
+	if base, err := url.Parse(c.VomoBaseURL); err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" {
+		problems = append(problems, errors.New("VOMO_BASE_URL must be an absolute http or https URL"))
+	}
+	if c.VomoRequestsPerMinute > 0 && c.VomoRequestsPerMinute < minPerMinute {
+		problems = append(problems, fmt.Errorf("VOMO_REQUESTS_PER_MINUTE must be 0 or at least %g", minPerMinute))
+	}
+	if (c.NATSCert == "") != (c.NATSKey == "") {
+		problems = append(problems, errors.New("NATS_CERT and NATS_KEY must be given together"))
+	}
+	if c.SecretsURL == "" {
+		problems = append(problems, errors.New("SECRETS_URL must not be empty: base64key://…, hashivault://… or dev"))
+	}
+	return problems
+}
+
+// unreadable names the settings whose text cannot be read, without repeating it. It reads as the parser does.
+func unreadable(environment map[string]string) (names map[string]bool, problems []error) {
+	names = map[string]bool{}
+	for field := range reflect.TypeFor[Config]().Fields() {
+		text := environment[field.Tag.Get("env")]
+		if text == "" {
+			continue // the default
+		}
+		var err error
+		switch field.Type {
+		case reflect.TypeFor[int]():
+			_, err = strconv.ParseInt(text, 10, 32)
+		case reflect.TypeFor[float64]():
+			_, err = strconv.ParseFloat(text, 64)
+		case reflect.TypeFor[bool]():
+			_, err = strconv.ParseBool(text)
+		case reflect.TypeFor[time.Duration]():
+			_, err = time.ParseDuration(text)
+		default:
+			continue
+		}
+		if err != nil {
+			names[field.Name] = true
+			problems = append(problems, fmt.Errorf("%s cannot be read: expected %s", field.Tag.Get("env"), wanted(field)))
+		}
+	}
+	return names, problems
+}
+
+func checkField(field reflect.StructField, value reflect.Value) error {
+	name := field.Tag.Get("env")
+	if allowed := field.Tag.Get("oneof"); allowed != "" {
+		for word := range strings.SplitSeq(allowed, ",") {
+			if value.String() == word {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s must be one of %s", name, allowed)
+	}
+	low, high := field.Tag.Get("min"), field.Tag.Get("max")
+	if low == "" {
+		return nil
+	}
+	number, err := asNumber(field.Type, value)
+	if err != nil {
+		return err
+	}
+	lowest, err := bound(field.Type, low)
+	if err != nil {
+		return err
+	}
+	highest, err := bound(field.Type, high)
+	if err != nil {
+		return err
+	}
+	if !(number >= lowest && number <= highest) { // so that NaN is refused too
+		return fmt.Errorf("%s is out of range: %s", name, wanted(field))
+	}
+	return nil
+}
+
+func asNumber(kind reflect.Type, value reflect.Value) (float64, error) {
+	switch kind.Kind() {
+	case reflect.Int, reflect.Int64:
+		return float64(value.Int()), nil
+	case reflect.Float64:
+		return value.Float(), nil
+	default:
+		return 0, fmt.Errorf("a range on a %s", kind)
+	}
+}
+
+func bound(kind reflect.Type, text string) (float64, error) {
+	if kind == reflect.TypeFor[time.Duration]() {
+		duration, err := time.ParseDuration(text)
+		return float64(duration), err
+	}
+	return strconv.ParseFloat(text, 64)
+}
+
+func wanted(field reflect.StructField) string {
+	kind := map[reflect.Type]string{
+		reflect.TypeFor[int](): "a whole number", reflect.TypeFor[float64](): "a number",
+		reflect.TypeFor[bool](): "true or false", reflect.TypeFor[time.Duration](): "a duration such as 30s",
+	}[field.Type]
+	if low := field.Tag.Get("min"); low != "" {
+		return fmt.Sprintf("%s, %s to %s", kind, low, field.Tag.Get("max"))
+	}
+	return kind
+}
+
+// Settings lists every shared setting, in the order of the struct: the README's table is checked against it.
+func Settings() []Setting {
+	fields := reflect.TypeFor[Config]()
+	settings := make([]Setting, 0, fields.NumField())
+	for field := range fields.Fields() {
+		tag := field.Tag
+		setting := Setting{Name: tag.Get("env"), Default: tag.Get("envDefault"), Doc: tag.Get("doc")}
+		if low := tag.Get("min"); low != "" {
+			setting.Range = low + " to " + tag.Get("max")
+		}
+		settings = append(settings, setting)
+	}
+	return settings
+}

@@ -1,0 +1,71 @@
+package deadletter
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/worker"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// PurposePayload is what a letter's sealed bytes are sealed for.
+const PurposePayload = "letter_payload"
+
+// Opener opens letters for messages that cannot be handled. It is the worker's Letters.
+type Opener struct {
+	Store *store.Store
+	Vault *vault.Vault
+	Job   string // the service that met the fault
+	// StreamCreated gives the creation time of a stream: sequences start again in a new one.
+	StreamCreated func(ctx context.Context, stream string) (time.Time, error)
+}
+
+// OpenMessage seals the message and opens its letter, durably, before it returns. It is idempotent by the
+// message's stream and sequence. A subject that names no readable customer puts the letter under _unknown,
+// sealed with the installation's own key.
+func (o *Opener) OpenMessage(ctx context.Context, delivery *worker.Delivery, reason error) error {
+	created, err := o.StreamCreated(ctx, delivery.Stream)
+	if err != nil {
+		return fmt.Errorf("read the stream's age: %w", err)
+	}
+	customer := bus.CustomerOf(delivery.Subject)
+	seal := func() ([]byte, error) { return o.Vault.Seal(ctx, customer, PurposePayload, delivery.Data) }
+	subject := delivery.Subject
+	if !rollcallv1.ValidCustomerID(customer) {
+		customer = rollcallv1.UnknownCustomer
+		// The last token is whatever a stranger wrote: it may be a secret, and it stays out of the clear.
+		subject = subject[:len(subject)-len(bus.CustomerOf(subject))] + rollcallv1.UnknownCustomer
+		seal = func() ([]byte, error) { return o.Vault.SealForInstallation(ctx, PurposePayload, delivery.Data) }
+	}
+	sealed, err := seal()
+	if err != nil {
+		return fmt.Errorf("seal the message: %w", err)
+	}
+	letter := store.MessageLetter{
+		ID: uuid.New(), Customer: customer, PayloadSealed: sealed, Subject: subject,
+		Origin: delivery.Stream + "/" + created.UTC().Format(time.RFC3339Nano) + "/" + strconv.FormatUint(delivery.Sequence, 10),
+		Job:    o.Job, ErrorCode: fault.CodeOf(reason), Attempts: delivery.Deliveries,
+	}
+	return o.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		firstFailedAt, added, err := tx.AddMessageLetter(ctx, letter)
+		if err != nil || !added {
+			return err
+		}
+		message, err := announced{
+			id: letter.ID, customer: customer, kind: KindMessage, errorCode: letter.ErrorCode, errorClass: ClassPermanent,
+			attempts: letter.Attempts, firstFailedAt: firstFailedAt, job: o.Job, originalSubject: subject,
+		}.message()
+		if err != nil {
+			return err
+		}
+		return tx.Publish(ctx, message)
+	})
+}

@@ -1,0 +1,80 @@
+package destination
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rollcall.dev/pkg/fault"
+)
+
+// ErrAuth says that the destination refuses us (401, 403), whatever the record: the job parks and nothing
+// is held against a user.
+var ErrAuth = fault.Unknown("destination_auth_failed", errors.New("the destination refuses our credential"))
+
+// ErrOpen says that the circuit breaker is open and the request was not made: the destination failed too
+// often in a row. Where an attempt of the same call failed before, that failure stands in the chain too.
+var ErrOpen = fault.Unknown("destination_open", errors.New("the destination's circuit breaker is open"))
+
+// ErrHeld says that GuardConfig.Before did not let the request out; Before's own error stands in the chain.
+// It says nothing of the destination or of the record.
+var ErrHeld = errors.New("the request was held back")
+
+const maxCode = 64
+
+// Refusal is a destination's answer that it will not take this record, for good: trying the same record
+// again is useless, other records may fare well. It never holds the text of the answer, which may quote the
+// person. Its fault kind is permanent, with the code destination_refused.
+type Refusal struct {
+	Status int    // the HTTP status, 0 where the record was refused before it was sent
+	Code   string // the destination's own word, or "http_422": at most 64 of a-z 0-9 _ . -
+}
+
+// NewRefusal gives the refusal with that status. A code from outside is kept only when it is one short word;
+// otherwise the status stands in for it, so that no sentence about a person comes along.
+func NewRefusal(status int, code string) *Refusal {
+	if !isWord(code) {
+		code = fmt.Sprintf("http_%d", status)
+	}
+	return &Refusal{Status: status, Code: code}
+}
+
+// Error names status and code.
+func (r *Refusal) Error() string {
+	return fmt.Sprintf("the destination refused the record: status %d, code %s", r.Status, r.Code)
+}
+
+// Unwrap lets fault.KindOf see a permanent fault. The destination's own word stays out of the fault's code,
+// which ends up in metrics and must not come from outside.
+func (r *Refusal) Unwrap() error { return fault.Permanent("destination_refused", nil) }
+
+// Retryable tells whether err is a failure of the destination that a later attempt may not meet: a pause
+// that it asked for, a 5xx, a timeout, an open breaker, and every error that is not named here. It is false
+// for nil, a *Refusal, ErrAuth, ErrHeld, a permanent fault, and for the end of the caller's own context.
+func Retryable(err error) bool {
+	switch {
+	case err == nil,
+		errors.Is(err, ErrAuth),
+		errors.Is(err, ErrHeld),
+		errors.Is(err, context.Canceled),
+		errors.Is(err, context.DeadlineExceeded),
+		fault.KindOf(err) == fault.KindPermanent: // a *Refusal is one
+		return false
+	}
+	return true
+}
+
+// isWord tells whether s is a machine's word and not a sentence.
+func isWord(s string) bool {
+	if s == "" || len(s) > maxCode {
+		return false
+	}
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '_', c == '.', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

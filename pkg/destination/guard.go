@@ -1,0 +1,136 @@
+package destination
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"rollcall.dev/pkg/fault"
+)
+
+const (
+	attempts    = 3
+	firstWait   = 300 * time.Millisecond
+	secondWait  = time.Second
+	jitter      = 0.3             // each wait is this share shorter or longer
+	longestWait = 3 * time.Second // a longer pause is not sat out here: the job parks instead
+)
+
+// GuardConfig is what a Guard needs besides its destination.
+type GuardConfig struct {
+	// Key names the breaker, see BreakerKey.
+	Key string
+	// Breakers are the process's; nil gives the Guard one of its own.
+	Breakers *Breakers
+	// Before is asked before each attempt whether the request may leave (does the lease outlast it?).
+	// nil lets all leave.
+	Before func(ctx context.Context) error
+	// Timer is time.After, unless a test wants its own.
+	Timer func(d time.Duration) <-chan time.Time
+}
+
+// Guard is a destination with retries in place and a circuit breaker around it.
+//
+// A retryable failure is tried again, three attempts in all, after some 0.3 s and 1 s, or after the pause
+// that the destination asked for where that is at most 3 s. A longer pause, and a breaker that opened
+// meanwhile, end the call at once: whoever calls parks the job.
+type Guard struct {
+	dest Destination
+	cfg  GuardConfig
+}
+
+var _ Destination = (*Guard)(nil)
+
+// NewGuard puts a guard around dest. It is cheap: one for each job, each with the lease check of its job.
+func NewGuard(dest Destination, cfg GuardConfig) *Guard {
+	if cfg.Breakers == nil {
+		cfg.Breakers = NewBreakers(BreakersConfig{})
+	}
+	if cfg.Before == nil {
+		cfg.Before = func(context.Context) error { return nil }
+	}
+	if cfg.Timer == nil {
+		cfg.Timer = time.After
+	}
+	return &Guard{dest: dest, cfg: cfg}
+}
+
+// Upsert hands the record to the destination. Its error is the last attempt's; ErrOpen when the breaker
+// stopped it, with the failure of an attempt before where there was one; ErrHeld with Before's error when
+// Before did; or the context's error with its cause, at once, when ctx ended.
+func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
+	waits := &backoff.ExponentialBackOff{
+		InitialInterval:     firstWait,
+		Multiplier:          float64(secondWait) / float64(firstWait),
+		MaxInterval:         secondWait,
+		RandomizationFactor: jitter,
+	}
+	br := g.cfg.Breakers.get(g.cfg.Key)
+	var last error // of the attempt before
+	for n := 1; ; n++ {
+		if err := g.cfg.Before(ctx); err != nil {
+			return Result{}, fmt.Errorf("%w: %w", ErrHeld, err)
+		}
+		result, err := br.do(func() (Result, error) { return g.attempt(ctx, record) })
+		switch {
+		case errors.Is(err, ErrOpen):
+			return Result{}, withCause(last)
+		case !Retryable(err):
+			return result, err
+		case br.open():
+			// A wait would only end at the open breaker.
+			return Result{}, withCause(err)
+		case n == attempts:
+			return Result{}, fmt.Errorf("%d attempts: %w", n, err)
+		}
+		wait := waits.NextBackOff()
+		if pause, asked := fault.After(err); asked {
+			if pause > longestWait {
+				return Result{}, err
+			}
+			wait = max(wait, pause)
+		}
+		select {
+		case <-ctx.Done():
+			return Result{}, gaveUp(ctx)
+		case <-g.cfg.Timer(wait):
+		}
+		last = err
+	}
+}
+
+// attempt makes one attempt and tells the caller's own end from the destination's slowness. What the
+// destination did answer stays an answer, also when the caller went away meanwhile.
+func (g *Guard) attempt(ctx context.Context, record Record) (Result, error) {
+	result, err := g.dest.Upsert(ctx, record)
+	var refusal *Refusal
+	switch {
+	case err == nil, errors.Is(err, ErrAuth), errors.As(err, &refusal):
+		return result, err
+	case ctx.Err() != nil:
+		return Result{}, &abandonedError{gaveUp(ctx)}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		// A limit of the destination's client, not of our caller.
+		return Result{}, fault.Unknown("destination_timeout", errors.New("the destination did not answer in time"))
+	}
+	return Result{}, err
+}
+
+// withCause puts the failure in front, so that fault.CodeOf and fault.After speak of it.
+func withCause(err error) error {
+	if err == nil {
+		return ErrOpen
+	}
+	return fmt.Errorf("%w: %w", err, ErrOpen)
+}
+
+func gaveUp(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return fmt.Errorf("upsert: %w", cause)
+	}
+	return fmt.Errorf("upsert: %w: %w", err, cause)
+}

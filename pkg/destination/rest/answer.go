@@ -1,0 +1,134 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/fault"
+)
+
+const (
+	maxAnswer = 1 << 20
+	maxID     = 512
+)
+
+// answer is what a destination may say. The two codes are one: some put it in an error object.
+type answer struct {
+	ID    json.RawMessage `json:"id"`
+	Code  json.RawMessage `json:"code"`
+	Error json.RawMessage `json:"error"`
+}
+
+// read tells what the answer means for the record.
+func read(ctx context.Context, resp *http.Response, externalID string) (destination.Result, error) {
+	body, err := readBody(resp.Body)
+	status := resp.StatusCode
+	switch {
+	case status >= 200 && status < 300:
+		if err != nil {
+			return destination.Result{}, transportFault(ctx, err)
+		}
+		if isPage(body) {
+			return destination.Result{}, fault.Unknown("destination_broken_answer",
+				fmt.Errorf("the destination answered %d with a page for people: does the URL lead to its API?", status))
+		}
+		id := idOf(body)
+		if id == "" {
+			id = externalID
+		}
+		return destination.Result{ExternalUserID: id}, nil
+	case status >= 300 && status < 400:
+		return destination.Result{}, fault.Unknown("destination_redirect",
+			fmt.Errorf("the destination answered %d, a redirect, which is not followed: configure the final URL", status))
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return destination.Result{}, fmt.Errorf("status %d: %w", status, destination.ErrAuth)
+	case status == http.StatusTooManyRequests:
+		return destination.Result{}, fault.Throttled("destination_throttled", retryAfter(resp.Header),
+			errors.New("the destination answered 429"))
+	case status == http.StatusRequestTimeout:
+		return destination.Result{}, fault.Unknown("destination_timeout", errors.New("the destination answered 408"))
+	case status == http.StatusConflict && err != nil:
+		// Stale or refused: only the body tells.
+		return destination.Result{}, transportFault(ctx, err)
+	case status >= 400 && status < 500:
+		code := codeOf(body)
+		if status == http.StatusConflict && code == "stale" {
+			return destination.Result{ExternalUserID: externalID, Stale: true}, nil
+		}
+		return destination.Result{}, destination.NewRefusal(status, code)
+	case status >= 500:
+		return destination.Result{}, fault.Unknown("destination_5xx", fmt.Errorf("the destination answered %d", status))
+	}
+	return destination.Result{}, fault.Unknown("destination_broken_answer",
+		fmt.Errorf("the destination answered %d, which no write has", status))
+}
+
+// readBody reads to the end, so that the connection can be used again, but never beyond maxAnswer: of a
+// longer answer it gives nothing, since half a JSON document says nothing.
+func readBody(body io.Reader) ([]byte, error) {
+	read, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
+	if err != nil || len(read) > maxAnswer {
+		return nil, err
+	}
+	return read, nil
+}
+
+// isPage tells HTML or XML from the contract's JSON. A login page or a web app's catch-all comes with a 200
+// for any path; taking it for a success would report everybody as mirrored while nobody was.
+func isPage(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(body, "\ufeff \t\r\n"), []byte("<"))
+}
+
+// idOf gives the id, a string or a number, or "" where there is none that can be kept: one with control
+// characters would break the transaction of its whole page.
+func idOf(body []byte) string {
+	var a answer
+	if json.Unmarshal(body, &a) != nil {
+		return ""
+	}
+	id := text(a.ID)
+	if id == "" {
+		var number json.Number
+		if json.Unmarshal(a.ID, &number) != nil {
+			return ""
+		}
+		id = number.String()
+	}
+	if len(id) > maxID || strings.ContainsFunc(id, unicode.IsControl) {
+		return ""
+	}
+	return id
+}
+
+// codeOf gives the destination's own code, "" where there is none. NewRefusal decides what may be kept.
+func codeOf(body []byte) string {
+	var a answer
+	if json.Unmarshal(body, &a) != nil {
+		return ""
+	}
+	if code := text(a.Code); code != "" {
+		return code
+	}
+	var inner answer
+	if json.Unmarshal(a.Error, &inner) != nil {
+		return ""
+	}
+	return text(inner.Code)
+}
+
+// text gives a JSON string's text, "" for everything else.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
+}

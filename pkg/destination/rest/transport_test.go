@@ -1,0 +1,163 @@
+package rest_test
+
+import (
+	"bufio"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/destination/rest"
+	"rollcall.dev/pkg/fault"
+)
+
+func TestASilentDestinationTimesOut(t *testing.T) {
+	t.Parallel()
+	silent := func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}
+	stuck := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"id":`)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}
+	for _, handler := range []http.HandlerFunc{silent, stuck} {
+		_, err := serveWith(t, handler, rest.Config{Timeout: 50 * time.Millisecond}, nil).Upsert(t.Context(), record())
+		require.True(t, destination.Retryable(err))
+		require.Equal(t, "destination_timeout", fault.CodeOf(err))
+	}
+}
+
+func TestBrokenAndMissingAnswers(t *testing.T) {
+	t.Parallel()
+	saying := func(answer string) func(net.Conn) {
+		return func(conn net.Conn) {
+			readRequest(bufio.NewReader(conn))
+			_, _ = io.WriteString(conn, answer)
+		}
+	}
+	for answer, code := range map[string]string{
+		"": "destination_unreachable",
+		"hello Ada@Example.org " + token + "\r\n\r\n":                      "destination_broken_answer",
+		"HTTP/1.1 2x0 Ada@Example.org\r\n\r\n":                             "destination_broken_answer",
+		"HTTP/1.1 200 OK\r\nAda@Example.org\r\n\r\n":                       "destination_broken_answer",
+		"HTTP/1.1 200 OK\r\nX: " + long(65<<10) + "\r\n\r\n":               "destination_broken_answer",
+		"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"id\":":            "destination_broken_answer",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nAda\r\n":     "destination_broken_answer",
+		"HTTP/1.1 409 Conflict\r\nContent-Length: 99\r\n\r\n{\"code\":":    "destination_broken_answer",
+		"HTTP/1.1 503 Ada@Example.org\r\nContent-Length: 99\r\n\r\nshort":  "destination_5xx",
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n\r\nx": "destination_broken_answer",
+	} {
+		_, err := connect(t, rawServer(t, saying(answer)), rest.Config{}).Upsert(t.Context(), record())
+		require.True(t, destination.Retryable(err), answer)
+		require.Equal(t, code, fault.CodeOf(err), answer)
+		requireDiscreet(t, err)
+	}
+
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	_, err := connect(t, closed.URL, rest.Config{}).Upsert(t.Context(), record())
+	require.Equal(t, "destination_unreachable", fault.CodeOf(err))
+	require.ErrorContains(t, err, "connection refused")
+	requireDiscreet(t, err)
+}
+
+func TestADestinationThatCannotBeReachedIsNamedWithoutItsURL(t *testing.T) {
+	t.Parallel()
+	private := "http://crm.very-private/users/vomo-42"
+	for text, cause := range map[string]error{
+		"host name was not found":  &net.DNSError{Err: "no such host", Name: "crm.very-private"},
+		"no connection":            &net.OpError{Op: "dial", Err: &net.AddrError{Err: "bad", Addr: "very-private"}},
+		"is not readable HTTP":     fmt.Errorf("malformed %q", "Ada"),
+		"closed the connection":    io.EOF,
+		"did not answer in time":   &net.DNSError{Err: "timeout", Name: "crm.very-private", IsTimeout: true},
+		"the destination's answer": &url.Error{Op: "Put", URL: private, Err: io.ErrUnexpectedEOF},
+	} {
+		failing := roundTripper(func(*http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Put", URL: private, Err: cause}
+		})
+		dest, err := rest.New(rest.Config{URL: "http://crm.example.org/very-private", Transport: failing})
+		require.NoError(t, err)
+
+		_, err = dest.Upsert(t.Context(), record())
+
+		require.ErrorContains(t, err, text)
+		require.True(t, destination.Retryable(err))
+		requireDiscreet(t, err)
+	}
+}
+
+func TestHTTP2AndItsCertificate(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"id":%q}`, r.Proto)
+	}))
+	server.EnableHTTP2 = true
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := rest.NewTransport()
+	t.Cleanup(transport.CloseIdleConnections)
+	dest, err := rest.New(rest.Config{URL: server.URL, Transport: transport})
+	require.NoError(t, err)
+
+	_, err = dest.Upsert(t.Context(), record())
+	require.Equal(t, "destination_unreachable", fault.CodeOf(err))
+	require.ErrorContains(t, err, "certificate is not trusted")
+	requireDiscreet(t, err)
+
+	trusting := rest.NewTransport()
+	t.Cleanup(trusting.CloseIdleConnections)
+	trusting.TLSClientConfig.RootCAs = x509.NewCertPool()
+	trusting.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+	dest, err = rest.New(rest.Config{URL: server.URL, Transport: trusting})
+	require.NoError(t, err)
+	for range 2 {
+		result, err := dest.Upsert(t.Context(), record())
+		require.NoError(t, err)
+		require.Equal(t, "HTTP/2.0", result.ExternalUserID)
+	}
+}
+
+func TestNoErrorQuotesThePersonTheTokenOrTheURL(t *testing.T) {
+	t.Parallel()
+	quoting := `{"code":"email Ada@Example.org is taken","error":{"code":"Ada","message":"+4915112345678"},` +
+		`"token":"` + token + `"}`
+	var status atomic.Int64
+	dest := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", r.URL.String()+"?"+token)
+		answering(int(status.Load()), quoting)(w, r)
+	})
+	for n := range 400 {
+		status.Store(int64(200 + n))
+		if _, err := dest.Upsert(t.Context(), record()); err != nil {
+			requireDiscreet(t, err)
+		}
+	}
+}
+
+func requireDiscreet(t *testing.T, err error) {
+	t.Helper()
+	require.Error(t, err)
+	for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
+		for _, private := range []string{"Ada", "4915", "s3cret", "very-private", "vomo-42", "http://", "127.0.0.1"} {
+			require.NotContains(t, text, private)
+		}
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

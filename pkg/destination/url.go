@@ -1,0 +1,127 @@
+package destination
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"rollcall.dev/pkg/fault"
+)
+
+const maxURL = 2048
+
+// special are the ranges that netip has no word for and that lead, or may be made to lead, into our own
+// network: "this network", carrier-grade NAT, protocol assignments, benchmarks, reserved and broadcast, and
+// the IPv6 ranges that carry an IPv4 address inside (compatible, NAT64, 6to4), then IPv6's old site-local.
+func special() []netip.Prefix {
+	return []netip.Prefix{
+		netip.MustParsePrefix("0.0.0.0/8"),
+		netip.MustParsePrefix("100.64.0.0/10"),
+		netip.MustParsePrefix("192.0.0.0/24"),
+		netip.MustParsePrefix("198.18.0.0/15"),
+		netip.MustParsePrefix("240.0.0.0/4"),
+		netip.MustParsePrefix("::/96"),
+		netip.MustParsePrefix("64:ff9b::/96"),
+		netip.MustParsePrefix("64:ff9b:1::/48"),
+		netip.MustParsePrefix("2002::/16"),
+		netip.MustParsePrefix("fec0::/10"),
+	}
+}
+
+// CheckURL tells whether raw may be a destination's base URL: absolute, http or https, with a host, without
+// user, query or fragment, at most 2048 characters. Unless allowPrivate is set, it refuses literal addresses
+// that are not public, and localhost. What a name resolves to is not looked at here: a name may resolve
+// to something else a moment later, so that only the dialer can refuse it (see rest.NewTransport).
+//
+// The error is a permanent fault, destination_url_invalid or destination_url_private; its text says what is
+// wrong and what to do, and never quotes the URL, which may hold a credential.
+func CheckURL(raw string, allowPrivate bool) error {
+	u, err := parseURL(raw)
+	if err != nil {
+		return fault.Permanent("destination_url_invalid", err)
+	}
+	host := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	addr, literal, err := parseHost(host)
+	if err != nil {
+		return fault.Permanent("destination_url_invalid", err)
+	}
+	if allowPrivate {
+		return nil
+	}
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || literal && !public(addr) {
+		return fault.Permanent("destination_url_private", errors.New("the destination's URL points to a private, "+
+			"local or reserved address: use a public one, or set ALLOW_PRIVATE_DESTINATIONS=true if this is meant"))
+	}
+	return nil
+}
+
+// parseURL checks all but the host. It drops url.Parse's error, whose text quotes the whole URL.
+func parseURL(raw string) (*url.URL, error) {
+	if len(raw) > maxURL {
+		return nil, errors.New("the destination's URL is longer than 2048 characters: shorten it")
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("the destination's URL is not a URL: write it as https://host/path")
+	}
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("the destination's URL must begin with https:// or http://")
+	}
+	if u.User != nil {
+		return nil, errors.New("the destination's URL holds a user or password: put the credential in destination.token")
+	}
+	if u.Hostname() == "" {
+		return nil, errors.New("the destination's URL names no host: write it as https://host/path")
+	}
+	if u.RawQuery != "" || u.ForceQuery {
+		return nil, errors.New("the destination's URL has a query: leave out the ? and what follows " +
+			"(a credential belongs in destination.token)")
+	}
+	if strings.Contains(raw, "#") {
+		return nil, errors.New("the destination's URL has a fragment: leave out the # and what follows")
+	}
+	if p := u.Port(); p != "" {
+		if n, err := strconv.ParseUint(p, 10, 16); err != nil || n == 0 {
+			return nil, errors.New("the destination's URL has a port outside 1 to 65535: correct it or leave it out")
+		}
+	}
+	return u, nil
+}
+
+// parseHost tells a literal address from a name. It refuses the spellings that some resolvers read as an
+// address and this package would not: short, octal, hexadecimal or plain numbers ("127.1", "0x7f000001"),
+// and letters outside ASCII, which HTTP clients fold ("１２７.0.0.1").
+func parseHost(host string) (netip.Addr, bool, error) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr, true, nil
+	}
+	for _, c := range []byte(host) {
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '-', c == '_':
+		default:
+			return netip.Addr{}, false, errors.New("the destination's host has a character that no host name has: " +
+				"write an international name in its ASCII form (xn--…)")
+		}
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	if last == "" || strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") {
+		return netip.Addr{}, false, errors.New("the destination's host is neither a name nor an address: " +
+			"write an IPv4 address as four decimal numbers")
+	}
+	return netip.Addr{}, false, nil
+}
+
+// public refuses a mapped address whatever it maps to: nobody has an honest reason to write one.
+func public(addr netip.Addr) bool {
+	if addr.Is4In6() || !addr.IsGlobalUnicast() || addr.IsPrivate() {
+		return false
+	}
+	for _, p := range special() {
+		if p.Contains(addr.WithZone("")) {
+			return false
+		}
+	}
+	return true
+}

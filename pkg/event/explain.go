@@ -1,0 +1,39 @@
+package event
+
+// Explain gives the words for a condition, the same in an alert, in a status and on a page: what is wrong, and
+// what an operator can do about it.
+func Explain(code string) (text, remedy string) {
+	switch code {
+	case "disabled":
+		return "The integration is switched off.", "Onboard the customer again with a working token."
+	case AlertDestinationDown:
+		return "The destination does not take records; the work waits and tries again by itself.",
+			"Look at the destination's own health. The work goes on within a minute after it answers again."
+	case AlertDestinationAuthFailed:
+		return "The destination refuses our credentials; the work waits and tries again by itself.",
+			"Onboard the customer again with a destination token that works."
+	case AlertAuthFailed:
+		return "VOMO refuses the customer's token; the work waits.",
+			"Ask the customer for a new token and onboard again with it: the work goes on where it stopped."
+	case AlertBackfillFailed:
+		return "The backfill was given up after several attempts without a page.",
+			"Read its dead letter and the service's log, mend the cause, and onboard the customer again."
+	}
+	return "Condition " + code + ".", "Look at the logs of the services."
+}
+
+// Severity of an alert: how soon somebody has to look.
+func Severity(code string) string {
+	switch code {
+	case AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed:
+		return "high"
+	default:
+		return "medium"
+	}
+}
+
+// AlertFor is the alert of a condition, with its words.
+func AlertFor(customer, code string) Alert {
+	text, remedy := Explain(code)
+	return Alert{Customer: customer, Type: code, Severity: Severity(code), Text: text, Remedy: remedy}
+}

@@ -1,0 +1,124 @@
+package localserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+const (
+	natsMaxPayload  = 1 << 20
+	natsStartWithin = 30 * time.Second
+)
+
+// NATSConfig says where a NATS server of our own keeps its streams and how it listens.
+type NATSConfig struct {
+	// StoreDir is the folder for JetStream's files; it is made when missing. Required.
+	StoreDir string
+	// Host is the address to listen on; "" means 127.0.0.1.
+	Host string
+	// Port is the port to listen on; 0 means a free one.
+	Port int
+	// JetStreamKey encrypts the streams at rest; "" leaves them in the clear. A store can be opened again only
+	// with the key that it was made with.
+	JetStreamKey string
+	// SyncAlways makes JetStream call fsync before it acknowledges a message, so that an acknowledged message
+	// survives a power cut. Without it the last two minutes may be lost.
+	SyncAlways bool
+	// ServerName is what clients and logs see; "" lets the server choose.
+	ServerName string
+	// LogFile takes the server's log; "" drops it.
+	LogFile string
+}
+
+// NATS is a running NATS server of our own.
+type NATS struct {
+	server *server.Server
+	log    *natsLog
+	port   int
+}
+
+// StartNATS starts a NATS server with JetStream inside this process and returns when it takes connections.
+// Started again on the same StoreDir (and Port) it has the same streams. It installs no signal handler.
+func StartNATS(cfg NATSConfig) (*NATS, error) {
+	if cfg.StoreDir == "" {
+		return nil, errors.New("start nats: no store folder")
+	}
+	if err := os.MkdirAll(cfg.StoreDir, 0o700); err != nil {
+		return nil, fmt.Errorf("start nats: make store folder: %w", err)
+	}
+	log, err := newNATSLog(cfg.LogFile)
+	if err != nil {
+		return nil, fmt.Errorf("start nats: %w", err)
+	}
+	srv, err := server.NewServer(natsOptions(cfg))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start nats: %w", err), log.Close())
+	}
+	srv.SetLoggerV2(log, false, false, false)
+	n := &NATS{server: srv, log: log}
+	srv.Start()
+	if err := n.ready(); err != nil {
+		n.Shutdown()
+		return nil, fmt.Errorf("start nats: %w", err)
+	}
+	return n, nil
+}
+
+// URL is the address for clients, such as nats://127.0.0.1:4222.
+func (n *NATS) URL() string { return n.server.ClientURL() }
+
+// Port is the port that the server listens on.
+func (n *NATS) Port() int { return n.port }
+
+// ID is the server's identity, another one after each start.
+func (n *NATS) ID() string { return n.server.ID() }
+
+// Shutdown stops the server and returns when its files are closed. A second call does nothing.
+func (n *NATS) Shutdown() {
+	n.server.Shutdown()
+	n.server.WaitForShutdown()
+	_ = n.log.Close() // the log of a server that is gone: nobody could act on this error
+}
+
+func (n *NATS) ready() error {
+	// A fatal line first: a server whose port is taken would otherwise be waited for in vain.
+	if err := n.log.Fatal(); err != nil {
+		return err
+	}
+	if !n.server.ReadyForConnections(natsStartWithin) {
+		return errors.Join(fmt.Errorf("not ready within %s", natsStartWithin), n.log.Fatal())
+	}
+	if !n.server.JetStreamEnabled() {
+		return errors.New("jetstream is not enabled")
+	}
+	if addr, ok := n.server.Addr().(*net.TCPAddr); ok {
+		n.port = addr.Port
+	}
+	return nil
+}
+
+func natsOptions(cfg NATSConfig) *server.Options {
+	host, port := cfg.Host, cfg.Port
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return &server.Options{
+		ServerName:   cfg.ServerName,
+		Host:         host,
+		Port:         port,
+		JetStream:    true,
+		StoreDir:     cfg.StoreDir,
+		JetStreamKey: cfg.JetStreamKey,
+		SyncAlways:   cfg.SyncAlways,
+		MaxPayload:   natsMaxPayload,
+		NoSigs:       true,
+	}
+}

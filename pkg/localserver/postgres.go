@@ -1,0 +1,240 @@
+//go:build unix
+
+package localserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	readyWithin   = 60 * time.Second
+	startTries    = 4
+	retryPause    = 150 * time.Millisecond
+	maxConnection = 300
+)
+
+// PostgresConfig says where a Postgres of our own keeps its data and how it listens.
+type PostgresConfig struct {
+	// Dir is the server's folder: its data, its password, the port of the last time and its log. Required.
+	// When we are root, the server runs as the user postgres (or nobody) and the folder is given to that user. If
+	// that user cannot reach it (a parent such as /root is closed), everything is kept in a folder under
+	// /var/lib/rollcall-dev instead (or under the temporary folder), to which the link Dir/postgres-is-in leads.
+	Dir string
+	// Port is the port of 127.0.0.1 to listen on; 0 means the one of the last time when it is free, else a free one.
+	Port int
+	// Durable says that what was committed survives a crash of the machine. False is faster, and for tests.
+	Durable bool
+}
+
+// Postgres is a running server of our own, with one superuser, rollcall, and the database rollcall.
+type Postgres struct {
+	home     *pgHome
+	child    *Child
+	port     int
+	password string
+}
+
+// StartPostgres starts the machine's Postgres as a child process and returns when it takes connections. Started
+// again with the same Dir it has the same databases and the same password. ctx is for the start alone: the server
+// lives until Stop. When this process dies without Stop the server shuts down by itself (on Linux); where it
+// could not, the next start in the same Dir stops it first. Errors: ErrNoPostgres, ErrInUse, or one that ends
+// with the last lines of the server's log.
+func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
+	p, err := startPostgres(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("start postgres: %w", err)
+	}
+	return p, nil
+}
+
+func startPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("no folder")
+	}
+	bin, err := findPostgres(ctx, debianPostgres, exec.LookPath)
+	if err != nil {
+		return nil, err
+	}
+	home, err := openHome(ctx, cfg.Dir, bin)
+	if err != nil {
+		return nil, err
+	}
+	p, err := home.start(ctx, cfg)
+	if err != nil {
+		return nil, errors.Join(err, home.close())
+	}
+	return p, nil
+}
+
+func (h *pgHome) start(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
+	password, err := h.initialise(ctx, cfg.Durable)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.clearStale(ctx); err != nil {
+		return nil, err
+	}
+	// Another try has another port, if somebody took ours meanwhile, and finds the last backends of a server that
+	// was killed gone: they hold its shared memory for a moment longer.
+	for try := 1; ; try++ {
+		port, err := h.port(cfg.Port)
+		if err != nil {
+			return nil, err
+		}
+		p := &Postgres{home: h, port: port, password: password}
+		if err = p.run(ctx, cfg.Durable); err == nil {
+			return p, nil
+		}
+		if try == startTries || !errors.Is(err, errEnded) {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), err)
+		case <-time.After(time.Duration(try) * retryPause):
+		}
+	}
+}
+
+// errEnded says that the server ended by itself while it was being waited for.
+var errEnded = errors.New("the server ended at once")
+
+func (p *Postgres) run(ctx context.Context, durable bool) error {
+	out, err := p.home.openLog()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = out.Close() }() // the child has its own handle
+	info, err := out.Stat()
+	if err != nil {
+		return err
+	}
+	// Not ctx: the server outlives the start.
+	cmd := p.home.command(context.WithoutCancel(ctx), "postgres", p.arguments(durable)...)
+	cmd.Stdout, cmd.Stderr = out, out
+	if p.child, err = StartChild(cmd, syscall.SIGINT); err != nil {
+		return err
+	}
+	if err := p.prepare(ctx); err != nil {
+		stopChild(p.child)
+		return fmt.Errorf("%w\n%s", err, p.home.logTail(info.Size()))
+	}
+	return nil
+}
+
+func (p *Postgres) arguments(durable bool) []string {
+	settings := []string{
+		"listen_addresses=127.0.0.1",
+		"port=" + strconv.Itoa(p.port),
+		"unix_socket_directories=", // a socket's path has a length limit which test folders exceed
+		"max_connections=" + strconv.Itoa(maxConnection),
+		"timezone=UTC",
+		// The log must hold nobody's data: a DETAIL line shows the values of a violated key, a STATEMENT line the
+		// statement.
+		"log_error_verbosity=terse",
+		"log_min_error_statement=panic",
+	}
+	if !durable {
+		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+	}
+	args := []string{"-D", p.home.path(dataFolder)}
+	for _, s := range settings {
+		args = append(args, "-c", s)
+	}
+	return args
+}
+
+// prepare waits until the server takes connections and makes the database rollcall.
+func (p *Postgres) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	conn, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	var there bool
+	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, superuser).Scan(&there); err != nil {
+		return fmt.Errorf("look for database %s: %w", superuser, err)
+	}
+	if there {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+superuser); err != nil {
+		return fmt.Errorf("create database %s: %w", superuser, err)
+	}
+	return nil
+}
+
+func (p *Postgres) connect(ctx context.Context) (*pgx.Conn, error) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		conn, err := pgx.Connect(ctx, p.URL("postgres"))
+		if err == nil {
+			return conn, nil
+		}
+		select {
+		case <-p.child.Done():
+			return nil, errEnded
+		case <-ctx.Done():
+			return nil, fmt.Errorf("not ready: %w", errors.Join(context.Cause(ctx), err))
+		case <-tick.C:
+		}
+	}
+}
+
+// URL is the address of a database, with the superuser's password in it: not for logs.
+func (p *Postgres) URL(database string) string {
+	u := url.URL{
+		Scheme:   "postgres",
+		User:     url.UserPassword(superuser, p.password),
+		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)),
+		Path:     "/" + database,
+		RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+// Dir is the folder that the server really lives in; see PostgresConfig.Dir.
+func (p *Postgres) Dir() string { return p.home.dir }
+
+// PID is the server's process id.
+func (p *Postgres) PID() int { return p.child.PID() }
+
+// Done is closed when the server has ended, by Stop or by itself.
+func (p *Postgres) Done() <-chan struct{} { return p.child.Done() }
+
+// Stop ends the server and returns when it has ended: a fast shutdown, which breaks off open connections and
+// keeps all that was committed; after 10 s an immediate one, from which the next start recovers. A second call
+// does nothing.
+func (p *Postgres) Stop() {
+	stopChild(p.child)
+	_ = p.home.close() // a second Stop closes it again; there is nothing else that could fail
+}
+
+func stopChild(c *Child) {
+	for _, step := range []struct {
+		sig    syscall.Signal
+		within time.Duration
+	}{{syscall.SIGINT, fastStop}, {syscall.SIGQUIT, immediateStop}} {
+		_ = c.Signal(step.sig) // the only error is that it has ended
+		select {
+		case <-c.Done():
+			return
+		case <-time.After(step.within):
+		}
+	}
+	_ = c.SignalGroup(syscall.SIGKILL)
+	<-c.Done()
+}

@@ -1,0 +1,11 @@
+//go:build unix && !linux
+
+package localserver
+
+import "syscall"
+
+func tieToParent(*syscall.SysProcAttr, syscall.Signal) {}
+
+// isPostgresIn cannot tell without /proc. A server that an earlier run left behind is then not stopped: the new
+// one refuses to start and says why in its log.
+func isPostgresIn(int, string) (ours, known bool) { return false, false }

@@ -1,0 +1,134 @@
+package mirror
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
+)
+
+// Lane is one job's right and means to write one customer's mirror.
+type Lane struct {
+	Store       *store.Store
+	Lease       *store.Lease
+	Customer    string
+	Job         string // job_log's word: "initial_backfill", …
+	JobID       int64
+	TraceID     string
+	Operation   string // sync_audit's word: "backfill", …
+	Destination destination.Destination
+	Trips       func() uint64 // how often the destination's circuit breaker has opened
+	HashKey     []byte        // the customer's, from the vault
+	Concurrency int           // writes under way at once
+}
+
+// ApplyOptions vary what a page may do.
+type ApplyOptions struct {
+	// Probe writes one record first, and no other where that fails: the job was parked because the destination
+	// did not work.
+	Probe bool
+	// Lenient takes a page of which nothing was taken for the destination's fault, however short it is. Without
+	// it, what fails on a page too short to open the circuit breaker becomes letters, probe or breaker
+	// notwithstanding: otherwise the one bad record of a last page would park its job for ever.
+	Lenient bool
+}
+
+// Outcome is what became of a page.
+type Outcome struct {
+	Processed   int        // entries of the page, each once
+	Written     int        // taken by the destination
+	Skipped     int        // known, or with an open letter
+	Failed      int        // got a letter
+	HighestSeen *time.Time // the latest updated_at; nil on a page without users
+}
+
+// Apply brings a page to the destination and commits it: mappings, audit, letters and whatever remember adds
+// (cursor, progress, events) in one transaction in which the lane is asserted. After an error nothing of the
+// page is committed: ErrDestinationDown and ErrDestinationAuth are the destination's, store.ErrLaneLost means
+// that another worker has the customer.
+func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
+	remember func(ctx context.Context, tx *store.Tx, outcome Outcome) error,
+) (Outcome, error) {
+	decided, err := l.decide(ctx, page)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("compare page %d: %w", page.Number, err)
+	}
+	results, err := l.writeAll(ctx, decided.write, options)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("write page %d: %w", page.Number, err)
+	}
+	changes := l.changes(decided, results)
+	changes.outcome.Processed = len(page.Users) + len(page.Bad)
+	err = l.Store.InLane(ctx, l.Lease, func(ctx context.Context, tx *store.Tx) error {
+		if err := l.save(ctx, tx, changes); err != nil {
+			return err
+		}
+		return remember(ctx, tx, changes.outcome)
+	})
+	if err != nil {
+		return Outcome{}, fmt.Errorf("commit page %d: %w", page.Number, err)
+	}
+	return changes.outcome, nil
+}
+
+// changes are a page's rows, ready for set-based statements.
+type changes struct {
+	mappings   []store.Mapping
+	audit      []store.AuditEntry
+	superseded []string
+	refused    []deadletter.Refused
+	outcome    Outcome
+}
+
+func (l *Lane) changes(decided decision, results []written) changes {
+	c := changes{refused: decided.unreadable}
+	for i, entry := range decided.write {
+		audit := store.AuditEntry{RecordID: entry.vomoID, UpdatedAt: entry.version.UpdatedAt}
+		if err := results[i].err; err != nil {
+			code, retryable := refusalCode(err)
+			audit.ErrorCode = code
+			c.refused = append(c.refused, deadletter.Refused{RecordID: entry.vomoID, Version: entry.version, Code: code, Retryable: retryable})
+		} else {
+			c.mappings = append(c.mappings, store.Mapping{
+				VomoID: entry.vomoID, ExternalID: results[i].externalID, Email: entry.email, Version: entry.version,
+			})
+			if entry.letter {
+				c.superseded = append(c.superseded, entry.vomoID)
+			}
+		}
+		c.audit = append(c.audit, audit)
+	}
+	for _, bad := range decided.unreadable {
+		c.audit = append(c.audit, store.AuditEntry{RecordID: bad.RecordID, UpdatedAt: bad.Version.UpdatedAt, ErrorCode: bad.Code})
+	}
+	c.outcome = Outcome{Written: len(c.mappings), Skipped: decided.skipped, Failed: len(c.refused)}
+	if !decided.highest.IsZero() {
+		c.outcome.HighestSeen = &decided.highest
+	}
+	return c
+}
+
+func (l *Lane) save(ctx context.Context, tx *store.Tx, c changes) error {
+	if err := tx.SaveMappings(ctx, l.Customer, c.mappings); err != nil {
+		return err
+	}
+	scope := store.AuditScope{Customer: l.Customer, Operation: l.Operation, JobID: l.JobID, TraceID: l.TraceID}
+	if err := tx.SaveAudit(ctx, scope, c.audit); err != nil {
+		return err
+	}
+	if _, err := tx.SupersedeLetters(ctx, l.Customer, deadletter.KindUser, c.superseded); err != nil {
+		return err
+	}
+	if len(c.refused) == 0 {
+		return nil
+	}
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	return deadletter.OpenRecords(ctx, tx, deadletter.Scope{Customer: l.Customer, Job: l.Job, TraceID: l.TraceID, Now: now}, c.refused)
+}

@@ -1,0 +1,126 @@
+package mirror
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
+)
+
+// candidate is a version that the destination does not have yet.
+type candidate struct {
+	vomoID  string
+	record  destination.Record
+	version store.Version
+	email   string
+	letter  bool // an older version of it has an open letter
+}
+
+// decision is a page sorted into what has to be written and what not.
+type decision struct {
+	write      []candidate
+	unreadable []deadletter.Refused
+	skipped    int
+	highest    time.Time
+}
+
+// decide compares a page with what is known. A version that stands in the mapping, an older one, and one whose
+// letter is open are left alone; of an id that comes twice the newest counts, of an unreadable one the readable.
+func (l *Lane) decide(ctx context.Context, page vomo.Page) (decision, error) {
+	var result decision
+	newest := map[string]int{}
+	for _, user := range page.Users {
+		if user.UpdatedAt.After(result.highest) {
+			result.highest = user.UpdatedAt
+		}
+		record := RecordOf(user)
+		version, err := VersionOf(l.HashKey, record)
+		if err != nil {
+			return decision{}, err
+		}
+		entry := candidate{vomoID: user.ID, record: record, version: version, email: storedEmail(user.Email)}
+		if at, twice := newest[user.ID]; twice {
+			result.skipped++
+			if compare(version, result.write[at].version) == newer {
+				result.write[at] = entry
+			}
+			continue
+		}
+		newest[user.ID] = len(result.write)
+		result.write = append(result.write, entry)
+	}
+	refused := unreadable(page)
+	refused = slices.DeleteFunc(refused, func(bad deadletter.Refused) bool {
+		// At most one letter is open for a record: an entry that comes again, readable or not, adds none.
+		_, twice := newest[bad.RecordID]
+		newest[bad.RecordID] = -1
+		if twice {
+			result.skipped++
+		}
+		return twice
+	})
+	if err := l.leaveKnown(ctx, &result, refused); err != nil {
+		return decision{}, err
+	}
+	return result, nil
+}
+
+func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadletter.Refused) error {
+	ids := make([]string, 0, len(result.write)+len(refused))
+	for _, entry := range result.write {
+		ids = append(ids, entry.vomoID)
+	}
+	mapped, err := l.Store.MappedVersions(ctx, l.Customer, ids)
+	if err != nil {
+		return err
+	}
+	for _, bad := range refused {
+		ids = append(ids, bad.RecordID)
+	}
+	letters, err := l.Store.OpenLetters(ctx, l.Customer, deadletter.KindUser, ids)
+	if err != nil {
+		return err
+	}
+	kept := result.write[:0]
+	for _, entry := range result.write {
+		known, isMapped := mapped[entry.vomoID]
+		letter, hasLetter := letters[entry.vomoID]
+		if (isMapped && compare(entry.version, known) != newer) || (hasLetter && compare(entry.version, letter.Version) != newer) {
+			result.skipped++
+			continue
+		}
+		entry.letter = hasLetter
+		kept = append(kept, entry)
+	}
+	result.write = kept
+	for _, bad := range refused {
+		if letter, open := letters[bad.RecordID]; open && compare(bad.Version, letter.Version) == same {
+			result.skipped++
+			continue
+		}
+		result.unreadable = append(result.unreadable, bad)
+	}
+	return nil
+}
+
+// unreadable gives a letter to each entry of a page that could not be decoded. One without even an id is named
+// by its place, so that reading the page again finds its letter open.
+func unreadable(page vomo.Page) []deadletter.Refused {
+	refused := make([]deadletter.Refused, 0, len(page.Bad))
+	for i, bad := range page.Bad {
+		id := bad.ID
+		if id == "" {
+			id = "unreadable-page-" + strconv.Itoa(page.Number) + "-" + strconv.Itoa(i+1)
+		}
+		refused = append(refused, deadletter.Refused{
+			RecordID: id, Code: "source_record_invalid",
+			Version: store.Version{UpdatedAt: time.Unix(0, 0).UTC(), Hash: []byte(bad.Reason)},
+		})
+	}
+	return refused
+}

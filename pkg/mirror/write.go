@@ -1,0 +1,134 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"golang.org/x/sync/errgroup"
+
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/fault"
+)
+
+// ErrDestinationDown says that the destination, not a record, is at fault: the job parks and the page is not
+// committed.
+var ErrDestinationDown = errors.New("the destination does not work")
+
+// ErrDestinationAuth says that the destination refuses us altogether.
+var ErrDestinationAuth = errors.New("the destination refuses our credentials")
+
+// refusedAlike is the size from which a page whose records are all refused in the same way speaks of the
+// destination and not of the records.
+const refusedAlike = 10
+
+// shortPage is the size up to which a page cannot open the circuit breaker by itself: the attempts in place at
+// three records are fewer failures than it takes.
+const shortPage = 3
+
+// written is what became of one candidate.
+type written struct {
+	externalID string
+	err        error // nil, a *destination.Refusal, or retryable
+}
+
+// writeAll sends the candidates to the destination, several at once, and returns what became of each. An error
+// is the destination's or the job's own: then nothing of the page may be committed.
+func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options ApplyOptions) ([]written, error) {
+	if len(candidates) == 0 {
+		return nil, nil
+	}
+	trips := l.Trips()
+	// Where a short page has had its benefit of the doubt, neither probe nor breaker excuse it any longer: its
+	// own records may be the only failures that they saw, and then it would wait for ever.
+	excused := options.Lenient || len(candidates) > shortPage
+	results := make([]written, len(candidates))
+	probed := -1
+	if options.Probe {
+		// One record alone finds out whether the destination works again, instead of a page's worth. Which one
+		// is left to chance: always the first, and one record that nobody can write stops the job for good.
+		probed = rand.IntN(len(candidates)) //nolint:gosec // not a secret
+		if err := l.writeOne(ctx, candidates[probed], &results[probed], excused); err != nil {
+			return nil, err
+		}
+		if err := results[probed].err; err != nil && excused && destination.Retryable(err) {
+			return nil, fmt.Errorf("probe: %w: %w", ErrDestinationDown, err)
+		}
+	}
+	group, grouped := errgroup.WithContext(ctx)
+	group.SetLimit(max(l.Concurrency, 1)) // a limit of 0 would wait for ever
+	for i := range candidates {
+		if i != probed {
+			group.Go(func() error { return l.writeOne(grouped, candidates[i], &results[i], excused) })
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if excused && l.Trips() != trips {
+		return nil, fmt.Errorf("the circuit breaker opened: %w", ErrDestinationDown)
+	}
+	return results, l.destinationAtFault(results, options)
+}
+
+// writeOne sorts the answer: what concerns the record goes into result, what does not is returned. An open
+// breaker concerns the record only where it no longer excuses the page.
+func (l *Lane) writeOne(ctx context.Context, entry candidate, result *written, excused bool) error {
+	answer, err := l.Destination.Upsert(ctx, entry.record)
+	var refusal *destination.Refusal
+	switch {
+	case err == nil:
+		result.externalID = answer.ExternalUserID
+	case errors.As(err, &refusal):
+		result.err = err
+	case errors.Is(err, destination.ErrAuth):
+		return fmt.Errorf("write record: %w: %w", ErrDestinationAuth, err)
+	case excused && errors.Is(err, destination.ErrOpen):
+		return fmt.Errorf("write record: %w: %w", ErrDestinationDown, err)
+	case destination.Retryable(err):
+		result.err = err
+	default:
+		return fmt.Errorf("write record: %w", err)
+	}
+	return nil
+}
+
+// destinationAtFault looks at a page as a whole (principle 7).
+func (l *Lane) destinationAtFault(results []written, options ApplyOptions) error {
+	var succeeded, retryable int
+	alike := map[string]int{}
+	for _, result := range results {
+		var refusal *destination.Refusal
+		switch {
+		case result.err == nil:
+			succeeded++
+		case errors.As(result.err, &refusal):
+			alike[refusal.Code]++
+		default:
+			retryable++
+		}
+	}
+	if succeeded > 0 {
+		return nil
+	}
+	for code, count := range alike {
+		if count == len(results) && count >= refusedAlike {
+			return fmt.Errorf("all %d records of the page refused with %s: %w", count, code, ErrDestinationDown)
+		}
+	}
+	// A page too short to open the breaker tells nothing about who is at fault, so the destination gets the
+	// benefit of the doubt for some parks: a short page in a short outage would otherwise become letters.
+	if retryable > 0 && options.Lenient {
+		return fmt.Errorf("no record of the page was taken: %w", ErrDestinationDown)
+	}
+	return nil
+}
+
+// refusalCode is what a letter says of a record that was not taken.
+func refusalCode(err error) (code string, retryable bool) {
+	if refusal, ok := errors.AsType[*destination.Refusal](err); ok {
+		return refusal.Code, false
+	}
+	return fault.CodeOf(err), true
+}

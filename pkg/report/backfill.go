@@ -1,0 +1,117 @@
+package report
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"rollcall.dev/pkg/store"
+)
+
+// pageSize is VOMO's, and cannot be changed there.
+const pageSize = 15
+
+// Backfill is one run as `rollcall backfill ls` lists it.
+type Backfill struct {
+	ID                int64      `json:"id"`
+	CustomerID        string     `json:"customerId"`
+	State             string     `json:"state"` // queued, running, parked, completed, failed, cancelled
+	ParkReason        *string    `json:"parkReason"`
+	DueAt             *time.Time `json:"dueAt"` // parked runs: when they are tried again
+	Processed         int64      `json:"processed"`
+	Total             *int64     `json:"total"` // VOMO's count of users, as last told
+	Written           int64      `json:"written"`
+	Skipped           int64      `json:"skipped"`
+	Failures          int64      `json:"failures"`
+	Pages             int64      `json:"pages"`
+	RequestsPerMinute *float64   `json:"requestsPerMinute"` // measured over the time in which it worked
+	EtaSeconds        *int64     `json:"etaSeconds"`        // null until it can be measured, 0 when complete
+	TraceID           string     `json:"traceId"`
+	CreatedAt         time.Time  `json:"createdAt"`
+	StartedAt         *time.Time `json:"startedAt"`
+	UpdatedAt         time.Time  `json:"updatedAt"`
+	CompletedAt       *time.Time `json:"completedAt"`
+}
+
+// BackfillOf shows a run.
+func BackfillOf(run store.Run) Backfill {
+	shown := Backfill{
+		ID: run.ID, CustomerID: run.Customer, State: string(run.State), Processed: run.Processed, Total: run.LastTotal,
+		Written: run.Written, Skipped: run.Skipped, Failures: run.Failures, Pages: run.Pages, TraceID: run.TraceID,
+		CreatedAt: run.CreatedAt, StartedAt: run.StartedAt, UpdatedAt: run.UpdatedAt, CompletedAt: run.CompletedAt,
+	}
+	if run.ParkReason != "" {
+		shown.ParkReason = &run.ParkReason
+	}
+	if run.State == store.RunParked {
+		shown.DueAt = &run.DueAt
+	}
+	var perSecond float64
+	if run.Pages > 1 && run.ActiveSeconds > 0 {
+		perSecond = float64(run.Pages) / run.ActiveSeconds
+		perMinute := math.Round(perSecond*600) / 10
+		shown.RequestsPerMinute = &perMinute
+	}
+	switch {
+	case run.State == store.RunCompleted:
+		shown.EtaSeconds = new(int64)
+	case run.State.Open() && perSecond > 0 && run.LastTotal != nil:
+		pages := math.Ceil(float64(max(*run.LastTotal-run.Processed, 0)) / pageSize)
+		eta := int64(math.Ceil(pages / perSecond))
+		shown.EtaSeconds = &eta
+	}
+	return shown
+}
+
+// BackfillsQuestion asks for runs, newest first.
+type BackfillsQuestion struct {
+	CustomerID string `json:"customerId,omitempty"` // only this customer's newest run
+	Before     int64  `json:"before,omitempty"`     // runs with a smaller id: the Next of the page before
+	Limit      int32  `json:"limit,omitempty"`      // at most 200, default 50
+}
+
+// BackfillsReply is one page of runs; Next is null on the last.
+type BackfillsReply struct {
+	Backfills []Backfill `json:"backfills"`
+	Next      *int64     `json:"next"`
+}
+
+// A run is some 600 bytes of JSON: a page stays far below NATS's 256 KiB for an answer.
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+)
+
+// Backfills answers rollcall.api.backfills.ls.
+func Backfills(ctx context.Context, from *store.Store, question BackfillsQuestion) (BackfillsReply, error) {
+	reply := BackfillsReply{Backfills: []Backfill{}}
+	if question.CustomerID != "" {
+		run, err := from.LatestRun(ctx, question.CustomerID)
+		if err != nil {
+			return reply, err
+		}
+		reply.Backfills = append(reply.Backfills, BackfillOf(run))
+		return reply, nil
+	}
+	limit := question.Limit
+	if limit <= 0 {
+		limit = defaultLimit
+	}
+	limit = min(limit, maxLimit)
+	before := question.Before
+	if before <= 0 {
+		before = math.MaxInt64
+	}
+	runs, err := from.Runs(ctx, before, limit+1) // one more tells whether this page is the last
+	if err != nil {
+		return reply, err
+	}
+	if len(runs) > int(limit) {
+		runs = runs[:limit]
+		reply.Next = &runs[limit-1].ID
+	}
+	for _, run := range runs {
+		reply.Backfills = append(reply.Backfills, BackfillOf(run))
+	}
+	return reply, nil
+}

@@ -1,0 +1,166 @@
+package report_test
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
+)
+
+func TestAFreshCustomersStatusNamesEverythingAndSaysWhatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.onboard(t, "acme")
+	h.queue(t, "acme")
+
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+
+	require.NoError(t, err)
+	require.JSONEq(t, `{"customerId":"acme",`+
+		`"integration":{"enabled":true,"onboardedAt":"2026-03-02T09:30:00Z","backfillCompletedAt":null},`+
+		`"backfill":{"state":"queued","processed":0,"total":null,"etaSeconds":null,"requestsPerMinute":null},`+
+		`"polling":{"lastRunAt":null,"lastRunOutcome":null,"checkpointTimestamp":null,"lagMinutes":null,"caughtUpAt":null},`+
+		`"health":{"dlqDepth":0,"averageReconciliationGapRate":null,"isHealthy":null,"reasons":[]},`+
+		`"inventory":{"totalUsersMirrored":0}}`, document(t, status))
+}
+
+func TestAWorkingCustomersStatusHasNumbersAsNumbers(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.onboard(t, "acme")
+	run := h.queue(t, "acme")
+	h.exec(t, `UPDATE backfill_runs SET state = 'running', pages = 20, processed = 300, last_total = 1000, active_seconds = 12.5 WHERE id = $1`, run)
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.AdvanceCheckpoint(ctx, "acme", store.ResourceUserSync, noon); err != nil {
+			return err
+		}
+		version := store.Version{UpdatedAt: noon, Hash: []byte("h")}
+		if err := tx.SaveMappings(ctx, "acme", []store.Mapping{
+			{VomoID: "1", ExternalID: "a", Version: version}, {VomoID: "2", ExternalID: "b", Version: version},
+		}); err != nil {
+			return err
+		}
+		scope := store.LetterScope{Customer: "acme", Kind: "user", Job: "initial_backfill", FirstDelay: 5 * time.Second}
+		return tx.AddRecordLetters(ctx, scope, []store.RecordLetter{{
+			ID: uuid.New(), RecordID: "3", Version: version, Subject: "s", ErrorCode: "http_422", ErrorClass: "permanent",
+		}})
+	})
+
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+
+	require.NoError(t, err)
+	var shown map[string]map[string]any
+	text := document(t, status)
+	require.NoError(t, json.Unmarshal([]byte(`{`+text[len(`{"customerId":"acme",`):]), &shown))
+	require.Equal(t, map[string]any{"state": "running", "processed": 300.0, "total": 1000.0, "etaSeconds": 30.0, "requestsPerMinute": 96.0}, shown["backfill"])
+	require.InDelta(t, 1, shown["health"]["dlqDepth"], 0)
+	require.InDelta(t, 2, shown["inventory"]["totalUsersMirrored"], 0)
+	require.Equal(t, "2026-03-01T12:00:00Z", shown["polling"]["checkpointTimestamp"])
+}
+
+func TestACompletedBackfillIsShownWithItsDate(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.onboard(t, "acme")
+	run := h.queue(t, "acme")
+	h.exec(t, `UPDATE backfill_runs SET state = 'completed', pages = 67, processed = 1000, last_total = 1000, active_seconds = 40.2 WHERE id = $1`, run)
+	h.in(t, func(ctx context.Context, tx *store.Tx) error { return tx.MarkBackfilled(ctx, "acme", 1000) })
+
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+
+	require.NoError(t, err)
+	require.Equal(t, "2026-03-02T09:30:00Z", status.Integration.BackfillCompletedAt.UTC().Format(time.RFC3339))
+	require.Equal(t, &report.BackfillStatus{
+		State: "completed", Processed: 1000, Total: new(int64(1000)), EtaSeconds: new(int64(0)), RequestsPerMinute: new(100.0),
+	}, status.Backfill)
+}
+
+func TestWhatIsWrongIsSaidWithARemedy(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.onboard(t, "acme")
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		for _, kind := range []string{event.AlertDestinationDown, event.AlertBackfillFailed} {
+			if err := event.Raise(ctx, tx, event.AlertFor("acme", kind)); err != nil {
+				return err
+			}
+		}
+		if err := event.Clear(ctx, tx, "acme", event.AlertBackfillFailed, "It works again."); err != nil {
+			return err
+		}
+		_, err := tx.OffboardCustomer(ctx, "acme")
+		return err
+	})
+
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+
+	require.NoError(t, err)
+	require.False(t, status.Integration.Enabled)
+	require.Len(t, status.Health.Reasons, 2, "what cleared is over")
+	require.Equal(t, "disabled", status.Health.Reasons[0].Code)
+	text, remedy := event.Explain(event.AlertDestinationDown)
+	require.Equal(t, report.Reason{Code: event.AlertDestinationDown, Text: text, Remedy: remedy}, status.Health.Reasons[1])
+}
+
+func TestACustomersStatusIsNobodyElses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.onboard(t, "acme")
+	h.onboard(t, "other")
+	h.queue(t, "other")
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		if err := event.Raise(ctx, tx, event.AlertFor("other", event.AlertDestinationDown)); err != nil {
+			return err
+		}
+		return tx.SaveMappings(ctx, "other", []store.Mapping{{VomoID: "1", ExternalID: "a", Version: store.Version{UpdatedAt: noon, Hash: []byte("h")}}})
+	})
+
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+
+	require.NoError(t, err)
+	require.Nil(t, status.Backfill)
+	require.Empty(t, status.Health.Reasons)
+	require.Zero(t, status.Inventory.TotalUsersMirrored)
+}
+
+func TestAnUnknownCustomerIsNotFound(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+
+	_, err := report.StatusOf(t.Context(), h.Store, "nobody")
+	require.ErrorIs(t, err, store.ErrNotFound)
+	_, err = report.Backfills(t.Context(), h.Store, report.BackfillsQuestion{CustomerID: "nobody"})
+	require.ErrorIs(t, err, store.ErrNotFound)
+	_, err = report.RequestOf(t.Context(), h.Store, store.Origin{StreamCreated: noon, Sequence: 1})
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func TestWhatBecameOfARequestIsShown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	rejected, pending := store.Origin{StreamCreated: noon, Sequence: 1}, store.Origin{StreamCreated: noon, Sequence: 2}
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := tx.AddRejectedRequest(ctx, rejected, "acme", []byte(`{"vomoToken":["Token rejected by VOMO API"]}`)); err != nil {
+			return err
+		}
+		_, _, err := tx.AddPendingRequest(ctx, pending, "acme", []byte(`{}`), []byte("sealed"))
+		return err
+	})
+
+	shown, err := report.RequestOf(t.Context(), h.Store, rejected)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"customerId":"acme","state":"rejected","errors":{"vomoToken":["Token rejected by VOMO API"]},"attempts":0,
+		"receivedAt":"2026-03-02T09:30:00Z","settledAt":"2026-03-02T09:30:00Z"}`, document(t, shown))
+
+	shown, err = report.RequestOf(t.Context(), h.Store, pending)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"customerId":"acme","state":"pending","errors":null,"attempts":0,`+
+		`"receivedAt":"2026-03-02T09:30:00Z","settledAt":null}`, document(t, shown))
+}

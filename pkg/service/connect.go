@@ -1,0 +1,130 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/store"
+)
+
+const (
+	startTime     = 30 * time.Second
+	reconnectWait = 500 * time.Millisecond
+	pingInterval  = 10 * time.Second
+)
+
+// waitFor tries to reach something for as long as a start may take: services start in any order, and beside
+// `rollcall migrate`.
+func waitFor[T any](ctx context.Context, logger *zap.Logger, what string, reach func(context.Context) (T, error)) (T, error) {
+	told := false
+	value, err := backoff.Retry(ctx, func() (T, error) {
+		value, err := reach(ctx)
+		if errors.Is(err, store.ErrSchemaOlder) {
+			return value, backoff.Permanent(err)
+		}
+		return value, err
+	}, backoff.WithMaxElapsedTime(startTime), backoff.WithNotify(func(err error, _ time.Duration) {
+		if !told {
+			logger.Info("waiting for "+what, zap.Error(err))
+			told = true
+		}
+	}))
+	if err != nil {
+		return value, fmt.Errorf("start without %s: %w", what, err)
+	}
+	return value, nil
+}
+
+// Connect connects to NATS as the settings say. It goes on trying for ever after a first success.
+func Connect(settings config.Config, name string, logger *zap.Logger) (*nats.Conn, error) {
+	options := []nats.Option{
+		nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.PingInterval(pingInterval),
+		nats.RetryOnFailedConnect(false),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // nil: we closed it ourselves
+				logger.Warn("NATS disconnected", zap.Error(err))
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { logger.Info("NATS reconnected") }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { logger.Warn("NATS error", zap.Error(err)) }),
+	}
+	if settings.NATSCreds != "" {
+		options = append(options, nats.UserCredentials(settings.NATSCreds))
+	}
+	if settings.NATSNKey != "" {
+		nkey, err := nats.NkeyOptionFromSeed(settings.NATSNKey)
+		if err != nil {
+			return nil, fmt.Errorf("read NATS_NKEY: %w", err)
+		}
+		options = append(options, nkey)
+	}
+	if settings.NATSCA != "" {
+		options = append(options, nats.RootCAs(settings.NATSCA))
+	}
+	if settings.NATSCert != "" {
+		options = append(options, nats.ClientCert(settings.NATSCert, settings.NATSKey))
+	}
+	conn, err := nats.Connect(settings.NATSURL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return conn, nil
+}
+
+// drainConn closes the connection after what is buffered has left: acks, too, are buffered.
+func drainConn(conn *nats.Conn) error {
+	closed := make(chan struct{})
+	conn.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	if conn.IsClosed() {
+		return nil
+	}
+	if !conn.IsConnected() { // nowhere to drain to
+		conn.Close()
+		return nil
+	}
+	if err := conn.Drain(); err != nil {
+		return fmt.Errorf("drain NATS connection: %w", err)
+	}
+	timer := time.NewTimer(closeTime)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+		conn.Close()
+	}
+	return nil
+}
+
+// outboxPublisher lets the store's relay publish through the bus; the two packages don't know each other.
+type outboxPublisher struct{ bus bus.Publisher }
+
+// PublishBatch publishes a batch and says what became of each message.
+func (p *outboxPublisher) PublishBatch(ctx context.Context, messages []store.Message) []store.Delivery {
+	batch := make([]bus.Outgoing, len(messages))
+	for i, message := range messages {
+		batch[i] = bus.Outgoing{Subject: message.Subject, ID: message.ID, Headers: message.Headers, Payload: message.Payload}
+	}
+	deliveries := make([]store.Delivery, len(messages))
+	for i, err := range p.bus.Publish(ctx, batch) {
+		switch {
+		case err == nil:
+			deliveries[i] = store.Delivered
+		case errors.Is(err, bus.ErrSubjectBusy) && bus.Coalesces(messages[i].Subject):
+			deliveries[i] = store.Dropped
+		case errors.Is(err, bus.ErrSubjectBusy):
+			deliveries[i] = store.Busy
+		default:
+			deliveries[i] = store.Failed
+			p.bus.Logger.Debug("not published", zap.String("subject", messages[i].Subject), zap.Error(err))
+		}
+	}
+	return deliveries
+}

@@ -1,0 +1,88 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+)
+
+const healthTimeout = 2 * time.Second
+
+// health answers for the process: /livez while it runs, /readyz and /healthz while it can work.
+type health struct {
+	service atomic.Pointer[Service]
+}
+
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
+func (h *health) ready(service *Service) { h.service.Store(service) }
+func (h *health) stopping()              { h.service.Store(nil) }
+
+// serve listens at once, so that a probe is answered while the service still waits for others.
+func (h *health) serve(address string, registry *prometheus.Registry, logger *zap.Logger) (string, func() error, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	if err != nil {
+		return "", nil, fmt.Errorf("listen on HTTP_ADDR: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.check(r.Context())) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.check(r.Context())) })
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: healthTimeout}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("health server stopped", zap.Error(err))
+		}
+	}()
+	return listener.Addr().String(), func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
+		defer cancel()
+		err := server.Shutdown(ctx)
+		<-done
+		return err
+	}, nil
+}
+
+func (h *health) check(ctx context.Context) error {
+	service := h.service.Load()
+	if service == nil {
+		return errors.New("starting or stopping")
+	}
+	bounded, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	var problems []error
+	if !service.Conn.IsConnected() {
+		problems = append(problems, errors.New("NATS: not connected"))
+	}
+	if err := service.Store.Ping(bounded); err != nil {
+		problems = append(problems, errors.New("Postgres: no answer"))
+	}
+	return errors.Join(problems...)
+}
+
+func answer(w http.ResponseWriter, err error) {
+	text := "ok\n"
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		text = err.Error() + "\n"
+	}
+	if _, err := w.Write([]byte(text)); err != nil {
+		return // the prober went away
+	}
+}

@@ -1,0 +1,73 @@
+package service
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+)
+
+func newTestCounter() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: "rollcall_test_total", Help: "Of a test."})
+}
+
+func TestReadinessFollowsNATS(t *testing.T) {
+	t.Parallel()
+	stage := newStage(t)
+	s, _ := serveIdle(t, "backfill", stage.settings)
+	stage.nats.Stop()
+	s.becomes("/readyz", http.StatusServiceUnavailable)
+	_, body := s.get("/readyz")
+	require.Equal(t, "NATS: not connected\n", body)
+	status, _ := s.get("/healthz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	status, _ = s.get("/livez")
+	require.Equal(t, http.StatusOK, status, "an outage is no reason to restart the process")
+	stage.nats.Restart(t)
+	s.becomes("/readyz", http.StatusOK)
+}
+
+func TestReadinessFollowsPostgres(t *testing.T) {
+	t.Parallel()
+	stage := newStage(t)
+	s, service := serveIdle(t, "backfill", stage.settings)
+	service.Store.Close()
+	status, body := s.get("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.Equal(t, "Postgres: no answer\n", body, "and nothing of the URL")
+}
+
+func TestAServiceThatDrainsIsNotReady(t *testing.T) {
+	t.Parallel()
+	stage := newStage(t)
+	drained, finish := once()
+	defer finish()
+	started := make(chan struct{})
+	s := serve(t, "backfill", stage.settings, func(ctx context.Context, _ *Service) error {
+		close(started)
+		<-ctx.Done()
+		<-drained
+		return nil
+	})
+	<-started
+	s.becomes("/readyz", http.StatusOK)
+	s.stop()
+	s.becomes("/readyz", http.StatusServiceUnavailable)
+	status, _ := s.get("/livez")
+	require.Equal(t, http.StatusOK, status)
+	finish()
+	require.NoError(t, s.result())
+}
+
+func TestAQuestionOfAnotherMethodIsNoProbe(t *testing.T) {
+	t.Parallel()
+	stage := newStage(t)
+	s, _ := serveIdle(t, "backfill", stage.settings)
+	response, err := http.Post("http://"+s.settings.HTTPAddr+"/readyz", "text/plain", nil)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusMethodNotAllowed, response.StatusCode)
+	http.DefaultClient.CloseIdleConnections()
+}

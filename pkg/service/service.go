@@ -1,0 +1,191 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+)
+
+// Service is what a service's own work stands on.
+type Service struct {
+	Name      string
+	Instance  string // unique to this process: the holder of its leases
+	Config    config.Config
+	Logger    *zap.Logger
+	Registry  *prometheus.Registry
+	Conn      *nats.Conn
+	JetStream jetstream.JetStream
+	Store     *store.Store
+	Vault     *vault.Vault
+	Micro     micro.Service
+}
+
+// Run is a service's own work. It returns when ctx has ended and nothing is in hand any more, or with an error
+// that a restart may mend.
+type Run func(ctx context.Context, service *Service) error
+
+const (
+	flushTime = 3 * time.Second
+	closeTime = 5 * time.Second
+	// A stopped worker's transaction gives its locks up well before its lease does.
+	longestIdle = 10 * time.Second
+)
+
+// Main runs a service from the process's environment until SIGTERM or SIGINT, and returns the exit status. Asked
+// for -healthcheck, it only asks the service that runs beside it.
+func Main(name string, run Run) int {
+	settings, err := config.FromEnvironment()
+	if err != nil {
+		return refuse(os.Stderr, name, err)
+	}
+	if asksForHealth(os.Args[1:]) {
+		return healthcheck(context.Background(), settings.HTTPAddr, name, os.Stderr)
+	}
+	if settings.DatabaseURL == "" {
+		return refuse(os.Stderr, name, errors.New("DATABASE_URL is missing: postgres://user:password@host:port/database"))
+	}
+	logger, err := NewLogger(settings.LogLevel, settings.LogFormat, os.Stderr)
+	if err != nil {
+		return refuse(os.Stderr, name, err)
+	}
+	logger = logger.With(zap.String("service", name))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	status := 0
+	if err := Serve(ctx, name, settings, logger, run); err != nil {
+		logger.Error("stopped", zap.Error(err))
+		status = 1
+	}
+	if err := logger.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTTY) {
+		return refuse(os.Stderr, name, err)
+	}
+	return status
+}
+
+func refuse(out io.Writer, name string, err error) int {
+	if _, werr := fmt.Fprintf(out, "%s: %v\n", name, err); werr != nil {
+		return 2
+	}
+	return 1
+}
+
+// Serve runs a service until ctx ends: Main without the process around it.
+func Serve(ctx context.Context, name string, settings config.Config, logger *zap.Logger, run Run) (err error) {
+	service := &Service{Name: name, Instance: instanceName(name), Config: settings, Logger: logger, Registry: newRegistry()}
+	var closers []func() error
+	defer func() {
+		for _, closer := range slices.Backward(closers) {
+			err = errors.Join(err, closer())
+		}
+	}()
+	health := &health{}
+	address, closeHTTP, err := health.serve(settings.HTTPAddr, service.Registry, logger)
+	if err != nil {
+		return err
+	}
+	closers = append(closers, closeHTTP)
+	closers, err = service.open(ctx, closers)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // asked to stop while starting
+		}
+		return err
+	}
+	health.ready(service)
+	unready := context.AfterFunc(ctx, health.stopping) // from the signal on, not from the end of the drain
+	defer unready()
+	logger.Info("ready", zap.String("http", address), zap.String("instance", service.Instance))
+
+	relay := &store.Relay{Store: service.Store, Publisher: &outboxPublisher{bus.Publisher{JetStream: service.JetStream, Logger: logger}}, Logger: logger}
+	relaying, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
+	var background sync.WaitGroup
+	background.Go(func() { relay.Run(relaying) })
+
+	err = run(ctx, service)
+	health.stopping()
+	stopRelay()
+	background.Wait()
+	flushing, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+	defer cancel()
+	relay.Flush(flushing)
+	if err == nil {
+		logger.Info("drained")
+	}
+	return err
+}
+
+// open connects everything, in the order in which the rest depends on it.
+func (s *Service) open(ctx context.Context, closers []func() error) ([]func() error, error) {
+	var err error
+	if s.Store, err = waitFor(ctx, s.Logger, "Postgres", func(ctx context.Context) (*store.Store, error) {
+		return store.Open(ctx, s.Config.DatabaseURL, store.Options{IdleInTransaction: min(longestIdle, s.Config.ClaimTimeout/2)})
+	}); err != nil {
+		return closers, err
+	}
+	closers = append(closers, func() error { s.Store.Close(); return nil })
+	if err := store.CheckSchema(ctx, s.Config.DatabaseURL); err != nil {
+		return closers, err
+	}
+	if err := s.Store.EnsureAuditMonths(ctx); err != nil {
+		return closers, err
+	}
+	keeper, err := vault.OpenKeeper(ctx, s.Config.SecretsURL)
+	if err != nil {
+		return closers, err
+	}
+	closers = append(closers, keeper.Close)
+	s.Vault = &vault.Vault{Keeper: keeper, Keys: s.Store}
+	if s.Conn, err = waitFor(ctx, s.Logger, "NATS", func(context.Context) (*nats.Conn, error) {
+		return Connect(s.Config, "rollcall-"+s.Name, s.Logger)
+	}); err != nil {
+		return closers, err
+	}
+	closers = append(closers, func() error { return drainConn(s.Conn) })
+	if s.JetStream, err = jetstream.New(s.Conn, jetstream.WithPublishAsyncTimeout(closeTime)); err != nil {
+		return closers, fmt.Errorf("open JetStream: %w", err)
+	}
+	if _, err = waitFor(ctx, s.Logger, "streams", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, bus.Verify(ctx, s.JetStream, s.Config.ClaimTimeout)
+	}); err != nil {
+		return closers, err
+	}
+	s.Micro, err = micro.AddService(s.Conn, micro.Config{
+		Name: "rollcall-" + s.Name, Version: Version, Description: "rollcall " + s.Name,
+	})
+	if err != nil {
+		return closers, fmt.Errorf("answer as a NATS service: %w", err)
+	}
+	if err := s.Conn.FlushTimeout(closeTime); err != nil { // known to the server before we say that we are ready
+		return append(closers, s.Micro.Stop), fmt.Errorf("answer as a NATS service: %w", err)
+	}
+	return append(closers, s.Micro.Stop), nil
+}
+
+// Version is what this build answers to `nats micro`, and to whoever asks for it.
+const Version = "0.1.0"
+
+func instanceName(name string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown-host"
+	}
+	return fmt.Sprintf("%s@%s/%d", name, host, os.Getpid())
+}

@@ -1,0 +1,129 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/store"
+)
+
+// aPage is the work of a page's transaction: one row of each kind that a page writes.
+func aPage(customer string) func(context.Context, *store.Tx) error {
+	return func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(
+			tx.SaveMappings(ctx, customer, []store.Mapping{{VomoID: "1", ExternalID: "x", Version: store.Version{UpdatedAt: time.Unix(1, 0), Hash: []byte("h")}}}),
+			tx.SaveAudit(ctx, store.AuditScope{Customer: customer, Operation: "backfill"}, []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}),
+			tx.Publish(ctx, store.Message{Subject: "s", ID: "m", Payload: []byte("{}")}),
+		)
+	}
+}
+
+// rows is how many rows pages have left.
+func rows(t *testing.T, b *bed) int {
+	t.Helper()
+	return value[int](t, b, `SELECT (SELECT count(*) FROM user_mappings) + (SELECT count(*) FROM sync_audit) + (SELECT count(*) FROM outbox)`)
+}
+
+func TestAHolderCommitsItsPage(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+
+	require.NoError(t, b.InLane(t.Context(), b.lease(t, "acme"), aPage("acme")))
+
+	require.Equal(t, 3, rows(t, b))
+}
+
+func TestAHolderWhoseLaneAnotherTookCommitsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	slept := b.lease(t, "acme")
+	b.advance(t, 31*time.Second)
+	present := b.lease(t, "acme")
+
+	require.ErrorIs(t, b.InLane(t.Context(), slept, aPage("acme")), store.ErrLaneLost)
+
+	require.Zero(t, rows(t, b))
+	require.ErrorIs(t, slept.Outlasts(0), store.ErrLaneLost, "and it sends nothing more")
+	require.NoError(t, b.InLane(t.Context(), present, aPage("acme")))
+}
+
+func TestAHolderWhoseLeaseMerelyRanOutCommitsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	lease := b.lease(t, "acme")
+	b.advance(t, 30*time.Second)
+
+	require.ErrorIs(t, b.InLane(t.Context(), lease, aPage("acme")), store.ErrLaneLost)
+
+	require.Zero(t, rows(t, b))
+}
+
+func TestAFencedHolderCommitsNothing(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	lease := b.lease(t, "acme")
+	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
+
+	require.ErrorIs(t, b.InLane(t.Context(), lease, aPage("acme")), store.ErrLaneLost)
+
+	require.Zero(t, rows(t, b))
+}
+
+func TestAPageRenewsTheLease(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	lease := b.lease(t, "acme")
+	b.advance(t, 20*time.Second)
+	require.NoError(t, b.InLane(t.Context(), lease, aPage("acme")))
+	b.advance(t, 20*time.Second)
+
+	_, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+
+	require.ErrorIs(t, err, store.ErrLaneTaken)
+}
+
+func TestAPageThatFailsLeavesNothingAndTheLaneWithItsHolder(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	lease := b.lease(t, "acme")
+	broken := errors.New("broken")
+
+	err := b.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(aPage("acme")(ctx, tx), broken)
+	})
+
+	require.ErrorIs(t, err, broken)
+	require.NotErrorIs(t, err, store.ErrLaneLost)
+	require.Zero(t, rows(t, b))
+	require.NoError(t, b.InLane(t.Context(), lease, aPage("acme")))
+}
+
+// The lease's row is locked from the assertion to the commit, so no second holder can begin in between.
+func TestNobodyTakesTheLaneWhileAPageIsBeingCommitted(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	slow := b.lease(t, "acme")
+	taken := make(chan *store.Lease, 1)
+
+	err := b.InLane(t.Context(), slow, func(ctx context.Context, tx *store.Tx) error {
+		b.advance(t, time.Minute) // the lease has run out, and the page is not committed yet
+		go func() {
+			lease, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+			if err != nil {
+				t.Errorf("take lease: %v", err)
+			}
+			taken <- lease
+		}()
+		b.untilBlocked(t, 1)
+		return aPage("acme")(ctx, tx)
+	})
+
+	require.NoError(t, err)
+	require.Greater(t, (<-taken).Epoch, slow.Epoch)
+	require.Equal(t, 3, rows(t, b))
+	require.ErrorIs(t, b.InLane(t.Context(), slow, aPage("acme")), store.ErrLaneLost)
+}

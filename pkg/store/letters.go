@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"rollcall.dev/pkg/store/internal/db"
+)
+
+// OpenLetter is a record's open letter and the version it was written for.
+type OpenLetter struct {
+	ID      uuid.UUID
+	Version Version
+}
+
+// RecordLetter is a record that a destination refused, or that could not be read.
+type RecordLetter struct {
+	ID         uuid.UUID
+	RecordID   string
+	Version    Version
+	Subject    string // its own subject: where republishing it means "retry it now"
+	ErrorCode  string
+	ErrorClass string // "retryable" or "permanent"
+}
+
+// LetterScope is what the letters of one page share.
+type LetterScope struct {
+	Customer   string
+	Kind       string
+	Job        string
+	TraceID    string
+	FirstDelay time.Duration // until a retryable letter is tried again
+}
+
+// MessageLetter is a message that could not be handled.
+type MessageLetter struct {
+	ID            uuid.UUID
+	Customer      string
+	PayloadSealed []byte
+	Subject       string
+	Origin        string // stream, its creation time and the sequence: the letter's identity
+	Job           string
+	ErrorCode     string
+	Attempts      int
+}
+
+// OpenLetters reads the open letters of these records, by record id.
+func (c Conn) OpenLetters(ctx context.Context, customer, kind string, recordIDs []string) (map[string]OpenLetter, error) {
+	rows, err := c.queries.LettersOpenFor(ctx, c.dbtx, &db.LettersOpenForParams{CustomerID: customer, Kind: kind, RecordIds: recordIDs})
+	if err != nil {
+		return nil, wrap("read open letters", err)
+	}
+	letters := make(map[string]OpenLetter, len(rows))
+	for _, row := range rows {
+		letter := OpenLetter{ID: row.ID, Version: Version{Hash: row.VersionHash}}
+		if row.SourceUpdatedAt != nil {
+			letter.Version.UpdatedAt = *row.SourceUpdatedAt
+		}
+		if row.RecordID != nil {
+			letters[*row.RecordID] = letter
+		}
+	}
+	return letters, nil
+}
+
+// SupersedeLetters settles the open letters of these records: a newer version was written, or refused and
+// gets a letter of its own. It returns the ids of what it settled.
+func (t *Tx) SupersedeLetters(ctx context.Context, customer, kind string, recordIDs []string) ([]uuid.UUID, error) {
+	if len(recordIDs) == 0 {
+		return nil, nil
+	}
+	ids, err := t.queries.LettersSettleSuperseded(ctx, t.dbtx, &db.LettersSettleSupersededParams{CustomerID: customer, Kind: kind, RecordIds: recordIDs})
+	return ids, wrap("supersede letters", err)
+}
+
+// AddRecordLetters opens a page's record letters in one statement.
+func (t *Tx) AddRecordLetters(ctx context.Context, scope LetterScope, letters []RecordLetter) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	params := &db.LetterInsertRecordsParams{
+		CustomerID: scope.Customer, Kind: scope.Kind, Job: scope.Job, TraceID: &scope.TraceID, FirstDelay: scope.FirstDelay,
+	}
+	for _, letter := range letters {
+		params.Ids = append(params.Ids, letter.ID)
+		params.RecordIds = append(params.RecordIds, letter.RecordID)
+		params.UpdatedAts = append(params.UpdatedAts, letter.Version.UpdatedAt)
+		params.Hashes = append(params.Hashes, letter.Version.Hash)
+		params.Subjects = append(params.Subjects, letter.Subject)
+		params.ErrorCodes = append(params.ErrorCodes, letter.ErrorCode)
+		params.ErrorClasses = append(params.ErrorClasses, letter.ErrorClass)
+	}
+	return wrap("open record letters", t.queries.LetterInsertRecords(ctx, t.dbtx, params))
+}
+
+// AddMessageLetter opens a letter for a message; added is false where its origin has one already.
+func (t *Tx) AddMessageLetter(ctx context.Context, letter MessageLetter) (firstFailedAt time.Time, added bool, err error) {
+	firstFailedAt, err = t.queries.LetterInsertMessageIfNew(ctx, t.dbtx, &db.LetterInsertMessageIfNewParams{
+		ID: letter.ID, CustomerID: letter.Customer, PayloadSealed: letter.PayloadSealed, OriginalSubject: letter.Subject,
+		Origin: &letter.Origin, Job: letter.Job, ErrorCode: letter.ErrorCode, Attempts: int32(min(letter.Attempts, 1<<20)), //nolint:gosec // bounded
+	})
+	added, err = inserted(err, "open message letter")
+	return firstFailedAt, added, err
+}
+
+// CountOpenLetters is the customer's dead-letter depth.
+func (c Conn) CountOpenLetters(ctx context.Context, customer string) (int64, error) {
+	count, err := c.queries.LettersOpenCount(ctx, c.dbtx, customer)
+	return count, wrap("count open letters", err)
+}

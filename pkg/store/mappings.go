@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"rollcall.dev/pkg/store/internal/db"
+)
+
+// Version is what tells one state of a record from another: whole seconds of updated_at are too coarse, so a
+// keyed hash of the record goes with them.
+type Version struct {
+	UpdatedAt time.Time
+	Hash      []byte
+}
+
+// Mapping is a user that stands in the destination.
+type Mapping struct {
+	VomoID     string
+	ExternalID string
+	Email      string // lower-cased and trimmed; "" for none
+	Version    Version
+}
+
+// AuditEntry is one line of sync_audit. ErrorCode is "" for what succeeded.
+type AuditEntry struct {
+	RecordID  string
+	UpdatedAt time.Time
+	ErrorCode string
+}
+
+// AuditScope is what the lines of one page share.
+type AuditScope struct {
+	Customer  string
+	Operation string
+	JobID     int64
+	TraceID   string
+}
+
+// MappedVersions reads which versions of these users stand in the destination, by VOMO id.
+func (c Conn) MappedVersions(ctx context.Context, customer string, vomoIDs []string) (map[string]Version, error) {
+	rows, err := c.queries.MappingVersions(ctx, c.dbtx, &db.MappingVersionsParams{CustomerID: customer, Ids: vomoIDs})
+	if err != nil {
+		return nil, wrap("read mapped versions", err)
+	}
+	versions := make(map[string]Version, len(rows))
+	for _, row := range rows {
+		versions[row.VomoUserID] = Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash}
+	}
+	return versions, nil
+}
+
+// SaveMappings writes a page's mappings in one statement; an older version never replaces a newer one.
+func (t *Tx) SaveMappings(ctx context.Context, customer string, mappings []Mapping) error {
+	if len(mappings) == 0 {
+		return nil
+	}
+	params := &db.MappingUpsertNewerParams{CustomerID: customer}
+	for _, mapping := range mappings {
+		params.Ids = append(params.Ids, mapping.VomoID)
+		params.ExternalIds = append(params.ExternalIds, mapping.ExternalID)
+		params.Emails = append(params.Emails, mapping.Email)
+		params.UpdatedAts = append(params.UpdatedAts, mapping.Version.UpdatedAt)
+		params.Hashes = append(params.Hashes, mapping.Version.Hash)
+	}
+	_, err := t.queries.MappingUpsertNewer(ctx, t.dbtx, params)
+	return wrap("save mappings", err)
+}
+
+// SaveAudit writes a page's audit lines in one statement.
+func (t *Tx) SaveAudit(ctx context.Context, scope AuditScope, entries []AuditEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	params := &db.AuditInsertManyParams{CustomerID: scope.Customer, Operation: scope.Operation, JobID: scope.JobID, TraceID: scope.TraceID}
+	for _, entry := range entries {
+		params.Ids = append(params.Ids, entry.RecordID)
+		params.ErrorCodes = append(params.ErrorCodes, entry.ErrorCode)
+		params.UpdatedAts = append(params.UpdatedAts, entry.UpdatedAt)
+	}
+	return wrap("save audit", t.queries.AuditInsertMany(ctx, t.dbtx, params))
+}
+
+// EnsureAuditMonths makes the audit's partitions of this month and the next.
+func (c Conn) EnsureAuditMonths(ctx context.Context) error {
+	return wrap("make audit partitions", c.queries.AuditEnsureMonths(ctx, c.dbtx))
+}
+
+// CountMappings is how many of the customer's users stand in the destination.
+func (c Conn) CountMappings(ctx context.Context, customer string) (int64, error) {
+	count, err := c.queries.MappingCount(ctx, c.dbtx, customer)
+	return count, wrap("count mappings", err)
+}

@@ -1,0 +1,226 @@
+package store_test
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/store"
+)
+
+// publisherFunc stands where a service puts the bus.
+type publisherFunc func(ctx context.Context, messages []store.Message) []store.Delivery
+
+func (f publisherFunc) PublishBatch(ctx context.Context, messages []store.Message) []store.Delivery {
+	return f(ctx, messages)
+}
+
+// stream takes every message and remembers it, unless the test has it answer otherwise.
+type stream struct {
+	mu     sync.Mutex
+	taken  []store.Message
+	answer store.Delivery
+}
+
+func (s *stream) PublishBatch(_ context.Context, messages []store.Message) []store.Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	deliveries := make([]store.Delivery, len(messages))
+	for i, message := range messages {
+		deliveries[i] = s.answer
+		s.taken = append(s.taken, message)
+	}
+	return deliveries
+}
+
+func (b *bed) owe(t testing.TB, ids ...string) {
+	t.Helper()
+	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+		messages := make([]store.Message, 0, len(ids))
+		for _, id := range ids {
+			messages = append(messages, store.Message{Subject: "subject." + id, ID: id, Payload: []byte(`{}`)})
+		}
+		return tx.Publish(ctx, messages...)
+	})
+}
+
+// relay has the outbox relayed once and returns how many messages were looked at.
+func (b *bed) relay(t testing.TB, publisher store.Publisher) int {
+	t.Helper()
+	handled, err := b.RelayOutbox(t.Context(), publisher)
+	require.NoError(t, err)
+	return handled
+}
+
+func (b *bed) depth(t testing.TB) int64 {
+	t.Helper()
+	depth, err := b.OutboxDepth(t.Context())
+	require.NoError(t, err)
+	return depth
+}
+
+func TestWhatIsCommittedIsRelayedAsItWas(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	message := store.Message{Subject: "rollcall.events.x", ID: "m-1", Headers: map[string]string{"ce-type": "x"}, Payload: []byte{0, 0xff, '{'}}
+	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.Publish(ctx, message) })
+	require.Equal(t, int64(1), b.depth(t))
+
+	var bus stream
+	require.Equal(t, 1, b.relay(t, &bus))
+
+	require.Equal(t, []store.Message{message}, bus.taken)
+	require.Zero(t, b.depth(t))
+	require.Zero(t, b.relay(t, &bus), "once")
+}
+
+func TestWhatIsRolledBackIsNeverRelayed(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	err := b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		require.NoError(t, tx.Publish(ctx, store.Message{Subject: "s", ID: "m", Payload: []byte(`{}`)}))
+		return context.Canceled
+	})
+	require.ErrorIs(t, err, context.Canceled)
+
+	var bus stream
+	require.Zero(t, b.relay(t, &bus))
+
+	require.Empty(t, bus.taken)
+	select {
+	case <-b.OutboxWoken():
+		require.Fail(t, "no relay is woken for it")
+	default:
+	}
+}
+
+func TestABusyMessageIsTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.owe(t, "m")
+	bus := stream{answer: store.Busy}
+	for range 5 {
+		require.Equal(t, 1, b.relay(t, &bus))
+		require.Zero(t, b.relay(t, &bus), "not at once")
+		b.advance(t, 200*time.Millisecond)
+	}
+
+	bus.answer = store.Delivered
+	require.Equal(t, 1, b.relay(t, &bus))
+
+	require.Zero(t, b.depth(t))
+}
+
+func TestADroppedMessageIsDone(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.owe(t, "m")
+
+	b.relay(t, &stream{answer: store.Dropped})
+
+	require.Zero(t, b.depth(t))
+}
+
+func TestAFailedMessageWaitsLongerEachTime(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.owe(t, "m")
+	bus := stream{answer: store.Failed}
+	for _, pause := range []time.Duration{
+		500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second,
+	} {
+		require.Equal(t, 1, b.relay(t, &bus))
+		b.advance(t, pause-time.Microsecond)
+		require.Zero(t, b.relay(t, &bus), "a pause of %s", pause)
+		b.advance(t, time.Microsecond)
+	}
+	require.Equal(t, int64(1), b.depth(t), "and is never given up")
+}
+
+func TestOneFailedMessageHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.owe(t, "good-1", "bad", "good-2")
+
+	b.relay(t, publisherFunc(func(_ context.Context, messages []store.Message) []store.Delivery {
+		deliveries := make([]store.Delivery, len(messages))
+		for i, message := range messages {
+			if message.ID == "bad" {
+				deliveries[i] = store.Failed
+			}
+		}
+		return deliveries
+	}))
+
+	require.Equal(t, "bad", value[string](t, b, `SELECT string_agg(msg_id, ',') FROM outbox`))
+}
+
+func TestRelaysAtOncePublishEachMessageOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	const messages = 3*store.RelayBatch + 50
+	ids := make([]string, messages)
+	for i := range ids {
+		ids[i] = "m-" + strconv.Itoa(i)
+	}
+	b.owe(t, ids...)
+	var bus stream
+
+	together(2, func(int) {
+		for {
+			handled, err := b.RelayOutbox(t.Context(), &bus)
+			if err != nil {
+				t.Errorf("relay: %v", err)
+			}
+			if handled == 0 || err != nil {
+				return
+			}
+		}
+	})
+
+	require.Zero(t, b.depth(t))
+	require.Len(t, bus.taken, messages)
+	seen := map[string]bool{}
+	for _, message := range bus.taken {
+		seen[message.ID] = true
+	}
+	require.Len(t, seen, messages)
+}
+
+func TestWhileOneRelayPublishesAnotherPassesItsMessagesBy(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.owe(t, "m")
+	var other stream
+
+	b.relay(t, publisherFunc(func(_ context.Context, messages []store.Message) []store.Delivery {
+		require.Zero(t, b.relay(t, &other))
+		return make([]store.Delivery, len(messages))
+	}))
+
+	require.Empty(t, other.taken)
+}
+
+func TestACrashBetweenPublishAndDeletePublishesAgainWithTheSameID(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.owe(t, "m")
+	var bus stream
+	_, err := b.RelayOutbox(t.Context(), publisherFunc(func(ctx context.Context, messages []store.Message) []store.Delivery {
+		deliveries := bus.PublishBatch(ctx, messages)
+		b.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		return deliveries
+	}))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, context.Canceled)
+
+	require.Equal(t, 1, b.relay(t, &bus))
+
+	require.Len(t, bus.taken, 2)
+	require.Equal(t, bus.taken[0], bus.taken[1])
+	require.Zero(t, b.depth(t))
+}

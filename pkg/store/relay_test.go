@@ -1,0 +1,112 @@
+package store_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/testkit"
+)
+
+// startRelay runs a relay that looks by itself only as often as tick says, and stops it with the test.
+func startRelay(t *testing.T, s *store.Store, publisher store.Publisher, logger *zap.Logger, tick time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		(&store.Relay{Store: s, Publisher: publisher, Logger: logger, Tick: tick}).Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+}
+
+// signalling sends the id of each message that it takes.
+func signalling(published *testkit.Signal[string]) publisherFunc {
+	return func(_ context.Context, messages []store.Message) []store.Delivery {
+		for _, message := range messages {
+			published.Send(message.ID)
+		}
+		return make([]store.Delivery, len(messages))
+	}
+}
+
+func TestARelayIsWokenByACommitOfItsProcess(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	published := testkit.NewSignal[string]()
+	startRelay(t, b.Store, signalling(published), zap.NewNop(), time.Hour)
+
+	b.owe(t, "one")
+	published.Require(t, within, "one")
+	b.owe(t, "two")
+	published.Require(t, within, "two")
+}
+
+func TestARelayFindsWhatAnotherProcessLeft(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	published := testkit.NewSignal[string]()
+	startRelay(t, openStore(t, b.url, store.Options{MaxConns: 2}), signalling(published), zap.NewNop(), 5*time.Millisecond)
+
+	b.owe(t, "one")
+
+	published.Require(t, within, "one")
+}
+
+func TestARelayGoesOnWithoutATickWhileThereIsMoreThanABatch(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	ids := make([]string, 2*store.RelayBatch+1)
+	for i := range ids {
+		ids[i] = "m"
+	}
+	b.owe(t, ids...)
+	published := testkit.NewSignal[string]()
+	startRelay(t, openStore(t, b.url, store.Options{MaxConns: 2}), signalling(published), zap.NewNop(), time.Hour)
+
+	for range ids {
+		published.Require(t, within, "m")
+	}
+}
+
+func TestARelaySaysOncePerOutageThatItCannotPublish(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	core, logs := observer.New(zap.WarnLevel)
+	b.exec(t, `ALTER TABLE outbox RENAME TO outbox_away`)
+	published := testkit.NewSignal[string]()
+	startRelay(t, b.Store, signalling(published), zap.New(core), 5*time.Millisecond)
+	failures := func(atLeast int) {
+		require.Eventually(t, func() bool {
+			return value[int](t, b, `SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()`) >= atLeast
+		}, within, 5*time.Millisecond)
+	}
+	failures(3)
+	require.Equal(t, 1, logs.Len())
+
+	b.exec(t, `ALTER TABLE outbox_away RENAME TO outbox`)
+	b.owe(t, "m")
+
+	published.Require(t, within, "m")
+	require.Equal(t, 1, logs.Len())
+}
+
+func TestFlushPublishesWhatIsDue(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.owe(t, "m")
+	var bus stream
+
+	(&store.Relay{Store: b.Store, Publisher: &bus, Logger: zap.NewNop()}).Flush(t.Context())
+
+	require.Len(t, bus.taken, 1)
+	require.Zero(t, b.depth(t))
+}

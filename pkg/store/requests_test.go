@@ -1,0 +1,226 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/store"
+)
+
+// origin is the message of that sequence in the first stream.
+func origin(sequence uint64) store.Origin {
+	return store.Origin{StreamCreated: time.Date(2026, time.March, 1, 0, 0, 0, 123456789, time.UTC), Sequence: sequence}
+}
+
+func (b *bed) pending(t testing.TB, from store.Origin, customer string) (id int64, added bool) {
+	t.Helper()
+	b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
+		id, added, err = tx.AddPendingRequest(ctx, from, customer, []byte(`{"customerId":"`+customer+`"}`), []byte("sealed"))
+		return err
+	})
+	return id, added
+}
+
+func (b *bed) settle(t testing.TB, id int64, state store.RequestState, errs []byte) (settled bool) {
+	t.Helper()
+	b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
+		settled, err = tx.SettleRequest(ctx, id, state, errs)
+		return err
+	})
+	return settled
+}
+
+func (b *bed) outcome(t testing.TB, of store.Origin) store.RequestOutcome {
+	t.Helper()
+	outcome, err := b.RequestOutcome(t.Context(), of)
+	require.NoError(t, err)
+	return outcome
+}
+
+func TestAMessageIsOneRequestHoweverOftenItIsDelivered(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	_, added := b.pending(t, origin(1), "acme")
+	require.True(t, added)
+	_, added = b.pending(t, origin(1), "acme")
+	require.False(t, added, "a redelivery")
+
+	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+		added, err := tx.AddRejectedRequest(ctx, origin(1), "acme", []byte(`{}`))
+		require.False(t, added, "nor is it rejected after it was accepted")
+		return err
+	})
+	recreated := store.Origin{StreamCreated: origin(1).StreamCreated.Add(time.Hour), Sequence: 1}
+	_, added = b.pending(t, recreated, "acme")
+	require.True(t, added, "sequences start again in a new stream")
+	_, err := b.RequestOutcome(t.Context(), origin(99))
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func TestTheNewestRequestOfACustomerIsHandedOutFirst(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	older, _ := b.pending(t, origin(1), "acme")
+	b.advance(t, time.Second)
+	newer, _ := b.pending(t, origin(2), "acme")
+
+	claimed, err := b.ClaimDueRequest(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, newer, claimed.ID)
+	require.Equal(t, uint64(2), claimed.Origin.Sequence)
+	require.Equal(t, []byte("sealed"), claimed.SealedSecrets)
+	require.JSONEq(t, `{"customerId":"acme"}`, string(claimed.Request))
+	_, err = b.ClaimDueRequest(t.Context(), time.Minute)
+	require.ErrorIs(t, err, store.ErrNotFound, "the older one waits for what becomes of the newer")
+
+	require.True(t, b.settle(t, newer, store.RequestRejected, []byte(`{"vomoToken":["refused"]}`)))
+	claimed, err = b.ClaimDueRequest(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, older, claimed.ID)
+}
+
+func TestTheRequestOfAYoungerStreamIsTheNewer(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.pending(t, origin(900), "acme")
+	recreated, _ := b.pending(t, store.Origin{StreamCreated: origin(1).StreamCreated.Add(time.Hour), Sequence: 1}, "acme")
+
+	claimed, err := b.ClaimDueRequest(t.Context(), time.Minute)
+
+	require.NoError(t, err)
+	require.Equal(t, recreated, claimed.ID)
+}
+
+func TestWhatIsAppliedSupersedesWhatWasAskedBefore(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.pending(t, origin(1), "acme")
+	applied, _ := b.pending(t, origin(2), "acme")
+	b.pending(t, origin(3), "acme")
+	b.pending(t, origin(4), "globex")
+	b.settle(t, applied, store.RequestApplied, nil)
+
+	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+		for sequence, later := range map[uint64]bool{1: true, 2: false, 3: false} {
+			after, err := tx.RequestAppliedAfter(ctx, "acme", origin(sequence))
+			require.NoError(t, err)
+			require.Equal(t, later, after, "sequence %d", sequence)
+		}
+		return tx.SupersedeOlderRequests(ctx, "acme", origin(2))
+	})
+
+	require.Equal(t, store.RequestSuperseded, b.outcome(t, origin(1)).State)
+	require.Equal(t, store.RequestApplied, b.outcome(t, origin(2)).State)
+	require.Equal(t, store.RequestPending, b.outcome(t, origin(3)).State)
+	require.Equal(t, store.RequestPending, b.outcome(t, origin(4)).State)
+
+	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.SupersedeAllRequests(ctx, "acme") })
+	require.Equal(t, store.RequestSuperseded, b.outcome(t, origin(3)).State)
+	require.Equal(t, store.RequestPending, b.outcome(t, origin(4)).State, "another customer's")
+}
+
+func TestASettledRequestKeepsNoSecretAndIsSettledOnce(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	rejected, _ := b.pending(t, origin(1), "acme")
+	b.pending(t, origin(2), "globex")
+	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.AddRejectedRequest(ctx, origin(3), "initech", []byte(`{"body":["is not a JSON object"]}`))
+		return err
+	})
+
+	require.True(t, b.settle(t, rejected, store.RequestRejected, []byte(`{"vomoToken":["refused"]}`)))
+	require.False(t, b.settle(t, rejected, store.RequestApplied, nil))
+	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+		delayed, err := tx.DelayRequest(ctx, rejected, time.Minute)
+		require.False(t, delayed)
+		return err
+	})
+	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.SupersedeAllRequests(ctx, "globex") })
+
+	require.Zero(t, value[int](t, b, `SELECT count(*) FROM onboarding_requests WHERE sealed_secrets IS NOT NULL`))
+	outcome := b.outcome(t, origin(1))
+	require.Equal(t, store.RequestRejected, outcome.State)
+	require.JSONEq(t, `{"vomoToken":["refused"]}`, string(outcome.Errors))
+	require.NotNil(t, outcome.SettledAt)
+	require.Equal(t, store.RequestRejected, b.outcome(t, origin(3)).State)
+	_, err := b.ClaimDueRequest(t.Context(), time.Minute)
+	require.ErrorIs(t, err, store.ErrNotFound)
+}
+
+func TestAClaimedRequestIsHeldAndComesBackWhenItsWorkerDies(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	id, _ := b.pending(t, origin(1), "acme")
+	_, err := b.ClaimDueRequest(t.Context(), time.Minute)
+	require.NoError(t, err)
+
+	b.advance(t, time.Minute-time.Microsecond)
+	_, err = b.ClaimDueRequest(t.Context(), time.Minute)
+	require.ErrorIs(t, err, store.ErrNotFound)
+	b.advance(t, time.Microsecond)
+	again, err := b.ClaimDueRequest(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, id, again.ID)
+	require.Equal(t, 2, again.Attempts)
+}
+
+func TestADelayedRequestIsDueAgainAfterItsDelay(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	id, _ := b.pending(t, origin(1), "acme")
+	first, err := b.ClaimDueRequest(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.False(t, first.DelayedTold)
+
+	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+		delayed, err := tx.DelayRequest(ctx, id, 5*time.Minute)
+		require.True(t, delayed)
+		return err
+	})
+
+	b.advance(t, 2*time.Minute)
+	_, err = b.ClaimDueRequest(t.Context(), time.Minute)
+	require.ErrorIs(t, err, store.ErrNotFound)
+	b.advance(t, 3*time.Minute)
+	again, err := b.ClaimDueRequest(t.Context(), time.Minute)
+	require.NoError(t, err)
+	require.True(t, again.DelayedTold, "nobody is told twice")
+}
+
+func TestOfClaimersAtOnceEachRequestGoesToOne(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	const customers = 24
+	for i := range customers {
+		b.pending(t, origin(uint64(i)+1), "c"+strconv.Itoa(i))
+	}
+	var mu sync.Mutex
+	claims := map[string]int{}
+
+	together(6, func(int) {
+		for {
+			claimed, err := b.ClaimDueRequest(t.Context(), time.Minute)
+			if err != nil {
+				if !errors.Is(err, store.ErrNotFound) {
+					t.Errorf("claim: %v", err)
+				}
+				return
+			}
+			mu.Lock()
+			claims[claimed.Customer]++
+			mu.Unlock()
+		}
+	})
+
+	require.Len(t, claims, customers)
+	for customer, times := range claims {
+		require.Equal(t, 1, times, customer)
+	}
+}

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"rollcall.dev/pkg/store/internal/db"
+)
+
+// ErrNotFound says that the row asked for does not exist.
+var ErrNotFound = errors.New("not found")
+
+// errNotPostgresURL stands for pgx's own error, which repeats the URL with only what it takes for the password
+// masked; the URL stays out of logs altogether.
+var errNotPostgresURL = errors.New("DATABASE_URL is not a Postgres URL: expected postgres://user:password@host:port/database")
+
+// Conn is what statements run on: the pool, or one transaction.
+type Conn struct {
+	queries *db.Queries
+	dbtx    db.DBTX
+}
+
+// Store is the pool with every statement on it, each in a transaction of its own.
+type Store struct {
+	Conn
+	pool   *pgxpool.Pool
+	outbox chan struct{} // told, without waiting, after a commit that left messages
+}
+
+// Tx is one transaction.
+type Tx struct {
+	Conn
+	owesMessages bool
+}
+
+// Options bound the pool. The zero value is good for a service.
+type Options struct {
+	MaxConns int32 // default 16
+	// IdleInTransaction is how long a transaction may stand still before Postgres ends it: a worker that is
+	// stopped in mid-transaction must not hold the lane's row for as long as a claim lasts. Default 10 s.
+	IdleInTransaction time.Duration
+}
+
+const (
+	defaultMaxConns  = 16
+	connectTimeout   = 5 * time.Second
+	defaultIdle      = 10 * time.Second
+	statementTimeout = "60s"
+	rollbackTimeout  = 5 * time.Second
+)
+
+// Open connects to the database at databaseURL and checks that it answers.
+func Open(ctx context.Context, databaseURL string, options Options) (*Store, error) {
+	config, err := pgxpool.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, errNotPostgresURL
+	}
+	config.MaxConns = options.MaxConns
+	if config.MaxConns == 0 {
+		config.MaxConns = defaultMaxConns
+	}
+	config.ConnConfig.ConnectTimeout = connectTimeout
+	parameters := config.ConnConfig.RuntimeParams
+	idle := options.IdleInTransaction
+	if idle <= 0 {
+		idle = defaultIdle
+	}
+	parameters["idle_in_transaction_session_timeout"] = strconv.FormatInt(idle.Milliseconds(), 10)
+	parameters["statement_timeout"] = statementTimeout
+	parameters["timezone"] = "UTC"
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open pool: %w", err)
+	}
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("reach Postgres: %w", err)
+	}
+	return &Store{Conn: Conn{queries: db.New(), dbtx: pool}, pool: pool, outbox: make(chan struct{}, 1)}, nil
+}
+
+// Close waits for statements under way and closes the pool.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping asks whether Postgres answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.pool.Ping(ctx); err != nil {
+		return fmt.Errorf("reach Postgres: %w", err)
+	}
+	return nil
+}
+
+// InTx runs work in a transaction and commits it where work returns nil. Messages put into the outbox by
+// work are published only after the commit.
+func (s *Store) InTx(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
+	return s.inTx(ctx, work)
+}
+
+func (s *Store) inTx(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (err error) {
+	ptx, err := s.pool.Begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	defer func() {
+		if ptx == nil {
+			return
+		}
+		// The caller's context may be the reason why we are here: the rollback needs one of its own.
+		rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		if rerr := ptx.Rollback(rollback); rerr != nil && !errors.Is(rerr, pgx.ErrTxClosed) {
+			err = errors.Join(err, fmt.Errorf("roll back: %w", rerr))
+		}
+	}()
+	tx := &Tx{Conn: Conn{queries: s.queries, dbtx: ptx}}
+	if err := work(ctx, tx); err != nil {
+		return err
+	}
+	if err := ptx.Commit(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	ptx = nil
+	if tx.owesMessages {
+		s.wakeRelay()
+	}
+	return nil
+}
+
+func (s *Store) wakeRelay() {
+	select {
+	case s.outbox <- struct{}{}:
+	default: // it has been told already
+	}
+}
+
+// Now is the database's clock.
+func (c Conn) Now(ctx context.Context) (time.Time, error) {
+	now, err := c.queries.Now(ctx, c.dbtx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the clock: %w", err)
+	}
+	return now, nil
+}
+
+// wrap names the operation and turns pgx's "no rows" into ErrNotFound, here and nowhere else.
+func wrap(operation string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("%s: %w", operation, ErrNotFound)
+	default:
+		return fmt.Errorf("%s: %w", operation, err)
+	}
+}
+
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+
+func noRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

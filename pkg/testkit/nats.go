@@ -1,0 +1,155 @@
+package testkit
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/localserver"
+)
+
+// natsPortTries is how often a start looks for another port when somebody took the one that was found free.
+const natsPortTries = 5
+
+const backWithin = 15 * time.Second
+
+// NATSServer is a NATS server with JetStream for one test.
+type NATSServer struct {
+	// URL is its address, the same after a restart.
+	URL string
+	// StoreDir is the folder with JetStream's files.
+	StoreDir string
+
+	cfg     localserver.NATSConfig
+	running *localserver.NATS
+
+	mu    sync.Mutex
+	conns []*nats.Conn
+}
+
+// NATSOption changes the server before it starts.
+type NATSOption func(*localserver.NATSConfig)
+
+// WithJetStreamKey encrypts the streams at rest.
+func WithJetStreamKey(key string) NATSOption {
+	return func(cfg *localserver.NATSConfig) { cfg.JetStreamKey = key }
+}
+
+// WithSyncAlways makes the server call fsync before it acknowledges a message. Tests are faster without.
+func WithSyncAlways() NATSOption {
+	return func(cfg *localserver.NATSConfig) { cfg.SyncAlways = true }
+}
+
+// WithLogFile keeps the server's log in a file.
+func WithLogFile(path string) NATSOption {
+	return func(cfg *localserver.NATSConfig) { cfg.LogFile = path }
+}
+
+// NATS starts a server of its own for this test, which ends with the test.
+func NATS(t testing.TB, opts ...NATSOption) *NATSServer {
+	t.Helper()
+	s := &NATSServer{cfg: localserver.NATSConfig{StoreDir: t.TempDir()}}
+	for _, opt := range opts {
+		opt(&s.cfg)
+	}
+	s.StoreDir = s.cfg.StoreDir
+	s.startSomewhere(t)
+	s.URL = s.running.URL()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// startSomewhere picks the port itself instead of leaving it to the system: see localserver.FreePort.
+func (s *NATSServer) startSomewhere(t testing.TB) {
+	t.Helper()
+	var err error
+	for range natsPortTries {
+		s.cfg.Port, err = localserver.FreePort()
+		require.NoError(t, err)
+		if s.running, err = localserver.StartNATS(s.cfg); err == nil {
+			return
+		}
+	}
+	require.NoError(t, err)
+}
+
+// Stop shuts the server down; its streams stay in StoreDir. A second call does nothing.
+func (s *NATSServer) Stop() { s.running.Shutdown() }
+
+// Restart stops the server, if it runs, and starts it again with the same port and streams. It returns when the
+// connections that Conn and JetStream made are back.
+func (s *NATSServer) Restart(t testing.TB) {
+	t.Helper()
+	s.Stop()
+	running, err := localserver.StartNATS(s.cfg)
+	require.NoError(t, err)
+	s.running = running
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, conn := range s.conns {
+		require.True(t, s.back(conn), "a connection did not come back after the restart")
+	}
+}
+
+// back waits until a connection has found the server's present incarnation. What is sent before is lost: the
+// client has not noticed yet that the old one is gone.
+func (s *NATSServer) back(conn *nats.Conn) bool {
+	deadline := time.NewTimer(backWithin)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !conn.IsClosed() && conn.ConnectedServerId() != s.running.ID() {
+		select {
+		case <-deadline.C:
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
+}
+
+// Conn is a connection that reconnects for ever, quickly, and is closed with the test.
+func (s *NATSServer) Conn(t testing.TB, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	closed := make(chan struct{})
+	all := []nats.Option{
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(20 * time.Millisecond),
+		nats.ReconnectJitter(10*time.Millisecond, 10*time.Millisecond),
+	}
+	all = append(all, opts...)
+	all = append(all, nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
+	conn, err := nats.Connect(s.URL, all...)
+	require.NoError(t, err)
+	s.mu.Lock()
+	s.conns = append(s.conns, conn)
+	s.mu.Unlock()
+	t.Cleanup(func() {
+		conn.Close()
+		<-closed
+	})
+	return conn
+}
+
+// JetStream is the JetStream side of a connection of its own.
+func (s *NATSServer) JetStream(t testing.TB) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(s.Conn(t))
+	require.NoError(t, err)
+	return js
+}
+
+// Stream makes a stream for this test.
+func (s *NATSServer) Stream(t testing.TB, cfg jetstream.StreamConfig) jetstream.Stream {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	stream, err := s.JetStream(t).CreateStream(ctx, cfg)
+	require.NoError(t, err)
+	return stream
+}

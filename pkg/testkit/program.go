@@ -1,0 +1,167 @@
+package testkit
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/localserver"
+)
+
+const (
+	// drainWithin is what every service promises after a SIGTERM.
+	drainWithin = 25 * time.Second
+	// shownOutput is how much of a program's output a failed test prints.
+	shownOutput = 64 << 10
+)
+
+// ProgramConfig says how to start a program.
+type ProgramConfig struct {
+	Args []string
+	// Env is the program's environment. Besides, it gets the few variables that any program needs, and nothing
+	// else of ours: a developer's own NATS_URL must not reach a test.
+	Env map[string]string
+	// Name is for the test's log; "" means the package's last element.
+	Name string
+	// Dir is the program's working directory; "" means a new, empty one.
+	Dir string
+}
+
+// Process is a program of ours that runs as a child process for one test.
+type Process struct {
+	t      testing.TB
+	name   string
+	output string
+	child  *localserver.Child
+	ended  atomic.Bool // by the test, on purpose
+}
+
+// Program builds the main package importPath (with -race when the test has it), once for a test process, and
+// starts it. It ends with the test, as after Stop. A failed test prints its output; a data race in it, when it
+// was not killed, fails the test.
+func Program(t testing.TB, importPath string, cfg ProgramConfig) *Process {
+	t.Helper()
+	require.NoError(t, requireMain())
+	program, err := binary(importPath)
+	require.NoError(t, err)
+	if cfg.Name == "" {
+		cfg.Name = path.Base(importPath)
+	}
+	if cfg.Dir == "" {
+		cfg.Dir = t.TempDir()
+	}
+	out, err := os.Create(filepath.Join(t.TempDir(), cfg.Name+".log"))
+	require.NoError(t, err)
+	defer func() { _ = out.Close() }()        // the child has its own handle
+	cmd := exec.Command(program, cfg.Args...) //nolint:gosec,noctx // the tests' own; it ends by signals, see Stop
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = cfg.Dir, environment(cfg.Env), out, out
+	child, err := localserver.StartChild(cmd, syscall.SIGKILL)
+	require.NoError(t, err)
+	p := &Process{t: t, name: cfg.Name, output: out.Name(), child: child}
+	t.Cleanup(p.finish)
+	return p
+}
+
+// PID is the process id.
+func (p *Process) PID() int { return p.child.PID() }
+
+// Done is closed when the program has ended.
+func (p *Process) Done() <-chan struct{} { return p.child.Done() }
+
+// Signal sends sig to the program, which must still run.
+func (p *Process) Signal(sig os.Signal) {
+	p.t.Helper()
+	s, ok := sig.(syscall.Signal)
+	require.True(p.t, ok, "not a signal of this system: %v", sig)
+	require.NoError(p.t, p.child.Signal(s), "signal %s", p.name)
+}
+
+// Kill ends the program the hard way (SIGKILL, to it and to what it started) and returns when it is gone.
+func (p *Process) Kill() {
+	p.ended.Store(true)
+	_ = p.child.SignalGroup(syscall.SIGKILL) // the only error is that it has ended
+	<-p.child.Done()
+}
+
+// Stop asks the program to end (SIGTERM) and is its exit code. One that has not ended after 25 s, as every service
+// promises, is killed, and the test fails.
+func (p *Process) Stop() int {
+	p.t.Helper()
+	p.ended.Store(true)
+	_ = p.child.Signal(syscall.SIGTERM)
+	_ = p.child.Signal(syscall.SIGCONT) // one that the test has stopped could not hear it
+	select {
+	case <-p.child.Done():
+	case <-time.After(drainWithin):
+		p.Kill()
+		p.t.Errorf("%s did not end within %s of a SIGTERM", p.name, drainWithin)
+	}
+	return p.ExitCode()
+}
+
+// Wait waits until the program has ended by itself and is its exit code. The test fails, with the program's
+// output, shortly before the deadline that `go test` has set for it.
+func (p *Process) Wait() int {
+	p.t.Helper()
+	var late <-chan time.Time
+	if d, ok := p.t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if end, set := d.Deadline(); set {
+			timer := time.NewTimer(time.Until(end) - 5*time.Second)
+			defer timer.Stop()
+			late = timer.C
+		}
+	}
+	select {
+	case <-p.child.Done():
+	case <-late:
+		require.FailNow(p.t, p.name+" has not ended")
+	}
+	return p.ExitCode()
+}
+
+// ExitCode is what the program exited with: -1 while it runs and when a signal ended it.
+func (p *Process) ExitCode() int { return p.child.ExitCode() }
+
+// Output is all that the program has written so far, to standard output and standard error.
+func (p *Process) Output() string {
+	out, err := os.ReadFile(p.output)
+	if err != nil {
+		p.t.Errorf("read the output of %s: %v", p.name, err)
+	}
+	return string(out)
+}
+
+// finish is the program's end when its test ends.
+func (p *Process) finish() {
+	if !p.ended.Load() {
+		p.Stop()
+	}
+	out := []byte(p.Output())
+	if bytes.Contains(out, []byte("WARNING: DATA RACE")) {
+		p.t.Errorf("data race in %s", p.name)
+	}
+	if p.t.Failed() {
+		p.t.Logf("output of %s:\n%s", p.name, out[max(0, len(out)-shownOutput):])
+	}
+}
+
+func environment(own map[string]string) []string {
+	var env []string
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "USER", "GOCOVERDIR", "GORACE"} {
+		if value, set := os.LookupEnv(name); set {
+			env = append(env, name+"="+value)
+		}
+	}
+	for name, value := range own {
+		env = append(env, name+"="+value) // of two, the last counts
+	}
+	return env
+}

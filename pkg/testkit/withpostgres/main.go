@@ -1,0 +1,22 @@
+// Command withpostgres runs a command with a throw-away Postgres, so that many test processes share one server:
+//
+//	go run rollcall.dev/pkg/testkit/withpostgres -- go test -race ./...
+//
+// The command finds the server's URL in ROLLCALL_TEST_POSTGRES. It runs in a process group of its own, to which
+// SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on, so it must not read from a terminal. The exit code is the
+// command's; 128 and the signal's number when a signal ended it; 1 when the server does not start.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+)
+
+func main() {
+	code, err := run(context.Background(), os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "withpostgres:", err)
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"rollcall.dev/pkg/localserver"
+	"rollcall.dev/pkg/testkit"
+)
+
+const failed = 1
+
+// run is the exit code, and an error when it is not the command's.
+func run(ctx context.Context, args []string) (int, error) {
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		return failed, errors.New("usage: withpostgres -- COMMAND [ARGUMENT…]")
+	}
+	// From here on a signal must not end us before the server has been stopped.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+
+	dir, err := os.MkdirTemp("", "rollcall-postgres-")
+	if err != nil {
+		return failed, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // what stays behind stays in the temporary folder
+	server, err := localserver.StartPostgres(ctx, localserver.PostgresConfig{Dir: dir})
+	if err != nil {
+		return failed, err
+	}
+	defer func() {
+		server.Stop()
+		_ = os.RemoveAll(server.Dir())
+	}()
+	select {
+	case sig := <-signals: // it came while the server was starting
+		return failed, fmt.Errorf("ended by %s", sig)
+	default:
+	}
+	return command(args, server.URL("rollcall"), signals)
+}
+
+func command(args []string, url string, signals <-chan os.Signal) (int, error) {
+	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // the caller's command; signals end it
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), testkit.PostgresVariable+"="+url)
+	child, err := localserver.StartChild(cmd, syscall.SIGTERM)
+	if err != nil {
+		return failed, fmt.Errorf("start the command: %w", err)
+	}
+	for {
+		select {
+		case sig := <-signals:
+			if s, ok := sig.(syscall.Signal); ok {
+				_ = child.SignalGroup(s) // the only error is that it has ended
+			}
+		case <-child.Done():
+			return exitCode(cmd.ProcessState), nil
+		}
+	}
+}
+
+// exitCode is what a shell would say.
+func exitCode(state *os.ProcessState) int {
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return 128 + int(status.Signal())
+	}
+	return state.ExitCode()
+}

@@ -1,0 +1,174 @@
+package vomo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	defaultTimeout  = 10 * time.Second
+	defaultAttempts = 4
+	// maxHeaderBytes keeps an answer's header, which the bound on bodies does not cover, small as well.
+	maxHeaderBytes = 64 << 10
+)
+
+// Config is what a Client needs. BaseURL and Token must be given; everything else has a default.
+type Config struct {
+	// BaseURL is the API's root, such as https://api.vomo.org/v1. Its origin is the only one that is ever spoken to.
+	BaseURL string
+	// Token is sent as it is, as a Bearer token.
+	Token string
+	// Transport carries the requests; a process with many clients should share one. nil is a clone of
+	// http.DefaultTransport, with its own connections, made for this client.
+	Transport http.RoundTripper
+	// Timeout limits one request with its body; 0 is 10 s.
+	Timeout time.Duration
+	// Attempts is how often one page is tried altogether; 0 is 4.
+	Attempts int
+	// Before is called right before each request leaves, also for every further attempt and every hop of a
+	// redirect. It waits for budget and checks the lease; it must return when ctx ends. Its error is returned
+	// wrapped and is not retried. The time spent in it does not count against Timeout.
+	Before func(ctx context.Context) error
+	// Throttled is told of every 429: after is the pause that VOMO named, at most an hour, and 0 when it named none.
+	Throttled func(ctx context.Context, after time.Duration)
+	// Now is our clock; nil is time.Now.
+	Now func() time.Time
+	// Sleep waits for d between two attempts, or until ctx ends, whose cause it then returns; nil is a timer.
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// Client reads the users of one organisation. It is safe for use by many goroutines and holds no goroutine
+// of its own.
+type Client struct {
+	users     *url.URL // …/users, without a query
+	token     string
+	http      *http.Client
+	timeout   time.Duration
+	attempts  int
+	before    func(ctx context.Context) error
+	throttled func(ctx context.Context, after time.Duration)
+	now       func() time.Time
+	sleep     func(ctx context.Context, d time.Duration) error
+}
+
+// New checks cfg and makes a Client. The error names every field that is wrong, and no field's value.
+func New(cfg Config) (*Client, error) {
+	base, baseErr := parseBase(cfg.BaseURL)
+	if err := errors.Join(baseErr, checkToken(cfg.Token), checkLimits(cfg)); err != nil {
+		return nil, fmt.Errorf("configure VOMO client: %w", err)
+	}
+	c := &Client{
+		users: base.JoinPath("users"), token: cfg.Token,
+		timeout: cfg.Timeout, attempts: cfg.Attempts,
+		before: cfg.Before, throttled: cfg.Throttled, now: cfg.Now, sleep: cfg.Sleep,
+	}
+	if c.timeout == 0 {
+		c.timeout = defaultTimeout
+	}
+	if c.attempts == 0 {
+		c.attempts = defaultAttempts
+	}
+	if c.before == nil {
+		c.before = func(context.Context) error { return nil }
+	}
+	if c.throttled == nil {
+		c.throttled = func(context.Context, time.Duration) {}
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.sleep == nil {
+		c.sleep = sleep
+	}
+	transport := cfg.Transport
+	if transport == nil {
+		transport = ownTransport()
+	}
+	c.http = &http.Client{
+		Transport: transport,
+		// Redirects are followed by us, one request at a time: each needs leave from Before, and our own query.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c, nil
+}
+
+// Probe reads page 1 without filters in a single attempt, to learn whether the token is good: nil means that
+// it is, ErrUnauthorized and ErrForbidden that it is not, and every other error says nothing about it.
+func (c *Client) Probe(ctx context.Context) (Page, error) {
+	a, err := c.fetch(ctx, ask{number: 1, attempts: 1, leave: c.leave})
+	if err != nil {
+		return Page{}, fmt.Errorf("probe VOMO: %w", err)
+	}
+	return a.page, nil
+}
+
+// Page reads one page (1-based), trying again as the package says. A pause of more than 10 s that VOMO asks
+// for is not waited out here: it comes back at once as a throttled fault.
+func (c *Client) Page(ctx context.Context, query Query, number int) (Page, error) {
+	if number < 1 {
+		return Page{}, fmt.Errorf("read page %d: pages are counted from 1", number)
+	}
+	a, err := c.fetch(ctx, ask{number: number, query: query, attempts: c.attempts, leave: c.leave})
+	if err != nil {
+		return Page{}, fmt.Errorf("read page %d: %w", number, err)
+	}
+	return a.page, nil
+}
+
+func parseBase(raw string) (*url.URL, error) {
+	base, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		return nil, errors.New("BaseURL: must not be empty")
+	case err != nil: // its text would quote the URL, in which somebody may have put a password
+		return nil, errors.New("BaseURL: not a URL")
+	case base.Scheme != "https" && base.Scheme != "http":
+		return nil, errors.New("BaseURL: must begin with https:// or http://")
+	case base.Hostname() == "":
+		return nil, errors.New("BaseURL: names no host")
+	case base.User != nil:
+		return nil, errors.New("BaseURL: must not carry a user or password")
+	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
+		return nil, errors.New("BaseURL: must not carry a query or fragment")
+	}
+	return base, nil
+}
+
+func checkToken(token string) error {
+	if token == "" {
+		return errors.New("Token: must not be empty")
+	}
+	for i := range len(token) {
+		if token[i] <= ' ' || token[i] > '~' {
+			return errors.New("Token: holds a character that cannot stand in a token")
+		}
+	}
+	return nil
+}
+
+func checkLimits(cfg Config) error {
+	var errs []error
+	if cfg.Timeout < 0 {
+		errs = append(errs, errors.New("Timeout: must not be negative"))
+	}
+	if cfg.Attempts < 0 {
+		errs = append(errs, errors.New("Attempts: must not be negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// ownTransport is Go's default transport with room for as many kept connections as pages are read ahead.
+func ownTransport() http.RoundTripper {
+	shared, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // the process put its own in that place: it knows better
+		return http.DefaultTransport
+	}
+	own := shared.Clone()
+	own.MaxIdleConnsPerHost = maxAhead
+	own.MaxResponseHeaderBytes = maxHeaderBytes
+	return own
+}

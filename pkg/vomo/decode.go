@@ -1,0 +1,130 @@
+package vomo
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"rollcall.dev/pkg/fault"
+)
+
+// defaultPerPage is VOMO's page size; a caller cannot choose it.
+const defaultPerPage = 15
+
+// answer is a page with what the scan alone needs.
+type answer struct {
+	page    Page
+	keys    []string // what tells each entry from the others, in VOMO's order
+	perPage int
+}
+
+// lastPage is the number of the last page as far as meta.total tells, 0 where it tells nothing.
+func (a answer) lastPage() int { return pagesOf(a.page.Total, a.perPage) }
+
+func pagesOf(total, size int) int {
+	if total <= 0 || size <= 0 {
+		return 0
+	}
+	return (total-1)/size + 1
+}
+
+type wirePage struct {
+	Data  []json.RawMessage `json:"data"`
+	Links json.RawMessage   `json:"links"`
+	Meta  json.RawMessage   `json:"meta"`
+}
+
+type wireLinks struct {
+	Next json.RawMessage `json:"next"`
+}
+
+type wireMeta struct {
+	CurrentPage json.RawMessage `json:"current_page"`
+	PerPage     json.RawMessage `json:"per_page"`
+	Total       json.RawMessage `json:"total"`
+}
+
+// decodePage reads the body of page number. Its errors are faults vomo_broken_page and vomo_page_mismatch;
+// whatever is wrong with a single entry is in the page's Bad.
+func decodePage(body []byte, number int) (answer, error) {
+	var wire wirePage
+	if err := json.Unmarshal(body, &wire); err != nil {
+		return answer{}, broken("it is no JSON object with a list of data")
+	}
+	if wire.Data == nil {
+		return answer{}, broken("it has no list of data")
+	}
+	var links wireLinks
+	var meta wireMeta
+	if !decodeBlock(wire.Links, &links) || !decodeBlock(wire.Meta, &meta) {
+		return answer{}, broken("its links or meta are no object")
+	}
+	if current, ok := wholeNumber(meta.CurrentPage); ok && current != number {
+		return answer{}, fault.Unknown("vomo_page_mismatch", ErrPageMismatch)
+	}
+
+	a := answer{page: Page{Number: number, Total: -1}, perPage: defaultPerPage}
+	if total, ok := wholeNumber(meta.Total); ok && total >= 0 {
+		a.page.Total = total
+	}
+	// Without per_page the size of this page stands in when we ask whether there is more: a last page that is
+	// taken for too short costs one request, a page size that is taken for too large would lose people.
+	size := len(wire.Data)
+	if perPage, ok := wholeNumber(meta.PerPage); ok && perPage > 0 {
+		a.perPage, size = perPage, perPage
+	}
+	more, known, ok := nextLink(links.Next)
+	switch {
+	case !ok:
+		return answer{}, broken("its next link is no text")
+	case len(wire.Data) == 0:
+		more = false
+	case !known && a.page.Total >= 0:
+		more = number < pagesOf(a.page.Total, size)
+	case !known:
+		more = true // only an empty page can tell
+	}
+	a.page.More = more
+
+	a.page.Users = make([]User, 0, len(wire.Data))
+	a.keys = make([]string, 0, len(wire.Data))
+	for _, raw := range wire.Data {
+		user, reason := decodeUser(raw)
+		a.keys = append(a.keys, entryKey(user.ID, raw))
+		if reason != "" {
+			a.page.Bad = append(a.page.Bad, BadUser{ID: user.ID, Reason: reason})
+			continue
+		}
+		a.page.Users = append(a.page.Users, user)
+	}
+	return a, nil
+}
+
+// decodeBlock reads links or meta into block. Absent, null and the empty list, which is what PHP makes of an
+// empty map, all leave block empty.
+func decodeBlock(raw json.RawMessage, block any) bool {
+	if len(raw) > 0 && raw[0] == '[' {
+		var list []json.RawMessage
+		return json.Unmarshal(raw, &list) == nil && len(list) == 0
+	}
+	return len(raw) == 0 || json.Unmarshal(raw, block) == nil
+}
+
+// nextLink says whether links.next promises another page; known is false where VOMO sent no next at all, ok is
+// false where it is neither text nor null. Where the link points to does not matter: it is never followed.
+func nextLink(raw json.RawMessage) (more, known, ok bool) {
+	if len(raw) == 0 {
+		return false, false, true
+	}
+	var next *string
+	if json.Unmarshal(raw, &next) != nil {
+		return false, false, false
+	}
+	return next != nil && strings.TrimSpace(*next) != "" && !strings.EqualFold(strings.TrimSpace(*next), "null"), true, true
+}
+
+// wholeNumber reads a number that may stand in quotes; false where there is none that can be read.
+func wholeNumber(raw json.RawMessage) (int, bool) {
+	n, err := strconv.Atoi(strings.Trim(string(raw), `" `))
+	return n, err == nil
+}

@@ -1,0 +1,94 @@
+package vomo
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+
+	"rollcall.dev/pkg/fault"
+)
+
+var (
+	// ErrUnauthorized: VOMO does not take the token (401). Not retried: confirming it is the caller's decision.
+	ErrUnauthorized = errors.New("VOMO refused the token")
+	// ErrForbidden: the token is known but may not read users (403).
+	ErrForbidden = errors.New("VOMO forbids this token to read users")
+	// ErrNotFound: VOMO has nothing at this address, or hides it from this token (404).
+	ErrNotFound = errors.New("VOMO has nothing there, or hides it from this token")
+	// ErrThrottled: VOMO asked for a slower pace (429); fault.After gives the pause that it named.
+	ErrThrottled = errors.New("VOMO asked for a slower pace")
+	// ErrBodyTooLarge: an answer was longer than 16 MiB after decompression.
+	ErrBodyTooLarge = errors.New("VOMO's answer is longer than 16 MiB")
+	// ErrBrokenPage: an answer was cut short, or was no page of users.
+	ErrBrokenPage = errors.New("VOMO's answer is not a page of users")
+	// ErrPageMismatch: VOMO answered with another page than the one that was asked for.
+	ErrPageMismatch = errors.New("VOMO answered with another page than the one asked for")
+	// ErrPageRepeats: a page holds exactly the entries of the page before it, as a source does that ignores the
+	// page number and would go on for ever.
+	ErrPageRepeats = errors.New("VOMO sent the same page twice in a row")
+	// ErrForeignRedirect: VOMO pointed to another origin, to which the token must not go.
+	ErrForeignRedirect = errors.New("VOMO redirected to another origin")
+	// ErrTooManyRedirects: VOMO redirected more than three times in a row, or to nowhere.
+	ErrTooManyRedirects = errors.New("VOMO's redirects lead nowhere")
+	// ErrScanUsed: Scan.Pages was ranged over a second time.
+	ErrScanUsed = errors.New("a scan can be read only once")
+)
+
+// errStopped ends the delivery of a scan after Stop; it never leaves the package.
+var errStopped = errors.New("scan stopped")
+
+// statusFault gives the fault for a status from 400 on other than 429, and whether another attempt may help.
+func statusFault(status int) (again bool, err error) {
+	answered := errors.New("VOMO answered " + strconv.Itoa(status))
+	switch {
+	case status == http.StatusUnauthorized:
+		return false, fault.Unknown("vomo_unauthorized", ErrUnauthorized)
+	case status == http.StatusForbidden:
+		return false, fault.Unknown("vomo_forbidden", ErrForbidden)
+	case status == http.StatusNotFound:
+		return false, fault.Unknown("vomo_not_found", ErrNotFound)
+	case status == http.StatusRequestTimeout:
+		return true, fault.Unknown("vomo_timeout", answered)
+	case status >= 500:
+		return true, fault.Unknown("vomo_5xx", answered)
+	}
+	return false, fault.Permanent("vomo_http_"+strconv.Itoa(status), answered)
+}
+
+// broken is the fault for an answer that is no page of users; what is our own words, never the answer's.
+func broken(what string) error {
+	return fault.Unknown("vomo_broken_page", &brokenPage{what: what})
+}
+
+type brokenPage struct{ what string }
+
+func (b *brokenPage) Error() string { return ErrBrokenPage.Error() + ": " + b.what }
+func (b *brokenPage) Unwrap() error { return ErrBrokenPage }
+
+// unreachable gives the fault for a request that got no answer. The transport's own text is not carried: it
+// quotes URLs, and of a malformed answer the very bytes. What an operator needs is said in our words.
+func unreachable(err error) error {
+	var (
+		lookup *net.DNSError
+		op     *net.OpError
+		cert   *tls.CertificateVerificationError
+	)
+	text := "VOMO gave no answer"
+	switch {
+	case errors.As(err, &lookup):
+		text = "VOMO's host name was not resolved"
+	case errors.As(err, &cert):
+		text = "VOMO's certificate was not accepted"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		text = "VOMO refused the connection"
+	case errors.As(err, &op) && op.Op == "dial":
+		text = "VOMO could not be connected to"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		text = "VOMO closed the connection before it answered"
+	}
+	return fault.Unknown("vomo_unreachable", errors.New(text))
+}

@@ -1,0 +1,163 @@
+package vomo
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// run is what one range over Pages shares between the dispatcher, the fetches and the loop.
+type run struct {
+	scan  *Scan
+	group sync.WaitGroup
+	queue chan *flight  // pages asked for, in order; closed when no more will be
+	slots chan struct{} // one for each page that is asked for and not yet done
+	gate  chan struct{} // held while waiting for leave: one waiter a scan, retries too
+	over  chan struct{} // closed once some page failed or was the last: none after it is wanted
+	once  sync.Once
+}
+
+func newRun(s *Scan) *run {
+	return &run{
+		scan:  s,
+		queue: make(chan *flight, s.ahead),
+		slots: make(chan struct{}, s.ahead),
+		gate:  make(chan struct{}, 1),
+		over:  make(chan struct{}),
+	}
+}
+
+// flight is one page on its way; answer and err are there when landed is closed.
+type flight struct {
+	number int
+	landed chan struct{}
+	answer
+	err error
+}
+
+// next gives the next page in order once it has landed, errStopped when none was asked for, or the context's cause.
+func (r *run) next(ctx context.Context) (*flight, error) {
+	if ctx.Err() != nil { // looked at first: of two that are ready, select takes either
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case f, ok := <-r.queue:
+		if !ok && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if !ok {
+			return nil, errStopped
+		}
+		select {
+		case <-f.landed:
+			return f, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// dispatch asks for the pages, one after the other, as far as slots, the known end and Stop allow. It alone
+// waits for leave for a page's first request, so requests are first sent in page order.
+func (r *run) dispatch(ctx context.Context) {
+	defer close(r.queue)
+	// Stop ends a wait for leave: the page that waits has not been asked for yet.
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r.group.Go(func() {
+		select {
+		case <-r.scan.stop:
+			cancel()
+		case <-waiting.Done():
+		}
+	})
+
+	var last *flight
+	end := 0 // the last page as far as is known
+	for number := r.scan.from; ; number++ {
+		if last != nil && number > end {
+			if !r.await(waiting, last) {
+				return
+			}
+			end = last.lastPage()
+		}
+		select {
+		case r.slots <- struct{}{}:
+		case <-r.over:
+			return
+		case <-waiting.Done():
+			return
+		}
+		if r.unwanted(ctx) { // of several that are ready, select takes any
+			return
+		}
+		err := r.leave(waiting)
+		if r.unwanted(ctx) {
+			return
+		}
+		f := &flight{number: number, landed: make(chan struct{}), err: err}
+		r.queue <- f // has room: it is as long as there are slots
+		if err != nil {
+			close(f.landed)
+			return
+		}
+		r.group.Go(func() { r.fly(ctx, f) })
+		last = f
+	}
+}
+
+// await waits for a page to land and says whether there is one after it.
+func (r *run) await(ctx context.Context, f *flight) bool {
+	select {
+	case <-f.landed:
+		return f.err == nil && f.page.More
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// fly fetches a page whose first request has got leave already.
+func (r *run) fly(ctx context.Context, f *flight) {
+	defer close(f.landed)
+	granted := true
+	f.answer, f.err = r.scan.client.fetch(ctx, ask{
+		number: f.number, query: r.scan.query, attempts: r.scan.client.attempts,
+		leave: func(ctx context.Context) error {
+			if granted {
+				granted = false
+				return nil
+			}
+			return r.leave(ctx)
+		},
+	})
+	if f.err != nil || !f.page.More {
+		r.once.Do(func() { close(r.over) })
+	}
+}
+
+// leave asks Before, one caller at a time.
+func (r *run) leave(ctx context.Context) error {
+	select {
+	case r.gate <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for leave to send: %w", context.Cause(ctx))
+	}
+	defer func() { <-r.gate }()
+	return r.scan.client.leave(ctx)
+}
+
+// unwanted says whether no further page may be asked for.
+func (r *run) unwanted(ctx context.Context) bool {
+	return ctx.Err() != nil || closed(r.scan.stop) || closed(r.over)
+}
+
+func closed(signal <-chan struct{}) bool {
+	select {
+	case <-signal:
+		return true
+	default:
+		return false
+	}
+}

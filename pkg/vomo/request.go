@@ -1,0 +1,154 @@
+package vomo
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"rollcall.dev/pkg/fault"
+)
+
+const (
+	maxBody      = 16 << 20
+	maxRedirects = 3
+	// maxDrain is how much of an unwanted body is read so that its connection can be used again.
+	maxDrain = 64 << 10
+)
+
+// errTimeLimit marks the end of a request's own time, to tell it from the end of the caller's context.
+var errTimeLimit = errors.New("request took too long")
+
+// reply is one answer; body is only read where the status is 2xx.
+type reply struct {
+	status   int
+	header   http.Header
+	location *url.URL // nil where a redirect names no place
+	body     []byte
+}
+
+// attempt asks for a page once. A redirect inside BaseURL's origin is followed to its path, with our query put
+// in again since redirects are known to lose it; each hop needs leave like any other request.
+func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
+	target := *c.users
+	for hop := 0; ; hop++ {
+		if err := a.leave(ctx); err != nil {
+			return answer{}, err
+		}
+		target.RawQuery = a.query.values(a.number).Encode()
+		r, err := c.send(ctx, &target)
+		if err != nil {
+			return answer{}, err
+		}
+		if r.status < 300 || r.status >= 400 {
+			return c.judge(ctx, a, r)
+		}
+		switch {
+		case r.location == nil || hop == maxRedirects:
+			return answer{}, fault.Unknown("vomo_redirect", ErrTooManyRedirects)
+		case origin(r.location) != origin(c.users):
+			return answer{}, fault.Unknown("vomo_redirect", ErrForeignRedirect)
+		}
+		target.Path, target.RawPath = r.location.Path, r.location.RawPath
+	}
+}
+
+// judge makes an answer or a fault of a reply that is no redirect.
+func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
+	switch {
+	case r.status == http.StatusTooManyRequests:
+		after := retryAfter(r.header, c.now())
+		c.throttled(ctx, after)
+		throttled := fault.Throttled("vomo_throttled", after, ErrThrottled)
+		if after > maxPause {
+			return answer{}, throttled
+		}
+		return answer{}, &again{err: throttled, after: after}
+	case r.status >= 400:
+		retry, err := statusFault(r.status)
+		if retry {
+			return answer{}, &again{err: err}
+		}
+		return answer{}, err
+	}
+	ans, err := decodePage(r.body, a.number)
+	if err != nil {
+		return answer{}, &again{err: err}
+	}
+	ans.page.Date = c.now().UTC()
+	if date, err := http.ParseTime(r.header.Get("Date")); err == nil {
+		ans.page.Date = date.UTC()
+	}
+	return ans, nil
+}
+
+// send makes one request and reads its body, all within the client's timeout.
+func (c *Client) send(ctx context.Context, target *url.URL) (reply, error) {
+	timed, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeLimit)
+	defer cancel()
+	req, err := http.NewRequestWithContext(timed, http.MethodGet, target.String(), http.NoBody)
+	if err != nil { // its text would quote the URL
+		return reply{}, errors.New("make request")
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "rollcall")
+
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return reply{}, sendFault(ctx, timed, err, unreachable(err))
+	}
+	defer func() { _ = resp.Body.Close() }() // nothing was written, so nothing can be lost by closing
+
+	r := reply{status: resp.StatusCode, header: resp.Header}
+	if r.status >= 300 {
+		r.location, _ = resp.Location() // no Location, or one that is no URL: nil says so
+		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
+		return r, nil
+	}
+	r.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return reply{}, sendFault(ctx, timed, err, broken("it ends too early"))
+	}
+	if len(r.body) > maxBody {
+		return reply{}, fault.Unknown("vomo_body_too_large", ErrBodyTooLarge)
+	}
+	return r, nil
+}
+
+// sendFault decides whose end it was: the caller's context, our time limit, or (otherwise) the connection.
+func sendFault(ctx, timed context.Context, err, otherwise error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var timeout net.Error
+	if errors.Is(context.Cause(timed), errTimeLimit) || errors.As(err, &timeout) && timeout.Timeout() {
+		return &again{err: fault.Unknown("vomo_timeout", errors.New("VOMO did not answer in time"))}
+	}
+	return &again{err: otherwise}
+}
+
+// origin is what decides whether the token may go there: scheme, host and port.
+func origin(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return u.Scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port)
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

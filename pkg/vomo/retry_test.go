@@ -1,0 +1,229 @@
+package vomo
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/fault"
+)
+
+// failing answers the first n requests with status and header, the others with a page.
+func failing(n, status int, header map[string]string) *organisation {
+	org := &organisation{total: 20}
+	org.first = func(w http.ResponseWriter, _ *http.Request) bool {
+		if len(org.pages()) > n {
+			return false
+		}
+		for name, value := range header {
+			w.Header().Set(name, value)
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(`{"message":"ana.ruiz@example.org"}`))
+		return true
+	}
+	return org
+}
+
+func TestServerErrorsAreTriedAgainWithGrowingJitteredDelays(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{500, 502, 503, 504, 520} {
+		org := failing(3, status, nil)
+		client, naps := serve(t, org.serve)
+		_, err := client.Page(t.Context(), Query{}, 1)
+		require.NoError(t, err)
+		require.Len(t, org.pages(), 4)
+		requireBackoff(t, naps.all(), 3)
+	}
+}
+
+func requireBackoff(t *testing.T, delays []time.Duration, n int) {
+	t.Helper()
+	require.Len(t, delays, n)
+	middle := 250 * time.Millisecond
+	for _, d := range delays {
+		require.GreaterOrEqual(t, d, middle/2)
+		require.LessOrEqual(t, d, middle*3/2)
+		middle = min(2*middle, 4*time.Second)
+	}
+}
+
+func TestDelaysGrowNoFurtherThanFourSeconds(t *testing.T) {
+	t.Parallel()
+	org := failing(9, 500, nil)
+	client, naps := serve(t, org.serve, func(cfg *Config) { cfg.Attempts = 10 })
+	_, err := client.Page(t.Context(), Query{}, 1)
+	require.NoError(t, err)
+	requireBackoff(t, naps.all(), 9)
+}
+
+func TestDelaysAreNotAllTheSame(t *testing.T) {
+	t.Parallel()
+	firsts := map[time.Duration]bool{}
+	for range 8 {
+		client, naps := serve(t, failing(1, 500, nil).serve)
+		_, err := client.Page(t.Context(), Query{}, 1)
+		require.NoError(t, err)
+		firsts[naps.all()[0]] = true
+	}
+	require.Greater(t, len(firsts), 1)
+}
+
+func TestEachStatusHasItsFaultAndItsNumberOfAttempts(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]struct {
+		kind     fault.Kind
+		code     string
+		is       error
+		attempts int
+	}{
+		401: {fault.KindUnknown, "vomo_unauthorized", ErrUnauthorized, 1},
+		403: {fault.KindUnknown, "vomo_forbidden", ErrForbidden, 1},
+		404: {fault.KindUnknown, "vomo_not_found", ErrNotFound, 1},
+		408: {fault.KindUnknown, "vomo_timeout", nil, 4},
+		400: {fault.KindPermanent, "vomo_http_400", nil, 1},
+		422: {fault.KindPermanent, "vomo_http_422", nil, 1},
+		429: {fault.KindThrottled, "vomo_throttled", ErrThrottled, 4},
+		500: {fault.KindUnknown, "vomo_5xx", nil, 4},
+		503: {fault.KindUnknown, "vomo_5xx", nil, 4},
+		304: {fault.KindUnknown, "vomo_redirect", ErrTooManyRedirects, 1},
+	} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			org := failing(100, status, nil)
+			client, _ := serve(t, org.serve)
+			_, err := client.Page(t.Context(), Query{UpdatedAfter: testNow}, 2)
+			require.Error(t, err)
+			require.Equal(t, want.kind, fault.KindOf(err))
+			require.Equal(t, want.code, fault.CodeOf(err))
+			if want.is != nil {
+				require.ErrorIs(t, err, want.is)
+			}
+			require.Len(t, org.pages(), want.attempts)
+			requireDiscreet(t, err)
+		})
+	}
+}
+
+func requireDiscreet(t *testing.T, err error) {
+	t.Helper()
+	for _, secret := range []string{testToken, "updated_after", "?", "ana.ruiz", "2026-"} {
+		require.NotContains(t, err.Error(), secret)
+	}
+}
+
+func TestA429WithAShortRetryAfterIsWaitedOut(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		header map[string]string
+		after  time.Duration // 0: our own delay
+	}{
+		"seconds":     {map[string]string{"Retry-After": "7"}, 7 * time.Second},
+		"ten seconds": {map[string]string{"Retry-After": " 10 "}, 10 * time.Second},
+		"a date by VOMO's clock": {map[string]string{
+			"Retry-After": "Sun, 01 Feb 2026 00:00:05 GMT", "Date": "Sun, 01 Feb 2026 00:00:00 GMT",
+		}, 5 * time.Second},
+		"a date, and no clock but ours":  {map[string]string{"Retry-After": testNow.Add(3 * time.Second).Format(http.TimeFormat), "Date": "?"}, 3 * time.Second},
+		"a date that has passed":         {map[string]string{"Retry-After": "Sun, 01 Feb 2026 00:00:00 GMT", "Date": "Sun, 01 Feb 2026 00:00:09 GMT"}, 0},
+		"none":                           {nil, 0},
+		"zero":                           {map[string]string{"Retry-After": "0"}, 0},
+		"neither a number nor a date":    {map[string]string{"Retry-After": "soon"}, 0},
+		"a number of seconds below zero": {map[string]string{"Retry-After": "-5"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var told []time.Duration
+			org := failing(2, 429, c.header)
+			client, naps := serve(t, org.serve, func(cfg *Config) {
+				cfg.Throttled = func(_ context.Context, after time.Duration) { told = append(told, after) }
+			})
+			_, err := client.Page(t.Context(), Query{}, 1)
+			require.NoError(t, err)
+			require.Equal(t, []time.Duration{c.after, c.after}, told, "each 429 is told")
+			if c.after == 0 {
+				requireBackoff(t, naps.all(), 2)
+				return
+			}
+			require.Equal(t, []time.Duration{c.after, c.after}, naps.all())
+		})
+	}
+}
+
+func TestA429WithALongRetryAfterComesBackAtOnce(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]time.Duration{
+		"11":                      11 * time.Second,
+		"3600":                    time.Hour,
+		"3601":                    time.Hour,
+		"99999999999999999999999": time.Hour,
+		testNow.Add(48 * time.Hour).Format(http.TimeFormat): time.Hour,
+	} {
+		var told []time.Duration
+		org := failing(100, 429, map[string]string{"Retry-After": raw, "Date": testNow.Format(http.TimeFormat)})
+		client, naps := serve(t, org.serve, func(cfg *Config) {
+			cfg.Throttled = func(_ context.Context, after time.Duration) { told = append(told, after) }
+		})
+		_, err := client.Page(t.Context(), Query{}, 1)
+		require.ErrorIs(t, err, ErrThrottled)
+		after, named := fault.After(err)
+		require.True(t, named)
+		require.Equal(t, want, after, raw)
+		require.Equal(t, []time.Duration{want}, told)
+		require.Empty(t, naps.all())
+		require.Len(t, org.pages(), 1)
+	}
+}
+
+func TestCancellationEndsTheWaitBetweenAttemptsWithItsCause(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	org := failing(100, 500, nil)
+	client, _ := serve(t, org.serve, func(cfg *Config) {
+		cfg.Sleep = func(ctx context.Context, _ time.Duration) error {
+			cancel(errTest)
+			return sleep(ctx, time.Hour)
+		}
+	})
+	_, err := client.Page(ctx, Query{}, 1)
+	require.ErrorIs(t, err, errTest)
+	require.Len(t, org.pages(), 1)
+}
+
+func TestCancellationEndsARequestOnItsWayWithItsCause(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	org := &organisation{first: func(_ http.ResponseWriter, r *http.Request) bool {
+		cancel(errTest)
+		<-r.Context().Done()
+		return true
+	}}
+	client, naps := serve(t, org.serve)
+	_, err := client.Page(ctx, Query{}, 1)
+	require.ErrorIs(t, err, errTest)
+	require.Empty(t, naps.all())
+}
+
+func TestCancellationDuringBeforeGivesItsCause(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	calls := 0
+	client, _ := clientOf(t, "http://127.0.0.1:1", func(cfg *Config) {
+		cfg.Before = func(ctx context.Context) error {
+			calls++
+			cancel(errTest)
+			return ctx.Err()
+		}
+	})
+	_, err := client.Page(ctx, Query{}, 1)
+	require.ErrorIs(t, err, errTest)
+	_, err = client.Page(ctx, Query{}, 1)
+	require.ErrorIs(t, err, errTest)
+	require.Equal(t, 1, calls, "a context that has ended asks nobody")
+}

@@ -1,0 +1,39 @@
+package vomo
+
+import "time"
+
+// User is one entry of GET /users (UserResource in the VOMO guide "Users and volunteers"). Text that VOMO
+// may leave out or null is a pointer: null is a value to mirror, not a fault.
+type User struct {
+	ID               string // int or string on the wire; always text here
+	FirstName        *string
+	LastName         *string
+	FullName         *string
+	Email            *string // as VOMO has it: case and spaces are kept
+	Address          *string
+	Phone            *string
+	Birthday         *string // YYYY-MM-DD
+	Gender           *string
+	UserStatus       *string
+	MembershipStatus *string
+	MembershipRole   *string
+	CreatedAt        time.Time // zero when VOMO gave none
+	UpdatedAt        time.Time // whole seconds, never zero
+}
+
+// BadUser is an entry of a page that cannot be mirrored: it becomes a dead letter of its own and never
+// fails the page. Reason names the field and what is wrong with it, never the field's value.
+type BadUser struct {
+	ID     string // "" when not even the id could be read
+	Reason string
+}
+
+// Page is one decoded answer of GET /users.
+type Page struct {
+	Number int       // 1-based, as asked for
+	Users  []User    // in VOMO's order; an id may come twice
+	Bad    []BadUser // entries that could not be decoded
+	Total  int       // meta.total; -1 when VOMO gave none
+	More   bool      // whether VOMO has a page after this one
+	Date   time.Time // VOMO's own clock: the answer's Date header, or our clock where it sent none
+}

@@ -1,0 +1,128 @@
+package rollcallv1_test
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// canaries are what a token, a key or a person's address may look like, in places where nobody expects it.
+var canaries = []string{"12|q7XwCanary9Zk", "eyJhbGciOiJub25lIn0.eyJxN1h3.c2ln", "q7XwCanary9Zk", "it.q7Xw@acme.example"}
+
+// pathsOf are all fields of a message, nested ones too, as the pieces of text around a value.
+func pathsOf(descriptor protoreflect.MessageDescriptor, before, after string) [][2]string {
+	var paths [][2]string
+	for i := range descriptor.Fields().Len() {
+		field := descriptor.Fields().Get(i)
+		opened := before + `{"` + field.JSONName() + `":`
+		paths = append(paths, [2]string{opened, "}" + after})
+		if field.Kind() == protoreflect.MessageKind && !field.IsMap() && !field.IsList() {
+			paths = append(paths, pathsOf(field.Message(), opened, "}"+after)...)
+		}
+	}
+	return paths
+}
+
+// No token may come back in an error, wherever it was pasted.
+func TestNoErrorRepeatsAnythingOfTheInput(t *testing.T) {
+	t.Parallel()
+	checked := 0
+	for _, message := range []proto.Message{
+		&rollcallv1.OnboardingRequest{}, &rollcallv1.OffboardRequest{}, &rollcallv1.BackfillRequest{}, &rollcallv1.DeadLetter{},
+	} {
+		places := append(pathsOf(message.ProtoReflect().Descriptor(), "", ""), [2]string{"", ""}, [2]string{`{"what":`, `}`})
+		for _, canary := range canaries {
+			quoted := `"` + canary + `"`
+			for _, place := range places {
+				for _, value := range []string{
+					quoted, `[` + quoted + `]`, `{` + quoted + `:1}`, `{"a":` + quoted + `}`, quoted + `,` + quoted + `:1`, canary, quoted + ` ` + quoted, `[[[` + quoted,
+					`{"token":` + quoted + `,"token":{` + quoted + `:` + quoted + `}}`, `"\u0000` + canary + `"`, `"` + canary + `\ud800"`, `"` + canary,
+				} {
+					text := place[0] + value + place[1]
+					fresh := message.ProtoReflect().New().Interface()
+					errs := rollcallv1.Decode([]byte(text), fresh)
+					switch read := fresh.(type) {
+					case *rollcallv1.OnboardingRequest:
+						maps.Copy(errs, read.Validate("acme", true))
+						requireSilent(t, errs, canary, text)
+						maps.Copy(errs, read.Validate("acme", false))
+					case *rollcallv1.OffboardRequest:
+						maps.Copy(errs, read.Validate("acme"))
+					case *rollcallv1.BackfillRequest:
+						maps.Copy(errs, read.Validate("acme"))
+					}
+					requireSilent(t, errs, canary, text)
+					checked++
+				}
+			}
+		}
+	}
+	require.Greater(t, checked, 1000)
+}
+
+func requireSilent(t *testing.T, errs rollcallv1.FieldErrors, canary, text string) {
+	t.Helper()
+	for _, part := range []string{canary, "q7Xw"} {
+		require.NotContains(t, errs.Error(), part, text)
+		for field := range errs.ListValues() {
+			require.NotContains(t, field, part, text)
+		}
+	}
+}
+
+// vocabulary is everything that an error of Decode or Validate may say.
+var vocabulary = regexp.MustCompile(`^(` + strings.Join([]string{
+	`is \d+ bytes long; at most 65536 are taken`, `is not valid UTF-8`, `is not a JSON object`, `is given more than once`,
+	`is not a field that this version knows; check the spelling or leave it out`,
+	`has a field whose name this version does not know`, `has more fields that this version does not know`,
+	`has the wrong type: expected a (string|number|whole number)`,
+	`must be [^"'` + "`" + `]*`, `is missing[^'` + "`" + `]*`, `is given twice: give either \w+ or \w+`,
+	`differs from the last token of the subject; the two must agree`,
+	`is not an e-mail address`, `is in the clear, and this installation takes sealed tokens only: seal it to the key that ` + "`rollcall key`" + ` prints`,
+	`is longer than 8192 bytes`, `has spaces or characters that no token has; paste it again without line breaks`,
+}, "|") + `)$`)
+
+// FuzzDecode: whatever comes, Decode returns, and what it says is made of our words alone: known field names, names
+// of unknown fields that no token looks like, and fixed texts.
+func FuzzDecode(f *testing.F) {
+	for _, canary := range canaries {
+		for _, seed := range []string{
+			`{"customerId":"` + canary + `"}`, `{"` + canary + `":1}`, `{"limits":{"requestsPerSecond":"` + canary + `"}}`, `{"destination":{"` + canary + `":[]}}`,
+			canary, `[{"` + canary + `":null}]`,
+		} {
+			f.Add([]byte(seed))
+		}
+	}
+	f.Add([]byte(`{"customerId":"acme","vomoToken":"a","externalSystemUrl":"https://x","limits":{"requestsPerSecond":1e400,"requestsPerMinute":"NaN"}}`))
+	f.Add([]byte(`{"pollCadenceMinutes":-1,"pollCadenceMinutes":1e3,"destination":{"kind":"rest","tokenSealed":"\u0000\ud800"}}`))
+	known := map[string]bool{"body": true}
+	for _, path := range pathsOf((&rollcallv1.OnboardingRequest{}).ProtoReflect().Descriptor(), "", "") {
+		known[strings.Trim(strings.ReplaceAll(strings.ReplaceAll(path[0], `":{"`, "."), `":`, ""), `{"`)] = true
+	}
+	shown := regexp.MustCompile(`^((destination|limits)\.)?[A-Za-z][A-Za-z_]{0,31}$`)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		request := &rollcallv1.OnboardingRequest{}
+		errs := rollcallv1.Decode(data, request)
+		again := rollcallv1.Decode(data, &rollcallv1.OnboardingRequest{})
+		require.Equal(t, errs, again, "the same body, the same errors")
+		for field, texts := range request.Validate("acme", false) {
+			require.True(t, known[field], field)
+			errs[field] = append(errs[field], texts...)
+		}
+		for _, field := range slices.Sorted(maps.Keys(errs)) {
+			require.True(t, known[field] || shown.MatchString(field), "%q", field)
+			for _, text := range errs[field] {
+				require.Regexp(t, vocabulary, text)
+			}
+		}
+		require.Less(t, len(errs.Error()), 8<<10)
+	})
+}

@@ -1,0 +1,173 @@
+package rollcallv1
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// MaxRequestBytes bounds a message that people publish; the streams themselves take 256 KiB.
+const MaxRequestBytes = 64 << 10
+
+// presentableName is what a field's name must look like to be repeated in an error: a token pasted in the
+// wrong place must not come back in an event. No field of ours has a digit in its name, and next to every token
+// has one.
+var presentableName = regexp.MustCompile(`^[A-Za-z][A-Za-z_]{0,31}$`)
+
+// maxUnknownNamed is how many unknown fields of an object are named. The errors travel in a message of 256 KiB at
+// most, and 64 KiB of fields would make more of them.
+const maxUnknownNamed = 10
+
+// Decode reads protobuf JSON from outside into message and tells what is wrong field by field. protojson's
+// own errors quote the input, which may hold a token, so each field is decoded by itself and a failure says
+// which type was expected and nothing of what was there. Unknown fields are errors: a mistyped name would
+// otherwise be dropped in silence.
+func Decode(data []byte, message proto.Message) FieldErrors {
+	errs := FieldErrors{}
+	switch {
+	case len(data) > MaxRequestBytes:
+		errs.Add(FieldBody, fmt.Sprintf("is %d bytes long; at most %d are taken", len(data), MaxRequestBytes))
+	case !utf8.Valid(data):
+		errs.Add(FieldBody, "is not valid UTF-8")
+	default:
+		decodeObject(data, message.ProtoReflect(), "", errs)
+	}
+	return errs
+}
+
+// decodeObject reads the members one by one: a map would keep the last of two of the same name, and drop the order.
+func decodeObject(data []byte, message protoreflect.Message, prefix string, errs FieldErrors) {
+	members := json.NewDecoder(bytes.NewReader(data))
+	if start, err := members.Token(); !json.Valid(data) || err != nil || start != json.Delim('{') {
+		errs.Add(objectName(prefix), "is not a JSON object")
+		return
+	}
+	seen := map[protoreflect.FieldNumber]int{}
+	unknown := unknownFields{prefix: prefix, named: map[string]bool{}}
+	for members.More() {
+		name, err := members.Token()
+		var value json.RawMessage
+		if err := errors.Join(err, members.Decode(&value)); err != nil {
+			errs.Add(objectName(prefix), "is not a JSON object")
+			return
+		}
+		field := fieldNamed(message.Descriptor().Fields(), name)
+		if field == nil {
+			unknown.note(name, errs)
+			continue
+		}
+		seen[field.Number()]++
+		switch seen[field.Number()] {
+		case 1:
+			decodeField(value, message, field, prefix, errs)
+		case 2:
+			errs.Add(prefix+field.JSONName(), "is given more than once")
+		}
+	}
+}
+
+func fieldNamed(fields protoreflect.FieldDescriptors, token json.Token) protoreflect.FieldDescriptor {
+	name, ok := token.(string)
+	if !ok {
+		return nil
+	}
+	if field := fields.ByJSONName(name); field != nil {
+		return field
+	}
+	return fields.ByName(protoreflect.Name(name))
+}
+
+// unknownFields notes the unknown fields of one object.
+type unknownFields struct {
+	prefix string
+	named  map[string]bool
+	odd    bool
+	more   bool
+}
+
+func (u *unknownFields) note(token json.Token, errs FieldErrors) {
+	name, ok := token.(string)
+	switch {
+	case !ok || !presentableName.MatchString(name):
+		if !u.odd {
+			errs.Add(objectName(u.prefix), "has a field whose name this version does not know")
+		}
+		u.odd = true
+	case u.named[name]:
+	case len(u.named) == maxUnknownNamed:
+		if !u.more {
+			errs.Add(objectName(u.prefix), "has more fields that this version does not know")
+		}
+		u.more = true
+	default:
+		u.named[name] = true
+		errs.Add(u.prefix+name, "is not a field that this version knows; check the spelling or leave it out")
+	}
+}
+
+func decodeField(value json.RawMessage, message protoreflect.Message, field protoreflect.FieldDescriptor, prefix string, errs FieldErrors) {
+	if bytes.Equal(bytes.TrimSpace(value), []byte("null")) {
+		return // protobuf JSON: null is absent
+	}
+	path := prefix + field.JSONName()
+	if field.Kind() == protoreflect.MessageKind && !field.IsList() && !field.IsMap() && ownMessage(field) {
+		decodeObject(value, message.Mutable(field).Message(), path+".", errs)
+		return
+	}
+	single := message.New().Interface()
+	object := append(append([]byte(`{"`+field.JSONName()+`":`), value...), '}')
+	if err := protojson.Unmarshal(object, single); err != nil {
+		errs.Add(path, "has the wrong type: expected "+expected(field))
+		return
+	}
+	if single.ProtoReflect().Has(field) {
+		message.Set(field, single.ProtoReflect().Get(field))
+	}
+}
+
+func ownMessage(field protoreflect.FieldDescriptor) bool {
+	return field.Message().FullName().Parent() == "rollcall.v1"
+}
+
+func objectName(prefix string) string {
+	if prefix == "" {
+		return FieldBody
+	}
+	return prefix[:len(prefix)-1]
+}
+
+func expected(field protoreflect.FieldDescriptor) string {
+	switch field.Kind() {
+	case protoreflect.StringKind:
+		return "a string"
+	case protoreflect.Int32Kind, protoreflect.Int64Kind, protoreflect.Uint32Kind, protoreflect.Uint64Kind:
+		return "a whole number"
+	case protoreflect.DoubleKind, protoreflect.FloatKind:
+		return "a number"
+	case protoreflect.BoolKind:
+		return "true or false"
+	default:
+		return "a " + field.Kind().String()
+	}
+}
+
+// Encode writes a message the way it travels: protobuf JSON on one line, default values left out.
+func Encode(message proto.Message) ([]byte, error) {
+	// protojson puts random spaces into its output on purpose; compacting makes equal messages equal bytes.
+	loose, err := protojson.Marshal(message)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", message.ProtoReflect().Descriptor().Name(), err)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, loose); err != nil {
+		return nil, fmt.Errorf("compact %s: %w", message.ProtoReflect().Descriptor().Name(), err)
+	}
+	return compact.Bytes(), nil
+}

@@ -1,0 +1,127 @@
+package rollcallv1
+
+import (
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strings"
+)
+
+// UnknownCustomer is the customer token of letters that belong to no readable customer.
+const UnknownCustomer = "_unknown"
+
+var customerID = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+
+// ValidCustomerID says whether id may name a customer: it is a subject token, a key and part of file names.
+func ValidCustomerID(id string) bool { return customerID.MatchString(id) }
+
+// Bounds of what a request may ask for.
+const (
+	MaxPollCadenceMinutes = 7 * 24 * 60
+	MaxTokenBytes         = 8 << 10
+	MaxRequestsPerSecond  = 100_000
+	MinRequestsPerSecond  = 0.001 // less is a mistake, and intervals must not overflow
+	maxEmailBytes         = 254
+)
+
+const customerIDRule = "must be 1 to 63 characters of a-z, 0-9, _ and -, and begin with a letter or digit"
+
+// Validate tells what is wrong with a request that was published under subjectCustomer, whatever can be told
+// without asking anybody. Destination addresses are checked by pkg/destination, which knows its kinds.
+func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool) FieldErrors {
+	errs := FieldErrors{}
+	validateCustomer(errs, r.GetCustomerId(), subjectCustomer)
+	switch {
+	case r.GetVomoToken() != "" && r.GetVomoTokenSealed() != "":
+		errs.Add("vomoToken", "is given twice: give either vomoToken or vomoTokenSealed")
+	case r.GetVomoToken() == "" && r.GetVomoTokenSealed() == "":
+		errs.Add("vomoToken", "is missing: give vomoToken or vomoTokenSealed")
+	}
+	validateSecret(errs, "vomoToken", r.GetVomoToken(), requireSealed)
+	validateSecret(errs, "vomoTokenSealed", r.GetVomoTokenSealed(), false)
+	if minutes := r.GetPollCadenceMinutes(); minutes < 0 || minutes > MaxPollCadenceMinutes {
+		errs.Add("pollCadenceMinutes", fmt.Sprintf("must be 1 to %d minutes, or left out for 30", MaxPollCadenceMinutes))
+	}
+	if email := r.GetAdminEmail(); email != "" {
+		if parsed, err := mail.ParseAddress(email); err != nil || parsed.Address != email || len(email) > maxEmailBytes {
+			errs.Add("adminEmail", "is not an e-mail address")
+		}
+	}
+	r.validateDestination(errs, requireSealed)
+	r.validateLimits(errs)
+	return errs
+}
+
+func (r *OnboardingRequest) validateDestination(errs FieldErrors, requireSealed bool) {
+	destination := r.GetDestination()
+	switch {
+	case destination == nil && r.GetExternalSystemUrl() == "":
+		errs.Add("externalSystemUrl", "is missing: give externalSystemUrl or destination")
+	case destination != nil && r.GetExternalSystemUrl() != "":
+		errs.Add("destination", "is given twice: give either externalSystemUrl or destination")
+	case destination != nil:
+		if destination.GetKind() == "" {
+			errs.Add("destination.kind", `is missing: "rest"`)
+		}
+		if destination.GetToken() != "" && destination.GetTokenSealed() != "" {
+			errs.Add("destination.token", "is given twice: give either token or tokenSealed")
+		}
+		validateSecret(errs, "destination.token", destination.GetToken(), requireSealed)
+		validateSecret(errs, "destination.tokenSealed", destination.GetTokenSealed(), false)
+	}
+}
+
+func (r *OnboardingRequest) validateLimits(errs FieldErrors) {
+	limits := r.GetLimits()
+	if limits == nil {
+		return
+	}
+	// Written so that NaN, which compares false with everything, is refused too.
+	if perSecond := limits.GetRequestsPerSecond(); perSecond != 0 && !(perSecond >= MinRequestsPerSecond && perSecond <= MaxRequestsPerSecond) {
+		errs.Add("limits.requestsPerSecond", fmt.Sprintf("must be %g to %d, or left out", MinRequestsPerSecond, MaxRequestsPerSecond))
+	}
+	if perMinute := limits.GetRequestsPerMinute(); perMinute != 0 && !(perMinute >= 60*MinRequestsPerSecond && perMinute <= 60*MaxRequestsPerSecond) {
+		errs.Add("limits.requestsPerMinute", fmt.Sprintf("must be 0 (no limit), or %g to %d, or left out",
+			60*MinRequestsPerSecond, 60*MaxRequestsPerSecond))
+	}
+}
+
+// Validate tells what is wrong with an offboarding request published under subjectCustomer.
+func (r *OffboardRequest) Validate(subjectCustomer string) FieldErrors {
+	errs := FieldErrors{}
+	validateCustomer(errs, r.GetCustomerId(), subjectCustomer)
+	return errs
+}
+
+// Validate tells what is wrong with a backfill request published under subjectCustomer.
+func (r *BackfillRequest) Validate(subjectCustomer string) FieldErrors {
+	errs := FieldErrors{}
+	validateCustomer(errs, r.GetCustomerId(), subjectCustomer)
+	if r.GetRunId() < 0 {
+		errs.Add("runId", "must not be negative; leave it out")
+	}
+	return errs
+}
+
+func validateCustomer(errs FieldErrors, id, subjectCustomer string) {
+	switch {
+	case id == "":
+		errs.Add("customerId", "is missing")
+	case !ValidCustomerID(id):
+		errs.Add("customerId", customerIDRule)
+	case id != subjectCustomer:
+		errs.Add("customerId", "differs from the last token of the subject; the two must agree")
+	}
+}
+
+func validateSecret(errs FieldErrors, field, value string, refuseClear bool) {
+	switch {
+	case value == "":
+	case refuseClear:
+		errs.Add(field, "is in the clear, and this installation takes sealed tokens only: seal it to the key that `rollcall key` prints")
+	case len(value) > MaxTokenBytes:
+		errs.Add(field, fmt.Sprintf("is longer than %d bytes", MaxTokenBytes))
+	case strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' }):
+		errs.Add(field, "has spaces or characters that no token has; paste it again without line breaks")
+	}
+}

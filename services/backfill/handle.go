@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/worker"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+const (
+	jobInitialBackfill = "initial_backfill" // job_log's word, the recipe's
+	operation          = "backfill"         // sync_audit's word, the recipe's
+	// A job that finds the lane taken comes back within two seconds.
+	laneTakenPause = 1500 * time.Millisecond
+	releaseTimeout = 5 * time.Second
+)
+
+// backfiller works backfill requests. The work is a row; a message only says that there is some.
+type backfiller struct {
+	store    *store.Store
+	logger   *zap.Logger
+	holder   string
+	leaseFor time.Duration
+	turn     time.Duration
+	tries    int
+	metrics  *metrics
+	connect  *connector
+}
+
+// handle claims the customer's unfinished run and works it until it is complete, parked, or handed back.
+func (b *backfiller) handle(ctx context.Context, delivery *worker.Delivery) error {
+	request := &rollcallv1.BackfillRequest{}
+	customerID := bus.CustomerOf(delivery.Subject)
+	errs := rollcallv1.Decode(delivery.Data, request)
+	if len(errs) == 0 {
+		errs = request.Validate(customerID)
+	}
+	if len(errs) > 0 {
+		return fault.Permanent("request_invalid", fmt.Errorf("read backfill request: %w", errs))
+	}
+	log := b.logger.With(zap.String("customer", customerID))
+	customer, err := b.store.Customer(ctx, customerID)
+	if errors.Is(err, store.ErrNotFound) {
+		log.Info("backfill request settled: nobody of that id was onboarded")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !customer.Enabled {
+		log.Info("backfill request settled: the customer is disabled")
+		return nil
+	}
+	run, err := b.store.OpenRun(ctx, customerID)
+	if errors.Is(err, store.ErrNotFound) {
+		log.Debug("backfill request settled: nothing to do")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if run.State == store.RunParked && request.GetRunId() != 0 {
+		return nil // an old wake-up: the run is woken when it is due; one published by hand is worked now
+	}
+	return b.claim(ctx, delivery, customer, run, log)
+}
+
+// claim takes the customer's lane for the time of the work.
+func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, customer store.Customer, open store.Run, log *zap.Logger) error {
+	lease, err := b.store.TakeLease(ctx, customer.ID, b.holder, b.leaseFor)
+	if errors.Is(err, store.ErrLaneTaken) {
+		return worker.Retry(laneTakenPause, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() {
+		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer cancel()
+		if err := lease.Release(releasing); err != nil {
+			log.Warn("lease not released; it runs out by itself", zap.Error(err))
+		}
+	}()
+	delivery.OnHeartbeat(lease.Renew)
+	run, err := b.store.ClaimRun(ctx, open.ID, lease.Epoch)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil // finished meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	job := &job{backfiller: b, customer: customer, run: run, lease: lease, log: log.With(zap.Int64("run", run.ID))}
+	if run.Attempts > b.tries {
+		return job.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
+	}
+	job.log.Info("backfill claimed", zap.Int("from_page", run.NextPage), zap.Int64("epoch", lease.Epoch), zap.Int("attempt", run.Attempts))
+	return job.settle(ctx, job.work(ctx, delivery.Draining()))
+}

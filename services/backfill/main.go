@@ -1,0 +1,13 @@
+// Command backfill reads all users of a customer once and brings them to the destination: claimed by one
+// worker at a time, resumed after the last committed page, parked while somebody else is at fault.
+package main
+
+import (
+	"os"
+
+	"rollcall.dev/pkg/service"
+)
+
+func main() {
+	os.Exit(service.Main("backfill", run))
+}

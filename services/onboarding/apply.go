@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/store"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+const (
+	jobInitialBackfill    = "initial_backfill" // the recipe's word
+	defaultCadenceMinutes = 30
+	usersPerPage          = 15 // VOMO's, and not controllable there
+)
+
+// storedDestination is sync_configs.destination.
+type storedDestination struct {
+	Kind string `json:"kind"`
+	URL  string `json:"url"`
+}
+
+// proposal is a request whose token works: what the customer would be.
+type proposal struct {
+	pending     store.PendingRequest
+	wanted      store.Customer
+	secrets     requestSecrets
+	sealedVomo  []byte
+	sealedOther []byte // the destination's token; nil where it asks for none
+	usersTotal  int64
+	limits      budget.Limits
+}
+
+// apply sets the customer up, in one transaction: config, credentials, checkpoint, the queued backfill, and
+// what is told of it. Of two requests that arrive together the later one stays.
+func (s *settler) apply(ctx context.Context, proposed proposal) error {
+	if err := s.sealCredentials(ctx, &proposed); err != nil {
+		return err
+	}
+	customer := proposed.pending.Customer
+	var verdict verdict
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := tx.LockCustomer(ctx, customer); err != nil {
+			return err
+		}
+		var err error
+		if verdict, err = s.judge(ctx, tx, proposed); err != nil || verdict.refused != nil {
+			return err
+		}
+		settled, err := tx.SettleRequest(ctx, proposed.pending.ID, verdict.outcome, nil)
+		if err != nil || !settled || verdict.outcome == store.RequestSuperseded {
+			return err
+		}
+		if err := tx.SupersedeOlderRequests(ctx, customer, proposed.pending.Origin); err != nil {
+			return err
+		}
+		if verdict.outcome == store.RequestDuplicate {
+			return nil
+		}
+		return setUp(ctx, tx, proposed)
+	})
+	if err != nil {
+		return err
+	}
+	if verdict.refused != nil {
+		return s.refuse(ctx, proposed.pending, verdict.refused)
+	}
+	s.logger.Info("onboarding settled", zap.String("customer", customer), zap.String("outcome", string(verdict.outcome)))
+	return nil
+}
+
+// setUp writes everything that a customer needs to be worked.
+func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
+	customer := proposed.wanted.ID
+	onboardedAt, err := tx.SaveCustomer(ctx, proposed.wanted)
+	if err != nil {
+		return err
+	}
+	if err := tx.SaveCredential(ctx, customer, store.CredentialVomoToken, proposed.sealedVomo); err != nil {
+		return err
+	}
+	if err := tx.SaveCredential(ctx, customer, store.CredentialDestinationToken, proposed.sealedOther); err != nil {
+		return err
+	}
+	if err := tx.StartCheckpoint(ctx, customer, store.ResourceUserSync); err != nil {
+		return err
+	}
+	queued, err := queueBackfill(ctx, tx, customer)
+	if err != nil {
+		return err
+	}
+	for _, condition := range []string{event.AlertAuthFailed, event.AlertDestinationAuthFailed, event.AlertBackfillFailed} {
+		if err := event.Clear(ctx, tx, customer, condition, "Onboarded again."); err != nil {
+			return err
+		}
+	}
+	completed := &rollcallv1.OnboardingCompleted{CustomerId: customer, BackfillQueued: queued, UsersTotal: event.Count(proposed.usersTotal)}
+	if queued {
+		pages := (proposed.usersTotal + usersPerPage - 1) / usersPerPage
+		completed.EstimatedBackfillSeconds = event.Count(int64(math.Round(proposed.limits.Estimate(max(pages, 1)).Seconds())))
+	}
+	return tellCompleted(ctx, tx, proposed.pending.Origin, onboardedAt, completed)
+}
+
+// queueBackfill queues the first backfill, or wakes the one that is parked. A customer whose backfill is
+// complete needs none, also after a new token.
+func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued bool, err error) {
+	current, err := tx.Customer(ctx, customer)
+	if err != nil {
+		return false, err
+	}
+	var run int64
+	if current.BackfillCompletedAt == nil {
+		if run, queued, err = tx.StartRun(ctx, customer, jobInitialBackfill, newTraceID()); err != nil {
+			return false, err
+		}
+	}
+	if !queued {
+		parked, unparked, err := tx.UnparkRun(ctx, customer)
+		if err != nil || !unparked {
+			return false, err
+		}
+		run = parked
+	}
+	payload, err := rollcallv1.Encode(&rollcallv1.BackfillRequest{CustomerId: customer, RunId: run})
+	if err != nil {
+		return false, err
+	}
+	return queued, tx.Publish(ctx, store.Message{Subject: bus.SubjectBackfill(customer), ID: "backfill-" + uuid.NewString(), Payload: payload})
+}
+
+func (s *settler) sealCredentials(ctx context.Context, proposed *proposal) error {
+	customer := proposed.pending.Customer
+	var err error
+	proposed.sealedVomo, err = s.vault.Seal(ctx, customer, store.CredentialVomoToken, []byte(proposed.secrets.VomoToken))
+	if err != nil {
+		return fmt.Errorf("seal token: %w", err)
+	}
+	if proposed.secrets.DestinationToken == "" {
+		return nil
+	}
+	proposed.sealedOther, err = s.vault.Seal(ctx, customer, store.CredentialDestinationToken, []byte(proposed.secrets.DestinationToken))
+	if err != nil {
+		return fmt.Errorf("seal destination token: %w", err)
+	}
+	return nil
+}
+
+// customerOf is the row that a request asks for.
+func customerOf(id string, request *rollcallv1.OnboardingRequest) (store.Customer, error) {
+	target, err := json.Marshal(storedDestination{Kind: request.GetDestination().GetKind(), URL: request.GetDestination().GetUrl()})
+	if err != nil {
+		return store.Customer{}, fmt.Errorf("encode destination: %w", err)
+	}
+	customer := store.Customer{
+		ID: id, ExternalSystemURL: request.GetDestination().GetUrl(), Destination: target,
+		PollCadenceMinutes: request.GetPollCadenceMinutes(),
+	}
+	if customer.PollCadenceMinutes == 0 {
+		customer.PollCadenceMinutes = defaultCadenceMinutes
+	}
+	if email := request.GetAdminEmail(); email != "" {
+		customer.AdminEmail = &email
+	}
+	if perSecond := request.GetLimits().GetRequestsPerSecond(); perSecond > 0 {
+		customer.RequestsPerSecond = &perSecond
+	}
+	if limits := request.GetLimits(); limits != nil {
+		customer.RequestsPerMinute = limits.RequestsPerMinute
+	}
+	return customer, nil
+}

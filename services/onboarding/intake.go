@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/worker"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// maxDeliveries is after how many attempts a message that gets nowhere becomes a letter. The worker's own cap
+// would ack the letter's message, and an acked message can no longer be erased.
+const maxDeliveries = 10
+
+// purposeSecrets is what a request's sealed secrets are sealed for.
+const purposeSecrets = "onboarding_request"
+
+// intake takes messages off ROLLCALL_ONBOARDING. Every way out of it first commits what became of the message
+// and then erases its bytes from the stream: they may hold a token.
+type intake struct {
+	store         *store.Store
+	vault         *vault.Vault
+	letters       *deadletter.Opener
+	logger        *zap.Logger
+	created       func(ctx context.Context, stream string) (time.Time, error)
+	erase         func(ctx context.Context, sequence uint64) error
+	wakeSettler   func()
+	requireSealed bool
+	allowPrivate  bool
+}
+
+func (i *intake) handle(ctx context.Context, delivery *worker.Delivery) error {
+	if err := i.commit(ctx, delivery); err != nil {
+		return err
+	}
+	if err := i.erase(ctx, delivery.Sequence); err != nil {
+		return err
+	}
+	return worker.ErrSettled
+}
+
+// commit brings the message to rest in Postgres. It is idempotent by the message's origin.
+func (i *intake) commit(ctx context.Context, delivery *worker.Delivery) error {
+	customer := bus.CustomerOf(delivery.Subject)
+	if !rollcallv1.ValidCustomerID(customer) {
+		i.logger.Warn("message for no readable customer became a letter", zap.Uint64("sequence", delivery.Sequence))
+		return i.letters.OpenMessage(ctx, delivery, fault.Permanent("customer_unreadable", errors.New("the subject names no readable customer")))
+	}
+	if delivery.Deliveries > maxDeliveries {
+		i.logger.Error("message became a letter after too many attempts", zap.Uint64("sequence", delivery.Sequence))
+		return i.letters.OpenMessage(ctx, delivery, fault.Permanent("too_many_deliveries", errors.New("delivered too often without an outcome")))
+	}
+	created, err := i.created(ctx, delivery.Stream)
+	if err != nil {
+		return err
+	}
+	origin := store.Origin{StreamCreated: created, Sequence: delivery.Sequence}
+	if bus.IsOffboard(delivery.Subject) {
+		return i.offboard(ctx, origin, customer, delivery.Data)
+	}
+	request := &rollcallv1.OnboardingRequest{}
+	errs := rollcallv1.Decode(delivery.Data, request)
+	var secrets requestSecrets
+	if len(errs) == 0 {
+		errs = request.Validate(customer, i.requireSealed)
+		checkDestination(errs, request, i.allowPrivate)
+	}
+	if len(errs) == 0 {
+		if secrets, err = i.takeSecrets(ctx, request, errs); err != nil {
+			return err
+		}
+	}
+	if len(errs) > 0 {
+		return i.reject(ctx, origin, customer, errs)
+	}
+	return i.keep(ctx, origin, customer, request, secrets)
+}
+
+// keep stores a request that validates, its secrets sealed, as pending.
+func (i *intake) keep(ctx context.Context, origin store.Origin, customer string, request *rollcallv1.OnboardingRequest, secrets requestSecrets) error {
+	encoded, err := rollcallv1.Encode(request)
+	if err != nil {
+		return err
+	}
+	plain, err := json.Marshal(secrets)
+	if err != nil {
+		return fmt.Errorf("encode secrets: %w", err)
+	}
+	sealed, err := i.vault.Seal(ctx, customer, purposeSecrets, plain)
+	if err != nil {
+		return fmt.Errorf("seal secrets: %w", err)
+	}
+	err = i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, _, err := tx.AddPendingRequest(ctx, origin, customer, encoded, sealed)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	i.logger.Info("onboarding requested", zap.String("customer", customer), zap.Uint64("sequence", origin.Sequence))
+	i.wakeSettler()
+	return nil
+}
+
+// reject stores a refused message with its errors and tells them: one onboarding.rejected a message.
+func (i *intake) reject(ctx context.Context, origin store.Origin, customer string, errs rollcallv1.FieldErrors) error {
+	encoded, err := json.Marshal(errs)
+	if err != nil {
+		return fmt.Errorf("encode errors: %w", err)
+	}
+	err = i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		added, err := tx.AddRejectedRequest(ctx, origin, customer, encoded)
+		if err != nil || !added {
+			return err
+		}
+		return tellRejected(ctx, tx, origin, customer, errs)
+	})
+	if err != nil {
+		return err
+	}
+	i.logger.Warn("onboarding rejected", zap.String("customer", customer), zap.Uint64("sequence", origin.Sequence), zap.Error(errs))
+	return nil
+}
+
+// offboard ends a customer's mirror: no job runs any more, the credentials are gone.
+func (i *intake) offboard(ctx context.Context, origin store.Origin, customer string, data []byte) error {
+	request := &rollcallv1.OffboardRequest{}
+	errs := rollcallv1.Decode(data, request)
+	if len(errs) == 0 {
+		errs = request.Validate(customer)
+	}
+	if len(errs) > 0 {
+		return i.reject(ctx, origin, customer, errs)
+	}
+	var known bool
+	err := i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// The row makes a redelivery harmless: the customer may have come back since.
+		id, added, err := tx.AddPendingRequest(ctx, origin, customer, nil, nil)
+		if err != nil || !added {
+			return err
+		}
+		if err := tx.LockCustomer(ctx, customer); err != nil {
+			return err
+		}
+		later, err := tx.RequestAppliedAfter(ctx, customer, origin)
+		if err != nil {
+			return err
+		}
+		if later {
+			_, err := tx.SettleRequest(ctx, id, store.RequestSuperseded, nil)
+			return err
+		}
+		if known, err = tx.OffboardCustomer(ctx, customer); err != nil {
+			return err
+		}
+		if err := errors.Join(tx.CancelOpenRun(ctx, customer, "offboarded"), tx.FenceLane(ctx, customer)); err != nil {
+			return err
+		}
+		if _, err := tx.SettleRequest(ctx, id, store.RequestApplied, nil); err != nil {
+			return err
+		}
+		return tx.SupersedeOlderRequests(ctx, customer, origin)
+	})
+	if err != nil {
+		return err
+	}
+	i.logger.Info("offboarding done", zap.String("customer", customer), zap.Bool("known", known))
+	return nil
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/testkit"
+	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/worker"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+var errCrash = errors.New("the process died here")
+
+// desk is an intake on a real database, whose erasures are noted and may be made to fail.
+type desk struct {
+	*intake
+	database string
+	erased   []uint64
+	failNext int
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	d := &desk{database: testkit.Database(t)}
+	opened, err := store.Open(t.Context(), d.database, store.Options{})
+	require.NoError(t, err)
+	t.Cleanup(opened.Close)
+	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
+	safe := &vault.Vault{Keeper: keeper, Keys: opened}
+	born := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	created := func(context.Context, string) (time.Time, error) { return born, nil }
+	d.intake = &intake{
+		store: opened, vault: safe, logger: zap.NewNop(), created: created, wakeSettler: func() {}, allowPrivate: true,
+		letters: &deadletter.Opener{Store: opened, Vault: safe, Job: "onboarding", StreamCreated: created},
+		erase: func(_ context.Context, sequence uint64) error {
+			if d.failNext > 0 {
+				d.failNext--
+				return errCrash
+			}
+			d.erased = append(d.erased, sequence)
+			return nil
+		},
+	}
+	return d
+}
+
+func (d *desk) count(t *testing.T, query string) int {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), d.database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	rows, err := conn.Query(t.Context(), query)
+	require.NoError(t, err)
+	count, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[int])
+	require.NoError(t, err)
+	return count
+}
+
+func message(subject, body string) *worker.Delivery {
+	return &worker.Delivery{Subject: subject, Data: []byte(body), Stream: "ROLLCALL_ONBOARDING", Sequence: 7, Deliveries: 1}
+}
+
+const wellFormed = `{"customerId":"acme","vomoToken":"t0ken","externalSystemUrl":"http://127.0.0.1:1/crm"}`
+
+func TestACrashBetweenCommitAndErasureLeavesOneRowAndTheRedeliveryErases(t *testing.T) {
+	t.Parallel()
+	const (
+		request   = "rollcall.onboarding.request.acme"
+		foreign   = `{"customerId":"acme","vomoTokenSealed":"x.y","externalSystemUrl":"http://127.0.0.1:1/crm"}`
+		inState   = `SELECT count(*) FROM onboarding_requests WHERE state = `
+		rejection = `SELECT count(*) FROM outbox WHERE subject LIKE '%rejected.acme'`
+		letters   = `SELECT count(*) FROM dead_letters WHERE customer_id = '_unknown'`
+	)
+	for name, kind := range map[string]struct{ subject, body, rows string }{
+		"a good request":    {request, wellFormed, inState + `'pending'`},
+		"a bad request":     {request, `{"customerId":`, rejection},
+		"a foreign sealing": {request, foreign, inState + `'rejected'`},
+		"an offboarding":    {"rollcall.onboarding.offboard.acme", `{"customerId":"acme"}`, inState + `'applied'`},
+		"nobody's message":  {"rollcall.onboarding.request.ACME", wellFormed, letters},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t)
+			d.failNext = 1
+			require.ErrorIs(t, d.handle(t.Context(), message(kind.subject, kind.body)), errCrash)
+			require.Equal(t, 1, d.count(t, kind.rows))
+			require.Empty(t, d.erased)
+
+			require.ErrorIs(t, d.handle(t.Context(), message(kind.subject, kind.body)), worker.ErrSettled)
+			require.Equal(t, 1, d.count(t, kind.rows), "the redelivery adds nothing")
+			require.Equal(t, []uint64{7}, d.erased)
+		})
+	}
+}
+
+func TestAMessageThatGetsNowhereBecomesALetterAndIsErasedToo(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	delivery := message("rollcall.onboarding.request.acme", wellFormed)
+	delivery.Deliveries = maxDeliveries + 1
+	require.ErrorIs(t, d.handle(t.Context(), delivery), worker.ErrSettled)
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM dead_letters WHERE error_code = 'too_many_deliveries' AND payload_sealed IS NOT NULL`))
+	require.Equal(t, []uint64{7}, d.erased)
+}
+
+func TestAnInstallationThatWantsSealedTokensRefusesClearOnes(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.requireSealed = true
+	require.ErrorIs(t, d.handle(t.Context(), message("rollcall.onboarding.request.acme", wellFormed)), worker.ErrSettled)
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'rejected' AND errors ? 'vomoToken'`))
+
+	public, err := d.vault.PublicXKey(t.Context())
+	require.NoError(t, err)
+	sealed, err := vault.SealToken(public, "t0ken")
+	require.NoError(t, err)
+	delivery := message("rollcall.onboarding.request.acme", `{"customerId":"acme","vomoTokenSealed":"`+sealed+`","externalSystemUrl":"http://127.0.0.1:1/crm"}`)
+	delivery.Sequence = 8
+	require.ErrorIs(t, d.handle(t.Context(), delivery), worker.ErrSettled)
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending'`))
+}

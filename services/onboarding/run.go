@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/worker"
+)
+
+// run wires the service and works until ctx ends.
+func run(ctx context.Context, s *service.Service) error {
+	stream, err := s.JetStream.Stream(ctx, bus.StreamOnboarding)
+	if err != nil {
+		return fmt.Errorf("look up stream: %w", err)
+	}
+	consumer, err := s.JetStream.Consumer(ctx, bus.StreamOnboarding, bus.DurableOnboarding)
+	if err != nil {
+		return fmt.Errorf("look up consumer: %w", err)
+	}
+	created := func(ctx context.Context, name string) (time.Time, error) {
+		return bus.StreamCreated(ctx, s.JetStream, name)
+	}
+	settler := &settler{
+		store: s.Store, vault: s.Vault, logger: s.Logger, slots: s.Config.OnboardingSlots, wake: make(chan struct{}, 1),
+		vomoBaseURL: s.Config.VomoBaseURL,
+		limits:      budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
+	}
+	letters := &deadletter.Opener{Store: s.Store, Vault: s.Vault, Job: "onboarding", StreamCreated: created}
+	intake := &intake{
+		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger, created: created,
+		erase:         func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) },
+		wakeSettler:   settler.wakeUp,
+		requireSealed: s.Config.RequireSealedTokens, allowPrivate: s.Config.AllowPrivateDestinations,
+	}
+	if err := answerOperators(s, created); err != nil {
+		return err
+	}
+	pull := &worker.Worker{
+		Name: bus.DurableOnboarding, Conn: s.Conn, Consumer: consumer, Slots: s.Config.OnboardingSlots,
+		Handler: intake.handle, Letters: letters, Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
+		EndsWork: store.ErrLaneLost,
+	}
+	settling, stop := context.WithCancel(ctx)
+	defer stop()
+	var background sync.WaitGroup
+	background.Go(func() { settler.run(settling) })
+	err = pull.Run(ctx)
+	stop()
+	background.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

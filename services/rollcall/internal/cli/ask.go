@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"rollcall.dev/pkg/service"
+)
+
+// ask puts a question to the service that owns the noun. Its errors are unansweredError and refusedError.
+func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, question Question) (Reply, error) {
+	var reply Reply
+	data, err := json.Marshal(question)
+	if err != nil {
+		return reply, fmt.Errorf("encode question: %w", err)
+	}
+	subject := service.APISubject(noun, verb)
+	bounded, cancel := context.WithTimeout(ctx, on.timeout)
+	defer cancel()
+	answer, err := on.conn.RequestWithContext(bounded, subject, data)
+	switch {
+	case ctx.Err() != nil:
+		return reply, fmt.Errorf("ask %s: %w", subject, ctx.Err())
+	case errors.Is(err, nats.ErrNoResponders):
+		return reply, &unansweredError{subject: subject, service: owner(noun), nobody: true}
+	case errors.Is(err, context.DeadlineExceeded):
+		return reply, &unansweredError{subject: subject, service: owner(noun), within: on.timeout.String()}
+	case err != nil:
+		return reply, fmt.Errorf("ask %s: %w", subject, err)
+	}
+	if code := answer.Header.Get(micro.ErrorCodeHeader); code != "" {
+		return reply, &refusedError{subject: subject, code: code, text: answer.Header.Get(micro.ErrorHeader)}
+	}
+	if err := json.Unmarshal(answer.Data, &reply); err != nil {
+		return reply, fmt.Errorf("read the answer of %s: %w", subject, err)
+	}
+	return reply, nil
+}
+
+// owner is the service that answers a noun's questions; so far there is one for all.
+func owner(noun string) string {
+	switch noun {
+	case "key", "requests", "status", "backfills":
+		return "onboarding"
+	}
+	return "a newer rollcall"
+}
+
+// unansweredError is silence: nobody listens, or nobody answered in time.
+type unansweredError struct {
+	subject, service, within string
+	nobody                   bool
+}
+
+// Error names the service that should have answered.
+func (e *unansweredError) Error() string {
+	if e.nobody {
+		return fmt.Sprintf("nobody answers %s: is the %s service running, and connected to this NATS?", e.subject, e.service)
+	}
+	return fmt.Sprintf("the %s service did not answer %s within %s", e.service, e.subject, e.within)
+}
+
+// refusedError is the service's own word on why there is no answer.
+type refusedError struct{ subject, code, text string }
+
+// Error is what the service said.
+func (e *refusedError) Error() string { return fmt.Sprintf("%s: %s", e.subject, e.text) }
+
+func isSilence(err error) bool {
+	var silence *unansweredError
+	return errors.As(err, &silence)
+}
+
+func isNobody(err error) bool {
+	var silence *unansweredError
+	return errors.As(err, &silence) && silence.nobody
+}
+
+func isUnknown(err error) bool {
+	var refused *refusedError
+	return errors.As(err, &refused) && refused.code == service.CodeNotFound
+}
+
+// errUnknownCustomer says that nobody of that id was onboarded.
+var errUnknownCustomer = errors.New("is not known")
+
+// aboutCustomer puts a service's "not found" into words.
+func aboutCustomer(customer string, err error) error {
+	var refused *refusedError
+	switch {
+	case isUnknown(err):
+		return fmt.Errorf("customer %q %w", customer, errUnknownCustomer)
+	case errors.As(err, &refused) && refused.code == service.CodeBadRequest:
+		return errors.New(refused.text)
+	}
+	return err
+}

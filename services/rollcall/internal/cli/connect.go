@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/pflag"
+)
+
+const (
+	defaultTimeout = 5 * time.Second
+	reconnectWait  = 500 * time.Millisecond
+)
+
+// natsFlags are the options of the nats command, by the same names. The environment is read when they are used
+// and not as their default: help would print a password otherwise.
+type natsFlags struct {
+	server, creds, nkey, user, password, token, ca, cert, key string
+	timeout                                                   time.Duration
+}
+
+func (n *natsFlags) add(flags *pflag.FlagSet) {
+	flags.StringVarP(&n.server, "server", "s", "", "NATS `URLs`, comma-separated (NATS_URL; default "+nats.DefaultURL+")")
+	flags.StringVar(&n.creds, "creds", "", "`file` with a user's JWT and seed (NATS_CREDS)")
+	flags.StringVar(&n.nkey, "nkey", "", "`file` with an nkey seed (NATS_NKEY)")
+	flags.StringVar(&n.user, "user", "", "`name` of a user, or a token where no password is given (NATS_USER)")
+	flags.StringVar(&n.password, "password", "", "the user's `password`; rather set NATS_PASSWORD, which no process list shows")
+	flags.StringVar(&n.token, "token", "", "`token` for NATS; rather set NATS_TOKEN, which no process list shows")
+	flags.StringVar(&n.ca, "tlsca", "", "`file` with the CA of the server's certificate (NATS_CA)")
+	flags.StringVar(&n.cert, "tlscert", "", "`file` with our client certificate (NATS_CERT)")
+	flags.StringVar(&n.key, "tlskey", "", "`file` with our client certificate's key (NATS_KEY)")
+	flags.DurationVar(&n.timeout, "timeout", defaultTimeout, "how long an answer is waited for (NATS_TIMEOUT)")
+}
+
+// natsSettings reads flags first, then the environment.
+func (a *app) natsSettings() (natsFlags, error) {
+	read := a.nats
+	for _, setting := range []struct {
+		value *string
+		name  string
+	}{
+		{&read.server, "NATS_URL"}, {&read.creds, "NATS_CREDS"}, {&read.nkey, "NATS_NKEY"}, {&read.user, "NATS_USER"},
+		{&read.password, "NATS_PASSWORD"}, {&read.token, "NATS_TOKEN"}, {&read.ca, "NATS_CA"}, {&read.cert, "NATS_CERT"},
+		{&read.key, "NATS_KEY"},
+	} {
+		if *setting.value == "" {
+			*setting.value = a.env(setting.name)
+		}
+	}
+	if read.server == "" {
+		read.server = nats.DefaultURL
+	}
+	if text := a.env("NATS_TIMEOUT"); text != "" && !a.flags.Changed("timeout") {
+		timeout, err := time.ParseDuration(text)
+		if err != nil {
+			return read, usage("NATS_TIMEOUT is no duration such as 5s")
+		}
+		read.timeout = timeout
+	}
+	switch {
+	case read.timeout <= 0:
+		return read, usage("the timeout must be above 0")
+	case (read.cert == "") != (read.key == ""):
+		return read, usage("--tlscert and --tlskey (NATS_CERT and NATS_KEY) must be given together")
+	}
+	return read, nil
+}
+
+// link is a connection with the time that an answer may take on it.
+type link struct {
+	conn    *nats.Conn
+	timeout time.Duration
+	closed  chan struct{}
+}
+
+// connect connects to NATS. The link must be closed.
+func (a *app) connect() (*link, error) {
+	settings, err := a.natsSettings()
+	if err != nil {
+		return nil, err
+	}
+	options, err := settings.options()
+	if err != nil {
+		return nil, err
+	}
+	closed := make(chan struct{})
+	options = append(options,
+		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
+		// What the server refuses comes here and nowhere else; the question itself only sees silence.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { sayf(a.log, "NATS: %v", err) }))
+	conn, err := nats.Connect(settings.server, options...)
+	if err != nil {
+		if unreadable, ok := errors.AsType[*url.Error](err); ok { // its text repeats the URL, password and all
+			err = unreadable.Err
+		}
+		return nil, fmt.Errorf("connect to NATS at %s: %w", presentable(settings.server), err)
+	}
+	return &link{conn: conn, timeout: settings.timeout, closed: closed}, nil
+}
+
+func (n *natsFlags) options() ([]nats.Option, error) {
+	options := []nats.Option{nats.Name("rollcall"), nats.Timeout(n.timeout), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait)}
+	switch {
+	case n.user != "" && n.password == "":
+		options = append(options, nats.Token(n.user))
+	case n.user != "":
+		options = append(options, nats.UserInfo(n.user, n.password))
+	}
+	if n.token != "" {
+		options = append(options, nats.Token(n.token))
+	}
+	if n.creds != "" {
+		options = append(options, nats.UserCredentials(n.creds))
+	}
+	if n.nkey != "" {
+		option, err := nats.NkeyOptionFromSeed(n.nkey)
+		if err != nil {
+			return nil, fmt.Errorf("read nkey: %w", err)
+		}
+		options = append(options, option)
+	}
+	if n.ca != "" {
+		options = append(options, nats.RootCAs(n.ca))
+	}
+	if n.cert != "" {
+		options = append(options, nats.ClientCert(n.cert, n.key))
+	}
+	return options, nil
+}
+
+// close returns when nothing of the connection runs any more.
+func (l *link) close() {
+	l.conn.Close()
+	<-l.closed
+}
+
+// presentable is the list of servers without what may be secret in it.
+func presentable(servers string) string {
+	var shown []string
+	for server := range strings.SplitSeq(servers, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server
+		}
+		address, err := url.Parse(server)
+		if err != nil {
+			shown = append(shown, "an address that cannot be read")
+			continue
+		}
+		shown = append(shown, address.Scheme+"://"+address.Host)
+	}
+	return strings.Join(shown, ", ")
+}

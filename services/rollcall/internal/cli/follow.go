@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
+)
+
+const (
+	// How often the service is asked: what a person sees move, and what a log can bear.
+	terminalInterval = 250 * time.Millisecond
+	lineInterval     = time.Second
+	// How long a service that has answered before may be silent: it is restarted while long backfills run.
+	silencePatience = time.Minute
+	// How long a customer may be unknown: whoever watches right after publishing is ahead of the service.
+	unknownPatience = 5 * time.Second
+)
+
+func (a *app) backfillWatch() *cobra.Command {
+	return &cobra.Command{
+		Use:   "watch <customer>",
+		Short: "Follow a customer's newest backfill until it ends",
+		Long: `Follows a customer's newest backfill until it ends: a bar on a terminal, a line for each change elsewhere.
+It exits 0 when the backfill is completed, 1 when it failed or was cancelled. Stopping it does not stop the backfill.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			on, err := a.connect()
+			if err != nil {
+				return err
+			}
+			defer on.close()
+			run, err := a.follow(command.Context(), on, args[0])
+			if err != nil {
+				return err
+			}
+			if a.json {
+				if err := a.document(run); err != nil {
+					return err
+				}
+			}
+			return outcome(run)
+		},
+	}
+}
+
+// follow shows the customer's newest run until it has ended, and returns it as it ended.
+func (a *app) follow(ctx context.Context, on *link, customer string) (report.Backfill, error) {
+	view, interval := a.view()
+	defer view.end()
+	silence := patience{interval: interval, timeout: on.timeout}
+	var told parking
+	for {
+		run, err := newestRun(ctx, on, customer)
+		switch {
+		case err == nil:
+			silence.answered()
+			view.show(run)
+			told.tell(view, run)
+			if !store.RunState(run.State).Open() {
+				return run, nil
+			}
+		case ctx.Err() != nil:
+			return run, fmt.Errorf("stopped watching; the backfill of %q goes on by itself", customer)
+		case !silence.bears(err):
+			return run, err
+		case silence.first():
+			view.note(err.Error() + "; waiting for it")
+		}
+		if a.WaitFunc(ctx, interval) != nil {
+			return run, fmt.Errorf("stopped watching; the backfill of %q goes on by itself", customer)
+		}
+	}
+}
+
+func newestRun(ctx context.Context, on *link, customer string) (report.Backfill, error) {
+	question := report.BackfillsQuestion{CustomerID: customer}
+	page, err := ask[report.BackfillsQuestion, report.BackfillsReply](ctx, on, "backfills", "ls", question)
+	if err != nil {
+		return report.Backfill{}, aboutCustomer(customer, err)
+	}
+	if len(page.Backfills) == 0 {
+		return report.Backfill{}, fmt.Errorf("customer %q has no backfill", customer)
+	}
+	return page.Backfills[0], nil
+}
+
+// outcome is how a run ended, as an exit status has it.
+func outcome(run report.Backfill) error {
+	if store.RunState(run.State) == store.RunCompleted {
+		return nil
+	}
+	text := fmt.Sprintf("backfill %d of %q %s after %s", run.ID, run.CustomerID, ended(run.State), counted(run.Processed, "user"))
+	if store.RunState(run.State) == store.RunFailed {
+		why, remedy := event.Explain(event.AlertBackfillFailed)
+		text += "\n  " + why + "\n  " + remedy
+	}
+	return errors.New(text)
+}
+
+func ended(state string) string {
+	if store.RunState(state) == store.RunCancelled {
+		return "was cancelled"
+	}
+	return state
+}
+
+// parking tells why a run is parked, once for each reason until it has moved on: a parked run is tried again
+// and again.
+type parking struct {
+	run, pages int64
+	reason     string
+}
+
+func (p *parking) tell(to view, run report.Backfill) {
+	if run.ID != p.run || run.Pages != p.pages {
+		*p = parking{run: run.ID, pages: run.Pages}
+	}
+	if run.ParkReason == nil || store.RunState(run.State) != store.RunParked || *run.ParkReason == p.reason {
+		return
+	}
+	p.reason = *run.ParkReason
+	why, remedy := event.Explain(p.reason)
+	to.note("  " + why)
+	to.note("  " + remedy)
+}
+
+// patience bears the silence of a service that has answered before.
+type patience struct {
+	interval, timeout time.Duration
+	unknown           time.Duration
+	once              bool
+	silent            time.Duration
+	silences          int
+}
+
+func (p *patience) answered() { p.once, p.silent, p.silences = true, 0, 0 }
+
+// bears says whether to ask again after err.
+func (p *patience) bears(err error) bool {
+	if errors.Is(err, errUnknownCustomer) && !p.once && p.unknown < unknownPatience {
+		p.unknown += p.interval
+		return true
+	}
+	if !p.once || !isSilence(err) || p.silent >= silencePatience {
+		return false
+	}
+	p.silences++
+	p.silent += p.interval
+	if !isNobody(err) {
+		p.silent += p.timeout
+	}
+	return true
+}
+
+func (p *patience) first() bool { return p.silences == 1 }

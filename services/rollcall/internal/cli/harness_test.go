@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// noCode is an answer without an error.
+const noCode = ""
+
+// installation is a NATS server with whoever answers on it, and a command line that asks.
+type installation struct {
+	t       *testing.T
+	nats    *testkit.NATSServer
+	process Process
+	waits   []time.Duration // how long the command line meant to wait, each time
+	onWait  func(number int)
+}
+
+func newInstallation(t *testing.T) *installation {
+	t.Helper()
+	server := testkit.NATS(t)
+	i := &installation{t: t, nats: server, onWait: func(int) {}}
+	i.process = Process{
+		Environ: []string{"NATS_URL=" + server.URL},
+		Stdin:   strings.NewReader(""),
+		WaitFunc: func(ctx context.Context, wait time.Duration) error {
+			i.waits = append(i.waits, wait)
+			i.onWait(len(i.waits))
+			return ctx.Err()
+		},
+		ReadSecretFunc: func(context.Context) (string, error) { return "", io.EOF },
+	}
+	return i
+}
+
+// answers has a stand-in for a service answer a verb, and returns what makes it stop. reply gives the answer to
+// the nth question, from 1 on; with an error code the answer is its text.
+func (i *installation) answers(noun, verb string, reply func(n int, question []byte) (answer any, code string)) (stop func()) {
+	i.t.Helper()
+	conn := i.nats.Conn(i.t)
+	var mu sync.Mutex
+	asked := 0
+	standIn, err := micro.AddService(conn, micro.Config{Name: "stand-in", Version: "0.0.1"})
+	require.NoError(i.t, err)
+	handler := micro.HandlerFunc(func(request micro.Request) {
+		mu.Lock()
+		asked++
+		answer, code := reply(asked, request.Data())
+		mu.Unlock()
+		if code != noCode {
+			text, _ := answer.(string)
+			_ = request.Error(code, text, nil) // the command says what it missed
+			return
+		}
+		_ = request.RespondJSON(answer)
+	})
+	require.NoError(i.t, standIn.AddEndpoint("it", handler, micro.WithEndpointSubject(service.APISubject(noun, verb))))
+	require.NoError(i.t, conn.Flush())
+	return func() {
+		require.NoError(i.t, standIn.Stop())
+		require.NoError(i.t, conn.Flush())
+	}
+}
+
+// onboardingStream makes the stream that requests are published to.
+func (i *installation) onboardingStream() jetstream.Stream {
+	i.t.Helper()
+	for _, config := range bus.StreamConfigs(1) {
+		if config.Name == bus.StreamOnboarding {
+			return i.nats.Stream(i.t, config)
+		}
+	}
+	require.Fail(i.t, "there is no onboarding stream")
+	return nil
+}
+
+func (i *installation) message(stream jetstream.Stream, sequence uint64) *jetstream.RawStreamMsg {
+	i.t.Helper()
+	message, err := stream.GetMsg(i.t.Context(), sequence)
+	require.NoError(i.t, err)
+	return message
+}
+
+// result is what a command line left behind.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+func (i *installation) run(args ...string) result {
+	i.t.Helper()
+	return i.runWith(i.t.Context(), args...)
+}
+
+func (i *installation) runWith(ctx context.Context, args ...string) result {
+	i.t.Helper()
+	var stdout, stderr bytes.Buffer
+	process := i.process
+	process.Args, process.Stdout, process.Stderr = args, &stdout, &stderr
+	code := Run(ctx, process)
+	return result{code: code, stdout: stdout.String(), stderr: stderr.String()}
+}
+
+// document decodes standard output, which must hold one JSON document and nothing else.
+func document[T any](t *testing.T, from result) T {
+	t.Helper()
+	var value T
+	decoder := json.NewDecoder(strings.NewReader(from.stdout))
+	require.NoError(t, decoder.Decode(&value), "standard output: %s", from.stdout)
+	_, err := decoder.Token()
+	require.ErrorIs(t, err, io.EOF, "standard output holds more than one document: %s", from.stdout)
+	return value
+}
+
+// always gives the same answer to every question.
+func always(answer any) func(int, []byte) (any, string) {
+	return func(int, []byte) (any, string) { return answer, noCode }
+}
+
+// unknown says that there is no such thing.
+func unknown(int, []byte) (any, string) { return "not found", service.CodeNotFound }
+
+// inTurn gives one answer after another, and the last one for ever.
+func inTurn[T any](answers ...T) func(int, []byte) (any, string) {
+	return func(n int, _ []byte) (any, string) { return answers[min(n, len(answers))-1], noCode }
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/store"
+)
+
+const (
+	startWait    = 30 * time.Second
+	longestPause = 2 * time.Second
+)
+
+type migrated struct {
+	Database  string   `json:"database"` // "current"
+	Streams   []string `json:"streams"`
+	Consumers []string `json:"consumers"`
+	Replicas  int      `json:"replicas"`
+}
+
+func (a *app) migrate() *cobra.Command {
+	var patience time.Duration
+	command := &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the tables, streams and consumers to this version",
+		Long: `Brings the database, the streams and the consumers to what this version needs. It may be run again at any
+time, and beside running services. It reads DATABASE_URL, NATS_REPLICAS and CLAIM_TIMEOUT, as the services do.`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			settings, err := config.Load(a.Environ)
+			if err != nil {
+				return err
+			}
+			if settings.DatabaseURL == "" {
+				return errors.New("DATABASE_URL is missing: postgres://user:password@host:port/database")
+			}
+			return a.migrateAll(command.Context(), settings, patience)
+		},
+	}
+	command.Flags().DurationVar(&patience, "wait", startWait, "how long Postgres and NATS are waited for while they start")
+	return command
+}
+
+func (a *app) migrateAll(ctx context.Context, settings config.Config, patience time.Duration) error {
+	done := migrated{Database: "current", Replicas: settings.NATSReplicas}
+	err := a.waitFor(ctx, "Postgres", patience, func() error {
+		opened, err := store.Open(ctx, settings.DatabaseURL, store.Options{MaxConns: 1})
+		if err != nil {
+			return err
+		}
+		opened.Close()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := store.Migrate(ctx, settings.DatabaseURL); err != nil {
+		return err
+	}
+	a.progressLinef("database: the schema is current")
+
+	err = a.waitFor(ctx, "NATS", patience, func() error { return a.ensureStreams(ctx, settings) })
+	if err != nil {
+		return err
+	}
+	for _, stream := range bus.StreamConfigs(settings.NATSReplicas) {
+		done.Streams = append(done.Streams, stream.Name)
+	}
+	for _, consumer := range bus.ConsumerConfigs(settings.ClaimTimeout) {
+		done.Consumers = append(done.Consumers, consumer.Config.Durable)
+	}
+	a.progressLinef("streams: %s and %s are current, %s each",
+		counted(len(done.Streams), "stream"), counted(len(done.Consumers), "consumer"), counted(done.Replicas, "replica"))
+	if a.json {
+		return a.document(done)
+	}
+	return nil
+}
+
+func (a *app) ensureStreams(ctx context.Context, settings config.Config) error {
+	on, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer on.close()
+	js, err := jetstream.New(on.conn)
+	if err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	return bus.Ensure(ctx, js, settings.NATSReplicas, settings.ClaimTimeout)
+}
+
+// waitFor tries again while something may still be starting: this runs as a one-shot beside it.
+func (a *app) waitFor(ctx context.Context, what string, patience time.Duration, reach func() error) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.MaxInterval = longestPause
+	told := false
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		err := reach()
+		if err != nil && !mayPass(err) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(patience), backoff.WithNotify(func(err error, _ time.Duration) {
+		if !told {
+			sayf(a.log, "waiting for %s: %v", what, err)
+			told = true
+		}
+	}))
+	if err != nil {
+		return fmt.Errorf("%s is not ready: %w", what, err)
+	}
+	return nil
+}
+
+// mayPass tells apart what time heals from what it does not: a stream that the server will not make as asked,
+// and options that cannot be.
+func mayPass(err error) bool {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		return api.Code == http.StatusServiceUnavailable // JetStream has no leader yet
+	}
+	var called usageError
+	return !errors.As(err, &called)
+}
+
+// progressLinef tells what was done: on standard output, or beside it when that belongs to a document.
+func (a *app) progressLinef(format string, args ...any) {
+	to, _ := a.progress()
+	sayf(to, format, args...)
+}
+
+// progress is where people are told how far it is, and whether it is a terminal.
+func (a *app) progress() (to *output, terminal bool) {
+	if a.json {
+		return a.log, a.StderrTerminal
+	}
+	return a.out, a.StdoutTerminal
+}

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/testkit"
+)
+
+func TestMigrateMakesWhatServicesNeedAndMayBeRunAgain(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	database := testkit.EmptyDatabase(t)
+	i.process.Environ = append(i.process.Environ, "DATABASE_URL="+database)
+	require.ErrorIs(t, store.CheckSchema(t.Context(), database), store.ErrSchemaOlder)
+
+	first := i.run("migrate")
+	require.Zero(t, first.code, first.stderr)
+	require.Regexp(t, `^database: .*\nstreams: \d+ streams and \d+ consumers are current, 1 replica each\n$`, first.stdout)
+
+	settings, err := config.Load(i.process.Environ)
+	require.NoError(t, err)
+	require.NoError(t, store.CheckSchema(t.Context(), database))
+	require.NoError(t, bus.Verify(t.Context(), i.nats.JetStream(t), settings.ClaimTimeout))
+
+	again := i.run("migrate", "--json")
+	require.Zero(t, again.code, again.stderr)
+	require.Contains(t, document[migrated](t, again).Streams, bus.StreamOnboarding)
+}
+
+func TestMigrateWithoutADatabaseSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	got := i.run("migrate")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "DATABASE_URL is missing")
+
+	i.process.Environ = append(i.process.Environ, "DATABASE_URL=postgres://rollcall:hunter2@127.0.0.1:1/rollcall")
+	got = i.run("migrate", "--wait", "10ms")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "Postgres is not ready")
+	require.NotContains(t, got.stderr, "hunter2")
+}
+
+func TestMigrateSaysThatNATSIsNotReadyAndKeepsTheDatabase(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.nats.Stop()
+	database := testkit.EmptyDatabase(t)
+	i.process.Environ = append(i.process.Environ, "DATABASE_URL="+database)
+	got := i.run("migrate", "--wait", "10ms")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "NATS is not ready")
+	require.NoError(t, store.CheckSchema(t.Context(), database))
+}
+
+func TestMoreReplicasThanServersFailsAtOnceWithTheServersWord(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.process.Environ = append(i.process.Environ, "DATABASE_URL="+testkit.Database(t), "NATS_REPLICAS=3")
+	got := i.run("migrate")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "replicas")
+	require.NotContains(t, got.stderr, "waiting for")
+}

@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/report"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+func (a *app) offboard() *cobra.Command {
+	var force bool
+	command := &cobra.Command{
+		Use:   "offboard <customer>",
+		Short: "Ask to end a customer's mirror and delete its credentials",
+		Long: `Publishes the request to end a customer's mirror: it is switched off and its credentials are deleted.
+On a terminal it asks first; elsewhere it needs --force.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			return a.runOffboard(command.Context(), args[0], force)
+		},
+	}
+	command.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
+	return command
+}
+
+func (a *app) runOffboard(ctx context.Context, customer string, force bool) error {
+	request := &rollcallv1.OffboardRequest{CustomerId: customer}
+	if errs := request.Validate(customer); len(errs) > 0 {
+		return usage("this request would be refused:%s", fieldErrors(errs))
+	}
+	if !force && !a.StdinTerminal {
+		return usage("there is no terminal to ask on: --force offboards %q without asking", customer)
+	}
+	on, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer on.close()
+	_, err = ask[report.StatusQuestion, json.RawMessage](ctx, on, "status", "get", report.StatusQuestion{CustomerID: customer})
+	switch {
+	case isSilence(err):
+		// The stream keeps the request until the service is back; only a mistyped name goes unnoticed.
+		sayf(a.log, "%v; whether %q is known could not be asked", err, customer)
+	case err != nil:
+		return aboutCustomer(customer, err)
+	}
+	if !force {
+		if err := a.confirm(ctx, customer); err != nil {
+			return err
+		}
+	}
+	taken, err := publish(ctx, on, customer, bus.SubjectOffboard(customer), request)
+	if err != nil {
+		return err
+	}
+	a.progressLinef("%s: published as message %d of %s", customer, taken.Sequence, taken.Stream)
+	if a.json {
+		return a.document(taken)
+	}
+	return nil
+}
+
+// confirm has the customer's id typed: a "y" is typed too easily for what cannot be taken back.
+func (a *app) confirm(ctx context.Context, customer string) error {
+	_, _ = fmt.Fprintf(a.log, "The mirror of %q ends and its credentials are deleted. Type %s to go on: ", customer, customer)
+	answer, err := await(ctx, func() (string, error) { return readLine(a.Stdin) })
+	if err != nil {
+		sayf(a.log, "")
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if strings.TrimSpace(answer) != customer {
+		return errors.New("not offboarded")
+	}
+	return nil
+}

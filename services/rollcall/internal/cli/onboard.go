@@ -1,0 +1,150 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/vault"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// onboarding is what the flags of `rollcall onboard` say.
+type onboarding struct {
+	vomoToken, vomoTokenFile                                string
+	url                                                     string
+	destinationKind, destinationURL, destinationTokenFile   string
+	adminEmail                                              string
+	cadence                                                 int32
+	requestsPerSecond, requestsPerMinute                    float64
+	limitsSecond, limitsMinute, clear, wait, hasDestination bool
+}
+
+// onboardedDocument is what --json prints; request and backfill are null without --wait.
+type onboardedDocument struct {
+	published
+	Request  *report.Request  `json:"request"`
+	Backfill *report.Backfill `json:"backfill"`
+}
+
+func (a *app) onboard() *cobra.Command {
+	var asked onboarding
+	command := &cobra.Command{
+		Use:   "onboard <customer>",
+		Short: "Ask to mirror a customer's VOMO organisation",
+		Long: `Publishes the request to mirror a customer's VOMO organisation. The token is sealed to the installation's
+public key first, so that no stream ever holds it in the clear. For a known customer it replaces the token and
+the settings, without a new backfill.`,
+		Example: `  rollcall onboard acme --vomo-token-file acme.token --url https://crm.example/api --wait
+  secret-tool lookup vomo acme | rollcall onboard acme --vomo-token-file - --url https://crm.example/api`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			changed := command.Flags().Changed
+			asked.limitsSecond, asked.limitsMinute = changed("rps"), changed("rpm")
+			asked.hasDestination = changed("destination-kind") || changed("destination-url") || changed("destination-token-file")
+			return a.runOnboard(command.Context(), args[0], asked)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&asked.vomoTokenFile, "vomo-token-file", "", "`file` with the VOMO token; - is standard input")
+	flags.StringVar(&asked.vomoToken, "vomo-token", "", "the VOMO `token`; rather use --vomo-token-file, or set VOMO_TOKEN")
+	flags.StringVar(&asked.url, "url", "", "base `URL` of a REST destination (externalSystemUrl)")
+	flags.StringVar(&asked.destinationKind, "destination-kind", "rest", "`kind` of the destination, instead of --url")
+	flags.StringVar(&asked.destinationURL, "destination-url", "", "base `URL` of the destination")
+	flags.StringVar(&asked.destinationTokenFile, "destination-token-file", "", "`file` with the destination's token; - is standard input")
+	flags.Int32Var(&asked.cadence, "cadence", 0, "`minutes` between two polls (default 30)")
+	flags.StringVar(&asked.adminEmail, "admin-email", "", "`address` of who is told when the token stops working")
+	flags.Float64Var(&asked.requestsPerSecond, "rps", 0, "`requests` a second to VOMO, where it differs from the installation's")
+	flags.Float64Var(&asked.requestsPerMinute, "rpm", 0, "`requests` a minute to VOMO, where it differs; 0 is no such limit")
+	flags.BoolVar(&asked.clear, "clear", false, "send the tokens in the clear, as the plain message does")
+	flags.BoolVar(&asked.wait, "wait", false, "wait until it is applied, and follow the backfill to its end")
+	return command
+}
+
+func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding) error {
+	request, err := a.onboardingRequest(ctx, customer, asked)
+	if err != nil {
+		return err
+	}
+	if errs := request.Validate(customer, false); len(errs) > 0 {
+		return usage("this request would be refused:%s", fieldErrors(errs))
+	}
+	on, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer on.close()
+	if !asked.clear {
+		if err := seal(ctx, on, request); err != nil {
+			return err
+		}
+		if errs := request.Validate(customer, true); len(errs) > 0 {
+			return usage("this request would be refused:%s", fieldErrors(errs))
+		}
+	}
+	taken, err := publish(ctx, on, customer, bus.SubjectOnboard(customer), request)
+	if err != nil {
+		return err
+	}
+	a.progressLinef("%s: published as message %d of %s", customer, taken.Sequence, taken.Stream)
+	document := onboardedDocument{published: taken}
+	if asked.wait {
+		return a.awaitOnboarded(ctx, on, document)
+	}
+	if a.json {
+		return a.document(document)
+	}
+	return nil
+}
+
+func (a *app) onboardingRequest(ctx context.Context, customer string, asked onboarding) (*rollcallv1.OnboardingRequest, error) {
+	if asked.vomoTokenFile == "-" && asked.destinationTokenFile == "-" {
+		return nil, usage("only one token can come from standard input")
+	}
+	if asked.hasDestination && asked.destinationKind == "rest" && asked.destinationURL == "" {
+		return nil, usage("a rest destination needs --destination-url")
+	}
+	token, err := a.vomoToken(ctx, asked.vomoToken, asked.vomoTokenFile)
+	if err != nil {
+		return nil, err
+	}
+	request := &rollcallv1.OnboardingRequest{
+		CustomerId: customer, VomoToken: token, ExternalSystemUrl: asked.url, PollCadenceMinutes: asked.cadence, AdminEmail: asked.adminEmail,
+	}
+	if asked.hasDestination {
+		request.Destination = &rollcallv1.Destination{Kind: asked.destinationKind, Url: asked.destinationURL}
+	}
+	if asked.destinationTokenFile != "" {
+		if request.Destination.Token, err = a.secretFrom(ctx, asked.destinationTokenFile); err != nil {
+			return nil, err
+		}
+	}
+	if asked.limitsSecond || asked.limitsMinute {
+		request.Limits = &rollcallv1.Limits{RequestsPerSecond: asked.requestsPerSecond}
+	}
+	if asked.limitsMinute {
+		request.Limits.RequestsPerMinute = &asked.requestsPerMinute
+	}
+	return request, nil
+}
+
+// seal puts the sealed form of each token in the place of the clear one.
+func seal(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest) error {
+	key, err := publicKey(ctx, on)
+	if err != nil {
+		return err
+	}
+	if request.VomoTokenSealed, err = vault.SealToken(key.PublicKey, request.GetVomoToken()); err != nil {
+		return err
+	}
+	request.VomoToken = ""
+	if destination := request.GetDestination(); destination.GetToken() != "" {
+		if destination.TokenSealed, err = vault.SealToken(key.PublicKey, destination.GetToken()); err != nil {
+			return err
+		}
+		destination.Token = ""
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
+)
+
+// Process is what a command line has from the process around it. Tests give their own.
+type Process struct {
+	Args    []string // without the program's name
+	Environ []string // NAME=value
+
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Whether a person sits at the other end: only then is there a prompt, or a live bar.
+	StdinTerminal, StdoutTerminal, StderrTerminal bool
+
+	// ReadSecretFunc reads a line from the terminal without showing it.
+	ReadSecretFunc func(ctx context.Context) (string, error)
+	// WaitFunc waits, or returns early with ctx's error.
+	WaitFunc func(ctx context.Context, wait time.Duration) error
+}
+
+// ThisProcess is the process that we run in.
+func ThisProcess() Process {
+	return Process{
+		Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		StdinTerminal: isTerminal(os.Stdin), StdoutTerminal: isTerminal(os.Stdout), StderrTerminal: isTerminal(os.Stderr),
+		ReadSecretFunc: readSecret, WaitFunc: wait,
+	}
+}
+
+func isTerminal(file *os.File) bool {
+	return isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd())
+}
+
+// readSecret also ends with ctx: the signal handler has taken Ctrl-C's usual effect away, and the terminal must
+// get its echo back.
+func readSecret(ctx context.Context) (string, error) {
+	terminal := int(os.Stdin.Fd())
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
+	}
+	secret, err := await(ctx, func() ([]byte, error) { return term.ReadPassword(terminal) })
+	if ctx.Err() != nil {
+		_ = term.Restore(terminal, before) // nothing else can be done for a terminal that went away
+	}
+	return string(secret), err
+}
+
+func wait(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// await ends with ctx although read, which waits for a person, does not: its goroutine is left behind in a
+// process that is about to exit.
+func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		value, err := read()
+		answers <- answer{value, err}
+	}()
+	select {
+	case <-ctx.Done():
+		var none T
+		return none, errInterrupted
+	case got := <-answers:
+		return got.value, got.err
+	}
+}
+
+// readLine reads one line and not a byte more. Its end may be missing.
+func readLine(from io.Reader) (string, error) {
+	var line bytes.Buffer
+	one := make([]byte, 1)
+	for {
+		n, err := from.Read(one)
+		if n == 1 && one[0] == '\n' {
+			return strings.TrimSuffix(line.String(), "\r"), nil
+		}
+		line.Write(one[:n])
+		if err == io.EOF && line.Len() > 0 {
+			return line.String(), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+}
+
+// output is a stream that keeps its first error, so that a full disk or a closed pipe ends with an exit status
+// and not with a silent half of a document. NATS's callbacks write from other goroutines.
+type output struct {
+	mu  sync.Mutex
+	to  io.Writer
+	err error
+}
+
+// Write passes p on until a write has failed.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.to.Write(p)
+	o.err = err
+	return n, err
+}
+
+func (o *output) failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"rollcall.dev/pkg/bus"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// published is what the stream says of a request that it has taken.
+type published struct {
+	CustomerID string `json:"customerId"`
+	Stream     string `json:"stream"`
+	Sequence   uint64 `json:"sequence"`
+}
+
+// publish hands a request to the onboarding stream and waits until it is stored. A plain publish would hide a
+// refusal.
+func publish(ctx context.Context, on *link, customer, subject string, request proto.Message) (published, error) {
+	payload, err := rollcallv1.Encode(request)
+	if err != nil {
+		return published{}, err
+	}
+	js, err := jetstream.New(on.conn)
+	if err != nil {
+		return published{}, fmt.Errorf("open JetStream: %w", err)
+	}
+	message := nats.NewMsg(subject)
+	message.Data = payload
+	message.Header.Set(bus.HeaderContentType, "application/json")
+	bounded, cancel := context.WithTimeout(ctx, on.timeout)
+	defer cancel()
+	ack, err := js.PublishMsg(bounded, message, jetstream.WithExpectStream(bus.StreamOnboarding))
+	switch {
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return published{}, fmt.Errorf("no stream takes %s: run `rollcall migrate`", subject)
+	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return published{}, fmt.Errorf("the stream did not say within %s whether it has taken %s; publishing again does no harm", on.timeout, subject)
+	case err != nil:
+		return published{}, fmt.Errorf("publish %s: %w", subject, err)
+	}
+	return published{CustomerID: customer, Stream: ack.Stream, Sequence: ack.Sequence}, nil
+}

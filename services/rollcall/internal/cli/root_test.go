@@ -1,0 +1,140 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/report"
+)
+
+func TestACallThatCannotBeMeantExitsWithTwo(t *testing.T) {
+	t.Parallel()
+	calls := map[string][]string{
+		"an unknown command":           {"onbord"},
+		"an unknown flag":              {"key", "--nonsense"},
+		"a missing customer":           {"status"},
+		"a customer too many":          {"status", "acme", "globex"},
+		"a group without its command":  {"backfill"},
+		"a group's unknown command":    {"backfill", "stop"},
+		"a limit of nothing":           {"backfill", "ls", "--limit", "0"},
+		"a certificate without key":    {"key", "--tlscert", "cert.pem"},
+		"a timeout of nothing":         {"key", "--timeout", "0s"},
+		"an id that names no customer": {"offboard", "ACME Ltd", "--force"},
+	}
+	for name, args := range calls {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var stdout, stderr bytes.Buffer
+			code := Run(t.Context(), Process{Args: args, Stdout: &stdout, Stderr: &stderr})
+			require.Equal(t, 2, code)
+			require.Empty(t, stdout.String())
+			require.Contains(t, stderr.String(), "--help")
+		})
+	}
+}
+
+func TestATimeoutThatIsNoneInTheEnvironmentIsAUsageError(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.process.Environ = append(i.process.Environ, "NATS_TIMEOUT=soon")
+	require.Equal(t, 2, i.run("key").code)
+}
+
+func TestHelpGoesToStandardOutputAndHidesTheEnvironmentsSecrets(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.process.Environ = append(i.process.Environ, "NATS_PASSWORD=hunter2")
+	got := i.run("onboard", "--help")
+	require.Zero(t, got.code)
+	require.Contains(t, got.stdout, "--vomo-token-file")
+	require.NotContains(t, got.stdout+got.stderr, "hunter2")
+}
+
+func TestNobodyWhoAnswersIsNamed(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	for _, args := range [][]string{{"key"}, {"status", "acme"}, {"backfill", "ls"}, {"backfill", "watch", "acme"}} {
+		got := i.run(append(args, "--json")...)
+		require.Equal(t, 1, got.code, args)
+		require.Empty(t, got.stdout)
+		require.Regexp(t, `^rollcall: nobody answers rollcall\.api\.[a-z]+\.[a-z]+: is the onboarding service running.*\n$`, got.stderr)
+	}
+}
+
+func TestAServiceThatIsTooSlowIsNamed(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	hold := make(chan struct{})
+	stop := i.answers("key", "get", func(int, []byte) (any, string) { <-hold; return report.KeyReply{}, noCode })
+	got := i.run("key", "--timeout", "50ms")
+	close(hold)
+	stop()
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "the onboarding service did not answer rollcall.api.key.get within 50ms")
+}
+
+func TestAnInternalErrorIsToldAsTheServiceSaysIt(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("key", "get", func(int, []byte) (any, string) { return "internal error; the service's log says more", "500" })
+	got := i.run("key")
+	require.Equal(t, 1, got.code)
+	require.Equal(t, "rollcall: rollcall.api.key.get: internal error; the service's log says more\n", got.stderr)
+}
+
+func TestTheServersThatCannotBeReachedAreNamedWithoutTheirSecrets(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"nats://admin:hunter2@127.0.0.1:1", "nats://hunter2@127.0.0.1:1", "nats://admin:hunter2@127.0.0.1:no-port"} {
+		var stdout, stderr bytes.Buffer
+		code := Run(t.Context(), Process{Args: []string{"key", "-s", url}, Stdout: &stdout, Stderr: &stderr})
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr.String(), "connect to NATS at")
+		require.NotContains(t, stderr.String(), "hunter2")
+	}
+}
+
+func TestTheFlagIsStrongerThanTheEnvironment(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
+	i.process.Environ = []string{"NATS_URL=nats://127.0.0.1:1"}
+	require.Equal(t, 1, i.run("key").code)
+	require.Zero(t, i.run("key", "--server", i.nats.URL).code)
+}
+
+func TestTheKeyIsPrintedAsALineOrAsADocument(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
+	require.Equal(t, result{stdout: "XKEY\n"}, i.run("key"))
+	require.Equal(t, "XKEY", document[report.KeyReply](t, i.run("key", "-j")).PublicKey)
+}
+
+func TestTheVersionNeedsNobody(t *testing.T) {
+	t.Parallel()
+	var stdout, stderr bytes.Buffer
+	require.Zero(t, Run(t.Context(), Process{Args: []string{"version"}, Stdout: &stdout, Stderr: &stderr}))
+	require.Regexp(t, `^rollcall \d+\.\d+\.\d+ `, stdout.String())
+	stdout.Reset()
+	require.Zero(t, Run(t.Context(), Process{Args: []string{"version", "--json"}, Stdout: &stdout, Stderr: &stderr}))
+	require.NotEmpty(t, document[versionDocument](t, result{stdout: stdout.String()}).Version)
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+var errFull = errors.New("no space left")
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+
+func TestADocumentThatCouldNotBeWrittenIsAFailure(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"version"}, {"version", "--json"}} {
+		var stderr bytes.Buffer
+		require.Equal(t, 1, Run(t.Context(), Process{Args: args, Stdout: fullDisk{}, Stderr: &stderr}))
+		require.Contains(t, stderr.String(), "no space left")
+	}
+}

@@ -1,0 +1,107 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
+)
+
+// unseenAsks is how often a request may be looked for in vain before that is told.
+const unseenAsks = 20
+
+// awaitOnboarded waits until the request is settled and then follows the backfill to its end.
+func (a *app) awaitOnboarded(ctx context.Context, on *link, document onboardedDocument) error {
+	customer := document.CustomerID
+	request, err := a.settled(ctx, on, document.published)
+	if err != nil {
+		return err
+	}
+	document.Request = &request
+	failure := refusal(customer, request)
+	if failure == nil {
+		a.progressLinef("%s: onboarding %s", customer, request.State)
+		run, err := a.follow(ctx, on, customer)
+		if err != nil {
+			return err
+		}
+		document.Backfill = &run
+		failure = outcome(run)
+	}
+	if a.json {
+		if err := a.document(document); err != nil {
+			return err
+		}
+	}
+	return failure
+}
+
+// refusal is nil for a request that is in force.
+func refusal(customer string, request report.Request) error {
+	switch store.RequestState(request.State) {
+	case store.RequestRejected:
+		return fmt.Errorf("onboarding of %q was rejected:%s", customer, fieldErrors(request.Errors))
+	case store.RequestSuperseded:
+		return fmt.Errorf("onboarding of %q was superseded by a newer request; nothing of this one was applied", customer)
+	default:
+		return nil
+	}
+}
+
+// settled asks until the request is pending no more.
+func (a *app) settled(ctx context.Context, on *link, taken published) (report.Request, error) {
+	_, terminal := a.progress()
+	interval := lineInterval
+	if terminal {
+		interval = terminalInterval
+	}
+	// The stream has taken the request: whoever is silent now may still be starting.
+	silence := patience{interval: interval, timeout: on.timeout, once: true}
+	question := report.RequestQuestion{Sequence: taken.Sequence}
+	unseen, toldPending := 0, false
+	for {
+		request, err := ask[report.RequestQuestion, report.Request](ctx, on, "requests", "get", question)
+		switch {
+		case err == nil && store.RequestState(request.State) != store.RequestPending:
+			return request, nil
+		case err == nil:
+			silence.answered()
+			if request.Attempts > 1 && !toldPending {
+				toldPending = true
+				sayf(a.log, "%s: the token could not be tested yet; it is tried again until VOMO answers", taken.CustomerID)
+			}
+		case isUnknown(err):
+			silence.answered()
+			if unseen++; unseen == unseenAsks {
+				sayf(a.log, "%s: the onboarding service has not taken the message up yet", taken.CustomerID)
+			}
+		case ctx.Err() != nil:
+			return request, errStoppedWaiting
+		case !silence.bears(err):
+			return request, err
+		case silence.first():
+			sayf(a.log, "%v; waiting for it", err)
+		}
+		if a.WaitFunc(ctx, interval) != nil {
+			return request, errStoppedWaiting
+		}
+	}
+}
+
+var errStoppedWaiting = errors.New("stopped waiting; the request stands and is worked by itself")
+
+// fieldErrors lists each field's errors on lines of their own.
+func fieldErrors(errs map[string][]string) string {
+	var lines strings.Builder
+	for _, field := range slices.Sorted(maps.Keys(errs)) {
+		for _, text := range errs[field] {
+			lines.WriteString("\n  " + field + ": " + text)
+		}
+	}
+	return lines.String()
+}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/report"
+)
+
+func (a *app) status() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status <customer>",
+		Short: "Show how a customer's mirror does, and what helps where it does not",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			on, err := a.connect()
+			if err != nil {
+				return err
+			}
+			defer on.close()
+			question := report.StatusQuestion{CustomerID: args[0]}
+			// As it comes: a service that is newer than this command may tell more than it knows.
+			raw, err := ask[report.StatusQuestion, json.RawMessage](command.Context(), on, "status", "get", question)
+			if err != nil {
+				return aboutCustomer(args[0], err)
+			}
+			if a.json {
+				return a.document(raw)
+			}
+			var status report.Status
+			if err := json.Unmarshal(raw, &status); err != nil {
+				return fmt.Errorf("read status: %w", err)
+			}
+			return a.showStatus(status)
+		},
+	}
+}
+
+// showStatus writes the recipe's groups and names in its order.
+func (a *app) showStatus(status report.Status) error {
+	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	integration, polling, health := status.Integration, status.Polling, status.Health
+	sayf(columns, "%s", status.CustomerID)
+	group(columns, "integration",
+		"enabled", yesNo(&integration.Enabled),
+		"onboarded", moment(integration.OnboardedAt),
+		"backfill completed", when(integration.BackfillCompletedAt))
+	if backfill := status.Backfill; backfill != nil {
+		group(columns, "backfill",
+			"state", backfill.State,
+			"users", grouped(backfill.Processed)+" of "+number(backfill.Total),
+			"pages a minute", decimal(backfill.RequestsPerMinute, 1),
+			"time left", left(backfill.EtaSeconds))
+	}
+	group(columns, "polling",
+		"last run", when(polling.LastRunAt),
+		"last outcome", text(polling.LastRunOutcome),
+		"checkpoint", when(polling.CheckpointTimestamp),
+		"lag in minutes", number(polling.LagMinutes),
+		"caught up", when(polling.CaughtUpAt))
+	group(columns, "health",
+		"healthy", yesNo(health.IsHealthy),
+		"open dead letters", grouped(health.DlqDepth),
+		"reconciliation gap rate", decimal(health.AverageReconciliationGapRate, 4))
+	group(columns, "inventory", "users mirrored", grouped(status.Inventory.TotalUsersMirrored))
+	if err := columns.Flush(); err != nil {
+		return fmt.Errorf("print status: %w", err)
+	}
+	for _, reason := range health.Reasons {
+		sayf(a.out, "\n%s: %s\n  %s", reason.Code, reason.Text, reason.Remedy)
+	}
+	return nil
+}
+
+// group writes a heading and its names with their values.
+func group(to io.Writer, heading string, lines ...string) {
+	sayf(to, "  %s", heading)
+	for i := 0; i+1 < len(lines); i += 2 {
+		sayf(to, "    %s\t%s", lines[i], lines[i+1])
+	}
+}
+
+// notKnown stands for null: nobody has found out yet.
+const notKnown = "not known yet"
+
+func yesNo(value *bool) string {
+	switch {
+	case value == nil:
+		return notKnown
+	case *value:
+		return "yes"
+	}
+	return "no"
+}
+
+func when(at *time.Time) string {
+	if at == nil {
+		return notKnown
+	}
+	return moment(*at)
+}
+
+func number(value *int64) string {
+	if value == nil {
+		return notKnown
+	}
+	return grouped(*value)
+}
+
+func decimal(value *float64, places int) string {
+	if value == nil {
+		return notKnown
+	}
+	return fmt.Sprintf("%.*f", places, *value)
+}
+
+func text(value *string) string {
+	if value == nil {
+		return notKnown
+	}
+	return *value
+}
+
+func left(value *int64) string {
+	if value == nil {
+		return notKnown
+	}
+	return seconds(*value)
+}

@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/service"
+)
+
+func TestAnUnknownCustomerIsExitStatusOneWithTheReason(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("status", "get", unknown)
+	i.answers("backfills", "ls", unknown)
+	for _, args := range [][]string{
+		{"status", "globex"}, {"status", "globex", "--json"}, {"backfill", "watch", "globex", "--json"}, {"offboard", "globex", "--force"},
+	} {
+		require.Equal(t, result{code: 1, stderr: "rollcall: customer \"globex\" is not known\n"}, i.run(args...), args)
+	}
+}
+
+func TestAnIDThatTheServiceRefusesIsToldInItsWords(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("status", "get", func(int, []byte) (any, string) { return "that is no customer id", service.CodeBadRequest })
+	require.Equal(t, result{code: 1, stderr: "rollcall: that is no customer id\n"}, i.run("status", "ACME Ltd"))
+}
+
+func TestTheStatusAsJSONIsWhatTheServiceSaid(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	said := json.RawMessage(`{"customerId":"acme","polling":{"lastRunAt":null},"fromTheFuture":9007199254740993}`)
+	i.answers("status", "get", func(_ int, question []byte) (any, string) {
+		if string(question) != `{"customerId":"acme"}` {
+			return "a bad question", service.CodeBadRequest
+		}
+		return said, noCode
+	})
+	got := i.run("status", "acme", "--json")
+	require.Zero(t, got.code)
+	require.Empty(t, got.stderr)
+	require.JSONEq(t, string(said), string(document[json.RawMessage](t, got)))
+	require.Contains(t, got.stdout, "9007199254740993", "a number must not lose its last digits")
+}
+
+func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	why, remedy := event.Explain(event.AlertDestinationDown)
+	i.answers("status", "get", always(report.Status{
+		CustomerID:  "acme",
+		Integration: report.Integration{Enabled: true, OnboardedAt: time.Date(2026, 11, 20, 8, 30, 0, 0, time.UTC)},
+		Backfill:    &report.BackfillStatus{State: "parked", Processed: 1500, Total: new(int64(12_345)), EtaSeconds: new(int64(440))},
+		Health: report.Health{DlqDepth: 3, Reasons: []report.Reason{{
+			Code: event.AlertDestinationDown, Text: why, Remedy: remedy,
+		}}},
+		Inventory: report.Inventory{TotalUsersMirrored: 1499},
+	}))
+	got := i.run("status", "acme")
+	require.Zero(t, got.code)
+	require.Empty(t, got.stderr)
+	for _, want := range []string{
+		`(?m)^  integration$`, `(?m)^  polling$`, `(?m)^  health$`, `(?m)^  inventory$`,
+		`enabled +yes`, `onboarded +2026-11-20 08:30:00 UTC`, `backfill completed +not known yet`,
+		`state +parked`, `users +1,500 of 12,345`, `time left +7m20s`,
+		`last run +not known yet`, `healthy +not known yet`, `open dead letters +3`, `users mirrored +1,499`,
+	} {
+		require.Regexp(t, want, got.stdout)
+	}
+	require.Contains(t, got.stdout, event.AlertDestinationDown+": "+why+"\n  "+remedy)
+}

@@ -1,0 +1,49 @@
+package cli
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/service"
+)
+
+type versionDocument struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"` // "" where the build did not know it
+	Go       string `json:"go"`
+}
+
+func (a *app) version() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version of this program",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			about := versionDocument{Version: service.Version, Revision: revision(), Go: runtime.Version()}
+			if a.json {
+				return a.document(about)
+			}
+			if about.Revision == "" {
+				sayf(a.out, "rollcall %s (%s)", about.Version, about.Go)
+			} else {
+				sayf(a.out, "rollcall %s (%s, %s)", about.Version, about.Revision, about.Go)
+			}
+			return nil
+		},
+	}
+}
+
+func revision() string {
+	build, known := debug.ReadBuildInfo()
+	if !known {
+		return ""
+	}
+	for _, setting := range build.Settings {
+		if setting.Key == "vcs.revision" {
+			return setting.Value
+		}
+	}
+	return ""
+}

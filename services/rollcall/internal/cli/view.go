@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
+)
+
+const barWidth = 30
+
+// view shows a run while it moves.
+type view interface {
+	show(run report.Backfill)
+	note(text string)
+	end()
+}
+
+// view is the one that suits where it is shown, and how often to look.
+func (a *app) view() (view, time.Duration) {
+	to, terminal := a.progress()
+	if terminal {
+		return &barView{to: to}, terminalInterval
+	}
+	return &lineView{to: to}, lineInterval
+}
+
+// lineView writes a line for each change.
+type lineView struct {
+	to   io.Writer
+	last string
+}
+
+func (v *lineView) show(run report.Backfill) {
+	if now := change(run); now != v.last {
+		v.last = now
+		sayf(v.to, "%s", line(run))
+	}
+}
+
+func (v *lineView) note(text string) { sayf(v.to, "%s", text) }
+func (v *lineView) end()             {}
+
+// change is what a line is worth for: neither an estimate nor the next try of a parked run is.
+func change(run report.Backfill) string {
+	return fmt.Sprint(run.ID, run.State, run.Processed, run.Failures, optional(run.Total))
+}
+
+func optional(number *int64) int64 {
+	if number == nil {
+		return -1
+	}
+	return *number
+}
+
+// barView draws a bar over itself, and plain lines around it.
+type barView struct {
+	to    *output
+	drawn bool // the cursor stands behind a bar
+	last  string
+}
+
+func (v *barView) show(run report.Backfill) {
+	if run.Total != nil {
+		v.draw(run)
+	}
+	now := fmt.Sprint(run.ID, run.State)
+	if now != v.last && (run.Total == nil || !store.RunState(run.State).Open()) {
+		v.end()
+		sayf(v.to, "%s", line(run))
+	}
+	v.last = now
+}
+
+// draw makes a bar for one frame: one that is kept thinks itself finished when the count reaches a total that
+// can still grow, and rates by its own clock. What stands behind it is short: a line that wraps cannot be drawn
+// over.
+func (v *barView) draw(run report.Backfill) {
+	total := max(*run.Total, run.Processed, 1)
+	about := "users" + pace(run)
+	if store.RunState(run.State) != store.RunRunning {
+		about = "users, " + standing(run)
+	}
+	bar := progressbar.NewOptions64(total,
+		progressbar.OptionSetWriter(v.screen()), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(barWidth),
+		progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+		progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionSetDescription(about))
+	_ = bar.Set64(run.Processed) // a terminal that went away is seen by the next line
+	v.drawn = true
+}
+
+// screen is the terminal itself where it is one: the bar asks it for its width.
+func (v *barView) screen() io.Writer { return v.to.to }
+
+// note writes where the bar stands; the next frame draws it again below.
+func (v *barView) note(text string) {
+	if v.drawn {
+		text = "\r\x1b[2K" + text
+	}
+	v.drawn = false
+	sayf(v.to, "%s", text)
+}
+
+func (v *barView) end() {
+	if v.drawn {
+		sayf(v.to, "")
+	}
+	v.drawn = false
+}
+
+// line is a run in one line.
+func line(run report.Backfill) string {
+	users := counted(run.Processed, "user")
+	if run.Total != nil {
+		users = grouped(run.Processed) + " of " + counted(*run.Total, "user")
+	}
+	if run.Failures > 0 {
+		users += ", " + grouped(run.Failures) + " refused"
+	}
+	return fmt.Sprintf("%s: backfill %d %s, %s%s", run.CustomerID, run.ID, standing(run), users, pace(run))
+}
+
+func standing(run report.Backfill) string {
+	if run.ParkReason != nil && store.RunState(run.State) == store.RunParked {
+		return run.State + " (" + *run.ParkReason + ")"
+	}
+	return run.State
+}
+
+// pace is the measured rate and what is left at it.
+func pace(run report.Backfill) string {
+	text := ""
+	if run.RequestsPerMinute != nil {
+		text += fmt.Sprintf(", %.1f pages/min", *run.RequestsPerMinute)
+	}
+	if run.EtaSeconds != nil && store.RunState(run.State).Open() {
+		text += ", about " + seconds(*run.EtaSeconds) + " left"
+	}
+	return text
+}

@@ -1,0 +1,88 @@
+package dev
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// options is what the command line says.
+type options struct {
+	dir         string
+	bin         string
+	natsPort    int
+	sandboxPort int
+	users       int
+	usersGiven  bool
+	demo        bool
+	quiet       bool
+	verbose     bool
+	deadline    time.Duration
+}
+
+const (
+	usualDir         = ".rollcall"
+	usualNATSPort    = 4222
+	usualSandboxPort = 9090
+	usualUsers       = 1_000
+	mostUsers        = 1_000_000 // the sandbox takes no larger organisation
+	usualDeadline    = 10 * time.Minute
+)
+
+// Command is `rollcall dev`. It returns without an error after Ctrl-C, and after a demonstration that mirrored
+// everybody without a difference.
+func Command() *cobra.Command {
+	var opts options
+	command := &cobra.Command{
+		Use:   "dev",
+		Short: "start everything on this machine: NATS, Postgres, a sandbox and every service",
+		Long: `Starts a NATS server, a Postgres, a sandbox that stands in for VOMO and a CRM, and every service, with
+their data in .rollcall/ under the working directory. Ctrl-C stops all; a second start continues with the same
+data. The services take their settings, such as VOMO_REQUESTS_PER_MINUTE, from the environment.`,
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		PreRunE:      func(*cobra.Command, []string) error { return opts.check() }, // a call that cannot be meant, before any work
+		RunE: func(command *cobra.Command, _ []string) error {
+			opts.usersGiven = command.Flags().Changed("users")
+			ctx, hurry, stop := interruptible(command.Context())
+			defer stop()
+			// The process's own streams: whether they are a terminal decides on the bar and the colours.
+			return run(ctx, hurry, opts, newScreen(os.Stdout, os.Stderr, opts.hidesLogs()), os.Environ())
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&opts.dir, "dir", usualDir, "folder for all data")
+	flags.StringVar(&opts.bin, "bin", "", "folder with the services' programs (default: that of this program)")
+	const portHelp = "port of %s (default: that of the last time, else %d or the next free one)"
+	flags.IntVar(&opts.natsPort, "nats-port", 0, fmt.Sprintf(portHelp, "NATS", usualNATSPort))
+	flags.IntVar(&opts.sandboxPort, "sandbox-port", 0, fmt.Sprintf(portHelp, "the sandbox", usualSandboxPort))
+	flags.IntVar(&opts.users, "users", usualUsers, "users of the organisation demo, when the folder is new")
+	flags.BoolVar(&opts.demo, "demo", false, "onboard the organisation demo, compare it with its mirror, and end")
+	flags.BoolVar(&opts.quiet, "quiet", false, "don't show the services' logs; they are in the folder's logs/")
+	flags.BoolVar(&opts.verbose, "verbose", false, "show the services' logs with --demo too")
+	flags.DurationVar(&opts.deadline, "deadline", usualDeadline, "with --demo: how long it may take in all")
+	command.MarkFlagsMutuallyExclusive("quiet", "verbose")
+	return command
+}
+
+func (o options) check() error {
+	switch {
+	case o.dir == "":
+		return errors.New("--dir must name a folder")
+	case o.natsPort < 0 || o.natsPort > highestPort:
+		return fmt.Errorf("--nats-port must be 1 to %d", highestPort)
+	case o.sandboxPort < 0 || o.sandboxPort > highestPort:
+		return fmt.Errorf("--sandbox-port must be 1 to %d", highestPort)
+	case o.users < 1 || o.users > mostUsers:
+		return fmt.Errorf("--users must be 1 to %d", mostUsers)
+	case o.deadline <= 0:
+		return errors.New("--deadline must be above 0")
+	}
+	return nil
+}
+
+// hidesLogs: a demonstration is about its verdict, so the services' logs are shown there only when asked for.
+func (o options) hidesLogs() bool { return o.quiet || o.demo && !o.verbose }

@@ -1,0 +1,107 @@
+package dev
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// guide tells what one can do now.
+type guide struct {
+	program    string // how to call this program
+	dir        string // --dir, "" for the usual folder
+	natsURL    string
+	sandboxURL string
+	folder     string
+	usualNATS  bool
+}
+
+// box is shown when everything runs.
+func (g guide) box(emphasise func(string) string) string {
+	rows := []string{
+		"NATS      " + g.natsURL,
+		"sandbox   " + g.sandboxURL + "   VOMO at /vomo/v1, a CRM at /crm, faults and reports at /control",
+		"data      " + g.folder + "   logs in logs/; remove the folder to start anew",
+	}
+	width := 0
+	for _, row := range rows {
+		width = max(width, utf8.RuneCountInString(row))
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "\n+-%s-+\n", strings.Repeat("-", width))
+	for _, row := range rows {
+		fmt.Fprintf(&text, "| %s%s |\n", row, strings.Repeat(" ", width-utf8.RuneCountInString(row)))
+	}
+	fmt.Fprintf(&text, "+-%s-+\n\n", strings.Repeat("-", width))
+	text.WriteString(emphasise("In another terminal") + ", onboard the sandbox's organisation " + otherOrg + " with the plain nats command:\n\n")
+	g.address(&text)
+	g.onboarding(&text)
+	fmt.Fprintf(&text, "  %s backfill watch %s\n  %s status %s\n\n", g.program, otherOrg, g.program, otherOrg)
+	text.WriteString("Ctrl-C stops everything; the next start continues with the same data.\n\n")
+	return text.String()
+}
+
+// afterDemo is shown at the end of a demonstration.
+func (g guide) afterDemo() string {
+	var text strings.Builder
+	text.WriteString("\nNext: start it to stay, and in another terminal look at the mirror and onboard a second organisation:\n\n")
+	start := g.program + " dev"
+	if g.dir != "" {
+		start += " --dir " + g.dir
+	}
+	fmt.Fprintf(&text, "  %s\n", start)
+	g.address(&text)
+	fmt.Fprintf(&text, "  %s status %s\n", g.program, demoOrg)
+	g.onboarding(&text)
+	fmt.Fprintf(&text, "  %s backfill watch %s\n\n", g.program, otherOrg)
+	return text.String()
+}
+
+// address: both commands look for NATS where it usually is, unless told.
+func (g guide) address(text *strings.Builder) {
+	if !g.usualNATS {
+		fmt.Fprintf(text, "  export NATS_URL=%s\n", g.natsURL)
+	}
+}
+
+func (g guide) onboarding(text *strings.Builder) {
+	fmt.Fprintf(text, `  nats req rollcall.onboarding.request.%[1]s '{"customerId":"%[1]s","vomoToken":"%[2]s","externalSystemUrl":"%[3]s/crm/%[1]s"}'`+"\n",
+		otherOrg, sandboxToken(otherOrg), g.sandboxURL)
+}
+
+// programName is how this program can be called from here: by its name where that finds it, else by its path.
+func programName() string {
+	const name = "rollcall"
+	self, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	if found, err := exec.LookPath(name); err == nil && sameFile(found, self) {
+		return name
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return self
+	}
+	relative, err := filepath.Rel(here, self)
+	switch {
+	case err != nil || strings.HasPrefix(relative, filepath.Join("..", "..")):
+		return self
+	case !strings.ContainsRune(relative, filepath.Separator):
+		return "./" + relative
+	default:
+		return relative
+	}
+}
+
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
+}

@@ -1,0 +1,162 @@
+package dev
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/testkit"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// installation answers a demonstration as services and sandbox would, with what the test decides: real NATS and
+// HTTP servers, and a story behind them.
+type installation struct {
+	t     *testing.T
+	conn  *nats.Conn
+	shown *paper
+	demo  *demo
+
+	mu        sync.Mutex
+	backfills []report.Backfill // one an answer, the last for ever; none: nobody was onboarded
+	onRequest func(*rollcallv1.OnboardingRequest)
+	requests  []string
+	found     comparison
+}
+
+func newInstallation(t *testing.T) *installation {
+	t.Helper()
+	i := &installation{t: t, conn: testkit.NATS(t).Conn(t), shown: &paper{}}
+	streams, err := jetstream.New(i.conn)
+	require.NoError(t, err)
+	require.NoError(t, bus.Ensure(t.Context(), streams, 1, 30*time.Second))
+	i.listen(bus.SubjectOnboard("*"), i.onboarded)
+	i.listen(service.APISubject("status", "get"), i.status)
+	i.listen(service.APISubject("backfills", "ls"), i.list)
+	require.NoError(t, i.conn.Flush())
+	control := httptest.NewServer(http.HandlerFunc(i.control))
+	t.Cleanup(control.Close)
+	i.demo = &demo{
+		screen: newScreen(i.shown, &paper{}, true), conn: i.conn, sandbox: &sandbox{address: control.URL, client: control.Client()},
+		folder: "/data", perSecond: 3, perMinute: 100,
+	}
+	return i
+}
+
+func (i *installation) listen(subject string, handle nats.MsgHandler) {
+	i.t.Helper()
+	_, err := i.conn.Subscribe(subject, handle)
+	require.NoError(i.t, err)
+}
+
+func (i *installation) onboarded(message *nats.Msg) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.requests = append(i.requests, string(message.Data))
+	var request rollcallv1.OnboardingRequest
+	if errs := rollcallv1.Decode(message.Data, &request); len(errs) > 0 {
+		i.t.Errorf("unreadable request: %v", errs)
+	}
+	if i.onRequest != nil {
+		i.onRequest(&request)
+	}
+}
+
+// tellOnboarding publishes an event, as the onboarding service does.
+func (i *installation) tellOnboarding(name string, data proto.Message) {
+	payload, err := rollcallv1.Encode(data)
+	if err == nil {
+		err = i.conn.Publish(bus.SubjectEvent(name, demoOrg), payload)
+	}
+	if err != nil {
+		i.t.Errorf("publish %s: %v", name, err)
+	}
+}
+
+func (i *installation) accept(*rollcallv1.OnboardingRequest) {
+	i.tellOnboarding(event.OnboardingCompleted, &rollcallv1.OnboardingCompleted{
+		CustomerId: demoOrg, UsersTotal: 1_000, EstimatedBackfillSeconds: 41, BackfillQueued: true,
+	})
+}
+
+func (i *installation) next() (report.Backfill, bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.backfills) == 0 || len(i.requests) == 0 && i.onRequest != nil {
+		return report.Backfill{}, false
+	}
+	run := i.backfills[0]
+	if len(i.backfills) > 1 {
+		i.backfills = i.backfills[1:]
+	}
+	return run, true
+}
+
+func (i *installation) status(message *nats.Msg) {
+	i.mu.Lock()
+	known := len(i.backfills) > 0 && i.onRequest == nil
+	status := report.Status{CustomerID: demoOrg}
+	if known {
+		status.Backfill = &report.BackfillStatus{State: i.backfills[0].State}
+	}
+	i.mu.Unlock()
+	i.answer(message, status, known)
+}
+
+func (i *installation) list(message *nats.Msg) {
+	run, known := i.next()
+	i.answer(message, report.BackfillsReply{Backfills: []report.Backfill{run}}, known)
+}
+
+func (i *installation) answer(question *nats.Msg, reply any, known bool) {
+	answer := nats.NewMsg(question.Reply)
+	if known {
+		text, err := json.Marshal(reply)
+		if err != nil {
+			i.t.Errorf("encode answer: %v", err)
+		}
+		answer.Data = text
+	} else {
+		answer.Header.Set(micro.ErrorCodeHeader, service.CodeNotFound)
+		answer.Header.Set(micro.ErrorHeader, "not found")
+	}
+	if err := i.conn.PublishMsg(answer); err != nil {
+		i.t.Errorf("answer: %v", err)
+	}
+}
+
+func (i *installation) control(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var reply any = i.found
+	if r.URL.Path == "/control/report" {
+		first := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+		reply = map[string]any{"vomo": map[string]traffic{demoOrg: {
+			Requests: 68, FirstAt: first, LastAt: first.Add(40602 * time.Millisecond), MaxPerMinute: 68,
+		}}}
+	} else if r.URL.Query().Get("org") != demoOrg || r.URL.Query().Get("tenant") != demoOrg {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	if err := json.NewEncoder(w).Encode(reply); err != nil {
+		i.t.Errorf("answer: %v", err)
+	}
+}
+
+func backfill(state string, processed int64) report.Backfill {
+	total := int64(1_000)
+	return report.Backfill{CustomerID: demoOrg, State: state, Processed: processed, Total: &total}
+}

@@ -1,0 +1,89 @@
+package control
+
+import (
+	"errors"
+	"net/http"
+
+	"rollcall.dev/services/sandbox/internal/answer"
+	"rollcall.dev/services/sandbox/internal/organisation"
+)
+
+type organisationView struct {
+	Name    string              `json:"name"`
+	Token   string              `json:"token"`
+	Users   int                 `json:"users"`
+	Seed    uint64              `json:"seed"`
+	IDs     organisation.IDForm `json:"ids"`
+	Order   organisation.Order  `json:"order"`
+	Revoked bool                `json:"revoked"`
+}
+
+func (a *API) view(o *organisation.Organisation) organisationView {
+	config := o.Config()
+	return organisationView{
+		Name: config.Name, Token: config.Token, Users: o.Count(), Seed: config.Seed,
+		IDs: config.IDs, Order: config.Order, Revoked: a.Organisations.Revoked(config.Name),
+	}
+}
+
+func (a *API) addOrganisation(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		Name  string              `json:"name"`
+		Token string              `json:"token"`
+		Users int                 `json:"users"`
+		Seed  *uint64             `json:"seed"`
+		IDs   organisation.IDForm `json:"ids"`
+		Order organisation.Order  `json:"order"`
+	}
+	if !decode(w, r, &request) {
+		return
+	}
+	seed := organisation.DefaultSeed(a.Seed, request.Name)
+	if request.Seed != nil {
+		seed = *request.Seed
+	}
+	made, err := a.Organisations.Add(organisation.Config{
+		Name: request.Name, Token: request.Token, Users: request.Users, Seed: seed, IDs: request.IDs, Order: request.Order,
+	})
+	switch {
+	case errors.Is(err, organisation.ErrTaken):
+		refuse(w, http.StatusConflict, err.Error())
+	case err != nil:
+		refuse(w, http.StatusUnprocessableEntity, err.Error())
+	default:
+		answer.JSON(w, http.StatusCreated, a.view(made))
+	}
+}
+
+func (a *API) listOrganisations(w http.ResponseWriter, _ *http.Request) {
+	views := []organisationView{}
+	for _, o := range a.Organisations.All() {
+		views = append(views, a.view(o))
+	}
+	answer.JSON(w, http.StatusOK, map[string]any{"orgs": views})
+}
+
+// named finds the organisation of a path and answers the request when there is none.
+func (a *API) named(w http.ResponseWriter, name string) *organisation.Organisation {
+	found := a.Organisations.Named(name)
+	if found == nil {
+		refuse(w, http.StatusNotFound, "no such organisation")
+	}
+	return found
+}
+
+func (a *API) revoke(w http.ResponseWriter, r *http.Request) {
+	a.changeToken(w, r, a.Organisations.Revoke)
+}
+
+func (a *API) restore(w http.ResponseWriter, r *http.Request) {
+	a.changeToken(w, r, a.Organisations.Restore)
+}
+
+func (a *API) changeToken(w http.ResponseWriter, r *http.Request, change func(name string) bool) {
+	if !change(r.PathValue("name")) {
+		refuse(w, http.StatusNotFound, "no such organisation")
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,84 @@
+package control
+
+import (
+	"net/http"
+
+	"rollcall.dev/services/sandbox/internal/answer"
+	"rollcall.dev/services/sandbox/internal/crm"
+	"rollcall.dev/services/sandbox/internal/traffic"
+)
+
+// crmReport is what one tenant of the CRM has been through.
+type crmReport struct {
+	crm.Writes
+	Refused  int            `json:"refused"` // requests that did not succeed, and single records of a batch
+	Requests int            `json:"requests"`
+	Statuses map[string]int `json:"statuses"`
+}
+
+func (a *API) report(w http.ResponseWriter, _ *http.Request) {
+	tenants := make(map[string]crmReport)
+	for name, writes := range a.Records.Reports() {
+		tenants[name] = crmReport{Writes: writes, Statuses: map[string]int{}}
+	}
+	for name, seen := range a.CRMTraffic.Reports() {
+		tenant, found := tenants[name]
+		if !found { // every request was refused before the tenant came to be
+			tenant.WrittenAgain = []crm.RecordTimes{}
+		}
+		tenant.Refused, tenant.Requests, tenant.Statuses = seen.Refused, seen.Requests, seen.Statuses
+		tenants[name] = tenant
+	}
+	answer.JSON(w, http.StatusOK, struct {
+		VOMO map[string]traffic.Report `json:"vomo"`
+		CRM  map[string]crmReport      `json:"crm"`
+	}{a.VOMOTraffic.Reports(), tenants})
+}
+
+func (a *API) resetReport(w http.ResponseWriter, _ *http.Request) {
+	a.VOMOTraffic.Reset()
+	a.CRMTraffic.Reset()
+	a.Records.Reset()
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *API) dumpRecords(w http.ResponseWriter, r *http.Request) {
+	name, valid := tenantOf(r.PathValue("tenant"))
+	if !valid {
+		refuse(w, http.StatusNotFound, "no such tenant")
+		return
+	}
+	dump(w, r, func(line func(any) error) error {
+		tenant := a.Records.Known(name)
+		if tenant == nil {
+			return nil
+		}
+		for stored := range tenant.All() {
+			if err := line(stored); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (a *API) setTenantToken(w http.ResponseWriter, r *http.Request) {
+	name, valid := tenantOf(r.PathValue("tenant"))
+	if !valid {
+		refuse(w, http.StatusNotFound, "no such tenant")
+		return
+	}
+	var request struct {
+		Token string `json:"token"` // "" asks for none
+	}
+	if !decode(w, r, &request) {
+		return
+	}
+	tenant := a.Records.Tenant(name)
+	if tenant == nil {
+		refuse(w, http.StatusUnprocessableEntity, "there are too many tenants")
+		return
+	}
+	tenant.SetToken(request.Token)
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,77 @@
+package crm
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+)
+
+// Record is a user as the REST contract sends it. Null stays null.
+type Record struct {
+	ExternalID      string          `json:"external_id"`
+	Email           *string         `json:"email"`
+	FirstName       *string         `json:"first_name"`
+	LastName        *string         `json:"last_name"`
+	Phone           *string         `json:"phone"`
+	CustomFields    json.RawMessage `json:"custom_fields"` // an object
+	SourceUpdatedAt time.Time       `json:"source_updated_at"`
+}
+
+// Refusal is a record that was not taken: what its sender gets to read.
+type Refusal struct {
+	Status  int    `json:"-"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Error says the code and the message, which never quote the record.
+func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
+
+const maxExternalID = 255 // bytes
+
+// parse decodes a record and checks it. Errors: *Refusal.
+func parse(body []byte) (Record, error) {
+	if !json.Valid(body) {
+		return Record{}, &Refusal{Status: 400, Code: "bad_json", Message: "the body is not valid JSON"}
+	}
+	var record Record
+	if err := json.Unmarshal(body, &record); err != nil {
+		wrong, isType := errors.AsType[*json.UnmarshalTypeError](err)
+		switch {
+		case isType && wrong.Field == "":
+			return Record{}, invalid("the record is not an object")
+		case isType:
+			return Record{}, invalid("field " + wrong.Field + " has the wrong type")
+		}
+		return Record{}, invalid("field source_updated_at is not an RFC 3339 time")
+	}
+	switch {
+	case record.ExternalID == "":
+		return Record{}, invalid("field external_id is required")
+	case len(record.ExternalID) > maxExternalID:
+		return Record{}, invalid("field external_id is too long")
+	case record.SourceUpdatedAt.IsZero():
+		return Record{}, invalid("field source_updated_at is required")
+	}
+	custom := bytes.TrimSpace(record.CustomFields)
+	if len(custom) > 0 && custom[0] != '{' && !bytes.Equal(custom, []byte("null")) {
+		return Record{}, invalid("field custom_fields is not an object")
+	}
+	record.CustomFields = bytes.Clone(custom) // not the request's whole buffer
+	return record, nil
+}
+
+func invalid(message string) *Refusal {
+	return &Refusal{Status: 422, Code: "invalid", Message: message}
+}
+
+// recordID is the CRM's own id of a record. It follows from the names, so that a sandbox that was started
+// anew gives the ids that it gave before.
+func recordID(tenant, externalID string) string {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(tenant + "/" + externalID)) // a hash never fails
+	return fmt.Sprintf("crm-%016x", sum.Sum64())
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+
+	"rollcall.dev/services/sandbox/internal/answer"
+	"rollcall.dev/services/sandbox/internal/faults"
+	"rollcall.dev/services/sandbox/internal/organisation"
+)
+
+// options is what the sandbox is started with.
+type options struct {
+	addr          string // HTTP_ADDR
+	logLevel      zapcore.Level
+	logFormat     string // LOG_FORMAT: json or console
+	seed          uint64
+	perPage       int
+	latency       time.Duration
+	organisations []organisation.Config
+	faults        []faults.Rule
+	stateFile     string // "" keeps nothing over a restart
+}
+
+const maxPerPage = 1_000
+
+func parseOptions(args []string, lookupEnv func(string) (string, bool), stderr io.Writer) (options, error) {
+	opts := options{addr: defaultAddr, logFormat: "json"}
+	flags := flag.NewFlagSet("sandbox", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Uint64Var(&opts.seed, "seed", 1, "seed of the people, and of faults with a probability")
+	flags.IntVar(&opts.perPage, "per-page", 15, "users on a page of VOMO")
+	flags.DurationVar(&opts.latency, "latency", 0, "delay of every answer of VOMO and the CRM")
+	flags.StringVar(&opts.stateFile, "state-file", "", "`file` that keeps organisations and the CRM's records over restarts")
+	flags.Func("org", "an organisation as `name:users[:token]`, unless the state file has it; may be given again", func(text string) error {
+		config, err := parseOrganisation(text)
+		opts.organisations = append(opts.organisations, config)
+		return err
+	})
+	flags.Func("fault", "a fault as `json`, as for POST /control/faults; may be given again", func(text string) error {
+		var rule faults.Rule
+		err := answer.Strict([]byte(text), &rule)
+		opts.faults = append(opts.faults, rule)
+		return err
+	})
+	if err := flags.Parse(args); err != nil {
+		return options{}, fmt.Errorf("read flags: %w", err)
+	}
+	if flags.NArg() > 0 {
+		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if opts.perPage < 1 || opts.perPage > maxPerPage {
+		return options{}, fmt.Errorf("-per-page is %d, not 1 to %d", opts.perPage, maxPerPage)
+	}
+	if opts.latency < 0 {
+		return options{}, errors.New("-latency is negative")
+	}
+	for i := range opts.organisations {
+		opts.organisations[i].Seed = organisation.DefaultSeed(opts.seed, opts.organisations[i].Name)
+	}
+	return opts, opts.environment(lookupEnv)
+}
+
+func (o *options) environment(lookupEnv func(string) (string, bool)) error {
+	if addr, set := lookupEnv("HTTP_ADDR"); set && addr != "" {
+		o.addr = addr
+	}
+	if level, set := lookupEnv("LOG_LEVEL"); set && level != "" {
+		switch level {
+		case "debug", "info", "warn", "error":
+		default:
+			return fmt.Errorf("LOG_LEVEL is %q, not debug, info, warn or error", level)
+		}
+		if err := o.logLevel.UnmarshalText([]byte(level)); err != nil {
+			return fmt.Errorf("read LOG_LEVEL: %w", err)
+		}
+	}
+	if format, set := lookupEnv("LOG_FORMAT"); set && format != "" {
+		if format != "json" && format != "console" {
+			return fmt.Errorf("LOG_FORMAT is %q, not json or console", format)
+		}
+		o.logFormat = format
+	}
+	return nil
+}
+
+func parseOrganisation(text string) (organisation.Config, error) {
+	name, rest, _ := strings.Cut(text, ":")
+	count, token, _ := strings.Cut(rest, ":")
+	users, err := strconv.Atoi(count)
+	if err != nil {
+		return organisation.Config{}, errors.New("not of the form name:users[:token]")
+	}
+	return organisation.Config{Name: name, Users: users, Token: token}, nil
+}

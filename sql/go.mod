@@ -1,0 +1,3 @@
+module rollcall.dev/sql
+
+go 1.26.7

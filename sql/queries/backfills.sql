@@ -1,0 +1,93 @@
+-- name: RunInsertIfNoneOpen :one
+INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
+VALUES ($1, $2, $3, 'queued', rollcall_now(), rollcall_now(), rollcall_now())
+ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked') DO NOTHING
+RETURNING id;
+
+-- name: RunOpenForCustomer :one
+SELECT * FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked');
+
+-- name: RunDueWaitSeconds :one
+SELECT (extract(epoch FROM (due_at - rollcall_now())))::double precision AS wait_seconds
+FROM backfill_runs WHERE id = $1;
+
+-- name: RunGet :one
+SELECT * FROM backfill_runs WHERE id = $1;
+
+-- name: RunLatestForCustomer :one
+SELECT * FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1;
+
+-- name: RunPage :many
+SELECT * FROM backfill_runs WHERE id < sqlc.arg(before) ORDER BY id DESC LIMIT sqlc.arg(page_size);
+
+-- name: RunClaimIfOpen :one
+-- A holder that slept since it took the lane must not take the run from a later one: epochs only grow.
+UPDATE backfill_runs
+SET state = 'running', attempts = attempts + 1, epoch = sqlc.arg(epoch), updated_at = rollcall_now(),
+    started_at = coalesce(started_at, rollcall_now())
+WHERE id = sqlc.arg(id) AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= sqlc.arg(epoch))
+RETURNING *;
+
+-- name: RunAdvanceIfRunning :execrows
+-- The page that was committed with this: the cursor moves, and what counted against the run is forgotten.
+UPDATE backfill_runs
+SET next_page = sqlc.arg(next_page), scan_started_at = coalesce(scan_started_at, sqlc.arg(scan_started_at)),
+    highest_seen = greatest(highest_seen, sqlc.narg(highest_seen)), last_total = sqlc.narg(last_total),
+    pages = pages + 1, processed = processed + sqlc.arg(processed), written = written + sqlc.arg(written),
+    skipped = skipped + sqlc.arg(skipped), failures = failures + sqlc.arg(failures),
+    active_seconds = active_seconds + sqlc.arg(active_seconds), attempts = 0, parks = 0, park_reason = NULL,
+    updated_at = rollcall_now()
+WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+
+-- name: RunParkIfRunning :execrows
+-- A park is no attempt: the claim that led to it is given back.
+UPDATE backfill_runs
+SET state = 'parked', park_reason = sqlc.arg(park_reason), parks = parks + 1, attempts = greatest(attempts - 1, 0),
+    due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
+WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+
+-- name: RunRequeueIfRunning :execrows
+-- Handed back with its cursor: by a worker that stops, or that has used up its turn.
+UPDATE backfill_runs
+SET state = 'queued', attempts = greatest(attempts - 1, 0), due_at = rollcall_now(), updated_at = rollcall_now()
+WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+
+-- name: RunFinishIfRunning :execrows
+UPDATE backfill_runs
+SET state = sqlc.arg(state), completed_at = rollcall_now(), updated_at = rollcall_now()
+WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+
+-- name: RunCancelOpen :one
+UPDATE backfill_runs SET state = 'cancelled', completed_at = rollcall_now(), updated_at = rollcall_now()
+WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
+RETURNING id, job_id, processed, failures;
+
+-- name: RunUnparkIfParked :one
+-- The reason stays until a page is committed: that is when the condition people were told of is over.
+UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+WHERE customer_id = $1 AND state = 'parked'
+RETURNING id;
+
+-- name: RunsWakeDueParked :many
+-- Parked runs whose time has come, each woken by one process only.
+UPDATE backfill_runs SET state = 'queued', updated_at = rollcall_now()
+WHERE id IN (
+    SELECT p.id FROM backfill_runs p WHERE p.state = 'parked' AND p.due_at <= rollcall_now()
+    ORDER BY p.due_at LIMIT 100 FOR UPDATE SKIP LOCKED)
+RETURNING id, customer_id;
+
+-- name: RunsUnattended :many
+-- Unfinished runs that are due and that nobody works: what a lost message, stream or worker leaves behind.
+SELECT r.id, r.customer_id FROM backfill_runs r
+LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
+WHERE r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL AND r.id > sqlc.arg(after)
+ORDER BY r.id LIMIT sqlc.arg(page_size);
+
+-- name: JobStart :one
+INSERT INTO job_log (customer_id, job, trace_id, started_at) VALUES ($1, $2, $3, rollcall_now()) RETURNING id;
+
+-- name: JobFinishIfOpen :execrows
+UPDATE job_log
+SET outcome = sqlc.arg(outcome), processed_count = sqlc.arg(processed_count), failure_count = sqlc.arg(failure_count),
+    error_code = sqlc.narg(error_code), completed_at = rollcall_now()
+WHERE id = sqlc.arg(id) AND completed_at IS NULL;

@@ -1,0 +1,33 @@
+-- name: BudgetTake :one
+-- One grant: next_at as it was, or now, is when the caller may send; the row moves on by one interval. No row
+-- comes back where that moment is further away than the caller is ready to wait: then nothing was spent.
+UPDATE customer_budgets
+SET next_at = greatest(next_at, rollcall_now()) + sqlc.arg(step)::interval,
+    spent = jsonb_set(spent, ARRAY[sqlc.arg(job)::text],
+                      to_jsonb(coalesce((spent ->> sqlc.arg(job)::text)::bigint, 0) + 1))
+WHERE customer_id = sqlc.arg(customer_id) AND next_at <= rollcall_now() + sqlc.arg(patience)::interval
+RETURNING (extract(epoch FROM (next_at - sqlc.arg(step)::interval - rollcall_now())))::double precision AS wait_seconds;
+
+-- name: BudgetInsertIfAbsent :exec
+INSERT INTO customer_budgets (customer_id, next_at) VALUES ($1, rollcall_now()) ON CONFLICT (customer_id) DO NOTHING;
+
+-- name: BudgetWaitSeconds :one
+SELECT (extract(epoch FROM (next_at - rollcall_now())))::double precision AS wait_seconds
+FROM customer_budgets WHERE customer_id = $1;
+
+-- name: BudgetThrottle :one
+-- Holds everybody back after an answer 429; throttles counts those that named no time, for the doubling.
+UPDATE customer_budgets
+SET next_at = greatest(next_at, rollcall_now() + sqlc.arg(hold)::interval),
+    throttles = sqlc.arg(throttles)
+WHERE customer_id = sqlc.arg(customer_id)
+RETURNING throttles;
+
+-- name: BudgetThrottles :one
+SELECT throttles FROM customer_budgets WHERE customer_id = $1;
+
+-- name: BudgetThrottlesReset :exec
+UPDATE customer_budgets SET throttles = 0 WHERE customer_id = $1 AND throttles <> 0;
+
+-- name: BudgetSpent :one
+SELECT spent FROM customer_budgets WHERE customer_id = $1;

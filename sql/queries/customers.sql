@@ -1,0 +1,82 @@
+-- name: SyncConfigGet :one
+SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
+       requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
+       backfill_processed_count
+FROM sync_configs WHERE customer_id = $1;
+
+-- name: SyncConfigPage :many
+-- Keyset paging: the customers after @after, in order.
+SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
+       requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
+       backfill_processed_count
+FROM sync_configs WHERE customer_id > sqlc.arg(after) ORDER BY customer_id LIMIT sqlc.arg(page_size);
+
+-- name: SyncConfigUpsert :one
+-- onboarded_at is kept for a customer who was never offboarded: the same request twice is one onboarding.
+INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, admin_email,
+                          requests_per_second, requests_per_minute, enabled, onboarded_at, updated_at)
+VALUES (sqlc.arg(customer_id), sqlc.arg(external_system_url), sqlc.arg(destination),
+        sqlc.arg(poll_cadence_minutes), sqlc.narg(admin_email), sqlc.narg(requests_per_second),
+        sqlc.narg(requests_per_minute), true, rollcall_now(), rollcall_now())
+ON CONFLICT (customer_id) DO UPDATE SET
+    external_system_url = excluded.external_system_url, destination = excluded.destination,
+    poll_cadence_minutes = excluded.poll_cadence_minutes, admin_email = excluded.admin_email,
+    requests_per_second = excluded.requests_per_second, requests_per_minute = excluded.requests_per_minute,
+    enabled = true, updated_at = rollcall_now(), offboarded_at = NULL,
+    onboarded_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.onboarded_at
+                        ELSE rollcall_now() END
+RETURNING onboarded_at;
+
+-- name: SyncConfigOffboardIfKnown :execrows
+UPDATE sync_configs
+SET enabled = false, offboarded_at = coalesce(offboarded_at, rollcall_now()), updated_at = rollcall_now()
+WHERE customer_id = $1;
+
+-- name: SyncConfigMarkBackfilled :exec
+UPDATE sync_configs
+SET backfill_completed_at = rollcall_now(), backfill_processed_count = sqlc.arg(processed), updated_at = rollcall_now()
+WHERE customer_id = sqlc.arg(customer_id);
+
+-- name: CredentialUpsert :exec
+INSERT INTO credentials (customer_id, name, sealed, updated_at)
+VALUES ($1, $2, $3, rollcall_now())
+ON CONFLICT (customer_id, name) DO UPDATE SET sealed = excluded.sealed, updated_at = excluded.updated_at;
+
+-- name: CredentialGet :one
+SELECT sealed FROM credentials WHERE customer_id = $1 AND name = $2;
+
+-- name: CredentialDelete :exec
+DELETE FROM credentials WHERE customer_id = $1 AND name = $2;
+
+-- name: CredentialsDelete :exec
+DELETE FROM credentials WHERE customer_id = $1;
+
+-- name: CustomerKeyGet :one
+SELECT key_id, sealed_key FROM customer_keys WHERE customer_id = $1;
+
+-- name: CustomerKeyInsertIfAbsent :exec
+INSERT INTO customer_keys (customer_id, key_id, sealed_key, created_at) VALUES ($1, $2, $3, rollcall_now())
+ON CONFLICT (customer_id) DO NOTHING;
+
+-- name: InstallationKeyGet :one
+SELECT key_id, public_key, sealed_key FROM installation_keys WHERE name = $1;
+
+-- name: InstallationKeyInsertIfAbsent :exec
+INSERT INTO installation_keys (name, key_id, public_key, sealed_key, created_at)
+VALUES ($1, $2, $3, $4, rollcall_now())
+ON CONFLICT (name) DO NOTHING;
+
+-- name: CheckpointInsertIfAbsent :exec
+INSERT INTO sync_checkpoints (customer_id, resource, checkpoint, updated_at)
+VALUES ($1, $2, $3, rollcall_now())
+ON CONFLICT (customer_id, resource) DO NOTHING;
+
+-- name: CheckpointAdvance :exec
+-- A checkpoint never goes back.
+INSERT INTO sync_checkpoints (customer_id, resource, checkpoint, updated_at)
+VALUES ($1, $2, $3, rollcall_now())
+ON CONFLICT (customer_id, resource) DO UPDATE
+SET checkpoint = greatest(sync_checkpoints.checkpoint, excluded.checkpoint), updated_at = excluded.updated_at;
+
+-- name: CheckpointGet :one
+SELECT checkpoint FROM sync_checkpoints WHERE customer_id = $1 AND resource = $2;

@@ -1,0 +1,40 @@
+-- name: LettersOpenFor :many
+-- The open letters of these records: id and the version each was written for.
+SELECT id, record_id, source_updated_at, version_hash FROM dead_letters
+WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND state <> 'settled'
+  AND record_id = ANY(sqlc.arg(record_ids)::text[]);
+
+-- name: LettersSettleSuperseded :many
+-- A newer version of the record was written, or refused and got a letter of its own.
+UPDATE dead_letters
+SET state = 'settled', settled_at = rollcall_now(), settled_how = 'superseded', next_attempt_at = NULL
+WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND state <> 'settled'
+  AND record_id = ANY(sqlc.arg(record_ids)::text[])
+RETURNING id;
+
+-- name: LetterInsertRecords :exec
+-- A page's record letters in one statement.
+INSERT INTO dead_letters (id, customer_id, kind, record_id, source_updated_at, version_hash, original_subject, job,
+                          trace_id, error_code, error_class, state, attempts, first_failed_at, last_failed_at,
+                          next_attempt_at)
+SELECT v.id, sqlc.arg(customer_id), sqlc.arg(kind), v.record_id, v.updated_at, v.hash, v.subject, sqlc.arg(job),
+       sqlc.arg(trace_id), v.error_code, v.error_class,
+       CASE WHEN v.error_class = 'retryable' THEN 'waiting' ELSE 'review' END, 1, rollcall_now(), rollcall_now(),
+       CASE WHEN v.error_class = 'retryable' THEN rollcall_now() + sqlc.arg(first_delay)::interval END
+FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(record_ids)::text[]) AS record_id,
+             unnest(sqlc.arg(updated_ats)::timestamptz[]) AS updated_at, unnest(sqlc.arg(hashes)::bytea[]) AS hash,
+             unnest(sqlc.arg(subjects)::text[]) AS subject, unnest(sqlc.arg(error_codes)::text[]) AS error_code,
+             unnest(sqlc.arg(error_classes)::text[]) AS error_class) v;
+
+-- name: LetterInsertMessageIfNew :one
+-- Idempotent by origin: the same message opens one letter, however often it is delivered.
+INSERT INTO dead_letters (id, customer_id, kind, payload_sealed, original_subject, origin, job, error_code,
+                          error_class, state, attempts, first_failed_at, last_failed_at)
+VALUES (sqlc.arg(id), sqlc.arg(customer_id), 'message', sqlc.arg(payload_sealed), sqlc.arg(original_subject),
+        sqlc.arg(origin), sqlc.arg(job), sqlc.arg(error_code), 'permanent', 'review', sqlc.arg(attempts),
+        rollcall_now(), rollcall_now())
+ON CONFLICT (origin) DO NOTHING
+RETURNING first_failed_at;
+
+-- name: LettersOpenCount :one
+SELECT count(*) FROM dead_letters WHERE customer_id = $1 AND state <> 'settled';

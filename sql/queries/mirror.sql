@@ -1,0 +1,35 @@
+-- name: MappingVersions :many
+SELECT vomo_user_id, last_synced_updated_at, version_hash FROM user_mappings
+WHERE customer_id = sqlc.arg(customer_id) AND vomo_user_id = ANY(sqlc.arg(ids)::text[]);
+
+-- name: MappingUpsertNewer :execrows
+-- A page's mappings in one statement. An older version never replaces a newer one. An external id that is only our
+-- own (the destination answered "stale", or without an id) does not replace one that the destination gave before.
+INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_known_email, last_synced_at,
+                           last_synced_updated_at, version_hash)
+SELECT sqlc.arg(customer_id), v.id, v.external_id, nullif(v.email, ''), rollcall_now(), v.updated_at, v.hash
+FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(external_ids)::text[]) AS external_id,
+             unnest(sqlc.arg(emails)::text[]) AS email, unnest(sqlc.arg(updated_ats)::timestamptz[]) AS updated_at,
+             unnest(sqlc.arg(hashes)::bytea[]) AS hash) v
+ON CONFLICT (customer_id, vomo_user_id) DO UPDATE
+SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id
+                            THEN user_mappings.external_user_id ELSE excluded.external_user_id END,
+    last_known_email = excluded.last_known_email,
+    last_synced_at = excluded.last_synced_at, last_synced_updated_at = excluded.last_synced_updated_at,
+    version_hash = excluded.version_hash
+WHERE user_mappings.last_synced_updated_at <= excluded.last_synced_updated_at;
+
+-- name: AuditInsertMany :exec
+INSERT INTO sync_audit (customer_id, resource_type, record_id, operation, job_id, trace_id, succeeded, error_code,
+                        source_updated_at, processed_at)
+SELECT sqlc.arg(customer_id), 'user', v.id, sqlc.arg(operation), sqlc.arg(job_id)::bigint, sqlc.arg(trace_id)::text,
+       v.error_code = '', nullif(v.error_code, ''), v.updated_at, rollcall_now()
+FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(error_codes)::text[]) AS error_code,
+             unnest(sqlc.arg(updated_ats)::timestamptz[]) AS updated_at) v;
+
+-- name: AuditEnsureMonths :exec
+-- This month's partition and the next one's.
+SELECT ensure_audit_month(rollcall_now()), ensure_audit_month(rollcall_now() + interval '1 month');
+
+-- name: MappingCount :one
+SELECT count(*) FROM user_mappings WHERE customer_id = $1;
