@@ -138,7 +138,14 @@ func (b *bench) start(t *testing.T, w *worker.Worker) *work {
 		defer close(done)
 		running.ended <- w.Run(ctx)
 	}()
-	t.Cleanup(func() { stop(); <-done })
+	t.Cleanup(func() {
+		stop()
+		select {
+		case <-done:
+		case <-time.After(soon):
+			t.Error("the worker has not ended: a handler is stuck")
+		}
+	})
 	return running
 }
 
