@@ -39,11 +39,11 @@ type ApplyOptions struct {
 
 // Outcome is what became of a page.
 type Outcome struct {
-	Processed   int        // entries of the page, each once
-	Written     int        // taken by the destination
-	Skipped     int        // known, or with an open letter
-	Failed      int        // got a letter
-	HighestSeen *time.Time // the latest updated_at; nil on a page without users
+	Written     int              // taken by the destination
+	Skipped     int              // known, or with an open letter
+	Failed      int              // got a letter
+	HighestSeen *time.Time       // the latest updated_at; nil on a page without users
+	Seen        []store.SeenUser // every entry's id once; those without one are named by what they hold
 }
 
 // Apply brings a page to the destination and commits it: mappings, audit, letters and whatever remember adds
@@ -62,7 +62,7 @@ func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
 		return Outcome{}, fmt.Errorf("write page %d: %w", page.Number, err)
 	}
 	changes := l.changes(decided, results)
-	changes.outcome.Processed = len(page.Users) + len(page.Bad)
+	changes.outcome.Seen = decided.seen
 	err = l.Store.InLane(ctx, l.Lease, func(ctx context.Context, tx *store.Tx) error {
 		if err := l.save(ctx, tx, changes); err != nil {
 			return err

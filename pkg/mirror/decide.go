@@ -2,8 +2,10 @@ package mirror
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
-	"strconv"
 	"time"
 
 	"rollcall.dev/pkg/deadletter"
@@ -27,6 +29,7 @@ type decision struct {
 	unreadable []deadletter.Refused
 	skipped    int
 	highest    time.Time
+	seen       []store.SeenUser
 }
 
 // decide compares a page with what is known. A version that stands in the mapping, an older one, and one whose
@@ -54,7 +57,8 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page) (decision, error) {
 		newest[user.ID] = len(result.write)
 		result.write = append(result.write, entry)
 	}
-	refused := unreadable(page)
+	refused := l.unreadable(page)
+	result.seen = seen(page, refused)
 	refused = slices.DeleteFunc(refused, func(bad deadletter.Refused) bool {
 		// At most one letter is open for a record: an entry that comes again, readable or not, adds none.
 		_, twice := newest[bad.RecordID]
@@ -109,13 +113,16 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 }
 
 // unreadable gives a letter to each entry of a page that could not be decoded. One without even an id is named
-// by its place, so that reading the page again finds its letter open.
-func unreadable(page vomo.Page) []deadletter.Refused {
+// by a keyed hash of what it holds: a place in the list changes whenever somebody comes or goes, and the entry
+// would get another letter on each reading.
+func (l *Lane) unreadable(page vomo.Page) []deadletter.Refused {
 	refused := make([]deadletter.Refused, 0, len(page.Bad))
-	for i, bad := range page.Bad {
+	for _, bad := range page.Bad {
 		id := bad.ID
 		if id == "" {
-			id = "unreadable-page-" + strconv.Itoa(page.Number) + "-" + strconv.Itoa(i+1)
+			mac := hmac.New(sha256.New, l.HashKey)
+			mac.Write([]byte(bad.Key))
+			id = "unreadable-" + hex.EncodeToString(mac.Sum(nil)[:12])
 		}
 		refused = append(refused, deadletter.Refused{
 			RecordID: id, Code: "source_record_invalid",
@@ -123,4 +130,21 @@ func unreadable(page vomo.Page) []deadletter.Refused {
 		})
 	}
 	return refused
+}
+
+// seen are a page's distinct ids, of those that could be read and of those that could not.
+func seen(page vomo.Page, refused []deadletter.Refused) []store.SeenUser {
+	users := make([]store.SeenUser, 0, len(page.Users)+len(refused))
+	for _, user := range page.Users {
+		users = append(users, store.SeenUser{ID: user.ID, CreatedAt: user.CreatedAt})
+	}
+	for _, bad := range refused {
+		users = append(users, store.SeenUser{ID: bad.RecordID})
+	}
+	met := make(map[string]bool, len(users))
+	return slices.DeleteFunc(users, func(user store.SeenUser) bool {
+		twice := met[user.ID]
+		met[user.ID] = true
+		return twice
+	})
 }

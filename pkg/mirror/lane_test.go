@@ -191,3 +191,9 @@ func TestACancelledPageDoesNotSitOutTheWaitBetweenAttempts(t *testing.T) {
 	require.ErrorIs(t, err, stopping, "with its cause")
 	h.requireNothingCommitted(t)
 }
+
+// counted is an outcome without the ids it met.
+func counted(outcome mirror.Outcome) mirror.Outcome {
+	outcome.Seen = nil
+	return outcome
+}

@@ -24,7 +24,7 @@ func TestAPageIsWrittenMappedAuditedAndRememberedInOneTransaction(t *testing.T) 
 
 	require.NoError(t, err)
 	latest := noon.Add(time.Hour)
-	require.Equal(t, mirror.Outcome{Processed: 3, Written: 2, Failed: 1, HighestSeen: &latest}, outcome)
+	require.Equal(t, mirror.Outcome{Written: 2, Failed: 1, HighestSeen: &latest}, counted(outcome))
 	h.requireCursor(t, 4)
 	require.Equal(t, []string{"1 crm-1 u1@example.org", "2 crm-2 u2@example.org"}, values[string](t, h,
 		`SELECT concat_ws(' ', vomo_user_id, external_user_id, last_known_email) FROM user_mappings ORDER BY 1`))
@@ -48,7 +48,7 @@ func TestTheSamePageAgainWritesNothing(t *testing.T) {
 	outcome, err := h.apply(t, page(2, users(3)...), mirror.ApplyOptions{})
 
 	require.NoError(t, err)
-	require.Equal(t, mirror.Outcome{Processed: 3, Skipped: 3, HighestSeen: &noon}, outcome)
+	require.Equal(t, mirror.Outcome{Skipped: 3, HighestSeen: &noon}, counted(outcome))
 	require.Empty(t, h.crm.saw())
 	require.Equal(t, []int64{3}, values[int64](t, h, `SELECT count(*) FROM sync_audit`), "no second line")
 	require.Len(t, h.letters(t), 1)
@@ -62,7 +62,7 @@ func TestAPageWithoutUsersMovesTheCursorAlone(t *testing.T) {
 	outcome, err := h.apply(t, page(9), mirror.ApplyOptions{Probe: true})
 
 	require.NoError(t, err)
-	require.Equal(t, mirror.Outcome{}, outcome, "without users nothing is the latest")
+	require.Equal(t, mirror.Outcome{}, counted(outcome), "without users nothing is the latest")
 	h.requireCursor(t, 9)
 	require.Empty(t, values[string](t, h, `SELECT record_id FROM sync_audit`))
 }

@@ -50,7 +50,7 @@ func TestOfAnIDThatComesTwiceTheNewestIsWrittenOnce(t *testing.T) {
 
 			outcome := h.applied(t, order...)
 
-			require.Equal(t, mirror.Outcome{Processed: 3, Written: 2, Skipped: 1, HighestSeen: new(noon.Add(time.Minute))}, outcome)
+			require.Equal(t, mirror.Outcome{Written: 2, Skipped: 1, HighestSeen: new(noon.Add(time.Minute))}, counted(outcome))
 			require.ElementsMatch(t, []string{"1", "2"}, h.crm.saw())
 			require.Equal(t, "Newest", *h.crm.record("1").FirstName)
 			require.Equal(t, []int64{2}, values[int64](t, h, `SELECT count(*) FROM sync_audit`))

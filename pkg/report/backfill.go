@@ -11,18 +11,38 @@ import (
 // pageSize is VOMO's, and cannot be changed there.
 const pageSize = 15
 
+// windowSize is how many users are compared with VOMO's count by one request, at the end.
+const windowSize = 300
+
+// BackfillRequests is how many requests to VOMO a backfill of that many users takes while nobody comes or goes:
+// its pages, and one for each window that is compared at the end.
+func BackfillRequests(users int64) int64 { return max(pagesOf(users), 1) + windowsOf(users) }
+
+func pagesOf(users int64) int64 { return (users + pageSize - 1) / pageSize }
+
+// windowsOf is 0 for whom one window holds: the last page has told its count.
+func windowsOf(users int64) int64 {
+	if users <= windowSize {
+		return 0
+	}
+	return (users + windowSize - 1) / windowSize
+}
+
 // Backfill is one run as `rollcall backfill ls` lists it.
 type Backfill struct {
 	ID                int64      `json:"id"`
 	CustomerID        string     `json:"customerId"`
 	State             string     `json:"state"` // queued, running, parked, completed, failed, cancelled
 	ParkReason        *string    `json:"parkReason"`
-	DueAt             *time.Time `json:"dueAt"` // parked runs: when they are tried again
-	Processed         int64      `json:"processed"`
-	Total             *int64     `json:"total"` // VOMO's count of users, as last told
+	DueAt             *time.Time `json:"dueAt"`     // parked runs: when they are tried again
+	Processed         int64      `json:"processed"` // users read, each once
+	Total             *int64     `json:"total"`     // VOMO's count of users, as last told
 	Written           int64      `json:"written"`
 	Skipped           int64      `json:"skipped"`
 	Failures          int64      `json:"failures"`
+	Recovered         int64      `json:"recovered"` // users that the first reading of the list had missed
+	Verified          *bool      `json:"verified"`  // completed runs: what was read agrees with VOMO's counts
+	Phase             string     `json:"phase"`     // pages: the list is read; windows: it is compared with VOMO's counts
 	Pages             int64      `json:"pages"`
 	RequestsPerMinute *float64   `json:"requestsPerMinute"` // measured over the time in which it worked
 	EtaSeconds        *int64     `json:"etaSeconds"`        // null until it can be measured, 0 when complete
@@ -37,7 +57,7 @@ type Backfill struct {
 func BackfillOf(run store.Run) Backfill {
 	shown := Backfill{
 		ID: run.ID, CustomerID: run.Customer, State: string(run.State), Processed: run.Processed, Total: run.LastTotal,
-		Written: run.Written, Skipped: run.Skipped, Failures: run.Failures, Pages: run.Pages, TraceID: run.TraceID,
+		Written: run.Written, Skipped: run.Skipped, Failures: run.Failures, Pages: run.Pages, Recovered: run.Recovered, Verified: run.Verified, Phase: string(run.Phase), TraceID: run.TraceID,
 		CreatedAt: run.CreatedAt, StartedAt: run.StartedAt, UpdatedAt: run.UpdatedAt, CompletedAt: run.CompletedAt,
 	}
 	if run.ParkReason != "" {
@@ -56,8 +76,8 @@ func BackfillOf(run store.Run) Backfill {
 	case run.State == store.RunCompleted:
 		shown.EtaSeconds = new(int64)
 	case run.State.Open() && perSecond > 0 && run.LastTotal != nil:
-		pages := math.Ceil(float64(max(*run.LastTotal-run.Processed, 0)) / pageSize)
-		eta := int64(math.Ceil(pages / perSecond))
+		requests := pagesOf(max(*run.LastTotal-run.Processed, 0)) + windowsOf(*run.LastTotal)
+		eta := int64(math.Ceil(float64(requests) / perSecond))
 		shown.EtaSeconds = &eta
 	}
 	return shown

@@ -14,7 +14,7 @@ import (
 func TestRateAndEstimateAreMeasured(t *testing.T) {
 	t.Parallel()
 	of := func(state store.RunState, pages, processed int64, total *int64, active float64) store.Run {
-		return store.Run{State: state, Pages: pages, Processed: processed, LastTotal: total, ActiveSeconds: active}
+		return store.Run{State: state, Pages: pages, Processed: processed, Cursor: store.Cursor{LastTotal: total}, ActiveSeconds: active}
 	}
 	for name, c := range map[string]struct {
 		run  store.Run
@@ -23,7 +23,7 @@ func TestRateAndEstimateAreMeasured(t *testing.T) {
 	}{
 		"nothing read":               {of(store.RunQueued, 0, 0, nil, 0), nil, nil},
 		"one page tells no rate":     {of(store.RunRunning, 1, 15, new(int64(1000)), 0.4), nil, nil},
-		"half way":                   {of(store.RunRunning, 34, 510, new(int64(1000)), 20.4), new(100.0), new(int64(20))}, // 33 pages at 1.67/s
+		"half way":                   {of(store.RunRunning, 34, 510, new(int64(1000)), 20.4), new(100.0), new(int64(23))}, // 33 pages and 4 windows at 1.67/s
 		"a page begun is a page":     {of(store.RunRunning, 10, 150, new(int64(151)), 10), new(60.0), new(int64(1))},
 		"rate to a tenth":            {of(store.RunRunning, 10, 150, new(int64(150)), 7), new(85.7), new(int64(0))},
 		"more than VOMO counted":     {of(store.RunRunning, 10, 160, new(int64(150)), 10), new(60.0), new(int64(0))},
@@ -45,10 +45,10 @@ func TestRateAndEstimateAreMeasured(t *testing.T) {
 
 func TestARunIsShownWithEveryName(t *testing.T) {
 	t.Parallel()
-	shown := report.BackfillOf(store.Run{ID: 3, Customer: "acme", State: store.RunQueued, TraceID: "00-trace-01", CreatedAt: noon, UpdatedAt: noon, DueAt: noon})
+	shown := report.BackfillOf(store.Run{ID: 3, Customer: "acme", State: store.RunQueued, Cursor: store.Cursor{Phase: store.PhasePages}, TraceID: "00-trace-01", CreatedAt: noon, UpdatedAt: noon, DueAt: noon})
 
 	require.JSONEq(t, `{"id":3,"customerId":"acme","state":"queued","parkReason":null,"dueAt":null,"processed":0,"total":null,"written":0,`+
-		`"skipped":0,"failures":0,"pages":0,"requestsPerMinute":null,"etaSeconds":null,"traceId":"00-trace-01",`+
+		`"skipped":0,"failures":0,"recovered":0,"verified":null,"phase":"pages","pages":0,"requestsPerMinute":null,"etaSeconds":null,"traceId":"00-trace-01",`+
 		`"createdAt":"2026-03-01T12:00:00Z","startedAt":null,"updatedAt":"2026-03-01T12:00:00Z","completedAt":null}`, document(t, shown))
 }
 

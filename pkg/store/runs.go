@@ -23,25 +23,26 @@ const (
 // Open says whether the run still has work to do.
 func (s RunState) Open() bool { return s == RunQueued || s == RunRunning || s == RunParked }
 
-// Run is a full read of a customer's users. Its cursor (NextPage, ScanStartedAt, HighestSeen, LastTotal)
-// moves in each page's transaction.
+// Run is a full read of a customer's users. Its cursor, with ScanStartedAt and HighestSeen, moves in each
+// page's transaction.
 type Run struct {
-	ID            int64
-	Customer      string
-	JobID         int64
-	TraceID       string
-	State         RunState
-	NextPage      int
+	ID       int64
+	Customer string
+	JobID    int64 // also the name of its scan
+	TraceID  string
+	State    RunState
+	Cursor
 	ScanStartedAt *time.Time // by VOMO's own clock
 	HighestSeen   *time.Time
-	LastTotal     *int64 // VOMO's meta.total on the last committed page
 	Pages         int64
-	Processed     int64
+	Processed     int64 // users read, each once
 	Written       int64
 	Skipped       int64
 	Failures      int64
-	Attempts      int // claims since the last committed page
-	Parks         int // parks in a row since the last committed page
+	Recovered     int64 // users that the first reading had missed
+	Verified      *bool // completed runs: whether what was read agrees with VOMO's counts
+	Attempts      int   // claims since the last committed page
+	Parks         int   // parks in a row since the last committed page
 	ParkReason    string
 	DueAt         time.Time
 	ActiveSeconds float64
@@ -53,14 +54,14 @@ type Run struct {
 
 // Advance is what one committed page changes in its run.
 type Advance struct {
-	NextPage      int
+	Cursor
 	ScanStartedAt time.Time // kept from the first page on
 	HighestSeen   *time.Time
-	LastTotal     *int64
 	Processed     int64
 	Written       int64
 	Skipped       int64
 	Failures      int64
+	Recovered     int64
 	Active        time.Duration
 }
 
@@ -125,12 +126,13 @@ func (c Conn) ClaimRun(ctx context.Context, id, epoch int64) (Run, error) {
 
 // AdvanceRun moves the cursor past a page. ErrLaneLost where the run is no longer this lease's.
 func (t *Tx) AdvanceRun(ctx context.Context, id, epoch int64, advance Advance) error {
-	changed, err := t.queries.RunAdvanceIfRunning(ctx, t.dbtx, &db.RunAdvanceIfRunningParams{
-		ID: id, Epoch: &epoch, NextPage: int32(min(advance.NextPage, 1<<30)), //nolint:gosec // bounded
-		ScanStartedAt: &advance.ScanStartedAt, HighestSeen: advance.HighestSeen, LastTotal: advance.LastTotal,
+	params := &db.RunAdvanceIfRunningParams{
+		ID: id, Epoch: &epoch, ScanStartedAt: &advance.ScanStartedAt, HighestSeen: advance.HighestSeen,
 		Processed: advance.Processed, Written: advance.Written, Skipped: advance.Skipped, Failures: advance.Failures,
-		ActiveSeconds: advance.Active.Seconds(),
-	})
+		Recovered: advance.Recovered, ActiveSeconds: advance.Active.Seconds(),
+	}
+	advance.into(params)
+	changed, err := t.queries.RunAdvanceIfRunning(ctx, t.dbtx, params)
 	return stillMine(changed, err, "advance run")
 }
 
@@ -148,7 +150,7 @@ func (t *Tx) RequeueRun(ctx context.Context, id, epoch int64) error {
 
 // FinishRun ends the run and its line in the job log.
 func (t *Tx) FinishRun(ctx context.Context, run Run, epoch int64, state RunState, errorCode string) error {
-	changed, err := t.queries.RunFinishIfRunning(ctx, t.dbtx, &db.RunFinishIfRunningParams{ID: run.ID, Epoch: &epoch, State: string(state)})
+	changed, err := t.queries.RunFinishIfRunning(ctx, t.dbtx, &db.RunFinishIfRunningParams{ID: run.ID, Epoch: &epoch, State: string(state), Verified: run.Verified})
 	if err := stillMine(changed, err, "finish run"); err != nil {
 		return err
 	}
@@ -240,9 +242,9 @@ func oneRun(row *db.BackfillRun, err error) (Run, error) {
 func runFrom(row *db.BackfillRun) Run {
 	run := Run{
 		ID: row.ID, Customer: row.CustomerID, JobID: row.JobID, TraceID: row.TraceID, State: RunState(row.State),
-		NextPage: int(row.NextPage), ScanStartedAt: row.ScanStartedAt, HighestSeen: row.HighestSeen,
-		LastTotal: row.LastTotal, Pages: row.Pages, Processed: row.Processed, Written: row.Written,
-		Skipped: row.Skipped, Failures: row.Failures, Attempts: int(row.Attempts), Parks: int(row.Parks),
+		Cursor: cursorFrom(row), ScanStartedAt: row.ScanStartedAt, HighestSeen: row.HighestSeen,
+		Pages: row.Pages, Processed: row.Processed, Written: row.Written, Skipped: row.Skipped, Failures: row.Failures,
+		Recovered: row.Recovered, Verified: row.Verified, Attempts: int(row.Attempts), Parks: int(row.Parks),
 		DueAt: row.DueAt, ActiveSeconds: row.ActiveSeconds, CreatedAt: row.CreatedAt, StartedAt: row.StartedAt,
 		UpdatedAt: row.UpdatedAt, CompletedAt: row.CompletedAt,
 	}

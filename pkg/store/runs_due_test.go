@@ -147,7 +147,7 @@ func TestARunHandedBackKeepsItsCursorAndItsAttempts(t *testing.T) {
 	b := newBed(t)
 	run, lease := b.claimed(t, "acme")
 	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{NextPage: 7}); err != nil {
+		if err := tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 7}}); err != nil {
 			return err
 		}
 		return tx.RequeueRun(ctx, run.ID, lease.Epoch)

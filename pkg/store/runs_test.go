@@ -107,7 +107,7 @@ func TestEveryClaimCountsUntilAPageIsCommitted(t *testing.T) {
 	require.Equal(t, 2, run.Attempts)
 
 	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		return tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{NextPage: 2, ScanStartedAt: time.Unix(100, 0)})
+		return tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 2}, ScanStartedAt: time.Unix(100, 0)})
 	})
 	require.Zero(t, b.run(t, run.ID).Attempts)
 }
@@ -126,7 +126,7 @@ func TestASleptHolderCannotClaimTheRunOfALaterOne(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrNotFound)
 
 	require.NoError(t, b.InLane(t.Context(), present, func(ctx context.Context, tx *store.Tx) error {
-		return tx.AdvanceRun(ctx, run.ID, present.Epoch, store.Advance{NextPage: 2})
+		return tx.AdvanceRun(ctx, run.ID, present.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 2}})
 	}), "the present holder's page is still its own")
 }
 
@@ -148,12 +148,12 @@ func TestACommittedPageMovesTheCursorAndForgetsWhatCountedAgainstTheRun(t *testi
 	}
 
 	page(store.Advance{
-		NextPage: 2, ScanStartedAt: scan, HighestSeen: &high, LastTotal: &total,
+		Cursor: store.Cursor{NextPage: 2, LastTotal: &total}, ScanStartedAt: scan, HighestSeen: &high,
 		Processed: 15, Written: 12, Skipped: 2, Failures: 1, Active: 1500 * time.Millisecond,
 	})
 	lower := high.Add(-time.Hour)
 	page(store.Advance{
-		NextPage: 3, ScanStartedAt: scan.Add(time.Minute), HighestSeen: &lower, LastTotal: &total,
+		Cursor: store.Cursor{NextPage: 3, LastTotal: &total}, ScanStartedAt: scan.Add(time.Minute), HighestSeen: &lower,
 		Processed: 15, Written: 15, Active: 500 * time.Millisecond,
 	})
 
@@ -181,7 +181,7 @@ func TestARunObeysOnlyTheLeaseThatClaimedIt(t *testing.T) {
 
 	for name, act := range map[string]func(context.Context, *store.Tx) error{
 		"advance": func(ctx context.Context, tx *store.Tx) error {
-			return tx.AdvanceRun(ctx, run.ID, slept.Epoch, store.Advance{NextPage: 9})
+			return tx.AdvanceRun(ctx, run.ID, slept.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 9}})
 		},
 		"park":    func(ctx context.Context, tx *store.Tx) error { return tx.ParkRun(ctx, run.ID, slept.Epoch, "x", 0) },
 		"requeue": func(ctx context.Context, tx *store.Tx) error { return tx.RequeueRun(ctx, run.ID, slept.Epoch) },
@@ -230,7 +230,7 @@ func TestACancelledRunKeepsWhatItHadDone(t *testing.T) {
 	b := newBed(t)
 	run, lease := b.claimed(t, "acme")
 	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		return tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{NextPage: 2, Processed: 15, Failures: 1})
+		return tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 2}, Processed: 15, Failures: 1})
 	})
 	cancel := func(ctx context.Context, tx *store.Tx) error { return tx.CancelOpenRun(ctx, "acme", "offboarded") }
 
@@ -241,7 +241,7 @@ func TestACancelledRunKeepsWhatItHadDone(t *testing.T) {
 	require.False(t, b.run(t, run.ID).State.Open())
 	require.Equal(t, "failed offboarded 15 1", value[string](t, b, `SELECT concat_ws(' ', outcome, error_code, processed_count, failure_count) FROM job_log`))
 	err := b.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
-		return tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{NextPage: 3})
+		return tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 3}})
 	})
 	require.ErrorIs(t, err, store.ErrLaneLost, "its worker commits nothing more")
 }

@@ -90,9 +90,10 @@ func decodePage(body []byte, number int) (answer, error) {
 	a.keys = make([]string, 0, len(wire.Data))
 	for _, raw := range wire.Data {
 		user, reason := decodeUser(raw)
-		a.keys = append(a.keys, entryKey(user.ID, raw))
+		key := entryKey(user.ID, raw)
+		a.keys = append(a.keys, key)
 		if reason != "" {
-			a.page.Bad = append(a.page.Bad, BadUser{ID: user.ID, Reason: reason})
+			a.page.Bad = append(a.page.Bad, BadUser{ID: user.ID, Reason: reason, Key: key})
 			continue
 		}
 		a.page.Users = append(a.page.Users, user)

@@ -26,6 +26,8 @@ type User struct {
 type BadUser struct {
 	ID     string // "" when not even the id could be read
 	Reason string
+	// Key tells the entry from others: its id, or a hash of it where there is none. It is not for anybody's eyes.
+	Key string
 }
 
 // Page is one decoded answer of GET /users.

@@ -41,6 +41,7 @@ func (w *watch) run(ctx context.Context) {
 			w.try(ctx, "parked backfills were not woken", w.wakeParked)
 		case <-republish.C:
 			w.try(ctx, "unattended backfills were not requested again", w.republish)
+			w.try(ctx, "finished scans were not forgotten", w.forgetScans)
 		}
 	}
 }
@@ -89,4 +90,17 @@ func (w *watch) republish(ctx context.Context) error {
 		}
 		after = runs[len(runs)-1].ID
 	}
+}
+
+// forgetAtMost bounds one round of deleting, so that it keeps no parked run waiting; the next goes on.
+const forgetAtMost = 20
+
+// forgetScans deletes what complete scans had noted to know what they saw.
+func (w *watch) forgetScans(ctx context.Context) error {
+	for range forgetAtMost {
+		if more, err := w.store.ForgetFinishedScans(ctx); err != nil || !more {
+			return err
+		}
+	}
+	return nil
 }

@@ -12,13 +12,13 @@ import (
 
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 const (
-	readAhead = 4
 	// overlap is what a checkpoint stays behind (trap 2): VOMO's clock and its index need not agree.
 	overlap = 2 * time.Minute
 	// lenientParks is for how many parks in a row a short page without a success is the destination's fault.
@@ -41,8 +41,9 @@ type job struct {
 	log      *zap.Logger
 }
 
-// work reads page after page and commits each. It returns nil when the last one is committed, errTurnOver,
-// errWanted or errDraining when it stopped at a committed page, and whatever else stopped it otherwise.
+// work reads the customer's users until all of them were read, and commits each page. It returns nil when the
+// scan is complete, errTurnOver, errWanted or errDraining when it stopped at a committed page, and whatever else
+// stopped it otherwise.
 func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 	source, err := j.connect.source(ctx, j.customer, j.lease)
 	if err != nil {
@@ -52,120 +53,146 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	// Whatever ends this turn also ends the read-ahead.
-	scanning, cancel := context.WithCancel(ctx)
-	defer cancel()
-	scan := source.client.Scan(scanning, vomo.Query{}, vomo.ScanOptions{From: j.run.NextPage, Ahead: readAhead})
-	turn := time.AfterFunc(j.turn, scan.Stop)
-	defer turn.Stop()
+	// What ends a turn lets the pages in flight be finished; only ctx ends them, too.
+	turn, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	timer := time.AfterFunc(j.turn, func() { end(errTurnOver) })
+	defer timer.Stop()
 	go func() {
 		select {
 		case <-draining:
-			scan.Stop()
-		case <-scanning.Done():
+			end(errDraining)
+		case <-turn.Done():
 		}
 	}()
-	committed := time.Now()
-	for page, err := range scan.Pages() {
-		if err != nil {
-			return j.confirm(ctx, source, err)
-		}
-		if err := source.account.Answered(ctx); err != nil {
+	reading := &reading{job: j, source: source, lane: lane, committed: time.Now(), end: end}
+	for !reading.done {
+		if err := reading.read(ctx, turn); err != nil {
 			return err
 		}
-		if err := j.apply(ctx, lane, page, &committed); err != nil {
-			return err
+		if turn.Err() != nil && !reading.done {
+			return context.Cause(turn)
 		}
-		if j.lease.Wanted() {
-			scan.Stop()
-		}
-	}
-	return j.whyStopped(scan, draining)
-}
-
-func (j *job) whyStopped(scan *vomo.Scan, draining <-chan struct{}) error {
-	if !scan.Stopped() {
-		return nil
-	}
-	select {
-	case <-draining:
-		return errDraining
-	default:
-	}
-	if j.lease.Wanted() {
-		return errWanted
-	}
-	return errTurnOver
-}
-
-// apply brings a page to the destination and commits it with the cursor, the progress and, on the last page,
-// the end of the run.
-func (j *job) apply(ctx context.Context, lane *mirror.Lane, page vomo.Page, committed *time.Time) error {
-	options := mirror.ApplyOptions{Probe: j.run.ParkReason != "" && j.run.Parks > 0, Lenient: j.run.Parks < lenientParks}
-	next := j.run
-	now := time.Now()
-	outcome, err := lane.Apply(ctx, page, options, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
-		next = j.run
-		advance := advanceOf(j.run, page, outcome, now.Sub(*committed))
-		if err := tx.AdvanceRun(ctx, j.run.ID, j.lease.Epoch, advance); err != nil {
-			return err
-		}
-		follow(&next, advance)
-		if j.run.ParkReason != "" {
-			if err := clearConditions(ctx, tx, j.customer.ID); err != nil {
-				return err
-			}
-		}
-		if j.run.Pages == 0 {
-			if err := j.tellStarted(ctx, tx); err != nil {
-				return err
-			}
-		}
-		if page.More {
-			return nil
-		}
-		return j.complete(ctx, tx, next)
-	})
-	if err != nil {
-		return err
-	}
-	j.run = next
-	*committed = now
-	j.metrics.page(outcome)
-	j.log.Debug("page committed", zap.Int("page", page.Number), zap.Int("written", outcome.Written),
-		zap.Int("skipped", outcome.Skipped), zap.Int("failed", outcome.Failed), zap.Int64("processed", j.run.Processed))
-	if !page.More {
-		j.log.Info("backfill completed", zap.Int64("processed", j.run.Processed), zap.Int64("written", j.run.Written),
-			zap.Int64("failures", j.run.Failures), zap.Int64("pages", j.run.Pages))
 	}
 	return nil
 }
 
-func advanceOf(run store.Run, page vomo.Page, outcome mirror.Outcome, active time.Duration) store.Advance {
-	advance := store.Advance{
-		NextPage: page.Number + 1, ScanStartedAt: page.Date, HighestSeen: outcome.HighestSeen,
-		Processed: int64(outcome.Processed), Written: int64(outcome.Written), Skipped: int64(outcome.Skipped),
-		Failures: int64(outcome.Failed), Active: active, LastTotal: run.LastTotal,
+// reading is a turn's way through the scan.
+type reading struct {
+	*job
+	source    *source
+	lane      *mirror.Lane
+	committed time.Time // when the last page was committed
+	end       context.CancelCauseFunc
+	done      bool
+}
+
+// read reads pages from the cursor on until the scan goes on elsewhere, is complete, or the turn ends.
+func (r *reading) read(ctx, turn context.Context) error {
+	// Whatever ends this call also ends the read-ahead.
+	scanning, cancel := context.WithCancel(ctx)
+	defer cancel()
+	pages := r.source.client.Scan(scanning, scan.Query(r.run.Cursor), scan.Options(r.run.Cursor))
+	defer context.AfterFunc(turn, pages.Stop)()
+	for page, err := range pages.Pages() {
+		if err != nil {
+			return r.confirm(ctx, r.source, err)
+		}
+		if err := r.source.account.Answered(ctx); err != nil {
+			return err
+		}
+		step, err := r.apply(ctx, page)
+		if err != nil {
+			return err
+		}
+		if r.lease.Wanted() {
+			r.end(errWanted)
+		}
+		if step.Done || step.Moved {
+			r.done = step.Done
+			return nil
+		}
 	}
-	if page.Total >= 0 {
-		total := int64(page.Total)
-		advance.LastTotal = &total
+	return nil
+}
+
+// apply brings a page to the destination and commits it with the cursor, the progress and, when the scan is
+// complete, the end of the run.
+func (r *reading) apply(ctx context.Context, page vomo.Page) (scan.Step, error) {
+	options := mirror.ApplyOptions{Probe: r.run.ParkReason != "" && r.run.Parks > 0, Lenient: r.run.Parks < lenientParks}
+	var step scan.Step
+	next := r.run
+	now := time.Now()
+	outcome, err := r.lane.Apply(ctx, page, options, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
+		next = r.run
+		var err error
+		if step, err = scan.Next(ctx, tx, r.run.JobID, r.run.Cursor, page, outcome.Seen); err != nil {
+			return err
+		}
+		advance := advanceOf(step, page, outcome, now.Sub(r.committed))
+		if err := tx.AdvanceRun(ctx, r.run.ID, r.lease.Epoch, advance); err != nil {
+			return err
+		}
+		follow(&next, advance)
+		if r.run.ParkReason != "" {
+			if err := clearConditions(ctx, tx, r.customer.ID); err != nil {
+				return err
+			}
+		}
+		if r.run.Pages == 0 {
+			if err := r.tellStarted(ctx, tx); err != nil {
+				return err
+			}
+		}
+		if !step.Done {
+			return nil
+		}
+		next.Verified = &step.Verified
+		return r.complete(ctx, tx, next)
+	})
+	if err != nil {
+		return scan.Step{}, err
 	}
-	return advance
+	r.run, r.committed = next, now
+	r.metrics.page(outcome)
+	r.logPage(page, outcome, step)
+	return step, nil
+}
+
+func (r *reading) logPage(page vomo.Page, outcome mirror.Outcome, step scan.Step) {
+	r.log.Debug("page committed", zap.Int("page", page.Number), zap.Int("written", outcome.Written),
+		zap.Int("skipped", outcome.Skipped), zap.Int("failed", outcome.Failed), zap.Int64("processed", r.run.Processed))
+	if !step.Done {
+		return
+	}
+	r.log.Info("backfill completed", zap.Int64("processed", r.run.Processed), zap.Int64("written", r.run.Written),
+		zap.Int64("failures", r.run.Failures), zap.Int64("recovered", r.run.Recovered), zap.Int64("pages", r.run.Pages))
+	if !step.Verified {
+		r.log.Warn("what was read does not agree with VOMO's counts", zap.Int("windows", r.run.Unsettled), zap.Int("page_total", page.Total))
+	}
+}
+
+// advanceOf is what the page changes in its run. A user who was read before counts once.
+func advanceOf(step scan.Step, page vomo.Page, outcome mirror.Outcome, active time.Duration) store.Advance {
+	return store.Advance{
+		Cursor: step.Cursor, ScanStartedAt: page.Date, HighestSeen: outcome.HighestSeen,
+		Processed: step.Fresh, Recovered: step.Recovered, Written: int64(outcome.Written), Failures: int64(outcome.Failed),
+		Skipped: max(step.Fresh-int64(outcome.Written)-int64(outcome.Failed), 0), Active: active,
+	}
 }
 
 // follow does to the run in hand what AdvanceRun does to its row.
 func follow(run *store.Run, advance store.Advance) {
-	run.NextPage = advance.NextPage
+	run.Cursor = advance.Cursor
 	if run.ScanStartedAt == nil {
 		run.ScanStartedAt = &advance.ScanStartedAt
 	}
 	if advance.HighestSeen != nil && (run.HighestSeen == nil || advance.HighestSeen.After(*run.HighestSeen)) {
 		run.HighestSeen = advance.HighestSeen
 	}
-	run.LastTotal = advance.LastTotal
 	run.Pages++
 	run.Processed += advance.Processed
+	run.Recovered += advance.Recovered
 	run.Written += advance.Written
 	run.Skipped += advance.Skipped
 	run.Failures += advance.Failures
@@ -199,6 +226,7 @@ func (j *job) complete(ctx context.Context, tx *store.Tx, run store.Run) error {
 		return &event.Fact{Data: &rollcallv1.BackfillCompleted{
 			CustomerId: j.customer.ID, RunId: run.ID, ProcessedCount: event.Count(run.Processed), FailureCount: event.Count(run.Failures),
 			Checkpoint: timestamppb.New(checkpoint), CompletedAt: timestamppb.New(now),
+			RecoveredCount: event.Count(run.Recovered), Verified: run.Verified != nil && *run.Verified,
 		}}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -19,7 +20,6 @@ import (
 const (
 	jobInitialBackfill    = "initial_backfill" // the recipe's word
 	defaultCadenceMinutes = 30
-	usersPerPage          = 15 // VOMO's, and not controllable there
 )
 
 // storedDestination is sync_configs.destination.
@@ -104,8 +104,8 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	}
 	completed := &rollcallv1.OnboardingCompleted{CustomerId: customer, BackfillQueued: queued, UsersTotal: event.Count(proposed.usersTotal)}
 	if queued {
-		pages := (proposed.usersTotal + usersPerPage - 1) / usersPerPage
-		completed.EstimatedBackfillSeconds = event.Count(int64(math.Round(proposed.limits.Estimate(max(pages, 1)).Seconds())))
+		requests := report.BackfillRequests(proposed.usersTotal)
+		completed.EstimatedBackfillSeconds = event.Count(int64(math.Round(proposed.limits.Estimate(requests).Seconds())))
 	}
 	return tellCompleted(ctx, tx, proposed.pending.Origin, onboardedAt, completed)
 }

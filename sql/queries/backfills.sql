@@ -33,8 +33,12 @@ RETURNING *;
 UPDATE backfill_runs
 SET next_page = sqlc.arg(next_page), scan_started_at = coalesce(scan_started_at, sqlc.arg(scan_started_at)),
     highest_seen = greatest(highest_seen, sqlc.narg(highest_seen)), last_total = sqlc.narg(last_total),
+    phase = sqlc.arg(phase), furthest_page = sqlc.arg(furthest_page), steps_back = sqlc.arg(steps_back),
+    reread_pages = sqlc.arg(reread_pages), window_from = sqlc.narg(window_from), window_to = sqlc.narg(window_to),
+    window_unit = sqlc.arg(window_unit), window_reading = sqlc.arg(window_reading), window_total = sqlc.narg(window_total),
+    window_tries = sqlc.arg(window_tries), unsettled = sqlc.arg(unsettled), pass = sqlc.arg(pass),
     pages = pages + 1, processed = processed + sqlc.arg(processed), written = written + sqlc.arg(written),
-    skipped = skipped + sqlc.arg(skipped), failures = failures + sqlc.arg(failures),
+    skipped = skipped + sqlc.arg(skipped), failures = failures + sqlc.arg(failures), recovered = recovered + sqlc.arg(recovered),
     active_seconds = active_seconds + sqlc.arg(active_seconds), attempts = 0, parks = 0, park_reason = NULL,
     updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
@@ -54,7 +58,7 @@ WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
 -- name: RunFinishIfRunning :execrows
 UPDATE backfill_runs
-SET state = sqlc.arg(state), completed_at = rollcall_now(), updated_at = rollcall_now()
+SET state = sqlc.arg(state), verified = sqlc.narg(verified), completed_at = rollcall_now(), updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
 -- name: RunCancelOpen :one

@@ -291,7 +291,7 @@ func (x *BackfillStarted) GetStartedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// BackfillCompleted: every page was read and committed.
+// BackfillCompleted: every user was read, and every page committed.
 type BackfillCompleted struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId     string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -300,8 +300,13 @@ type BackfillCompleted struct {
 	FailureCount   int32                  `protobuf:"varint,4,opt,name=failure_count,json=failureCount,proto3" json:"failure_count,omitempty"`
 	Checkpoint     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	CompletedAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Users that the first reading of the list had missed, since others came or went meanwhile, and that were found
+	// by reading again.
+	RecoveredCount int32 `protobuf:"varint,7,opt,name=recovered_count,json=recoveredCount,proto3" json:"recovered_count,omitempty"`
+	// Whether what was read agrees with what VOMO counts, window by window. Left out where it does not.
+	Verified      bool `protobuf:"varint,8,opt,name=verified,proto3" json:"verified,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BackfillCompleted) Reset() {
@@ -374,6 +379,20 @@ func (x *BackfillCompleted) GetCompletedAt() *timestamppb.Timestamp {
 		return x.CompletedAt
 	}
 	return nil
+}
+
+func (x *BackfillCompleted) GetRecoveredCount() int32 {
+	if x != nil {
+		return x.RecoveredCount
+	}
+	return 0
+}
+
+func (x *BackfillCompleted) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
 }
 
 // BackfillFailed: a run was given up; its letter says why.
@@ -572,7 +591,7 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"customerId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\x03R\x05runId\x129\n" +
 	"\n" +
-	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\x94\x02\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\xd9\x02\n" +
 	"\x11BackfillCompleted\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x15\n" +
@@ -582,7 +601,9 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"checkpoint\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"checkpoint\x12=\n" +
-	"\fcompleted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\"\xa0\x01\n" +
+	"\fcompleted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x12'\n" +
+	"\x0frecovered_count\x18\a \x01(\x05R\x0erecoveredCount\x12\x1a\n" +
+	"\bverified\x18\b \x01(\bR\bverified\"\xa0\x01\n" +
 	"\x0eBackfillFailed\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x15\n" +

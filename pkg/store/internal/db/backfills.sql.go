@@ -60,11 +60,15 @@ const runAdvanceIfRunning = `-- name: RunAdvanceIfRunning :execrows
 UPDATE backfill_runs
 SET next_page = $1, scan_started_at = coalesce(scan_started_at, $2),
     highest_seen = greatest(highest_seen, $3), last_total = $4,
-    pages = pages + 1, processed = processed + $5, written = written + $6,
-    skipped = skipped + $7, failures = failures + $8,
-    active_seconds = active_seconds + $9, attempts = 0, parks = 0, park_reason = NULL,
+    phase = $5, furthest_page = $6, steps_back = $7,
+    reread_pages = $8, window_from = $9, window_to = $10,
+    window_unit = $11, window_reading = $12, window_total = $13,
+    window_tries = $14, unsettled = $15, pass = $16,
+    pages = pages + 1, processed = processed + $17, written = written + $18,
+    skipped = skipped + $19, failures = failures + $20, recovered = recovered + $21,
+    active_seconds = active_seconds + $22, attempts = 0, parks = 0, park_reason = NULL,
     updated_at = rollcall_now()
-WHERE id = $10 AND state = 'running' AND epoch = $11
+WHERE id = $23 AND state = 'running' AND epoch = $24
 `
 
 type RunAdvanceIfRunningParams struct {
@@ -72,10 +76,23 @@ type RunAdvanceIfRunningParams struct {
 	ScanStartedAt *time.Time
 	HighestSeen   *time.Time
 	LastTotal     *int64
+	Phase         string
+	FurthestPage  int32
+	StepsBack     int32
+	RereadPages   int32
+	WindowFrom    *time.Time
+	WindowTo      *time.Time
+	WindowUnit    string
+	WindowReading bool
+	WindowTotal   *int64
+	WindowTries   int32
+	Unsettled     int32
+	Pass          int32
 	Processed     int64
 	Written       int64
 	Skipped       int64
 	Failures      int64
+	Recovered     int64
 	ActiveSeconds float64
 	ID            int64
 	Epoch         *int64
@@ -88,10 +105,23 @@ func (q *Queries) RunAdvanceIfRunning(ctx context.Context, db DBTX, arg *RunAdva
 		arg.ScanStartedAt,
 		arg.HighestSeen,
 		arg.LastTotal,
+		arg.Phase,
+		arg.FurthestPage,
+		arg.StepsBack,
+		arg.RereadPages,
+		arg.WindowFrom,
+		arg.WindowTo,
+		arg.WindowUnit,
+		arg.WindowReading,
+		arg.WindowTotal,
+		arg.WindowTries,
+		arg.Unsettled,
+		arg.Pass,
 		arg.Processed,
 		arg.Written,
 		arg.Skipped,
 		arg.Failures,
+		arg.Recovered,
 		arg.ActiveSeconds,
 		arg.ID,
 		arg.Epoch,
@@ -132,7 +162,7 @@ UPDATE backfill_runs
 SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now(),
     started_at = coalesce(started_at, rollcall_now())
 WHERE id = $2 AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified
 `
 
 type RunClaimIfOpenParams struct {
@@ -169,6 +199,20 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 		&i.StartedAt,
 		&i.UpdatedAt,
 		&i.CompletedAt,
+		&i.Phase,
+		&i.FurthestPage,
+		&i.StepsBack,
+		&i.RereadPages,
+		&i.WindowFrom,
+		&i.WindowTo,
+		&i.WindowUnit,
+		&i.WindowReading,
+		&i.WindowTotal,
+		&i.WindowTries,
+		&i.Unsettled,
+		&i.Pass,
+		&i.Recovered,
+		&i.Verified,
 	)
 	return &i, err
 }
@@ -187,18 +231,24 @@ func (q *Queries) RunDueWaitSeconds(ctx context.Context, db DBTX, id int64) (flo
 
 const runFinishIfRunning = `-- name: RunFinishIfRunning :execrows
 UPDATE backfill_runs
-SET state = $1, completed_at = rollcall_now(), updated_at = rollcall_now()
-WHERE id = $2 AND state = 'running' AND epoch = $3
+SET state = $1, verified = $2, completed_at = rollcall_now(), updated_at = rollcall_now()
+WHERE id = $3 AND state = 'running' AND epoch = $4
 `
 
 type RunFinishIfRunningParams struct {
-	State string
-	ID    int64
-	Epoch *int64
+	State    string
+	Verified *bool
+	ID       int64
+	Epoch    *int64
 }
 
 func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinishIfRunningParams) (int64, error) {
-	result, err := db.Exec(ctx, runFinishIfRunning, arg.State, arg.ID, arg.Epoch)
+	result, err := db.Exec(ctx, runFinishIfRunning,
+		arg.State,
+		arg.Verified,
+		arg.ID,
+		arg.Epoch,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -206,7 +256,7 @@ func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinis
 }
 
 const runGet = `-- name: RunGet :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM backfill_runs WHERE id = $1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE id = $1
 `
 
 func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, error) {
@@ -237,6 +287,20 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 		&i.StartedAt,
 		&i.UpdatedAt,
 		&i.CompletedAt,
+		&i.Phase,
+		&i.FurthestPage,
+		&i.StepsBack,
+		&i.RereadPages,
+		&i.WindowFrom,
+		&i.WindowTo,
+		&i.WindowUnit,
+		&i.WindowReading,
+		&i.WindowTotal,
+		&i.WindowTries,
+		&i.Unsettled,
+		&i.Pass,
+		&i.Recovered,
+		&i.Verified,
 	)
 	return &i, err
 }
@@ -262,7 +326,7 @@ func (q *Queries) RunInsertIfNoneOpen(ctx context.Context, db DBTX, arg *RunInse
 }
 
 const runLatestForCustomer = `-- name: RunLatestForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -293,12 +357,26 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 		&i.StartedAt,
 		&i.UpdatedAt,
 		&i.CompletedAt,
+		&i.Phase,
+		&i.FurthestPage,
+		&i.StepsBack,
+		&i.RereadPages,
+		&i.WindowFrom,
+		&i.WindowTo,
+		&i.WindowUnit,
+		&i.WindowReading,
+		&i.WindowTotal,
+		&i.WindowTries,
+		&i.Unsettled,
+		&i.Pass,
+		&i.Recovered,
+		&i.Verified,
 	)
 	return &i, err
 }
 
 const runOpenForCustomer = `-- name: RunOpenForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
 `
 
 func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -329,12 +407,26 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 		&i.StartedAt,
 		&i.UpdatedAt,
 		&i.CompletedAt,
+		&i.Phase,
+		&i.FurthestPage,
+		&i.StepsBack,
+		&i.RereadPages,
+		&i.WindowFrom,
+		&i.WindowTo,
+		&i.WindowUnit,
+		&i.WindowReading,
+		&i.WindowTotal,
+		&i.WindowTries,
+		&i.Unsettled,
+		&i.Pass,
+		&i.Recovered,
+		&i.Verified,
 	)
 	return &i, err
 }
 
 const runPage = `-- name: RunPage :many
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type RunPageParams struct {
@@ -376,6 +468,20 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 			&i.StartedAt,
 			&i.UpdatedAt,
 			&i.CompletedAt,
+			&i.Phase,
+			&i.FurthestPage,
+			&i.StepsBack,
+			&i.RereadPages,
+			&i.WindowFrom,
+			&i.WindowTo,
+			&i.WindowUnit,
+			&i.WindowReading,
+			&i.WindowTotal,
+			&i.WindowTries,
+			&i.Unsettled,
+			&i.Pass,
+			&i.Recovered,
+			&i.Verified,
 		); err != nil {
 			return nil, err
 		}

@@ -33,4 +33,18 @@ type BackfillRun struct {
 	StartedAt     *time.Time
 	UpdatedAt     time.Time
 	CompletedAt   *time.Time
+	Phase         string
+	FurthestPage  int32
+	StepsBack     int32
+	RereadPages   int32
+	WindowFrom    *time.Time
+	WindowTo      *time.Time
+	WindowUnit    string
+	WindowReading bool
+	WindowTotal   *int64
+	WindowTries   int32
+	Unsettled     int32
+	Pass          int32
+	Recovered     int64
+	Verified      *bool
 }

@@ -1,0 +1,40 @@
+-- name: SeenNote :one
+-- A page's ids, each once: how many of them the scan had not met before. The count looks at the rows as they were
+-- before the insert, since all parts of one statement see the same state.
+WITH noted AS (
+    INSERT INTO scan_seen (scan_id, vomo_user_id, created_at, pass)
+    SELECT sqlc.arg(scan_id), v.id, nullif(v.created_at, '0001-01-01 00:00:00+00'), sqlc.arg(pass)
+    FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(created_ats)::timestamptz[]) AS created_at) v
+    ON CONFLICT (scan_id, vomo_user_id) DO UPDATE SET pass = excluded.pass WHERE scan_seen.pass <> excluded.pass
+)
+SELECT (cardinality(sqlc.arg(ids)::text[]) - count(*))::bigint AS fresh
+FROM scan_seen s WHERE s.scan_id = sqlc.arg(scan_id) AND s.vomo_user_id = ANY(sqlc.arg(ids)::text[]);
+
+-- name: SeenCount :one
+SELECT count(*) FROM scan_seen WHERE scan_id = $1;
+
+-- name: SeenCountBetween :one
+SELECT count(*) FROM scan_seen
+WHERE scan_id = sqlc.arg(scan_id) AND created_at >= coalesce(sqlc.narg(created_from)::timestamptz, '-infinity')
+  AND created_at < coalesce(sqlc.narg(created_to)::timestamptz, 'infinity');
+
+-- name: SeenCountPass :one
+SELECT count(*) FROM scan_seen WHERE scan_id = sqlc.arg(scan_id) AND pass = sqlc.arg(pass);
+
+-- name: SeenNthCreated :one
+SELECT created_at FROM scan_seen
+WHERE scan_id = sqlc.arg(scan_id) AND created_at >= coalesce(sqlc.narg(created_from)::timestamptz, '-infinity')
+ORDER BY created_at OFFSET sqlc.arg(skip)::integer LIMIT 1;
+
+-- name: SeenFinishedScans :many
+-- Scans whose job is over, found by leaping through the index: the rows of those under way are not looked at.
+WITH RECURSIVE scans AS (
+    SELECT (SELECT min(s.scan_id) FROM scan_seen s) AS scan_id
+    UNION ALL
+    SELECT (SELECT min(s.scan_id) FROM scan_seen s WHERE s.scan_id > scans.scan_id) FROM scans WHERE scans.scan_id IS NOT NULL
+)
+SELECT j.id FROM scans JOIN job_log j ON j.id = scans.scan_id WHERE j.completed_at IS NOT NULL;
+
+-- name: SeenForget :execrows
+DELETE FROM scan_seen d WHERE d.ctid = ANY(ARRAY(
+    SELECT s.ctid FROM scan_seen s WHERE s.scan_id = sqlc.arg(scan_id) LIMIT sqlc.arg(at_most)));
