@@ -1,15 +1,22 @@
 package vomo
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 
 	"rollcall.dev/pkg/fault"
 )
 
-// defaultPerPage is VOMO's page size; a caller cannot choose it.
-const defaultPerPage = 15
+const (
+	// defaultPerPage is VOMO's page size; a caller cannot choose it.
+	defaultPerPage = 15
+	// maxEntries is far above every page size. Without it 16 MiB of "0,0,0" would be eight million bad entries,
+	// each many times its size in memory.
+	maxEntries = 5_000
+)
 
 // answer is a page with what the scan alone needs.
 type answer struct {
@@ -29,9 +36,40 @@ func pagesOf(total, size int) int {
 }
 
 type wirePage struct {
-	Data  []json.RawMessage `json:"data"`
-	Links json.RawMessage   `json:"links"`
-	Meta  json.RawMessage   `json:"meta"`
+	Data  wireEntries     `json:"data"`
+	Links json.RawMessage `json:"links"`
+	Meta  json.RawMessage `json:"meta"`
+}
+
+// wireEntries are the entries of a page, at most maxEntries.
+type wireEntries []json.RawMessage
+
+var errTooManyEntries = errors.New("too many entries")
+
+// UnmarshalJSON reads a list entry by entry, so that a list that is too long is noticed before it is all there.
+func (w *wireEntries) UnmarshalJSON(text []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	start, err := decoder.Token()
+	switch {
+	case err != nil:
+		return err //nolint:wrapcheck // decodePage gives words of its own
+	case start == nil:
+		return nil
+	case start != json.Delim('['):
+		return errors.New("no list")
+	}
+	*w = make([]json.RawMessage, 0, defaultPerPage)
+	for decoder.More() {
+		if len(*w) == maxEntries {
+			return errTooManyEntries
+		}
+		var entry json.RawMessage
+		if err := decoder.Decode(&entry); err != nil {
+			return err //nolint:wrapcheck // as above
+		}
+		*w = append(*w, entry)
+	}
+	return nil
 }
 
 type wireLinks struct {
@@ -48,7 +86,9 @@ type wireMeta struct {
 // whatever is wrong with a single entry is in the page's Bad.
 func decodePage(body []byte, number int) (answer, error) {
 	var wire wirePage
-	if err := json.Unmarshal(body, &wire); err != nil {
+	if err := json.Unmarshal(body, &wire); errors.Is(err, errTooManyEntries) {
+		return answer{}, broken("it has more than 5000 entries")
+	} else if err != nil {
 		return answer{}, broken("it is no JSON object with a list of data")
 	}
 	if wire.Data == nil {
@@ -73,18 +113,11 @@ func decodePage(body []byte, number int) (answer, error) {
 	if perPage, ok := wholeNumber(meta.PerPage); ok && perPage > 0 {
 		a.perPage, size = perPage, perPage
 	}
-	more, known, ok := nextLink(links.Next)
-	switch {
-	case !ok:
+	linked, known, ok := nextLink(links.Next)
+	if !ok {
 		return answer{}, broken("its next link is no text")
-	case len(wire.Data) == 0:
-		more = false
-	case !known && a.page.Total >= 0:
-		more = number < pagesOf(a.page.Total, size)
-	case !known:
-		more = true // only an empty page can tell
 	}
-	a.page.More = more
+	a.page.More = len(wire.Data) > 0 && (linked || a.saysMore(len(wire.Data), size, known))
 
 	a.page.Users = make([]User, 0, len(wire.Data))
 	a.keys = make([]string, 0, len(wire.Data))
@@ -99,6 +132,17 @@ func decodePage(body []byte, number int) (answer, error) {
 		a.page.Users = append(a.page.Users, user)
 	}
 	return a, nil
+}
+
+// saysMore tells whether the page has another one behind it although no link says so; known is false where no
+// link could have said so. Link and total may each be wrong: a full page is the last one only if neither speaks
+// of another. Asking for one too many costs a request, for one too few costs people.
+func (a answer) saysMore(entries, size int, known bool) bool {
+	full, beyond := entries >= a.perPage, a.page.Number < pagesOf(a.page.Total, size)
+	if known {
+		return full && beyond
+	}
+	return full || beyond || a.page.Total < 0
 }
 
 // decodeBlock reads links or meta into block. Absent, null and the empty list, which is what PHP makes of an

@@ -18,7 +18,7 @@
 // Every error says by package fault what a retry could achieve. 401, 403 and 404 are ErrUnauthorized,
 // ErrForbidden and ErrNotFound: unknown, not permanent, since a refusal says nothing about a person. The codes
 // are vomo_unauthorized, vomo_forbidden, vomo_not_found, vomo_throttled, vomo_5xx, vomo_timeout,
-// vomo_unreachable, vomo_broken_page, vomo_page_mismatch, vomo_page_repeats, vomo_body_too_large,
-// vomo_redirect and vomo_http_<status>. What Config.Before returns, and the cause of a cancelled context,
-// come back wrapped and without a code of ours.
+// vomo_unreachable, vomo_broken_page, vomo_page_mismatch, vomo_page_repeats, vomo_endless,
+// vomo_body_too_large, vomo_redirect and vomo_http_<status>. What Config.Before returns, and the cause of a
+// cancelled context, come back wrapped and without a code of ours.
 package vomo

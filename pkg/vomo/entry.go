@@ -9,8 +9,14 @@ import (
 	"unicode"
 )
 
-// maxIDBytes is far above every id seen; it keeps ids usable as keys and in message headers.
-const maxIDBytes = 128
+const (
+	// maxIDBytes is far above every id seen; it keeps ids usable as keys and in message headers.
+	maxIDBytes = 128
+	// maxEmailBytes keeps emails usable in an index of Postgres, whose entries end at 2,704 bytes: a longer one
+	// would fail its page's transaction, again and again. The longest address that mail knows has 320.
+	maxEmailBytes = 1024
+	maxTextBytes  = 64 << 10
+)
 
 type wireUser struct {
 	ID               json.RawMessage `json:"id"`
@@ -49,8 +55,8 @@ func decodeUser(raw json.RawMessage) (user User, reason string) {
 		}
 		return user, "entry: cannot be read"
 	}
-	if name := wire.fieldWithNUL(); name != "" {
-		return user, name + ": holds a NUL character"
+	if reason := wire.unstorable(); reason != "" {
+		return user, reason
 	}
 	if wire.UpdatedAt == nil || *wire.UpdatedAt == "" {
 		return user, "updated_at: missing"
@@ -99,9 +105,9 @@ func decodeID(raw json.RawMessage) (id, reason string) {
 	return id, ""
 }
 
-// fieldWithNUL names a field whose text no Postgres text column could hold. Found here it costs one letter;
-// found by the page's transaction it would cost the page, again and again.
-func (w *wireUser) fieldWithNUL() string {
+// unstorable names a field whose text no Postgres column could hold, or none should. Found here it costs one
+// letter; found by the page's transaction it would cost the page, again and again.
+func (w *wireUser) unstorable() string {
 	for _, field := range []struct {
 		name string
 		text *string
@@ -110,8 +116,14 @@ func (w *wireUser) fieldWithNUL() string {
 		{"address", w.Address}, {"phone", w.Phone}, {"birthday", w.Birthday}, {"gender", w.Gender},
 		{"user_status", w.UserStatus}, {"membership_status", w.MembershipStatus}, {"membership_role", w.MembershipRole},
 	} {
-		if field.text != nil && strings.IndexByte(*field.text, 0) >= 0 {
-			return field.name
+		switch {
+		case field.text == nil:
+		case strings.IndexByte(*field.text, 0) >= 0:
+			return field.name + ": holds a NUL character"
+		case field.name == "email" && len(*field.text) > maxEmailBytes:
+			return "email: longer than 1024 bytes"
+		case len(*field.text) > maxTextBytes:
+			return field.name + ": longer than 64 KiB"
 		}
 	}
 	return ""

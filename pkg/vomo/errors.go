@@ -27,9 +27,11 @@ var (
 	ErrBrokenPage = errors.New("VOMO's answer is not a page of users")
 	// ErrPageMismatch: VOMO answered with another page than the one that was asked for.
 	ErrPageMismatch = errors.New("VOMO answered with another page than the one asked for")
-	// ErrPageRepeats: a page holds exactly the entries of the page before it, as a source does that ignores the
-	// page number and would go on for ever.
-	ErrPageRepeats = errors.New("VOMO sent the same page twice in a row")
+	// ErrPageRepeats: a page holds exactly the entries of one that was read before, in whatever order, as a source
+	// does that ignores the page number and would go on for ever.
+	ErrPageRepeats = errors.New("VOMO sent a page again under another number")
+	// ErrEndless: a scan came to page 1,000,001, which no organisation has.
+	ErrEndless = errors.New("VOMO's list goes on beyond a million pages")
 	// ErrForeignRedirect: VOMO pointed to another origin, to which the token must not go.
 	ErrForeignRedirect = errors.New("VOMO redirected to another origin")
 	// ErrTooManyRedirects: VOMO redirected more than three times in a row, or to nowhere.

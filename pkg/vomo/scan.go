@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"rollcall.dev/pkg/fault"
 )
 
-// maxAhead is how many pages may be outstanding: what a crash reads again.
-const maxAhead = 4
+const (
+	// maxAhead is how many pages may be outstanding: what a crash reads again.
+	maxAhead = 4
+	// maxPages is the end of a list whose pages are made up as it is read: nothing else would end it.
+	maxPages = 1_000_000
+)
 
 // ScanOptions say where a scan begins and how far it reads ahead.
 type ScanOptions struct {
@@ -56,7 +59,7 @@ func (s *Scan) Stopped() bool { return closed(s.stop) && !s.ended.Load() }
 // up to the last known one are asked for ahead, and beyond that each when the one before it says More.
 //
 // A fault comes in its page's place, in a Page that has only its number, and is the last thing that is given:
-// Page's errors, ErrPageRepeats, and the cause of the context where that ended. Pages may be ranged over once;
+// Page's errors, ErrPageRepeats, ErrEndless, and the cause of the context where that ended. Pages may be ranged over once;
 // a second time gives ErrScanUsed. When the loop ends, in whatever way, every goroutine of the scan has ended.
 func (s *Scan) Pages() iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
@@ -75,7 +78,7 @@ func (s *Scan) Pages() iter.Seq2[Page, error] {
 
 // deliver hands the pages to the loop body, one after the other.
 func (s *Scan) deliver(r *run, yield func(Page, error) bool) {
-	var before []string
+	var seen cycle
 	for number := s.from; ; number++ {
 		f, err := r.next(s.ctx)
 		if errors.Is(err, errStopped) {
@@ -84,14 +87,17 @@ func (s *Scan) deliver(r *run, yield func(Page, error) bool) {
 		if err == nil {
 			err = f.err
 		}
-		if err == nil && len(f.keys) > 0 && slices.Equal(f.keys, before) {
+		switch {
+		case err != nil:
+		case number > maxPages:
+			err = fault.Unknown("vomo_endless", ErrEndless)
+		case seen.closes(f.keys):
 			err = fault.Unknown("vomo_page_repeats", ErrPageRepeats)
 		}
 		if err != nil {
 			yield(Page{Number: number}, fmt.Errorf("read page %d: %w", number, err))
 			return
 		}
-		before = f.keys
 		if !f.page.More {
 			s.ended.Store(true)
 		}

@@ -2,7 +2,7 @@
 // without either.
 //
 // VOMO is at /vomo/v1, the CRM at /crm and /crm/{tenant}, and /control makes organisations, sets faults,
-// reports what was seen and compares the two. Everything is in memory and ends with the process, unless a state
+// lets people come and go while a list is read, reports what was seen and compares the two. Everything is in memory and ends with the process, unless a state
 // file keeps it; the people of an organisation are invented from a seed and are the same on every run. It is
 // not for real people's data.
 package main

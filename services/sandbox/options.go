@@ -13,6 +13,7 @@ import (
 
 	"rollcall.dev/services/sandbox/internal/answer"
 	"rollcall.dev/services/sandbox/internal/faults"
+	"rollcall.dev/services/sandbox/internal/life"
 	"rollcall.dev/services/sandbox/internal/organisation"
 )
 
@@ -26,7 +27,14 @@ type options struct {
 	latency       time.Duration
 	organisations []organisation.Config
 	faults        []faults.Rule
+	lives         []orgLife
 	stateFile     string // "" keeps nothing over a restart
+}
+
+// orgLife is the script of one organisation.
+type orgLife struct {
+	org    string
+	script life.Script
 }
 
 const maxPerPage = 1_000
@@ -50,6 +58,19 @@ func parseOptions(args []string, lookupEnv func(string) (string, bool), stderr i
 		opts.faults = append(opts.faults, rule)
 		return err
 	})
+	flags.Func("life", "what happens while an organisation is read, as `name:json`, as for PUT /control/orgs/name/life", func(text string) error {
+		name, script, _ := strings.Cut(text, ":")
+		added := orgLife{org: name}
+		err := answer.Strict([]byte(script), &added.script)
+		opts.lives = append(opts.lives, added)
+		return err
+	})
+	orders := map[string]organisation.Order{}
+	flags.Func("order", "in which order an organisation of -org lists, as `name:order`: id or newest", func(text string) error {
+		name, order, _ := strings.Cut(text, ":")
+		orders[name] = organisation.Order(order)
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		return options{}, fmt.Errorf("read flags: %w", err)
 	}
@@ -62,8 +83,13 @@ func parseOptions(args []string, lookupEnv func(string) (string, bool), stderr i
 	if opts.latency < 0 {
 		return options{}, errors.New("-latency is negative")
 	}
-	for i := range opts.organisations {
+	for i, config := range opts.organisations {
+		opts.organisations[i].Order = orders[config.Name]
+		delete(orders, config.Name)
 		opts.organisations[i].Seed = organisation.DefaultSeed(opts.seed, opts.organisations[i].Name)
+	}
+	for name := range orders {
+		return options{}, fmt.Errorf("-order is for %q, which no -org makes", name)
 	}
 	return opts, opts.environment(lookupEnv)
 }

@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/services/sandbox/internal/control"
 	"rollcall.dev/services/sandbox/internal/crm"
 	"rollcall.dev/services/sandbox/internal/faults"
+	"rollcall.dev/services/sandbox/internal/life"
 	"rollcall.dev/services/sandbox/internal/organisation"
 	"rollcall.dev/services/sandbox/internal/state"
 	"rollcall.dev/services/sandbox/internal/traffic"
@@ -100,15 +101,25 @@ func newHandler(opts options, organisations *organisation.Directory, store *crm.
 			Set: rules, Target: target, NowFunc: clock.nowFunc, WaitFunc: clock.waitFunc, RefuseFunc: refuse, BrokenBody: brokenBody,
 		}
 	}
+	lives := life.New(clock.nowFunc)
+	for _, script := range opts.lives {
+		if organisations.Named(script.org) == nil {
+			return nil, fmt.Errorf("set life: no organisation %s", script.org)
+		}
+		if err := lives.Set(script.org, script.script); err != nil {
+			return nil, fmt.Errorf("set life of %s: %w", script.org, err)
+		}
+	}
 	vomo := &vomoapi.API{
 		Organisations: organisations, Ledger: traffic.NewLedger(clock.nowFunc), NowFunc: clock.nowFunc, PerPage: opts.perPage,
-		Gate: gate(faults.VOMO, vomoapi.Refuse, vomoapi.BrokenBody),
+		Gate:  gate(faults.VOMO, vomoapi.Refuse, vomoapi.BrokenBody),
+		Lives: lives,
 	}
 	records := &crm.API{
 		Store: store, Ledger: traffic.NewLedger(clock.nowFunc), Gate: gate(faults.CRM, crm.Refuse, crm.BrokenBody),
 	}
 	steering := &control.API{
-		Seed: opts.seed, Organisations: organisations, Records: store, Faults: rules,
+		Seed: opts.seed, Organisations: organisations, Records: store, Faults: rules, Lives: lives,
 		VOMOTraffic: vomo.Ledger, CRMTraffic: records.Ledger, NowFunc: clock.nowFunc,
 	}
 	mux := http.NewServeMux()

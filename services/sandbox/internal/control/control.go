@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/services/sandbox/internal/answer"
 	"rollcall.dev/services/sandbox/internal/crm"
 	"rollcall.dev/services/sandbox/internal/faults"
+	"rollcall.dev/services/sandbox/internal/life"
 	"rollcall.dev/services/sandbox/internal/organisation"
 	"rollcall.dev/services/sandbox/internal/traffic"
 )
@@ -25,6 +26,7 @@ type API struct {
 	Organisations *organisation.Directory
 	Records       *crm.Store
 	Faults        *faults.Set
+	Lives         *life.Lives
 	VOMOTraffic   *traffic.Ledger
 	CRMTraffic    *traffic.Ledger
 	NowFunc       func() time.Time
@@ -40,6 +42,9 @@ func (a *API) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /control/orgs/{name}/users/{id}", a.removeUser)
 	mux.HandleFunc("POST /control/orgs/{name}/revoke", a.revoke)
 	mux.HandleFunc("POST /control/orgs/{name}/restore", a.restore)
+	mux.HandleFunc("PUT /control/orgs/{name}/life", a.setLife)
+	mux.HandleFunc("GET /control/orgs/{name}/life", a.showLife)
+	mux.HandleFunc("DELETE /control/orgs/{name}/life", a.endLife)
 
 	mux.HandleFunc("POST /control/faults", a.addFault)
 	mux.HandleFunc("GET /control/faults", a.listFaults)

@@ -9,20 +9,22 @@ import (
 )
 
 type organisationView struct {
-	Name    string              `json:"name"`
-	Token   string              `json:"token"`
-	Users   int                 `json:"users"`
-	Seed    uint64              `json:"seed"`
-	IDs     organisation.IDForm `json:"ids"`
-	Order   organisation.Order  `json:"order"`
-	Revoked bool                `json:"revoked"`
+	Name  string              `json:"name"`
+	Token string              `json:"token"`
+	Users int                 `json:"users"`
+	Seed  uint64              `json:"seed"`
+	IDs   organisation.IDForm `json:"ids"`
+	Order organisation.Order  `json:"order"`
+
+	Imported int  `json:"imported,omitempty"`
+	Revoked  bool `json:"revoked"`
 }
 
 func (a *API) view(o *organisation.Organisation) organisationView {
 	config := o.Config()
 	return organisationView{
 		Name: config.Name, Token: config.Token, Users: o.Count(), Seed: config.Seed,
-		IDs: config.IDs, Order: config.Order, Revoked: a.Organisations.Revoked(config.Name),
+		IDs: config.IDs, Order: config.Order, Imported: config.Imported, Revoked: a.Organisations.Revoked(config.Name),
 	}
 }
 
@@ -34,6 +36,8 @@ func (a *API) addOrganisation(w http.ResponseWriter, r *http.Request) {
 		Seed  *uint64             `json:"seed"`
 		IDs   organisation.IDForm `json:"ids"`
 		Order organisation.Order  `json:"order"`
+
+		Imported int `json:"imported"`
 	}
 	if !decode(w, r, &request) {
 		return
@@ -44,6 +48,7 @@ func (a *API) addOrganisation(w http.ResponseWriter, r *http.Request) {
 	}
 	made, err := a.Organisations.Add(organisation.Config{
 		Name: request.Name, Token: request.Token, Users: request.Users, Seed: seed, IDs: request.IDs, Order: request.Order,
+		Imported: request.Imported,
 	})
 	switch {
 	case errors.Is(err, organisation.ErrTaken):

@@ -41,6 +41,9 @@ func (g *Gate) Pass(w *traffic.Recorder, r *http.Request, name, record string) b
 		answer.Raw(w, http.StatusOK, []byte(g.BrokenBody))
 	case Revoked:
 		g.RefuseFunc(w, http.StatusUnauthorized, rule.Code)
+	case SlowBody, EndlessBody, CutBody:
+		g.carry(w, r, rule)
+		return true
 	case Status:
 		switch rule.RetryAfter {
 		case "":

@@ -7,6 +7,7 @@ package faults
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -49,17 +50,23 @@ type Rule struct {
 	Kind        string   `json:"kind"`                 //
 	Status      int      `json:"status,omitempty"`     // kind status: 400 to 599
 	RetryAfter  string   `json:"retryAfter,omitempty"` // kind status: the header as it is, or HTTPDate
-	DelayMs     int      `json:"delayMs,omitempty"`    // kind latency, milliseconds
+	DelayMs     int      `json:"delayMs,omitempty"`    // kinds latency and slow_body, milliseconds
 	Records     []string `json:"records,omitempty"`    // crm: external ids that it is for; none is all
 	Probability *float64 `json:"probability,omitempty"`
 	Count       int      `json:"count,omitempty"`   // hits after which it ends; 0 is no limit
 	Seconds     float64  `json:"seconds,omitempty"` // seconds after which it ends; 0 is no limit
 	Code        string   `json:"code,omitempty"`    // crm: code in the body of the refusal
+
+	Next  string          `json:"next,omitempty"`  // kind next: one of the Next… values
+	To    string          `json:"to,omitempty"`    // next foreign: scheme and host
+	Total json.RawMessage `json:"total,omitempty"` // kind total: any JSON
+	By    int             `json:"by,omitempty"`    // kinds total and results: how much too many
+	Page  int             `json:"page,omitempty"`  // kind same_page: whose users; 0 is the first
 }
 
 // check returns what is wrong with a rule as an ErrInvalid.
 func (r Rule) check() error {
-	if why := cmp.Or(r.wrongScope(), r.wrongAnswer(), r.wrongExtent()); why != "" {
+	if why := cmp.Or(r.wrongScope(), r.wrongAnswer(), r.wrongBend(), r.wrongExtent()); why != "" {
 		return fmt.Errorf("%w: %s", ErrInvalid, why)
 	}
 	return nil
@@ -70,8 +77,8 @@ func (r Rule) wrongScope() string {
 	switch {
 	case r.Target != VOMO && r.Target != CRM:
 		return "target is vomo or crm"
-	case !slices.Contains([]string{Latency, Status, Drop, BrokenBody, Revoked}, r.Kind):
-		return "kind is latency, status, drop, broken_body or revoked"
+	case !slices.Contains([]string{Latency, Status, Drop, BrokenBody, Revoked}, r.Kind) && !r.carries() && !r.bends():
+		return "kind is latency, status, drop, broken_body, revoked, slow_body, endless_body, cut_body, next, total, same_page or results"
 	case r.Target == VOMO && (r.Tenant != "" || len(r.Records) > 0):
 		return "tenant and records are for the target crm"
 	case r.Target == CRM && r.Org != "":
@@ -89,10 +96,12 @@ func (r Rule) wrongAnswer() string {
 		return "status and retryAfter are for the kind status"
 	case len(r.RetryAfter) > 64 || strings.ContainsAny(r.RetryAfter, "\r\n"):
 		return "retryAfter is at most 64 characters on one line"
-	case r.Kind == Latency && (r.DelayMs <= 0 || r.delay() > maxDelay):
+	case (r.Kind == Latency || r.Kind == SlowBody) && (r.DelayMs <= 0 || r.delay() > maxDelay):
 		return "delayMs is 1 to 600000"
-	case r.Kind != Latency && r.DelayMs != 0:
-		return "delayMs is for the kind latency"
+	case r.Kind != Latency && r.Kind != SlowBody && r.DelayMs != 0:
+		return "delayMs is for the kinds latency and slow_body"
+	case len(r.Records) > 0 && (r.bends() || r.carries()):
+		return "records are for single records, not for how an answer looks"
 	}
 	return ""
 }

@@ -104,15 +104,15 @@ func (s *Set) Entries() []Entry {
 	return entries
 }
 
-// hit returns what strikes now: the sum of the delays, and the first rule that is more than a delay, or nil.
+// hit returns what strikes now: the sum of the delays, and the first rule that is more than a delay and does
+// not only bend the answer, or nil.
 func (s *Set) hit(target, name string, applies func(records map[string]bool) bool) (time.Duration, *Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.nowFunc()
 	var delay time.Duration
 	for _, e := range s.rules {
-		meant := e.rule.Target == target && (e.rule.name() == "" || e.rule.name() == name)
-		if !meant || !e.active(now) || !applies(e.records) || !e.strikes() {
+		if e.rule.bends() || !e.meant(target, name) || !e.active(now) || !applies(e.records) || !e.strikes() {
 			continue
 		}
 		e.hits++
@@ -122,6 +122,25 @@ func (s *Set) hit(target, name string, applies func(records map[string]bool) boo
 		delay += e.rule.delay()
 	}
 	return delay, nil
+}
+
+// bends returns the rules that bend an answer now.
+func (s *Set) bends(target, name string) []Rule {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.nowFunc()
+	var bends []Rule
+	for _, e := range s.rules {
+		if e.rule.bends() && e.meant(target, name) && e.active(now) && e.strikes() {
+			e.hits++
+			bends = append(bends, e.rule)
+		}
+	}
+	return bends
+}
+
+func (e *state) meant(target, name string) bool {
+	return e.rule.Target == target && (e.rule.name() == "" || e.rule.name() == name)
 }
 
 func (e *state) active(now time.Time) bool {

@@ -97,6 +97,8 @@ func (c Config) check() error {
 		return fmt.Errorf("token of %s: %w", c.Name, ErrInvalid)
 	case c.Users < 0 || c.Users > MaxUsers:
 		return fmt.Errorf("users %d (0 to %d): %w", c.Users, MaxUsers, ErrInvalid)
+	case c.Imported < 0 || c.Imported > c.Users:
+		return fmt.Errorf("imported %d (0 to the number of users): %w", c.Imported, ErrInvalid)
 	case c.IDs != IntIDs && c.IDs != StringIDs && c.IDs != MixedIDs:
 		return fmt.Errorf("ids %q (int, string, mixed): %w", c.IDs, ErrInvalid)
 	case c.Order != ByID && c.Order != NewestFirst:

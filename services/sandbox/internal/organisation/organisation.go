@@ -48,6 +48,9 @@ type Config struct {
 	Seed  uint64 `json:"seed"`
 	IDs   IDForm `json:"ids"`
 	Order Order  `json:"order"`
+
+	// Imported is how many of the first users came in at once: they share one created second.
+	Imported int `json:"imported,omitempty"`
 }
 
 // Organisation is one VOMO organisation. It may be used by many goroutines at once.
@@ -75,7 +78,7 @@ type row struct {
 func New(config Config) *Organisation {
 	o := &Organisation{
 		config: config,
-		people: person.Generator{Seed: config.Seed},
+		people: person.Generator{Seed: config.Seed, Imported: int64(config.Imported)},
 		rows:   make([]row, config.Users),
 		edited: make(map[int64]person.Person),
 		emails: make(map[string]int64),
@@ -173,6 +176,31 @@ func (o *Organisation) following(after int64, limit int) []person.Person {
 		users = append(users, o.person(r.id))
 	}
 	return users
+}
+
+// IDs returns the ids of all users, rising.
+func (o *Organisation) IDs() []int64 {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	ids := make([]int64, len(o.rows))
+	for i, r := range o.rows {
+		ids[i] = r.id
+	}
+	return ids
+}
+
+// IDAt returns the id at a position of the list without filters, from 0, or from its end when negative, and
+// whether there is one.
+func (o *Organisation) IDAt(position int) (int64, bool) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if position < 0 {
+		position += len(o.rows)
+	}
+	if position < 0 || position >= len(o.rows) {
+		return 0, false
+	}
+	return o.ordered(position).id, true
 }
 
 // Remove deletes a user, as VOMO's own staff can, and reports whether there was one.

@@ -37,7 +37,8 @@ func (p Person) FullName() string { return strings.TrimSpace(p.FirstName + " " +
 
 // Generator makes people from a seed. Its zero value is the generator of seed 0.
 type Generator struct {
-	Seed uint64
+	Seed     uint64
+	Imported int64 // people up to this index were created in one second, by a large import
 }
 
 // At returns the person at an index, which must not be negative.
@@ -112,6 +113,9 @@ func (g Generator) Times(index int64) (created, updated time.Time) {
 	group := g.dice(saltImports, index/importSize)
 	if group.chance(25) {
 		joined = index - index%importSize
+	}
+	if index < g.Imported {
+		joined = 0
 	}
 	span := lastJoined - firstJoined
 	// An organisation grows by shares of what it is: a logarithm keeps a small one spread over years and

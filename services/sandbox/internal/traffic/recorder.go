@@ -1,6 +1,9 @@
 package traffic
 
-import "net/http"
+import (
+	"cmp"
+	"net/http"
+)
 
 // Outcomes that are no status.
 const (
@@ -12,8 +15,12 @@ const (
 type Recorder struct {
 	http.ResponseWriter
 
+	// CarryFunc sends an answer in the place of the writer below: its status and its body, which is one Write.
+	CarryFunc func(w http.ResponseWriter, status int, body []byte)
+
 	endedFunc func(outcome string)
 	ended     bool
+	status    int // for CarryFunc
 }
 
 // Record wraps an answer. endedFunc gets the status or what was noted instead.
@@ -32,12 +39,20 @@ func (r *Recorder) Note(outcome string) {
 // WriteHeader records the status and sends it.
 func (r *Recorder) WriteHeader(status int) {
 	r.Note(Status(status))
+	if r.CarryFunc != nil {
+		r.status = status
+		return
+	}
 	r.ResponseWriter.WriteHeader(status)
 }
 
 // Write sends a body, with status 200 when there was none.
 func (r *Recorder) Write(body []byte) (int, error) {
 	r.Note(Status(http.StatusOK))
+	if r.CarryFunc != nil {
+		r.CarryFunc(r.ResponseWriter, cmp.Or(r.status, http.StatusOK), body)
+		return len(body), nil
+	}
 	return r.ResponseWriter.Write(body) //nolint:wrapcheck // a writer's own errors are its caller's contract
 }
 

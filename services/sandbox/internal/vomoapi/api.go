@@ -13,6 +13,7 @@ import (
 
 	"rollcall.dev/services/sandbox/internal/answer"
 	"rollcall.dev/services/sandbox/internal/faults"
+	"rollcall.dev/services/sandbox/internal/life"
 	"rollcall.dev/services/sandbox/internal/organisation"
 	"rollcall.dev/services/sandbox/internal/traffic"
 )
@@ -28,6 +29,7 @@ type API struct {
 	Organisations *organisation.Directory
 	Ledger        *traffic.Ledger
 	Gate          *faults.Gate
+	Lives         *life.Lives
 	NowFunc       func() time.Time
 	PerPage       int // users on a page; the caller has no say in it
 }

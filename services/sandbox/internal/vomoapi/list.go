@@ -1,6 +1,7 @@
 package vomoapi
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -19,19 +20,19 @@ type page struct {
 }
 
 type links struct {
-	First string  `json:"first"`
-	Last  string  `json:"last"`
-	Prev  *string `json:"prev"`
-	Next  *string `json:"next"`
+	First string          `json:"first"`
+	Last  string          `json:"last"`
+	Prev  *string         `json:"prev"`
+	Next  json.RawMessage `json:"next,omitempty"` // text or null; left out by a fault alone
 }
 
 type meta struct {
-	CurrentPage int    `json:"current_page"`
-	From        *int   `json:"from"`
-	To          *int   `json:"to"`
-	Path        string `json:"path"`
-	PerPage     int    `json:"per_page"`
-	Total       int    `json:"total"`
+	CurrentPage int             `json:"current_page"`
+	From        *int            `json:"from"`
+	To          *int            `json:"to"`
+	Path        string          `json:"path"`
+	PerPage     int             `json:"per_page"`
+	Total       json.RawMessage `json:"total,omitempty"` // a number, but for faults
 }
 
 func (a *API) list(w *traffic.Recorder, r *http.Request, o *organisation.Organisation) {
@@ -46,9 +47,10 @@ func (a *API) list(w *traffic.Recorder, r *http.Request, o *organisation.Organis
 	if err != nil || number < 1 {
 		number = 1
 	}
+	bends := a.Gate.Bends(o.Config().Name)
 	// A page behind every organisation's end is empty; cutting it there keeps the product small.
-	offset := min(number-1, organisation.MaxUsers*10) * a.PerPage
-	users, total := o.Page(filter, offset, a.PerPage)
+	offset := min(shown(bends, number)-1, organisation.MaxUsers*10) * a.PerPage
+	users, total := a.Lives.Read(o, filter, offset, a.PerPage)
 
 	path := "http://" + r.Host + r.URL.Path
 	link := func(n int) string {
@@ -59,7 +61,7 @@ func (a *API) list(w *traffic.Recorder, r *http.Request, o *organisation.Organis
 	out := page{
 		Data:  make([]User, 0, len(users)),
 		Links: links{First: link(1), Last: link(last)},
-		Meta:  meta{CurrentPage: number, Path: path, PerPage: a.PerPage, Total: total},
+		Meta:  meta{CurrentPage: number, Path: path, PerPage: a.PerPage, Total: json.RawMessage(strconv.Itoa(total))},
 	}
 	for _, user := range users {
 		out.Data = append(out.Data, Resource(o, user))
@@ -67,9 +69,11 @@ func (a *API) list(w *traffic.Recorder, r *http.Request, o *organisation.Organis
 	if number > 1 {
 		out.Links.Prev = new(link(number - 1))
 	}
+	out.Links.Next = json.RawMessage("null")
 	if number < last {
-		out.Links.Next = new(link(number + 1))
+		out.Links.Next = quoted(link(number + 1))
 	}
+	bent{path: path, number: number, total: total, isLast: number >= last, linkFunc: link}.apply(bends, &out)
 	if len(users) > 0 {
 		out.Meta.From, out.Meta.To = new(offset+1), new(offset+len(users))
 	}
@@ -106,6 +110,9 @@ func filterOf(query url.Values) (filter organisation.Filter, kept url.Values, er
 	}
 	return filter, kept, errs
 }
+
+// quoted writes a link as JSON. What a URL escapes leaves nothing for JSON to escape.
+func quoted(link string) json.RawMessage { return json.RawMessage(`"` + link + `"`) }
 
 // words is how Laravel calls a field in a text.
 func words(field string) string { return strings.ReplaceAll(field, "_", " ") }
