@@ -16,10 +16,12 @@ const (
 
 	windowUsers = 20 * PageSize
 	// rereadAllowance and as many pages as the list has are what stepping back may cost altogether: a total that
-	// goes up and down without end must not keep a scan from its end. The windows find what is left.
+	// goes up and down without end must not keep a scan from its end. Windows of one page find what is left.
 	rereadAllowance = 100
 	// windowTries is how often a window is read that does not come to agree.
 	windowTries = 5
+	// wholeTries is how often, where the whole set is one window: that is all of its pages each time.
+	wholeTries = 2
 	// unsettledWindows is from how many windows without agreement VOMO's totals are taken for wrong.
 	unsettledWindows = 3
 )
@@ -103,8 +105,11 @@ func (s *stepper) list(ctx context.Context) error {
 	if s.page.Total >= 0 {
 		total := int64(s.page.Total)
 		c.LastTotal = &total
-		if before != nil && total < *before && s.stepBack(*before-total) {
-			return nil
+		if before != nil && total < *before {
+			if s.stepBack(*before - total) {
+				return nil
+			}
+			c.Doubt = true
 		}
 	}
 	if s.page.More {
@@ -115,8 +120,8 @@ func (s *stepper) list(ctx context.Context) error {
 }
 
 // stepBack goes back as far as people may have moved since the page that told the higher total was read: that
-// many places, from the oldest page that may have been in flight with this one. It is false where nothing
-// stands further back, or where stepping back has cost enough.
+// many places, from the oldest page that may have been in flight with this one. It is false where stepping back
+// has cost enough.
 func (s *stepper) stepBack(gone int64) bool {
 	c := &s.step.Cursor
 	moved := int((gone-1)/PageSize) + 1
@@ -143,7 +148,7 @@ func (s *stepper) endOfList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if seen <= windowUsers && seen == int64(s.page.Total) {
+	if seen <= windowUsers && seen == int64(s.page.Total) && !c.Doubt {
 		s.step.Done, s.step.Verified = true, true
 		return nil
 	}

@@ -13,9 +13,15 @@ const resolution = time.Second
 
 const day = 24 * time.Hour
 
-// open begins with the window that starts at from.
+// open begins with the window that starts at from. Where a fall of the total was not followed up, one who was
+// missed may hide behind one who is gone and leave the count as it was: then windows are no larger than a page,
+// which one answer shows whole.
 func (s *stepper) open(ctx context.Context, from *time.Time) error {
-	to, err := s.cut(ctx, from, windowUsers)
+	users := windowUsers
+	if s.step.Cursor.Doubt {
+		users = PageSize
+	}
+	to, err := s.cut(ctx, from, users)
 	if err != nil {
 		return err
 	}
@@ -88,7 +94,7 @@ func (s *stepper) count(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if seen == int64(s.page.Total) {
+	if seen == int64(s.page.Total) && !(c.Doubt && s.page.More) {
 		return s.settle(ctx, true)
 	}
 	if !s.page.More { // one answer shows the window whole
@@ -113,6 +119,10 @@ func (s *stepper) count(ctx context.Context) error {
 // finely than believed, and notes how finely.
 func (s *stepper) coarser() bool {
 	c := &s.step.Cursor
+	if (c.WindowFrom != nil || c.WindowTo != nil) && s.page.More && int64(s.page.Total) >= *c.LastTotal {
+		c.WindowUnit = store.UnitNone // a part that is no smaller than the whole
+		return true
+	}
 	for _, user := range s.page.Users {
 		if user.CreatedAt.IsZero() || c.WindowUnit == store.UnitNone || within(user, c.WindowFrom, c.WindowTo, resolution) {
 			continue
@@ -184,7 +194,7 @@ func (s *stepper) reading(ctx context.Context) error {
 func (s *stepper) again(ctx context.Context) error {
 	c := &s.step.Cursor
 	c.WindowTries++
-	if c.WindowTries >= windowTries {
+	if c.WindowTries >= windowTries || (c.WindowUnit == store.UnitNone && c.WindowTries >= wholeTries) {
 		return s.settle(ctx, false)
 	}
 	if c.WindowReading {

@@ -36,6 +36,7 @@ type Cursor struct {
 	FurthestPage int       // the highest page of the list committed so far
 	StepsBack    int       // how often the total fell
 	RereadPages  int       // what stepping back has cost
+	Doubt        bool      // a fall of the total was not followed up
 
 	WindowFrom    *time.Time // created_at; nil: from the beginning
 	WindowTo      *time.Time // exclusive; nil: to the end
@@ -51,6 +52,7 @@ func cursorFrom(row *db.BackfillRun) Cursor {
 	return Cursor{
 		Phase: ScanPhase(row.Phase), NextPage: int(row.NextPage), LastTotal: row.LastTotal,
 		FurthestPage: int(row.FurthestPage), StepsBack: int(row.StepsBack), RereadPages: int(row.RereadPages),
+		Doubt: row.Doubt,
 		WindowFrom: row.WindowFrom, WindowTo: row.WindowTo, WindowUnit: WindowUnit(row.WindowUnit),
 		WindowReading: row.WindowReading, WindowTotal: row.WindowTotal, WindowTries: int(row.WindowTries),
 		Unsettled: int(row.Unsettled), Pass: int(row.Pass),
@@ -69,6 +71,7 @@ func (c Cursor) into(params *db.RunAdvanceIfRunningParams) {
 	params.FurthestPage, params.StepsBack, params.RereadPages = column(c.FurthestPage), column(c.StepsBack), column(c.RereadPages)
 	params.WindowFrom, params.WindowTo, params.WindowUnit = c.WindowFrom, c.WindowTo, string(unit)
 	params.WindowReading, params.WindowTotal, params.WindowTries = c.WindowReading, c.WindowTotal, column(c.WindowTries)
+	params.Doubt = c.Doubt
 	params.Unsettled, params.Pass = column(c.Unsettled), column(c.Pass)
 }
 

@@ -34,7 +34,7 @@ UPDATE backfill_runs
 SET next_page = sqlc.arg(next_page), scan_started_at = coalesce(scan_started_at, sqlc.arg(scan_started_at)),
     highest_seen = greatest(highest_seen, sqlc.narg(highest_seen)), last_total = sqlc.narg(last_total),
     phase = sqlc.arg(phase), furthest_page = sqlc.arg(furthest_page), steps_back = sqlc.arg(steps_back),
-    reread_pages = sqlc.arg(reread_pages), window_from = sqlc.narg(window_from), window_to = sqlc.narg(window_to),
+    reread_pages = sqlc.arg(reread_pages), doubt = sqlc.arg(doubt), window_from = sqlc.narg(window_from), window_to = sqlc.narg(window_to),
     window_unit = sqlc.arg(window_unit), window_reading = sqlc.arg(window_reading), window_total = sqlc.narg(window_total),
     window_tries = sqlc.arg(window_tries), unsettled = sqlc.arg(unsettled), pass = sqlc.arg(pass),
     pages = pages + 1, processed = processed + sqlc.arg(processed), written = written + sqlc.arg(written),

@@ -61,14 +61,14 @@ UPDATE backfill_runs
 SET next_page = $1, scan_started_at = coalesce(scan_started_at, $2),
     highest_seen = greatest(highest_seen, $3), last_total = $4,
     phase = $5, furthest_page = $6, steps_back = $7,
-    reread_pages = $8, window_from = $9, window_to = $10,
-    window_unit = $11, window_reading = $12, window_total = $13,
-    window_tries = $14, unsettled = $15, pass = $16,
-    pages = pages + 1, processed = processed + $17, written = written + $18,
-    skipped = skipped + $19, failures = failures + $20, recovered = recovered + $21,
-    active_seconds = active_seconds + $22, attempts = 0, parks = 0, park_reason = NULL,
+    reread_pages = $8, doubt = $9, window_from = $10, window_to = $11,
+    window_unit = $12, window_reading = $13, window_total = $14,
+    window_tries = $15, unsettled = $16, pass = $17,
+    pages = pages + 1, processed = processed + $18, written = written + $19,
+    skipped = skipped + $20, failures = failures + $21, recovered = recovered + $22,
+    active_seconds = active_seconds + $23, attempts = 0, parks = 0, park_reason = NULL,
     updated_at = rollcall_now()
-WHERE id = $23 AND state = 'running' AND epoch = $24
+WHERE id = $24 AND state = 'running' AND epoch = $25
 `
 
 type RunAdvanceIfRunningParams struct {
@@ -80,6 +80,7 @@ type RunAdvanceIfRunningParams struct {
 	FurthestPage  int32
 	StepsBack     int32
 	RereadPages   int32
+	Doubt         bool
 	WindowFrom    *time.Time
 	WindowTo      *time.Time
 	WindowUnit    string
@@ -109,6 +110,7 @@ func (q *Queries) RunAdvanceIfRunning(ctx context.Context, db DBTX, arg *RunAdva
 		arg.FurthestPage,
 		arg.StepsBack,
 		arg.RereadPages,
+		arg.Doubt,
 		arg.WindowFrom,
 		arg.WindowTo,
 		arg.WindowUnit,
@@ -162,7 +164,7 @@ UPDATE backfill_runs
 SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now(),
     started_at = coalesce(started_at, rollcall_now())
 WHERE id = $2 AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified
 `
 
 type RunClaimIfOpenParams struct {
@@ -203,6 +205,7 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
 		&i.WindowUnit,
@@ -256,7 +259,7 @@ func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinis
 }
 
 const runGet = `-- name: RunGet :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE id = $1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE id = $1
 `
 
 func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, error) {
@@ -291,6 +294,7 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
 		&i.WindowUnit,
@@ -326,7 +330,7 @@ func (q *Queries) RunInsertIfNoneOpen(ctx context.Context, db DBTX, arg *RunInse
 }
 
 const runLatestForCustomer = `-- name: RunLatestForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -361,6 +365,7 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
 		&i.WindowUnit,
@@ -376,7 +381,7 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 }
 
 const runOpenForCustomer = `-- name: RunOpenForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
 `
 
 func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -411,6 +416,7 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
 		&i.WindowUnit,
@@ -426,7 +432,7 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 }
 
 const runPage = `-- name: RunPage :many
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type RunPageParams struct {
@@ -472,6 +478,7 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 			&i.FurthestPage,
 			&i.StepsBack,
 			&i.RereadPages,
+			&i.Doubt,
 			&i.WindowFrom,
 			&i.WindowTo,
 			&i.WindowUnit,
