@@ -96,7 +96,7 @@ func TestAFallOfTheTotalStepsBackBehindThePagesInFlight(t *testing.T) {
 	for gone, to := range map[int]int{1: 6, 15: 6, 16: 5, 30: 5, 500: 1} {
 		total := int64(1000)
 		cursor := store.Cursor{NextPage: 10, LastTotal: &total, FurthestPage: 9}
-		step, err := scan.Next(t.Context(), &notes{created: map[string]time.Time{}, passes: map[string]int{}}, 1, cursor,
+		step, err := scan.Next(t.Context(), newNotes(), 1, cursor,
 			vomo.Page{Number: 10, Total: 1000 - gone, More: true}, nil)
 		require.NoError(t, err)
 		require.True(t, step.Moved)

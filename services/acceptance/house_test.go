@@ -37,6 +37,7 @@ const (
 	programOnboarding = "rollcall.dev/services/onboarding"
 	programBackfill   = "rollcall.dev/services/backfill"
 	programSandbox    = "rollcall.dev/services/sandbox"
+	programRollcall   = "rollcall.dev/services/rollcall"
 
 	soon    = 30 * time.Second
 	longest = 4 * time.Minute
@@ -58,9 +59,15 @@ type house struct {
 // fast takes the limits away, for tests that are not about them.
 var fast = map[string]string{"VOMO_REQUESTS_PER_SECOND": "10000", "VOMO_REQUESTS_PER_MINUTE": "0"}
 
-func newHouse(t *testing.T, settings map[string]string) *house {
+func newHouse(t *testing.T, settings map[string]string, options ...testkit.NATSOption) *house {
 	t.Helper()
-	h := &house{t: t, database: testkit.Database(t), nats: testkit.NATS(t)}
+	return newHouseOn(t, testkit.Database(t), settings, options...)
+}
+
+// newHouseOn is a house on a database that has its tables already.
+func newHouseOn(t *testing.T, database string, settings map[string]string, options ...testkit.NATSOption) *house {
+	t.Helper()
+	h := &house{t: t, database: database, nats: testkit.NATS(t, options...)}
 	h.conn = h.nats.Conn(t)
 	h.js = h.nats.JetStream(t)
 	ctx, cancel := context.WithTimeout(t.Context(), soon)

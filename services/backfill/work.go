@@ -160,7 +160,7 @@ func (r *reading) apply(ctx context.Context, page vomo.Page) (scan.Step, error) 
 }
 
 func (r *reading) logPage(page vomo.Page, outcome mirror.Outcome, step scan.Step) {
-	r.log.Debug("page committed", zap.Int("page", page.Number), zap.Int("written", outcome.Written),
+	r.log.Debug("page committed", zap.String("phase", string(r.run.Phase)), zap.Int("page", page.Number), zap.Int("written", outcome.Written),
 		zap.Int("skipped", outcome.Skipped), zap.Int("failed", outcome.Failed), zap.Int64("processed", r.run.Processed))
 	if !step.Done {
 		return
