@@ -1,5 +1,8 @@
 package event
 
+// ConditionUnverified stands in a status, and raises no alert: nobody is known to be missing.
+const ConditionUnverified = "backfill_unverified"
+
 // Explain gives the words for a condition, the same in an alert, in a status and on a page: what is wrong, and
 // what an operator can do about it.
 func Explain(code string) (text, remedy string) {
@@ -18,6 +21,9 @@ func Explain(code string) (text, remedy string) {
 	case AlertBackfillFailed:
 		return "The backfill was given up after several attempts without a page.",
 			"Read its dead letter and the service's log, mend the cause, and onboard the customer again."
+	case ConditionUnverified:
+		return "The last backfill read every page, but VOMO's own counts do not agree with what it read.",
+			"Run another one when the organisation is quiet: rollcall backfill start. If it stays, VOMO's totals are wrong."
 	}
 	return "Condition " + code + ".", "Look at the logs of the services."
 }

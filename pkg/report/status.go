@@ -117,6 +117,9 @@ func addBackfill(ctx context.Context, from *store.Store, status *Status) error {
 		State: shown.State, Processed: shown.Processed, Total: shown.Total, EtaSeconds: shown.EtaSeconds,
 		RequestsPerMinute: shown.RequestsPerMinute,
 	}
+	if run.Verified != nil && !*run.Verified {
+		status.Health.Reasons = append(status.Health.Reasons, explain(event.ConditionUnverified))
+	}
 	return nil
 }
 

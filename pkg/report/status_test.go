@@ -31,6 +31,23 @@ func TestAFreshCustomersStatusNamesEverythingAndSaysWhatIsNotKnown(t *testing.T)
 		`"inventory":{"totalUsersMirrored":0}}`, document(t, status))
 }
 
+func TestABackfillThatVomosCountsDoNotConfirmIsSaidToBeSo(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.onboard(t, "acme")
+	run := h.queue(t, "acme")
+	for verified, reasons := range map[bool]int{true: 0, false: 1} {
+		h.exec(t, `UPDATE backfill_runs SET state = 'completed', verified = $2 WHERE id = $1`, run, verified)
+		status, err := report.StatusOf(t.Context(), h.Store, "acme")
+		require.NoError(t, err)
+		require.Len(t, status.Health.Reasons, reasons)
+		for _, reason := range status.Health.Reasons {
+			require.Equal(t, "backfill_unverified", reason.Code)
+			require.NotEmpty(t, reason.Remedy)
+		}
+	}
+}
+
 func TestAWorkingCustomersStatusHasNumbersAsNumbers(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

@@ -86,6 +86,9 @@ func (p *progress) finish(run report.Backfill) {
 	if run.Failures > 0 {
 		line += ", " + thousands(run.Failures) + " refused by the destination"
 	}
+	if run.Recovered > 0 {
+		line += ", " + thousands(run.Recovered) + " found by reading again"
+	}
 	p.screen.tellf("%s", line)
 }
 
