@@ -19,7 +19,9 @@ func seenUsers(from, to int, created func(i int) time.Time) []store.SeenUser {
 	return users
 }
 
-func hourly(i int) time.Time { return time.Unix(1_700_000_000, 0).UTC().Add(time.Duration(i) * time.Hour) }
+func hourly(i int) time.Time {
+	return time.Unix(1_700_000_000, 0).UTC().Add(time.Duration(i) * time.Hour)
+}
 
 func never(int) time.Time { return time.Time{} }
 
