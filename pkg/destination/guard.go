@@ -28,6 +28,9 @@ type GuardConfig struct {
 	// Before is asked before each attempt whether the request may leave (does the lease outlast it?).
 	// nil lets all leave.
 	Before func(ctx context.Context) error
+	// Leave is asked again as the bytes of a request leave, so that a process that slept in between sends none
+	// of them: Before's question, without waiting for anything. nil asks no second time.
+	Leave func() error
 	// Timer is time.After, unless a test wants its own.
 	Timer func(d time.Duration) <-chan time.Time
 }
@@ -105,9 +108,11 @@ func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
 // attempt makes one attempt and tells the caller's own end from the destination's slowness. What the
 // destination did answer stays an answer, also when the caller went away meanwhile.
 func (g *Guard) attempt(ctx context.Context, record Record) (Result, error) {
-	result, err := g.dest.Upsert(ctx, record)
+	result, err := g.dest.Upsert(withLeave(ctx, g.cfg.Leave), record)
 	var refusal *Refusal
 	switch {
+	case errors.Is(err, ErrHeld):
+		return Result{}, &abandonedError{err} // it tells nothing of the destination
 	case err == nil, errors.Is(err, ErrAuth), errors.As(err, &refusal):
 		return result, err
 	case ctx.Err() != nil:

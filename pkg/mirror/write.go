@@ -84,6 +84,8 @@ func (l *Lane) writeOne(ctx context.Context, entry candidate, result *written, e
 		result.err = err
 	case errors.Is(err, destination.ErrAuth):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationAuth, err)
+	case errors.Is(err, destination.ErrNotPublic):
+		return fmt.Errorf("write record: %w: %w", ErrDestinationDown, err)
 	case excused && errors.Is(err, destination.ErrOpen):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationDown, err)
 	case destination.Retryable(err):

@@ -107,6 +107,7 @@ func (c *connector) lane(ctx context.Context, customer store.Customer, run store
 		Destination: destination.NewGuard(plain, destination.GuardConfig{
 			Key: key, Breakers: c.breakers,
 			Before: func(context.Context) error { return lease.Outlasts(c.timeout) },
+			Leave:  func() error { return lease.Outlasts(c.timeout) },
 		}),
 	}, nil
 }

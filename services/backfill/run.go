@@ -28,7 +28,7 @@ func run(ctx context.Context, s *service.Service) error {
 		return fmt.Errorf("look up consumer: %w", err)
 	}
 	timeout := min(longestRequest, s.Config.ClaimTimeout*2/5)
-	transport := rest.NewTransport()
+	transport := rest.NewTransport(s.Config.AllowPrivateDestinations)
 	defer transport.CloseIdleConnections()
 	vomoTransport := newVomoTransport(s.Config.BackfillSlots)
 	defer vomoTransport.CloseIdleConnections()

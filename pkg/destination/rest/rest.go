@@ -30,7 +30,7 @@ const (
 type Config struct {
 	URL       string            // the base; "/users/{external_id}" is put behind it
 	Token     string            // sent as Bearer; "" sends no Authorization
-	Transport http.RoundTripper // shared, see NewTransport; nil makes one for this destination alone
+	Transport http.RoundTripper // shared, see NewTransport; nil makes one for this destination alone, for public addresses
 	Timeout   time.Duration     // of one attempt, from connecting to the answer's last byte; default 10 s
 	UserAgent string            // default "rollcall"
 }
@@ -49,7 +49,7 @@ var _ destination.Destination = (*Destination)(nil)
 // from each customer's settings. The URL is checked by destination.CheckURL under allowPrivate.
 func Factory(common Config, allowPrivate bool) destination.Factory {
 	if common.Transport == nil {
-		common.Transport = NewTransport()
+		common.Transport = NewTransport(allowPrivate)
 	}
 	return func(cfg destination.Config) (destination.Destination, error) {
 		if err := destination.CheckURL(cfg.URL, allowPrivate); err != nil {
@@ -72,7 +72,7 @@ func New(cfg Config) (*Destination, error) {
 		return nil, fault.Permanent("destination_url_invalid", errors.New("the destination's URL is not a URL"))
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = NewTransport()
+		cfg.Transport = NewTransport(false)
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
@@ -119,6 +119,7 @@ func (d *Destination) put(ctx context.Context, record destination.Record) (desti
 	}
 	attempt, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
+	attempt, gate := gated(attempt)
 	req, err := http.NewRequestWithContext(attempt, http.MethodPut, "/", bytes.NewReader(body))
 	if err != nil {
 		return destination.Result{}, fmt.Errorf("make request: %w", err)
@@ -128,7 +129,7 @@ func (d *Destination) put(ctx context.Context, record destination.Record) (desti
 	// The transport itself, not an http.Client: no redirect, no cookie, no *url.Error that quotes the URL.
 	resp, err := d.transport.RoundTrip(req)
 	if err != nil {
-		return destination.Result{}, transportFault(ctx, err)
+		return destination.Result{}, gate.fault(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing that Close may say changes what was answered
 	return read(ctx, resp, record.ExternalID)
