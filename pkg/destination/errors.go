@@ -20,6 +20,9 @@ var ErrOpen = fault.Unknown("destination_open", errors.New("the destination's ci
 // It says nothing of the destination or of the record.
 var ErrHeld = errors.New("the request was held back")
 
+// errNoBatches is a mistake of the caller, who did not ask BatchSize.
+var errNoBatches = fault.Permanent("destination_no_batches", errors.New("the destination takes records one by one"))
+
 const maxCode = 64
 
 // Refusal is a destination's answer that it will not take this record, for good: trying the same record

@@ -45,7 +45,7 @@ type Guard struct {
 	cfg  GuardConfig
 }
 
-var _ Destination = (*Guard)(nil)
+var _ Batcher = (*Guard)(nil)
 
 // NewGuard puts a guard around dest. It is cheap: one for each job, each with the lease check of its job.
 func NewGuard(dest Destination, cfg GuardConfig) *Guard {
@@ -65,6 +65,38 @@ func NewGuard(dest Destination, cfg GuardConfig) *Guard {
 // stopped it, with the failure of an attempt before where there was one; ErrHeld with Before's error when
 // Before did; or the context's error with its cause, at once, when ctx ended.
 func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
+	return g.insist(ctx, func(ctx context.Context) (Result, error) { return g.dest.Upsert(ctx, record) })
+}
+
+// BatchSize is the destination's own, 0 where it takes records one by one.
+func (g *Guard) BatchSize() int {
+	if batcher, ok := g.dest.(Batcher); ok {
+		return batcher.BatchSize()
+	}
+	return 0
+}
+
+// UpsertBatch hands the records to the destination in one request. The request as a whole is tried again as
+// Upsert's is, with the same errors; a record that the destination asked to bring again is not.
+func (g *Guard) UpsertBatch(ctx context.Context, records []Record) ([]BatchResult, error) {
+	batcher, ok := g.dest.(Batcher)
+	if !ok {
+		return nil, errNoBatches
+	}
+	var results []BatchResult
+	_, err := g.insist(ctx, func(ctx context.Context) (Result, error) {
+		var err error
+		results, err = batcher.UpsertBatch(ctx, records)
+		return Result{}, err //nolint:wrapcheck // as it is: attempt looks into it
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// insist makes attempts until one settles the matter or their number is spent.
+func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
 	waits := &backoff.ExponentialBackOff{
 		InitialInterval:     firstWait,
 		Multiplier:          float64(secondWait) / float64(firstWait),
@@ -77,7 +109,7 @@ func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
 		if err := g.cfg.Before(ctx); err != nil {
 			return Result{}, fmt.Errorf("%w: %w", ErrHeld, err)
 		}
-		result, err := br.do(func() (Result, error) { return g.attempt(ctx, record) })
+		result, err := br.do(func() (Result, error) { return g.attempt(ctx, send) })
 		switch {
 		case errors.Is(err, ErrOpen):
 			return Result{}, withCause(last)
@@ -107,8 +139,8 @@ func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
 
 // attempt makes one attempt and tells the caller's own end from the destination's slowness. What the
 // destination did answer stays an answer, also when the caller went away meanwhile.
-func (g *Guard) attempt(ctx context.Context, record Record) (Result, error) {
-	result, err := g.dest.Upsert(withLeave(ctx, g.cfg.Leave), record)
+func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
+	result, err := send(withLeave(ctx, g.cfg.Leave))
 	var refusal *Refusal
 	switch {
 	case errors.Is(err, ErrHeld):
