@@ -71,6 +71,6 @@ func run(ctx context.Context, s *service.Service) error {
 func newVomoTransport(slots int) *http.Transport {
 	return &http.Transport{
 		MaxIdleConns: 8 * slots, MaxIdleConnsPerHost: 8 * slots, IdleConnTimeout: 90 * time.Second,
-		TLSHandshakeTimeout: longestRequest, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: longestRequest, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 	}
 }
