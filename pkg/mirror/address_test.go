@@ -12,8 +12,8 @@ import (
 
 func TestANameThatLeadsToAPrivateAddressParksThePageAndIsNoRecordsFault(t *testing.T) {
 	t.Parallel()
+	h := newHouse(t)
 	for _, count := range []int{1, 15} {
-		h := newHouse(t)
 		transport := rest.NewTransport(false)
 		t.Cleanup(transport.CloseIdleConnections)
 		plain, err := rest.New(rest.Config{URL: h.crm.server.URL, Transport: transport})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,14 +21,24 @@ import (
 func newBatchHouse(t *testing.T, size int) *house {
 	t.Helper()
 	h := newHouse(t)
+	h.nextTurn(t, size)
+	return h
+}
+
+// nextTurn gives the house a lane as a new turn has it: nothing is known of the destination, its breaker is shut.
+func (h *house) nextTurn(t *testing.T, size int) {
+	t.Helper()
 	transport := rest.NewTransport(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	plain, err := rest.New(rest.Config{URL: h.crm.server.URL, Transport: transport, BatchSize: size})
 	require.NoError(t, err)
 	breakers := destination.NewBreakers(destination.BreakersConfig{})
-	h.Destination = destination.NewGuard(plain, destination.GuardConfig{Key: customer, Breakers: breakers, Timer: atOnce})
-	h.Trips = func() uint64 { return breakers.Trips(customer) }
-	return h
+	h.Lane = &mirror.Lane{
+		Store: h.Store, Lease: h.Lease, Customer: h.Customer, Job: h.Job, JobID: h.JobID, TraceID: h.TraceID, Operation: h.Operation,
+		Destination: destination.NewGuard(plain, destination.GuardConfig{Key: customer, Breakers: breakers, Timer: atOnce}),
+		Trips:       func() uint64 { return breakers.Trips(customer) },
+		HashKey:     h.HashKey, Concurrency: h.Concurrency,
+	}
 }
 
 // serveBatch answers each record of a batch as the CRM answers a single one, with its status beside the code.
@@ -120,6 +131,7 @@ func TestOneRecordOfABatchIsRefusedAnotherComesLaterAndTheOthersAreTaken(t *test
 
 func TestABatchThatIsRefusedAsAWholeIsWrittenOneByOne(t *testing.T) {
 	t.Parallel()
+	h, turn := newBatchHouse(t, 15), 0
 	for name, answer := range map[string]func(ids []string) (int, string){
 		"no such endpoint":   func([]string) (int, string) { return http.StatusNotFound, "" },
 		"too large":          func([]string) (int, string) { return http.StatusRequestEntityTooLarge, "" },
@@ -133,20 +145,21 @@ func TestABatchThatIsRefusedAsAWholeIsWrittenOneByOne(t *testing.T) {
 			return http.StatusOK, `{"results":[` + strings.Repeat("{},", len(ids)-1) + `null]}`
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newBatchHouse(t, 15)
-			h.crm.says(unprocessable, "", "3")
-			h.crm.answersBatches(answer)
+		bad := strconv.Itoa(15*turn + 3)
+		h.nextTurn(t, 15)
+		h.crm.forget()
+		h.crm.says(unprocessable, "", bad)
+		h.crm.answersBatches(answer)
 
-			outcome := h.applied(t, users(15)...)
+		outcome := h.applied(t, users(15*turn + 15)[15*turn:]...)
 
-			require.Equal(t, 14, outcome.Written)
-			require.Equal(t, 1, outcome.Failed)
-			require.Len(t, h.crm.saw(), 15)
-			require.Equal(t, "3", h.letters(t)[0].Record)
-		})
+		require.Equal(t, 14, outcome.Written, name)
+		require.Equal(t, 1, outcome.Failed, name)
+		require.Len(t, h.crm.saw(), 15, name)
+		require.Equal(t, []string{bad}, values[string](t, h, `SELECT record_id FROM dead_letters WHERE record_id = $1`, bad), name)
+		turn++
 	}
+	require.Len(t, h.letters(t), turn)
 }
 
 // results are as many that say nothing but success.
@@ -166,6 +179,8 @@ func TestADestinationThatTakesNoBatchesIsAskedForOneATurn(t *testing.T) {
 
 func TestABatchThatMeetsTheDestinationsFaultParksThePage(t *testing.T) {
 	t.Parallel()
+	h := newBatchHouse(t, 15)
+	h.crm.says(unavailable, "")
 	for name, c := range map[string]struct {
 		status int
 		body   string
@@ -181,18 +196,14 @@ func TestABatchThatMeetsTheDestinationsFaultParksThePage(t *testing.T) {
 		"each of them refused alike": {http.StatusOK, strings.ReplaceAll(results(15), `{"id":"x"}`, `{"error":{"code":"no_such_list"}}`),
 			mirror.ErrDestinationDown},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newBatchHouse(t, 15)
-			h.crm.says(unavailable, "")
-			h.crm.answersBatches(func([]string) (int, string) { return c.status, c.body })
+		h.nextTurn(t, 15)
+		h.crm.answersBatches(func([]string) (int, string) { return c.status, c.body })
 
-			_, err := h.apply(t, page(1, users(15)...), mirror.ApplyOptions{})
+		_, err := h.apply(t, page(1, users(15)...), mirror.ApplyOptions{})
 
-			require.ErrorIs(t, err, c.want)
-			h.requireNothingCommitted(t)
-		})
+		require.ErrorIs(t, err, c.want, name)
 	}
+	h.requireNothingCommitted(t)
 }
 
 func TestAProbeIsOneRecordAlsoWhereBatchesAreTaken(t *testing.T) {
