@@ -42,3 +42,22 @@ type Result struct {
 type Destination interface {
 	Upsert(ctx context.Context, record Record) (Result, error)
 }
+
+// Batcher is a Destination that may take several records in one request.
+type Batcher interface {
+	Destination
+
+	// BatchSize is the most records that UpsertBatch may be given; below 2 it must not be used.
+	BatchSize() int
+	// UpsertBatch gives one result for each record, in their order. Its error is that of the request as a whole,
+	// of the kinds that Upsert's may have, and then nothing is known of any record: a *Refusal says that the
+	// destination takes no such request, not that it refuses the records.
+	UpsertBatch(ctx context.Context, records []Record) ([]BatchResult, error)
+}
+
+// BatchResult is what became of one record of a batch. Err is nil, a *Refusal, or retryable.
+type BatchResult struct {
+	Result
+
+	Err error
+}

@@ -16,9 +16,12 @@ var ErrAuth = fault.Unknown("destination_auth_failed", errors.New("the destinati
 // often in a row. Where an attempt of the same call failed before, that failure stands in the chain too.
 var ErrOpen = fault.Unknown("destination_open", errors.New("the destination's circuit breaker is open"))
 
-// ErrHeld says that GuardConfig.Before did not let the request out; Before's own error stands in the chain.
+// ErrHeld says that GuardConfig.Before or Leave did not let the request out; its own error stands in the chain.
 // It says nothing of the destination or of the record.
 var ErrHeld = errors.New("the request was held back")
+
+// errNoBatches is a mistake of the caller, who did not ask BatchSize.
+var errNoBatches = fault.Permanent("destination_no_batches", errors.New("the destination takes records one by one"))
 
 const maxCode = 64
 
@@ -50,11 +53,12 @@ func (r *Refusal) Unwrap() error { return fault.Permanent("destination_refused",
 
 // Retryable tells whether err is a failure of the destination that a later attempt may not meet: a pause
 // that it asked for, a 5xx, a timeout, an open breaker, and every error that is not named here. It is false
-// for nil, a *Refusal, ErrAuth, ErrHeld, a permanent fault, and for the end of the caller's own context.
+// for nil, a *Refusal, ErrAuth, ErrNotPublic, ErrHeld, a permanent fault, and for the end of the caller's own context.
 func Retryable(err error) bool {
 	switch {
 	case err == nil,
 		errors.Is(err, ErrAuth),
+		errors.Is(err, ErrNotPublic),
 		errors.Is(err, ErrHeld),
 		errors.Is(err, context.Canceled),
 		errors.Is(err, context.DeadlineExceeded),

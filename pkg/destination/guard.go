@@ -28,6 +28,9 @@ type GuardConfig struct {
 	// Before is asked before each attempt whether the request may leave (does the lease outlast it?).
 	// nil lets all leave.
 	Before func(ctx context.Context) error
+	// Leave is asked again as the bytes of a request leave, so that a process that slept in between sends none
+	// of them: Before's question, without waiting for anything. nil asks no second time.
+	Leave func() error
 	// Timer is time.After, unless a test wants its own.
 	Timer func(d time.Duration) <-chan time.Time
 }
@@ -42,7 +45,7 @@ type Guard struct {
 	cfg  GuardConfig
 }
 
-var _ Destination = (*Guard)(nil)
+var _ Batcher = (*Guard)(nil)
 
 // NewGuard puts a guard around dest. It is cheap: one for each job, each with the lease check of its job.
 func NewGuard(dest Destination, cfg GuardConfig) *Guard {
@@ -62,6 +65,38 @@ func NewGuard(dest Destination, cfg GuardConfig) *Guard {
 // stopped it, with the failure of an attempt before where there was one; ErrHeld with Before's error when
 // Before did; or the context's error with its cause, at once, when ctx ended.
 func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
+	return g.insist(ctx, func(ctx context.Context) (Result, error) { return g.dest.Upsert(ctx, record) })
+}
+
+// BatchSize is the destination's own, 0 where it takes records one by one.
+func (g *Guard) BatchSize() int {
+	if batcher, ok := g.dest.(Batcher); ok {
+		return batcher.BatchSize()
+	}
+	return 0
+}
+
+// UpsertBatch hands the records to the destination in one request. The request as a whole is tried again as
+// Upsert's is, with the same errors; a record that the destination asked to bring again is not.
+func (g *Guard) UpsertBatch(ctx context.Context, records []Record) ([]BatchResult, error) {
+	batcher, ok := g.dest.(Batcher)
+	if !ok {
+		return nil, errNoBatches
+	}
+	var results []BatchResult
+	_, err := g.insist(ctx, func(ctx context.Context) (Result, error) {
+		var err error
+		results, err = batcher.UpsertBatch(ctx, records)
+		return Result{}, err //nolint:wrapcheck // as it is: attempt looks into it
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// insist makes attempts until one settles the matter or their number is spent.
+func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
 	waits := &backoff.ExponentialBackOff{
 		InitialInterval:     firstWait,
 		Multiplier:          float64(secondWait) / float64(firstWait),
@@ -74,7 +109,7 @@ func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
 		if err := g.cfg.Before(ctx); err != nil {
 			return Result{}, fmt.Errorf("%w: %w", ErrHeld, err)
 		}
-		result, err := br.do(func() (Result, error) { return g.attempt(ctx, record) })
+		result, err := br.do(func() (Result, error) { return g.attempt(ctx, send) })
 		switch {
 		case errors.Is(err, ErrOpen):
 			return Result{}, withCause(last)
@@ -104,10 +139,12 @@ func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
 
 // attempt makes one attempt and tells the caller's own end from the destination's slowness. What the
 // destination did answer stays an answer, also when the caller went away meanwhile.
-func (g *Guard) attempt(ctx context.Context, record Record) (Result, error) {
-	result, err := g.dest.Upsert(ctx, record)
+func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
+	result, err := send(withLeave(ctx, g.cfg.Leave))
 	var refusal *Refusal
 	switch {
+	case errors.Is(err, ErrHeld):
+		return Result{}, &abandonedError{err} // it tells nothing of the destination
 	case err == nil, errors.Is(err, ErrAuth), errors.As(err, &refusal):
 		return result, err
 	case ctx.Err() != nil:

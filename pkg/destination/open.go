@@ -14,6 +14,8 @@ type Config struct {
 	Kind  string // "rest"
 	URL   string
 	Token string `json:"-"` // the opened credential, "" where the destination asks for none
+
+	BatchSize int // records of one request at most, where the destination takes several; below 2: one by one
 }
 
 // String leaves out the token, so that a printed Config does not give it away.

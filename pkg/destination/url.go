@@ -12,28 +12,10 @@ import (
 
 const maxURL = 2048
 
-// special are the ranges that netip has no word for and that lead, or may be made to lead, into our own
-// network: "this network", carrier-grade NAT, protocol assignments, benchmarks, reserved and broadcast, and
-// the IPv6 ranges that carry an IPv4 address inside (compatible, NAT64, 6to4), then IPv6's old site-local.
-func special() []netip.Prefix {
-	return []netip.Prefix{
-		netip.MustParsePrefix("0.0.0.0/8"),
-		netip.MustParsePrefix("100.64.0.0/10"),
-		netip.MustParsePrefix("192.0.0.0/24"),
-		netip.MustParsePrefix("198.18.0.0/15"),
-		netip.MustParsePrefix("240.0.0.0/4"),
-		netip.MustParsePrefix("::/96"),
-		netip.MustParsePrefix("64:ff9b::/96"),
-		netip.MustParsePrefix("64:ff9b:1::/48"),
-		netip.MustParsePrefix("2002::/16"),
-		netip.MustParsePrefix("fec0::/10"),
-	}
-}
-
 // CheckURL tells whether raw may be a destination's base URL: absolute, http or https, with a host, without
 // user, query or fragment, at most 2048 characters. Unless allowPrivate is set, it refuses literal addresses
 // that are not public, and localhost. What a name resolves to is not looked at here: a name may resolve
-// to something else a moment later, so that only the dialer can refuse it (see rest.NewTransport).
+// to something else a moment later, so that only the dialer can refuse it (see NewDialer).
 //
 // The error is a permanent fault, destination_url_invalid or destination_url_private; its text says what is
 // wrong and what to do, and never quotes the URL, which may hold a credential.
@@ -111,17 +93,4 @@ func parseHost(host string) (netip.Addr, bool, error) {
 			"write an IPv4 address as four decimal numbers")
 	}
 	return netip.Addr{}, false, nil
-}
-
-// public refuses a mapped address whatever it maps to: nobody has an honest reason to write one.
-func public(addr netip.Addr) bool {
-	if addr.Is4In6() || !addr.IsGlobalUnicast() || addr.IsPrivate() {
-		return false
-	}
-	for _, p := range special() {
-		if p.Contains(addr.WithZone("")) {
-			return false
-		}
-	}
-	return true
 }

@@ -30,6 +30,7 @@ const (
 // Types of alerts.
 const (
 	AlertDestinationDown       = "destination_down"
+	AlertDestinationNotPublic  = "destination_not_public"
 	AlertDestinationAuthFailed = "destination_auth_failed"
 	AlertAuthFailed            = "auth_failed"
 	AlertBackfillFailed        = "backfill_failed"

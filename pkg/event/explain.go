@@ -12,6 +12,9 @@ func Explain(code string) (text, remedy string) {
 	case AlertDestinationDown:
 		return "The destination does not take records; the work waits and tries again by itself.",
 			"Look at the destination's own health. The work goes on within a minute after it answers again."
+	case AlertDestinationNotPublic:
+		return "The destination's name leads to a private, local or reserved address, so nothing is sent there; the work waits.",
+			"Have the name lead to a public address, or set ALLOW_PRIVATE_DESTINATIONS=true if this is meant. The work goes on within a minute."
 	case AlertDestinationAuthFailed:
 		return "The destination refuses our credentials; the work waits and tries again by itself.",
 			"Onboard the customer again with a destination token that works."
@@ -31,7 +34,7 @@ func Explain(code string) (text, remedy string) {
 // Severity of an alert: how soon somebody has to look.
 func Severity(code string) string {
 	switch code {
-	case AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed:
+	case AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic:
 		return "high"
 	default:
 		return "medium"

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"rollcall.dev/pkg/deadletter"
@@ -24,6 +25,8 @@ type Lane struct {
 	Trips       func() uint64 // how often the destination's circuit breaker has opened
 	HashKey     []byte        // the customer's, from the vault
 	Concurrency int           // writes under way at once
+
+	oneByOne atomic.Bool // the destination takes no batches after all
 }
 
 // ApplyOptions vary what a page may do.

@@ -24,6 +24,9 @@ type crm struct {
 	holds  map[string]destination.Record // what it took, by id
 	active int
 	atMost int
+
+	batches     [][]string                       // ids of each batch
+	batchAnswer func(ids []string) (int, string) // nil: each record as answer says
 }
 
 func newCRM(t testing.TB) *crm {
@@ -35,6 +38,10 @@ func newCRM(t testing.TB) *crm {
 }
 
 func (c *crm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/users:batchUpsert" {
+		c.serveBatch(w, r)
+		return
+	}
 	id := strings.TrimPrefix(r.URL.Path, "/users/vomo-")
 	body, err := io.ReadAll(r.Body)
 	var record destination.Record

@@ -56,12 +56,20 @@ func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options App
 			return nil, fmt.Errorf("probe: %w: %w", ErrDestinationDown, err)
 		}
 	}
-	group, grouped := errgroup.WithContext(ctx)
-	group.SetLimit(max(l.Concurrency, 1)) // a limit of 0 would wait for ever
+	left := make([]int, 0, len(candidates))
 	for i := range candidates {
 		if i != probed {
-			group.Go(func() error { return l.writeOne(grouped, candidates[i], &results[i], excused) })
+			left = append(left, i)
 		}
+	}
+	left, err := l.writeBatches(ctx, candidates, results, left)
+	if err != nil {
+		return nil, err
+	}
+	group, grouped := errgroup.WithContext(ctx)
+	group.SetLimit(max(l.Concurrency, 1)) // a limit of 0 would wait for ever
+	for _, i := range left {
+		group.Go(func() error { return l.writeOne(grouped, candidates[i], &results[i], excused) })
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -84,6 +92,8 @@ func (l *Lane) writeOne(ctx context.Context, entry candidate, result *written, e
 		result.err = err
 	case errors.Is(err, destination.ErrAuth):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationAuth, err)
+	case errors.Is(err, destination.ErrNotPublic):
+		return fmt.Errorf("write record: %w: %w", ErrDestinationDown, err)
 	case excused && errors.Is(err, destination.ErrOpen):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationDown, err)
 	case destination.Retryable(err):

@@ -81,8 +81,9 @@ func (c *connector) source(ctx context.Context, customer store.Customer, lease *
 
 func (c *connector) lane(ctx context.Context, customer store.Customer, run store.Run, lease *store.Lease) (*mirror.Lane, error) {
 	var target struct {
-		Kind string `json:"kind"`
-		URL  string `json:"url"`
+		Kind      string `json:"kind"`
+		URL       string `json:"url"`
+		BatchSize int    `json:"batchSize"`
 	}
 	if err := json.Unmarshal(customer.Destination, &target); err != nil {
 		return nil, fault.Permanent("destination_unreadable", fmt.Errorf("decode destination: %w", err))
@@ -91,7 +92,7 @@ func (c *connector) lane(ctx context.Context, customer store.Customer, run store
 	if err != nil && !errors.Is(err, errNoCredential) {
 		return nil, err
 	}
-	plain, err := c.opener.Open(destination.Config{Kind: target.Kind, URL: target.URL, Token: token})
+	plain, err := c.opener.Open(destination.Config{Kind: target.Kind, URL: target.URL, Token: token, BatchSize: target.BatchSize})
 	if err != nil {
 		return nil, fmt.Errorf("open destination: %w", err)
 	}
@@ -107,6 +108,7 @@ func (c *connector) lane(ctx context.Context, customer store.Customer, run store
 		Destination: destination.NewGuard(plain, destination.GuardConfig{
 			Key: key, Breakers: c.breakers,
 			Before: func(context.Context) error { return lease.Outlasts(c.timeout) },
+			Leave:  func() error { return lease.Outlasts(c.timeout) },
 		}),
 	}, nil
 }

@@ -28,7 +28,7 @@ func run(ctx context.Context, s *service.Service) error {
 		return fmt.Errorf("look up consumer: %w", err)
 	}
 	timeout := min(longestRequest, s.Config.ClaimTimeout*2/5)
-	transport := rest.NewTransport()
+	transport := rest.NewTransport(s.Config.AllowPrivateDestinations)
 	defer transport.CloseIdleConnections()
 	vomoTransport := newVomoTransport(s.Config.BackfillSlots)
 	defer vomoTransport.CloseIdleConnections()
@@ -71,6 +71,6 @@ func run(ctx context.Context, s *service.Service) error {
 func newVomoTransport(slots int) *http.Transport {
 	return &http.Transport{
 		MaxIdleConns: 8 * slots, MaxIdleConnsPerHost: 8 * slots, IdleConnTimeout: 90 * time.Second,
-		TLSHandshakeTimeout: longestRequest, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: longestRequest, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/mirror"
@@ -59,6 +60,8 @@ func (j *job) settle(work context.Context, outcome error) error {
 		// Cancelled in mid-page: by a drain that took too long, or by a lost heartbeat. The cursor stands at
 		// the last committed page, and the lane tells whether it is still ours to hand back.
 		return j.handBack(ctx, outcome)
+	case errors.Is(outcome, destination.ErrNotPublic):
+		return j.park(ctx, event.AlertDestinationNotPublic, doubling(longestProbe, j.run.Parks), outcome)
 	case errors.Is(outcome, mirror.ErrDestinationDown):
 		return j.park(ctx, event.AlertDestinationDown, doubling(longestProbe, j.run.Parks), outcome)
 	case errors.Is(outcome, mirror.ErrDestinationAuth):
@@ -111,7 +114,7 @@ func (j *job) park(ctx context.Context, reason string, delay time.Duration, caus
 			return err
 		}
 		switch reason {
-		case event.AlertDestinationDown, event.AlertDestinationAuthFailed, event.AlertAuthFailed:
+		case event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed, event.AlertAuthFailed:
 			return event.Raise(ctx, tx, event.AlertFor(j.customer.ID, reason))
 		}
 		return nil
@@ -172,7 +175,9 @@ func (j *job) notSettled(verb string, err error) error {
 
 // clearConditions tells that what the run was parked for is over.
 func clearConditions(ctx context.Context, tx *store.Tx, customer string) error {
-	for _, condition := range []string{event.AlertDestinationDown, event.AlertDestinationAuthFailed, event.AlertAuthFailed} {
+	for _, condition := range []string{
+		event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed, event.AlertAuthFailed,
+	} {
 		if err := event.Clear(ctx, tx, customer, condition, "It works again."); err != nil {
 			return err
 		}

@@ -26,6 +26,8 @@ const (
 type storedDestination struct {
 	Kind string `json:"kind"`
 	URL  string `json:"url"`
+
+	BatchSize int32 `json:"batchSize,omitempty"`
 }
 
 // proposal is a request whose token works: what the customer would be.
@@ -156,7 +158,9 @@ func (s *settler) sealCredentials(ctx context.Context, proposed *proposal) error
 
 // customerOf is the row that a request asks for.
 func customerOf(id string, request *rollcallv1.OnboardingRequest) (store.Customer, error) {
-	target, err := json.Marshal(storedDestination{Kind: request.GetDestination().GetKind(), URL: request.GetDestination().GetUrl()})
+	target, err := json.Marshal(storedDestination{
+		Kind: request.GetDestination().GetKind(), URL: request.GetDestination().GetUrl(), BatchSize: request.GetDestination().GetBatchSize(),
+	})
 	if err != nil {
 		return store.Customer{}, fmt.Errorf("encode destination: %w", err)
 	}

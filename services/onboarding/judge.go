@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 
 	"rollcall.dev/pkg/store"
@@ -90,7 +91,14 @@ func (s *settler) sameSecret(ctx context.Context, tx *store.Tx, customer, name, 
 func sameConfig(current, wanted store.Customer) bool {
 	return current.Enabled && current.OffboardedAt == nil && current.ExternalSystemURL == wanted.ExternalSystemURL &&
 		current.PollCadenceMinutes == wanted.PollCadenceMinutes && equal(current.AdminEmail, wanted.AdminEmail) &&
-		equal(current.RequestsPerSecond, wanted.RequestsPerSecond) && equal(current.RequestsPerMinute, wanted.RequestsPerMinute)
+		equal(current.RequestsPerSecond, wanted.RequestsPerSecond) && equal(current.RequestsPerMinute, wanted.RequestsPerMinute) &&
+		sameDestination(current.Destination, wanted.Destination)
+}
+
+// sameDestination compares what is stored, not its bytes: Postgres writes JSON in its own way.
+func sameDestination(current, wanted []byte) bool {
+	var one, other storedDestination
+	return json.Unmarshal(current, &one) == nil && json.Unmarshal(wanted, &other) == nil && one == other
 }
 
 func equal[T comparable](a, b *T) bool {

@@ -30,21 +30,33 @@ type answer struct {
 // read tells what the answer means for the record.
 func read(ctx context.Context, resp *http.Response, externalID string) (destination.Result, error) {
 	body, err := readBody(resp.Body)
+	if !succeeded(resp.StatusCode) {
+		return refused(ctx, resp, body, err, externalID)
+	}
+	if err != nil {
+		return destination.Result{}, transportFault(ctx, err)
+	}
+	if isPage(body) {
+		return destination.Result{}, pageForPeople(resp.StatusCode)
+	}
+	id := idOf(body)
+	if id == "" {
+		id = externalID
+	}
+	return destination.Result{ExternalUserID: id}, nil
+}
+
+func succeeded(status int) bool { return status >= 200 && status < 300 }
+
+func pageForPeople(status int) error {
+	return fault.Unknown("destination_broken_answer",
+		fmt.Errorf("the destination answered %d with a page for people: does the URL lead to its API?", status))
+}
+
+// refused tells what an answer means that is no success; err is that of reading its body.
+func refused(ctx context.Context, resp *http.Response, body []byte, err error, externalID string) (destination.Result, error) {
 	status := resp.StatusCode
 	switch {
-	case status >= 200 && status < 300:
-		if err != nil {
-			return destination.Result{}, transportFault(ctx, err)
-		}
-		if isPage(body) {
-			return destination.Result{}, fault.Unknown("destination_broken_answer",
-				fmt.Errorf("the destination answered %d with a page for people: does the URL lead to its API?", status))
-		}
-		id := idOf(body)
-		if id == "" {
-			id = externalID
-		}
-		return destination.Result{ExternalUserID: id}, nil
 	case status >= 300 && status < 400:
 		return destination.Result{}, fault.Unknown("destination_redirect",
 			fmt.Errorf("the destination answered %d, a redirect, which is not followed: configure the final URL", status))

@@ -1,4 +1,5 @@
-// Package rest is the destination of kind "rest": any system that takes PUT {base}/users/{external_id}.
+// Package rest is the destination of kind "rest": any system that takes PUT {base}/users/{external_id}, and
+// perhaps POST {base}/users:batchUpsert.
 //
 // It owns the HTTP request, what each answer means, and the shared transport. It promises that a redirect is
 // never followed (the token would go with it), that no answer is read beyond 1 MiB, and that no error holds
@@ -30,9 +31,10 @@ const (
 type Config struct {
 	URL       string            // the base; "/users/{external_id}" is put behind it
 	Token     string            // sent as Bearer; "" sends no Authorization
-	Transport http.RoundTripper // shared, see NewTransport; nil makes one for this destination alone
+	Transport http.RoundTripper // shared, see NewTransport; nil makes one for this destination alone, for public addresses
 	Timeout   time.Duration     // of one attempt, from connecting to the answer's last byte; default 10 s
 	UserAgent string            // default "rollcall"
+	BatchSize int               // records of one POST {base}/users:batchUpsert at most; below 2: one PUT a record
 }
 
 // Destination writes users to one REST system. It may be used by many goroutines at once.
@@ -41,22 +43,23 @@ type Destination struct {
 	header    http.Header
 	transport http.RoundTripper
 	timeout   time.Duration
+	batchSize int
 }
 
-var _ destination.Destination = (*Destination)(nil)
+var _ destination.Batcher = (*Destination)(nil)
 
 // Factory makes REST destinations that share common's transport, timeout and user agent; URL and token come
 // from each customer's settings. The URL is checked by destination.CheckURL under allowPrivate.
 func Factory(common Config, allowPrivate bool) destination.Factory {
 	if common.Transport == nil {
-		common.Transport = NewTransport()
+		common.Transport = NewTransport(allowPrivate)
 	}
 	return func(cfg destination.Config) (destination.Destination, error) {
 		if err := destination.CheckURL(cfg.URL, allowPrivate); err != nil {
 			return nil, err
 		}
 		own := common
-		own.URL, own.Token = cfg.URL, cfg.Token
+		own.URL, own.Token, own.BatchSize = cfg.URL, cfg.Token, cfg.BatchSize
 		return New(own)
 	}
 }
@@ -72,7 +75,7 @@ func New(cfg Config) (*Destination, error) {
 		return nil, fault.Permanent("destination_url_invalid", errors.New("the destination's URL is not a URL"))
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = NewTransport()
+		cfg.Transport = NewTransport(false)
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout
@@ -95,7 +98,7 @@ func New(cfg Config) (*Destination, error) {
 		}
 		header.Set("Authorization", "Bearer "+cfg.Token)
 	}
-	return &Destination{base: base, header: header, transport: cfg.Transport, timeout: cfg.Timeout}, nil
+	return &Destination{base: base, header: header, transport: cfg.Transport, timeout: cfg.Timeout, batchSize: cfg.BatchSize}, nil
 }
 
 // Upsert puts the record, once. Besides the errors of destination.Destination it gives ctx's own error when
@@ -117,28 +120,46 @@ func (d *Destination) put(ctx context.Context, record destination.Record) (desti
 	if err != nil {
 		return destination.Result{}, err
 	}
+	var result destination.Result
+	err = d.send(ctx, http.MethodPut, target, body, func(resp *http.Response) error {
+		result, err = read(ctx, resp, record.ExternalID)
+		return err
+	})
+	return result, err
+}
+
+// send makes one request and has its answer read while there is time for it.
+func (d *Destination) send(ctx context.Context, method string, target *url.URL, body []byte, read func(*http.Response) error) error {
 	attempt, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(attempt, http.MethodPut, "/", bytes.NewReader(body))
+	attempt, gate := gated(attempt)
+	req, err := http.NewRequestWithContext(attempt, method, "/", bytes.NewReader(body))
 	if err != nil {
-		return destination.Result{}, fmt.Errorf("make request: %w", err)
+		return fmt.Errorf("make request: %w", err)
 	}
 	req.URL, req.Host, req.Header = target, target.Host, d.header.Clone()
 
 	// The transport itself, not an http.Client: no redirect, no cookie, no *url.Error that quotes the URL.
 	resp, err := d.transport.RoundTrip(req)
 	if err != nil {
-		return destination.Result{}, transportFault(ctx, err)
+		return gate.fault(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing that Close may say changes what was answered
-	return read(ctx, resp, record.ExternalID)
+	return read(resp)
 }
 
-// target is {base}/users/{id}, the id escaped as one segment. An id that servers would take for a step
-// through the path is refused: it would write to another place.
-func (d *Destination) target(id string) (*url.URL, error) {
+// usable refuses an id that servers would take for a step through the path: it would write to another place.
+func usable(id string) error {
 	if id == "" || id == "." || id == ".." {
-		return nil, destination.NewRefusal(0, "external_id_unusable")
+		return destination.NewRefusal(0, "external_id_unusable")
+	}
+	return nil
+}
+
+// target is {base}/users/{id}, the id escaped as one segment.
+func (d *Destination) target(id string) (*url.URL, error) {
+	if err := usable(id); err != nil {
+		return nil, err
 	}
 	target := *d.base
 	target.Path = d.base.Path + "/users/" + id

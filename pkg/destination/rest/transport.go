@@ -1,21 +1,29 @@
 package rest
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
 	"time"
+
+	"rollcall.dev/pkg/destination"
 )
 
 // NewTransport gives a transport that all REST destinations of a process share. It keeps connections alive,
-// as many idle ones for each host as a page's writes need at once. It takes no proxy from the environment:
-// what leaves for a destination leaves as configured.
-func NewTransport() *http.Transport {
-	// The dialer is the one place that sees the address a name resolved to. Whoever refuses private
-	// addresses behind public names does it in its Control.
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+// as many idle ones for each host as a page's writes need at once. Addresses that are not public are refused
+// as they are dialled, unless allowPrivate is set (see destination.NewDialer). It takes no proxy from the
+// environment: the proxy would be dialled in the destination's stead and look names up by itself.
+func NewTransport(allowPrivate bool) *http.Transport {
+	dialer := destination.NewDialer(allowPrivate)
 	return &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err //nolint:wrapcheck // transportFault finds its own words for it
+			}
+			return &gatedConn{Conn: conn}, nil
+		},
 		ForceAttemptHTTP2:      true,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    5 * time.Second,

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"syscall"
 
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
 )
 
@@ -22,6 +23,9 @@ func transportFault(ctx context.Context, err error) error {
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
 		return fault.Unknown("destination_timeout", errors.New("the destination did not answer in time"))
+	}
+	if errors.Is(err, destination.ErrNotPublic) {
+		return destination.ErrNotPublic
 	}
 	// A transport that wraps an http.Client, a tracing one for instance, may bring the URL along.
 	var quoting *url.Error

@@ -144,7 +144,10 @@ type Destination struct {
 	// Bearer token for the destination in the clear, where it asks for one.
 	Token string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
 	// The same, sealed like vomo_token_sealed.
-	TokenSealed   string `protobuf:"bytes,4,opt,name=token_sealed,json=tokenSealed,proto3" json:"token_sealed,omitempty"`
+	TokenSealed string `protobuf:"bytes,4,opt,name=token_sealed,json=tokenSealed,proto3" json:"token_sealed,omitempty"`
+	// The destination has POST {url}/users:batchUpsert: as many users at most go into one such request, 2 to 500.
+	// 0 or absent: each user is a PUT of its own.
+	BatchSize     int32 `protobuf:"varint,5,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -205,6 +208,13 @@ func (x *Destination) GetTokenSealed() string {
 		return x.TokenSealed
 	}
 	return ""
+}
+
+func (x *Destination) GetBatchSize() int32 {
+	if x != nil {
+		return x.BatchSize
+	}
+	return 0
 }
 
 // Limits of the requests sent to VOMO for one customer.
@@ -323,12 +333,14 @@ const file_rollcall_v1_onboarding_proto_rawDesc = "" +
 	"\vadmin_email\x18\x06 \x01(\tR\n" +
 	"adminEmail\x12:\n" +
 	"\vdestination\x18\a \x01(\v2\x18.rollcall.v1.DestinationR\vdestination\x12+\n" +
-	"\x06limits\x18\b \x01(\v2\x13.rollcall.v1.LimitsR\x06limits\"l\n" +
+	"\x06limits\x18\b \x01(\v2\x13.rollcall.v1.LimitsR\x06limits\"\x8b\x01\n" +
 	"\vDestination\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x14\n" +
 	"\x05token\x18\x03 \x01(\tR\x05token\x12!\n" +
-	"\ftoken_sealed\x18\x04 \x01(\tR\vtokenSealed\"\x85\x01\n" +
+	"\ftoken_sealed\x18\x04 \x01(\tR\vtokenSealed\x12\x1d\n" +
+	"\n" +
+	"batch_size\x18\x05 \x01(\x05R\tbatchSize\"\x85\x01\n" +
 	"\x06Limits\x12.\n" +
 	"\x13requests_per_second\x18\x01 \x01(\x01R\x11requestsPerSecond\x123\n" +
 	"\x13requests_per_minute\x18\x02 \x01(\x01H\x00R\x11requestsPerMinute\x88\x01\x01B\x16\n" +

@@ -20,6 +20,7 @@ const (
 	MaxPollCadenceMinutes = 7 * 24 * 60
 	MaxTokenBytes         = 8 << 10
 	MaxRequestsPerSecond  = 100_000
+	MaxBatchSize          = 500
 	MinRequestsPerSecond  = 0.001 // less is a mistake, and intervals must not overflow
 	maxEmailBytes         = 254
 )
@@ -65,6 +66,9 @@ func (r *OnboardingRequest) validateDestination(errs FieldErrors, requireSealed 
 		}
 		if destination.GetToken() != "" && destination.GetTokenSealed() != "" {
 			errs.Add("destination.token", "is given twice: give either token or tokenSealed")
+		}
+		if size := destination.GetBatchSize(); size != 0 && (size < 2 || size > MaxBatchSize) {
+			errs.Add("destination.batchSize", fmt.Sprintf("must be 2 to %d, or left out where the destination takes users one by one", MaxBatchSize))
 		}
 		validateSecret(errs, "destination.token", destination.GetToken(), requireSealed)
 		validateSecret(errs, "destination.tokenSealed", destination.GetTokenSealed(), false)

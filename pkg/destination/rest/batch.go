@@ -1,0 +1,140 @@
+package rest
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/fault"
+)
+
+// again are the codes of a record that may be taken another time, from destinations that name no status.
+func again() []string {
+	return []string{"unavailable", "timeout", "rate_limited", "throttled", "internal", "internal_error", "server_error", "try_again"}
+}
+
+type batchAnswer struct {
+	Results []json.RawMessage `json:"results"`
+}
+
+// batchError is the error of one record. Its status, which the contract leaves to the destination, is that
+// which a PUT of the record would have had.
+type batchError struct {
+	Code   json.RawMessage `json:"code"`
+	Status int             `json:"status"`
+}
+
+// BatchSize is as configured.
+func (d *Destination) BatchSize() int { return d.batchSize }
+
+// UpsertBatch posts the records, once. An answer that has not exactly one result for each of them is broken as a
+// whole: which result would be whose is then a guess.
+func (d *Destination) UpsertBatch(ctx context.Context, records []destination.Record) ([]destination.BatchResult, error) {
+	results, err := d.post(ctx, records)
+	if err != nil {
+		return nil, fmt.Errorf("upsert batch: %w", err)
+	}
+	return results, nil
+}
+
+func (d *Destination) post(ctx context.Context, records []destination.Record) ([]destination.BatchResult, error) {
+	results := make([]destination.BatchResult, len(records))
+	var users []json.RawMessage
+	var sent []int // where in records each of users stands
+	for i, record := range records {
+		if results[i].Err = usable(record.ExternalID); results[i].Err != nil {
+			continue
+		}
+		user, err := encode(record)
+		if err != nil {
+			results[i].Err = err
+			continue
+		}
+		users, sent = append(users, user), append(sent, i)
+	}
+	if len(sent) == 0 {
+		return results, nil
+	}
+	body, err := json.Marshal(map[string][]json.RawMessage{"users": users})
+	if err != nil { // its text may quote a record
+		return nil, fault.Permanent("destination_batch_not_encodable", errors.New("the batch cannot be written as JSON"))
+	}
+	target := *d.base
+	target.Path, target.RawPath = d.base.Path+"/users:batchUpsert", d.base.EscapedPath()+"/users:batchUpsert"
+	var answered []json.RawMessage
+	err = d.send(ctx, http.MethodPost, &target, body, func(resp *http.Response) error {
+		answered, err = readBatch(ctx, resp, len(sent))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, at := range sent {
+		results[at] = judge(answered[i], records[at].ExternalID)
+		if errors.Is(results[at].Err, destination.ErrAuth) {
+			return nil, results[at].Err
+		}
+	}
+	return results, nil
+}
+
+// readBatch gives as many results as there were records, or the fault of the whole request.
+func readBatch(ctx context.Context, resp *http.Response, count int) ([]json.RawMessage, error) {
+	body, err := readBody(resp.Body)
+	if !succeeded(resp.StatusCode) {
+		stale, err := refused(ctx, resp, body, err, "")
+		if err == nil && stale.Stale { // no single version can be older than a batch
+			err = destination.NewRefusal(resp.StatusCode, "stale")
+		}
+		return nil, err
+	}
+	if err != nil {
+		return nil, transportFault(ctx, err)
+	}
+	if isPage(body) {
+		return nil, pageForPeople(resp.StatusCode)
+	}
+	var answer batchAnswer
+	if json.Unmarshal(body, &answer) != nil || len(answer.Results) != count {
+		return nil, fault.Unknown("destination_broken_answer", errors.New("the destination answered a batch with another number of results"))
+	}
+	return answer.Results, nil
+}
+
+// judge tells what one result of a batch means.
+func judge(raw json.RawMessage, externalID string) destination.BatchResult {
+	var a answer
+	if json.Unmarshal(raw, &a) != nil {
+		return unclear()
+	}
+	if len(a.Error) == 0 || string(a.Error) == "null" {
+		id := idOf(raw)
+		if id == "" {
+			return unclear()
+		}
+		return destination.BatchResult{Result: destination.Result{ExternalUserID: id}}
+	}
+	var why batchError
+	_ = json.Unmarshal(a.Error, &why) // an error of another form is a refusal without a code
+	code := text(why.Code)
+	switch {
+	case code == "stale":
+		return destination.BatchResult{Result: destination.Result{ExternalUserID: externalID, Stale: true}}
+	case why.Status == http.StatusUnauthorized, why.Status == http.StatusForbidden, why.Status == 0 && code == "unauthorized":
+		return destination.BatchResult{Err: fmt.Errorf("a record of a batch: %w", destination.ErrAuth)}
+	case why.Status == http.StatusTooManyRequests, why.Status == http.StatusRequestTimeout, why.Status >= 500,
+		why.Status == 0 && slices.Contains(again(), code):
+		return destination.BatchResult{Err: fault.Unknown("destination_not_yet", errors.New("the destination did not take the record this time"))}
+	}
+	return destination.BatchResult{Err: destination.NewRefusal(cmp.Or(why.Status, http.StatusUnprocessableEntity), code)}
+}
+
+func unclear() destination.BatchResult {
+	return destination.BatchResult{Err: fault.Unknown("destination_broken_answer",
+		errors.New("the destination answered a record of a batch with neither id nor error"))}
+}
