@@ -121,7 +121,7 @@ func TestOneRecordOfABatchIsRefusedAnotherComesLaterAndTheOthersAreTaken(t *test
 
 	outcome := h.applied(t, users(15)...)
 
-	require.Equal(t, mirror.Outcome{Processed: 15, Written: 13, Failed: 2, HighestSeen: outcome.HighestSeen}, outcome)
+	require.Equal(t, mirror.Outcome{Written: 13, Failed: 2, HighestSeen: outcome.HighestSeen}, counted(outcome))
 	require.Equal(t, []string{"7", "7", "7"}, h.crm.saw(), "what may yet succeed is tried again, by itself")
 	letters := h.letters(t)
 	require.Equal(t, []string{"4", "7"}, []string{letters[0].Record, letters[1].Record})
