@@ -1,5 +1,7 @@
 package event
 
+import "rollcall.dev/pkg/window"
+
 // Explain gives the words for a condition, the same in an alert, in a status and on a page: what is wrong, and
 // what an operator can do about it.
 func Explain(code string) (text, remedy string) {
@@ -18,6 +20,12 @@ func Explain(code string) (text, remedy string) {
 	case AlertBackfillFailed:
 		return "The backfill was given up after several attempts without a page.",
 			"Read its dead letter and the service's log, mend the cause, and onboard the customer again."
+	case window.ReasonNotBefore:
+		return "The backfill waits for the moment that was asked for (backfillNotBefore).",
+			"Nothing has to be done. To begin earlier, onboard the customer again with another backfillNotBefore."
+	case window.ReasonQuietHours:
+		return "The backfill waits for the end of the customer's quiet hours.",
+			"Nothing has to be done. To go on earlier, onboard the customer again with other quietHours."
 	}
 	return "Condition " + code + ".", "Look at the logs of the services."
 }

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
+	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -39,11 +40,16 @@ type job struct {
 	run      store.Run
 	lease    *store.Lease
 	log      *zap.Logger
+	window   window.Window // set by openFor
 }
 
 // work reads page after page and commits each. It returns nil when the last one is committed, errTurnOver,
 // errWanted or errDraining when it stopped at a committed page, and whatever else stopped it otherwise.
 func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
+	open, err := j.openFor(ctx)
+	if err != nil {
+		return err
+	}
 	source, err := j.connect.source(ctx, j.customer, j.lease)
 	if err != nil {
 		return err
@@ -56,7 +62,7 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 	scanning, cancel := context.WithCancel(ctx)
 	defer cancel()
 	scan := source.client.Scan(scanning, vomo.Query{}, vomo.ScanOptions{From: j.run.NextPage, Ahead: readAhead})
-	turn := time.AfterFunc(j.turn, scan.Stop)
+	turn := time.AfterFunc(open, scan.Stop)
 	defer turn.Stop()
 	go func() {
 		select {
@@ -76,7 +82,7 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 		if err := j.apply(ctx, lane, page, &committed); err != nil {
 			return err
 		}
-		if j.lease.Wanted() {
+		if j.lease.Wanted() || j.closed(ctx) {
 			scan.Stop()
 		}
 	}

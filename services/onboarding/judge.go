@@ -90,7 +90,8 @@ func (s *settler) sameSecret(ctx context.Context, tx *store.Tx, customer, name, 
 func sameConfig(current, wanted store.Customer) bool {
 	return current.Enabled && current.OffboardedAt == nil && current.ExternalSystemURL == wanted.ExternalSystemURL &&
 		current.PollCadenceMinutes == wanted.PollCadenceMinutes && equal(current.AdminEmail, wanted.AdminEmail) &&
-		equal(current.RequestsPerSecond, wanted.RequestsPerSecond) && equal(current.RequestsPerMinute, wanted.RequestsPerMinute)
+		equal(current.RequestsPerSecond, wanted.RequestsPerSecond) && equal(current.RequestsPerMinute, wanted.RequestsPerMinute) &&
+		sameWindow(current, wanted)
 }
 
 func equal[T comparable](a, b *T) bool {
