@@ -1,6 +1,9 @@
 -- name: SealingKeyGet :one
 SELECT key_id FROM sealing_key;
 
+-- name: SealingKeyLock :one
+SELECT key_id FROM sealing_key FOR UPDATE;
+
 -- name: SealingKeySet :exec
 UPDATE sealing_key SET key_id = sqlc.arg(key_id)::text, changed_at = rollcall_now();
 

@@ -219,6 +219,17 @@ func (q *Queries) SealingKeyGet(ctx context.Context, db DBTX) (*string, error) {
 	return key_id, err
 }
 
+const sealingKeyLock = `-- name: SealingKeyLock :one
+SELECT key_id FROM sealing_key FOR UPDATE
+`
+
+func (q *Queries) SealingKeyLock(ctx context.Context, db DBTX) (*string, error) {
+	row := db.QueryRow(ctx, sealingKeyLock)
+	var key_id *string
+	err := row.Scan(&key_id)
+	return key_id, err
+}
+
 const sealingKeySet = `-- name: SealingKeySet :exec
 UPDATE sealing_key SET key_id = $1::text, changed_at = rollcall_now()
 `
