@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"gocloud.dev/secrets"
@@ -22,9 +23,12 @@ type Keeper struct {
 	ID string
 
 	files []string // key files: read again when a key is asked for that is not known
+	other bool     // whether there is a key beside those of the files
 	mu    sync.RWMutex
 	ids   []string // in the order in which they were read
 	keys  map[string]*secrets.Keeper
+	// Of a key in a Vault there are versions behind one id: sealing anew is worth something under the same id.
+	versioned map[string]bool
 }
 
 // ErrNoSuchKey says that this process has not been given a key that seals by now.
@@ -34,7 +38,7 @@ var ErrNoSuchKey = errors.New("this process does not have the key that seals by 
 // local key file on first use. nextURLs are further ones, whose keys open what they sealed; empty ones are passed
 // over. Errors do not repeat a URL: base64key:// holds the key itself.
 func OpenKeeper(ctx context.Context, secretsURL string, nextURLs ...string) (*Keeper, error) {
-	keeper := &Keeper{keys: map[string]*secrets.Keeper{}}
+	keeper := &Keeper{keys: map[string]*secrets.Keeper{}, versioned: map[string]bool{}}
 	if err := keeper.addURL(ctx, secretsURL, "SECRETS_URL"); err != nil {
 		return nil, errors.Join(err, keeper.Close())
 	}
@@ -73,6 +77,7 @@ func (k *Keeper) Close() error {
 func (k *Keeper) addURL(ctx context.Context, address, setting string) error {
 	path, ok := devPath(address)
 	if !ok {
+		k.other = true
 		return k.add(ctx, address, setting)
 	}
 	k.files = append(k.files, path)
@@ -106,6 +111,7 @@ func (k *Keeper) add(ctx context.Context, address, setting string) error {
 	}
 	k.ids = append(k.ids, id)
 	k.keys[id] = key
+	k.versioned[id] = !strings.HasPrefix(address, "base64key:")
 	return nil
 }
 
@@ -114,12 +120,27 @@ func (k *Keeper) key(ctx context.Context, id string) (*secrets.Keeper, error) {
 	if found := k.known(id); found != nil {
 		return found, nil
 	}
-	for _, path := range k.files {
-		if err := k.readFile(ctx, path); err != nil {
-			return nil, err
-		}
+	if err := k.reread(ctx); err != nil {
+		return nil, err
 	}
 	return k.known(id), nil
+}
+
+// reread takes up what was added to the key files.
+func (k *Keeper) reread(ctx context.Context) error {
+	for _, path := range k.files {
+		if err := k.readFile(ctx, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rotatesItself says whether the id stands for a key with versions of its own.
+func (k *Keeper) rotatesItself(id string) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.versioned[id]
 }
 
 func (k *Keeper) known(id string) *secrets.Keeper {
