@@ -59,7 +59,9 @@ func TestAWorkingCustomersStatusHasNumbersAsNumbers(t *testing.T) {
 	var shown map[string]map[string]any
 	text := document(t, status)
 	require.NoError(t, json.Unmarshal([]byte(`{`+text[len(`{"customerId":"acme",`):]), &shown))
-	require.Equal(t, map[string]any{"state": "running", "waitingFor": nil, "until": nil, "processed": 300.0, "total": 1000.0, "etaSeconds": 30.0, "requestsPerMinute": 96.0}, shown["backfill"])
+	require.Equal(t, map[string]any{
+		"state": "running", "waitingFor": nil, "until": nil, "processed": 300.0, "total": 1000.0, "etaSeconds": 30.0, "requestsPerMinute": 96.0,
+	}, shown["backfill"])
 	require.InDelta(t, 1, shown["health"]["dlqDepth"], 0)
 	require.InDelta(t, 2, shown["inventory"]["totalUsersMirrored"], 0)
 	require.Equal(t, "2026-03-01T12:00:00Z", shown["polling"]["checkpointTimestamp"])

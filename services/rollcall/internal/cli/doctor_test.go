@@ -3,6 +3,7 @@ package cli
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,12 +137,12 @@ func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
 			examined := document[examination](t, got)
 			findings := found(examined, c.state)
 			require.Len(t, findings, 1, got.stdout)
-			texts := ""
+			var texts strings.Builder
 			for _, one := range findings[c.check] {
-				texts += one.Text + "\n"
+				texts.WriteString(one.Text + "\n")
 				require.Contains(t, one.Remedy, c.remedy)
 			}
-			require.Contains(t, texts, c.says)
+			require.Contains(t, texts.String(), c.says)
 			require.Equal(t, c.state != findingFailed, examined.Healthy)
 			if c.state == findingFailed {
 				require.Equal(t, 1, got.code)

@@ -106,7 +106,8 @@ func TestEveryFlagReachesTheRequest(t *testing.T) {
 	s := newOnboardingService(t)
 	s.process.Stdin = strings.NewReader("crm-secret")
 	got := s.run("onboard", "acme", "--vomo-token-file", tokenFile(t, vomoToken), "--destination-url", "https://crm.example/api",
-		"--destination-token-file", "-", "--cadence", "15", "--admin-email", "it@acme.example", "--rps", "2.5", "--rpm", "0", "--not-before", "2026-11-20T23:00:00+01:00",
+		"--destination-token-file", "-", "--cadence", "15", "--admin-email", "it@acme.example", "--rps", "2.5", "--rpm", "0",
+		"--not-before", "2026-11-20T23:00:00+01:00",
 		"--quiet-hours", "08:00-18:00 America/Chicago", "--quiet-days", "mon,fri", "--json")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, uint64(1), document[onboardedDocument](t, got).Sequence)
