@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -33,29 +34,65 @@ func Ensure(ctx context.Context, js jetstream.JetStream, replicas int, ackWait t
 // streams exist with their subjects, retention and discard policy, and the consumers with explicit acks, no
 // BackOff and an ack wait that the claim timeout can live with.
 func Verify(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) error {
-	for _, want := range StreamConfigs(1) {
-		stream, err := js.Stream(ctx, want.Name)
-		if err != nil {
-			return fmt.Errorf("look up stream %s: %w", want.Name, asTopology(err, jetstream.ErrStreamNotFound))
-		}
-		if problem := streamProblem(want, stream.CachedInfo().Config); problem != "" {
-			return fmt.Errorf("stream %s: %s: %w", want.Name, problem, ErrTopology)
+	for difference := range differences(ctx, js, ackWait) {
+		return difference
+	}
+	return nil
+}
+
+// Differences is every difference that Verify would stop at: ErrTopology each, or the one error for which no more
+// could be asked.
+func Differences(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) []error {
+	var all []error
+	for difference := range differences(ctx, js, ackWait) {
+		all = append(all, difference)
+		if !errors.Is(difference, ErrTopology) {
+			break
 		}
 	}
-	for _, want := range ConsumerConfigs(ackWait) {
-		consumer, err := js.Consumer(ctx, want.Stream, want.Config.Durable)
-		if err != nil {
-			return fmt.Errorf("look up consumer %s: %w", want.Config.Durable, asTopology(err, jetstream.ErrConsumerNotFound))
+	return all
+}
+
+func differences(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) iter.Seq[error] {
+	return func(yield func(error) bool) {
+		for _, want := range StreamConfigs(1) {
+			if err := streamDiffers(ctx, js, want); err != nil && !yield(err) {
+				return
+			}
 		}
-		have := consumer.CachedInfo().Config
-		switch {
-		case have.AckPolicy != jetstream.AckExplicitPolicy:
-			return fmt.Errorf("consumer %s does not ack explicitly: %w", want.Config.Durable, ErrTopology)
-		case len(have.BackOff) > 0:
-			return fmt.Errorf("consumer %s has a BackOff, which replaces its ack wait: %w", want.Config.Durable, ErrTopology)
-		case have.AckWait != ackWait:
-			return fmt.Errorf("consumer %s waits %s for an ack and CLAIM_TIMEOUT is %s: %w", want.Config.Durable, have.AckWait, ackWait, ErrTopology)
+		for _, want := range ConsumerConfigs(ackWait) {
+			if err := consumerDiffers(ctx, js, want, ackWait); err != nil && !yield(err) {
+				return
+			}
 		}
+	}
+}
+
+func streamDiffers(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+	stream, err := js.Stream(ctx, want.Name)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", want.Name, asTopology(err, jetstream.ErrStreamNotFound))
+	}
+	if problem := streamProblem(want, stream.CachedInfo().Config); problem != "" {
+		return fmt.Errorf("stream %s: %s: %w", want.Name, problem, ErrTopology)
+	}
+	return nil
+}
+
+func consumerDiffers(ctx context.Context, js jetstream.JetStream, want ConsumerOf, ackWait time.Duration) error {
+	name := want.Config.Durable
+	consumer, err := js.Consumer(ctx, want.Stream, name)
+	if err != nil {
+		return fmt.Errorf("look up consumer %s: %w", name, asTopology(err, jetstream.ErrConsumerNotFound, jetstream.ErrStreamNotFound))
+	}
+	have := consumer.CachedInfo().Config
+	switch {
+	case have.AckPolicy != jetstream.AckExplicitPolicy:
+		return fmt.Errorf("consumer %s does not ack explicitly: %w", name, ErrTopology)
+	case len(have.BackOff) > 0:
+		return fmt.Errorf("consumer %s has a BackOff, which replaces its ack wait: %w", name, ErrTopology)
+	case have.AckWait != ackWait:
+		return fmt.Errorf("consumer %s waits %s for an ack and CLAIM_TIMEOUT is %s: %w", name, have.AckWait, ackWait, ErrTopology)
 	}
 	return nil
 }
@@ -77,9 +114,11 @@ func streamProblem(want, have jetstream.StreamConfig) string {
 	return ""
 }
 
-func asTopology(err, missing error) error {
-	if errors.Is(err, missing) {
-		return fmt.Errorf("it does not exist: %w", ErrTopology)
+func asTopology(err error, missing ...error) error {
+	for _, sort := range missing {
+		if errors.Is(err, sort) {
+			return fmt.Errorf("it does not exist: %w", ErrTopology)
+		}
 	}
 	return err
 }

@@ -36,6 +36,7 @@ type Config struct {
 	VomoRequestsPerMinute float64 `env:"VOMO_REQUESTS_PER_MINUTE" envDefault:"100" min:"0" max:"6000000" doc:"requests a minute to VOMO for one customer, over all processes; 0: no such limit"`
 
 	SecretsURL          string `env:"SECRETS_URL" envDefault:"dev" secret:"true" doc:"keeper of the customers' keys: base64key://…, hashivault://…, or dev (a local key file; dev:<path> says where)"`
+	SecretsURLNext      string `env:"SECRETS_URL_NEXT" secret:"true" doc:"a second keeper, while keys are rotated: what it sealed is opened, and rollcall secrets rotate rotates to it"`
 	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"refuse tokens in the clear in onboarding messages"`
 
 	HTTPAddr                 string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:0" doc:"where health and metrics are served; port 0 takes a free one"`

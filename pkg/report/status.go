@@ -28,11 +28,13 @@ type Integration struct {
 
 // BackfillStatus is the newest run in short.
 type BackfillStatus struct {
-	State             string   `json:"state"`
-	Processed         int64    `json:"processed"`
-	Total             *int64   `json:"total"`
-	EtaSeconds        *int64   `json:"etaSeconds"`
-	RequestsPerMinute *float64 `json:"requestsPerMinute"`
+	State             string     `json:"state"`
+	WaitingFor        *string    `json:"waitingFor"` // a parked run: the reason
+	Until             *time.Time `json:"until"`      // a parked run: when it is tried again
+	Processed         int64      `json:"processed"`
+	Total             *int64     `json:"total"`
+	EtaSeconds        *int64     `json:"etaSeconds"`
+	RequestsPerMinute *float64   `json:"requestsPerMinute"`
 }
 
 // Polling is null throughout until there is a poller.
@@ -115,7 +117,10 @@ func addBackfill(ctx context.Context, from *store.Store, status *Status) error {
 	shown := BackfillOf(run)
 	status.Backfill = &BackfillStatus{
 		State: shown.State, Processed: shown.Processed, Total: shown.Total, EtaSeconds: shown.EtaSeconds,
-		RequestsPerMinute: shown.RequestsPerMinute,
+		RequestsPerMinute: shown.RequestsPerMinute, Until: shown.DueAt,
+	}
+	if run.State == store.RunParked {
+		status.Backfill.WaitingFor = shown.ParkReason
 	}
 	if run.Verified != nil && !*run.Verified {
 		status.Health.Reasons = append(status.Health.Reasons, explain(event.ConditionUnverified))

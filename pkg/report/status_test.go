@@ -25,7 +25,7 @@ func TestAFreshCustomersStatusNamesEverythingAndSaysWhatIsNotKnown(t *testing.T)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"customerId":"acme",`+
 		`"integration":{"enabled":true,"onboardedAt":"2026-03-02T09:30:00Z","backfillCompletedAt":null},`+
-		`"backfill":{"state":"queued","processed":0,"total":null,"etaSeconds":null,"requestsPerMinute":null},`+
+		`"backfill":{"state":"queued","waitingFor":null,"until":null,"processed":0,"total":null,"etaSeconds":null,"requestsPerMinute":null},`+
 		`"polling":{"lastRunAt":null,"lastRunOutcome":null,"checkpointTimestamp":null,"lagMinutes":null,"caughtUpAt":null},`+
 		`"health":{"dlqDepth":0,"averageReconciliationGapRate":null,"isHealthy":null,"reasons":[]},`+
 		`"inventory":{"totalUsersMirrored":0}}`, document(t, status))
@@ -76,7 +76,9 @@ func TestAWorkingCustomersStatusHasNumbersAsNumbers(t *testing.T) {
 	var shown map[string]map[string]any
 	text := document(t, status)
 	require.NoError(t, json.Unmarshal([]byte(`{`+text[len(`{"customerId":"acme",`):]), &shown))
-	require.Equal(t, map[string]any{"state": "running", "processed": 300.0, "total": 1000.0, "etaSeconds": 32.0, "requestsPerMinute": 96.0}, shown["backfill"])
+	require.Equal(t, map[string]any{
+		"state": "running", "waitingFor": nil, "until": nil, "processed": 300.0, "total": 1000.0, "etaSeconds": 32.0, "requestsPerMinute": 96.0,
+	}, shown["backfill"])
 	require.InDelta(t, 1, shown["health"]["dlqDepth"], 0)
 	require.InDelta(t, 2, shown["inventory"]["totalUsersMirrored"], 0)
 	require.Equal(t, "2026-03-01T12:00:00Z", shown["polling"]["checkpointTimestamp"])
@@ -180,4 +182,21 @@ func TestWhatBecameOfARequestIsShown(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, `{"customerId":"acme","state":"pending","errors":null,"attempts":0,`+
 		`"receivedAt":"2026-03-02T09:30:00Z","settledAt":null}`, document(t, shown))
+}
+
+func TestAParkedBackfillsStatusSaysWhatItWaitsForAndUntilWhen(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.onboard(t, "acme")
+	run := h.queue(t, "acme")
+	_, err := h.PutOffRun(t.Context(), run, "quiet_hours", noon)
+	require.NoError(t, err)
+
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+
+	require.NoError(t, err)
+	require.Equal(t, "parked", status.Backfill.State)
+	require.Equal(t, new("quiet_hours"), status.Backfill.WaitingFor)
+	require.True(t, noon.Equal(*status.Backfill.Until))
+	require.Empty(t, status.Health.Reasons, "a wait that was asked for is nothing wrong")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -147,7 +148,7 @@ func (s *Service) open(ctx context.Context, closers []func() error) ([]func() er
 	if err := s.Store.EnsureAuditMonths(ctx); err != nil {
 		return closers, err
 	}
-	keeper, err := vault.OpenKeeper(ctx, s.Config.SecretsURL)
+	keeper, err := vault.OpenKeeper(ctx, s.Config.SecretsURL, s.Config.SecretsURLNext)
 	if err != nil {
 		return closers, err
 	}
@@ -169,6 +170,7 @@ func (s *Service) open(ctx context.Context, closers []func() error) ([]func() er
 	}
 	s.Micro, err = micro.AddService(s.Conn, micro.Config{
 		Name: "rollcall-" + s.Name, Version: Version, Description: "rollcall " + s.Name,
+		Metadata: map[string]string{MetadataKeys: strings.Join(keeper.IDs(), ",")},
 	})
 	if err != nil {
 		return closers, fmt.Errorf("answer as a NATS service: %w", err)
@@ -178,6 +180,10 @@ func (s *Service) open(ctx context.Context, closers []func() error) ([]func() er
 	}
 	return append(closers, s.Micro.Stop), nil
 }
+
+// MetadataKeys is where a service tells, as a NATS service, the ids of the keeper's keys that it has: a rotation asks
+// whether all that run have the new one.
+const MetadataKeys = "keeper-keys"
 
 // Version is what this build answers to `nats micro`, and to whoever asks for it.
 const Version = "0.1.0"

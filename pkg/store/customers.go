@@ -25,6 +25,8 @@ type Customer struct {
 	AdminEmail             *string
 	RequestsPerSecond      *float64 // nil: the installation's setting
 	RequestsPerMinute      *float64 // nil: the installation's setting; 0: no limit a minute
+	BackfillNotBefore      *time.Time
+	QuietHours             []byte // JSON as pkg/window writes it; nil: none
 	Enabled                bool
 	OnboardedAt            time.Time
 	OffboardedAt           *time.Time
@@ -62,6 +64,7 @@ func customerFrom(row *db.SyncConfigGetRow) Customer {
 		RequestsPerSecond: row.RequestsPerSecond, RequestsPerMinute: row.RequestsPerMinute, Enabled: row.Enabled,
 		OnboardedAt: row.OnboardedAt, OffboardedAt: row.OffboardedAt, BackfillCompletedAt: row.BackfillCompletedAt,
 		BackfillProcessedCount: row.BackfillProcessedCount,
+		BackfillNotBefore:      row.BackfillNotBefore, QuietHours: row.QuietHours,
 	}
 }
 
@@ -72,6 +75,7 @@ func (t *Tx) SaveCustomer(ctx context.Context, customer Customer) (onboardedAt t
 		CustomerID: customer.ID, ExternalSystemUrl: customer.ExternalSystemURL, Destination: customer.Destination,
 		PollCadenceMinutes: customer.PollCadenceMinutes, AdminEmail: customer.AdminEmail,
 		RequestsPerSecond: customer.RequestsPerSecond, RequestsPerMinute: customer.RequestsPerMinute,
+		BackfillNotBefore: customer.BackfillNotBefore, QuietHours: customer.QuietHours,
 	})
 	return onboardedAt, wrap("save customer", err)
 }

@@ -2,125 +2,189 @@ package vault
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"gocloud.dev/secrets"
 	_ "gocloud.dev/secrets/hashivault"   // SECRETS_URL=hashivault://…
 	_ "gocloud.dev/secrets/localsecrets" // SECRETS_URL=base64key://…
 )
 
-const (
-	devScheme      = "dev"
-	devDefaultPath = ".rollcall/secrets.key"
-	keyBytes       = 32
-)
-
-// Keeper seals and opens keys. ID tells which key it is, for rotation; it gives nothing of the key away.
+// Keeper seals and opens keys with the keys of SECRETS_URL, and of SECRETS_URL_NEXT while a rotation is under way.
+// Each is known by an id that gives nothing of it away, and what it sealed is stored with that id.
 type Keeper struct {
-	ID     string
-	keeper *secrets.Keeper
+	// ID is the first key of SECRETS_URL: it seals until a rotation has named another.
+	ID string
+
+	files []string // key files: read again when a key is asked for that is not known
+	other bool     // whether there is a key beside those of the files
+	mu    sync.RWMutex
+	ids   []string // in the order in which they were read
+	keys  map[string]*secrets.Keeper
+	// Of a key in a Vault there are versions behind one id: sealing anew is worth something under the same id.
+	versioned map[string]bool
 }
 
-// OpenKeeper opens the keeper of a SECRETS_URL: a gocloud.dev/secrets URL, or `dev`, or `dev:<path>`, which
-// make a local key file on first use. Errors do not repeat the URL: base64key:// holds the key itself.
-func OpenKeeper(ctx context.Context, secretsURL string) (*Keeper, error) {
-	address := secretsURL
-	if path, ok := devPath(secretsURL); ok {
-		key, err := devKey(path)
-		if err != nil {
-			return nil, err
+// ErrNoSuchKey says that this process has not been given a key that seals by now.
+var ErrNoSuchKey = errors.New("this process does not have the key that seals by now: give it the SECRETS_URL and SECRETS_URL_NEXT of the others")
+
+// OpenKeeper opens the keeper of a SECRETS_URL: a gocloud.dev/secrets URL, or `dev`, or `dev:<path>`, which make a
+// local key file on first use. nextURLs are further ones, whose keys open what they sealed; empty ones are passed
+// over. Errors do not repeat a URL: base64key:// holds the key itself.
+func OpenKeeper(ctx context.Context, secretsURL string, nextURLs ...string) (*Keeper, error) {
+	keeper := &Keeper{keys: map[string]*secrets.Keeper{}, versioned: map[string]bool{}}
+	if err := keeper.addURL(ctx, secretsURL, "SECRETS_URL"); err != nil {
+		return nil, errors.Join(err, keeper.Close())
+	}
+	keeper.ID = keeper.ids[0]
+	for _, next := range nextURLs {
+		if next == "" {
+			continue
 		}
-		address = "base64key://" + base64.URLEncoding.EncodeToString(key)
+		if err := keeper.addURL(ctx, next, "SECRETS_URL_NEXT"); err != nil {
+			return nil, errors.Join(err, keeper.Close())
+		}
 	}
-	keeper, err := secrets.OpenKeeper(ctx, address)
-	if err != nil {
-		return nil, errors.New("SECRETS_URL cannot be opened: expected base64key://<32 bytes, URL-safe base64>, hashivault://<key name> or dev")
-	}
-	sum := sha256.Sum256([]byte("rollcall keeper " + address))
-	return &Keeper{ID: hex.EncodeToString(sum[:6]), keeper: keeper}, nil
+	return keeper, nil
+}
+
+// IDs are the keys that this keeper has, SECRETS_URL's first.
+func (k *Keeper) IDs() []string {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return slices.Clone(k.ids)
 }
 
 // Close lets go of the keeper's connections.
 func (k *Keeper) Close() error {
-	if err := k.keeper.Close(); err != nil {
-		return fmt.Errorf("close keeper: %w", err)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var problems []error
+	for _, key := range k.keys {
+		if err := key.Close(); err != nil {
+			problems = append(problems, fmt.Errorf("close keeper: %w", err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (k *Keeper) addURL(ctx context.Context, address, setting string) error {
+	path, ok := devPath(address)
+	if !ok {
+		k.other = true
+		return k.add(ctx, address, setting)
+	}
+	k.files = append(k.files, path)
+	return k.readFile(ctx, path)
+}
+
+func (k *Keeper) readFile(ctx context.Context, path string) error {
+	keys, err := fileKeys(path)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := k.add(ctx, "base64key://"+base64.URLEncoding.EncodeToString(key), "the key file"); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (k *Keeper) seal(ctx context.Context, key []byte) ([]byte, error) {
-	sealed, err := k.keeper.Encrypt(ctx, key)
+func (k *Keeper) add(ctx context.Context, address, setting string) error {
+	sum := sha256.Sum256([]byte("rollcall keeper " + address))
+	id := hex.EncodeToString(sum[:6])
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, known := k.keys[id]; known {
+		return nil
+	}
+	key, err := secrets.OpenKeeper(ctx, address)
+	if err != nil {
+		return fmt.Errorf("%s cannot be opened: expected base64key://<32 bytes, URL-safe base64>, hashivault://<key name> or dev", setting)
+	}
+	k.ids = append(k.ids, id)
+	k.keys[id] = key
+	k.versioned[id] = !strings.HasPrefix(address, "base64key:")
+	return nil
+}
+
+// key is the key of that id. A rotation may have put it into a key file since that was read.
+func (k *Keeper) key(ctx context.Context, id string) (*secrets.Keeper, error) {
+	if found := k.known(id); found != nil {
+		return found, nil
+	}
+	if err := k.reread(ctx); err != nil {
+		return nil, err
+	}
+	return k.known(id), nil
+}
+
+// reread takes up what was added to the key files.
+func (k *Keeper) reread(ctx context.Context) error {
+	for _, path := range k.files {
+		if err := k.readFile(ctx, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rotatesItself says whether the id stands for a key with versions of its own.
+func (k *Keeper) rotatesItself(id string) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.versioned[id]
+}
+
+func (k *Keeper) known(id string) *secrets.Keeper {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.keys[id]
+}
+
+func (k *Keeper) seal(ctx context.Context, id string, plain []byte) ([]byte, error) {
+	key, err := k.key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if key == nil {
+		return nil, fmt.Errorf("seal key with %s: %w", id, ErrNoSuchKey)
+	}
+	sealed, err := key.Encrypt(ctx, plain)
 	if err != nil {
 		return nil, fmt.Errorf("seal key: %w", err)
 	}
 	return sealed, nil
 }
 
-func (k *Keeper) open(ctx context.Context, sealed []byte) ([]byte, error) {
-	key, err := k.keeper.Decrypt(ctx, sealed)
+func (k *Keeper) open(ctx context.Context, id string, sealed []byte) ([]byte, error) {
+	key, err := k.key(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if key == nil {
+		return k.openWithAny(ctx, id, sealed)
+	}
+	plain, err := key.Decrypt(ctx, sealed)
 	if err != nil {
 		return nil, fmt.Errorf("open key (is SECRETS_URL the one that sealed it?): %w", err)
 	}
-	return key, nil
+	return plain, nil
 }
 
-func devPath(secretsURL string) (string, bool) {
-	if secretsURL == devScheme {
-		return devDefaultPath, true
-	}
-	return strings.CutPrefix(secretsURL, devScheme+":")
-}
-
-// devKey reads the key file, or makes it. Many processes start at once: the file is written aside and linked
-// into place, so that whoever comes second reads what the first one made.
-func devKey(path string) ([]byte, error) {
-	for range 2 {
-		text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-		if err == nil {
-			key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-			if err != nil || len(key) != keyBytes {
-				return nil, fmt.Errorf("key file %s is not %d bytes in base64", path, keyBytes)
-			}
-			return key, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("read key file: %w", err)
-		}
-		if err := makeKeyFile(path); err != nil {
-			return nil, err
+// openWithAny tries the keys that there are: one key of a Vault goes by two ids where its URL is written in two ways.
+func (k *Keeper) openWithAny(ctx context.Context, id string, sealed []byte) ([]byte, error) {
+	for _, other := range k.IDs() {
+		if plain, err := k.known(other).Decrypt(ctx, sealed); err == nil {
+			return plain, nil
 		}
 	}
-	return nil, fmt.Errorf("key file %s was made and is gone again", path)
-}
-
-func makeKeyFile(path string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("make folder of key file: %w", err)
-	}
-	key := make([]byte, keyBytes)
-	if _, err := rand.Read(key); err != nil {
-		return fmt.Errorf("draw key: %w", err)
-	}
-	aside, err := os.CreateTemp(filepath.Dir(path), ".secrets-*")
-	if err != nil {
-		return fmt.Errorf("make key file: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.Remove(aside.Name())) }()
-	_, err = aside.WriteString(base64.StdEncoding.EncodeToString(key) + "\n")
-	if err := errors.Join(err, aside.Sync(), aside.Close()); err != nil {
-		return fmt.Errorf("write key file: %w", err)
-	}
-	if err := os.Link(aside.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("place key file: %w", err)
-	}
-	return nil
+	return nil, fmt.Errorf("open key sealed by %s: neither SECRETS_URL nor SECRETS_URL_NEXT opens it", id)
 }

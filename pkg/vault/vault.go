@@ -27,6 +27,8 @@ type KeyStore interface {
 	AddCustomerKey(ctx context.Context, customer string, key store.SealedKey) error
 	InstallationKey(ctx context.Context, name string) (store.SealedKey, error)
 	AddInstallationKey(ctx context.Context, name string, key store.SealedKey) error
+	// SealingKey is the id of the keeper's key that seals what is new, "" for the keeper's first.
+	SealingKey(ctx context.Context) (string, error)
 }
 
 // Vault seals and opens for customers and for the installation.
@@ -93,52 +95,82 @@ func (v *Vault) customerKey(ctx context.Context, customer string, create bool) (
 		if !create {
 			return nil, fmt.Errorf("key of %s: %w", customer, ErrKeyGone)
 		}
-		fresh, err := v.freshKey(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := v.Keys.AddCustomerKey(ctx, customer, fresh); err != nil {
-			return nil, err
-		}
-		// Read again: another process may have been first, and then its key is the customer's.
-		if stored, err = v.Keys.CustomerKey(ctx, customer); err != nil {
-			return nil, err
-		}
-	} else if err != nil {
+		stored, err = v.addKey(ctx, freshKey,
+			func(key store.SealedKey) error { return v.Keys.AddCustomerKey(ctx, customer, key) },
+			func() (store.SealedKey, error) { return v.Keys.CustomerKey(ctx, customer) })
+	}
+	if err != nil {
 		return nil, err
 	}
-	return v.Keeper.open(ctx, stored.Sealed)
+	return v.Keeper.open(ctx, stored.KeyID, stored.Sealed)
 }
 
 func (v *Vault) installationKey(ctx context.Context) ([]byte, error) {
 	stored, err := v.Keys.InstallationKey(ctx, installationData)
 	if errors.Is(err, store.ErrNotFound) {
-		fresh, err := v.freshKey(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := v.Keys.AddInstallationKey(ctx, installationData, fresh); err != nil {
-			return nil, err
-		}
-		if stored, err = v.Keys.InstallationKey(ctx, installationData); err != nil {
-			return nil, err
-		}
-	} else if err != nil {
+		stored, err = v.addKey(ctx, freshKey,
+			func(key store.SealedKey) error { return v.Keys.AddInstallationKey(ctx, installationData, key) },
+			func() (store.SealedKey, error) { return v.Keys.InstallationKey(ctx, installationData) })
+	}
+	if err != nil {
 		return nil, err
 	}
-	return v.Keeper.open(ctx, stored.Sealed)
+	return v.Keeper.open(ctx, stored.KeyID, stored.Sealed)
 }
 
-func (v *Vault) freshKey(ctx context.Context) (store.SealedKey, error) {
-	key := make([]byte, keyBytes)
-	if _, err := rand.Read(key); err != nil {
-		return store.SealedKey{}, fmt.Errorf("draw key: %w", err)
+// addTries is how often a key is added at most: a rotation that begins between the sealing and the adding refuses it.
+const addTries = 3
+
+// addKey seals and adds what draw gives, and reads what stands then: another process may have been first, and then
+// its key is the one.
+func (v *Vault) addKey(ctx context.Context, draw func() (plain []byte, public string, err error),
+	add func(store.SealedKey) error, read func() (store.SealedKey, error),
+) (store.SealedKey, error) {
+	var last error
+	for range addTries {
+		plain, public, err := draw()
+		if err != nil {
+			return store.SealedKey{}, err
+		}
+		sealed, err := v.sealKey(ctx, plain)
+		if err != nil {
+			return store.SealedKey{}, err
+		}
+		sealed.Public = public
+		if err := add(sealed); err != nil {
+			return store.SealedKey{}, err
+		}
+		stored, err := read()
+		if !errors.Is(err, store.ErrNotFound) {
+			return stored, err
+		}
+		last = err
 	}
-	sealed, err := v.Keeper.seal(ctx, key)
+	return store.SealedKey{}, last
+}
+
+// sealKey seals a key with the keeper's key that seals by now.
+func (v *Vault) sealKey(ctx context.Context, plain []byte) (store.SealedKey, error) {
+	id, err := v.Keys.SealingKey(ctx)
 	if err != nil {
 		return store.SealedKey{}, err
 	}
-	return store.SealedKey{KeyID: v.Keeper.ID, Sealed: sealed}, nil
+	if id == "" {
+		id = v.Keeper.ID
+	}
+	sealed, err := v.Keeper.seal(ctx, id, plain)
+	if err != nil {
+		return store.SealedKey{}, err
+	}
+	return store.SealedKey{KeyID: id, Sealed: sealed}, nil
+}
+
+func freshKey() (plain []byte, public string, err error) {
+	plain = make([]byte, keyBytes)
+	if _, err := rand.Read(plain); err != nil {
+		return nil, "", fmt.Errorf("draw key: %w", err)
+	}
+	return plain, "", nil
 }
 
 func sealWith(key []byte, owner, purpose string, plain []byte) ([]byte, error) {

@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -34,7 +35,7 @@ func (v *Vault) OpenSealedToken(ctx context.Context, token string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	seed, err := v.Keeper.open(ctx, stored.Sealed)
+	seed, err := v.Keeper.open(ctx, stored.KeyID, stored.Sealed)
 	if err != nil {
 		return "", err
 	}
@@ -77,25 +78,23 @@ func (v *Vault) xkey(ctx context.Context) (store.SealedKey, error) {
 	if !errors.Is(err, store.ErrNotFound) {
 		return stored, err
 	}
+	return v.addKey(ctx, freshCurveKey,
+		func(key store.SealedKey) error { return v.Keys.AddInstallationKey(ctx, installationXKey, key) },
+		func() (store.SealedKey, error) { return v.Keys.InstallationKey(ctx, installationXKey) })
+}
+
+func freshCurveKey() (seed []byte, public string, err error) {
 	pair, err := nkeys.CreateCurveKeys()
 	if err != nil {
-		return store.SealedKey{}, fmt.Errorf("draw curve key: %w", err)
+		return nil, "", fmt.Errorf("draw curve key: %w", err)
 	}
 	defer pair.Wipe()
-	public, err := pair.PublicKey()
+	if public, err = pair.PublicKey(); err != nil {
+		return nil, "", fmt.Errorf("read curve key: %w", err)
+	}
+	drawn, err := pair.Seed()
 	if err != nil {
-		return store.SealedKey{}, fmt.Errorf("read curve key: %w", err)
+		return nil, "", fmt.Errorf("read curve key: %w", err)
 	}
-	seed, err := pair.Seed()
-	if err != nil {
-		return store.SealedKey{}, fmt.Errorf("read curve key: %w", err)
-	}
-	sealed, err := v.Keeper.seal(ctx, seed)
-	if err != nil {
-		return store.SealedKey{}, err
-	}
-	if err := v.Keys.AddInstallationKey(ctx, installationXKey, store.SealedKey{KeyID: v.Keeper.ID, Public: public, Sealed: sealed}); err != nil {
-		return store.SealedKey{}, err
-	}
-	return v.Keys.InstallationKey(ctx, installationXKey)
+	return bytes.Clone(drawn), public, nil // the pair's own is wiped
 }

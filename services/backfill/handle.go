@@ -70,6 +70,9 @@ func (b *backfiller) handle(ctx context.Context, delivery *worker.Delivery) erro
 	if run.State == store.RunParked && request.GetRunId() != 0 {
 		return nil // an old wake-up: the run is woken when it is due; one published by hand is worked now
 	}
+	if done, err := b.putOff(ctx, customer, run, log); err != nil || done {
+		return err
+	}
 	return b.claim(ctx, delivery, customer, run, log)
 }
 

@@ -46,13 +46,18 @@ const (
 func (j *job) settle(work context.Context, outcome error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), settleTimeout)
 	defer cancel()
+	var notNow *notNowError
 	switch {
 	case outcome == nil:
 		return nil
 	case errors.Is(outcome, store.ErrLaneLost), errors.Is(context.Cause(work), store.ErrLaneLost):
 		j.log.Warn("lane lost; another worker goes on", zap.Error(outcome))
 		return worker.Retry(laneLostPause, outcome)
-	case errors.Is(outcome, errTurnOver), errors.Is(outcome, errDraining):
+	case errors.As(outcome, &notNow):
+		return j.putOffClaimed(ctx, notNow.wait)
+	case errors.Is(outcome, errTurnOver):
+		return j.turnOver(ctx, outcome)
+	case errors.Is(outcome, errDraining):
 		return j.handBack(ctx, outcome)
 	case errors.Is(outcome, errWanted):
 		return j.park(ctx, parkLaneWanted, wantedPause, outcome)

@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
+	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -39,12 +40,17 @@ type job struct {
 	run      store.Run
 	lease    *store.Lease
 	log      *zap.Logger
+	window   window.Window // set by openFor
 }
 
 // work reads the customer's users until all of them were read, and commits each page. It returns nil when the
 // scan is complete, errTurnOver, errWanted or errDraining when it stopped at a committed page, and whatever else
 // stopped it otherwise.
 func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
+	open, err := j.openFor(ctx)
+	if err != nil {
+		return err
+	}
 	source, err := j.connect.source(ctx, j.customer, j.lease)
 	if err != nil {
 		return err
@@ -56,7 +62,7 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 	// What ends a turn lets the pages in flight be finished; only ctx ends them, too.
 	turn, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	timer := time.AfterFunc(j.turn, func() { end(errTurnOver) })
+	timer := time.AfterFunc(open, func() { end(errTurnOver) })
 	defer timer.Stop()
 	go func() {
 		select {
@@ -105,8 +111,11 @@ func (r *reading) read(ctx, turn context.Context) error {
 		if err != nil {
 			return err
 		}
-		if r.lease.Wanted() {
+		switch {
+		case r.lease.Wanted():
 			r.end(errWanted)
+		case r.closed(ctx):
+			r.end(errTurnOver)
 		}
 		if step.Done || step.Moved {
 			r.done = step.Done

@@ -8,12 +8,14 @@ import (
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -95,7 +97,7 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	if err := tx.StartCheckpoint(ctx, customer, store.ResourceUserSync); err != nil {
 		return err
 	}
-	queued, err := queueBackfill(ctx, tx, customer)
+	queued, wait, err := queueBackfill(ctx, tx, customer)
 	if err != nil {
 		return err
 	}
@@ -106,37 +108,46 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	}
 	completed := &rollcallv1.OnboardingCompleted{CustomerId: customer, BackfillQueued: queued, UsersTotal: event.Count(proposed.usersTotal)}
 	if queued {
-		requests := report.BackfillRequests(proposed.usersTotal)
-		completed.EstimatedBackfillSeconds = event.Count(int64(math.Round(proposed.limits.Estimate(requests).Seconds())))
+		length := proposed.limits.Estimate(report.BackfillRequests(proposed.usersTotal))
+		completed.EstimatedBackfillSeconds = event.Count(int64(math.Round(length.Seconds())))
+		if err := tellEstimate(ctx, tx, proposed.wanted, length, completed); err != nil {
+			return err
+		}
+	}
+	if wait.Needed() {
+		completed.WaitingFor, completed.EstimatedStartAt = wait.Reason, timestamppb.New(wait.Until)
 	}
 	return tellCompleted(ctx, tx, proposed.pending.Origin, onboardedAt, completed)
 }
 
 // queueBackfill queues the first backfill, or wakes the one that is parked. A customer whose backfill is
-// complete needs none, also after a new token.
-func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued bool, err error) {
+// complete needs none, also after a new token. One whose time has not come is parked, and no worker is asked.
+func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued bool, wait window.Wait, err error) {
 	current, err := tx.Customer(ctx, customer)
 	if err != nil {
-		return false, err
+		return false, wait, err
 	}
 	var run int64
 	if current.BackfillCompletedAt == nil {
 		if run, queued, err = tx.StartRun(ctx, customer, jobInitialBackfill, newTraceID()); err != nil {
-			return false, err
+			return false, wait, err
 		}
 	}
 	if !queued {
 		parked, unparked, err := tx.UnparkRun(ctx, customer)
 		if err != nil || !unparked {
-			return false, err
+			return false, wait, err
 		}
 		run = parked
 	}
+	if wait, err = putOff(ctx, tx, current, run); err != nil || wait.Needed() {
+		return queued, wait, err
+	}
 	payload, err := rollcallv1.Encode(&rollcallv1.BackfillRequest{CustomerId: customer, RunId: run})
 	if err != nil {
-		return false, err
+		return false, wait, err
 	}
-	return queued, tx.Publish(ctx, store.Message{Subject: bus.SubjectBackfill(customer), ID: "backfill-" + uuid.NewString(), Payload: payload})
+	return queued, wait, tx.Publish(ctx, store.Message{Subject: bus.SubjectBackfill(customer), ID: "backfill-" + uuid.NewString(), Payload: payload})
 }
 
 func (s *settler) sealCredentials(ctx context.Context, proposed *proposal) error {
@@ -179,6 +190,9 @@ func customerOf(id string, request *rollcallv1.OnboardingRequest) (store.Custome
 	}
 	if limits := request.GetLimits(); limits != nil {
 		customer.RequestsPerMinute = limits.RequestsPerMinute
+	}
+	if err := setWindow(&customer, request); err != nil {
+		return store.Customer{}, err
 	}
 	return customer, nil
 }

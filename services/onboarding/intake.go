@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/window"
 	"rollcall.dev/pkg/worker"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -74,6 +75,7 @@ func (i *intake) commit(ctx context.Context, delivery *worker.Delivery) error {
 	if len(errs) == 0 {
 		errs = request.Validate(customer, i.requireSealed)
 		checkDestination(errs, request, i.allowPrivate)
+		window.Check(errs, request.GetQuietHours())
 	}
 	if len(errs) == 0 {
 		if secrets, err = i.takeSecrets(ctx, request, errs); err != nil {

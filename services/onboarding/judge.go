@@ -92,7 +92,7 @@ func sameConfig(current, wanted store.Customer) bool {
 	return current.Enabled && current.OffboardedAt == nil && current.ExternalSystemURL == wanted.ExternalSystemURL &&
 		current.PollCadenceMinutes == wanted.PollCadenceMinutes && equal(current.AdminEmail, wanted.AdminEmail) &&
 		equal(current.RequestsPerSecond, wanted.RequestsPerSecond) && equal(current.RequestsPerMinute, wanted.RequestsPerMinute) &&
-		sameDestination(current.Destination, wanted.Destination)
+		sameDestination(current.Destination, wanted.Destination) && sameWindow(current, wanted)
 }
 
 // sameDestination compares what is stored, not its bytes: Postgres writes JSON in its own way.

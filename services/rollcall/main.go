@@ -1,6 +1,6 @@
 // Command rollcall is the operator's: it brings an installation up, onboards customers and shows how they do.
 //
-// It needs NATS and nothing else, save `migrate` and `dev`, which reach Postgres themselves. With --json it prints
+// It needs NATS and nothing else, save `migrate`, `dev`, `doctor` and `secrets rotate`, which reach Postgres themselves. With --json it prints
 // one JSON document on standard output; everything else goes to standard error. It exits 0 when the thing asked
 // for was done, 1 when it failed or is unknown, and 2 when it was called in a way that cannot be meant.
 package main

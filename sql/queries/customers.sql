@@ -1,27 +1,30 @@
 -- name: SyncConfigGet :one
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count
+       backfill_processed_count, backfill_not_before, quiet_hours
 FROM sync_configs WHERE customer_id = $1;
 
 -- name: SyncConfigPage :many
 -- Keyset paging: the customers after @after, in order.
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count
+       backfill_processed_count, backfill_not_before, quiet_hours
 FROM sync_configs WHERE customer_id > sqlc.arg(after) ORDER BY customer_id LIMIT sqlc.arg(page_size);
 
 -- name: SyncConfigUpsert :one
 -- onboarded_at is kept for a customer who was never offboarded: the same request twice is one onboarding.
 INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, admin_email,
-                          requests_per_second, requests_per_minute, enabled, onboarded_at, updated_at)
+                          requests_per_second, requests_per_minute, backfill_not_before, quiet_hours, enabled,
+                          onboarded_at, updated_at)
 VALUES (sqlc.arg(customer_id), sqlc.arg(external_system_url), sqlc.arg(destination),
         sqlc.arg(poll_cadence_minutes), sqlc.narg(admin_email), sqlc.narg(requests_per_second),
-        sqlc.narg(requests_per_minute), true, rollcall_now(), rollcall_now())
+        sqlc.narg(requests_per_minute), sqlc.narg(backfill_not_before), sqlc.narg(quiet_hours), true,
+        rollcall_now(), rollcall_now())
 ON CONFLICT (customer_id) DO UPDATE SET
     external_system_url = excluded.external_system_url, destination = excluded.destination,
     poll_cadence_minutes = excluded.poll_cadence_minutes, admin_email = excluded.admin_email,
     requests_per_second = excluded.requests_per_second, requests_per_minute = excluded.requests_per_minute,
+    backfill_not_before = excluded.backfill_not_before, quiet_hours = excluded.quiet_hours,
     enabled = true, updated_at = rollcall_now(), offboarded_at = NULL,
     onboarded_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.onboarded_at
                         ELSE rollcall_now() END
@@ -54,17 +57,8 @@ DELETE FROM credentials WHERE customer_id = $1;
 -- name: CustomerKeyGet :one
 SELECT key_id, sealed_key FROM customer_keys WHERE customer_id = $1;
 
--- name: CustomerKeyInsertIfAbsent :exec
-INSERT INTO customer_keys (customer_id, key_id, sealed_key, created_at) VALUES ($1, $2, $3, rollcall_now())
-ON CONFLICT (customer_id) DO NOTHING;
-
 -- name: InstallationKeyGet :one
 SELECT key_id, public_key, sealed_key FROM installation_keys WHERE name = $1;
-
--- name: InstallationKeyInsertIfAbsent :exec
-INSERT INTO installation_keys (name, key_id, public_key, sealed_key, created_at)
-VALUES ($1, $2, $3, $4, rollcall_now())
-ON CONFLICT (name) DO NOTHING;
 
 -- name: CheckpointInsertIfAbsent :exec
 INSERT INTO sync_checkpoints (customer_id, resource, checkpoint, updated_at)

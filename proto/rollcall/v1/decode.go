@@ -144,7 +144,12 @@ func objectName(prefix string) string {
 }
 
 func expected(field protoreflect.FieldDescriptor) string {
+	if field.IsList() {
+		return "a list of strings"
+	}
 	switch field.Kind() {
+	case protoreflect.MessageKind: // of those that are not ours there is one
+		return "a time such as 2026-11-20T22:00:00Z"
 	case protoreflect.StringKind:
 		return "a string"
 	case protoreflect.Int32Kind, protoreflect.Int64Kind, protoreflect.Uint32Kind, protoreflect.Uint64Kind:

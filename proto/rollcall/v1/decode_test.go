@@ -62,6 +62,9 @@ func TestAWrongTypeIsNamedByItsPathWithWhatWasExpected(t *testing.T) {
 		`{"limits":{"requestsPerMinute":[100]}}`:            {"limits.requestsPerMinute": "a number"},
 		`{"adminEmail":"\ud800"}`:                           {"adminEmail": "a string"},
 		`{"customerId":[[[[[[[[[[]]]]]]]]]],"vomoToken":1}`: {"customerId": "a string", "vomoToken": "a string"},
+		`{"backfillNotBefore":"tomorrow","quietHours":{"from":8,"weekdays":"mon"}}`: {
+			"backfillNotBefore": "a time such as 2026-11-20T22:00:00Z", "quietHours.from": "a string", "quietHours.weekdays": "a list of strings",
+		},
 	} {
 		_, errs := decoded(text)
 		require.Equal(t, slices.Sorted(maps.Keys(want)), fieldsOf(errs), text)

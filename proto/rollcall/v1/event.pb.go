@@ -98,10 +98,16 @@ type OnboardingCompleted struct {
 	BackfillQueued bool `protobuf:"varint,3,opt,name=backfill_queued,json=backfillQueued,proto3" json:"backfill_queued,omitempty"`
 	// meta.total of VOMO's first page.
 	UsersTotal int32 `protobuf:"varint,4,opt,name=users_total,json=usersTotal,proto3" json:"users_total,omitempty"`
-	// How long the backfill takes at the limits in force, once it has begun.
+	// How long the backfill takes at the limits in force, once it has begun, without the quiet hours in between.
 	EstimatedBackfillSeconds int32 `protobuf:"varint,5,opt,name=estimated_backfill_seconds,json=estimatedBackfillSeconds,proto3" json:"estimated_backfill_seconds,omitempty"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	// When the backfill may begin: now, or after backfillNotBefore and quiet hours; absent where none is queued.
+	EstimatedStartAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=estimated_start_at,json=estimatedStartAt,proto3" json:"estimated_start_at,omitempty"`
+	// When it ends, quiet hours counted in.
+	EstimatedCompletionAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=estimated_completion_at,json=estimatedCompletionAt,proto3" json:"estimated_completion_at,omitempty"`
+	// What it waits for: "not_before", "quiet_hours", or "".
+	WaitingFor    string `protobuf:"bytes,8,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OnboardingCompleted) Reset() {
@@ -167,6 +173,27 @@ func (x *OnboardingCompleted) GetEstimatedBackfillSeconds() int32 {
 		return x.EstimatedBackfillSeconds
 	}
 	return 0
+}
+
+func (x *OnboardingCompleted) GetEstimatedStartAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EstimatedStartAt
+	}
+	return nil
+}
+
+func (x *OnboardingCompleted) GetEstimatedCompletionAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EstimatedCompletionAt
+	}
+	return nil
+}
+
+func (x *OnboardingCompleted) GetWaitingFor() string {
+	if x != nil {
+		return x.WaitingFor
+	}
+	return ""
 }
 
 // OnboardingDelayed: VOMO could not be asked whether the token works; it is asked again.
@@ -572,7 +599,7 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\x0fstream_sequence\x18\x03 \x01(\x04R\x0estreamSequence\x1aU\n" +
 	"\vErrorsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
-	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.ListValueR\x05value:\x028\x01\"\xfd\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.ListValueR\x05value:\x028\x01\"\xbc\x03\n" +
 	"\x13OnboardingCompleted\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12=\n" +
@@ -580,7 +607,11 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\x0fbackfill_queued\x18\x03 \x01(\bR\x0ebackfillQueued\x12\x1f\n" +
 	"\vusers_total\x18\x04 \x01(\x05R\n" +
 	"usersTotal\x12<\n" +
-	"\x1aestimated_backfill_seconds\x18\x05 \x01(\x05R\x18estimatedBackfillSeconds\"\x90\x01\n" +
+	"\x1aestimated_backfill_seconds\x18\x05 \x01(\x05R\x18estimatedBackfillSeconds\x12H\n" +
+	"\x12estimated_start_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x10estimatedStartAt\x12R\n" +
+	"\x17estimated_completion_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x15estimatedCompletionAt\x12\x1f\n" +
+	"\vwaiting_for\x18\b \x01(\tR\n" +
+	"waitingFor\"\x90\x01\n" +
 	"\x11OnboardingDelayed\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x16\n" +
@@ -647,20 +678,22 @@ var file_rollcall_v1_event_proto_goTypes = []any{
 	(*structpb.ListValue)(nil),    // 9: google.protobuf.ListValue
 }
 var file_rollcall_v1_event_proto_depIdxs = []int32{
-	7, // 0: rollcall.v1.OnboardingRejected.errors:type_name -> rollcall.v1.OnboardingRejected.ErrorsEntry
-	8, // 1: rollcall.v1.OnboardingCompleted.onboarded_at:type_name -> google.protobuf.Timestamp
-	8, // 2: rollcall.v1.OnboardingDelayed.next_attempt_at:type_name -> google.protobuf.Timestamp
-	8, // 3: rollcall.v1.BackfillStarted.started_at:type_name -> google.protobuf.Timestamp
-	8, // 4: rollcall.v1.BackfillCompleted.checkpoint:type_name -> google.protobuf.Timestamp
-	8, // 5: rollcall.v1.BackfillCompleted.completed_at:type_name -> google.protobuf.Timestamp
-	8, // 6: rollcall.v1.BackfillFailed.failed_at:type_name -> google.protobuf.Timestamp
-	8, // 7: rollcall.v1.Alert.at:type_name -> google.protobuf.Timestamp
-	9, // 8: rollcall.v1.OnboardingRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	7,  // 0: rollcall.v1.OnboardingRejected.errors:type_name -> rollcall.v1.OnboardingRejected.ErrorsEntry
+	8,  // 1: rollcall.v1.OnboardingCompleted.onboarded_at:type_name -> google.protobuf.Timestamp
+	8,  // 2: rollcall.v1.OnboardingCompleted.estimated_start_at:type_name -> google.protobuf.Timestamp
+	8,  // 3: rollcall.v1.OnboardingCompleted.estimated_completion_at:type_name -> google.protobuf.Timestamp
+	8,  // 4: rollcall.v1.OnboardingDelayed.next_attempt_at:type_name -> google.protobuf.Timestamp
+	8,  // 5: rollcall.v1.BackfillStarted.started_at:type_name -> google.protobuf.Timestamp
+	8,  // 6: rollcall.v1.BackfillCompleted.checkpoint:type_name -> google.protobuf.Timestamp
+	8,  // 7: rollcall.v1.BackfillCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	8,  // 8: rollcall.v1.BackfillFailed.failed_at:type_name -> google.protobuf.Timestamp
+	8,  // 9: rollcall.v1.Alert.at:type_name -> google.protobuf.Timestamp
+	9,  // 10: rollcall.v1.OnboardingRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_event_proto_init() }

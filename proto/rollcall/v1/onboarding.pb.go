@@ -11,6 +11,7 @@ package rollcallv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -43,7 +44,11 @@ type OnboardingRequest struct {
 	// Where users are mirrored to; instead of external_system_url.
 	Destination *Destination `protobuf:"bytes,7,opt,name=destination,proto3" json:"destination,omitempty"`
 	// Limits that differ from the installation's.
-	Limits        *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
+	Limits *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
+	// The backfill does not begin before this moment; absent or past: at once.
+	BackfillNotBefore *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=backfill_not_before,json=backfillNotBefore,proto3" json:"backfill_not_before,omitempty"`
+	// Hours in which no backfill reads from VOMO; absent: there are none.
+	QuietHours    *QuietHours `protobuf:"bytes,10,opt,name=quiet_hours,json=quietHours,proto3" json:"quiet_hours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +139,94 @@ func (x *OnboardingRequest) GetLimits() *Limits {
 	return nil
 }
 
+func (x *OnboardingRequest) GetBackfillNotBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BackfillNotBefore
+	}
+	return nil
+}
+
+func (x *OnboardingRequest) GetQuietHours() *QuietHours {
+	if x != nil {
+		return x.QuietHours
+	}
+	return nil
+}
+
+// QuietHours are hours of the customer's day, by the clock on the customer's wall, in which no backfill reads from
+// VOMO: {"from":"08:00","to":"18:00","zone":"America/Chicago"}. From after to is a window over midnight.
+type QuietHours struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// HH:MM, inclusive.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// HH:MM, exclusive; 24:00 is the end of the day.
+	To string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	// An IANA zone, such as "America/Chicago".
+	Zone string `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
+	// The days on which the window begins: "mon" to "sun"; absent: every day.
+	Weekdays      []string `protobuf:"bytes,4,rep,name=weekdays,proto3" json:"weekdays,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuietHours) Reset() {
+	*x = QuietHours{}
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuietHours) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuietHours) ProtoMessage() {}
+
+func (x *QuietHours) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
+func (*QuietHours) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *QuietHours) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *QuietHours) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *QuietHours) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *QuietHours) GetWeekdays() []string {
+	if x != nil {
+		return x.Weekdays
+	}
+	return nil
+}
+
 // Destination names a system that users are mirrored into.
 type Destination struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -154,7 +247,7 @@ type Destination struct {
 
 func (x *Destination) Reset() {
 	*x = Destination{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[1]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -166,7 +259,7 @@ func (x *Destination) String() string {
 func (*Destination) ProtoMessage() {}
 
 func (x *Destination) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[1]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -179,7 +272,7 @@ func (x *Destination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Destination.ProtoReflect.Descriptor instead.
 func (*Destination) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{1}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Destination) GetKind() string {
@@ -230,7 +323,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -242,7 +335,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -255,7 +348,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Limits) GetRequestsPerSecond() float64 {
@@ -282,7 +375,7 @@ type OffboardRequest struct {
 
 func (x *OffboardRequest) Reset() {
 	*x = OffboardRequest{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +387,7 @@ func (x *OffboardRequest) String() string {
 func (*OffboardRequest) ProtoMessage() {}
 
 func (x *OffboardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +400,7 @@ func (x *OffboardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffboardRequest.ProtoReflect.Descriptor instead.
 func (*OffboardRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *OffboardRequest) GetCustomerId() string {
@@ -321,7 +414,7 @@ var File_rollcall_v1_onboarding_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_onboarding_proto_rawDesc = "" +
 	"\n" +
-	"\x1crollcall/v1/onboarding.proto\x12\vrollcall.v1\"\xeb\x02\n" +
+	"\x1crollcall/v1/onboarding.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x03\n" +
 	"\x11OnboardingRequest\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x1d\n" +
@@ -333,7 +426,17 @@ const file_rollcall_v1_onboarding_proto_rawDesc = "" +
 	"\vadmin_email\x18\x06 \x01(\tR\n" +
 	"adminEmail\x12:\n" +
 	"\vdestination\x18\a \x01(\v2\x18.rollcall.v1.DestinationR\vdestination\x12+\n" +
-	"\x06limits\x18\b \x01(\v2\x13.rollcall.v1.LimitsR\x06limits\"\x8b\x01\n" +
+	"\x06limits\x18\b \x01(\v2\x13.rollcall.v1.LimitsR\x06limits\x12J\n" +
+	"\x13backfill_not_before\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x11backfillNotBefore\x128\n" +
+	"\vquiet_hours\x18\n" +
+	" \x01(\v2\x17.rollcall.v1.QuietHoursR\n" +
+	"quietHours\"`\n" +
+	"\n" +
+	"QuietHours\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
+	"\x04zone\x18\x03 \x01(\tR\x04zone\x12\x1a\n" +
+	"\bweekdays\x18\x04 \x03(\tR\bweekdays\"\x8b\x01\n" +
 	"\vDestination\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x14\n" +
@@ -361,21 +464,25 @@ func file_rollcall_v1_onboarding_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_onboarding_proto_rawDescData
 }
 
-var file_rollcall_v1_onboarding_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_rollcall_v1_onboarding_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_rollcall_v1_onboarding_proto_goTypes = []any{
-	(*OnboardingRequest)(nil), // 0: rollcall.v1.OnboardingRequest
-	(*Destination)(nil),       // 1: rollcall.v1.Destination
-	(*Limits)(nil),            // 2: rollcall.v1.Limits
-	(*OffboardRequest)(nil),   // 3: rollcall.v1.OffboardRequest
+	(*OnboardingRequest)(nil),     // 0: rollcall.v1.OnboardingRequest
+	(*QuietHours)(nil),            // 1: rollcall.v1.QuietHours
+	(*Destination)(nil),           // 2: rollcall.v1.Destination
+	(*Limits)(nil),                // 3: rollcall.v1.Limits
+	(*OffboardRequest)(nil),       // 4: rollcall.v1.OffboardRequest
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_rollcall_v1_onboarding_proto_depIdxs = []int32{
-	1, // 0: rollcall.v1.OnboardingRequest.destination:type_name -> rollcall.v1.Destination
-	2, // 1: rollcall.v1.OnboardingRequest.limits:type_name -> rollcall.v1.Limits
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	2, // 0: rollcall.v1.OnboardingRequest.destination:type_name -> rollcall.v1.Destination
+	3, // 1: rollcall.v1.OnboardingRequest.limits:type_name -> rollcall.v1.Limits
+	5, // 2: rollcall.v1.OnboardingRequest.backfill_not_before:type_name -> google.protobuf.Timestamp
+	1, // 3: rollcall.v1.OnboardingRequest.quiet_hours:type_name -> rollcall.v1.QuietHours
+	4, // [4:4] is the sub-list for method output_type
+	4, // [4:4] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_onboarding_proto_init() }
@@ -383,14 +490,14 @@ func file_rollcall_v1_onboarding_proto_init() {
 	if File_rollcall_v1_onboarding_proto != nil {
 		return
 	}
-	file_rollcall_v1_onboarding_proto_msgTypes[2].OneofWrappers = []any{}
+	file_rollcall_v1_onboarding_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_onboarding_proto_rawDesc), len(file_rollcall_v1_onboarding_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // UnknownCustomer is the customer token of letters that belong to no readable customer.
@@ -28,7 +29,8 @@ const (
 const customerIDRule = "must be 1 to 63 characters of a-z, 0-9, _ and -, and begin with a letter or digit"
 
 // Validate tells what is wrong with a request that was published under subjectCustomer, whatever can be told
-// without asking anybody. Destination addresses are checked by pkg/destination, which knows its kinds.
+// without asking anybody. Destination addresses are checked by pkg/destination, which knows its kinds, and quiet
+// hours by pkg/window, which knows the zones.
 func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool) FieldErrors {
 	errs := FieldErrors{}
 	validateCustomer(errs, r.GetCustomerId(), subjectCustomer)
@@ -50,7 +52,16 @@ func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool)
 	}
 	r.validateDestination(errs, requireSealed)
 	r.validateLimits(errs)
+	if notBefore := r.GetBackfillNotBefore(); notBefore != nil && !plausible(notBefore.AsTime()) {
+		errs.Add("backfillNotBefore", "must lie between the years 2000 and 2099")
+	}
 	return errs
+}
+
+// plausible leaves out what can only be a slip: a backfill that waits for the year 20266 waits for ever.
+func plausible(moment time.Time) bool {
+	const first, last = 2000, 2099
+	return moment.UTC().Year() >= first && moment.UTC().Year() <= last
 }
 
 func (r *OnboardingRequest) validateDestination(errs FieldErrors, requireSealed bool) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -97,6 +98,8 @@ func TestEachRuleNamesItsField(t *testing.T) {
 		"NaN a second":        {perSecond(math.NaN()), "limits.requestsPerSecond", "0.001 to 100000"},
 		"infinitely many":     {perSecond(math.Inf(1)), "limits.requestsPerSecond", "0.001 to 100000"},
 		"negative a minute":   {perMinute(-1), "limits.requestsPerMinute", "no limit"},
+		"the year 1970":       {func(r *rollcallv1.OnboardingRequest) { r.BackfillNotBefore = &timestamppb.Timestamp{} }, "backfillNotBefore", "2099"},
+		"the year 5138":       {func(r *rollcallv1.OnboardingRequest) { r.BackfillNotBefore = &timestamppb.Timestamp{Seconds: 1e11} }, "backfillNotBefore", "2099"},
 		"NaN a minute":        {perMinute(math.NaN()), "limits.requestsPerMinute", "no limit"},
 		"too many a minute":   {perMinute(60*rollcallv1.MaxRequestsPerSecond + 1), "limits.requestsPerMinute", "no limit"},
 		"next to none either": {perMinute(1e-300), "limits.requestsPerMinute", "0.06"},

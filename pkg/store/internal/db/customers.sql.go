@@ -134,22 +134,6 @@ func (q *Queries) CustomerKeyGet(ctx context.Context, db DBTX, customerID string
 	return &i, err
 }
 
-const customerKeyInsertIfAbsent = `-- name: CustomerKeyInsertIfAbsent :exec
-INSERT INTO customer_keys (customer_id, key_id, sealed_key, created_at) VALUES ($1, $2, $3, rollcall_now())
-ON CONFLICT (customer_id) DO NOTHING
-`
-
-type CustomerKeyInsertIfAbsentParams struct {
-	CustomerID string
-	KeyID      string
-	SealedKey  []byte
-}
-
-func (q *Queries) CustomerKeyInsertIfAbsent(ctx context.Context, db DBTX, arg *CustomerKeyInsertIfAbsentParams) error {
-	_, err := db.Exec(ctx, customerKeyInsertIfAbsent, arg.CustomerID, arg.KeyID, arg.SealedKey)
-	return err
-}
-
 const installationKeyGet = `-- name: InstallationKeyGet :one
 SELECT key_id, public_key, sealed_key FROM installation_keys WHERE name = $1
 `
@@ -167,33 +151,10 @@ func (q *Queries) InstallationKeyGet(ctx context.Context, db DBTX, name string) 
 	return &i, err
 }
 
-const installationKeyInsertIfAbsent = `-- name: InstallationKeyInsertIfAbsent :exec
-INSERT INTO installation_keys (name, key_id, public_key, sealed_key, created_at)
-VALUES ($1, $2, $3, $4, rollcall_now())
-ON CONFLICT (name) DO NOTHING
-`
-
-type InstallationKeyInsertIfAbsentParams struct {
-	Name      string
-	KeyID     string
-	PublicKey *string
-	SealedKey []byte
-}
-
-func (q *Queries) InstallationKeyInsertIfAbsent(ctx context.Context, db DBTX, arg *InstallationKeyInsertIfAbsentParams) error {
-	_, err := db.Exec(ctx, installationKeyInsertIfAbsent,
-		arg.Name,
-		arg.KeyID,
-		arg.PublicKey,
-		arg.SealedKey,
-	)
-	return err
-}
-
 const syncConfigGet = `-- name: SyncConfigGet :one
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count
+       backfill_processed_count, backfill_not_before, quiet_hours
 FROM sync_configs WHERE customer_id = $1
 `
 
@@ -210,6 +171,8 @@ type SyncConfigGetRow struct {
 	OffboardedAt           *time.Time
 	BackfillCompletedAt    *time.Time
 	BackfillProcessedCount *int64
+	BackfillNotBefore      *time.Time
+	QuietHours             []byte
 }
 
 func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string) (*SyncConfigGetRow, error) {
@@ -228,6 +191,8 @@ func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string)
 		&i.OffboardedAt,
 		&i.BackfillCompletedAt,
 		&i.BackfillProcessedCount,
+		&i.BackfillNotBefore,
+		&i.QuietHours,
 	)
 	return &i, err
 }
@@ -265,7 +230,7 @@ func (q *Queries) SyncConfigOffboardIfKnown(ctx context.Context, db DBTX, custom
 const syncConfigPage = `-- name: SyncConfigPage :many
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count
+       backfill_processed_count, backfill_not_before, quiet_hours
 FROM sync_configs WHERE customer_id > $1 ORDER BY customer_id LIMIT $2
 `
 
@@ -287,6 +252,8 @@ type SyncConfigPageRow struct {
 	OffboardedAt           *time.Time
 	BackfillCompletedAt    *time.Time
 	BackfillProcessedCount *int64
+	BackfillNotBefore      *time.Time
+	QuietHours             []byte
 }
 
 // Keyset paging: the customers after @after, in order.
@@ -312,6 +279,8 @@ func (q *Queries) SyncConfigPage(ctx context.Context, db DBTX, arg *SyncConfigPa
 			&i.OffboardedAt,
 			&i.BackfillCompletedAt,
 			&i.BackfillProcessedCount,
+			&i.BackfillNotBefore,
+			&i.QuietHours,
 		); err != nil {
 			return nil, err
 		}
@@ -325,14 +294,17 @@ func (q *Queries) SyncConfigPage(ctx context.Context, db DBTX, arg *SyncConfigPa
 
 const syncConfigUpsert = `-- name: SyncConfigUpsert :one
 INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, admin_email,
-                          requests_per_second, requests_per_minute, enabled, onboarded_at, updated_at)
+                          requests_per_second, requests_per_minute, backfill_not_before, quiet_hours, enabled,
+                          onboarded_at, updated_at)
 VALUES ($1, $2, $3,
         $4, $5, $6,
-        $7, true, rollcall_now(), rollcall_now())
+        $7, $8, $9, true,
+        rollcall_now(), rollcall_now())
 ON CONFLICT (customer_id) DO UPDATE SET
     external_system_url = excluded.external_system_url, destination = excluded.destination,
     poll_cadence_minutes = excluded.poll_cadence_minutes, admin_email = excluded.admin_email,
     requests_per_second = excluded.requests_per_second, requests_per_minute = excluded.requests_per_minute,
+    backfill_not_before = excluded.backfill_not_before, quiet_hours = excluded.quiet_hours,
     enabled = true, updated_at = rollcall_now(), offboarded_at = NULL,
     onboarded_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.onboarded_at
                         ELSE rollcall_now() END
@@ -347,6 +319,8 @@ type SyncConfigUpsertParams struct {
 	AdminEmail         *string
 	RequestsPerSecond  *float64
 	RequestsPerMinute  *float64
+	BackfillNotBefore  *time.Time
+	QuietHours         []byte
 }
 
 // onboarded_at is kept for a customer who was never offboarded: the same request twice is one onboarding.
@@ -359,6 +333,8 @@ func (q *Queries) SyncConfigUpsert(ctx context.Context, db DBTX, arg *SyncConfig
 		arg.AdminEmail,
 		arg.RequestsPerSecond,
 		arg.RequestsPerMinute,
+		arg.BackfillNotBefore,
+		arg.QuietHours,
 	)
 	var onboarded_at time.Time
 	err := row.Scan(&onboarded_at)

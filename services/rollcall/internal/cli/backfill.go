@@ -113,6 +113,6 @@ func row(to io.Writer, run report.Backfill) {
 	if run.EtaSeconds != nil {
 		left = seconds(*run.EtaSeconds)
 	}
-	sayf(to, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", run.ID, run.CustomerID, standing(run), grouped(run.Processed), total,
+	sayf(to, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", run.ID, run.CustomerID, standingUntil(run), grouped(run.Processed), total,
 		grouped(run.Failures), rate, left, moment(run.CreatedAt))
 }

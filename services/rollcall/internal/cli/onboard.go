@@ -8,6 +8,7 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -20,6 +21,8 @@ type onboarding struct {
 	cadence                                                 int32
 	requestsPerSecond, requestsPerMinute                    float64
 	limitsSecond, limitsMinute, clear, wait, hasDestination bool
+	notBefore, quietHours                                   string
+	quietDays                                               []string
 }
 
 // onboardedDocument is what --json prints; request and backfill are null without --wait.
@@ -58,6 +61,9 @@ the settings, without a new backfill.`,
 	flags.StringVar(&asked.adminEmail, "admin-email", "", "`address` of who is told when the token stops working")
 	flags.Float64Var(&asked.requestsPerSecond, "rps", 0, "`requests` a second to VOMO, where it differs from the installation's")
 	flags.Float64Var(&asked.requestsPerMinute, "rpm", 0, "`requests` a minute to VOMO, where it differs; 0 is no such limit")
+	flags.StringVar(&asked.notBefore, "not-before", "", "`time` before which the backfill does not begin, such as 2026-11-20T22:00:00Z")
+	flags.StringVar(&asked.quietHours, "quiet-hours", "", "`hours` without backfill, such as \"08:00-18:00 America/Chicago\"")
+	flags.StringSliceVar(&asked.quietDays, "quiet-days", nil, "`days` on which the quiet hours begin, such as mon,tue (default all)")
 	flags.BoolVar(&asked.clear, "clear", false, "send the tokens in the clear, as the plain message does")
 	flags.BoolVar(&asked.wait, "wait", false, "wait until it is applied, and follow the backfill to its end")
 	return command
@@ -68,7 +74,9 @@ func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding)
 	if err != nil {
 		return err
 	}
-	if errs := request.Validate(customer, false); len(errs) > 0 {
+	errs := request.Validate(customer, false)
+	window.Check(errs, request.GetQuietHours())
+	if len(errs) > 0 {
 		return usage("this request would be refused:%s", fieldErrors(errs))
 	}
 	on, err := a.connect()
@@ -127,7 +135,7 @@ func (a *app) onboardingRequest(ctx context.Context, customer string, asked onbo
 	if asked.limitsMinute {
 		request.Limits.RequestsPerMinute = &asked.requestsPerMinute
 	}
-	return request, nil
+	return request, askedWindow(request, asked)
 }
 
 // seal puts the sealed form of each token in the place of the clear one.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
@@ -105,10 +106,16 @@ func TestEveryFlagReachesTheRequest(t *testing.T) {
 	s := newOnboardingService(t)
 	s.process.Stdin = strings.NewReader("crm-secret")
 	got := s.run("onboard", "acme", "--vomo-token-file", tokenFile(t, vomoToken), "--destination-url", "https://crm.example/api",
-		"--destination-token-file", "-", "--cadence", "15", "--admin-email", "it@acme.example", "--rps", "2.5", "--rpm", "0", "--json")
+		"--destination-token-file", "-", "--cadence", "15", "--admin-email", "it@acme.example", "--rps", "2.5", "--rpm", "0",
+		"--not-before", "2026-11-20T23:00:00+01:00",
+		"--quiet-hours", "08:00-18:00 America/Chicago", "--quiet-days", "mon,fri", "--json")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, uint64(1), document[onboardedDocument](t, got).Sequence)
 	request := s.request()
+	require.Equal(t, "2026-11-20T22:00:00Z", request.GetBackfillNotBefore().AsTime().Format(time.RFC3339))
+	require.Equal(t, []string{"08:00", "18:00", "America/Chicago"},
+		[]string{request.GetQuietHours().GetFrom(), request.GetQuietHours().GetTo(), request.GetQuietHours().GetZone()})
+	require.Equal(t, []string{"mon", "fri"}, request.GetQuietHours().GetWeekdays())
 	require.Empty(t, request.GetExternalSystemUrl())
 	require.Equal(t, "rest", request.GetDestination().GetKind())
 	require.Equal(t, "https://crm.example/api", request.GetDestination().GetUrl())

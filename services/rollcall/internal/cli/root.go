@@ -55,7 +55,7 @@ func (a *app) root() *cobra.Command {
 		Short: "Mirror the people of VOMO organisations, and see that it is true",
 		Long: `rollcall mirrors the people of VOMO organisations into other systems. This is the operator's command.
 
-It talks to the services over NATS; migrate and dev reach Postgres too. The NATS options and environment
+It talks to the services over NATS; migrate, dev, doctor and secrets rotate reach Postgres too. The NATS options and environment
 variables are those of the nats command.`,
 		Version:       service.Version,
 		SilenceErrors: true,
@@ -68,7 +68,7 @@ variables are those of the nats command.`,
 	a.flags = root.PersistentFlags()
 	a.flags.BoolVarP(&a.json, "json", "j", false, "print one JSON document on standard output")
 	a.nats.add(a.flags)
-	root.AddCommand(a.migrate(), a.onboard(), a.offboard(), a.backfill(), a.status(), a.key(), a.version(), dev.Command())
+	root.AddCommand(a.migrate(), a.onboard(), a.offboard(), a.backfill(), a.status(), a.key(), a.version(), a.secrets(), a.doctor(), dev.Command())
 	return root
 }
 

@@ -52,7 +52,7 @@ func (a *app) showStatus(status report.Status) error {
 		"backfill completed", when(integration.BackfillCompletedAt))
 	if backfill := status.Backfill; backfill != nil {
 		group(columns, "backfill",
-			"state", backfill.State,
+			"state", backfill.State+waitingFor(backfill),
 			"users", grouped(backfill.Processed)+" of "+number(backfill.Total),
 			"pages a minute", decimal(backfill.RequestsPerMinute, 1),
 			"time left", left(backfill.EtaSeconds))
@@ -75,6 +75,18 @@ func (a *app) showStatus(status report.Status) error {
 		sayf(a.out, "\n%s: %s\n  %s", reason.Code, reason.Text, reason.Remedy)
 	}
 	return nil
+}
+
+// waitingFor is what a parked backfill waits for, and until when.
+func waitingFor(backfill *report.BackfillStatus) string {
+	text := ""
+	if backfill.WaitingFor != nil {
+		text = " (" + *backfill.WaitingFor + ")"
+	}
+	if backfill.Until != nil {
+		text += " until " + moment(*backfill.Until)
+	}
+	return text
 }
 
 // group writes a heading and its names with their values.

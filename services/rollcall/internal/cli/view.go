@@ -9,6 +9,7 @@ import (
 
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/window"
 )
 
 const barWidth = 30
@@ -121,7 +122,15 @@ func line(run report.Backfill) string {
 	if run.Failures > 0 {
 		users += ", " + grouped(run.Failures) + " refused"
 	}
-	return fmt.Sprintf("%s: backfill %d %s, %s%s", run.CustomerID, run.ID, standing(run), users, pace(run))
+	return fmt.Sprintf("%s: backfill %d %s, %s%s", run.CustomerID, run.ID, standingUntil(run), users, pace(run))
+}
+
+// standingUntil also says how long a run waits that waits for a time: any other is tried again before long.
+func standingUntil(run report.Backfill) string {
+	if run.DueAt != nil && run.ParkReason != nil && window.IsReason(*run.ParkReason) {
+		return standing(run) + " until " + moment(*run.DueAt)
+	}
+	return standing(run)
 }
 
 func standing(run report.Backfill) string {

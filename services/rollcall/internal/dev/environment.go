@@ -17,6 +17,7 @@ func (o own) settings() map[string]string {
 		"DATABASE_URL":               o.databaseURL,
 		"NATS_URL":                   o.natsURL,
 		"SECRETS_URL":                "",
+		"SECRETS_URL_NEXT":           "",
 		"VOMO_BASE_URL":              "",
 		"ALLOW_PRIVATE_DESTINATIONS": "true",
 		"LOG_FORMAT":                 "console",

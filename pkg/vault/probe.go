@@ -1,0 +1,70 @@
+package vault
+
+import (
+	"context"
+	"os"
+
+	"rollcall.dev/pkg/store"
+)
+
+// Probed is what a look at the stored keys found.
+type Probed struct {
+	Opened int               // keys that opened
+	Failed map[string]string // by owner: why its key did not
+	Stale  int64             // keys that a key sealed that no longer seals: a rotation has not come to its end
+	Unable bool              // whether the key that seals what is new is not there
+}
+
+// Probe opens the installation's own keys and up to sample customers' keys. It changes nothing.
+func Probe(ctx context.Context, keeper *Keeper, from *store.Store, sample int32) (Probed, error) {
+	probed := Probed{Failed: map[string]string{}}
+	own, err := from.InstallationKeys(ctx)
+	if err != nil {
+		return probed, err
+	}
+	customers, err := from.CustomerKeys(ctx, "", sample)
+	if err != nil {
+		return probed, err
+	}
+	for i, key := range append(own, customers...) {
+		plain, err := keeper.open(ctx, key.KeyID, key.Sealed)
+		clear(plain)
+		switch {
+		case err == nil:
+			probed.Opened++
+		case i < len(own):
+			probed.Failed["the installation's key "+key.Name] = err.Error()
+		default:
+			probed.Failed["the key of customer "+key.Name] = err.Error()
+		}
+	}
+	sealing, err := from.SealingKey(ctx)
+	if err != nil || sealing == "" {
+		return probed, err
+	}
+	key, err := keeper.key(ctx, sealing)
+	if err != nil {
+		return probed, err
+	}
+	probed.Unable = key == nil
+	counts, err := from.KeysBySealer(ctx)
+	for id, count := range counts {
+		if id != sealing {
+			probed.Stale += count
+		}
+	}
+	return probed, err
+}
+
+// MissingKeyFile is the key file that a SECRETS_URL names and that does not exist, "" where there is none such. A
+// service makes it; whoever only looks must not.
+func MissingKeyFile(secretsURL string) string {
+	path, ok := devPath(secretsURL)
+	if !ok {
+		return ""
+	}
+	if _, err := os.Stat(path); os.IsNotExist(err) {
+		return path
+	}
+	return ""
+}

@@ -1,0 +1,239 @@
+package vault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"rollcall.dev/pkg/store"
+)
+
+// ErrNothingToRotateTo says that there is no key beside the one that has sealed everything.
+var ErrNothingToRotateTo = errors.New("there is no key to rotate to: give the new one as SECRETS_URL_NEXT, to the services first and then to this command")
+
+// ErrSomeNotOpened says that some keys could be opened by no key that the keeper has. They were left as they are.
+var ErrSomeNotOpened = errors.New("some keys could not be opened, and stay as they are")
+
+// Rotation seals the customers' and the installation's keys anew. What they sealed stays as it is.
+type Rotation struct {
+	Keeper *Keeper
+	Store  *store.Store
+	DryRun bool // open everything and count; write nothing
+}
+
+// Rotated is what a rotation did, or a dry run would do.
+type Rotated struct {
+	KeyID        string            `json:"keyId"` // of the key that seals from now on; "" in a dry run that would draw one
+	Customers    Resealed          `json:"customers"`
+	Installation Resealed          `json:"installation"`
+	Failed       map[string]string `json:"failed"` // by owner: why its key could not be opened
+}
+
+// Resealed counts keys.
+type Resealed struct {
+	Resealed int `json:"resealed"` // in a dry run: would be
+	Already  int `json:"already"`  // sealed by that key before
+	Gone     int `json:"gone"`     // destroyed, or sealed anew by somebody else, meanwhile
+}
+
+const rotationPage = 500
+
+// NewFileKey says whether a rotation draws a key itself, into the key file; otherwise the key is one that the
+// services have to have been given.
+func (r *Rotation) NewFileKey() bool { return len(r.Keeper.files) == 1 && !r.Keeper.other }
+
+// Target is the key that a rotation would rotate to; drawn says that it would be a new one, with no id yet.
+func (r *Rotation) Target(ctx context.Context) (id string, drawn bool, err error) {
+	sealing, err := r.Store.SealingKey(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	return r.target(ctx, r.Store.Conn, sealing)
+}
+
+// target is the newest key that the keeper has, where that has not sealed everything yet: one that was given as
+// SECRETS_URL_NEXT, or one that a rotation put into the key file before it was interrupted.
+func (r *Rotation) target(ctx context.Context, conn store.Conn, sealing string) (id string, drawn bool, err error) {
+	counts, err := conn.KeysBySealer(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	ids := r.Keeper.IDs()
+	newest := ids[len(ids)-1]
+	delete(counts, newest)
+	done := len(counts) == 0 && (sealing == newest || (sealing == "" && len(ids) == 1))
+	switch {
+	case !done:
+		return newest, false, nil
+	case r.NewFileKey():
+		return "", true, nil
+	case r.Keeper.rotatesItself(newest):
+		return newest, false, nil
+	default:
+		return "", false, ErrNothingToRotateTo
+	}
+}
+
+// Run rotates. It may be interrupted at any row, and run again: until the last key is sealed anew both keys are
+// needed, and each key's row says which. Failures of single keys are in the result, with ErrSomeNotOpened.
+func (r *Rotation) Run(ctx context.Context) (Rotated, error) {
+	done := Rotated{Failed: map[string]string{}}
+	if err := r.probe(ctx); err != nil {
+		return done, err
+	}
+	var err error
+	if r.DryRun {
+		done.KeyID, _, err = r.Target(ctx)
+	} else {
+		done.KeyID, err = r.begin(ctx)
+	}
+	if err != nil {
+		return done, err
+	}
+	err = r.each(ctx, func(key store.NamedKey, own bool) error {
+		if own {
+			return r.one(ctx, key, "", r.Store.ReplaceInstallationKey, &done, &done.Installation)
+		}
+		return r.one(ctx, key, "customer ", r.Store.ReplaceCustomerKey, &done, &done.Customers)
+	})
+	if err != nil {
+		return done, err
+	}
+	if len(done.Failed) > 0 {
+		return done, fmt.Errorf("%d of them, %s first: %w", len(done.Failed), slices.Sorted(maps.Keys(done.Failed))[0], ErrSomeNotOpened)
+	}
+	return done, nil
+}
+
+// each visits every stored key, page by page: the installation's own first.
+func (r *Rotation) each(ctx context.Context, visit func(key store.NamedKey, own bool) error) error {
+	own, err := r.Store.InstallationKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range own {
+		if err := visit(key, true); err != nil {
+			return err
+		}
+	}
+	for after := ""; ; {
+		keys, err := r.Store.CustomerKeys(ctx, after, rotationPage)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		for _, key := range keys {
+			if err := visit(key, false); err != nil {
+				return err
+			}
+		}
+		after = keys[len(keys)-1].Name
+	}
+}
+
+// probe opens one key of each that sealed any. Where there is one that this keeper does not have, nothing is
+// begun: the services would be told to seal with a key that was meant for another installation.
+func (r *Rotation) probe(ctx context.Context) error {
+	probed := map[string]bool{}
+	return r.each(ctx, func(key store.NamedKey, _ bool) error {
+		if probed[key.KeyID] {
+			return nil
+		}
+		probed[key.KeyID] = true
+		plain, err := r.Keeper.open(ctx, key.KeyID, key.Sealed)
+		clear(plain)
+		return err
+	})
+}
+
+// begin settles which key seals from now on. The row's lock keeps a second rotation from drawing a key into the
+// same file, and those who add a key from adding one that is sealed by the old.
+func (r *Rotation) begin(ctx context.Context) (target string, err error) {
+	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		sealing, err := tx.LockSealingKey(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.Keeper.reread(ctx); err != nil {
+			return err
+		}
+		id, drawn, err := r.target(ctx, tx.Conn, sealing)
+		if err != nil {
+			return err
+		}
+		if drawn {
+			if err := appendKey(r.Keeper.files[0]); err != nil {
+				return err
+			}
+			if err := r.Keeper.reread(ctx); err != nil {
+				return err
+			}
+			ids := r.Keeper.IDs()
+			id = ids[len(ids)-1]
+		}
+		target = id
+		return tx.SetSealingKey(ctx, id)
+	})
+	return target, err
+}
+
+// one seals a key anew, if it is not yet, in a statement of its own that replaces only what was read: a key that is
+// destroyed meanwhile stays destroyed.
+func (r *Rotation) one(ctx context.Context, key store.NamedKey, kind string,
+	replace func(context.Context, store.NamedKey, store.SealedKey) (bool, error), done *Rotated, counts *Resealed,
+) error {
+	if key.KeyID == done.KeyID && !r.Keeper.rotatesItself(done.KeyID) {
+		counts.Already++
+		return nil
+	}
+	sealed, err := r.reseal(ctx, key, done.KeyID)
+	if err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("rotate: %w", ctx.Err())
+		}
+		done.Failed[kind+key.Name] = err.Error()
+		return nil
+	}
+	if r.DryRun {
+		counts.Resealed++
+		return nil
+	}
+	replaced, err := replace(ctx, key, sealed)
+	switch {
+	case err != nil:
+		return err
+	case replaced:
+		counts.Resealed++
+	default:
+		counts.Gone++
+	}
+	return nil
+}
+
+// reseal is the key sealed anew, proven to open.
+func (r *Rotation) reseal(ctx context.Context, key store.NamedKey, target string) (store.SealedKey, error) {
+	plain, err := r.Keeper.open(ctx, key.KeyID, key.Sealed)
+	if err != nil {
+		return store.SealedKey{}, err
+	}
+	defer clear(plain)
+	if r.DryRun {
+		return store.SealedKey{}, nil
+	}
+	sealed, err := r.Keeper.seal(ctx, target, plain)
+	if err != nil {
+		return store.SealedKey{}, err
+	}
+	// A keeper may be allowed to seal and not to open. To find out here costs a call; to find out later, the key.
+	again, err := r.Keeper.open(ctx, target, sealed)
+	if err != nil {
+		return store.SealedKey{}, err
+	}
+	defer clear(again)
+	if !bytes.Equal(plain, again) {
+		return store.SealedKey{}, errors.New("the new key does not open what it sealed")
+	}
+	return store.SealedKey{KeyID: target, Sealed: sealed}, nil
+}

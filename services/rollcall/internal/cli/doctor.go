@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/config"
+)
+
+// States of a finding.
+const (
+	findingOK      = "ok"
+	findingWarning = "warning" // worth a look; nothing fails for it
+	findingFailed  = "failed"
+	findingSkipped = "skipped" // not looked at, since something before it failed
+)
+
+// finding is what one check found.
+type finding struct {
+	Check  string `json:"check"`
+	State  string `json:"state"`
+	Text   string `json:"text"`
+	Remedy string `json:"remedy"` // "" where nothing has to be done
+}
+
+// examination is what --json prints.
+type examination struct {
+	Healthy bool      `json:"healthy"` // nothing failed
+	Checks  []finding `json:"checks"`
+}
+
+func ok(check, format string, args ...any) finding {
+	return finding{Check: check, State: findingOK, Text: fmt.Sprintf(format, args...)}
+}
+
+func warning(check, remedy, format string, args ...any) finding {
+	return finding{Check: check, State: findingWarning, Text: fmt.Sprintf(format, args...), Remedy: remedy}
+}
+
+func failed(check, remedy, format string, args ...any) finding {
+	return finding{Check: check, State: findingFailed, Text: fmt.Sprintf(format, args...), Remedy: remedy}
+}
+
+func skipped(because string, checks ...string) []finding {
+	var findings []finding
+	for _, check := range checks {
+		findings = append(findings, finding{Check: check, State: findingSkipped, Text: "not looked at: " + because})
+	}
+	return findings
+}
+
+func (a *app) doctor() *cobra.Command {
+	return &cobra.Command{
+		Use:   "doctor",
+		Short: "Examine the installation: NATS, Postgres, secrets, VOMO, services",
+		Long: `Examines everything that the services need, and the services, and says for each thing that is wrong what
+helps. It changes nothing and sends no token. It reads the settings that the services read: run it with theirs. It
+exits 1 when something failed; warnings do not count.`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			settings, err := config.Load(a.Environ)
+			if err != nil {
+				return err
+			}
+			reached, err := a.natsSettings()
+			if err != nil {
+				return err
+			}
+			who := &patient{app: a, settings: settings, timeout: reached.timeout}
+			return a.tellFindings(who.examine(command.Context()))
+		},
+	}
+}
+
+// patient is what all examinations share.
+type patient struct {
+	app      *app
+	settings config.Config
+	timeout  time.Duration // for each step
+}
+
+// examine looks at the parts at once: one that does not answer holds up nobody but itself.
+func (p *patient) examine(ctx context.Context) []finding {
+	parts := []func(context.Context) []finding{p.nats, p.postgres, p.vomo}
+	found := make([][]finding, len(parts))
+	var looking sync.WaitGroup
+	for i, part := range parts {
+		looking.Go(func() { found[i] = part(ctx) })
+	}
+	looking.Wait()
+	var all []finding
+	for _, findings := range found {
+		all = append(all, findings...)
+	}
+	return all
+}
+
+func (a *app) tellFindings(findings []finding) error {
+	failures, warnings := 0, 0
+	for _, found := range findings {
+		switch found.State {
+		case findingFailed:
+			failures++
+		case findingWarning:
+			warnings++
+		}
+	}
+	if a.json {
+		if err := a.document(examination{Healthy: failures == 0, Checks: findings}); err != nil {
+			return err
+		}
+	} else {
+		for _, found := range findings {
+			sayf(a.out, "%-8s %s: %s", found.State, found.Check, found.Text)
+			if found.Remedy != "" {
+				sayf(a.out, "         -> %s", found.Remedy)
+			}
+		}
+	}
+	if failures > 0 {
+		return fmt.Errorf("%s failed, %s", counted(failures, "check"), counted(warnings, "warning"))
+	}
+	return nil
+}
+
+// clockTolerance is what clocks may differ by: nothing but people's reading of logs depends on less.
+const clockTolerance = 5 * time.Second
+
+// clock compares a server's clock with ours in the middle of the question.
+func clock(check string, asked, answered, theirs time.Time) finding {
+	ours := asked.Add(answered.Sub(asked) / 2)
+	skew := theirs.Sub(ours).Round(time.Millisecond)
+	if skew.Abs() > clockTolerance+answered.Sub(asked)/2 {
+		return warning(check, "Have all machines keep time by NTP.", "differs from the one here by %s", skew)
+	}
+	return ok(check, "agrees with the one here (%s)", skew)
+}

@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/testkit"
+)
+
+// ward is an installation in which nothing is wrong, until a test sees to it.
+type ward struct {
+	*installation
+	asked chan *http.Request // what VOMO was asked
+}
+
+func newWard(t *testing.T, vomoAnswers int) *ward {
+	t.Helper()
+	w := &ward{installation: newInstallation(t), asked: make(chan *http.Request, 8)}
+	w.withSecrets(oneKey)
+	vomo := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		w.asked <- request
+		answer.WriteHeader(vomoAnswers)
+	}))
+	t.Cleanup(vomo.Close)
+	w.process.Environ = append(w.process.Environ, "VOMO_BASE_URL="+vomo.URL+"/v1")
+	require.NoError(t, bus.Ensure(t.Context(), w.nats.JetStream(t), 1, 30*time.Second))
+	w.runs("rollcall-onboarding", "0.1.0")
+	w.runs("rollcall-backfill", "0.1.0")
+	return w
+}
+
+func (w *ward) sql(statement string) {
+	w.t.Helper()
+	conn, err := pgx.Connect(w.t.Context(), w.setting("DATABASE_URL"))
+	require.NoError(w.t, err)
+	defer func() { require.NoError(w.t, conn.Close(w.t.Context())) }()
+	_, err = conn.Exec(w.t.Context(), statement)
+	require.NoError(w.t, err)
+}
+
+func (w *ward) setting(name string) string { return (&app{Process: w.process}).env(name) }
+
+func (w *ward) set(line string) { w.process.Environ = append(w.process.Environ, line) }
+
+// found are the findings of one check that are in a state.
+func found(examined examination, state string) map[string][]finding {
+	byCheck := map[string][]finding{}
+	for _, one := range examined.Checks {
+		if one.State == state {
+			byCheck[one.Check] = append(byCheck[one.Check], one)
+		}
+	}
+	return byCheck
+}
+
+func TestAnInstallationInWhichNothingIsWrongPassesEveryCheck(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, http.StatusUnauthorized)
+
+	got := w.run("doctor", "--json")
+
+	require.Zero(t, got.code, got.stdout+got.stderr)
+	examined := document[examination](t, got)
+	require.True(t, examined.Healthy)
+	names := map[string]bool{}
+	for _, one := range examined.Checks {
+		require.Equal(t, findingOK, one.State, one)
+		require.Empty(t, one.Remedy)
+		names[one.Check] = true
+	}
+	for _, name := range []string{"nats", "jetstream", "streams", "nats clock", "services", "postgres", "postgres clock", "schema", "secrets", "backlog", "vomo"} {
+		require.True(t, names[name], name)
+	}
+	request := <-w.asked
+	require.Empty(t, request.Header.Get("Authorization"), "no token is sent")
+	require.Empty(t, w.asked, "and one request is enough")
+
+	got = w.run("doctor")
+	require.Zero(t, got.code)
+	require.Contains(t, got.stdout, "ok       services: 1 rollcall-backfill, 1 rollcall-onboarding run, version 0.1.0")
+}
+
+func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		breaks func(w *ward)
+		state  string
+		check  string
+		says   string
+		remedy string
+	}{
+		"a stream is gone": {func(w *ward) {
+			require.NoError(w.t, w.nats.JetStream(w.t).DeleteStream(w.t.Context(), bus.StreamBackfill))
+		}, findingFailed, "streams", bus.StreamBackfill, "rollcall migrate"},
+		"another claim timeout": {func(w *ward) { w.set("CLAIM_TIMEOUT=45s") },
+			findingFailed, "streams", "CLAIM_TIMEOUT is 45s", "rollcall migrate"},
+		"an older schema": {func(w *ward) { w.set("DATABASE_URL=" + testkit.EmptyDatabase(w.t)) },
+			findingFailed, "schema", "older", "rollcall migrate"},
+		"another key": {func(w *ward) { w.set("SECRETS_URL=" + anotherKey) }, findingFailed, "secrets", "key of customer acme", "SECRETS_URL"},
+		"a rotation that was left": {func(w *ward) {
+			w.set("SECRETS_URL_NEXT=" + anotherKey)
+			w.sql(`UPDATE sealing_key SET key_id = '` + keeperIDs(w.t, anotherKey)[0] + `'`)
+		}, findingWarning, "secrets", "4 keys still sealed by another key", "secrets rotate"},
+		"a key that seals and is not there": {func(w *ward) { w.sql(`UPDATE sealing_key SET key_id = 'elsewhere'`) },
+			findingFailed, "secrets", "seals what is new", "SECRETS_URL"},
+		"an outbox that stands": {func(w *ward) {
+			w.sql(`INSERT INTO outbox (subject, msg_id, headers, payload, created_at, next_attempt_at)
+				VALUES ('s', 'm', '{}', '', now() - interval '2 minutes', now())`)
+		}, findingFailed, "backlog", "1 message to publish, the first since 2m", "logs"},
+		"a request that waits": {func(w *ward) {
+			w.sql(`INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, received_at)
+				VALUES (now(), 1, 'acme', 'pending', now() - interval '10 minutes')`)
+		}, findingWarning, "backlog", "1 onboarding request pending", "VOMO"},
+		"a run that nobody works": {func(w *ward) {
+			w.sql(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at) VALUES ('acme', 'u', '{}', now(), now())`)
+			w.sql(`INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'initial_backfill', now())`)
+			w.sql(`INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
+				SELECT 'acme', id, 't', 'queued', now() - interval '10 minutes', now(), now() FROM job_log`)
+		}, findingWarning, "backlog", "1 backfill due that nobody works, the first since 10m", "backfill services"},
+		"two versions":   {func(w *ward) { w.runs("rollcall-backfill", "0.2.0") }, findingWarning, "services", "0.1.0, 0.2.0", "same version"},
+		"nobody at VOMO": {func(w *ward) { w.set("VOMO_BASE_URL=http://127.0.0.1:1/v1") }, findingFailed, "vomo", "does not answer", "VOMO_BASE_URL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWard(t, http.StatusUnauthorized)
+			c.breaks(w)
+
+			got := w.run("doctor", "--json")
+
+			examined := document[examination](t, got)
+			findings := found(examined, c.state)
+			require.Len(t, findings, 1, got.stdout)
+			var texts strings.Builder
+			for _, one := range findings[c.check] {
+				texts.WriteString(one.Text + "\n")
+				require.Contains(t, one.Remedy, c.remedy)
+			}
+			require.Contains(t, texts.String(), c.says)
+			require.Equal(t, c.state != findingFailed, examined.Healthy)
+			if c.state == findingFailed {
+				require.Equal(t, 1, got.code)
+			} else {
+				require.Zero(t, got.code, got.stderr)
+			}
+			require.NotContains(t, got.stdout+got.stderr, "AAAAAAAA", "no key is printed")
+		})
+	}
+}
+
+func TestADeadNATSStopsNoCheckOfTheRest(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, http.StatusServiceUnavailable)
+	w.nats.Stop()
+
+	got := w.run("doctor", "--json")
+
+	require.Equal(t, 1, got.code)
+	examined := document[examination](t, got)
+	require.Contains(t, found(examined, findingFailed), "nats")
+	require.Len(t, found(examined, findingSkipped), 4)
+	for _, check := range []string{"postgres", "schema", "secrets", "backlog"} {
+		require.Contains(t, found(examined, findingOK), check)
+	}
+	require.Contains(t, found(examined, findingWarning), "vomo", "an unhealthy VOMO is not our failure")
+}
+
+func TestADeadPostgresStopsNoCheckOfTheRest(t *testing.T) {
+	t.Parallel()
+	w := newWard(t, http.StatusUnauthorized)
+	w.set("DATABASE_URL=postgres://rollcall:hunter2@127.0.0.1:1/rollcall")
+
+	got := w.run("doctor", "--json")
+
+	require.Equal(t, 1, got.code)
+	require.NotContains(t, got.stdout+got.stderr, "hunter2")
+	examined := document[examination](t, got)
+	require.Contains(t, found(examined, findingFailed), "postgres")
+	require.Len(t, found(examined, findingSkipped), 4)
+	for _, check := range []string{"nats", "jetstream", "streams", "services", "vomo"} {
+		require.Contains(t, found(examined, findingOK), check)
+	}
+}
+
+func TestServicesThatDoNotAnswerAreNamed(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.runs("rollcall-onboarding", "0.1.0")
+	got := i.run("doctor", "--json")
+	require.Equal(t, 1, got.code)
+	missing := found(document[examination](t, got), findingFailed)["services"]
+	require.Len(t, missing, 1)
+	require.Contains(t, missing[0].Text, "rollcall-backfill")
+}
+
+func TestAServersVersionIsComparedNumberByNumber(t *testing.T) {
+	t.Parallel()
+	for version, older := range map[string]bool{
+		"2.15.2": false, "2.15.10": false, "2.16.0": false, "3.0.0": false, "2.15.3-beta.1": false, "2.15.1": true, "2.9.25": true, "1.99.99": true, "": true,
+	} {
+		require.Equal(t, older, olderVersion(version, oldestNATS), version)
+	}
+	require.Equal(t, findingFailed, natsVersion("2.10.0").State)
+}
+
+func TestAClockThatDiffersIsAWarning(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 9, 30, 0, 0, time.UTC)
+	require.Equal(t, findingOK, clock("c", now, now.Add(time.Second), now.Add(5*time.Second)).State)
+	require.Equal(t, findingWarning, clock("c", now, now.Add(time.Second), now.Add(time.Minute)).State)
+	require.Equal(t, findingWarning, clock("c", now, now, now.Add(-6*time.Second)).State)
+}

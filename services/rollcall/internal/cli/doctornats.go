@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall.dev/pkg/bus"
+)
+
+// oldestNATS is the oldest server whose behaviour the services were measured on.
+const oldestNATS = "2.15.2"
+
+const remedyMigrate = "Run `rollcall migrate`. A difference that stays cannot be changed in a stream that exists: see `nats stream info`."
+
+func (p *patient) nats(ctx context.Context) []finding {
+	on, err := p.app.connect()
+	if err != nil {
+		return append([]finding{failed("nats", "Check NATS_URL and the credentials, and that the server runs.", "%v", err)},
+			skipped("NATS is not reached", "jetstream", "streams", "nats clock", "services")...)
+	}
+	defer on.close()
+	findings := []finding{natsVersion(on.conn.ConnectedServerVersion())}
+	js, err := jetstream.New(on.conn)
+	if err == nil {
+		bounded, cancel := context.WithTimeout(ctx, p.timeout)
+		_, err = js.AccountInfo(bounded)
+		cancel()
+	}
+	if err != nil {
+		findings = append(findings, failed("jetstream", "Switch JetStream on for this account: see deploy/nats/nats.conf.", "%v", err))
+		findings = append(findings, skipped("JetStream does not answer", "streams", "nats clock")...)
+	} else {
+		findings = append(findings, ok("jetstream", "answers; encryption at rest and sync_interval cannot be seen from here"))
+		findings = append(findings, p.streams(ctx, js)...)
+		findings = append(findings, p.natsClock(ctx, js))
+	}
+	return append(findings, p.services(ctx, on)...)
+}
+
+func natsVersion(version string) finding {
+	if olderVersion(version, oldestNATS) {
+		return failed("nats", "Update the server to "+oldestNATS+" or newer.", "the server is version %s", version)
+	}
+	return ok("nats", "server version %s", version)
+}
+
+// olderVersion compares dotted numbers; what follows a hyphen is passed over.
+func olderVersion(version, than string) bool {
+	version, _, _ = strings.Cut(version, "-")
+	parts := strings.Split(version, ".")
+	for i, text := range strings.Split(than, ".") {
+		least, _ := strconv.Atoi(text) // our own
+		have := 0
+		if i < len(parts) {
+			have, _ = strconv.Atoi(parts[i]) // what is no number is older than any
+		}
+		if have != least {
+			return have < least
+		}
+	}
+	return false
+}
+
+func (p *patient) streams(ctx context.Context, js jetstream.JetStream) []finding {
+	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	differences := bus.Differences(bounded, js, p.settings.ClaimTimeout)
+	if len(differences) == 0 {
+		return []finding{ok("streams", "%s and %s are as the services need them", counted(len(bus.StreamConfigs(1)), "stream"),
+			counted(len(bus.ConsumerConfigs(0)), "consumer"))}
+	}
+	var findings []finding
+	for _, difference := range differences {
+		remedy := remedyMigrate
+		if !errors.Is(difference, bus.ErrTopology) {
+			remedy = "Look at the server's log, and whether its JetStream cluster has a leader."
+		}
+		text, _, _ := strings.Cut(difference.Error(), ": "+bus.ErrTopology.Error()) // the remedy says that
+		findings = append(findings, failed("streams", remedy, "%s", text))
+	}
+	return findings
+}
+
+func (p *patient) natsClock(ctx context.Context, js jetstream.JetStream) finding {
+	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	asked := time.Now()
+	stream, err := js.Stream(bounded, bus.StreamOnboarding)
+	if err != nil {
+		return skipped("there is no stream to ask", "nats clock")[0]
+	}
+	return clock("nats clock", asked, time.Now(), stream.CachedInfo().TimeStamp)
+}
+
+// workers are the services without which no customer's mirror is built.
+func workers() []string { return []string{"rollcall-onboarding", "rollcall-backfill"} }
+
+func (p *patient) services(ctx context.Context, on *link) []finding {
+	running, err := runningServices(ctx, on)
+	if err != nil {
+		return []finding{failed("services", "Look at the server's log, and whether this user may ask $SRV.PING.", "%v", err)}
+	}
+	replicas, versions := map[string]int{}, map[string]bool{}
+	for _, ping := range running {
+		replicas[ping.Name]++
+		versions[ping.Version] = true
+	}
+	var findings []finding
+	for _, name := range workers() {
+		if replicas[name] == 0 {
+			findings = append(findings, failed("services", "Start it, and look at its log where it does not stay.", "%s does not answer", name))
+		}
+	}
+	var shown []string
+	for _, name := range sortedKeys(replicas) {
+		shown = append(shown, counted(replicas[name], name))
+	}
+	switch {
+	case len(running) == 0:
+	case len(versions) > 1:
+		findings = append(findings, warning("services", "Bring all to the same version, once an update under way has ended.",
+			"%s run, in versions %s", strings.Join(shown, ", "), strings.Join(sortedKeys(versions), ", ")))
+	default:
+		findings = append(findings, ok("services", "%s run, version %s", strings.Join(shown, ", "), running[0].Version))
+	}
+	return findings
+}

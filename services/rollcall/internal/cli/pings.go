@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// pingSilence is how long nobody may answer before those who did are taken for all.
+const pingSilence = time.Second
+
+// runningServices asks who is there, as `nats micro ping` does: rollcall's own, by name and id.
+func runningServices(ctx context.Context, on *link) ([]micro.Ping, error) {
+	bounded, cancel := context.WithTimeout(ctx, on.timeout)
+	defer cancel()
+	inbox := nats.NewInbox()
+	answers, err := on.conn.SubscribeSync(inbox)
+	if err != nil {
+		return nil, fmt.Errorf("ask which services run: %w", err)
+	}
+	defer func() { _ = answers.Unsubscribe() }() // the connection is closed before long
+	if err := on.conn.PublishRequest(micro.APIPrefix+"."+micro.PingVerb.String(), inbox, nil); err != nil {
+		return nil, fmt.Errorf("ask which services run: %w", err)
+	}
+	var running []micro.Ping
+	for {
+		waiting, done := context.WithTimeout(bounded, pingSilence)
+		message, err := answers.NextMsgWithContext(waiting)
+		done()
+		switch {
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("ask which services run: %w", ctx.Err())
+		case errors.Is(err, nats.ErrNoResponders), errors.Is(err, context.DeadlineExceeded):
+			return sorted(running), nil
+		case err != nil:
+			return nil, fmt.Errorf("ask which services run: %w", err)
+		}
+		var ping micro.Ping
+		if json.Unmarshal(message.Data, &ping) == nil && strings.HasPrefix(ping.Name, "rollcall-") {
+			running = append(running, ping)
+		}
+	}
+}
+
+func sorted(running []micro.Ping) []micro.Ping {
+	slices.SortFunc(running, func(a, b micro.Ping) int { return strings.Compare(a.Name+" "+a.ID, b.Name+" "+b.ID) })
+	return running
+}

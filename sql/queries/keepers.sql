@@ -1,0 +1,44 @@
+-- name: SealingKeyGet :one
+SELECT key_id FROM sealing_key;
+
+-- name: SealingKeyLock :one
+SELECT key_id FROM sealing_key FOR UPDATE;
+
+-- name: SealingKeySet :exec
+UPDATE sealing_key SET key_id = sqlc.arg(key_id)::text, changed_at = rollcall_now();
+
+-- name: CustomerKeyInsertIfAbsent :exec
+-- Nothing where another key seals by now: the lock makes a rotation that begins wait for this row, or this wait for it.
+WITH sealing AS (SELECT key_id FROM sealing_key FOR SHARE)
+INSERT INTO customer_keys (customer_id, key_id, sealed_key, created_at)
+SELECT sqlc.arg(customer_id), sqlc.arg(key_id), sqlc.arg(sealed_key), rollcall_now() FROM sealing
+WHERE coalesce(sealing.key_id, sqlc.arg(key_id)) = sqlc.arg(key_id)
+ON CONFLICT (customer_id) DO NOTHING;
+
+-- name: InstallationKeyInsertIfAbsent :exec
+WITH sealing AS (SELECT key_id FROM sealing_key FOR SHARE)
+INSERT INTO installation_keys (name, key_id, public_key, sealed_key, created_at)
+SELECT sqlc.arg(name), sqlc.arg(key_id), sqlc.narg(public_key), sqlc.arg(sealed_key), rollcall_now() FROM sealing
+WHERE coalesce(sealing.key_id, sqlc.arg(key_id)) = sqlc.arg(key_id)
+ON CONFLICT (name) DO NOTHING;
+
+-- name: CustomerKeyPage :many
+SELECT customer_id, key_id, sealed_key FROM customer_keys
+WHERE customer_id > sqlc.arg(after) ORDER BY customer_id LIMIT sqlc.arg(page_size);
+
+-- name: InstallationKeyList :many
+SELECT name, key_id, public_key, sealed_key FROM installation_keys ORDER BY name;
+
+-- name: CustomerKeyResealIfSame :execrows
+-- Only what was read is replaced: a key that was destroyed meanwhile stays destroyed.
+UPDATE customer_keys SET key_id = sqlc.arg(key_id), sealed_key = sqlc.arg(sealed_key)
+WHERE customer_id = sqlc.arg(customer_id) AND sealed_key = sqlc.arg(was);
+
+-- name: InstallationKeyResealIfSame :execrows
+UPDATE installation_keys SET key_id = sqlc.arg(key_id), sealed_key = sqlc.arg(sealed_key)
+WHERE name = sqlc.arg(name) AND sealed_key = sqlc.arg(was);
+
+-- name: KeyIDCounts :many
+SELECT key_id, count(*) AS keys FROM (
+    SELECT key_id FROM customer_keys UNION ALL SELECT key_id FROM installation_keys) every_key
+GROUP BY key_id ORDER BY key_id;
