@@ -104,7 +104,7 @@ func (q *Queries) RunAdvanceIfRunning(ctx context.Context, db DBTX, arg *RunAdva
 
 const runCancelOpen = `-- name: RunCancelOpen :one
 UPDATE backfill_runs SET state = 'cancelled', completed_at = rollcall_now(), updated_at = rollcall_now()
-WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
+WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 RETURNING id, job_id, processed, failures
 `
 
@@ -132,7 +132,7 @@ UPDATE backfill_runs
 SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now(),
     started_at = coalesce(started_at, rollcall_now())
 WHERE id = $2 AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, rewrite_before, new_system
 `
 
 type RunClaimIfOpenParams struct {
@@ -169,6 +169,8 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 		&i.StartedAt,
 		&i.UpdatedAt,
 		&i.CompletedAt,
+		&i.RewriteBefore,
+		&i.NewSystem,
 	)
 	return &i, err
 }
@@ -206,7 +208,7 @@ func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinis
 }
 
 const runGet = `-- name: RunGet :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM backfill_runs WHERE id = $1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, rewrite_before, new_system FROM backfill_runs WHERE id = $1
 `
 
 func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, error) {
@@ -237,6 +239,8 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 		&i.StartedAt,
 		&i.UpdatedAt,
 		&i.CompletedAt,
+		&i.RewriteBefore,
+		&i.NewSystem,
 	)
 	return &i, err
 }
@@ -244,7 +248,7 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 const runInsertIfNoneOpen = `-- name: RunInsertIfNoneOpen :one
 INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
 VALUES ($1, $2, $3, 'queued', rollcall_now(), rollcall_now(), rollcall_now())
-ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked') DO NOTHING
+ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked', 'paused') DO NOTHING
 RETURNING id
 `
 
@@ -262,7 +266,7 @@ func (q *Queries) RunInsertIfNoneOpen(ctx context.Context, db DBTX, arg *RunInse
 }
 
 const runLatestForCustomer = `-- name: RunLatestForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -293,12 +297,14 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 		&i.StartedAt,
 		&i.UpdatedAt,
 		&i.CompletedAt,
+		&i.RewriteBefore,
+		&i.NewSystem,
 	)
 	return &i, err
 }
 
 const runOpenForCustomer = `-- name: RunOpenForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 `
 
 func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -329,12 +335,14 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 		&i.StartedAt,
 		&i.UpdatedAt,
 		&i.CompletedAt,
+		&i.RewriteBefore,
+		&i.NewSystem,
 	)
 	return &i, err
 }
 
 const runPage = `-- name: RunPage :many
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, rewrite_before, new_system FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type RunPageParams struct {
@@ -376,6 +384,8 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 			&i.StartedAt,
 			&i.UpdatedAt,
 			&i.CompletedAt,
+			&i.RewriteBefore,
+			&i.NewSystem,
 		); err != nil {
 			return nil, err
 		}

@@ -33,4 +33,6 @@ type BackfillRun struct {
 	StartedAt     *time.Time
 	UpdatedAt     time.Time
 	CompletedAt   *time.Time
+	RewriteBefore *time.Time
+	NewSystem     bool
 }
