@@ -17,7 +17,12 @@ func Explain(code string) (text, remedy string) {
 			"Ask the customer for a new token and onboard again with it: the work goes on where it stopped."
 	case AlertBackfillFailed:
 		return "The backfill was given up after several attempts without a page.",
-			"Read its dead letter and the service's log, mend the cause, and onboard the customer again."
+			"Read its dead letter and the service's log, mend the cause, and begin a new one: rollcall backfill start <customer>."
+	case "paused":
+		return "An operator paused the backfill.", "It goes on where it stopped with: rollcall backfill start <customer>."
+	case "rewrite_unfinished":
+		return "Not everybody has been written again yet, after the destination was replaced or a rewrite was asked for.",
+			"The backfill does it. Where none runs, begin one: rollcall backfill start <customer>."
 	}
 	return "Condition " + code + ".", "Look at the logs of the services."
 }

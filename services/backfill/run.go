@@ -38,7 +38,7 @@ func run(ctx context.Context, s *service.Service) error {
 		connect: &connector{
 			store: s.Store, vault: s.Vault, logger: s.Logger, vomoBaseURL: s.Config.VomoBaseURL, vomoTransport: vomoTransport,
 			timeout: timeout, breakers: destination.NewBreakers(destination.BreakersConfig{}),
-			concurrency: s.Config.DestinationSlots,
+			concurrency: s.Config.DestinationSlots, operation: operation, jobOf: backfillJob,
 			limits:      budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
 			opener: &destination.Opener{Factories: map[string]destination.Factory{
 				"rest": rest.Factory(rest.Config{Transport: transport, Timeout: timeout}, s.Config.AllowPrivateDestinations),

@@ -102,6 +102,9 @@ func (j *job) whyStopped(scan *vomo.Scan, draining <-chan struct{}) error {
 // the end of the run.
 func (j *job) apply(ctx context.Context, lane *mirror.Lane, page vomo.Page, committed *time.Time) error {
 	options := mirror.ApplyOptions{Probe: j.run.ParkReason != "" && j.run.Parks > 0, Lenient: j.run.Parks < lenientParks}
+	if j.run.Rewrite != nil {
+		options.RewriteBefore, options.NewSystem = j.run.Rewrite.Before, j.run.Rewrite.NewSystem
+	}
 	next := j.run
 	now := time.Now()
 	outcome, err := lane.Apply(ctx, page, options, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
@@ -191,8 +194,11 @@ func (j *job) complete(ctx context.Context, tx *store.Tx, run store.Run) error {
 	if err := tx.MarkBackfilled(ctx, j.customer.ID, run.Processed); err != nil {
 		return err
 	}
-	checkpoint := checkpointOf(run)
-	if err := tx.AdvanceCheckpoint(ctx, j.customer.ID, store.ResourceUserSync, checkpoint); err != nil {
+	if err := tx.AdvanceCheckpoint(ctx, j.customer.ID, store.ResourceUserSync, checkpointOf(run)); err != nil {
+		return err
+	}
+	checkpoint, err := tx.Checkpoint(ctx, j.customer.ID, store.ResourceUserSync) // a later one may have stood
+	if err != nil {
 		return err
 	}
 	return j.tell(ctx, tx, event.BackfillCompleted, func(now time.Time) *event.Fact {
