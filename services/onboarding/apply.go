@@ -119,7 +119,7 @@ func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued b
 	}
 	var run int64
 	if current.BackfillCompletedAt == nil {
-		if run, queued, err = tx.StartRun(ctx, customer, jobInitialBackfill, newTraceID()); err != nil {
+		if run, queued, err = tx.StartRun(ctx, customer, jobInitialBackfill, event.NewTraceID()); err != nil {
 			return false, err
 		}
 	}
