@@ -19,12 +19,12 @@ const (
 
 // Resync is what became of it.
 type Resync struct {
-	CustomerID     string        `json:"customerId"`
-	VomoID         string        `json:"vomoId"`
-	Outcome        string        `json:"outcome"`
-	UpdatedAt      *time.Time    `json:"updatedAt"`      // of VOMO's version
-	KnownUpdatedAt *time.Time    `json:"knownUpdatedAt"` // of the version that was known before
-	WasCurrent     bool          `json:"wasCurrent"`     // VOMO's version was the known one: it was sent again
+	CustomerID     string      `json:"customerId"`
+	VomoID         string      `json:"vomoId"`
+	Outcome        string      `json:"outcome"`
+	UpdatedAt      *time.Time  `json:"updatedAt"`      // of VOMO's version
+	KnownUpdatedAt *time.Time  `json:"knownUpdatedAt"` // of the version that was known before
+	WasCurrent     bool        `json:"wasCurrent"`     // VOMO's version was the known one: it was sent again
 	Letter         *OpenLetter `json:"letter"`
 }
 

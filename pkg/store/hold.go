@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"rollcall.dev/pkg/store/internal/db"
 )
 
 const takeAgainAfter = 200 * time.Millisecond
@@ -29,6 +31,15 @@ func (s *Store) AwaitLease(ctx context.Context, customer, holder string, ttl, pa
 		case <-again.C:
 		}
 	}
+}
+
+// AssertLane is what InLane begins with, for a transaction that has to take another lock first.
+func (t *Tx) AssertLane(ctx context.Context, lease *Lease) error {
+	_, err := t.queries.LeaseRenewIfHeld(ctx, t.dbtx, &db.LeaseRenewIfHeldParams{CustomerID: lease.Customer, Epoch: lease.Epoch, Ttl: lease.ttl})
+	if noRows(err) {
+		return lease.lose("assert lease")
+	}
+	return wrap("assert lease", err)
 }
 
 // Hold renews the lease until done is called, which gives it back. The context ends, with ErrLaneLost as its cause,

@@ -98,3 +98,16 @@ func (c Conn) Overviews(ctx context.Context, customers []string) (map[string]Ove
 	}
 	return overviews, nil
 }
+
+// CredentialNames says which credentials the customer has.
+func (c Conn) CredentialNames(ctx context.Context, customer string) (map[string]bool, error) {
+	rows, err := c.queries.CredentialNames(ctx, c.dbtx, customer)
+	if err != nil {
+		return nil, wrap("list credentials", err)
+	}
+	names := make(map[string]bool, len(rows))
+	for _, name := range rows {
+		names[name] = true
+	}
+	return names, nil
+}

@@ -49,3 +49,6 @@ SET external_system_url = sqlc.arg(external_system_url), destination = sqlc.arg(
     requests_per_second = sqlc.narg(requests_per_second), requests_per_minute = sqlc.narg(requests_per_minute),
     updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id);
+
+-- name: CredentialNames :many
+SELECT name FROM credentials WHERE customer_id = $1;

@@ -40,6 +40,30 @@ func (q *Queries) AlertsStandingFor(ctx context.Context, db DBTX, customerIds []
 	return items, nil
 }
 
+const credentialNames = `-- name: CredentialNames :many
+SELECT name FROM credentials WHERE customer_id = $1
+`
+
+func (q *Queries) CredentialNames(ctx context.Context, db DBTX, customerID string) ([]string, error) {
+	rows, err := db.Query(ctx, credentialNames, customerID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, err
+		}
+		items = append(items, name)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lettersOpenCountsFor = `-- name: LettersOpenCountsFor :many
 SELECT customer_id, count(*) AS letters FROM dead_letters
 WHERE customer_id = ANY($1::text[]) AND state <> 'settled' GROUP BY customer_id
