@@ -20,11 +20,13 @@ const (
 func (a *app) backfill() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "backfill",
-		Short: "Look at backfills",
+		Short: "Look at backfills, start, pause and cancel them",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return usage("say which: backfill ls or backfill watch") },
+		RunE: func(*cobra.Command, []string) error {
+			return usage("say which: backfill ls, watch, start, pause or cancel")
+		},
 	}
-	command.AddCommand(a.backfillLs(), a.backfillWatch())
+	command.AddCommand(a.backfillLs(), a.backfillWatch(), a.backfillStart(), a.backfillPause(), a.backfillCancel())
 	return command
 }
 
