@@ -11,7 +11,7 @@ func Explain(code string) (text, remedy string) {
 			"Look at the destination's own health. The work goes on within a minute after it answers again."
 	case AlertDestinationAuthFailed:
 		return "The destination refuses our credentials; the work waits and tries again by itself.",
-			"Onboard the customer again with a destination token that works."
+			"Give one that works: rollcall config set <customer> --destination-token-file <file>."
 	case AlertAuthFailed:
 		return "VOMO refuses the customer's token; the work waits.",
 			"Ask the customer for a new token and onboard again with it: the work goes on where it stopped."

@@ -27,6 +27,7 @@ type operators struct {
 	logger       *zap.Logger
 	holder       string
 	leaseFor     time.Duration
+	patience     time.Duration // how long a change of the destination waits for the lane
 	allowPrivate bool
 }
 

@@ -65,7 +65,7 @@ func (o *operators) setConfig(ctx context.Context, asked report.ConfigChange) (r
 // inLane changes the destination while nobody writes there: a job in mid-page finishes the page and lets go, and
 // whoever takes the lane next reads the new address. A job that does not let go keeps the change out.
 func (o *operators) inLane(ctx context.Context, customer string, change func(ctx context.Context, tx *store.Tx, customer store.Customer) error) error {
-	lease, err := o.store.AwaitLease(ctx, customer, o.holder, o.leaseFor, lanePatience)
+	lease, err := o.store.AwaitLease(ctx, customer, o.holder, o.leaseFor, o.patience)
 	if errors.Is(err, store.ErrLaneTaken) {
 		return &service.BusyError{Text: "a job that writes to the destination did not let go; nothing was changed: try again in a moment"}
 	}

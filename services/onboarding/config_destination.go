@@ -95,11 +95,11 @@ func rewriteAll(ctx context.Context, tx *store.Tx, customer store.Customer) (int
 
 // wake has a parked run try the new address, or the new token, at once; 0 where none is parked.
 func wake(ctx context.Context, tx *store.Tx, customer string) (int64, error) {
-	if err := clearDestination(ctx, tx, customer, "The destination was changed."); err != nil {
+	run, unparked, err := tx.UnparkRun(ctx, customer) // the run before its conditions, as a worker's page does
+	if err != nil {
 		return 0, err
 	}
-	run, unparked, err := tx.UnparkRun(ctx, customer)
-	if err != nil || !unparked {
+	if err := clearDestination(ctx, tx, customer, "The destination was changed."); err != nil || !unparked {
 		return 0, err
 	}
 	return run, publishRequest(ctx, tx, customer, run)
