@@ -34,14 +34,14 @@ func detailServer(t *testing.T, answers func(w http.ResponseWriter, r *http.Requ
 func TestOneUserIsReadByItsID(t *testing.T) {
 	t.Parallel()
 	for id, path := range map[string]string{"8205": "/v1/users/8205", "a/b?c d%": "/v1/users/a%2Fb%3Fc%20d%25"} {
-		var asked string
+		var asked, bearer string
 		client := detailServer(t, func(w http.ResponseWriter, r *http.Request) {
-			asked = r.RequestURI
-			require.Equal(t, "Bearer "+testToken, r.Header.Get("Authorization"))
+			asked, bearer = r.RequestURI, r.Header.Get("Authorization")
 			write(w, map[string]any{"data": whole(id, nil)})
 		})
 		detail, err := client.Detail(t.Context(), id)
 		require.NoError(t, err)
+		require.Equal(t, "Bearer "+testToken, bearer)
 		require.Equal(t, path, asked, "no query, and nothing that leads elsewhere")
 		require.Nil(t, detail.Bad)
 		require.Equal(t, id, detail.User.ID)

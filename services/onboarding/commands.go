@@ -72,9 +72,9 @@ func (o *operators) startBackfill(ctx context.Context, question report.BackfillC
 		case err != nil:
 			return err
 		case open.State != store.RunPaused:
-			return &service.ConflictError{Text: fmt.Sprintf("backfill %d of %q is %s and goes on by itself; `rollcall backfill cancel` ends it", open.ID, customer.ID, standing(open))}
+			return conflict("backfill %d of %q is %s and goes on by itself; `rollcall backfill cancel` ends it", open.ID, customer.ID, standing(open))
 		case question.Rewrite && open.Rewrite == nil:
-			return &service.ConflictError{Text: fmt.Sprintf("backfill %d of %q is paused and does not rewrite: resume it without --rewrite, or cancel it first", open.ID, customer.ID)}
+			return conflict("backfill %d of %q is paused and does not rewrite: resume it without --rewrite, or cancel it first", open.ID, customer.ID)
 		default:
 			if _, err := tx.ResumeRun(ctx, customer.ID); err != nil {
 				return err
@@ -219,9 +219,13 @@ func standing(run store.Run) string {
 }
 
 func noBackfill(customer store.Customer) error {
-	return &service.ConflictError{Text: fmt.Sprintf("customer %q has no backfill under way", customer.ID)}
+	return conflict("customer %q has no backfill under way", customer.ID)
 }
 
 func switchedOff(customer store.Customer) error {
-	return &service.ConflictError{Text: fmt.Sprintf("customer %q is switched off: onboard it again first", customer.ID)}
+	return conflict("customer %q is switched off: onboard it again first", customer.ID)
+}
+
+func conflict(format string, args ...any) error {
+	return &service.ConflictError{Text: fmt.Sprintf(format, args...)}
 }

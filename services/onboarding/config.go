@@ -92,7 +92,9 @@ func (o *operators) inLane(ctx context.Context, customer string, change func(ctx
 const releaseTimeout = 5 * time.Second
 
 // applyChange writes the change with what follows from it.
-func (o *operators) applyChange(ctx context.Context, tx *store.Tx, customer store.Customer, asked report.ConfigChange, token string, done *report.ConfigChanged) error {
+func (o *operators) applyChange(ctx context.Context, tx *store.Tx, customer store.Customer, asked report.ConfigChange, token string,
+	done *report.ConfigChanged,
+) error {
 	if customer.OffboardedAt != nil || !customer.Enabled {
 		return switchedOff(customer)
 	}

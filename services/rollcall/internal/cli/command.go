@@ -99,13 +99,13 @@ func consequences(done report.BackfillCommanded) []string {
 		}
 		return said
 	case report.BackfillResumed:
-		return append(said, fmt.Sprintf("goes on after %s", counted(run.Processed, "user")))
+		return append(said, "goes on after "+counted(run.Processed, "user"))
 	case report.BackfillPaused:
-		said = append(said, fmt.Sprintf("paused after %s", counted(run.Processed, "user")))
+		said = append(said, "paused after "+counted(run.Processed, "user"))
 	case report.BackfillAlreadyPaused:
 		said = append(said, "was paused already")
 	case report.BackfillCancelled:
-		said = append(said, fmt.Sprintf("cancelled after %s", counted(run.Processed, "user")))
+		said = append(said, "cancelled after "+counted(run.Processed, "user"))
 		if done.NotBackfilled {
 			said = append(said, "the customer is not backfilled: only a part of its users is mirrored")
 		}

@@ -23,11 +23,11 @@ const (
 
 // configFlags are what `rollcall config set` was asked for.
 type configFlags struct {
-	cadence                   int32
-	perSecond, perMinute      string
-	adminEmail, url           string
-	destinationTokenFile      string
-	moved, newSystem, changed bool
+	cadence              int32
+	perSecond, perMinute string
+	adminEmail, url      string
+	destinationTokenFile string
+	moved, newSystem     bool
 }
 
 func (a *app) configSet() *cobra.Command {

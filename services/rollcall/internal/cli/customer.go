@@ -28,35 +28,16 @@ func (a *app) customer() *cobra.Command {
 }
 
 func (a *app) customerLs() *cobra.Command {
-	var limit int
-	var all bool
-	command := &cobra.Command{
-		Use:     "ls",
-		Aliases: []string{"list"},
-		Short:   "List customers with how their mirrors stand",
-		Args:    cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			if limit < 1 {
-				return usage("--limit must be 1 or more")
-			}
-			on, err := a.connect()
-			if err != nil {
-				return err
-			}
-			defer on.close()
-			customers, err := listCustomers(command.Context(), on, limit, all)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.document(customers)
-			}
-			return a.customerTable(customers)
-		},
-	}
-	command.Flags().IntVar(&limit, "limit", defaultRuns, "how many to list")
-	command.Flags().BoolVar(&all, "all", false, "list all, however many")
-	return command
+	return a.lister("List customers with how their mirrors stand", func(ctx context.Context, on *link, limit int, all bool) error {
+		customers, err := listCustomers(ctx, on, limit, all)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.document(customers)
+		}
+		return a.customerTable(customers)
+	})
 }
 
 // listCustomers puts the service's pages together.

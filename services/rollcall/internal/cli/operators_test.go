@@ -55,7 +55,8 @@ func TestCustomersAreListedPageByPage(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 2)
 	require.Regexp(t, `^CUSTOMER +ENABLED +DESTINATION +CADENCE +BACKFILL +USERS +ONBOARDED +LETTERS +ALERTS$`, lines[0])
-	require.Regexp(t, `^customer-0001 +yes +rest crm.example +30m +parked \(destination_down\) 1,200/5,000 +1,200 +2026-11-20 08:00:00 UTC +2 +destination_down$`, lines[1])
+	require.Regexp(t, `^customer-0001 +yes +rest crm.example +30m +parked \(destination_down\) 1,200/5,000 +1,200 +`+
+		`2026-11-20 08:00:00 UTC +2 +destination_down$`, lines[1])
 	require.Contains(t, got.stderr, "--all")
 }
 
@@ -171,7 +172,8 @@ func TestSettingsAreChangedAsAskedAndTheChangeIsShown(t *testing.T) {
 	got := i.run("config", "set", "acme", "--cadence", "15", "--requests-per-second", "2.5", "--rpm", "default", "--admin-email", "",
 		"--destination-url", "https://crm.example", "--new-system")
 	require.Zero(t, got.code, got.stderr)
-	require.Equal(t, "acme: pollCadenceMinutes 30 -> 15\nacme: limits.requestsPerMinute 0 -> default\nacme: destination.token changed\nacme: backfill 3 queued\n", got.stdout)
+	require.Equal(t, "acme: pollCadenceMinutes 30 -> 15\nacme: limits.requestsPerMinute 0 -> default\n"+
+		"acme: destination.token changed\nacme: backfill 3 queued\n", got.stdout)
 	require.Equal(t, report.ConfigChange{
 		CustomerID: "acme", PollCadenceMinutes: new(int32(15)), RequestsPerSecond: new(2.5),
 		Unset:             []string{report.FieldAdminEmail, report.FieldRequestsPerMinute},
@@ -217,7 +219,9 @@ func TestAConfigIsShown(t *testing.T) {
 	}))
 	got := i.run("config", "show", "acme")
 	require.Zero(t, got.code)
-	for _, want := range []string{`destination +rest https://crm.example/v1`, `poll cadence +15 minutes`, `requests a second +as the installation`, `requests a minute +50`} {
+	for _, want := range []string{
+		`destination +rest https://crm.example/v1`, `poll cadence +15 minutes`, `requests a second +as the installation`, `requests a minute +50`,
+	} {
 		require.Regexp(t, want, got.stdout)
 	}
 }
