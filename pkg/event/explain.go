@@ -19,13 +19,13 @@ func Explain(code string) (text, remedy string) {
 			"Have the name lead to a public address, or set ALLOW_PRIVATE_DESTINATIONS=true if this is meant. The work goes on within a minute."
 	case AlertDestinationAuthFailed:
 		return "The destination refuses our credentials; the work waits and tries again by itself.",
-			"Onboard the customer again with a destination token that works."
+			"Give one that works: rollcall config set <customer> --destination-token-file <file>."
 	case AlertAuthFailed:
 		return "VOMO refuses the customer's token; the work waits.",
 			"Ask the customer for a new token and onboard again with it: the work goes on where it stopped."
 	case AlertBackfillFailed:
 		return "The backfill was given up after several attempts without a page.",
-			"Read its dead letter and the service's log, mend the cause, and onboard the customer again."
+			"Read its dead letter and the service's log, mend the cause, and begin a new one: rollcall backfill start <customer>."
 	case ConditionUnverified:
 		return "The last backfill read every page, but VOMO's own counts do not agree with what it read.",
 			"Run another one when the organisation is quiet: rollcall backfill start. If it stays, VOMO's totals are wrong."
@@ -35,6 +35,11 @@ func Explain(code string) (text, remedy string) {
 	case window.ReasonQuietHours:
 		return "The backfill waits for the end of the customer's quiet hours.",
 			"Nothing has to be done. To go on earlier, onboard the customer again with other quietHours."
+	case "paused":
+		return "An operator paused the backfill.", "It goes on where it stopped with: rollcall backfill start <customer>."
+	case "rewrite_unfinished":
+		return "Not everybody has been written again yet, after the destination was replaced or a rewrite was asked for.",
+			"The backfill does it. Where none runs, begin one: rollcall backfill start <customer>."
 	}
 	return "Condition " + code + ".", "Look at the logs of the services."
 }

@@ -38,6 +38,12 @@ type ApplyOptions struct {
 	// it, what fails on a page too short to open the circuit breaker becomes letters, probe or breaker
 	// notwithstanding: otherwise the one bad record of a last page would park its job for ever.
 	Lenient bool
+	// RewriteBefore has records written again that were written, or refused, before this time, also in the version
+	// that is known: the destination is a new one, or lost them. What was written since is skipped as ever, and an
+	// older version never replaces a newer one. Zero: what is known is skipped.
+	RewriteBefore time.Time
+	// NewSystem says that the destination is another one now: ids that the one before gave are forgotten.
+	NewSystem bool
 }
 
 // Outcome is what became of a page.
@@ -56,7 +62,7 @@ type Outcome struct {
 func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
 	remember func(ctx context.Context, tx *store.Tx, outcome Outcome) error,
 ) (Outcome, error) {
-	decided, err := l.decide(ctx, page)
+	decided, err := l.decide(ctx, page, options)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("compare page %d: %w", page.Number, err)
 	}
@@ -67,7 +73,7 @@ func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
 	changes := l.changes(decided, results)
 	changes.outcome.Seen = decided.seen
 	err = l.Store.InLane(ctx, l.Lease, func(ctx context.Context, tx *store.Tx) error {
-		if err := l.save(ctx, tx, changes); err != nil {
+		if err := l.save(ctx, tx, changes, options); err != nil {
 			return err
 		}
 		return remember(ctx, tx, changes.outcome)
@@ -115,8 +121,12 @@ func (l *Lane) changes(decided decision, results []written) changes {
 	return c
 }
 
-func (l *Lane) save(ctx context.Context, tx *store.Tx, c changes) error {
-	if err := tx.SaveMappings(ctx, l.Customer, c.mappings); err != nil {
+func (l *Lane) save(ctx context.Context, tx *store.Tx, c changes, options ApplyOptions) error {
+	save := tx.SaveMappings
+	if options.NewSystem {
+		save = tx.SaveMappingsAnew
+	}
+	if err := save(ctx, l.Customer, c.mappings); err != nil {
 		return err
 	}
 	scope := store.AuditScope{Customer: l.Customer, Operation: l.Operation, JobID: l.JobID, TraceID: l.TraceID}

@@ -34,7 +34,7 @@ type decision struct {
 
 // decide compares a page with what is known. A version that stands in the mapping, an older one, and one whose
 // letter is open are left alone; of an id that comes twice the newest counts, of an unreadable one the readable.
-func (l *Lane) decide(ctx context.Context, page vomo.Page) (decision, error) {
+func (l *Lane) decide(ctx context.Context, page vomo.Page, options ApplyOptions) (decision, error) {
 	var result decision
 	newest := map[string]int{}
 	for _, user := range page.Users {
@@ -68,18 +68,22 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page) (decision, error) {
 		}
 		return twice
 	})
-	if err := l.leaveKnown(ctx, &result, refused); err != nil {
+	if err := l.leaveKnown(ctx, &result, refused, options.RewriteBefore); err != nil {
 		return decision{}, err
 	}
 	return result, nil
 }
 
-func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadletter.Refused) error {
+func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadletter.Refused, rewriteBefore time.Time) error {
 	ids := make([]string, 0, len(result.write)+len(refused))
 	for _, entry := range result.write {
 		ids = append(ids, entry.vomoID)
 	}
 	mapped, err := l.Store.MappedVersions(ctx, l.Customer, ids)
+	if err != nil {
+		return err
+	}
+	again, err := l.writtenAgain(ctx, ids, rewriteBefore)
 	if err != nil {
 		return err
 	}
@@ -94,7 +98,8 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 	for _, entry := range result.write {
 		known, isMapped := mapped[entry.vomoID]
 		letter, hasLetter := letters[entry.vomoID]
-		if (isMapped && compare(entry.version, known) != newer) || (hasLetter && compare(entry.version, letter.Version) != newer) {
+		leftToLetter := hasLetter && isKnown(entry.version, letter.Version, letter.FailedAt.Before(rewriteBefore))
+		if leftToLetter || (isMapped && isKnown(entry.version, known, again[entry.vomoID])) {
 			result.skipped++
 			continue
 		}
@@ -110,6 +115,26 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 		result.unreadable = append(result.unreadable, bad)
 	}
 	return nil
+}
+
+// isKnown says whether a version has to be left alone: an older one always, the same unless it is written again.
+func isKnown(inHand, known store.Version, again bool) bool {
+	switch compare(inHand, known) {
+	case older:
+		return true
+	case same:
+		return !again
+	case newer:
+	}
+	return false
+}
+
+// writtenAgain are the users whose known version has to be written once more.
+func (l *Lane) writtenAgain(ctx context.Context, ids []string, rewriteBefore time.Time) (map[string]bool, error) {
+	if rewriteBefore.IsZero() {
+		return map[string]bool{}, nil
+	}
+	return l.Store.SyncedBefore(ctx, l.Customer, ids, rewriteBefore)
 }
 
 // unreadable gives a letter to each entry of a page that could not be decoded. One without even an id is named

@@ -32,7 +32,7 @@ func windowsOf(users int64) int64 {
 type Backfill struct {
 	ID                int64      `json:"id"`
 	CustomerID        string     `json:"customerId"`
-	State             string     `json:"state"` // queued, running, parked, completed, failed, cancelled
+	State             string     `json:"state"` // queued, running, parked, paused, completed, failed, cancelled
 	ParkReason        *string    `json:"parkReason"`
 	DueAt             *time.Time `json:"dueAt"`     // parked runs: when they are tried again
 	Processed         int64      `json:"processed"` // users read, each once
@@ -46,6 +46,7 @@ type Backfill struct {
 	Pages             int64      `json:"pages"`
 	RequestsPerMinute *float64   `json:"requestsPerMinute"` // measured over the time in which it worked
 	EtaSeconds        *int64     `json:"etaSeconds"`        // null until it can be measured, 0 when complete
+	Rewrite           bool       `json:"rewrite"`           // it writes again whose version is known
 	TraceID           string     `json:"traceId"`
 	CreatedAt         time.Time  `json:"createdAt"`
 	StartedAt         *time.Time `json:"startedAt"`
@@ -57,7 +58,8 @@ type Backfill struct {
 func BackfillOf(run store.Run) Backfill {
 	shown := Backfill{
 		ID: run.ID, CustomerID: run.Customer, State: string(run.State), Processed: run.Processed, Total: run.LastTotal,
-		Written: run.Written, Skipped: run.Skipped, Failures: run.Failures, Pages: run.Pages, Recovered: run.Recovered, Verified: run.Verified, Phase: string(run.Phase), TraceID: run.TraceID,
+		Written: run.Written, Skipped: run.Skipped, Failures: run.Failures, Pages: run.Pages, Recovered: run.Recovered,
+		Verified: run.Verified, Phase: string(run.Phase), Rewrite: run.Rewrite != nil, TraceID: run.TraceID,
 		CreatedAt: run.CreatedAt, StartedAt: run.StartedAt, UpdatedAt: run.UpdatedAt, CompletedAt: run.CompletedAt,
 	}
 	if run.ParkReason != "" {

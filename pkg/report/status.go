@@ -114,6 +114,16 @@ func addBackfill(ctx context.Context, from *store.Store, status *Status) error {
 	if err != nil {
 		return err
 	}
+	if run.State == store.RunPaused {
+		status.Health.Reasons = append(status.Health.Reasons, explain("paused"))
+	}
+	owed, err := from.RewriteOwed(ctx, status.CustomerID)
+	if err != nil {
+		return err
+	}
+	if owed != nil {
+		status.Health.Reasons = append(status.Health.Reasons, explain("rewrite_unfinished"))
+	}
 	shown := BackfillOf(run)
 	status.Backfill = &BackfillStatus{
 		State: shown.State, Processed: shown.Processed, Total: shown.Total, EtaSeconds: shown.EtaSeconds,

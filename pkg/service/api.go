@@ -23,7 +23,9 @@ func APISubject(noun, verb string) string { return "rollcall.api." + noun + "." 
 const (
 	CodeBadRequest = "400"
 	CodeNotFound   = "404"
+	CodeConflict   = "409"
 	CodeInternal   = "500"
+	CodeBusy       = "503"
 )
 
 // BadRequestError is a question that cannot be answered as it was asked; its text goes to whoever asked.
@@ -32,36 +34,38 @@ type BadRequestError struct{ Text string }
 // Error is the text.
 func (e *BadRequestError) Error() string { return e.Text }
 
-// Answer adds an endpoint: question is decoded from JSON, what answer returns is sent as JSON. ErrNotFound
-// and BadRequestError reach whoever asked; any other error is logged here and told as internal.
+// FieldsError is a question with fields that cannot be; whoever asked gets the errors of each field.
+type FieldsError struct {
+	Errors map[string][]string `json:"errors"`
+}
+
+// Error counts them; the fields are in Errors.
+func (e *FieldsError) Error() string { return "some fields are not right" }
+
+// ConflictError is a question that was asked well, but does not fit how things stand; its text goes to whoever asked.
+type ConflictError struct{ Text string }
+
+// Error is the text.
+func (e *ConflictError) Error() string { return e.Text }
+
+// BusyError says that the answer cannot be given right now: the same question may be asked again.
+type BusyError struct{ Text string }
+
+// Error is the text.
+func (e *BusyError) Error() string { return e.Text }
+
+// Answer adds an endpoint: question is decoded from JSON, what answer returns is sent as JSON. ErrNotFound and the
+// errors of this file reach whoever asked; any other error is logged here and told as internal.
 func Answer[Question, Reply any](s *Service, noun, verb string, answer func(ctx context.Context, question Question) (Reply, error)) error {
-	handler := func(request micro.Request) {
+	return s.endpoint(noun, verb, func(request micro.Request) {
 		ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 		defer cancel()
-		var question Question
-		if len(request.Data()) > 0 {
-			if err := json.Unmarshal(request.Data(), &question); err != nil {
-				respondError(s.Logger, request, CodeBadRequest, "the question is not the JSON that this verb takes")
-				return
-			}
-		}
-		reply, err := callAnswer(ctx, s.Logger, question, answer)
-		var bad *BadRequestError
-		switch {
-		case err == nil:
-			if err := request.RespondJSON(reply); err != nil {
-				s.Logger.Warn("answer not sent", zap.String("subject", request.Subject()), zap.Error(err))
-			}
-		case errors.As(err, &bad):
-			respondError(s.Logger, request, CodeBadRequest, bad.Text)
-		case errors.Is(err, store.ErrNotFound):
-			respondError(s.Logger, request, CodeNotFound, "not found")
-		default:
-			s.Logger.Error("question not answered", zap.String("subject", request.Subject()), zap.Error(err))
-			respondError(s.Logger, request, CodeInternal, "internal error; the service's log says more")
-		}
-	}
-	err := s.Micro.AddEndpoint(noun+"-"+verb, micro.HandlerFunc(handler), micro.WithEndpointSubject(APISubject(noun, verb)))
+		answerOne(ctx, s.Logger, request, answer)
+	})
+}
+
+func (s *Service) endpoint(noun, verb string, handler micro.HandlerFunc) error {
+	err := s.Micro.AddEndpoint(noun+"-"+verb, handler, micro.WithEndpointSubject(APISubject(noun, verb)))
 	if err != nil {
 		return fmt.Errorf("answer %s: %w", APISubject(noun, verb), err)
 	}
@@ -70,6 +74,51 @@ func Answer[Question, Reply any](s *Service, noun, verb string, answer func(ctx 
 		return fmt.Errorf("answer %s: %w", APISubject(noun, verb), err)
 	}
 	return nil
+}
+
+// answerOne reads the question, has it answered, and sends the answer or what it is refused for.
+func answerOne[Question, Reply any](ctx context.Context, logger *zap.Logger, request micro.Request,
+	answer func(context.Context, Question) (Reply, error),
+) {
+	var question Question
+	if len(request.Data()) > 0 {
+		if err := json.Unmarshal(request.Data(), &question); err != nil {
+			respondError(logger, request, CodeBadRequest, "the question is not the JSON that this verb takes", nil)
+			return
+		}
+	}
+	reply, err := callAnswer(ctx, logger, question, answer)
+	if err != nil {
+		refuseQuestion(logger, request, err)
+		return
+	}
+	if err := request.RespondJSON(reply); err != nil {
+		logger.Warn("answer not sent", zap.String("subject", request.Subject()), zap.Error(err))
+	}
+}
+
+func refuseQuestion(logger *zap.Logger, request micro.Request, err error) {
+	var (
+		bad      *BadRequestError
+		fields   *FieldsError
+		conflict *ConflictError
+		busy     *BusyError
+	)
+	switch {
+	case errors.As(err, &bad):
+		respondError(logger, request, CodeBadRequest, bad.Text, nil)
+	case errors.As(err, &fields):
+		respondError(logger, request, CodeBadRequest, fields.Error(), fields)
+	case errors.As(err, &conflict):
+		respondError(logger, request, CodeConflict, conflict.Text, nil)
+	case errors.As(err, &busy):
+		respondError(logger, request, CodeBusy, busy.Text, nil)
+	case errors.Is(err, store.ErrNotFound):
+		respondError(logger, request, CodeNotFound, "not found", nil)
+	default:
+		logger.Error("question not answered", zap.String("subject", request.Subject()), zap.Error(err))
+		respondError(logger, request, CodeInternal, "internal error; the service's log says more", nil)
+	}
 }
 
 // callAnswer turns a panic into an error: one question must not end the work that goes on beside it.
@@ -85,8 +134,16 @@ func callAnswer[Question, Reply any](ctx context.Context, logger *zap.Logger, qu
 	return answer(ctx, question)
 }
 
-func respondError(logger *zap.Logger, request micro.Request, code, text string) {
-	if err := request.Error(code, text, nil); err != nil {
+// respondError sends a refusal; more is its body, nil for none.
+func respondError(logger *zap.Logger, request micro.Request, code, text string, more any) {
+	var data []byte
+	if more != nil {
+		var err error
+		if data, err = json.Marshal(more); err != nil {
+			logger.Warn("error not encoded", zap.String("subject", request.Subject()), zap.Error(err))
+		}
+	}
+	if err := request.Error(code, text, data); err != nil {
 		logger.Warn("error not sent", zap.String("subject", request.Subject()), zap.Error(err))
 	}
 }

@@ -11,8 +11,11 @@ import (
 
 // OpenLetter is a record's open letter and the version it was written for.
 type OpenLetter struct {
-	ID      uuid.UUID
-	Version Version
+	ID         uuid.UUID
+	Version    Version
+	ErrorCode  string
+	ErrorClass string
+	FailedAt   time.Time // when it failed last
 }
 
 // RecordLetter is a record that a destination refused, or that could not be read.
@@ -54,7 +57,10 @@ func (c Conn) OpenLetters(ctx context.Context, customer, kind string, recordIDs 
 	}
 	letters := make(map[string]OpenLetter, len(rows))
 	for _, row := range rows {
-		letter := OpenLetter{ID: row.ID, Version: Version{Hash: row.VersionHash}}
+		letter := OpenLetter{
+			ID: row.ID, Version: Version{Hash: row.VersionHash}, ErrorCode: row.ErrorCode, ErrorClass: row.ErrorClass,
+			FailedAt: row.LastFailedAt,
+		}
 		if row.SourceUpdatedAt != nil {
 			letter.Version.UpdatedAt = *row.SourceUpdatedAt
 		}

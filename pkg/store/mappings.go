@@ -52,10 +52,20 @@ func (c Conn) MappedVersions(ctx context.Context, customer string, vomoIDs []str
 
 // SaveMappings writes a page's mappings in one statement; an older version never replaces a newer one.
 func (t *Tx) SaveMappings(ctx context.Context, customer string, mappings []Mapping) error {
+	return t.saveMappings(ctx, customer, mappings, false)
+}
+
+// SaveMappingsAnew is SaveMappings for records that were written to another system than before: the ids that the
+// one before gave are forgotten.
+func (t *Tx) SaveMappingsAnew(ctx context.Context, customer string, mappings []Mapping) error {
+	return t.saveMappings(ctx, customer, mappings, true)
+}
+
+func (t *Tx) saveMappings(ctx context.Context, customer string, mappings []Mapping, anew bool) error {
 	if len(mappings) == 0 {
 		return nil
 	}
-	params := &db.MappingUpsertNewerParams{CustomerID: customer}
+	params := &db.MappingUpsertNewerParams{CustomerID: customer, Anew: anew}
 	for _, mapping := range mappings {
 		params.Ids = append(params.Ids, mapping.VomoID)
 		params.ExternalIds = append(params.ExternalIds, mapping.ExternalID)

@@ -15,13 +15,16 @@ const (
 	RunQueued    RunState = "queued"
 	RunRunning   RunState = "running"
 	RunParked    RunState = "parked"
+	RunPaused    RunState = "paused" // by an operator, and until an operator resumes it
 	RunCompleted RunState = "completed"
 	RunFailed    RunState = "failed"
 	RunCancelled RunState = "cancelled"
 )
 
 // Open says whether the run still has work to do.
-func (s RunState) Open() bool { return s == RunQueued || s == RunRunning || s == RunParked }
+func (s RunState) Open() bool {
+	return s == RunQueued || s == RunRunning || s == RunParked || s == RunPaused
+}
 
 // Run is a full read of a customer's users. Its cursor, with ScanStartedAt and HighestSeen, moves in each
 // page's transaction.
@@ -50,6 +53,7 @@ type Run struct {
 	StartedAt     *time.Time
 	UpdatedAt     time.Time
 	CompletedAt   *time.Time
+	Rewrite       *Rewrite // nil: what is known is skipped
 }
 
 // Advance is what one committed page changes in its run.
@@ -66,7 +70,8 @@ type Advance struct {
 }
 
 // StartRun queues a backfill with its line in the job log; started is false where one is open already. It takes
-// LockCustomer's lock: of two at once the second sees the first one's run.
+// LockCustomer's lock: of two at once the second sees the first one's run. A rewrite that is still owed goes on in
+// the new run.
 func (t *Tx) StartRun(ctx context.Context, customer, job, traceID string) (id int64, started bool, err error) {
 	if err := t.LockCustomer(ctx, customer); err != nil {
 		return 0, false, err
@@ -80,7 +85,14 @@ func (t *Tx) StartRun(ctx context.Context, customer, job, traceID string) (id in
 	if err != nil {
 		return 0, false, wrap("log job start", err)
 	}
+	owed, err := t.RewriteOwed(ctx, customer)
+	if err != nil {
+		return 0, false, err
+	}
 	id, err = t.queries.RunInsertIfNoneOpen(ctx, t.dbtx, &db.RunInsertIfNoneOpenParams{CustomerID: customer, JobID: jobID, TraceID: traceID})
+	if err == nil && owed != nil {
+		return id, true, t.setRewrite(ctx, id, *owed)
+	}
 	return id, err == nil, wrap("queue backfill", err)
 }
 
@@ -247,6 +259,9 @@ func runFrom(row *db.BackfillRun) Run {
 		Recovered: row.Recovered, Verified: row.Verified, Attempts: int(row.Attempts), Parks: int(row.Parks),
 		DueAt: row.DueAt, ActiveSeconds: row.ActiveSeconds, CreatedAt: row.CreatedAt, StartedAt: row.StartedAt,
 		UpdatedAt: row.UpdatedAt, CompletedAt: row.CompletedAt,
+	}
+	if row.RewriteBefore != nil {
+		run.Rewrite = &Rewrite{Before: *row.RewriteBefore, NewSystem: row.NewSystem}
 	}
 	if row.ParkReason != nil {
 		run.ParkReason = *row.ParkReason

@@ -25,6 +25,8 @@ var (
 	ErrBodyTooLarge = errors.New("VOMO's answer is longer than 16 MiB")
 	// ErrBrokenPage: an answer was cut short, or was no page of users.
 	ErrBrokenPage = errors.New("VOMO's answer is not a page of users")
+	// ErrBrokenDetail: an answer about one user was cut short, another user's, or not a whole user.
+	ErrBrokenDetail = errors.New("VOMO's answer is not the user that was asked for")
 	// ErrPageMismatch: VOMO answered with another page than the one that was asked for.
 	ErrPageMismatch = errors.New("VOMO answered with another page than the one asked for")
 	// ErrPageRepeats: a page holds exactly the entries of one that was read before, in whatever order, as a source

@@ -34,12 +34,15 @@ type reply struct {
 // attempt asks for a page once. A redirect inside BaseURL's origin is followed to its path, with our query put
 // in again since redirects are known to lose it; each hop needs leave like any other request.
 func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
-	target := *c.users
+	target, query := *c.users, a.query.values(a.number).Encode()
+	if a.id != "" {
+		target, query = *c.at(a.id), ""
+	}
 	for hop := 0; ; hop++ {
 		if err := a.leave(ctx); err != nil {
 			return answer{}, err
 		}
-		target.RawQuery = a.query.values(a.number).Encode()
+		target.RawQuery = query
 		r, err := c.send(ctx, &target)
 		if err != nil {
 			return answer{}, err
@@ -75,7 +78,11 @@ func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
 		}
 		return answer{}, err
 	}
-	ans, err := decodePage(r.body, a.number)
+	decode := func() (answer, error) { return decodePage(r.body, a.number) }
+	if a.id != "" {
+		decode = func() (answer, error) { return decodeDetail(r.body, a.id) }
+	}
+	ans, err := decode()
 	if err != nil {
 		return answer{}, &again{err: err}
 	}

@@ -21,8 +21,9 @@ const (
 	maxRetryAfter = time.Hour
 )
 
-// ask is one page wanted: leave is called before each request for it.
+// ask is one page wanted, or the user of an id: leave is called before each request for it.
 type ask struct {
+	id       string // "" for a page
 	number   int
 	query    Query
 	attempts int

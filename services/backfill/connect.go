@@ -32,6 +32,16 @@ type connector struct {
 	opener        *destination.Opener
 	breakers      *destination.Breakers
 	concurrency   int
+	operation     string                      // sync_audit's word for what is written
+	jobOf         func(store.Customer) string // job_log's word, by which requests are booked, too
+}
+
+// backfillJob is the job that reads all users of this customer.
+func backfillJob(customer store.Customer) string {
+	if customer.BackfillCompletedAt != nil {
+		return jobFullResync
+	}
+	return jobInitialBackfill
 }
 
 // errNoCredential says that the customer's credentials are gone: it was offboarded.
@@ -55,7 +65,7 @@ func (c *connector) source(ctx context.Context, customer store.Customer, lease *
 	if customer.RequestsPerMinute != nil {
 		limits.PerMinute = *customer.RequestsPerMinute
 	}
-	account, err := budget.Open(c.store, customer.ID, jobInitialBackfill, limits)
+	account, err := budget.Open(c.store, customer.ID, c.jobOf(customer), limits)
 	if err != nil {
 		return nil, fmt.Errorf("open budget: %w", err)
 	}
@@ -102,8 +112,8 @@ func (c *connector) lane(ctx context.Context, customer store.Customer, run store
 	}
 	key := destination.BreakerKey(customer.ID, target.URL)
 	return &mirror.Lane{
-		Store: c.store, Lease: lease, Customer: customer.ID, Job: jobInitialBackfill, JobID: run.JobID, TraceID: run.TraceID,
-		Operation: operation, HashKey: hashKey, Concurrency: c.concurrency,
+		Store: c.store, Lease: lease, Customer: customer.ID, Job: c.jobOf(customer), JobID: run.JobID, TraceID: run.TraceID,
+		Operation: c.operation, HashKey: hashKey, Concurrency: c.concurrency,
 		Trips: func() uint64 { return c.breakers.Trips(key) },
 		Destination: destination.NewGuard(plain, destination.GuardConfig{
 			Key: key, Breakers: c.breakers,

@@ -17,6 +17,7 @@ import (
 
 const (
 	jobInitialBackfill = "initial_backfill" // job_log's word, the recipe's
+	jobFullResync      = "full_resync"      // the same for a customer whose first backfill is complete
 	operation          = "backfill"         // sync_audit's word, the recipe's
 	// A job that finds the lane taken comes back within two seconds.
 	laneTakenPause = 1500 * time.Millisecond
@@ -67,6 +68,10 @@ func (b *backfiller) handle(ctx context.Context, delivery *worker.Delivery) erro
 	if err != nil {
 		return err
 	}
+	if run.State == store.RunPaused {
+		log.Info("backfill request settled: an operator paused the backfill")
+		return nil
+	}
 	if run.State == store.RunParked && request.GetRunId() != 0 {
 		return nil // an old wake-up: the run is woken when it is due; one published by hand is worked now
 	}
@@ -93,9 +98,13 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 		}
 	}()
 	delivery.OnHeartbeat(lease.Renew)
+	// Read again now that nobody else can change it: the destination may have been replaced while we waited.
+	if customer, err = b.store.Customer(ctx, customer.ID); err != nil {
+		return err
+	}
 	run, err := b.store.ClaimRun(ctx, open.ID, lease.Epoch)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil // finished meanwhile
+		return nil // finished, or stopped by an operator, meanwhile
 	}
 	if err != nil {
 		return err

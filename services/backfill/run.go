@@ -38,8 +38,8 @@ func run(ctx context.Context, s *service.Service) error {
 		connect: &connector{
 			store: s.Store, vault: s.Vault, logger: s.Logger, vomoBaseURL: s.Config.VomoBaseURL, vomoTransport: vomoTransport,
 			timeout: timeout, breakers: destination.NewBreakers(destination.BreakersConfig{}),
-			concurrency: s.Config.DestinationSlots,
-			limits:      budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
+			concurrency: s.Config.DestinationSlots, operation: operation, jobOf: backfillJob,
+			limits: budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
 			opener: &destination.Opener{Factories: map[string]destination.Factory{
 				"rest": rest.Factory(rest.Config{Transport: transport, Timeout: timeout}, s.Config.AllowPrivateDestinations),
 			}},
@@ -56,6 +56,11 @@ func run(ctx context.Context, s *service.Service) error {
 		Handler: backfiller.handle, Letters: letters, Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
 		EndsWork: store.ErrLaneLost,
 	}
+	resynced, err := service.AnswerSlowly(ctx, s, "users", "resync", service.Slow{Within: resyncWithin, Slots: resyncSlots},
+		newResyncer(backfiller).resync)
+	if err != nil {
+		return err
+	}
 	watch := &watch{store: s.Store, logger: s.Logger, publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
@@ -64,6 +69,7 @@ func run(ctx context.Context, s *service.Service) error {
 	err = pull.Run(ctx)
 	stop()
 	background.Wait()
+	resynced()
 	return err
 }
 

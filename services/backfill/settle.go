@@ -51,6 +51,9 @@ func (j *job) settle(work context.Context, outcome error) error {
 	case outcome == nil:
 		return nil
 	case errors.Is(outcome, store.ErrLaneLost), errors.Is(context.Cause(work), store.ErrLaneLost):
+		if j.stoppedByOperator(ctx) {
+			return nil
+		}
 		j.log.Warn("lane lost; another worker goes on", zap.Error(outcome))
 		return worker.Retry(laneLostPause, outcome)
 	case errors.As(outcome, &notNow):
@@ -125,7 +128,7 @@ func (j *job) park(ctx context.Context, reason string, delay time.Duration, caus
 		return nil
 	})
 	if err != nil {
-		return j.notSettled("park", err)
+		return j.notSettled(ctx, "park", err)
 	}
 	j.metrics.parked(reason)
 	j.log.Warn("backfill parked", zap.String("reason", reason), zap.Duration("for", delay), zap.Int("page", j.run.NextPage), zap.Error(cause))
@@ -142,7 +145,7 @@ func (j *job) handBack(ctx context.Context, cause error) error {
 		return publishRequest(ctx, tx, store.RunRef{ID: j.run.ID, Customer: j.customer.ID})
 	})
 	if err != nil {
-		return j.notSettled("hand back", err)
+		return j.notSettled(ctx, "hand back", err)
 	}
 	j.log.Info("backfill handed back", zap.Int("next_page", j.run.NextPage), zap.String("why", cause.Error()))
 	return nil
@@ -165,13 +168,16 @@ func (j *job) giveUp(ctx context.Context, cause error) error {
 		})
 	})
 	if err != nil {
-		return j.notSettled("give up", err)
+		return j.notSettled(ctx, "give up", err)
 	}
 	return fmt.Errorf("backfill given up: %w", cause)
 }
 
-func (j *job) notSettled(verb string, err error) error {
+func (j *job) notSettled(ctx context.Context, verb string, err error) error {
 	if errors.Is(err, store.ErrLaneLost) {
+		if j.stoppedByOperator(ctx) {
+			return nil
+		}
 		j.log.Warn("lane lost; another worker goes on", zap.String("instead_of", verb), zap.Error(err))
 		return worker.Retry(laneLostPause, err)
 	}

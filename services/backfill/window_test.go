@@ -17,8 +17,6 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
-
 // office is a backfiller without a way to VOMO, on a database whose clock stands still until the test moves it:
 // whoever reached out for VOMO would panic.
 type office struct {

@@ -129,6 +129,9 @@ func (r *reading) read(ctx, turn context.Context) error {
 // complete, the end of the run.
 func (r *reading) apply(ctx context.Context, page vomo.Page) (scan.Step, error) {
 	options := mirror.ApplyOptions{Probe: r.run.ParkReason != "" && r.run.Parks > 0, Lenient: r.run.Parks < lenientParks}
+	if r.run.Rewrite != nil {
+		options.RewriteBefore, options.NewSystem = r.run.Rewrite.Before, r.run.Rewrite.NewSystem
+	}
 	var step scan.Step
 	next := r.run
 	now := time.Now()
@@ -227,8 +230,11 @@ func (j *job) complete(ctx context.Context, tx *store.Tx, run store.Run) error {
 	if err := tx.MarkBackfilled(ctx, j.customer.ID, run.Processed); err != nil {
 		return err
 	}
-	checkpoint := checkpointOf(run)
-	if err := tx.AdvanceCheckpoint(ctx, j.customer.ID, store.ResourceUserSync, checkpoint); err != nil {
+	if err := tx.AdvanceCheckpoint(ctx, j.customer.ID, store.ResourceUserSync, checkpointOf(run)); err != nil {
+		return err
+	}
+	checkpoint, err := tx.Checkpoint(ctx, j.customer.ID, store.ResourceUserSync) // a later one may have stood
+	if err != nil {
 		return err
 	}
 	return j.tell(ctx, tx, event.BackfillCompleted, func(now time.Time) *event.Fact {

@@ -12,8 +12,9 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// answerOperators answers the nouns that this service owns: status, backfills, requests, key.
-func answerOperators(s *service.Service, created func(ctx context.Context, stream string) (time.Time, error)) error {
+// answerOperators answers the nouns that this service owns: status, customers, config, backfills, requests,
+// key.
+func answerOperators(s *service.Service, operators *operators, created func(ctx context.Context, stream string) (time.Time, error)) error {
 	return errors.Join(
 		service.Answer(s, "status", "get", func(ctx context.Context, question report.StatusQuestion) (report.Status, error) {
 			if err := readable(question.CustomerID); err != nil {
@@ -29,6 +30,19 @@ func answerOperators(s *service.Service, created func(ctx context.Context, strea
 			}
 			return report.Backfills(ctx, s.Store, question)
 		}),
+		service.Answer(s, "customers", "ls", func(ctx context.Context, question report.CustomersQuestion) (report.CustomersReply, error) {
+			return report.Customers(ctx, s.Store, question)
+		}),
+		service.Answer(s, "config", "get", func(ctx context.Context, question report.ConfigQuestion) (report.Config, error) {
+			if err := readable(question.CustomerID); err != nil {
+				return report.Config{}, err
+			}
+			return report.ConfigOf(ctx, s.Store.Conn, question.CustomerID)
+		}),
+		service.Answer(s, "config", "set", operators.setConfig),
+		service.Answer(s, "backfills", "start", operators.startBackfill),
+		service.Answer(s, "backfills", "pause", operators.pauseBackfill),
+		service.Answer(s, "backfills", "cancel", operators.cancelBackfill),
 		service.Answer(s, "requests", "get", func(ctx context.Context, question report.RequestQuestion) (report.Request, error) {
 			streamCreated, err := created(ctx, bus.StreamOnboarding)
 			if err != nil {

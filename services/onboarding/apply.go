@@ -21,6 +21,7 @@ import (
 
 const (
 	jobInitialBackfill    = "initial_backfill" // the recipe's word
+	jobFullResync         = "full_resync"      // the same for a customer whose first backfill is complete
 	defaultCadenceMinutes = 30
 )
 
@@ -120,16 +121,21 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	return tellCompleted(ctx, tx, proposed.pending.Origin, onboardedAt, completed)
 }
 
-// queueBackfill queues the first backfill, or wakes the one that is parked. A customer whose backfill is
-// complete needs none, also after a new token. One whose time has not come is parked, and no worker is asked.
+// queueBackfill queues the backfill that is owed, or wakes the one that is parked. A customer whose backfill is
+// complete needs none, also after a new token; what an operator paused stays paused. A run whose time has not come
+// is parked, and no worker is asked.
 func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued bool, wait window.Wait, err error) {
 	current, err := tx.Customer(ctx, customer)
 	if err != nil {
 		return false, wait, err
 	}
+	owed, err := owesBackfill(ctx, tx, current)
+	if err != nil {
+		return false, wait, err
+	}
 	var run int64
-	if current.BackfillCompletedAt == nil {
-		if run, queued, err = tx.StartRun(ctx, customer, jobInitialBackfill, newTraceID()); err != nil {
+	if owed {
+		if run, queued, err = tx.StartRun(ctx, customer, backfillJob(current), event.NewTraceID()); err != nil {
 			return false, wait, err
 		}
 	}
@@ -143,11 +149,33 @@ func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued b
 	if wait, err = putOff(ctx, tx, current, run); err != nil || wait.Needed() {
 		return queued, wait, err
 	}
+	return queued, wait, publishRequest(ctx, tx, customer, run)
+}
+
+// owesBackfill says whether not everybody stands in the destination yet: the first backfill is not complete, or a
+// rewrite is not.
+func owesBackfill(ctx context.Context, tx *store.Tx, customer store.Customer) (bool, error) {
+	if customer.BackfillCompletedAt == nil {
+		return true, nil
+	}
+	owed, err := tx.RewriteOwed(ctx, customer.ID)
+	return owed != nil, err
+}
+
+func backfillJob(customer store.Customer) string {
+	if customer.BackfillCompletedAt != nil {
+		return jobFullResync
+	}
+	return jobInitialBackfill
+}
+
+// publishRequest owes the bus a request for a run, with a new id each time.
+func publishRequest(ctx context.Context, tx *store.Tx, customer string, run int64) error {
 	payload, err := rollcallv1.Encode(&rollcallv1.BackfillRequest{CustomerId: customer, RunId: run})
 	if err != nil {
-		return false, wait, err
+		return err
 	}
-	return queued, wait, tx.Publish(ctx, store.Message{Subject: bus.SubjectBackfill(customer), ID: "backfill-" + uuid.NewString(), Payload: payload})
+	return tx.Publish(ctx, store.Message{Subject: bus.SubjectBackfill(customer), ID: "backfill-" + uuid.NewString(), Payload: payload})
 }
 
 func (s *settler) sealCredentials(ctx context.Context, proposed *proposal) error {

@@ -40,7 +40,7 @@ func (s *settler) judge(ctx context.Context, tx *store.Tx, proposed proposal) (v
 		if mirrored > 0 {
 			errs := rollcallv1.FieldErrors{}
 			errs.Add("externalSystemUrl", "differs from the destination in which this customer's users stand: "+
-				"keep it, or onboard the new destination under another customerId")
+				"keep it, or change it with `rollcall config set --destination-url`, which asks whether it is the same system")
 			return verdict{refused: errs}, nil
 		}
 	}
@@ -56,7 +56,11 @@ func (s *settler) sameAsStands(ctx context.Context, tx *store.Tx, current store.
 	if !sameConfig(current, proposed.wanted) {
 		return false, nil
 	}
-	if current.BackfillCompletedAt == nil {
+	owed, err := owesBackfill(ctx, tx, current)
+	if err != nil {
+		return false, err
+	}
+	if owed {
 		// A backfill that was given up or parked is what the repetition is for.
 		run, err := tx.OpenRun(ctx, current.ID)
 		if errors.Is(err, store.ErrNotFound) {

@@ -40,7 +40,11 @@ func run(ctx context.Context, s *service.Service) error {
 		wakeSettler:   settler.wakeUp,
 		requireSealed: s.Config.RequireSealedTokens, allowPrivate: s.Config.AllowPrivateDestinations,
 	}
-	if err := answerOperators(s, created); err != nil {
+	operators := &operators{
+		store: s.Store, vault: s.Vault, logger: s.Logger, holder: s.Instance, leaseFor: s.Config.ClaimTimeout,
+		patience: lanePatience, allowPrivate: s.Config.AllowPrivateDestinations,
+	}
+	if err := answerOperators(s, operators, created); err != nil {
 		return err
 	}
 	pull := &worker.Worker{

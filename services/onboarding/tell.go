@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -56,11 +54,4 @@ func tell(ctx context.Context, tx *store.Tx, fact event.Fact) error {
 		return err
 	}
 	return tx.Publish(ctx, message)
-}
-
-// newTraceID is a W3C traceparent of a trace that begins here.
-func newTraceID() string {
-	var ids [24]byte
-	_, _ = rand.Read(ids[:]) // never fails
-	return "00-" + hex.EncodeToString(ids[:16]) + "-" + hex.EncodeToString(ids[16:]) + "-01"
 }

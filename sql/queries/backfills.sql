@@ -1,11 +1,11 @@
 -- name: RunInsertIfNoneOpen :one
 INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
 VALUES ($1, $2, $3, 'queued', rollcall_now(), rollcall_now(), rollcall_now())
-ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked') DO NOTHING
+ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked', 'paused') DO NOTHING
 RETURNING id;
 
 -- name: RunOpenForCustomer :one
-SELECT * FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked');
+SELECT * FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused');
 
 -- name: RunDueWaitSeconds :one
 SELECT (extract(epoch FROM (due_at - rollcall_now())))::double precision AS wait_seconds
@@ -63,7 +63,7 @@ WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
 -- name: RunCancelOpen :one
 UPDATE backfill_runs SET state = 'cancelled', completed_at = rollcall_now(), updated_at = rollcall_now()
-WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
+WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 RETURNING id, job_id, processed, failures;
 
 -- name: RunUnparkIfParked :one

@@ -36,8 +36,9 @@ SET enabled = false, offboarded_at = coalesce(offboarded_at, rollcall_now()), up
 WHERE customer_id = $1;
 
 -- name: SyncConfigMarkBackfilled :exec
+-- The date is the first one's: a full resync later is none of the customer's onboarding.
 UPDATE sync_configs
-SET backfill_completed_at = rollcall_now(), backfill_processed_count = sqlc.arg(processed), updated_at = rollcall_now()
+SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = sqlc.arg(processed), updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id);
 
 -- name: CredentialUpsert :exec

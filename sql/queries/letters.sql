@@ -1,6 +1,6 @@
 -- name: LettersOpenFor :many
--- The open letters of these records: id and the version each was written for.
-SELECT id, record_id, source_updated_at, version_hash FROM dead_letters
+-- The open letters of these records: the version each was written for, and why and when.
+SELECT id, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at FROM dead_letters
 WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND state <> 'settled'
   AND record_id = ANY(sqlc.arg(record_ids)::text[]);
 

@@ -4,7 +4,8 @@ WHERE customer_id = sqlc.arg(customer_id) AND vomo_user_id = ANY(sqlc.arg(ids)::
 
 -- name: MappingUpsertNewer :execrows
 -- A page's mappings in one statement. An older version never replaces a newer one. An external id that is only our
--- own (the destination answered "stale", or without an id) does not replace one that the destination gave before.
+-- own (the destination answered "stale", or without an id) does not replace one that the destination gave before, unless the
+-- destination is another system now.
 INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_known_email, last_synced_at,
                            last_synced_updated_at, version_hash)
 SELECT sqlc.arg(customer_id), v.id, v.external_id, nullif(v.email, ''), rollcall_now(), v.updated_at, v.hash
@@ -12,7 +13,7 @@ FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(external_ids):
              unnest(sqlc.arg(emails)::text[]) AS email, unnest(sqlc.arg(updated_ats)::timestamptz[]) AS updated_at,
              unnest(sqlc.arg(hashes)::bytea[]) AS hash) v
 ON CONFLICT (customer_id, vomo_user_id) DO UPDATE
-SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id
+SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id AND NOT sqlc.arg(anew)::boolean
                             THEN user_mappings.external_user_id ELSE excluded.external_user_id END,
     last_known_email = excluded.last_known_email,
     last_synced_at = excluded.last_synced_at, last_synced_updated_at = excluded.last_synced_updated_at,

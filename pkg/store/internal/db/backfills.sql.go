@@ -136,7 +136,7 @@ func (q *Queries) RunAdvanceIfRunning(ctx context.Context, db DBTX, arg *RunAdva
 
 const runCancelOpen = `-- name: RunCancelOpen :one
 UPDATE backfill_runs SET state = 'cancelled', completed_at = rollcall_now(), updated_at = rollcall_now()
-WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
+WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 RETURNING id, job_id, processed, failures
 `
 
@@ -164,7 +164,7 @@ UPDATE backfill_runs
 SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now(),
     started_at = coalesce(started_at, rollcall_now())
 WHERE id = $2 AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system
 `
 
 type RunClaimIfOpenParams struct {
@@ -216,6 +216,8 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 		&i.Pass,
 		&i.Recovered,
 		&i.Verified,
+		&i.RewriteBefore,
+		&i.NewSystem,
 	)
 	return &i, err
 }
@@ -259,7 +261,7 @@ func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinis
 }
 
 const runGet = `-- name: RunGet :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE id = $1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE id = $1
 `
 
 func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, error) {
@@ -305,6 +307,8 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 		&i.Pass,
 		&i.Recovered,
 		&i.Verified,
+		&i.RewriteBefore,
+		&i.NewSystem,
 	)
 	return &i, err
 }
@@ -312,7 +316,7 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 const runInsertIfNoneOpen = `-- name: RunInsertIfNoneOpen :one
 INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
 VALUES ($1, $2, $3, 'queued', rollcall_now(), rollcall_now(), rollcall_now())
-ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked') DO NOTHING
+ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked', 'paused') DO NOTHING
 RETURNING id
 `
 
@@ -330,7 +334,7 @@ func (q *Queries) RunInsertIfNoneOpen(ctx context.Context, db DBTX, arg *RunInse
 }
 
 const runLatestForCustomer = `-- name: RunLatestForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -376,12 +380,14 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 		&i.Pass,
 		&i.Recovered,
 		&i.Verified,
+		&i.RewriteBefore,
+		&i.NewSystem,
 	)
 	return &i, err
 }
 
 const runOpenForCustomer = `-- name: RunOpenForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 `
 
 func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -427,12 +433,14 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 		&i.Pass,
 		&i.Recovered,
 		&i.Verified,
+		&i.RewriteBefore,
+		&i.NewSystem,
 	)
 	return &i, err
 }
 
 const runPage = `-- name: RunPage :many
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type RunPageParams struct {
@@ -489,6 +497,8 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 			&i.Pass,
 			&i.Recovered,
 			&i.Verified,
+			&i.RewriteBefore,
+			&i.NewSystem,
 		); err != nil {
 			return nil, err
 		}

@@ -199,7 +199,7 @@ func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string)
 
 const syncConfigMarkBackfilled = `-- name: SyncConfigMarkBackfilled :exec
 UPDATE sync_configs
-SET backfill_completed_at = rollcall_now(), backfill_processed_count = $1, updated_at = rollcall_now()
+SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = $1, updated_at = rollcall_now()
 WHERE customer_id = $2
 `
 
@@ -208,6 +208,7 @@ type SyncConfigMarkBackfilledParams struct {
 	CustomerID string
 }
 
+// The date is the first one's: a full resync later is none of the customer's onboarding.
 func (q *Queries) SyncConfigMarkBackfilled(ctx context.Context, db DBTX, arg *SyncConfigMarkBackfilledParams) error {
 	_, err := db.Exec(ctx, syncConfigMarkBackfilled, arg.Processed, arg.CustomerID)
 	return err

@@ -110,7 +110,7 @@ func (q *Queries) LettersOpenCount(ctx context.Context, db DBTX, customerID stri
 }
 
 const lettersOpenFor = `-- name: LettersOpenFor :many
-SELECT id, record_id, source_updated_at, version_hash FROM dead_letters
+SELECT id, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at FROM dead_letters
 WHERE customer_id = $1 AND kind = $2 AND state <> 'settled'
   AND record_id = ANY($3::text[])
 `
@@ -126,9 +126,12 @@ type LettersOpenForRow struct {
 	RecordID        *string
 	SourceUpdatedAt *time.Time
 	VersionHash     []byte
+	ErrorCode       string
+	ErrorClass      string
+	LastFailedAt    time.Time
 }
 
-// The open letters of these records: id and the version each was written for.
+// The open letters of these records: the version each was written for, and why and when.
 func (q *Queries) LettersOpenFor(ctx context.Context, db DBTX, arg *LettersOpenForParams) ([]*LettersOpenForRow, error) {
 	rows, err := db.Query(ctx, lettersOpenFor, arg.CustomerID, arg.Kind, arg.RecordIds)
 	if err != nil {
@@ -143,6 +146,9 @@ func (q *Queries) LettersOpenFor(ctx context.Context, db DBTX, arg *LettersOpenF
 			&i.RecordID,
 			&i.SourceUpdatedAt,
 			&i.VersionHash,
+			&i.ErrorCode,
+			&i.ErrorClass,
+			&i.LastFailedAt,
 		); err != nil {
 			return nil, err
 		}

@@ -71,7 +71,7 @@ FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS external_id,
              unnest($4::text[]) AS email, unnest($5::timestamptz[]) AS updated_at,
              unnest($6::bytea[]) AS hash) v
 ON CONFLICT (customer_id, vomo_user_id) DO UPDATE
-SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id
+SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id AND NOT $7::boolean
                             THEN user_mappings.external_user_id ELSE excluded.external_user_id END,
     last_known_email = excluded.last_known_email,
     last_synced_at = excluded.last_synced_at, last_synced_updated_at = excluded.last_synced_updated_at,
@@ -86,10 +86,12 @@ type MappingUpsertNewerParams struct {
 	Emails      []string
 	UpdatedAts  []time.Time
 	Hashes      [][]byte
+	Anew        bool
 }
 
 // A page's mappings in one statement. An older version never replaces a newer one. An external id that is only our
-// own (the destination answered "stale", or without an id) does not replace one that the destination gave before.
+// own (the destination answered "stale", or without an id) does not replace one that the destination gave before, unless the
+// destination is another system now.
 func (q *Queries) MappingUpsertNewer(ctx context.Context, db DBTX, arg *MappingUpsertNewerParams) (int64, error) {
 	result, err := db.Exec(ctx, mappingUpsertNewer,
 		arg.CustomerID,
@@ -98,6 +100,7 @@ func (q *Queries) MappingUpsertNewer(ctx context.Context, db DBTX, arg *MappingU
 		arg.Emails,
 		arg.UpdatedAts,
 		arg.Hashes,
+		arg.Anew,
 	)
 	if err != nil {
 		return 0, err

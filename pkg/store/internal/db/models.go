@@ -48,4 +48,6 @@ type BackfillRun struct {
 	Pass          int32
 	Recovered     int64
 	Verified      *bool
+	RewriteBefore *time.Time
+	NewSystem     bool
 }

@@ -34,7 +34,11 @@ func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, 
 		return reply, fmt.Errorf("ask %s: %w", subject, err)
 	}
 	if code := answer.Header.Get(micro.ErrorCodeHeader); code != "" {
-		return reply, &refusedError{subject: subject, code: code, text: answer.Header.Get(micro.ErrorHeader)}
+		refused := &refusedError{subject: subject, code: code, text: answer.Header.Get(micro.ErrorHeader)}
+		if len(answer.Data) > 0 && json.Unmarshal(answer.Data, &refused.fields) != nil {
+			refused.fields.Errors = nil // the text alone has to do
+		}
+		return reply, refused
 	}
 	if err := json.Unmarshal(answer.Data, &reply); err != nil {
 		return reply, fmt.Errorf("read the answer of %s: %w", subject, err)
@@ -42,11 +46,13 @@ func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, 
 	return reply, nil
 }
 
-// owner is the service that answers a noun's questions; so far there is one for all.
+// owner is the service that answers a noun's questions.
 func owner(noun string) string {
 	switch noun {
-	case "key", "requests", "status", "backfills":
+	case "key", "requests", "status", "backfills", "customers", "config":
 		return "onboarding"
+	case "users":
+		return "backfill"
 	}
 	return "a newer rollcall"
 }
@@ -66,7 +72,10 @@ func (e *unansweredError) Error() string {
 }
 
 // refusedError is the service's own word on why there is no answer.
-type refusedError struct{ subject, code, text string }
+type refusedError struct {
+	subject, code, text string
+	fields              service.FieldsError // where the question's fields are not right
+}
 
 // Error is what the service said.
 func (e *refusedError) Error() string { return fmt.Sprintf("%s: %s", e.subject, e.text) }
@@ -86,6 +95,12 @@ func isUnknown(err error) bool {
 	return errors.As(err, &refused) && refused.code == service.CodeNotFound
 }
 
+// isBusy says that the same question may be answered later.
+func isBusy(err error) bool {
+	var refused *refusedError
+	return errors.As(err, &refused) && refused.code == service.CodeBusy
+}
+
 // errUnknownCustomer says that nobody of that id was onboarded.
 var errUnknownCustomer = errors.New("is not known")
 
@@ -95,7 +110,9 @@ func aboutCustomer(customer string, err error) error {
 	switch {
 	case isUnknown(err):
 		return fmt.Errorf("customer %q %w", customer, errUnknownCustomer)
-	case errors.As(err, &refused) && refused.code == service.CodeBadRequest:
+	case errors.As(err, &refused) && len(refused.fields.Errors) > 0:
+		return fmt.Errorf("nothing was changed:%s", fieldErrors(refused.fields.Errors))
+	case errors.As(err, &refused) && refused.code != service.CodeInternal:
 		return errors.New(refused.text)
 	}
 	return err

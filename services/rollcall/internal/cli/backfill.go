@@ -11,53 +11,33 @@ import (
 	"rollcall.dev/pkg/report"
 )
 
-const (
-	defaultRuns = 50
-	// runsPage is how many the service gives at once.
-	runsPage = 200
-)
+// runsPage is how many the service gives at once.
+const runsPage = 200
 
 func (a *app) backfill() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "backfill",
-		Short: "Look at backfills",
+		Short: "Look at backfills, start, pause and cancel them",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return usage("say which: backfill ls or backfill watch") },
+		RunE: func(*cobra.Command, []string) error {
+			return usage("say which: backfill ls, watch, start, pause or cancel")
+		},
 	}
-	command.AddCommand(a.backfillLs(), a.backfillWatch())
+	command.AddCommand(a.backfillLs(), a.backfillWatch(), a.backfillStart(), a.backfillPause(), a.backfillCancel())
 	return command
 }
 
 func (a *app) backfillLs() *cobra.Command {
-	var limit int
-	var all bool
-	command := &cobra.Command{
-		Use:     "ls",
-		Aliases: []string{"list"},
-		Short:   "List backfills, newest first",
-		Args:    cobra.NoArgs,
-		RunE: func(command *cobra.Command, _ []string) error {
-			if limit < 1 {
-				return usage("--limit must be 1 or more")
-			}
-			on, err := a.connect()
-			if err != nil {
-				return err
-			}
-			defer on.close()
-			runs, err := listRuns(command.Context(), on, limit, all)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.document(runs)
-			}
-			return a.table(runs)
-		},
-	}
-	command.Flags().IntVar(&limit, "limit", defaultRuns, "how many to list")
-	command.Flags().BoolVar(&all, "all", false, "list all, however many")
-	return command
+	return a.lister("List backfills, newest first", func(ctx context.Context, on *link, limit int, all bool) error {
+		runs, err := listRuns(ctx, on, limit, all)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.document(runs)
+		}
+		return a.table(runs)
+	})
 }
 
 // listRuns puts the service's pages together.

@@ -122,10 +122,20 @@ func (p *parking) tell(to view, run report.Backfill) {
 	if run.ID != p.run || run.Pages != p.pages {
 		*p = parking{run: run.ID, pages: run.Pages}
 	}
-	if run.ParkReason == nil || store.RunState(run.State) != store.RunParked || *run.ParkReason == p.reason {
+	reason := ""
+	switch store.RunState(run.State) {
+	case store.RunPaused:
+		reason = "paused"
+	case store.RunParked:
+		if run.ParkReason != nil {
+			reason = *run.ParkReason
+		}
+	case store.RunQueued, store.RunRunning, store.RunCompleted, store.RunFailed, store.RunCancelled:
+	}
+	if reason == "" || reason == p.reason {
 		return
 	}
-	p.reason = *run.ParkReason
+	p.reason = reason
 	why, remedy := event.Explain(p.reason)
 	to.note("  " + why)
 	to.note("  " + remedy)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/stretchr/testify/require"
@@ -77,6 +78,22 @@ func (i *installation) answers(noun, verb string, reply func(n int, question []b
 		require.NoError(i.t, standIn.Stop())
 		require.NoError(i.t, conn.Flush())
 	}
+}
+
+// refuses has a stand-in refuse a verb, with a body that says more.
+func (i *installation) refuses(noun, verb, code, body string) (stop func()) {
+	i.t.Helper()
+	conn := i.nats.Conn(i.t)
+	subscription, err := conn.Subscribe(service.APISubject(noun, verb), func(question *nats.Msg) {
+		answer := nats.NewMsg(question.Reply)
+		answer.Header.Set(micro.ErrorCodeHeader, code)
+		answer.Header.Set(micro.ErrorHeader, "refused")
+		answer.Data = []byte(body)
+		_ = question.RespondMsg(answer) // the command says what it missed
+	})
+	require.NoError(i.t, err)
+	require.NoError(i.t, conn.Flush())
+	return func() { require.NoError(i.t, subscription.Unsubscribe()) }
 }
 
 // onboardingStream makes the stream that requests are published to.

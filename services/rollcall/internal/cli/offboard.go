@@ -52,7 +52,8 @@ func (a *app) runOffboard(ctx context.Context, customer string, force bool) erro
 		return aboutCustomer(customer, err)
 	}
 	if !force {
-		if err := a.confirm(ctx, customer); err != nil {
+		warning := fmt.Sprintf("The mirror of %q ends and its credentials are deleted.", customer)
+		if err := a.confirmTyping(ctx, customer, warning, "not offboarded"); err != nil {
 			return err
 		}
 	}
@@ -67,16 +68,16 @@ func (a *app) runOffboard(ctx context.Context, customer string, force bool) erro
 	return nil
 }
 
-// confirm has the customer's id typed: a "y" is typed too easily for what cannot be taken back.
-func (a *app) confirm(ctx context.Context, customer string) error {
-	_, _ = fmt.Fprintf(a.log, "The mirror of %q ends and its credentials are deleted. Type %s to go on: ", customer, customer)
+// confirmTyping has the customer's id typed: a "y" is typed too easily for what cannot be taken back.
+func (a *app) confirmTyping(ctx context.Context, customer, warning, otherwise string) error {
+	_, _ = fmt.Fprintf(a.log, "%s Type %s to go on: ", warning, customer)
 	answer, err := await(ctx, func() (string, error) { return readLine(a.Stdin) })
 	if err != nil {
 		sayf(a.log, "")
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	if strings.TrimSpace(answer) != customer {
-		return errors.New("not offboarded")
+		return errors.New(otherwise)
 	}
 	return nil
 }

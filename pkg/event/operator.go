@@ -1,0 +1,9 @@
+package event
+
+// Names of events that tell what operators did.
+const (
+	BackfillPaused    = "backfill.paused"
+	BackfillResumed   = "backfill.resumed"
+	BackfillCancelled = "backfill.cancelled"
+	ConfigChanged     = "config.changed"
+)

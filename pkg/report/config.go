@@ -1,0 +1,97 @@
+package report
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"rollcall.dev/pkg/store"
+)
+
+// Config is what was asked for at onboarding and changed since, in the names of the onboarding message.
+type Config struct {
+	CustomerID         string       `json:"customerId"`
+	Enabled            bool         `json:"enabled"`
+	ExternalSystemURL  string       `json:"externalSystemUrl"`
+	DestinationKind    string       `json:"destinationKind"`
+	HasDestinationAuth bool         `json:"hasDestinationToken"`
+	PollCadenceMinutes int32        `json:"pollCadenceMinutes"`
+	AdminEmail         *string      `json:"adminEmail"` // the customer's own contact, and the only address that is shown
+	Limits             ConfigLimits `json:"limits"`
+}
+
+// ConfigLimits differ from the installation's where they are not null.
+type ConfigLimits struct {
+	RequestsPerSecond *float64 `json:"requestsPerSecond"`
+	RequestsPerMinute *float64 `json:"requestsPerMinute"` // 0: no limit a minute
+}
+
+// ConfigQuestion asks for a customer's settings.
+type ConfigQuestion struct {
+	CustomerID string `json:"customerId"`
+}
+
+// ConfigOf answers rollcall.api.config.get; store.ErrNotFound for a customer whom nobody onboarded.
+func ConfigOf(ctx context.Context, from store.Conn, customerID string) (Config, error) {
+	customer, err := from.Customer(ctx, customerID)
+	if err != nil {
+		return Config{}, err
+	}
+	names, err := from.CredentialNames(ctx, customerID)
+	if err != nil {
+		return Config{}, err
+	}
+	var stored struct {
+		Kind string `json:"kind"`
+	}
+	if err := json.Unmarshal(customer.Destination, &stored); err != nil {
+		return Config{}, fmt.Errorf("decode destination: %w", err)
+	}
+	return Config{
+		CustomerID: customer.ID, Enabled: customer.Enabled, ExternalSystemURL: customer.ExternalSystemURL, DestinationKind: stored.Kind,
+		HasDestinationAuth: names[store.CredentialDestinationToken], PollCadenceMinutes: customer.PollCadenceMinutes,
+		AdminEmail: customer.AdminEmail,
+		Limits:     ConfigLimits{RequestsPerSecond: customer.RequestsPerSecond, RequestsPerMinute: customer.RequestsPerMinute},
+	}, nil
+}
+
+// What a changed destination is.
+const (
+	DestinationMoved     = "moved"      // the same system under another address: what stands there stands
+	DestinationNewSystem = "new_system" // another system: everybody is written again
+)
+
+// Names of settings that can be put back to what holds without them.
+const (
+	FieldAdminEmail        = "adminEmail"
+	FieldRequestsPerSecond = "limits.requestsPerSecond"
+	FieldRequestsPerMinute = "limits.requestsPerMinute"
+)
+
+// ConfigChange asks rollcall.api.config.set to change what is not null, and nothing else.
+type ConfigChange struct {
+	CustomerID             string   `json:"customerId"`
+	PollCadenceMinutes     *int32   `json:"pollCadenceMinutes,omitempty"`
+	AdminEmail             *string  `json:"adminEmail,omitempty"`
+	RequestsPerSecond      *float64 `json:"requestsPerSecond,omitempty"`
+	RequestsPerMinute      *float64 `json:"requestsPerMinute,omitempty"`
+	Unset                  []string `json:"unset,omitempty"` // of the Field names
+	ExternalSystemURL      *string  `json:"externalSystemUrl,omitempty"`
+	DestinationChange      string   `json:"destinationChange,omitempty"`      // moved or new_system
+	DestinationTokenSealed string   `json:"destinationTokenSealed,omitempty"` // to the installation's key
+}
+
+// ConfigChanged is what was changed. Backfill is the run that was queued or woken by it, null where none was.
+type ConfigChanged struct {
+	CustomerID string    `json:"customerId"`
+	Changes    []Change  `json:"changes"`
+	Config     Config    `json:"config"`
+	Backfill   *Backfill `json:"backfill"`
+}
+
+// Change is one setting's. A token has neither From nor To.
+type Change struct {
+	Field string `json:"field"`
+	From  any    `json:"from"`
+	To    any    `json:"to"`
+}

@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"rollcall.dev/pkg/store/internal/db"
+)
+
+// Rewrite says what a run writes again although its version is known.
+type Rewrite struct {
+	Before    time.Time // what was synced before
+	NewSystem bool      // the destination is another one, in which the known ids mean nothing
+}
+
+// StartRewrite is StartRun for a run that also writes again whatever was synced before now.
+func (t *Tx) StartRewrite(ctx context.Context, customer, job, traceID string, newSystem bool) (id int64, started bool, err error) {
+	owed, err := t.RewriteOwed(ctx, customer)
+	if err != nil {
+		return 0, false, err
+	}
+	id, started, err = t.StartRun(ctx, customer, job, traceID)
+	if err != nil || !started {
+		return id, started, err
+	}
+	now, err := t.Now(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	return id, true, t.setRewrite(ctx, id, Rewrite{Before: now, NewSystem: newSystem || (owed != nil && owed.NewSystem)})
+}
+
+// RewriteOwed is the rewrite that was begun and not brought to its end, nil where there is none: what was synced
+// before may not stand in the destination, although its version is known.
+func (c Conn) RewriteOwed(ctx context.Context, customer string) (*Rewrite, error) {
+	row, err := c.queries.RunRewriteOwed(ctx, c.dbtx, customer)
+	if noRows(err) {
+		return nil, nil //nolint:nilnil // none is an answer, and no error
+	}
+	if err != nil {
+		return nil, wrap("look for an unfinished rewrite", err)
+	}
+	return &Rewrite{Before: row.Owed, NewSystem: row.NewSystem}, nil
+}
+
+func (t *Tx) setRewrite(ctx context.Context, run int64, rewrite Rewrite) error {
+	return wrap("set rewrite", t.queries.RunSetRewrite(ctx, t.dbtx, &db.RunSetRewriteParams{
+		ID: run, RewriteBefore: &rewrite.Before, NewSystem: rewrite.NewSystem,
+	}))
+}
+
+// SyncedBefore are those of these users who were last written before the given time.
+func (c Conn) SyncedBefore(ctx context.Context, customer string, vomoIDs []string, before time.Time) (map[string]bool, error) {
+	ids, err := c.queries.MappingsSyncedBefore(ctx, c.dbtx, &db.MappingsSyncedBeforeParams{CustomerID: customer, Ids: vomoIDs, Before: before})
+	if err != nil {
+		return nil, wrap("read when users were synced", err)
+	}
+	older := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		older[id] = true
+	}
+	return older, nil
+}

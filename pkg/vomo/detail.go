@@ -1,0 +1,102 @@
+package vomo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+
+	"rollcall.dev/pkg/fault"
+)
+
+// Detail is VOMO's answer about one user: User, or Bad where the entry cannot be mirrored.
+type Detail struct {
+	User *User
+	Bad  *BadUser
+}
+
+// Page is the answer as a page of one entry.
+func (d Detail) Page() Page {
+	page := Page{Number: 1, Total: -1}
+	if d.User != nil {
+		page.Users = []User{*d.User}
+	}
+	if d.Bad != nil {
+		page.Bad = []BadUser{*d.Bad}
+	}
+	return page
+}
+
+// Detail reads one user by its id, trying again as the package says. ErrNotFound means that VOMO has no such user,
+// or hides it from this token. An answer that lacks a field which lists have is a broken one: VOMO's documents do
+// not say that they agree, and half a user must not be taken for a whole one.
+func (c *Client) Detail(ctx context.Context, id string) (Detail, error) {
+	if err := checkID(id); err != nil {
+		return Detail{}, err
+	}
+	a, err := c.fetch(ctx, ask{id: id, attempts: c.attempts, leave: c.leave})
+	if err != nil {
+		return Detail{}, fmt.Errorf("read a user: %w", err)
+	}
+	var detail Detail
+	if len(a.page.Users) > 0 {
+		detail.User = &a.page.Users[0]
+	}
+	if len(a.page.Bad) > 0 {
+		detail.Bad = &a.page.Bad[0]
+	}
+	return detail, nil
+}
+
+// checkID refuses what no id is, so that it cannot lead to another address.
+func checkID(id string) error {
+	quoted, err := json.Marshal(id)
+	if err != nil {
+		return fault.Permanent("vomo_id_invalid", fmt.Errorf("encode id: %w", err))
+	}
+	if read, reason := decodeID(quoted); reason != "" || read != id || id == "." || id == ".." {
+		return fault.Permanent("vomo_id_invalid", fmt.Errorf("that is no VOMO id: 1 to %d characters, none of them a control character", maxIDBytes))
+	}
+	return nil
+}
+
+// at is where one user is asked for.
+func (c *Client) at(id string) *url.URL { return c.users.JoinPath(url.PathEscape(id)) }
+
+// wholeUser are the fields without which an entry is not compared with what a list told.
+func wholeUser() []string {
+	return []string{"id", "first_name", "last_name", "email", "phone", "user_status", "membership_role", "created_at", "updated_at"}
+}
+
+// decodeDetail reads the body of one user's answer.
+func decodeDetail(body []byte, id string) (answer, error) {
+	var wire struct {
+		Data json.RawMessage `json:"data"`
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(body, &wire) != nil || json.Unmarshal(wire.Data, &fields) != nil || fields == nil {
+		return answer{}, brokenDetail("it is no JSON object with a user")
+	}
+	for _, field := range wholeUser() {
+		if _, there := fields[field]; !there {
+			return answer{}, brokenDetail("it has no " + field)
+		}
+	}
+	user, reason := decodeUser(wire.Data)
+	if user.ID != id {
+		return answer{}, brokenDetail("it is another user's, or names none")
+	}
+	if reason != "" {
+		return answer{page: Page{Bad: []BadUser{{ID: user.ID, Reason: reason}}}}, nil
+	}
+	return answer{page: Page{Users: []User{user}}}, nil
+}
+
+func brokenDetail(what string) error {
+	return fault.Unknown("vomo_broken_detail", &brokenUser{what: what})
+}
+
+type brokenUser struct{ what string }
+
+func (b *brokenUser) Error() string { return ErrBrokenDetail.Error() + ": " + b.what }
+func (b *brokenUser) Unwrap() error { return ErrBrokenDetail }

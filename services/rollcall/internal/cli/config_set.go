@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/vault"
+)
+
+const (
+	// configTimeout is above what the service waits for whoever writes to the destination.
+	configTimeout = 12 * time.Second
+	// How long a change is tried again while a job does not let go: above the time after which a dead worker's
+	// lane falls free.
+	busyPatience = 45 * time.Second
+	busyInterval = time.Second
+)
+
+// configFlags are what `rollcall config set` was asked for.
+type configFlags struct {
+	cadence              int32
+	perSecond, perMinute string
+	adminEmail, url      string
+	destinationTokenFile string
+	moved, newSystem     bool
+}
+
+func (a *app) configSet() *cobra.Command {
+	var asked configFlags
+	command := &cobra.Command{
+		Use:   "set <customer>",
+		Short: "Change a customer's settings",
+		Long: `Changes what is given and nothing else, under the rules of onboarding. A backfill that runs takes new limits up when
+its turn is over, within a minute. A new address of the destination needs to be told what it is:
+
+  --moved       the same system under another address. Whoever stands there stands; nothing is written again.
+  --new-system  another system. A full resync is started that writes everybody again; the old system's token is
+                forgotten, and a new one is given with --destination-token-file.`,
+		Example: `  rollcall config set acme --cadence 15 --rpm default
+  rollcall config set acme --destination-url https://crm.example/v2 --moved`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			change, err := asked.change(args[0], command.Flags().Changed)
+			if err != nil {
+				return err
+			}
+			return a.runConfigSet(command.Context(), change, asked.destinationTokenFile)
+		},
+	}
+	flags := command.Flags()
+	flags.Int32Var(&asked.cadence, "cadence", 0, "`minutes` between two polls")
+	flags.StringVar(&asked.perSecond, "rps", "", "`requests` a second to VOMO, or default")
+	flags.StringVar(&asked.perMinute, "rpm", "", "`requests` a minute to VOMO, or default; 0 is no such limit")
+	flags.StringVar(&asked.perSecond, "requests-per-second", "", "the same as --rps")
+	flags.StringVar(&asked.perMinute, "requests-per-minute", "", "the same as --rpm")
+	flags.StringVar(&asked.adminEmail, "admin-email", "", "`address` of who is told when the token stops working; empty for none")
+	flags.StringVar(&asked.url, "destination-url", "", "base `URL` of the destination")
+	flags.StringVar(&asked.destinationTokenFile, "destination-token-file", "", "`file` with the destination's token; - is standard input")
+	flags.BoolVar(&asked.moved, "moved", false, "the destination is the same system under another address")
+	flags.BoolVar(&asked.newSystem, "new-system", false, "the destination is another system: write everybody again")
+	command.MarkFlagsMutuallyExclusive("moved", "new-system")
+	command.MarkFlagsMutuallyExclusive("rps", "requests-per-second")
+	command.MarkFlagsMutuallyExclusive("rpm", "requests-per-minute")
+	return command
+}
+
+// change is the question that the flags stand for.
+func (f configFlags) change(customer string, changed func(string) bool) (report.ConfigChange, error) {
+	change := report.ConfigChange{CustomerID: customer}
+	some := changed("destination-token-file") || f.newSystem
+	if changed("cadence") {
+		change.PollCadenceMinutes, some = &f.cadence, true
+	}
+	if changed("admin-email") {
+		some = true
+		if f.adminEmail == "" {
+			change.Unset = append(change.Unset, report.FieldAdminEmail)
+		} else {
+			change.AdminEmail = &f.adminEmail
+		}
+	}
+	if changed("destination-url") {
+		change.ExternalSystemURL, some = &f.url, true
+	}
+	for _, limit := range []struct {
+		names       [2]string
+		text, field string
+		value       **float64
+	}{
+		{[2]string{"rps", "requests-per-second"}, f.perSecond, report.FieldRequestsPerSecond, &change.RequestsPerSecond},
+		{[2]string{"rpm", "requests-per-minute"}, f.perMinute, report.FieldRequestsPerMinute, &change.RequestsPerMinute},
+	} {
+		if !changed(limit.names[0]) && !changed(limit.names[1]) {
+			continue
+		}
+		some = true
+		if limit.text == "default" {
+			change.Unset = append(change.Unset, limit.field)
+			continue
+		}
+		number, err := strconv.ParseFloat(limit.text, 64)
+		if err != nil {
+			return change, usage("--%s takes a number, or default for what the installation has", limit.names[0])
+		}
+		*limit.value = &number
+	}
+	switch {
+	case f.moved:
+		change.DestinationChange = report.DestinationMoved
+	case f.newSystem:
+		change.DestinationChange = report.DestinationNewSystem
+	}
+	if !some {
+		return change, usage("say what to change: --cadence, --rps, --rpm, --admin-email, --destination-url or --destination-token-file")
+	}
+	return change, nil
+}
+
+func (a *app) runConfigSet(ctx context.Context, change report.ConfigChange, tokenFile string) error {
+	var token string
+	if tokenFile != "" {
+		var err error
+		if token, err = a.secretFrom(ctx, tokenFile); err != nil {
+			return err
+		}
+	}
+	on, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer on.close()
+	if token != "" {
+		key, err := publicKey(ctx, on)
+		if err != nil {
+			return err
+		}
+		if change.DestinationTokenSealed, err = vault.SealToken(key.PublicKey, token); err != nil {
+			return err
+		}
+	}
+	on.timeout = max(on.timeout, configTimeout)
+	done, err := a.untilFree(ctx, on, change)
+	if err != nil {
+		return aboutCustomer(change.CustomerID, err)
+	}
+	if a.json {
+		return a.document(done)
+	}
+	a.showChanged(done)
+	return nil
+}
+
+// untilFree asks again while a job writes to the destination and does not let go: a worker that died keeps its lane
+// for as long as a claim lasts.
+func (a *app) untilFree(ctx context.Context, on *link, change report.ConfigChange) (report.ConfigChanged, error) {
+	for waited := time.Duration(0); ; waited += busyInterval + configTimeout/2 {
+		done, err := ask[report.ConfigChange, report.ConfigChanged](ctx, on, "config", "set", change)
+		if !isBusy(err) || waited >= busyPatience {
+			return done, err
+		}
+		if waited == 0 {
+			sayf(a.log, "%v; trying again", err)
+		}
+		if a.WaitFunc(ctx, busyInterval) != nil {
+			return done, errInterrupted
+		}
+	}
+}
+
+func (a *app) showChanged(done report.ConfigChanged) {
+	if len(done.Changes) == 0 && done.Backfill == nil {
+		sayf(a.out, "%s: nothing to change", done.CustomerID)
+		return
+	}
+	for _, change := range done.Changes {
+		if change.From == nil && change.To == nil {
+			sayf(a.out, "%s: %s changed", done.CustomerID, change.Field)
+			continue
+		}
+		sayf(a.out, "%s: %s %s -> %s", done.CustomerID, change.Field, shownValue(change.From), shownValue(change.To))
+	}
+	if run := done.Backfill; run != nil {
+		sayf(a.out, "%s: backfill %d %s", done.CustomerID, run.ID, standing(*run))
+	}
+}
+
+func shownValue(value any) string {
+	if value == nil {
+		return "default"
+	}
+	return fmt.Sprint(value)
+}
