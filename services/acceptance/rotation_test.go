@@ -1,10 +1,13 @@
 package acceptance_test
 
 import (
+	"encoding/json"
 	"testing"
 
+	"github.com/nats-io/nats.go/micro"
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 )
@@ -29,6 +32,12 @@ func TestKeysAreRotatedUnderServicesAtWork(t *testing.T) {
 	keeper, err := vault.OpenKeeper(t.Context(), h.env["SECRETS_URL"])
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
+	answer, err := h.conn.Request("$SRV.PING.rollcall-backfill", nil, soon)
+	require.NoError(t, err)
+	var ping micro.Ping
+	require.NoError(t, json.Unmarshal(answer.Data, &ping))
+	require.Equal(t, keeper.ID, ping.Metadata[service.MetadataKeys], "a service tells which keys it has")
+
 	done, err := (&vault.Rotation{Keeper: keeper, Store: keys}).Run(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Customers.Resealed)

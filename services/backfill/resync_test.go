@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -22,19 +24,21 @@ import (
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/worker"
 )
 
 // counter is where operators ask for one user: a resyncer between a VOMO and a CRM that say what a test wants.
 type counter struct {
 	*resyncer
-	pool *pgxpool.Pool
+	worker *backfiller
+	pool   *pgxpool.Pool
 
 	mu      sync.Mutex
 	updated string // VOMO's updated_at of every user; "" for 404
 	vomo    int    // what VOMO says otherwise
 	crm     int
 	body    string
-	written []string
+	written []string // the CRM's paths
 }
 
 func newCounter(t *testing.T) *counter {
@@ -55,15 +59,17 @@ func newCounter(t *testing.T) *counter {
 	transport := rest.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	factory := rest.Factory(rest.Config{Transport: transport}, true)
-	c.resyncer = newResyncer(&backfiller{
-		store: from, logger: zap.NewNop(), holder: "worker-1", leaseFor: 30 * time.Second,
+	c.worker = &backfiller{
+		store: from, logger: zap.NewNop(), holder: "worker-1", leaseFor: 30 * time.Second, turn: time.Minute, tries: 10,
+		metrics: newMetrics(prometheus.NewRegistry()),
 		connect: &connector{
 			store: from, vault: &vault.Vault{Keeper: keeper, Keys: from}, logger: zap.NewNop(), vomoBaseURL: server.URL + "/v1",
-			timeout: 5 * time.Second, limits: budget.Limits{PerSecond: 10000}, concurrency: 2,
+			timeout: 5 * time.Second, operation: operation, jobOf: backfillJob, limits: budget.Limits{PerSecond: 10000}, concurrency: 2,
 			breakers: destination.NewBreakers(destination.BreakersConfig{}),
 			opener:   &destination.Opener{Factories: map[string]destination.Factory{"rest": factory}},
 		},
-	})
+	}
+	c.resyncer = newResyncer(c.worker)
 	c.onboard(t, server.URL+"/crm")
 	return c
 }
@@ -84,8 +90,7 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer c.mu.Unlock()
 	switch {
 	case r.Method == http.MethodPut:
-		body, _ := io.ReadAll(r.Body)
-		c.written = append(c.written, string(body))
+		c.written = append(c.written, r.URL.Path)
 		w.WriteHeader(c.crm)
 		_, _ = io.WriteString(w, c.body)
 	case c.vomo != 0:
@@ -93,10 +98,14 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case c.updated == "":
 		w.WriteHeader(http.StatusNotFound)
 	default:
-		_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{
+		var data any = map[string]any{
 			"id": "1", "first_name": "Ana", "last_name": nil, "email": "Ana@Example.org", "phone": nil, "user_status": nil,
 			"membership_role": nil, "created_at": nil, "updated_at": c.updated,
-		}})
+		}
+		if r.URL.Path == "/v1/users" {
+			data = []any{data}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": 1, "per_page": 15}})
 	}
 }
 
@@ -126,6 +135,28 @@ func (c *counter) count(t *testing.T, query string) int {
 	var count int
 	require.NoError(t, c.pool.QueryRow(t.Context(), query).Scan(&count))
 	return count
+}
+
+func TestAWorkerReadsTheDestinationAgainOnceItHasTheLane(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t)
+	before, err := c.store.Customer(t.Context(), "acme")
+	require.NoError(t, err)
+	_, err = c.pool.Exec(t.Context(), `UPDATE sync_configs SET destination = jsonb_set(destination, '{url}', to_jsonb(external_system_url || '-two'))`)
+	require.NoError(t, err)
+	var run store.Run
+	require.NoError(t, c.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		id, _, err := tx.StartRun(ctx, "acme", jobInitialBackfill, "00-trace-01")
+		if err != nil {
+			return err
+		}
+		run, err = tx.Run(ctx, id)
+		return err
+	}))
+
+	require.NoError(t, c.worker.claim(t.Context(), &worker.Delivery{}, before, run, zap.NewNop()))
+
+	require.Equal(t, []string{"/crm-two/users/vomo-1"}, c.written)
 }
 
 func TestAResyncWritesWhatIsKnownAndNeverAnOlderVersion(t *testing.T) {
