@@ -56,7 +56,7 @@ func newCounter(t *testing.T) *counter {
 	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
-	transport := rest.NewTransport()
+	transport := rest.NewTransport(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	factory := rest.Factory(rest.Config{Transport: transport}, true)
 	c.worker = &backfiller{

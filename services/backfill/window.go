@@ -107,7 +107,7 @@ func (j *job) putOffClaimed(ctx context.Context, wait window.Wait) error {
 		return tx.PutOffClaimedRun(ctx, j.run.ID, j.lease.Epoch, wait.Reason, wait.Until)
 	})
 	if err != nil {
-		return j.notSettled("put off", fmt.Errorf("wait for %s: %w", wait.Reason, err))
+		return j.notSettled(ctx, "put off", fmt.Errorf("wait for %s: %w", wait.Reason, err))
 	}
 	j.metrics.parked(wait.Reason)
 	j.log.Info("backfill put off", zap.String("reason", wait.Reason), zap.Time("until", wait.Until), zap.Int("page", j.run.NextPage))
