@@ -40,7 +40,7 @@ type Config struct {
 	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"refuse tokens in the clear in onboarding messages"`
 
 	HTTPAddr                 string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:0" doc:"where health and metrics are served; port 0 takes a free one"`
-	AllowPrivateDestinations bool          `env:"ALLOW_PRIVATE_DESTINATIONS" envDefault:"false" doc:"accept destinations with private, loopback or link-local addresses"`
+	AllowPrivateDestinations bool          `env:"ALLOW_PRIVATE_DESTINATIONS" envDefault:"false" doc:"accept destinations with private, loopback, link-local or reserved addresses; judged by the URL and again by the address that is dialled"`
 	ClaimTimeout             time.Duration `env:"CLAIM_TIMEOUT" envDefault:"30s" min:"2s" max:"10m" doc:"after how long the work of a dead worker is taken over"`
 
 	BackfillSlots    int           `env:"BACKFILL_SLOTS" envDefault:"4" min:"1" max:"256" doc:"customers that one backfill worker works at once"`

@@ -166,3 +166,25 @@ func TestTheGuardTriesAWholeBatchAgainAndNoSingleRecord(t *testing.T) {
 	require.Equal(t, 3, asked)
 	require.True(t, destination.Retryable(results[1].Err))
 }
+
+func TestAnAnswerWithoutEndIsReadNoFurtherThanItMayBeLong(t *testing.T) {
+	t.Parallel()
+	left := make(chan struct{}, 2)
+	dest := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		defer func() { left <- struct{}{} }()
+		blanks := make([]byte, 64<<10)
+		for r.Context().Err() == nil {
+			if _, err := w.Write(blanks); err != nil {
+				return
+			}
+		}
+	})
+	_, err := dest.UpsertBatch(t.Context(), records(2))
+	require.Equal(t, "destination_broken_answer", fault.CodeOf(err))
+	result, err := dest.Upsert(t.Context(), record())
+	require.NoError(t, err, "the status says that it was taken")
+	require.Equal(t, "vomo-42", result.ExternalUserID)
+	<-left
+	<-left
+}
