@@ -205,6 +205,18 @@ func TestATotalThatLiesNeverKeepsAScanFromItsEnd(t *testing.T) {
 	}
 }
 
+func TestAListThatGoesRoundHasAnEnd(t *testing.T) {
+	t.Parallel()
+	for _, total := range []int{-1, 15, 45, 1 << 40} {
+		s := newSource(45, time.Hour, false)
+		s.round, s.lie = true, func(int) int { return total }
+		result := read(t, s, nil, nil)
+		require.Equal(t, total == 45, result.Verified, "total %d", total)
+		require.Equal(t, int64(45), result.processed)
+		require.Less(t, result.requests, 150)
+	}
+}
+
 func TestUsersWithoutATimeOfCreationAreReadAndLeftOutOfTheWindows(t *testing.T) {
 	t.Parallel()
 	s := newSource(700, time.Hour, false)

@@ -26,6 +26,7 @@ type source struct {
 
 	filters func(vomo.Query) vomo.Query // what it honours of a query
 	lie     func(total int) int
+	round   bool // behind the last page comes the first one
 }
 
 // newSource has users who joined some time apart.
@@ -51,6 +52,15 @@ func (s *source) join() {
 
 // page answers as of now.
 func (s *source) page(query vomo.Query, number int) vomo.Page {
+	if s.round {
+		page := s.shown(query, (number-1)%(len(s.users)/scan.PageSize)+1)
+		page.Number, page.More = number, true
+		return page
+	}
+	return s.shown(query, number)
+}
+
+func (s *source) shown(query vomo.Query, number int) vomo.Page {
 	if s.filters != nil {
 		query = s.filters(query)
 	}

@@ -18,6 +18,9 @@ const (
 	// rereadAllowance and as many pages as the list has are what stepping back may cost altogether: a total that
 	// goes up and down without end must not keep a scan from its end. Windows of one page find what is left.
 	rereadAllowance = 100
+	// stalePages is after how many pages in a row without anybody new a list is taken to go round: one that never
+	// ends, and shows the same people again and again. So many do not join between two reads.
+	stalePages = 20
 	// windowTries is how often a window is read that does not come to agree.
 	windowTries = 5
 	// wholeTries is how often, where the whole set is one window: that is all of its pages each time.
@@ -97,8 +100,13 @@ type stepper struct {
 // list takes in a page of the first phase.
 func (s *stepper) list(ctx context.Context) error {
 	c := &s.step.Cursor
-	if s.page.Number <= c.FurthestPage {
+	switch {
+	case s.page.Number <= c.FurthestPage:
 		s.step.Recovered = s.step.Fresh
+	case s.step.Fresh == 0:
+		c.StalePages++
+	default:
+		c.StalePages = 0
 	}
 	c.FurthestPage = max(c.FurthestPage, s.page.Number)
 	before := c.LastTotal
@@ -112,7 +120,7 @@ func (s *stepper) list(ctx context.Context) error {
 			c.Doubt = true
 		}
 	}
-	if s.page.More {
+	if s.page.More && c.StalePages < stalePages {
 		c.NextPage = s.page.Number + 1
 		return nil
 	}

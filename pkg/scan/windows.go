@@ -176,6 +176,9 @@ func (s *stepper) reading(ctx context.Context) error {
 		return s.again(ctx)
 	}
 	c.WindowTotal = &total
+	if s.page.More && s.page.Number >= c.FurthestPage+stalePages { // a part that is longer than the whole goes round
+		return s.again(ctx)
+	}
 	if s.page.More {
 		c.NextPage = s.page.Number + 1
 		return nil

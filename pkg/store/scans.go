@@ -36,6 +36,7 @@ type Cursor struct {
 	FurthestPage int       // the highest page of the list committed so far
 	StepsBack    int       // how often the total fell
 	RereadPages  int       // what stepping back has cost
+	StalePages   int       // pages in a row, each further than all before, that brought nobody new
 	Doubt        bool      // a fall of the total was not followed up
 
 	WindowFrom    *time.Time // created_at; nil: from the beginning
@@ -71,7 +72,7 @@ func (c Cursor) into(params *db.RunAdvanceIfRunningParams) {
 	params.FurthestPage, params.StepsBack, params.RereadPages = column(c.FurthestPage), column(c.StepsBack), column(c.RereadPages)
 	params.WindowFrom, params.WindowTo, params.WindowUnit = c.WindowFrom, c.WindowTo, string(unit)
 	params.WindowReading, params.WindowTotal, params.WindowTries = c.WindowReading, c.WindowTotal, column(c.WindowTries)
-	params.Doubt = c.Doubt
+	params.StalePages, params.Doubt = column(c.StalePages), c.Doubt
 	params.Unsettled, params.Pass = column(c.Unsettled), column(c.Pass)
 }
 

@@ -126,7 +126,7 @@ func TestACursorComesBackAsItWas(t *testing.T) {
 	b := newBed(t)
 	run, lease := b.claimed(t, "acme")
 	cursor := store.Cursor{
-		Phase: store.PhaseWindows, NextPage: 3, LastTotal: new(int64(900)), FurthestPage: 60, StepsBack: 2, RereadPages: 11, Doubt: true,
+		Phase: store.PhaseWindows, NextPage: 3, LastTotal: new(int64(900)), FurthestPage: 60, StepsBack: 2, RereadPages: 11, StalePages: 3, Doubt: true,
 		WindowFrom: new(hourly(1)), WindowTo: new(hourly(9)), WindowUnit: store.UnitDay, WindowReading: true,
 		WindowTotal: new(int64(40)), WindowTries: 1, Unsettled: 1, Pass: 4,
 	}

@@ -16,6 +16,7 @@ ALTER TABLE backfill_runs
     ADD COLUMN furthest_page  integer NOT NULL DEFAULT 0,  -- the highest page committed
     ADD COLUMN steps_back     integer NOT NULL DEFAULT 0,  -- how often the total fell
     ADD COLUMN reread_pages   integer NOT NULL DEFAULT 0,  -- what stepping back has cost
+    ADD COLUMN stale_pages    integer NOT NULL DEFAULT 0,  -- pages in a row that brought nobody new
     ADD COLUMN doubt          boolean NOT NULL DEFAULT false, -- a fall of the total was not followed up
     ADD COLUMN window_from    timestamptz,                 -- created_at; null: from the beginning
     ADD COLUMN window_to      timestamptz,                 -- exclusive; null: to the end
@@ -30,7 +31,7 @@ ALTER TABLE backfill_runs
 
 -- +goose Down
 ALTER TABLE backfill_runs
-    DROP COLUMN phase, DROP COLUMN furthest_page, DROP COLUMN steps_back, DROP COLUMN reread_pages, DROP COLUMN doubt,
+    DROP COLUMN phase, DROP COLUMN furthest_page, DROP COLUMN steps_back, DROP COLUMN reread_pages, DROP COLUMN stale_pages, DROP COLUMN doubt,
     DROP COLUMN window_from, DROP COLUMN window_to, DROP COLUMN window_unit, DROP COLUMN window_reading,
     DROP COLUMN window_total, DROP COLUMN window_tries, DROP COLUMN unsettled, DROP COLUMN pass,
     DROP COLUMN recovered, DROP COLUMN verified;

@@ -61,14 +61,15 @@ UPDATE backfill_runs
 SET next_page = $1, scan_started_at = coalesce(scan_started_at, $2),
     highest_seen = greatest(highest_seen, $3), last_total = $4,
     phase = $5, furthest_page = $6, steps_back = $7,
-    reread_pages = $8, doubt = $9, window_from = $10, window_to = $11,
-    window_unit = $12, window_reading = $13, window_total = $14,
-    window_tries = $15, unsettled = $16, pass = $17,
-    pages = pages + 1, processed = processed + $18, written = written + $19,
-    skipped = skipped + $20, failures = failures + $21, recovered = recovered + $22,
-    active_seconds = active_seconds + $23, attempts = 0, parks = 0, park_reason = NULL,
+    reread_pages = $8, doubt = $9, stale_pages = $10,
+    window_from = $11, window_to = $12,
+    window_unit = $13, window_reading = $14, window_total = $15,
+    window_tries = $16, unsettled = $17, pass = $18,
+    pages = pages + 1, processed = processed + $19, written = written + $20,
+    skipped = skipped + $21, failures = failures + $22, recovered = recovered + $23,
+    active_seconds = active_seconds + $24, attempts = 0, parks = 0, park_reason = NULL,
     updated_at = rollcall_now()
-WHERE id = $24 AND state = 'running' AND epoch = $25
+WHERE id = $25 AND state = 'running' AND epoch = $26
 `
 
 type RunAdvanceIfRunningParams struct {
@@ -81,6 +82,7 @@ type RunAdvanceIfRunningParams struct {
 	StepsBack     int32
 	RereadPages   int32
 	Doubt         bool
+	StalePages    int32
 	WindowFrom    *time.Time
 	WindowTo      *time.Time
 	WindowUnit    string
@@ -111,6 +113,7 @@ func (q *Queries) RunAdvanceIfRunning(ctx context.Context, db DBTX, arg *RunAdva
 		arg.StepsBack,
 		arg.RereadPages,
 		arg.Doubt,
+		arg.StalePages,
 		arg.WindowFrom,
 		arg.WindowTo,
 		arg.WindowUnit,
@@ -164,7 +167,7 @@ UPDATE backfill_runs
 SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now(),
     started_at = coalesce(started_at, rollcall_now())
 WHERE id = $2 AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system
 `
 
 type RunClaimIfOpenParams struct {
@@ -205,6 +208,7 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.StalePages,
 		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
@@ -261,7 +265,7 @@ func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinis
 }
 
 const runGet = `-- name: RunGet :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE id = $1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE id = $1
 `
 
 func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, error) {
@@ -296,6 +300,7 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.StalePages,
 		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
@@ -334,7 +339,7 @@ func (q *Queries) RunInsertIfNoneOpen(ctx context.Context, db DBTX, arg *RunInse
 }
 
 const runLatestForCustomer = `-- name: RunLatestForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -369,6 +374,7 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.StalePages,
 		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
@@ -387,7 +393,7 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 }
 
 const runOpenForCustomer = `-- name: RunOpenForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 `
 
 func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -422,6 +428,7 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.StalePages,
 		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
@@ -440,7 +447,7 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 }
 
 const runPage = `-- name: RunPage :many
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type RunPageParams struct {
@@ -486,6 +493,7 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 			&i.FurthestPage,
 			&i.StepsBack,
 			&i.RereadPages,
+			&i.StalePages,
 			&i.Doubt,
 			&i.WindowFrom,
 			&i.WindowTo,

@@ -37,6 +37,7 @@ type BackfillRun struct {
 	FurthestPage  int32
 	StepsBack     int32
 	RereadPages   int32
+	StalePages    int32
 	Doubt         bool
 	WindowFrom    *time.Time
 	WindowTo      *time.Time

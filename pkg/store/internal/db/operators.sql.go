@@ -159,7 +159,7 @@ func (q *Queries) MappingsSyncedBefore(ctx context.Context, db DBTX, arg *Mappin
 const runPauseIfOpen = `-- name: RunPauseIfOpen :one
 UPDATE backfill_runs SET state = 'paused', parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system
 `
 
 // Whoever works the run: its next page finds it no longer running, and is not committed.
@@ -195,6 +195,7 @@ func (q *Queries) RunPauseIfOpen(ctx context.Context, db DBTX, customerID string
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.StalePages,
 		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
@@ -215,7 +216,7 @@ func (q *Queries) RunPauseIfOpen(ctx context.Context, db DBTX, customerID string
 const runResumeIfPaused = `-- name: RunResumeIfPaused :one
 UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'paused'
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system
 `
 
 func (q *Queries) RunResumeIfPaused(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -250,6 +251,7 @@ func (q *Queries) RunResumeIfPaused(ctx context.Context, db DBTX, customerID str
 		&i.FurthestPage,
 		&i.StepsBack,
 		&i.RereadPages,
+		&i.StalePages,
 		&i.Doubt,
 		&i.WindowFrom,
 		&i.WindowTo,
@@ -304,7 +306,7 @@ func (q *Queries) RunSetRewrite(ctx context.Context, db DBTX, arg *RunSetRewrite
 }
 
 const runsLatestFor = `-- name: RunsLatestFor :many
-SELECT DISTINCT ON (customer_id) id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs
+SELECT DISTINCT ON (customer_id) id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs
 WHERE customer_id = ANY($1::text[]) ORDER BY customer_id, id DESC
 `
 
@@ -346,6 +348,7 @@ func (q *Queries) RunsLatestFor(ctx context.Context, db DBTX, customerIds []stri
 			&i.FurthestPage,
 			&i.StepsBack,
 			&i.RereadPages,
+			&i.StalePages,
 			&i.Doubt,
 			&i.WindowFrom,
 			&i.WindowTo,
