@@ -113,7 +113,7 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 	health.ready(service)
 	unready := context.AfterFunc(ctx, health.stopping) // from the signal on, not from the end of the drain
 	defer unready()
-	logger.Info("ready", zap.String("http", address), zap.String("instance", service.Instance))
+	logger.Info("ready", zap.String("version", Version), zap.String("http", address), zap.String("instance", service.Instance))
 
 	relay := &store.Relay{Store: service.Store, Publisher: &outboxPublisher{bus.Publisher{JetStream: service.JetStream, Logger: logger}}, Logger: logger}
 	relaying, stopRelay := context.WithCancel(context.WithoutCancel(ctx))

@@ -35,15 +35,18 @@ func (a *app) version() *cobra.Command {
 	}
 }
 
+// revision is the commit of the build, marked where the files differed from it.
 func revision() string {
 	build, known := debug.ReadBuildInfo()
 	if !known {
 		return ""
 	}
+	settings := map[string]string{}
 	for _, setting := range build.Settings {
-		if setting.Key == "vcs.revision" {
-			return setting.Value
-		}
+		settings[setting.Key] = setting.Value
 	}
-	return ""
+	if settings["vcs.modified"] == "true" {
+		return settings["vcs.revision"] + "-dirty"
+	}
+	return settings["vcs.revision"]
 }
