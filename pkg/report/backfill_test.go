@@ -45,10 +45,14 @@ func TestRateAndEstimateAreMeasured(t *testing.T) {
 
 func TestARunIsShownWithEveryName(t *testing.T) {
 	t.Parallel()
-	shown := report.BackfillOf(store.Run{ID: 3, Customer: "acme", State: store.RunQueued, Cursor: store.Cursor{Phase: store.PhasePages}, TraceID: "00-trace-01", CreatedAt: noon, UpdatedAt: noon, DueAt: noon})
+	shown := report.BackfillOf(store.Run{
+		ID: 3, Customer: "acme", State: store.RunQueued, Cursor: store.Cursor{Phase: store.PhasePages},
+		TraceID: "00-trace-01", CreatedAt: noon, UpdatedAt: noon, DueAt: noon,
+	})
 
 	require.JSONEq(t, `{"id":3,"customerId":"acme","state":"queued","parkReason":null,"dueAt":null,"processed":0,"total":null,"written":0,`+
-		`"skipped":0,"failures":0,"recovered":0,"verified":null,"phase":"pages","pages":0,"requestsPerMinute":null,"rewrite":false,"etaSeconds":null,"traceId":"00-trace-01",`+
+		`"skipped":0,"failures":0,"recovered":0,"verified":null,"phase":"pages","pages":0,`+
+		`"requestsPerMinute":null,"rewrite":false,"etaSeconds":null,"traceId":"00-trace-01",`+
 		`"createdAt":"2026-03-01T12:00:00Z","startedAt":null,"updatedAt":"2026-03-01T12:00:00Z","completedAt":null}`, document(t, shown))
 }
 

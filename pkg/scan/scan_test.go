@@ -42,7 +42,7 @@ func TestNobodyWhoWasThereAllTheTimeIsMissed(t *testing.T) {
 		for seed := range *seeds {
 			t.Run(fmt.Sprintf("newest first %t, seed %d", newestFirst, seed), func(t *testing.T) {
 				t.Parallel()
-				chance := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // not a secret
+				chance := rand.New(rand.NewPCG(seed, 1))
 				users := 1 + chance.IntN(1200)
 				s := newSource(users, time.Duration(1+chance.IntN(4000))*time.Second, newestFirst)
 				joining := chance.IntN(2) == 0 // either, since an addition may hide a deletion while pages are in flight
@@ -72,7 +72,7 @@ func TestAnAdditionBetweenOtherReadsThanADeletionHidesNobody(t *testing.T) {
 	for seed := range *seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			chance := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // not a secret
+			chance := rand.New(rand.NewPCG(seed, 2))
 			users := 400 + chance.IntN(800)
 			s := newSource(users, time.Hour, seed%2 == 0)
 			result := read(t, s, nil, func(request int) { // one after the other: each read sees what came before it
@@ -191,7 +191,7 @@ func TestATotalThatLiesNeverKeepsAScanFromItsEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(5) {
-				chance := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // not a secret
+				chance := rand.New(rand.NewPCG(seed, 3))
 				s := newSource(2000, time.Hour, false)
 				s.lie = func(total int) int { return lie(chance, total) }
 				result := read(t, s, nil, nil)

@@ -135,7 +135,7 @@ func (n *notes) CountSeenIn(_ context.Context, _ int64, pass int) (count int64, 
 func (n *notes) NthCreated(_ context.Context, _ int64, from *time.Time, skip int) (*time.Time, error) {
 	at := n.before(from, 0) + skip
 	if at >= len(n.times) {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nil is no such time
 	}
 	return new(n.times[at]), nil
 }

@@ -43,7 +43,7 @@ func (s *stepper) window(from, to *time.Time) {
 func (s *stepper) cut(ctx context.Context, from *time.Time, users int) (*time.Time, error) {
 	unit := unitOf(s.step.Cursor)
 	if unit == 0 {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nil is no bound, as in a cursor
 	}
 	first, err := s.notes.NthCreated(ctx, s.scan, from, 0)
 	if err != nil || first == nil {

@@ -162,7 +162,9 @@ func (t *Tx) RequeueRun(ctx context.Context, id, epoch int64) error {
 
 // FinishRun ends the run and its line in the job log.
 func (t *Tx) FinishRun(ctx context.Context, run Run, epoch int64, state RunState, errorCode string) error {
-	changed, err := t.queries.RunFinishIfRunning(ctx, t.dbtx, &db.RunFinishIfRunningParams{ID: run.ID, Epoch: &epoch, State: string(state), Verified: run.Verified})
+	changed, err := t.queries.RunFinishIfRunning(ctx, t.dbtx, &db.RunFinishIfRunningParams{
+		ID: run.ID, Epoch: &epoch, State: string(state), Verified: run.Verified,
+	})
 	if err := stillMine(changed, err, "finish run"); err != nil {
 		return err
 	}

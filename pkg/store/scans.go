@@ -124,7 +124,7 @@ func (c Conn) CountSeenIn(ctx context.Context, scan int64, pass int) (int64, err
 func (c Conn) NthCreated(ctx context.Context, scan int64, from *time.Time, skip int) (*time.Time, error) {
 	at, err := c.queries.SeenNthCreated(ctx, c.dbtx, &db.SeenNthCreatedParams{ScanID: scan, CreatedFrom: from, Skip: column(skip)})
 	if noRows(err) {
-		return nil, nil
+		return nil, nil //nolint:nilnil // nil is no such time
 	}
 	return at, wrap("cut what was seen", err)
 }

@@ -51,5 +51,6 @@ func TestHugeCustomersHoldUpNobody(t *testing.T) {
 	}
 	t.Logf("of %d small ones the last began after %s and was complete after %s of simulated time", *smallCount, simulated(waited), simulated(complete))
 	require.LessOrEqual(t, simulated(waited), 3*time.Minute)
-	require.Zero(t, h.count(`SELECT count(*) FROM backfill_runs WHERE customer_id LIKE 'huge-%' AND state = 'completed'`), "they were beside the huge ones all the time")
+	require.Zero(t, h.count(`SELECT count(*) FROM backfill_runs WHERE customer_id LIKE 'huge-%' AND state = 'completed'`),
+		"they were beside the huge ones all the time")
 }

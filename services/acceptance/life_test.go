@@ -24,7 +24,7 @@ var (
 // addition and deletion fall between the same two reads: they leave the count as it was, and nobody who reads
 // pages can see that.
 func courseOf(seed uint64, users int) map[string]any {
-	chance := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not a secret
+	chance := rand.New(rand.NewPCG(seed, 0))
 	steps := []map[string]any{}
 	after := 0
 	for end := users/15 + users/300; ; {

@@ -69,7 +69,7 @@ func TestABackfillOutlivesServersThatAreRestarted(t *testing.T) {
 	h.start(programBackfill)
 	h.slow(10)
 	for seed := range *seeds {
-		chance := rand.New(rand.NewPCG(uint64(seed), 4)) //nolint:gosec // not a secret, not negative
+		chance := rand.New(rand.NewPCG(uint64(seed), 4))
 		customer := fmt.Sprint("acme-", seed)
 		h.organisation(customer, 900)
 		h.onboard(customer)

@@ -99,7 +99,8 @@ func (r *reading) read(ctx, turn context.Context) error {
 	scanning, cancel := context.WithCancel(ctx)
 	defer cancel()
 	pages := r.source.client.Scan(scanning, scan.Query(r.run.Cursor), scan.Options(r.run.Cursor))
-	defer context.AfterFunc(turn, pages.Stop)()
+	unhook := context.AfterFunc(turn, pages.Stop)
+	defer unhook()
 	for page, err := range pages.Pages() {
 		if err != nil {
 			return r.confirm(ctx, r.source, err)
