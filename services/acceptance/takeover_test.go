@@ -103,6 +103,9 @@ func TestASleepingWorkerThatWakesUpWritesNothing(t *testing.T) {
 	working.Signal(syscall.SIGSTOP)
 	h.until(2*claimTimeout+10*time.Second, "another worker has the lane", func() bool { return h.epoch("acme") > before })
 	h.untilState("acme", "completed", longest)
+	h.until(soon, "the successor has given the lane back, which ends its epoch", func() bool {
+		return h.count(`SELECT count(*) FROM customer_leases WHERE expires_at > now()`) == 0
+	})
 	epoch, writes := h.epoch("acme"), h.traffic().CRM["acme"].Writes
 
 	working.Signal(syscall.SIGCONT)
