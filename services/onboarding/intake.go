@@ -162,10 +162,14 @@ func (i *intake) offboard(ctx context.Context, origin store.Origin, customer str
 			_, err := tx.SettleRequest(ctx, id, store.RequestSuperseded, nil)
 			return err
 		}
+		// The lane first, as in a page's transaction: in another order the two could wait for each other.
+		if err := tx.FenceLane(ctx, customer); err != nil {
+			return err
+		}
 		if known, err = tx.OffboardCustomer(ctx, customer); err != nil {
 			return err
 		}
-		if err := errors.Join(tx.CancelOpenRun(ctx, customer, "offboarded"), tx.FenceLane(ctx, customer)); err != nil {
+		if err := tx.CancelOpenRun(ctx, customer, "offboarded"); err != nil {
 			return err
 		}
 		if _, err := tx.SettleRequest(ctx, id, store.RequestApplied, nil); err != nil {
