@@ -104,6 +104,7 @@ images: ## build the services' images from programs built here; no registry is n
 offline: .env ## build NATS and Postgres too, from Debian's packages, and use them from now on
 	@deploy/offline/build
 	grep -q '^COMPOSE_FILE=' .env || echo 'COMPOSE_FILE=docker-compose.yml:docker-compose.offline.yml' >> .env
+	echo "NATS and Postgres come from this machine's own images: .env says so"
 
 .PHONY: test/compose
 test/compose: ## bring it up in containers of its own, crash and restart it, remove it; nothing without an engine
@@ -150,7 +151,7 @@ lint-proto: $(TOOLS)/.built
 	cd proto && $(TOOLS)/buf lint
 
 lint-code: $(TOOLS)/.built
-	go vet $(PACKAGES)
+	go vet -tags compose $(PACKAGES)
 	$(TOOLS)/golangci-lint run $(MODULES:%=./%/...)
 
 # A target's lines are one script, so that traps and variables hold.

@@ -18,6 +18,7 @@ const (
 
 // One test, since bringing everything up is what takes long; each step stands on the one before.
 func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	s.step("up")
 	s.up(1)

@@ -62,8 +62,8 @@ func (s *stack) run(command ...string) string {
 }
 
 func output(ctx context.Context, command []string) (out, errors string, err error) {
-	run := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // the test's own commands
-	run.Dir = "../../.."                                        // where the Compose files are
+	run := exec.CommandContext(ctx, command[0], command[1:]...)
+	run.Dir = "../../.." // where the Compose files are
 	var stdout, stderr bytes.Buffer
 	run.Stdout, run.Stderr = &stdout, &stderr
 	err = run.Run()
