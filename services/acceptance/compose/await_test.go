@@ -52,6 +52,7 @@ func (s *stack) crashAtWork(p *product, customer string, container func() string
 		left = p.backfill(customer)
 		return left != nil
 	})
+	s.step(fmt.Sprintf("%s stands at %d, and goes on", customer, left.Processed))
 	p.brisk()
 	s.underway(p, customer, left.Processed+300)
 }

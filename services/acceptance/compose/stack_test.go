@@ -48,6 +48,7 @@ func setting(t *testing.T, name string) string {
 
 // step tells people who wait how far it is.
 func (s *stack) step(what string) {
+	s.t.Helper()
 	s.t.Logf("%5.1f s  %s", time.Since(s.began).Seconds(), what)
 }
 
