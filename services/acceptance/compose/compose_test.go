@@ -12,7 +12,7 @@ import (
 // met at work, again and again.
 const (
 	acmeUsers  = 1000 // of the sandbox's own organisation
-	birchUsers = 6000
+	birchUsers = 4500
 	cedarUsers = 3000
 )
 
