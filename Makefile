@@ -29,7 +29,7 @@ COMPOSE = $(shell if docker compose version >/dev/null 2>&1; then echo docker co
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
+		/^[a-z\/-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
 
 .PHONY: demo
 demo: deps-postgres build ## build all, mirror 1,000 users from the sandbox, and compare
@@ -82,9 +82,11 @@ clean: ## remove what was built (not .rollcall/, the data of `rollcall dev`, nor
 
 ##@ Run it in containers
 
+BACKFILL ?= 1
+
 .PHONY: up
-up: .env ## bring everything up, sandbox included
-	$(COMPOSE) up --detach --build --remove-orphans
+up: .env images ## bring everything up, sandbox included; BACKFILL=3: with three workers
+	$(COMPOSE) up --detach --no-build --remove-orphans --scale backfill=$(BACKFILL)
 
 .PHONY: down
 down: .env ## stop everything; the volumes stay
@@ -93,6 +95,20 @@ down: .env ## stop everything; the volumes stay
 .PHONY: migrate
 migrate: .env ## create or update tables, streams and consumers; may be run at any time
 	$(COMPOSE) run --rm migrate
+
+.PHONY: images
+images: ## build the services' images from programs built here; no registry is needed
+	@deploy/images
+
+.PHONY: offline
+offline: .env ## build NATS and Postgres too, from Debian's packages, and use them from now on
+	@deploy/offline/build
+	grep -q '^COMPOSE_FILE=' .env || echo 'COMPOSE_FILE=docker-compose.yml:docker-compose.offline.yml' >> .env
+	echo "NATS and Postgres come from this machine's own images: .env says so"
+
+.PHONY: test/compose
+test/compose: ## bring it up in containers of its own, crash and restart it, remove it; nothing without an engine
+	@deploy/test-compose
 
 # Drawn once and kept: the volumes can be read with these alone. A letter comes first, so that no configuration
 # language takes one for a number.
@@ -135,7 +151,7 @@ lint-proto: $(TOOLS)/.built
 	cd proto && $(TOOLS)/buf lint
 
 lint-code: $(TOOLS)/.built
-	go vet $(PACKAGES)
+	go vet -tags compose $(PACKAGES)
 	$(TOOLS)/golangci-lint run $(MODULES:%=./%/...)
 
 # A target's lines are one script, so that traps and variables hold.

@@ -1,0 +1,66 @@
+//go:build compose
+
+package compose_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// At the rate that deploy/test-compose sets, 60 pages a second, the larger ones take some seconds: long enough to be
+// met at work, again and again.
+const (
+	acmeUsers  = 1000 // of the sandbox's own organisation
+	birchUsers = 4500
+	cedarUsers = 3000
+)
+
+// One test, since bringing everything up is what takes long; each step stands on the one before.
+func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.step("up")
+	s.up(1)
+	p := reach(t)
+
+	s.step("onboard acme: one message makes a complete mirror")
+	p.onboard("acme", "sandbox-acme-token")
+	s.completed(p, "acme", acmeUsers)
+
+	s.step("scale to three workers, and onboard birch")
+	s.up(3)
+	require.Len(t, s.containers("backfill"), 3)
+	p.organisation("birch", birchUsers)
+	p.onboard("birch", "birch-token")
+	s.underway(p, "birch", 300)
+	s.step("crash the worker that has birch")
+	s.crashAtWork(p, "birch", func() string { return s.workerOf("birch") })
+	s.step("crash NATS")
+	s.crashAtWork(p, "birch", func() string { return s.containers("nats")[0] })
+	s.step("crash Postgres")
+	s.crashAtWork(p, "birch", func() string { return s.containers("postgres")[0] })
+	s.completed(p, "birch", birchUsers)
+
+	s.step("stop everything while cedar is at work")
+	p.organisation("cedar", cedarUsers)
+	p.onboard("cedar", "cedar-token")
+	s.underway(p, "cedar", 300)
+	p.slow("cedar")
+	s.do("stop")
+	s.endedWell()
+	s.step("remove the containers; the volumes stay")
+	s.do("down")
+	require.Empty(t, s.containers(""))
+
+	s.step("up again: the keys open what was sealed, and the work goes on")
+	s.up(2)
+	p.brisk()
+	s.completed(p, "cedar", cedarUsers)
+	for customer, users := range map[string]int{"acme": acmeUsers, "birch": birchUsers} {
+		p.mirrored(customer, users)
+		require.Equal(t, "completed", p.backfill(customer).State)
+		require.EqualValues(t, 1, p.events("rollcall.events.onboarding.completed."+customer), "kept in the encrypted stream")
+	}
+	s.step("done")
+}

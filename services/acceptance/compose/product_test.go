@@ -1,0 +1,130 @@
+//go:build compose
+
+package compose_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/service"
+)
+
+// product is what somebody outside the containers sees of it.
+type product struct {
+	t       *testing.T
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	sandbox string // base URL
+}
+
+func reach(t *testing.T) *product {
+	t.Helper()
+	conn, err := nats.Connect("nats://127.0.0.1:"+setting(t, "NATS_PORT"),
+		nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond), nats.RetryOnFailedConnect(true))
+	require.NoError(t, err)
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	require.NoError(t, err)
+	return &product{t: t, conn: conn, js: js, sandbox: "http://127.0.0.1:" + setting(t, "SANDBOX_PORT")}
+}
+
+// organisation makes one in the sandbox; its token is <name>-token.
+func (p *product) organisation(name string, users int) {
+	p.t.Helper()
+	p.control(http.MethodPost, "/control/orgs", map[string]any{"name": name, "token": name + "-token", "users": users, "seed": 7}, nil)
+}
+
+// onboard publishes what an operator publishes, the destination as the containers reach it.
+func (p *product) onboard(customer, token string) {
+	p.t.Helper()
+	message, err := json.Marshal(map[string]any{
+		"customerId": customer, "vomoToken": token, "externalSystemUrl": "http://sandbox:9090/crm/" + customer,
+		"adminEmail": "it@" + customer + ".example",
+	})
+	require.NoError(p.t, err)
+	ctx, cancel := context.WithTimeout(p.t.Context(), soon)
+	defer cancel()
+	_, err = p.js.Publish(ctx, bus.SubjectOnboard(customer), message)
+	require.NoError(p.t, err)
+}
+
+// slow makes the organisation's pages come late, until brisk.
+func (p *product) slow(name string) {
+	p.t.Helper()
+	p.control(http.MethodPost, "/control/faults", map[string]any{"target": "vomo", "org": name, "kind": "latency", "delayMs": 1000}, nil)
+}
+
+func (p *product) brisk() {
+	p.t.Helper()
+	p.control(http.MethodDelete, "/control/faults", nil, nil)
+}
+
+func (p *product) control(method, path string, body, answer any) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), soon)
+	defer cancel()
+	encoded, err := json.Marshal(body)
+	require.NoError(p.t, err)
+	request, err := http.NewRequestWithContext(ctx, method, p.sandbox+path, bytes.NewReader(encoded))
+	require.NoError(p.t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(p.t, err)
+	raw, err := io.ReadAll(response.Body)
+	require.NoError(p.t, err)
+	require.NoError(p.t, response.Body.Close())
+	require.Less(p.t, response.StatusCode, 300, "%s %s: %s", method, path, raw)
+	if answer != nil {
+		require.NoError(p.t, json.Unmarshal(raw, answer))
+	}
+}
+
+// backfill is the customer's newest run; nil where there is none, or while NATS or the service is away.
+func (p *product) backfill(customer string) *report.Backfill {
+	question, err := json.Marshal(report.BackfillsQuestion{CustomerID: customer})
+	require.NoError(p.t, err)
+	answer, err := p.conn.Request(service.APISubject("backfills", "ls"), question, 2*time.Second)
+	if err != nil || answer.Header.Get("Nats-Service-Error") != "" {
+		return nil
+	}
+	var reply report.BackfillsReply
+	require.NoError(p.t, json.Unmarshal(answer.Data, &reply))
+	if len(reply.Backfills) == 0 {
+		return nil
+	}
+	return &reply.Backfills[0]
+}
+
+// comparison is the sandbox's own, record by record.
+type comparison struct {
+	Source, Destination, Same, Missing, Extra, Different int
+}
+
+func (p *product) mirrored(customer string, users int) {
+	p.t.Helper()
+	var seen comparison
+	p.control(http.MethodGet, "/control/compare?org="+customer+"&tenant="+customer, nil, &seen)
+	require.Equal(p.t, comparison{Source: users, Destination: users, Same: users}, seen)
+}
+
+// event is how many of a kind the stream keeps for the customer.
+func (p *product) events(subject string) uint64 {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), soon)
+	defer cancel()
+	stream, err := p.js.Stream(ctx, "ROLLCALL_EVENTS")
+	require.NoError(p.t, err)
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	require.NoError(p.t, err)
+	return info.State.Subjects[subject]
+}
