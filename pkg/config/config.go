@@ -39,6 +39,7 @@ type Config struct {
 	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"refuse tokens in the clear in onboarding messages"`
 
 	HTTPAddr                 string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:0" doc:"where health and metrics are served; port 0 takes a free one"`
+	HTTPProfiles             bool          `env:"HTTP_PROFILES" envDefault:"false" doc:"serve Go's profiles under /debug/pprof/ of HTTP_ADDR, for whoever can reach it"`
 	AllowPrivateDestinations bool          `env:"ALLOW_PRIVATE_DESTINATIONS" envDefault:"false" doc:"accept destinations with private, loopback or link-local addresses"`
 	ClaimTimeout             time.Duration `env:"CLAIM_TIMEOUT" envDefault:"30s" min:"2s" max:"10m" doc:"after how long the work of a dead worker is taken over"`
 

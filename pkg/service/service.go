@@ -97,7 +97,7 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 		}
 	}()
 	health := &health{}
-	address, closeHTTP, err := health.serve(settings.HTTPAddr, service.Registry, logger)
+	address, closeHTTP, err := health.serve(settings, service.Registry, logger)
 	if err != nil {
 		return err
 	}
