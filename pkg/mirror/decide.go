@@ -71,26 +71,23 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page) (decision, error) {
 }
 
 func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadletter.Refused) error {
-	ids := make([]string, 0, len(result.write)+len(refused))
+	ids := make([]string, 0, len(result.write))
 	for _, entry := range result.write {
 		ids = append(ids, entry.vomoID)
 	}
-	mapped, err := l.Store.MappedVersions(ctx, l.Customer, ids)
-	if err != nil {
-		return err
-	}
+	records := slices.Clone(ids)
 	for _, bad := range refused {
-		ids = append(ids, bad.RecordID)
+		records = append(records, bad.RecordID)
 	}
-	letters, err := l.Store.OpenLetters(ctx, l.Customer, deadletter.KindUser, ids)
+	known, err := l.Store.Known(ctx, l.Customer, deadletter.KindUser, ids, records)
 	if err != nil {
 		return err
 	}
 	kept := result.write[:0]
 	for _, entry := range result.write {
-		known, isMapped := mapped[entry.vomoID]
-		letter, hasLetter := letters[entry.vomoID]
-		if (isMapped && compare(entry.version, known) != newer) || (hasLetter && compare(entry.version, letter.Version) != newer) {
+		version, isMapped := known.Versions[entry.vomoID]
+		letter, hasLetter := known.Letters[entry.vomoID]
+		if (isMapped && compare(entry.version, version) != newer) || (hasLetter && compare(entry.version, letter.Version) != newer) {
 			result.skipped++
 			continue
 		}
@@ -99,7 +96,7 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 	}
 	result.write = kept
 	for _, bad := range refused {
-		if letter, open := letters[bad.RecordID]; open && compare(bad.Version, letter.Version) == same {
+		if letter, open := known.Letters[bad.RecordID]; open && compare(bad.Version, letter.Version) == same {
 			result.skipped++
 			continue
 		}
