@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	readAhead = 4
+	// At most four pages are read and not committed.
+	readAhead = 4 - pagesUnderWay
 	// overlap is what a checkpoint stays behind (trap 2): VOMO's clock and its index need not agree.
 	overlap = 2 * time.Minute
 	// lenientParks is for how many parks in a row a short page without a success is the destination's fault.
@@ -65,22 +66,38 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 		case <-scanning.Done():
 		}
 	}()
-	committed := time.Now()
+	pages := j.pages(lane)
+	err = j.bring(ctx, source, scan, pages)
+	if failed := pages.wait(); failed != nil {
+		return failed // it stands before whatever became of the pages behind it
+	}
+	if err != nil {
+		return err
+	}
+	return j.whyStopped(scan, draining)
+}
+
+// bring brings the pages of a scan to the destination, in order; the last one may still be being committed.
+func (j *job) bring(ctx context.Context, source *source, scan *vomo.Scan, pages *pipeline) error {
 	for page, err := range scan.Pages() {
 		if err != nil {
+			// Confirming takes seconds, and what was written need not wait for it.
+			if failed := pages.wait(); failed != nil {
+				return failed
+			}
 			return j.confirm(ctx, source, err)
 		}
 		if err := source.account.Answered(ctx); err != nil {
 			return err
 		}
-		if err := j.apply(ctx, lane, page, &committed); err != nil {
+		if err := pages.next(ctx, page); err != nil {
 			return err
 		}
 		if j.lease.Wanted() {
 			scan.Stop()
 		}
 	}
-	return j.whyStopped(scan, draining)
+	return nil
 }
 
 func (j *job) whyStopped(scan *vomo.Scan, draining <-chan struct{}) error {
@@ -98,13 +115,32 @@ func (j *job) whyStopped(scan *vomo.Scan, draining <-chan struct{}) error {
 	return errTurnOver
 }
 
-// apply brings a page to the destination and commits it with the cursor, the progress and, on the last page,
-// the end of the run.
-func (j *job) apply(ctx context.Context, lane *mirror.Lane, page vomo.Page, committed *time.Time) error {
+// pages writes pages to the destination and commits each, while others are being written.
+func (j *job) pages(lane *mirror.Lane) *pipeline {
 	options := mirror.ApplyOptions{Probe: j.run.ParkReason != "" && j.run.Parks > 0, Lenient: j.run.Parks < lenientParks}
+	committed := time.Now()
+	return &pipeline{
+		write: func(ctx context.Context, page vomo.Page) (*mirror.Brought, error) {
+			return lane.Write(ctx, page, options)
+		},
+		commit: func(ctx context.Context, page vomo.Page, brought *mirror.Brought) error {
+			if err := j.commit(ctx, page, brought, &committed); err != nil {
+				return err
+			}
+			// What the run was parked for is over. This is the first page's alone to write: others go side by side.
+			if options.Probe || !options.Lenient {
+				options = mirror.ApplyOptions{Lenient: true}
+			}
+			return nil
+		},
+	}
+}
+
+// commit commits a page with the cursor, the progress and, on the last page, the end of the run.
+func (j *job) commit(ctx context.Context, page vomo.Page, brought *mirror.Brought, committed *time.Time) error {
 	next := j.run
 	now := time.Now()
-	outcome, err := lane.Apply(ctx, page, options, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
+	outcome, err := brought.Commit(ctx, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
 		next = j.run
 		advance := advanceOf(j.run, page, outcome, now.Sub(*committed))
 		if err := tx.AdvanceRun(ctx, j.run.ID, j.lease.Epoch, advance); err != nil {
