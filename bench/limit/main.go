@@ -13,11 +13,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// garbagePercent is what the services use: a comparison is to be with the same.
+const garbagePercent = 400
+
 func main() {
+	debug.SetGCPercent(garbagePercent)
 	if err := serve(context.Background(), os.Stdin, os.Stdout); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "limit:", err) // there is nowhere else to say it
 		os.Exit(1)

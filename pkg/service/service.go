@@ -67,6 +67,7 @@ func Main(name string, run Run) int {
 		return refuse(os.Stderr, name, err)
 	}
 	logger = logger.With(zap.String("service", name))
+	collectSeldom()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	status := 0
