@@ -123,7 +123,8 @@ func (d *Destination) put(ctx context.Context, record destination.Record) (desti
 	if err != nil {
 		return destination.Result{}, fmt.Errorf("make request: %w", err)
 	}
-	req.URL, req.Host, req.Header = target, target.Host, d.header.Clone()
+	// One header for all: a transport may not change it, and a copy for each request costs as much as the record.
+	req.URL, req.Host, req.Header = target, target.Host, d.header
 
 	// The transport itself, not an http.Client: no redirect, no cookie, no *url.Error that quotes the URL.
 	resp, err := d.transport.RoundTrip(req)
