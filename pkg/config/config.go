@@ -46,7 +46,7 @@ type Config struct {
 	BackfillSlots    int           `env:"BACKFILL_SLOTS" envDefault:"4" min:"1" max:"256" doc:"customers that one backfill worker works at once"`
 	BackfillTurn     time.Duration `env:"BACKFILL_TURN" envDefault:"1m" min:"1s" max:"1h" doc:"how long a backfill keeps its slot before it queues again behind the others"`
 	BackfillTries    int           `env:"BACKFILL_TRIES" envDefault:"10" min:"1" max:"1000" doc:"claims without a committed page before a backfill is given up"`
-	DestinationSlots int           `env:"DESTINATION_CONCURRENCY" envDefault:"16" min:"1" max:"256" doc:"writes to one destination under way at once, for one page"`
+	DestinationSlots int           `env:"DESTINATION_CONCURRENCY" envDefault:"16" min:"1" max:"256" doc:"writes to one customer's destination under way at once, by one worker"`
 	OnboardingSlots  int           `env:"ONBOARDING_SLOTS" envDefault:"8" min:"1" max:"256" doc:"onboarding messages handled at once by one process"`
 
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" doc:"debug, info, warn or error"`
