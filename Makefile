@@ -10,7 +10,7 @@ ifeq ($(filter oneshell,$(.FEATURES)),)
 $(error this Makefile needs GNU make 3.82 or newer; on macOS: brew install make, then gmake)
 endif
 
-MODULES  := proto sql pkg services
+MODULES  := proto sql pkg services bench
 PACKAGES := $(MODULES:%=rollcall.dev/%/...)
 TOOLS    := $(CURDIR)/.tools
 
@@ -50,8 +50,15 @@ test: export CGO_ENABLED := 1
 test: deps ## run all tests, with the race detector
 	go run -race rollcall.dev/pkg/testkit/withpostgres -- go test -race -timeout 14m $(PACKAGES)
 
+# What is measured, and how to read it: bench/README.md. BENCH_FLAGS may say -users, -rounds, -product-only, -profiles.
 .PHONY: bench
-bench: deps-postgres ## run the benchmarks
+bench: deps-postgres ## measure a backfill of 30,000 users against the least that such a thing takes
+	@mkdir -p bin/bench
+	go build -trimpath -o bin/bench/ rollcall.dev/services/onboarding rollcall.dev/services/backfill rollcall.dev/services/sandbox rollcall.dev/bench/...
+	bin/bench/bench -out bin/bench/report.json $(BENCH_FLAGS)
+
+.PHONY: bench/go
+bench/go: deps-postgres ## run the Go benchmarks of single parts
 	go run rollcall.dev/pkg/testkit/withpostgres -- \
 		go test -run '^$$' -bench . -benchmem -p 1 -timeout 30m rollcall.dev/pkg/... rollcall.dev/services/...
 

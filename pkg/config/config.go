@@ -40,13 +40,14 @@ type Config struct {
 	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"refuse tokens in the clear in onboarding messages"`
 
 	HTTPAddr                 string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:0" doc:"where health and metrics are served; port 0 takes a free one"`
+	HTTPProfiles             bool          `env:"HTTP_PROFILES" envDefault:"false" doc:"serve Go's profiles under /debug/pprof/ of HTTP_ADDR, for whoever can reach it"`
 	AllowPrivateDestinations bool          `env:"ALLOW_PRIVATE_DESTINATIONS" envDefault:"false" doc:"accept destinations with private, loopback, link-local or reserved addresses; judged by the URL and again by the address that is dialled"`
 	ClaimTimeout             time.Duration `env:"CLAIM_TIMEOUT" envDefault:"30s" min:"2s" max:"10m" doc:"after how long the work of a dead worker is taken over"`
 
 	BackfillSlots    int           `env:"BACKFILL_SLOTS" envDefault:"4" min:"1" max:"256" doc:"customers that one backfill worker works at once"`
 	BackfillTurn     time.Duration `env:"BACKFILL_TURN" envDefault:"1m" min:"1s" max:"1h" doc:"how long a backfill keeps its slot before it queues again behind the others"`
 	BackfillTries    int           `env:"BACKFILL_TRIES" envDefault:"10" min:"1" max:"1000" doc:"claims without a committed page before a backfill is given up"`
-	DestinationSlots int           `env:"DESTINATION_CONCURRENCY" envDefault:"16" min:"1" max:"256" doc:"writes to one destination under way at once, for one page"`
+	DestinationSlots int           `env:"DESTINATION_CONCURRENCY" envDefault:"16" min:"1" max:"256" doc:"writes to one customer's destination under way at once, by one worker"`
 	OnboardingSlots  int           `env:"ONBOARDING_SLOTS" envDefault:"8" min:"1" max:"256" doc:"onboarding messages handled at once by one process"`
 
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" doc:"debug, info, warn or error"`

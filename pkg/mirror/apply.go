@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +25,10 @@ type Lane struct {
 	Destination destination.Destination
 	Trips       func() uint64 // how often the destination's circuit breaker has opened
 	HashKey     []byte        // the customer's, from the vault
-	Concurrency int           // writes under way at once
+	Concurrency int           // writes under way at once, of all pages
 
+	roomOnce sync.Once
+	room     chan struct{}
 	oneByOne atomic.Bool // the destination takes no batches after all
 }
 
@@ -55,33 +58,59 @@ type Outcome struct {
 	Seen        []store.SeenUser // every entry's id once; those without one are named by what they hold
 }
 
-// Apply brings a page to the destination and commits it: mappings, audit, letters and whatever remember adds
-// (cursor, progress, events) in one transaction in which the lane is asserted. After an error nothing of the
-// page is committed: ErrDestinationDown and ErrDestinationAuth are the destination's, store.ErrLaneLost means
-// that another worker has the customer.
+// Apply brings a page to the destination and commits it: Write, and then Commit.
 func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
 	remember func(ctx context.Context, tx *store.Tx, outcome Outcome) error,
 ) (Outcome, error) {
+	brought, err := l.Write(ctx, page, options)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return brought.Commit(ctx, remember)
+}
+
+// Brought is a page whose records are at the destination, skipped, or about to get a letter, and which is not
+// remembered yet.
+type Brought struct {
+	lane    *Lane
+	number  int
+	options ApplyOptions
+	changes changes
+}
+
+// Write brings a page to the destination. After an error nothing of the page may be committed:
+// ErrDestinationDown and ErrDestinationAuth are the destination's, store.ErrLaneLost means that another worker
+// has the customer.
+//
+// The page before may be committed meanwhile, where the two share no user: what Write compares with is what is
+// committed.
+func (l *Lane) Write(ctx context.Context, page vomo.Page, options ApplyOptions) (*Brought, error) {
 	decided, err := l.decide(ctx, page, options)
 	if err != nil {
-		return Outcome{}, fmt.Errorf("compare page %d: %w", page.Number, err)
+		return nil, fmt.Errorf("compare page %d: %w", page.Number, err)
 	}
 	results, err := l.writeAll(ctx, decided.write, options)
 	if err != nil {
-		return Outcome{}, fmt.Errorf("write page %d: %w", page.Number, err)
+		return nil, fmt.Errorf("write page %d: %w", page.Number, err)
 	}
-	changes := l.changes(decided, results)
-	changes.outcome.Seen = decided.seen
-	err = l.Store.InLane(ctx, l.Lease, func(ctx context.Context, tx *store.Tx) error {
-		if err := l.save(ctx, tx, changes, options); err != nil {
+	brought := &Brought{lane: l, number: page.Number, options: options, changes: l.changes(decided, results)}
+	brought.changes.outcome.Seen = decided.seen
+	return brought, nil
+}
+
+// Commit remembers the page: mappings, audit, letters and whatever remember adds (cursor, progress, events) in one
+// transaction in which the lane is asserted. After an error nothing of the page is committed.
+func (b *Brought) Commit(ctx context.Context, remember func(ctx context.Context, tx *store.Tx, outcome Outcome) error) (Outcome, error) {
+	err := b.lane.Store.InLane(ctx, b.lane.Lease, func(ctx context.Context, tx *store.Tx) error {
+		if err := b.lane.save(ctx, tx, b.changes, b.options); err != nil {
 			return err
 		}
-		return remember(ctx, tx, changes.outcome)
+		return remember(ctx, tx, b.changes.outcome)
 	})
 	if err != nil {
-		return Outcome{}, fmt.Errorf("commit page %d: %w", page.Number, err)
+		return Outcome{}, fmt.Errorf("commit page %d: %w", b.number, err)
 	}
-	return changes.outcome, nil
+	return b.changes.outcome, nil
 }
 
 // changes are a page's rows, ready for set-based statements.

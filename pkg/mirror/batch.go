@@ -29,9 +29,13 @@ func (l *Lane) writeBatches(ctx context.Context, candidates []candidate, results
 	var mu sync.Mutex
 	var left []int
 	group, grouped := errgroup.WithContext(ctx)
-	group.SetLimit(max(l.Concurrency, 1))
 	for places := range slices.Chunk(todo, batcher.BatchSize()) {
+		if err := l.enter(grouped); err != nil {
+			group.Go(func() error { return err }) // of several the first counts: what ended grouped
+			break
+		}
 		group.Go(func() error {
+			defer l.leave()
 			unsettled, err := l.writeBatch(grouped, batcher, candidates, results, places)
 			mu.Lock()
 			defer mu.Unlock()

@@ -75,31 +75,28 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page, options ApplyOptions)
 }
 
 func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadletter.Refused, rewriteBefore time.Time) error {
-	ids := make([]string, 0, len(result.write)+len(refused))
+	ids := make([]string, 0, len(result.write))
 	for _, entry := range result.write {
 		ids = append(ids, entry.vomoID)
-	}
-	mapped, err := l.Store.MappedVersions(ctx, l.Customer, ids)
-	if err != nil {
-		return err
 	}
 	again, err := l.writtenAgain(ctx, ids, rewriteBefore)
 	if err != nil {
 		return err
 	}
+	records := slices.Clone(ids)
 	for _, bad := range refused {
-		ids = append(ids, bad.RecordID)
+		records = append(records, bad.RecordID)
 	}
-	letters, err := l.Store.OpenLetters(ctx, l.Customer, deadletter.KindUser, ids)
+	known, err := l.Store.Known(ctx, l.Customer, deadletter.KindUser, ids, records)
 	if err != nil {
 		return err
 	}
 	kept := result.write[:0]
 	for _, entry := range result.write {
-		known, isMapped := mapped[entry.vomoID]
-		letter, hasLetter := letters[entry.vomoID]
+		version, isMapped := known.Versions[entry.vomoID]
+		letter, hasLetter := known.Letters[entry.vomoID]
 		leftToLetter := hasLetter && isKnown(entry.version, letter.Version, letter.FailedAt.Before(rewriteBefore))
-		if leftToLetter || (isMapped && isKnown(entry.version, known, again[entry.vomoID])) {
+		if leftToLetter || (isMapped && isKnown(entry.version, version, again[entry.vomoID])) {
 			result.skipped++
 			continue
 		}
@@ -108,7 +105,7 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 	}
 	result.write = kept
 	for _, bad := range refused {
-		if letter, open := letters[bad.RecordID]; open && compare(bad.Version, letter.Version) == same {
+		if letter, open := known.Letters[bad.RecordID]; open && compare(bad.Version, letter.Version) == same {
 			result.skipped++
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
+	"rollcall.dev/pkg/vomo"
 )
 
 const soon = 10 * time.Second // for what happens at once unless something is wrong
@@ -196,4 +197,38 @@ func TestACancelledPageDoesNotSitOutTheWaitBetweenAttempts(t *testing.T) {
 func counted(outcome mirror.Outcome) mirror.Outcome {
 	outcome.Seen = nil
 	return outcome
+}
+
+func TestPagesThatAreWrittenAtOnceShareTheRoom(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.Concurrency = 3
+	arrived, release := testkit.NewSignal[string](), make(chan struct{})
+	h.crm.answers(func(id string, r *http.Request) (int, string) {
+		arrived.Send(id)
+		<-release
+		return takes(id, r)
+	})
+	list := users(8)
+	done := make(chan error, 2)
+	for number, part := range [][]vomo.User{list[:4], list[4:]} {
+		go func() {
+			_, err := h.Write(t.Context(), page(number+1, part...), mirror.ApplyOptions{})
+			done <- err
+		}()
+	}
+
+	for range 3 {
+		arrived.Wait(t, soon)
+	}
+	for range 5 {
+		release <- struct{}{}
+		arrived.Wait(t, soon)
+	}
+	close(release)
+
+	require.NoError(t, <-done)
+	require.NoError(t, <-done)
+	require.Equal(t, 3, h.crm.atMost)
+	h.requireNothingCommitted(t)
 }

@@ -67,9 +67,15 @@ func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options App
 		return nil, err
 	}
 	group, grouped := errgroup.WithContext(ctx)
-	group.SetLimit(max(l.Concurrency, 1)) // a limit of 0 would wait for ever
 	for _, i := range left {
-		group.Go(func() error { return l.writeOne(grouped, candidates[i], &results[i], excused) })
+		if err := l.enter(grouped); err != nil {
+			group.Go(func() error { return err }) // of several the first counts: what ended grouped
+			break
+		}
+		group.Go(func() error {
+			defer l.leave()
+			return l.writeOne(grouped, candidates[i], &results[i], excused)
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -79,6 +85,19 @@ func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options App
 	}
 	return results, l.destinationAtFault(results, options)
 }
+
+// enter waits for room for one more write, of this page or of another that is written at the same time.
+func (l *Lane) enter(ctx context.Context) error {
+	l.roomOnce.Do(func() { l.room = make(chan struct{}, max(l.Concurrency, 1)) }) // without room all would wait for ever
+	select {
+	case l.room <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait to write record: %w", context.Cause(ctx))
+	}
+}
+
+func (l *Lane) leave() { <-l.room }
 
 // writeOne sorts the answer: what concerns the record goes into result, what does not is returned. An open
 // breaker concerns the record only where it no longer excuses the page.

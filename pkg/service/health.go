@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/config"
 )
 
 const healthTimeout = 2 * time.Second
@@ -32,8 +34,8 @@ func (h *health) ready(service *Service) { h.service.Store(service) }
 func (h *health) stopping()              { h.service.Store(nil) }
 
 // serve listens at once, so that a probe is answered while the service still waits for others.
-func (h *health) serve(address string, registry *prometheus.Registry, logger *zap.Logger) (string, func() error, error) {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+func (h *health) serve(settings config.Config, registry *prometheus.Registry, logger *zap.Logger) (string, func() error, error) {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", settings.HTTPAddr)
 	if err != nil {
 		return "", nil, fmt.Errorf("listen on HTTP_ADDR: %w", err)
 	}
@@ -42,6 +44,9 @@ func (h *health) serve(address string, registry *prometheus.Registry, logger *za
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.check(r.Context())) })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.check(r.Context())) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	if settings.HTTPProfiles {
+		serveProfiles(mux)
+	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: healthTimeout}
 	done := make(chan struct{})
 	go func() {

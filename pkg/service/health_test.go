@@ -71,3 +71,19 @@ func TestAQuestionOfAnotherMethodIsNoProbe(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, response.StatusCode)
 	http.DefaultClient.CloseIdleConnections()
 }
+
+func TestProfilesAreServedToWhoeverAskedForThem(t *testing.T) {
+	t.Parallel()
+	stage := newStage(t)
+	s, _ := serveIdle(t, "backfill", stage.settings)
+	status, _ := s.get("/debug/pprof/allocs")
+	require.Equal(t, http.StatusNotFound, status, "not by default")
+	s.stop()
+	require.NoError(t, s.result())
+
+	stage.settings.HTTPProfiles = true
+	s, _ = serveIdle(t, "backfill", stage.settings)
+	status, body := s.get("/debug/pprof/allocs")
+	require.Equal(t, http.StatusOK, status)
+	require.NotEmpty(t, body)
+}

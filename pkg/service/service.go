@@ -68,6 +68,7 @@ func Main(name string, run Run) int {
 		return refuse(os.Stderr, name, err)
 	}
 	logger = logger.With(zap.String("service", name))
+	collectSeldom()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	status := 0
@@ -98,7 +99,7 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 		}
 	}()
 	health := &health{}
-	address, closeHTTP, err := health.serve(settings.HTTPAddr, service.Registry, logger)
+	address, closeHTTP, err := health.serve(settings, service.Registry, logger)
 	if err != nil {
 		return err
 	}

@@ -110,6 +110,9 @@ func TestNobodyTakesTheLaneWhileAPageIsBeingCommitted(t *testing.T) {
 	taken := make(chan *store.Lease, 1)
 
 	err := b.InLane(t.Context(), slow, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := tx.Now(ctx); err != nil { // whose answer needs the assertion's
+			return err
+		}
 		b.advance(t, time.Minute) // the lease has run out, and the page is not committed yet
 		go func() {
 			lease, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
@@ -126,4 +129,38 @@ func TestNobodyTakesTheLaneWhileAPageIsBeingCommitted(t *testing.T) {
 	require.Greater(t, (<-taken).Epoch, slow.Epoch)
 	require.Equal(t, 3, rows(t, b))
 	require.ErrorIs(t, b.InLane(t.Context(), slow, aPage("acme")), store.ErrLaneLost)
+}
+
+func TestAPageOfAForeignLaneIsRefusedAtItsFirstAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	slept := b.lease(t, "acme")
+	b.advance(t, time.Minute)
+	b.lease(t, "acme")
+
+	err := b.InLane(t.Context(), slept, func(ctx context.Context, tx *store.Tx) error {
+		line := []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}
+		require.NoError(t, tx.SaveAudit(ctx, store.AuditScope{Customer: "acme", Operation: "backfill"}, line), "nothing to wait for")
+		_, err := tx.Now(ctx)
+		require.ErrorIs(t, err, store.ErrLaneLost)
+		return nil // overlooked
+	})
+
+	require.ErrorIs(t, err, store.ErrLaneLost)
+	require.Zero(t, rows(t, b))
+}
+
+func TestAFailureOfAKeptStatementIsNotLost(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	lease := b.lease(t, "acme")
+	nul := []store.AuditEntry{{RecordID: "a\x00b", UpdatedAt: time.Unix(1, 0)}} // no text of Postgres
+
+	err := b.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(aPage("acme")(ctx, tx), tx.SaveAudit(ctx, store.AuditScope{Customer: "acme", Operation: "backfill"}, nul))
+	}) // the audit's failure comes with the commit
+
+	require.ErrorContains(t, err, "save audit")
+	require.Zero(t, rows(t, b))
+	require.NoError(t, b.InLane(t.Context(), lease, aPage("acme")), "the connection is as good as new")
 }

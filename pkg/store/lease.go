@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"rollcall.dev/pkg/store/internal/db"
 )
 
@@ -97,19 +99,22 @@ func (l *Lease) Release(ctx context.Context) error {
 }
 
 // InLane runs work in a transaction that asserts the lease first, and renews it: ErrLaneLost where it is no
-// longer held, and nothing is committed.
+// longer held, and nothing is committed. The assertion is sent with the first statement of work that needs an
+// answer, before it: work that only writes is under way before the answer is known.
 func (s *Store) InLane(ctx context.Context, lease *Lease, work func(ctx context.Context, tx *Tx) error) error {
 	sent := lease.now()
 	var wanted bool
-	err := s.inTx(ctx, func(ctx context.Context, tx *Tx) error {
-		var err error
-		wanted, err = tx.queries.LeaseRenewIfHeld(ctx, tx.dbtx, &db.LeaseRenewIfHeldParams{CustomerID: lease.Customer, Epoch: lease.Epoch, Ttl: lease.ttl})
-		if noRows(err) {
-			return lease.lose("assert lease")
-		}
-		if err != nil {
+	err := s.inTxTogether(ctx, func(ctx context.Context, tx *Tx) error {
+		tx.together.keep(func(on db.DBTX) error {
+			_, err := tx.queries.LeaseRenewIfHeld(ctx, on, &db.LeaseRenewIfHeldParams{CustomerID: lease.Customer, Epoch: lease.Epoch, Ttl: lease.ttl})
+			return err
+		}, func(results pgx.BatchResults) error {
+			err := results.QueryRow().Scan(&wanted)
+			if noRows(err) {
+				return lease.lose("assert lease")
+			}
 			return wrap("assert lease", err)
-		}
+		})
 		return work(ctx, tx)
 	})
 	if err != nil {

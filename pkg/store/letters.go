@@ -55,6 +55,10 @@ func (c Conn) OpenLetters(ctx context.Context, customer, kind string, recordIDs 
 	if err != nil {
 		return nil, wrap("read open letters", err)
 	}
+	return lettersFrom(rows), nil
+}
+
+func lettersFrom(rows []*db.LettersOpenForRow) map[string]OpenLetter {
 	letters := make(map[string]OpenLetter, len(rows))
 	for _, row := range rows {
 		letter := OpenLetter{
@@ -68,7 +72,7 @@ func (c Conn) OpenLetters(ctx context.Context, customer, kind string, recordIDs 
 			letters[*row.RecordID] = letter
 		}
 	}
-	return letters, nil
+	return letters
 }
 
 // SupersedeLetters settles the open letters of these records: a newer version was written, or refused and

@@ -43,14 +43,19 @@ func (c Conn) MappedVersions(ctx context.Context, customer string, vomoIDs []str
 	if err != nil {
 		return nil, wrap("read mapped versions", err)
 	}
+	return versionsFrom(rows), nil
+}
+
+func versionsFrom(rows []*db.MappingVersionsRow) map[string]Version {
 	versions := make(map[string]Version, len(rows))
 	for _, row := range rows {
 		versions[row.VomoUserID] = Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash}
 	}
-	return versions, nil
+	return versions
 }
 
-// SaveMappings writes a page's mappings in one statement; an older version never replaces a newer one.
+// SaveMappings writes a page's mappings in one statement; an older version never replaces a newer one. In a lane
+// its failure may come with a later statement, or with the commit.
 func (t *Tx) SaveMappings(ctx context.Context, customer string, mappings []Mapping) error {
 	return t.saveMappings(ctx, customer, mappings, false)
 }
@@ -73,11 +78,13 @@ func (t *Tx) saveMappings(ctx context.Context, customer string, mappings []Mappi
 		params.UpdatedAts = append(params.UpdatedAts, mapping.Version.UpdatedAt)
 		params.Hashes = append(params.Hashes, mapping.Version.Hash)
 	}
-	_, err := t.queries.MappingUpsertNewer(ctx, t.dbtx, params)
-	return wrap("save mappings", err)
+	return t.later("save mappings", func(on db.DBTX) error {
+		_, err := t.queries.MappingUpsertNewer(ctx, on, params)
+		return err
+	})
 }
 
-// SaveAudit writes a page's audit lines in one statement.
+// SaveAudit writes a page's audit lines in one statement; its failure comes as that of SaveMappings.
 func (t *Tx) SaveAudit(ctx context.Context, scope AuditScope, entries []AuditEntry) error {
 	if len(entries) == 0 {
 		return nil
@@ -88,7 +95,7 @@ func (t *Tx) SaveAudit(ctx context.Context, scope AuditScope, entries []AuditEnt
 		params.ErrorCodes = append(params.ErrorCodes, entry.ErrorCode)
 		params.UpdatedAts = append(params.UpdatedAts, entry.UpdatedAt)
 	}
-	return wrap("save audit", t.queries.AuditInsertMany(ctx, t.dbtx, params))
+	return t.later("save audit", func(on db.DBTX) error { return t.queries.AuditInsertMany(ctx, on, params) })
 }
 
 // EnsureAuditMonths makes the audit's partitions of this month and the next.

@@ -53,7 +53,7 @@ func cursorFrom(row *db.BackfillRun) Cursor {
 	return Cursor{
 		Phase: ScanPhase(row.Phase), NextPage: int(row.NextPage), LastTotal: row.LastTotal,
 		FurthestPage: int(row.FurthestPage), StepsBack: int(row.StepsBack), RereadPages: int(row.RereadPages),
-		Doubt:      row.Doubt,
+		StalePages: int(row.StalePages), Doubt: row.Doubt,
 		WindowFrom: row.WindowFrom, WindowTo: row.WindowTo, WindowUnit: WindowUnit(row.WindowUnit),
 		WindowReading: row.WindowReading, WindowTotal: row.WindowTotal, WindowTries: int(row.WindowTries),
 		Unsettled: int(row.Unsettled), Pass: int(row.Pass),

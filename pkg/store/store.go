@@ -36,6 +36,7 @@ type Store struct {
 // Tx is one transaction.
 type Tx struct {
 	Conn
+	together     *together // nil where each statement is sent by itself
 	owesMessages bool
 }
 
@@ -126,6 +127,38 @@ func (s *Store) inTx(ctx context.Context, work func(ctx context.Context, tx *Tx)
 		return fmt.Errorf("commit: %w", err)
 	}
 	ptx = nil
+	if tx.owesMessages {
+		s.wakeRelay()
+	}
+	return nil
+}
+
+// inTxTogether is inTx for statements that are sent at once, see together.
+func (s *Store) inTxTogether(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (err error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	defer conn.Release() // which closes a connection that is not where it began
+	kept := newTogether(conn)
+	committed := false
+	defer func() {
+		if committed {
+			return
+		}
+		// As in inTx.
+		rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		err = errors.Join(err, kept.rollback(rollback))
+	}()
+	tx := &Tx{Conn: Conn{queries: s.queries, dbtx: kept}, together: kept}
+	if err := work(ctx, tx); err != nil {
+		return err
+	}
+	if err := kept.commit(ctx); err != nil {
+		return err
+	}
+	committed = true
 	if tx.owesMessages {
 		s.wakeRelay()
 	}

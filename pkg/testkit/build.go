@@ -9,7 +9,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 const buildWithin = 10 * time.Minute
@@ -26,6 +29,16 @@ var buildFolder = sync.OnceValues(func() (string, error) {
 	atEnd(func() { _ = os.RemoveAll(dir) }) // what stays behind stays in the temporary folder
 	return dir, nil
 })
+
+// Build is the path of the program of the main package importPath, built (with -race when the test has it) once for
+// a test process.
+func Build(t testing.TB, importPath string) string {
+	t.Helper()
+	require.NoError(t, requireMain())
+	program, err := binary(importPath)
+	require.NoError(t, err)
+	return program
+}
 
 // binary is the path of a main package's program, built at the first call in a test process.
 func binary(importPath string) (string, error) {

@@ -49,9 +49,7 @@ type Process struct {
 // was not killed, fails the test.
 func Program(t testing.TB, importPath string, cfg ProgramConfig) *Process {
 	t.Helper()
-	require.NoError(t, requireMain())
-	program, err := binary(importPath)
-	require.NoError(t, err)
+	program := Build(t, importPath)
 	if cfg.Name == "" {
 		cfg.Name = path.Base(importPath)
 	}

@@ -71,7 +71,13 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 		case <-turn.Done():
 		}
 	}()
-	reading := &reading{job: j, source: source, lane: lane, committed: time.Now(), end: end}
+	reading := &reading{
+		job: j, source: source, lane: lane, committed: time.Now(), end: end,
+		options: mirror.ApplyOptions{Probe: j.run.ParkReason != "" && j.run.Parks > 0, Lenient: j.run.Parks < lenientParks},
+	}
+	if j.run.Rewrite != nil {
+		reading.options.RewriteBefore, reading.options.NewSystem = j.run.Rewrite.Before, j.run.Rewrite.NewSystem
+	}
 	for !reading.done {
 		if err := reading.read(ctx, turn); err != nil {
 			return err
@@ -83,33 +89,68 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 	return nil
 }
 
-// reading is a turn's way through the scan.
+// reading is a turn's way through the scan. What it holds changes when a page is committed: it is looked at by the
+// page that is being committed, or while none is.
 type reading struct {
 	*job
 	source    *source
 	lane      *mirror.Lane
+	options   mirror.ApplyOptions
 	committed time.Time // when the last page was committed
 	end       context.CancelCauseFunc
 	done      bool
 }
 
-// read reads pages from the cursor on until the scan goes on elsewhere, is complete, or the turn ends.
+// errElsewhere says that the page was committed, and that the scan does not go on with the pages behind it.
+var errElsewhere = errors.New("the scan goes on elsewhere")
+
+// read reads pages from the cursor on until the scan goes on elsewhere, is complete, or the turn ends. When it
+// returns no page is under way.
 func (r *reading) read(ctx, turn context.Context) error {
 	// Whatever ends this call also ends the read-ahead.
 	scanning, cancel := context.WithCancel(ctx)
 	defer cancel()
-	pages := r.source.client.Scan(scanning, scan.Query(r.run.Cursor), scan.Options(r.run.Cursor))
+	options := scan.Options(r.run.Cursor)
+	options.Ahead = max(options.Ahead-pagesUnderWay, 1)
+	pages := r.source.client.Scan(scanning, scan.Query(r.run.Cursor), options)
 	unhook := context.AfterFunc(turn, pages.Stop)
 	defer unhook()
+	line := &pipeline{
+		write: func(ctx context.Context, page vomo.Page) (*mirror.Brought, error) {
+			return r.lane.Write(ctx, page, r.options)
+		},
+		commit: func(ctx context.Context, page vomo.Page, brought *mirror.Brought) error {
+			step, err := r.commit(ctx, page, brought)
+			if err == nil && (step.Moved || step.Done) {
+				err = errElsewhere
+			}
+			return err
+		},
+	}
+	err := r.bring(ctx, pages, line)
+	if failed := line.wait(); failed != nil {
+		err = failed // it stands before whatever became of the pages behind it
+	}
+	if errors.Is(err, errElsewhere) {
+		return nil
+	}
+	return err
+}
+
+// bring brings pages to the destination, in order; the last ones may still be under way.
+func (r *reading) bring(ctx context.Context, pages *vomo.Scan, line *pipeline) error {
 	for page, err := range pages.Pages() {
 		if err != nil {
+			// Confirming takes seconds, and what was written need not wait for it.
+			if failed := line.wait(); failed != nil {
+				return failed
+			}
 			return r.confirm(ctx, r.source, err)
 		}
 		if err := r.source.account.Answered(ctx); err != nil {
 			return err
 		}
-		step, err := r.apply(ctx, page)
-		if err != nil {
+		if err := line.next(ctx, page); err != nil {
 			return err
 		}
 		switch {
@@ -118,25 +159,16 @@ func (r *reading) read(ctx, turn context.Context) error {
 		case r.closed(ctx):
 			r.end(errTurnOver)
 		}
-		if step.Done || step.Moved {
-			r.done = step.Done
-			return nil
-		}
 	}
 	return nil
 }
 
-// apply brings a page to the destination and commits it with the cursor, the progress and, when the scan is
-// complete, the end of the run.
-func (r *reading) apply(ctx context.Context, page vomo.Page) (scan.Step, error) {
-	options := mirror.ApplyOptions{Probe: r.run.ParkReason != "" && r.run.Parks > 0, Lenient: r.run.Parks < lenientParks}
-	if r.run.Rewrite != nil {
-		options.RewriteBefore, options.NewSystem = r.run.Rewrite.Before, r.run.Rewrite.NewSystem
-	}
+// commit commits a page with the cursor, the progress and, when the scan is complete, the end of the run.
+func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Brought) (scan.Step, error) {
 	var step scan.Step
 	next := r.run
 	now := time.Now()
-	outcome, err := r.lane.Apply(ctx, page, options, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
+	outcome, err := brought.Commit(ctx, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
 		next = r.run
 		var err error
 		if step, err = scan.Next(ctx, tx, r.run.JobID, r.run.Cursor, page, outcome.Seen); err != nil {
@@ -166,7 +198,11 @@ func (r *reading) apply(ctx context.Context, page vomo.Page) (scan.Step, error) 
 	if err != nil {
 		return scan.Step{}, err
 	}
-	r.run, r.committed = next, now
+	r.run, r.committed, r.done = next, now, step.Done
+	// What the run was parked for is over. A reading's first page goes alone: no other reads this meanwhile.
+	if r.options.Probe || !r.options.Lenient {
+		r.options.Probe, r.options.Lenient = false, true
+	}
 	r.metrics.page(outcome)
 	r.logPage(page, outcome, step)
 	return step, nil

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// A measurement of a size at which its numbers mean nothing: everything that a large one does, it does.
+func TestASmallMeasurementOfBothPrograms(t *testing.T) {
+	t.Parallel()
+	opts := options{
+		users: 300, rounds: 1, profiles: t.TempDir(),
+		programs: programs{
+			onboarding: testkit.Build(t, "rollcall.dev/services/onboarding"), backfill: testkit.Build(t, "rollcall.dev/services/backfill"),
+			sandbox: testkit.Build(t, "rollcall.dev/services/sandbox"),
+			limit:   testkit.Build(t, "rollcall.dev/bench/limit"), nats: testkit.Build(t, "rollcall.dev/bench/natsserver"),
+		},
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // for a busy machine
+	defer cancel()
+	found, err := compare(ctx, opts, io.Discard) // which fails where a mirror is not true
+
+	require.NoError(t, err)
+	require.Len(t, found.Rounds, 2)
+	require.Equal(t, product, found.Rounds[0].Program)
+	require.Equal(t, limit, found.Rounds[1].Program)
+	require.Positive(t, found.Ratio)
+	require.Equal(t, "on", found.Postgres["fsync"])
+	for _, part := range []string{partBackfill, partOnboarding, partNATS, partPostgres, partSandbox} {
+		require.Contains(t, found.Medians[product].CPU, part)
+		require.Positive(t, found.Medians[product].Peak[part], part)
+	}
+	require.NotEmpty(t, found.Rounds[0].Memory)
+	require.Empty(t, found.Rounds[1].Memory, "the limit has no worker")
+	for _, kind := range []string{"cpu", "allocs"} {
+		info, err := os.Stat(filepath.Join(opts.profiles, "product_1."+kind+".pprof"))
+		require.NoError(t, err)
+		require.Positive(t, info.Size())
+	}
+
+	var table bytes.Buffer
+	require.NoError(t, found.table(&table))
+	require.Contains(t, table.String(), "the limit's time by the product's")
+	file := filepath.Join(t.TempDir(), "report.json")
+	require.NoError(t, found.write(file))
+	written, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var again report
+	require.NoError(t, json.Unmarshal(written, &again))
+	require.Equal(t, found.Medians, again.Medians)
+}
+
+func TestTheMedianIsTheOneInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		seconds []float64
+		want    float64
+	}{{[]float64{3}, 3}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 100, 2}, 3}} {
+		var played []round
+		for _, seconds := range c.seconds {
+			played = append(played, round{Seconds: seconds})
+		}
+		require.InDelta(t, c.want, median(played, func(r round) float64 { return r.Seconds }), 0)
+	}
+}
+
+func TestTheRatioIsTheLimitsTimeByTheProducts(t *testing.T) {
+	t.Parallel()
+	r := report{Rounds: []round{{Program: product, Seconds: 8}, {Program: limit, Seconds: 4}}}
+	r.summarise()
+	require.InDelta(t, 0.5, r.Ratio, 0)
+
+	alone := report{Rounds: []round{{Program: product, Seconds: 8}}}
+	alone.summarise()
+	require.Zero(t, alone.Ratio)
+}
+
+func TestAWrongOptionIsNamed(t *testing.T) {
+	t.Parallel()
+	for arguments, want := range map[string][]string{
+		"-users":     {"-users", "0"},
+		"-rounds":    {"-rounds", "0"},
+		"unexpected": {"now"},
+	} {
+		_, err := parseOptions(want, io.Discard)
+		require.ErrorContains(t, err, arguments)
+	}
+}
+
+func TestALongSeriesIsThinnedOut(t *testing.T) {
+	t.Parallel()
+	var s series
+	for i := range 10 * maxSamples {
+		s.add(sample{Second: float64(i)})
+	}
+	require.LessOrEqual(t, len(s.kept), maxSamples)
+	require.Greater(t, len(s.kept), maxSamples/4)
+	require.InDelta(t, 0, s.kept[0].Second, 0)
+	require.Greater(t, s.kept[len(s.kept)-1].Second, float64(9*maxSamples))
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+)
+
+// options is what a measurement is made with.
+type options struct {
+	users       int
+	rounds      int
+	productOnly bool
+	out         string // file for the report; "" writes none
+	profiles    string // folder for CPU and heap profiles of the backfill worker; "" takes none
+	programs    programs
+}
+
+// programs are the paths of what is run.
+type programs struct {
+	onboarding, backfill, sandbox, limit, nats string
+}
+
+// maxUsers is the size of the largest organisation that the sandbox makes.
+const maxUsers = 1_000_000
+
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	var opts options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.IntVar(&opts.users, "users", 30_000, "users of the organisation that is mirrored")
+	flags.IntVar(&opts.rounds, "rounds", 3, "rounds of each program, in turns")
+	flags.BoolVar(&opts.productOnly, "product-only", false, "leave the limit program out")
+	flags.StringVar(&opts.out, "out", "", "`file` for the report as JSON")
+	flags.StringVar(&opts.profiles, "profiles", "", "`folder` for profiles of the backfill worker, one of each round; they slow it down a little")
+	bin := flags.String("bin", "", "`folder` with the programs; the one that this program is in when not given")
+	if err := flags.Parse(args); err != nil {
+		return options{}, fmt.Errorf("read flags: %w", err)
+	}
+	if flags.NArg() > 0 {
+		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if opts.users < 1 || opts.users > maxUsers {
+		return options{}, fmt.Errorf("-users is %d, not 1 to %d", opts.users, maxUsers)
+	}
+	if opts.rounds < 1 {
+		return options{}, errors.New("-rounds is below 1")
+	}
+	if *bin == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return options{}, fmt.Errorf("find this program: %w", err)
+		}
+		*bin = filepath.Dir(self)
+	}
+	opts.programs = programs{
+		onboarding: filepath.Join(*bin, "onboarding"), backfill: filepath.Join(*bin, "backfill"),
+		sandbox: filepath.Join(*bin, "sandbox"), limit: filepath.Join(*bin, "limit"), nats: filepath.Join(*bin, "natsserver"),
+	}
+	return opts, nil
+}

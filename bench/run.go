@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+)
+
+// run reads the command line, measures, and prints.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	opts, err := parseOptions(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	found, err := compare(ctx, opts, stderr)
+	if err != nil {
+		return err
+	}
+	if err := found.table(stdout); err != nil {
+		return err
+	}
+	if opts.out == "" {
+		return nil
+	}
+	return found.write(opts.out)
+}
+
+// compare plays the rounds: product and limit in turns, so that what else the machine does meets both.
+func compare(ctx context.Context, opts options, progress io.Writer) (_ *report, err error) {
+	s, err := openStage(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	found := &report{Users: opts.users, Machine: machine(), Postgres: s.settings}
+	programs := []string{product, limit}
+	if opts.productOnly {
+		programs = programs[:1]
+	}
+	for number := 1; number <= opts.rounds; number++ {
+		for _, program := range programs {
+			played, err := s.play(ctx, program, number)
+			if err != nil {
+				return nil, fmt.Errorf("round %d of %s: %w", number, program, err)
+			}
+			found.Rounds = append(found.Rounds, played)
+			// Of no use to whoever cannot read it.
+			_, _ = fmt.Fprintf(progress, "round %d, %s: %.2f s, %.0f users a second, load before %.2f\n",
+				number, program, played.Seconds, played.UsersPerSecond, played.Load)
+		}
+	}
+	found.summarise()
+	return found, nil
+}
