@@ -91,13 +91,17 @@ func (t *Tx) NoteSeen(ctx context.Context, scan int64, pass int, users []SeenUse
 	if len(users) == 0 {
 		return 0, nil
 	}
-	params := &db.SeenNoteParams{ScanID: scan, Pass: column(pass)}
+	params := &db.SeenInsertNewParams{ScanID: scan, Pass: column(pass)}
 	for _, user := range users {
 		params.Ids = append(params.Ids, user.ID)
 		params.CreatedAts = append(params.CreatedAts, user.CreatedAt)
 	}
-	fresh, err = t.queries.SeenNote(ctx, t.dbtx, params)
-	return fresh, wrap("note what was seen", err)
+	if fresh, err = t.queries.SeenInsertNew(ctx, t.dbtx, params); err != nil || pass == 0 {
+		return fresh, wrap("note what was seen", err)
+	}
+	return fresh, t.later("note what was seen again", func(on db.DBTX) error {
+		return t.queries.SeenMarkPass(ctx, on, &db.SeenMarkPassParams{ScanID: scan, Pass: params.Pass, Ids: params.Ids})
+	})
 }
 
 // CountSeen is how many ids the scan has met.

@@ -1,14 +1,15 @@
--- name: SeenNote :one
--- A page's ids, each once: how many of them the scan had not met before. The count looks at the rows as they were
--- before the insert, since all parts of one statement see the same state.
-WITH noted AS (
-    INSERT INTO scan_seen (scan_id, vomo_user_id, created_at, pass)
-    SELECT sqlc.arg(scan_id), v.id, nullif(v.created_at, '0001-01-01 00:00:00+00'), sqlc.arg(pass)
-    FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(created_ats)::timestamptz[]) AS created_at) v
-    ON CONFLICT (scan_id, vomo_user_id) DO UPDATE SET pass = excluded.pass WHERE scan_seen.pass <> excluded.pass
-)
-SELECT (cardinality(sqlc.arg(ids)::text[]) - count(*))::bigint AS fresh
-FROM scan_seen s WHERE s.scan_id = sqlc.arg(scan_id) AND s.vomo_user_id = ANY(sqlc.arg(ids)::text[]);
+-- name: SeenInsertNew :execrows
+-- A page's ids, each once: as many rows as the scan had not met before. Asking the table which it knows would be at the
+-- mercy of a plan made while the table was small; the insert finds each through the key.
+INSERT INTO scan_seen (scan_id, vomo_user_id, created_at, pass)
+SELECT sqlc.arg(scan_id), v.id, nullif(v.created_at, '0001-01-01 00:00:00+00'), sqlc.arg(pass)
+FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(created_ats)::timestamptz[]) AS created_at) v
+ON CONFLICT (scan_id, vomo_user_id) DO NOTHING;
+
+-- name: SeenMarkPass :exec
+UPDATE scan_seen s SET pass = sqlc.arg(pass)
+FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) v
+WHERE s.scan_id = sqlc.arg(scan_id) AND s.vomo_user_id = v.id AND s.pass <> sqlc.arg(pass);
 
 -- name: SeenCount :one
 SELECT count(*) FROM scan_seen WHERE scan_id = $1;

@@ -104,36 +104,50 @@ func (q *Queries) SeenForget(ctx context.Context, db DBTX, arg *SeenForgetParams
 	return result.RowsAffected(), nil
 }
 
-const seenNote = `-- name: SeenNote :one
-WITH noted AS (
-    INSERT INTO scan_seen (scan_id, vomo_user_id, created_at, pass)
-    SELECT $2, v.id, nullif(v.created_at, '0001-01-01 00:00:00+00'), $3
-    FROM (SELECT unnest($1::text[]) AS id, unnest($4::timestamptz[]) AS created_at) v
-    ON CONFLICT (scan_id, vomo_user_id) DO UPDATE SET pass = excluded.pass WHERE scan_seen.pass <> excluded.pass
-)
-SELECT (cardinality($1::text[]) - count(*))::bigint AS fresh
-FROM scan_seen s WHERE s.scan_id = $2 AND s.vomo_user_id = ANY($1::text[])
+const seenInsertNew = `-- name: SeenInsertNew :execrows
+INSERT INTO scan_seen (scan_id, vomo_user_id, created_at, pass)
+SELECT $1, v.id, nullif(v.created_at, '0001-01-01 00:00:00+00'), $2
+FROM (SELECT unnest($3::text[]) AS id, unnest($4::timestamptz[]) AS created_at) v
+ON CONFLICT (scan_id, vomo_user_id) DO NOTHING
 `
 
-type SeenNoteParams struct {
-	Ids        []string
+type SeenInsertNewParams struct {
 	ScanID     int64
 	Pass       int32
+	Ids        []string
 	CreatedAts []time.Time
 }
 
-// A page's ids, each once: how many of them the scan had not met before. The count looks at the rows as they were
-// before the insert, since all parts of one statement see the same state.
-func (q *Queries) SeenNote(ctx context.Context, db DBTX, arg *SeenNoteParams) (int64, error) {
-	row := db.QueryRow(ctx, seenNote,
-		arg.Ids,
+// A page's ids, each once: as many rows as the scan had not met before. Asking the table which it knows would be at the
+// mercy of a plan made while the table was small; the insert finds each through the key.
+func (q *Queries) SeenInsertNew(ctx context.Context, db DBTX, arg *SeenInsertNewParams) (int64, error) {
+	result, err := db.Exec(ctx, seenInsertNew,
 		arg.ScanID,
 		arg.Pass,
+		arg.Ids,
 		arg.CreatedAts,
 	)
-	var fresh int64
-	err := row.Scan(&fresh)
-	return fresh, err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const seenMarkPass = `-- name: SeenMarkPass :exec
+UPDATE scan_seen s SET pass = $1
+FROM (SELECT unnest($3::text[]) AS id) v
+WHERE s.scan_id = $2 AND s.vomo_user_id = v.id AND s.pass <> $1
+`
+
+type SeenMarkPassParams struct {
+	Pass   int32
+	ScanID int64
+	Ids    []string
+}
+
+func (q *Queries) SeenMarkPass(ctx context.Context, db DBTX, arg *SeenMarkPassParams) error {
+	_, err := db.Exec(ctx, seenMarkPass, arg.Pass, arg.ScanID, arg.Ids)
+	return err
 }
 
 const seenNthCreated = `-- name: SeenNthCreated :one
