@@ -45,22 +45,19 @@ func (s *stepper) cut(ctx context.Context, from *time.Time, users int) (*time.Ti
 	if unit == 0 {
 		return nil, nil //nolint:nilnil // nil is no bound, as in a cursor
 	}
-	first, err := s.notes.NthCreated(ctx, s.scan, from, 0)
-	if err != nil || first == nil {
-		return nil, err
-	}
 	after, err := s.notes.NthCreated(ctx, s.scan, from, users)
 	if err != nil || after == nil {
 		return nil, err
 	}
-	if end := after.Truncate(unit); end.After(first.Truncate(unit)) {
+	end := after.Truncate(unit)
+	if from == nil || end.After(*from) {
 		return &end, nil
 	}
-	following := first.Truncate(unit).Add(unit)
+	following := from.Add(unit)
 	if after, err = s.notes.NthCreated(ctx, s.scan, &following, 0); err != nil || after == nil {
 		return nil, err
 	}
-	end := after.Truncate(unit)
+	end = after.Truncate(unit)
 	return &end, nil
 }
 

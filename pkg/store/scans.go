@@ -126,11 +126,14 @@ func (c Conn) CountSeenIn(ctx context.Context, scan int64, pass int) (int64, err
 // NthCreated is the time of creation of the id that has skip others before it, counted from a time on; nil
 // where there are not so many.
 func (c Conn) NthCreated(ctx context.Context, scan int64, from *time.Time, skip int) (*time.Time, error) {
-	at, err := c.queries.SeenNthCreated(ctx, c.dbtx, &db.SeenNthCreatedParams{ScanID: scan, CreatedFrom: from, Skip: column(skip)})
-	if noRows(err) {
+	row, err := c.queries.SeenNthCreated(ctx, c.dbtx, &db.SeenNthCreatedParams{ScanID: scan, CreatedFrom: from, Skip: column(skip)})
+	if noRows(err) || (err == nil && row.ScanID != scan) {
 		return nil, nil //nolint:nilnil // nil is no such time
 	}
-	return at, wrap("cut what was seen", err)
+	if err != nil {
+		return nil, wrap("cut what was seen", err)
+	}
+	return row.CreatedAt, nil
 }
 
 // forgetAtOnce keeps the deletion of a large scan from becoming one long transaction.

@@ -78,6 +78,7 @@ func TestTheSetIsCutWhereSoManyWereSeen(t *testing.T) {
 	b := newBed(t)
 	b.note(t, 1, 0, seenUsers(0, 10, hourly))
 	b.note(t, 1, 0, seenUsers(10, 12, never))
+	b.note(t, 2, 0, seenUsers(0, 30, hourly)) // another scan's
 	for _, cut := range []struct {
 		from *time.Time
 		skip int

@@ -23,9 +23,11 @@ WHERE scan_id = sqlc.arg(scan_id) AND created_at >= coalesce(sqlc.narg(created_f
 SELECT count(*) FROM scan_seen WHERE scan_id = sqlc.arg(scan_id) AND pass = sqlc.arg(pass);
 
 -- name: SeenNthCreated :one
-SELECT created_at FROM scan_seen
-WHERE scan_id = sqlc.arg(scan_id) AND created_at >= coalesce(sqlc.narg(created_from)::timestamptz, '-infinity')
-ORDER BY created_at OFFSET sqlc.arg(skip)::integer LIMIT 1;
+-- The rows are compared, and not the columns one by one, so that it goes along the index also where the table has no
+-- statistics yet: it would sort all that follow. What follows may be another scan's: the caller looks.
+SELECT scan_id, created_at FROM scan_seen
+WHERE (scan_id, created_at) >= (sqlc.arg(scan_id)::bigint, coalesce(sqlc.narg(created_from)::timestamptz, '-infinity'))
+ORDER BY scan_id, created_at OFFSET sqlc.arg(skip)::integer LIMIT 1;
 
 -- name: SeenFinishedScans :many
 -- Scans whose job is over, found by leaping through the index: the rows of those under way are not looked at.

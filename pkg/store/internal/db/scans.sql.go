@@ -151,9 +151,9 @@ func (q *Queries) SeenMarkPass(ctx context.Context, db DBTX, arg *SeenMarkPassPa
 }
 
 const seenNthCreated = `-- name: SeenNthCreated :one
-SELECT created_at FROM scan_seen
-WHERE scan_id = $1 AND created_at >= coalesce($2::timestamptz, '-infinity')
-ORDER BY created_at OFFSET $3::integer LIMIT 1
+SELECT scan_id, created_at FROM scan_seen
+WHERE (scan_id, created_at) >= ($1::bigint, coalesce($2::timestamptz, '-infinity'))
+ORDER BY scan_id, created_at OFFSET $3::integer LIMIT 1
 `
 
 type SeenNthCreatedParams struct {
@@ -162,9 +162,16 @@ type SeenNthCreatedParams struct {
 	Skip        int32
 }
 
-func (q *Queries) SeenNthCreated(ctx context.Context, db DBTX, arg *SeenNthCreatedParams) (*time.Time, error) {
+type SeenNthCreatedRow struct {
+	ScanID    int64
+	CreatedAt *time.Time
+}
+
+// The rows are compared, and not the columns one by one, so that it goes along the index also where the table has no
+// statistics yet: it would sort all that follow. What follows may be another scan's: the caller looks.
+func (q *Queries) SeenNthCreated(ctx context.Context, db DBTX, arg *SeenNthCreatedParams) (*SeenNthCreatedRow, error) {
 	row := db.QueryRow(ctx, seenNthCreated, arg.ScanID, arg.CreatedFrom, arg.Skip)
-	var created_at *time.Time
-	err := row.Scan(&created_at)
-	return created_at, err
+	var i SeenNthCreatedRow
+	err := row.Scan(&i.ScanID, &i.CreatedAt)
+	return &i, err
 }
