@@ -136,16 +136,16 @@ func (c Conn) ClaimRun(ctx context.Context, id, epoch int64) (Run, error) {
 	return oneRun(c.queries.RunClaimIfOpen(ctx, c.dbtx, &db.RunClaimIfOpenParams{ID: id, Epoch: &epoch}))
 }
 
-// AdvanceRun moves the cursor past a page. ErrLaneLost where the run is no longer this lease's.
+// AdvanceRun moves the cursor past a page. ErrLaneLost where the run is no longer this lease's; in a lane this may
+// come with a later statement, or with the commit, which it is sent with.
 func (t *Tx) AdvanceRun(ctx context.Context, id, epoch int64, advance Advance) error {
-	params := &db.RunAdvanceIfRunningParams{
+	params := &db.RunAdvanceOrFailParams{
 		ID: id, Epoch: &epoch, ScanStartedAt: &advance.ScanStartedAt, HighestSeen: advance.HighestSeen,
 		Processed: advance.Processed, Written: advance.Written, Skipped: advance.Skipped, Failures: advance.Failures,
 		Recovered: advance.Recovered, ActiveSeconds: advance.Active.Seconds(),
 	}
 	advance.into(params)
-	changed, err := t.queries.RunAdvanceIfRunning(ctx, t.dbtx, params)
-	return stillMine(changed, err, "advance run")
+	return t.later("advance run", func(on db.DBTX) error { return t.queries.RunAdvanceOrFail(ctx, on, params) })
 }
 
 // ParkRun puts the run off for delay, with the reason; it spends no attempt.

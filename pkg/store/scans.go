@@ -60,7 +60,7 @@ func cursorFrom(row *db.BackfillRun) Cursor {
 	}
 }
 
-func (c Cursor) into(params *db.RunAdvanceIfRunningParams) {
+func (c Cursor) into(params *db.RunAdvanceOrFailParams) {
 	phase, unit := c.Phase, c.WindowUnit
 	if phase == "" {
 		phase = PhasePages

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rollcall.dev/pkg/store/internal/db"
@@ -188,9 +189,17 @@ func wrap(operation string, err error) error {
 		return nil
 	case errors.Is(err, pgx.ErrNoRows):
 		return fmt.Errorf("%s: %w", operation, ErrNotFound)
+	case isLaneLost(err):
+		return fmt.Errorf("%s: %w", operation, ErrLaneLost)
 	default:
 		return fmt.Errorf("%s: %w", operation, err)
 	}
+}
+
+// isLaneLost knows the error that lane_lost() raises.
+func isLaneLost(err error) bool {
+	raised, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && raised.Code == "RC001"
 }
 
 func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }

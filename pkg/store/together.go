@@ -13,7 +13,7 @@ import (
 )
 
 // together is a transaction that keeps its statements back until the answer of one of them is needed, and then
-// sends them all at once, BEGIN among them. A page's transaction is two round trips in this way instead of six;
+// sends them all at once, BEGIN and COMMIT among them. A page's transaction is two round trips in this way instead of six;
 // the way to Postgres and back costs both sides more than most of its statements.
 type together struct {
 	conn    *pgxpool.Conn
@@ -117,14 +117,21 @@ func (r keptRow) Scan(into ...any) error {
 	return r.read(into)
 }
 
+// commit commits together with what is kept. Where a kept statement fails, Postgres skips all that follow it, the
+// commit too.
 func (t *together) commit(ctx context.Context) error {
-	if err := t.send(ctx); err != nil {
-		return err
-	}
-	if err := t.tx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
+	t.batch.Queue("commit")
+	t.answers = append(t.answers, func(results pgx.BatchResults) error {
+		tag, err := results.Exec()
+		if err == nil && tag.String() != "COMMIT" { // what Postgres says of a transaction that had failed before
+			err = errors.New("it was rolled back")
+		}
+		if err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return nil
+	})
+	return t.send(ctx)
 }
 
 func (t *together) rollback(ctx context.Context) error {

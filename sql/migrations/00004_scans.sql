@@ -29,7 +29,17 @@ ALTER TABLE backfill_runs
     ADD COLUMN recovered      bigint NOT NULL DEFAULT 0,   -- users that the first reading had missed
     ADD COLUMN verified       boolean;                     -- completed runs: every window agreed
 
+-- Ends the transaction from inside a statement whose row is gone. The statement can be sent together with the commit
+-- in this way, which then does not happen: nobody has to come back and count rows in between.
+-- +goose StatementBegin
+CREATE FUNCTION lane_lost() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the lane was lost' USING ERRCODE = 'RC001';
+END $$;
+-- +goose StatementEnd
+
 -- +goose Down
+DROP FUNCTION lane_lost;
 ALTER TABLE backfill_runs
     DROP COLUMN phase, DROP COLUMN furthest_page, DROP COLUMN steps_back, DROP COLUMN reread_pages, DROP COLUMN stale_pages, DROP COLUMN doubt,
     DROP COLUMN window_from, DROP COLUMN window_to, DROP COLUMN window_unit, DROP COLUMN window_reading,

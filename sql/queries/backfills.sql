@@ -28,8 +28,9 @@ SET state = 'running', attempts = attempts + 1, epoch = sqlc.arg(epoch), updated
 WHERE id = sqlc.arg(id) AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= sqlc.arg(epoch))
 RETURNING *;
 
--- name: RunAdvanceIfRunning :execrows
+-- name: RunAdvanceOrFail :exec
 -- The page that was committed with this: the cursor moves, and what counted against the run is forgotten.
+WITH advanced AS (
 UPDATE backfill_runs
 SET next_page = sqlc.arg(next_page), scan_started_at = coalesce(scan_started_at, sqlc.arg(scan_started_at)),
     highest_seen = greatest(highest_seen, sqlc.narg(highest_seen)), last_total = sqlc.narg(last_total),
@@ -42,7 +43,9 @@ SET next_page = sqlc.arg(next_page), scan_started_at = coalesce(scan_started_at,
     skipped = skipped + sqlc.arg(skipped), failures = failures + sqlc.arg(failures), recovered = recovered + sqlc.arg(recovered),
     active_seconds = active_seconds + sqlc.arg(active_seconds), attempts = 0, parks = 0, park_reason = NULL,
     updated_at = rollcall_now()
-WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch)
+RETURNING id)
+SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM advanced;
 
 -- name: RunParkIfRunning :execrows
 -- A park is no attempt: the claim that led to it is given back.

@@ -56,7 +56,8 @@ func (q *Queries) JobStart(ctx context.Context, db DBTX, arg *JobStartParams) (i
 	return id, err
 }
 
-const runAdvanceIfRunning = `-- name: RunAdvanceIfRunning :execrows
+const runAdvanceOrFail = `-- name: RunAdvanceOrFail :exec
+WITH advanced AS (
 UPDATE backfill_runs
 SET next_page = $1, scan_started_at = coalesce(scan_started_at, $2),
     highest_seen = greatest(highest_seen, $3), last_total = $4,
@@ -70,9 +71,11 @@ SET next_page = $1, scan_started_at = coalesce(scan_started_at, $2),
     active_seconds = active_seconds + $24, attempts = 0, parks = 0, park_reason = NULL,
     updated_at = rollcall_now()
 WHERE id = $25 AND state = 'running' AND epoch = $26
+RETURNING id)
+SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM advanced
 `
 
-type RunAdvanceIfRunningParams struct {
+type RunAdvanceOrFailParams struct {
 	NextPage      int32
 	ScanStartedAt *time.Time
 	HighestSeen   *time.Time
@@ -102,8 +105,8 @@ type RunAdvanceIfRunningParams struct {
 }
 
 // The page that was committed with this: the cursor moves, and what counted against the run is forgotten.
-func (q *Queries) RunAdvanceIfRunning(ctx context.Context, db DBTX, arg *RunAdvanceIfRunningParams) (int64, error) {
-	result, err := db.Exec(ctx, runAdvanceIfRunning,
+func (q *Queries) RunAdvanceOrFail(ctx context.Context, db DBTX, arg *RunAdvanceOrFailParams) error {
+	_, err := db.Exec(ctx, runAdvanceOrFail,
 		arg.NextPage,
 		arg.ScanStartedAt,
 		arg.HighestSeen,
@@ -131,10 +134,7 @@ func (q *Queries) RunAdvanceIfRunning(ctx context.Context, db DBTX, arg *RunAdva
 		arg.ID,
 		arg.Epoch,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	return err
 }
 
 const runCancelOpen = `-- name: RunCancelOpen :one
