@@ -2,9 +2,12 @@ package store_test
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/store"
@@ -32,4 +35,40 @@ func BenchmarkSaveMappingsPage(b *testing.B) {
 			return tx.SaveMappings(ctx, "acme", page)
 		}))
 	}
+}
+
+// BenchmarkKnownPageOfAnUnknownCustomer is the comparison of a page of a large customer whom the planner's statistics
+// do not know: they were made when another one was alone. It must cost what a small customer's costs.
+func BenchmarkKnownPageOfAnUnknownCustomer(b *testing.B) {
+	for _, size := range []int{1_000, 50_000} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			database := testkit.Database(b)
+			s := openStore(b, database, store.Options{})
+			fill := func(customer string, users int) {
+				require.NoError(b, execute(b.Context(), database, `INSERT INTO user_mappings
+					SELECT $1, n::text, 'crm-' || n, NULL, now(), now(), '\x00' FROM generate_series(1, $2::int) n`, customer, users))
+			}
+			fill("first", 600)
+			require.NoError(b, execute(b.Context(), database, `ANALYZE user_mappings`))
+			fill("second", size)
+			ids := make([]string, 0, 15)
+			for i := range 15 {
+				ids = append(ids, strconv.Itoa(size-i))
+			}
+			for b.Loop() {
+				known, err := s.Known(b.Context(), "second", "user", ids, ids)
+				require.NoError(b, err)
+				require.Len(b, known.Versions, 15)
+			}
+		})
+	}
+}
+
+func execute(ctx context.Context, database, statement string, arguments ...any) error {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, statement, arguments...)
+	return errors.Join(err, conn.Close(ctx))
 }

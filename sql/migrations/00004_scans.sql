@@ -29,6 +29,13 @@ ALTER TABLE backfill_runs
     ADD COLUMN recovered      bigint NOT NULL DEFAULT 0,   -- users that the first reading had missed
     ADD COLUMN verified       boolean;                     -- completed runs: every window agreed
 
+-- No statistics of whose rows these are. The planner's statistics know the customers of some minutes ago; one who is new
+-- since, it takes for a single row, and then reads all rows of that customer to find fifteen of them, page after page.
+-- Without statistics it goes by the size of the table, and looks each row up through the key.
+ALTER TABLE user_mappings ALTER COLUMN customer_id SET STATISTICS 0;
+ALTER TABLE dead_letters ALTER COLUMN customer_id SET STATISTICS 0;
+ALTER TABLE scan_seen ALTER COLUMN scan_id SET STATISTICS 0;
+
 -- Ends the transaction from inside a statement whose row is gone. The statement can be sent together with the commit
 -- in this way, which then does not happen: nobody has to come back and count rows in between.
 -- +goose StatementBegin
@@ -40,6 +47,8 @@ END $$;
 
 -- +goose Down
 DROP FUNCTION lane_lost;
+ALTER TABLE dead_letters ALTER COLUMN customer_id SET STATISTICS -1;
+ALTER TABLE user_mappings ALTER COLUMN customer_id SET STATISTICS -1;
 ALTER TABLE backfill_runs
     DROP COLUMN phase, DROP COLUMN furthest_page, DROP COLUMN steps_back, DROP COLUMN reread_pages, DROP COLUMN stale_pages, DROP COLUMN doubt,
     DROP COLUMN window_from, DROP COLUMN window_to, DROP COLUMN window_unit, DROP COLUMN window_reading,

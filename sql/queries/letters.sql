@@ -1,8 +1,12 @@
 -- name: LettersOpenFor :many
--- The open letters of these records: the version each was written for, and why and when.
-SELECT id, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at FROM dead_letters
-WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND state <> 'settled'
-  AND record_id = ANY(sqlc.arg(record_ids)::text[]);
+-- The open letters of these records: the version each was written for, and why and when. One by one, as mappings are.
+SELECT l.id, l.record_id, l.source_updated_at, l.version_hash, l.error_code, l.error_class, l.last_failed_at
+FROM (SELECT unnest(sqlc.arg(record_ids)::text[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT d.id, d.record_id, d.source_updated_at, d.version_hash, d.error_code, d.error_class, d.last_failed_at
+    FROM dead_letters d
+    WHERE d.customer_id = sqlc.arg(customer_id) AND d.kind = sqlc.arg(kind) AND d.state <> 'settled' AND d.record_id = v.id
+    LIMIT 1) l;
 
 -- name: LettersSettleSuperseded :many
 -- A newer version of the record was written, or refused and got a letter of its own.

@@ -1,6 +1,11 @@
 -- name: MappingVersions :many
-SELECT vomo_user_id, last_synced_updated_at, version_hash FROM user_mappings
-WHERE customer_id = sqlc.arg(customer_id) AND vomo_user_id = ANY(sqlc.arg(ids)::text[]);
+-- Each id is looked up by itself, through the key. Asked for all at once, the planner may find it cheaper to read all rows
+-- of the customer, whom it takes for a small one; and each page then costs what the customer has.
+SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash
+FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash FROM user_mappings u
+    WHERE u.customer_id = sqlc.arg(customer_id) AND u.vomo_user_id = v.id LIMIT 1) m;
 
 -- name: MappingUpsertNewer :execrows
 -- A page's mappings in one statement. An older version never replaces a newer one. An external id that is only our

@@ -37,9 +37,12 @@ SELECT customer_id, type FROM alerts
 WHERE customer_id = ANY(sqlc.arg(customer_ids)::text[]) AND cleared_at IS NULL ORDER BY customer_id, raised_at, type;
 
 -- name: MappingsSyncedBefore :many
-SELECT vomo_user_id FROM user_mappings
-WHERE customer_id = sqlc.arg(customer_id) AND vomo_user_id = ANY(sqlc.arg(ids)::text[])
-  AND last_synced_at < sqlc.arg(before);
+-- One by one, as MappingVersions.
+SELECT m.vomo_user_id
+FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT u.vomo_user_id FROM user_mappings u
+    WHERE u.customer_id = sqlc.arg(customer_id) AND u.vomo_user_id = v.id AND u.last_synced_at < sqlc.arg(before) LIMIT 1) m;
 
 -- name: SyncConfigChange :execrows
 -- What an operator may change of a customer who is there; onboarding alone enables one.

@@ -110,15 +110,19 @@ func (q *Queries) LettersOpenCount(ctx context.Context, db DBTX, customerID stri
 }
 
 const lettersOpenFor = `-- name: LettersOpenFor :many
-SELECT id, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at FROM dead_letters
-WHERE customer_id = $1 AND kind = $2 AND state <> 'settled'
-  AND record_id = ANY($3::text[])
+SELECT l.id, l.record_id, l.source_updated_at, l.version_hash, l.error_code, l.error_class, l.last_failed_at
+FROM (SELECT unnest($1::text[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT d.id, d.record_id, d.source_updated_at, d.version_hash, d.error_code, d.error_class, d.last_failed_at
+    FROM dead_letters d
+    WHERE d.customer_id = $2 AND d.kind = $3 AND d.state <> 'settled' AND d.record_id = v.id
+    LIMIT 1) l
 `
 
 type LettersOpenForParams struct {
+	RecordIds  []string
 	CustomerID string
 	Kind       string
-	RecordIds  []string
 }
 
 type LettersOpenForRow struct {
@@ -131,9 +135,9 @@ type LettersOpenForRow struct {
 	LastFailedAt    time.Time
 }
 
-// The open letters of these records: the version each was written for, and why and when.
+// The open letters of these records: the version each was written for, and why and when. One by one, as mappings are.
 func (q *Queries) LettersOpenFor(ctx context.Context, db DBTX, arg *LettersOpenForParams) ([]*LettersOpenForRow, error) {
-	rows, err := db.Query(ctx, lettersOpenFor, arg.CustomerID, arg.Kind, arg.RecordIds)
+	rows, err := db.Query(ctx, lettersOpenFor, arg.RecordIds, arg.CustomerID, arg.Kind)
 	if err != nil {
 		return nil, err
 	}

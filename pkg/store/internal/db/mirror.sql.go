@@ -109,13 +109,16 @@ func (q *Queries) MappingUpsertNewer(ctx context.Context, db DBTX, arg *MappingU
 }
 
 const mappingVersions = `-- name: MappingVersions :many
-SELECT vomo_user_id, last_synced_updated_at, version_hash FROM user_mappings
-WHERE customer_id = $1 AND vomo_user_id = ANY($2::text[])
+SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash
+FROM (SELECT unnest($1::text[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash FROM user_mappings u
+    WHERE u.customer_id = $2 AND u.vomo_user_id = v.id LIMIT 1) m
 `
 
 type MappingVersionsParams struct {
-	CustomerID string
 	Ids        []string
+	CustomerID string
 }
 
 type MappingVersionsRow struct {
@@ -124,8 +127,10 @@ type MappingVersionsRow struct {
 	VersionHash         []byte
 }
 
+// Each id is looked up by itself, through the key. Asked for all at once, the planner may find it cheaper to read all rows
+// of the customer, whom it takes for a small one; and each page then costs what the customer has.
 func (q *Queries) MappingVersions(ctx context.Context, db DBTX, arg *MappingVersionsParams) ([]*MappingVersionsRow, error) {
-	rows, err := db.Query(ctx, mappingVersions, arg.CustomerID, arg.Ids)
+	rows, err := db.Query(ctx, mappingVersions, arg.Ids, arg.CustomerID)
 	if err != nil {
 		return nil, err
 	}

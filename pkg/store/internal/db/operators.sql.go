@@ -125,19 +125,22 @@ func (q *Queries) MappingCountsFor(ctx context.Context, db DBTX, customerIds []s
 }
 
 const mappingsSyncedBefore = `-- name: MappingsSyncedBefore :many
-SELECT vomo_user_id FROM user_mappings
-WHERE customer_id = $1 AND vomo_user_id = ANY($2::text[])
-  AND last_synced_at < $3
+SELECT m.vomo_user_id
+FROM (SELECT unnest($1::text[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT u.vomo_user_id FROM user_mappings u
+    WHERE u.customer_id = $2 AND u.vomo_user_id = v.id AND u.last_synced_at < $3 LIMIT 1) m
 `
 
 type MappingsSyncedBeforeParams struct {
-	CustomerID string
 	Ids        []string
+	CustomerID string
 	Before     time.Time
 }
 
+// One by one, as MappingVersions.
 func (q *Queries) MappingsSyncedBefore(ctx context.Context, db DBTX, arg *MappingsSyncedBeforeParams) ([]string, error) {
-	rows, err := db.Query(ctx, mappingsSyncedBefore, arg.CustomerID, arg.Ids, arg.Before)
+	rows, err := db.Query(ctx, mappingsSyncedBefore, arg.Ids, arg.CustomerID, arg.Before)
 	if err != nil {
 		return nil, err
 	}
