@@ -51,7 +51,11 @@ func TestAServiceThatDrainsIsNotReady(t *testing.T) {
 		<-drained
 		return nil
 	})
-	<-started
+	select {
+	case <-started:
+	case <-s.ended:
+		require.FailNow(t, "the service has ended", "%v", s.err)
+	}
 	s.becomes("/readyz", http.StatusOK)
 	s.stop()
 	s.becomes("/readyz", http.StatusServiceUnavailable)

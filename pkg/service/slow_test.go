@@ -69,7 +69,11 @@ func TestSlowAnswersDoNotWaitForOneAnotherAndOutliveTheEnd(t *testing.T) {
 			close(release)
 		}
 	}()
-	<-ready
+	select {
+	case <-ready:
+	case <-s.ended:
+		require.FailNow(t, "the service has ended", "%v", s.err)
+	}
 	conn := stage.nats.Conn(t)
 	inbox, err := conn.SubscribeSync(nats.NewInbox())
 	require.NoError(t, err)

@@ -164,3 +164,18 @@ func TestAFailureOfAKeptStatementIsNotLost(t *testing.T) {
 	require.Zero(t, rows(t, b))
 	require.NoError(t, b.InLane(t.Context(), lease, aPage("acme")), "the connection is as good as new")
 }
+
+// An answer that forbids the rest is no error to Postgres, which would go on to the commit.
+func TestAPageOfAForeignLaneThatNeedsNoAnswerIsRefusedToo(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	lease := b.lease(t, "acme")
+	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
+
+	err := b.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
+		return tx.SaveMappings(ctx, "acme", []store.Mapping{{VomoID: "1", ExternalID: "x", Version: store.Version{UpdatedAt: time.Unix(1, 0), Hash: []byte("h")}}})
+	})
+
+	require.ErrorIs(t, err, store.ErrLaneLost)
+	require.Zero(t, rows(t, b))
+}

@@ -120,6 +120,13 @@ func (r keptRow) Scan(into ...any) error {
 // commit commits together with what is kept. Where a kept statement fails, Postgres skips all that follow it, the
 // commit too.
 func (t *together) commit(ctx context.Context) error {
+	// What was kept first may forbid the rest by its answer and not by an error, as the assertion of a lane does:
+	// Postgres would go on to the commit.
+	if t.tx == nil {
+		if err := t.send(ctx); err != nil {
+			return err
+		}
+	}
 	t.batch.Queue("commit")
 	t.answers = append(t.answers, func(results pgx.BatchResults) error {
 		tag, err := results.Exec()

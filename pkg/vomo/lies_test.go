@@ -178,6 +178,6 @@ func TestTextsThatNobodyHasAreBadEntries(t *testing.T) {
 		page, err := client.Page(t.Context(), Query{}, 1)
 		require.NoError(t, err)
 		require.Equal(t, "1", page.Users[0].ID)
-		require.Equal(t, []BadUser{{ID: "2", Reason: c.reason}}, page.Bad, maps.Keys(good))
+		require.Equal(t, []BadUser{{ID: "2", Reason: c.reason, Key: "2"}}, page.Bad, maps.Keys(good))
 	}
 }

@@ -16,7 +16,7 @@ func TestADestinationThatIsDownParksTheJobAndMakesNoLetter(t *testing.T) {
 	h.organisation("acme", 1500)
 	h.start(programOnboarding)
 	h.start(programBackfill)
-	h.slow(15)
+	h.slow(40)
 	h.onboard("acme")
 	h.until(soon, "the run is under way", func() bool {
 		run := h.backfill("acme")
@@ -63,7 +63,7 @@ func TestARevokedTokenParksTheBackfillAndANewOneResumesIt(t *testing.T) {
 	h.organisation("acme", 1500)
 	h.start(programOnboarding)
 	h.start(programBackfill)
-	h.slow(15)
+	h.slow(40)
 	h.onboard("acme")
 	h.until(soon, "the run is under way", func() bool {
 		run := h.backfill("acme")
@@ -88,7 +88,7 @@ func TestVomoInTroubleIsWaitedFor(t *testing.T) {
 	h.organisation("acme", 1500)
 	h.start(programOnboarding)
 	h.start(programBackfill)
-	h.slow(15)
+	h.slow(40)
 	h.onboard("acme")
 	h.until(soon, "the run is under way", func() bool {
 		run := h.backfill("acme")

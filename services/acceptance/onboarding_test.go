@@ -79,7 +79,7 @@ func TestOffboarding(t *testing.T) {
 	h.organisation("acme", 1500)
 	h.start(programOnboarding)
 	h.start(programBackfill)
-	h.slow(15)
+	h.slow(40)
 	h.publish(bus.SubjectOffboard("stranger"), map[string]any{"customerId": "stranger"})
 	h.onboard("acme")
 	h.until(soon, "the run is under way", func() bool {

@@ -57,7 +57,7 @@ func (h *house) untilFree(noun, verb string, question, reply any) {
 func (h *house) underWay(customer string, users int) {
 	h.t.Helper()
 	h.organisation(customer, users)
-	h.slow(50) // long enough for a test that is late on a busy machine
+	h.slow(120) // long enough for a test that is late on a busy machine
 	h.onboard(customer)
 	h.until(soon, "the run is under way", func() bool {
 		run := h.backfill(customer)

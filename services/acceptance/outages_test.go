@@ -99,8 +99,7 @@ func TestAnEmptyBrokerIsSetUpAgainAndEverythingGoesOnFromPostgres(t *testing.T) 
 	require.NoError(t, os.RemoveAll(h.nats.StoreDir))
 	h.nats.Restart(t)
 	for _, service := range services {
-		service.Signal(syscall.SIGTERM) // it may have ended by itself: there is nothing to pull from any more
-		service.Wait()
+		service.Stop() // it may have ended by itself: there is nothing to pull from any more
 	}
 	migrate := testkit.Program(t, programRollcall, testkit.ProgramConfig{Args: []string{"migrate"}, Env: h.env})
 	require.Zero(t, migrate.Wait(), migrate.Output())

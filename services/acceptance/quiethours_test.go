@@ -26,7 +26,7 @@ func TestABackfillRestsInTheQuietHoursAndGoesOnAfterThem(t *testing.T) {
 	h.organisation("acme", 1500)
 	h.start(programOnboarding)
 	h.start(programBackfill)
-	h.slow(15)
+	h.slow(40)
 	request := h.request("acme")
 	request["quietHours"] = map[string]any{"from": "08:00", "to": "18:00", "zone": "America/Chicago"}
 	h.clock("2026-01-14T13:59:45Z")

@@ -19,7 +19,7 @@ func TestKeysAreRotatedUnderServicesAtWork(t *testing.T) {
 	h.organisation("globex", 60)
 	h.start(programOnboarding)
 	h.start(programBackfill)
-	h.slow(15)
+	h.slow(40)
 	h.onboard("acme")
 	h.until(soon, "a backfill is under way", func() bool {
 		run := h.backfill("acme")

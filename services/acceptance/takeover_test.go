@@ -37,7 +37,7 @@ func threeWorkers(t *testing.T, users int) (*house, *testkit.Process) {
 		worker := h.start(programBackfill)
 		workers[worker.PID()] = worker
 	}
-	h.slow(15)
+	h.slow(40)
 	h.onboard("acme")
 	h.until(soon, "the run is well under way", func() bool {
 		run := h.backfill("acme")
@@ -80,7 +80,7 @@ func TestAKilledWorkerIsReplacedAndItsSuccessorResumes(t *testing.T) {
 	before := h.epoch("acme")
 	working.Kill()
 	killed := time.Now()
-	h.until(claimTimeout+5*time.Second, "another worker has the lane", func() bool { return h.epoch("acme") > before })
+	h.until(soon, "another worker has the lane", func() bool { return h.epoch("acme") > before })
 	t.Logf("taken over after %s", time.Since(killed).Round(time.Millisecond))
 	h.untilState("acme", "completed", longest)
 	h.requireMirrored("acme", 3000)
@@ -101,7 +101,7 @@ func TestASleepingWorkerThatWakesUpWritesNothing(t *testing.T) {
 	h, working := threeWorkers(t, 3000)
 	before := h.epoch("acme")
 	working.Signal(syscall.SIGSTOP)
-	h.until(2*claimTimeout+10*time.Second, "another worker has the lane", func() bool { return h.epoch("acme") > before })
+	h.until(time.Minute, "another worker has the lane", func() bool { return h.epoch("acme") > before })
 	h.untilState("acme", "completed", longest)
 	h.until(soon, "the successor has given the lane back, which ends its epoch", func() bool {
 		return h.count(`SELECT count(*) FROM customer_leases WHERE expires_at > now()`) == 0

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/vomo"
@@ -22,11 +23,15 @@ type pipeline struct {
 	under []*flight // in order
 }
 
+var errPanicked = errors.New("the page before panicked")
+
 // flight is a page that is being written or committed.
 type flight struct {
 	users map[string]bool
 	ended chan struct{}
 	err   error // once ended
+
+	panicked any // once ended: what the page's own goroutine panicked with
 }
 
 // next begins to write and commit a page, once there is room for it. Its error is that of an earlier page, where
@@ -50,6 +55,13 @@ func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 	p.under = append(p.under, f)
 	go func() {
 		defer close(f.ended)
+		defer func() {
+			// One page must not end the process, and the work of other customers with it: whoever waits goes on to
+			// panic, under the worker's recover.
+			if f.panicked = recover(); f.panicked != nil {
+				f.err = errPanicked
+			}
+		}()
 		f.err = p.bring(ctx, page, before)
 	}()
 	if p.begun {
@@ -89,6 +101,9 @@ func (p *pipeline) waitFor(pages int) error {
 				<-f.ended
 			}
 			p.under = nil
+			if first.panicked != nil {
+				panic(first.panicked)
+			}
 			return first.err
 		}
 	}

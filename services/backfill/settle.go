@@ -97,7 +97,7 @@ func ofVomo(err error) bool {
 
 // confirm asks a second time before a token that worked is called bad: one wrong answer must not stop a
 // customer (DESIGN §5).
-func (j *job) confirm(ctx context.Context, source *source, outcome error) error {
+func (j *job) confirm(ctx context.Context, outcome error) error {
 	if !errors.Is(outcome, vomo.ErrUnauthorized) && !errors.Is(outcome, vomo.ErrForbidden) {
 		return outcome
 	}
@@ -108,7 +108,12 @@ func (j *job) confirm(ctx context.Context, source *source, outcome error) error 
 		return context.Cause(ctx)
 	case <-timer.C:
 	}
-	_, err := source.client.Probe(ctx)
+	// By the token that stands now: a new one may have come since this turn began, and the old one been revoked for it.
+	source, err := j.connect.source(ctx, j.customer, j.lease)
+	if err != nil {
+		return err
+	}
+	_, err = source.client.Probe(ctx)
 	if err == nil {
 		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO refused the token once and took it two seconds later"))
 	}

@@ -73,7 +73,7 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 	}()
 	reading := &reading{
 		job: j, source: source, lane: lane, committed: time.Now(), end: end,
-		options: mirror.ApplyOptions{Probe: j.run.ParkReason != "" && j.run.Parks > 0, Lenient: j.run.Parks < lenientParks},
+		options: mirror.ApplyOptions{Probe: j.run.ParkReason != "", Lenient: j.run.Parks < lenientParks},
 	}
 	if j.run.Rewrite != nil {
 		reading.options.RewriteBefore, reading.options.NewSystem = j.run.Rewrite.Before, j.run.Rewrite.NewSystem
@@ -145,7 +145,7 @@ func (r *reading) bring(ctx context.Context, pages *vomo.Scan, line *pipeline) e
 			if failed := line.wait(); failed != nil {
 				return failed
 			}
-			return r.confirm(ctx, r.source, err)
+			return r.confirm(ctx, err)
 		}
 		if err := r.source.account.Answered(ctx); err != nil {
 			return err
@@ -179,7 +179,7 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Br
 			return err
 		}
 		follow(&next, advance)
-		if r.run.ParkReason != "" {
+		if r.run.ParkReason != "" || r.run.Pages == 0 { // a run before it may have left some when it ended
 			if err := clearConditions(ctx, tx, r.customer.ID); err != nil {
 				return err
 			}

@@ -85,6 +85,13 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 // setUp writes everything that a customer needs to be worked.
 func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	customer := proposed.wanted.ID
+	// The conditions before the customer's row, as in the transaction of a last page: in another order the two could
+	// wait for each other.
+	for _, condition := range []string{event.AlertAuthFailed, event.AlertDestinationAuthFailed, event.AlertBackfillFailed} {
+		if err := event.Clear(ctx, tx, customer, condition, "Onboarded again."); err != nil {
+			return err
+		}
+	}
 	onboardedAt, err := tx.SaveCustomer(ctx, proposed.wanted)
 	if err != nil {
 		return err
@@ -101,11 +108,6 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	queued, wait, err := queueBackfill(ctx, tx, customer)
 	if err != nil {
 		return err
-	}
-	for _, condition := range []string{event.AlertAuthFailed, event.AlertDestinationAuthFailed, event.AlertBackfillFailed} {
-		if err := event.Clear(ctx, tx, customer, condition, "Onboarded again."); err != nil {
-			return err
-		}
 	}
 	completed := &rollcallv1.OnboardingCompleted{CustomerId: customer, BackfillQueued: queued, UsersTotal: event.Count(proposed.usersTotal)}
 	if queued {

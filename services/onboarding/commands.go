@@ -184,6 +184,7 @@ func cancelRun(ctx context.Context, tx *store.Tx, open store.Run, reason, cleare
 
 func clearDestination(ctx context.Context, tx *store.Tx, customer, text string) error {
 	return errors.Join(event.Clear(ctx, tx, customer, event.AlertDestinationDown, text),
+		event.Clear(ctx, tx, customer, event.AlertDestinationNotPublic, text),
 		event.Clear(ctx, tx, customer, event.AlertDestinationAuthFailed, text))
 }
 

@@ -108,9 +108,6 @@ func (o *operators) applyChange(ctx context.Context, tx *store.Tx, customer stor
 			return err
 		}
 	}
-	if err := tx.ChangeCustomer(ctx, next); err != nil {
-		return err
-	}
 	tokenChanged, err := o.changeToken(ctx, tx, customer.ID, asked, token)
 	if err != nil {
 		return err
@@ -128,6 +125,10 @@ func (o *operators) applyChange(ctx context.Context, tx *store.Tx, customer stor
 		if run, err = wake(ctx, tx, customer.ID); err != nil {
 			return err
 		}
+	}
+	// After the run and its conditions, as in the transaction of a last page.
+	if err := tx.ChangeCustomer(ctx, next); err != nil {
+		return err
 	}
 	if err := tellChanged(ctx, tx, customer.ID, changes, asked.DestinationChange); err != nil {
 		return err

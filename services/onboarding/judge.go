@@ -33,6 +33,10 @@ func (s *settler) judge(ctx context.Context, tx *store.Tx, proposed proposal) (v
 	if current.ExternalSystemURL != proposed.wanted.ExternalSystemURL {
 		// A mirror does not move by itself: everybody in it is known as written, and the new place would stay
 		// empty while every number says complete.
+		// Whoever writes to the old address commits nothing more: what is counted stays.
+		if err := tx.FenceLane(ctx, customer); err != nil {
+			return verdict{}, err
+		}
 		mirrored, err := tx.CountMappings(ctx, customer)
 		if err != nil {
 			return verdict{}, err

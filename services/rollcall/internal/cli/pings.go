@@ -30,8 +30,9 @@ func runningServices(ctx context.Context, on *link) ([]micro.Ping, error) {
 		return nil, fmt.Errorf("ask which services run: %w", err)
 	}
 	var running []micro.Ping
+	silence := on.timeout // where nobody runs the server says so at once
 	for {
-		waiting, done := context.WithTimeout(bounded, pingSilence)
+		waiting, done := context.WithTimeout(bounded, silence)
 		message, err := answers.NextMsgWithContext(waiting)
 		done()
 		switch {
@@ -42,6 +43,7 @@ func runningServices(ctx context.Context, on *link) ([]micro.Ping, error) {
 		case err != nil:
 			return nil, fmt.Errorf("ask which services run: %w", err)
 		}
+		silence = pingSilence
 		var ping micro.Ping
 		if json.Unmarshal(message.Data, &ping) == nil && strings.HasPrefix(ping.Name, "rollcall-") {
 			running = append(running, ping)
