@@ -46,7 +46,7 @@ func BenchmarkKnownPageOfAnUnknownCustomer(b *testing.B) {
 			s := openStore(b, database, store.Options{})
 			fill := func(customer string, users int) {
 				require.NoError(b, execute(b.Context(), database, `INSERT INTO user_mappings
-					SELECT $1, n::text, 'crm-' || n, NULL, now(), now(), '\x00' FROM generate_series(1, $2::int) n`, customer, users))
+					SELECT $1, n::text, 'crm-' || n, NULL, now(), '2026-01-01', '\x00' FROM generate_series(1, $2::int) n`, customer, users))
 			}
 			fill("first", 600)
 			require.NoError(b, execute(b.Context(), database, `ANALYZE user_mappings`))

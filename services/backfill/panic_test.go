@@ -10,9 +10,18 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-func TestAPanicOfAPageIsThatOfWhoeverWaits(t *testing.T) {
+func TestAPageThatPanicsFailsItsJobAndNotTheProcess(t *testing.T) {
 	t.Parallel()
-	p := &pipeline{write: func(context.Context, vomo.Page) (*mirror.Brought, error) { panic("a defect") }}
-	require.PanicsWithValue(t, "a defect", func() { _ = p.next(t.Context(), pageOf(1)) })
-	require.NoError(t, p.wait())
+	line := &pipeline{write: func(context.Context, vomo.Page) (*mirror.Brought, error) {
+		var nobody *vomo.User
+		return nil, nobodysName(nobody)
+	}}
+	require.ErrorIs(t, line.next(t.Context(), pageOf(1)), errPanicked)
+	require.NoError(t, line.wait())
+}
+
+// nobodysName is a defect.
+func nobodysName(user *vomo.User) error {
+	_ = *user.FirstName
+	return nil
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/vomo"
@@ -23,15 +25,13 @@ type pipeline struct {
 	under []*flight // in order
 }
 
-var errPanicked = errors.New("the page before panicked")
+var errPanicked = errors.New("the page's goroutine panicked")
 
 // flight is a page that is being written or committed.
 type flight struct {
 	users map[string]bool
 	ended chan struct{}
 	err   error // once ended
-
-	panicked any // once ended: what the page's own goroutine panicked with
 }
 
 // next begins to write and commit a page, once there is room for it. Its error is that of an earlier page, where
@@ -56,10 +56,10 @@ func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 	go func() {
 		defer close(f.ended)
 		defer func() {
-			// One page must not end the process, and the work of other customers with it: whoever waits goes on to
-			// panic, under the worker's recover.
-			if f.panicked = recover(); f.panicked != nil {
-				f.err = errPanicked
+			// One page must not end the process, and the work of other customers with it. Nor is it tried for ever: the
+			// claim counts.
+			if caught := recover(); caught != nil {
+				f.err = fmt.Errorf("%w: %v\n%s", errPanicked, caught, debug.Stack())
 			}
 		}()
 		f.err = p.bring(ctx, page, before)
@@ -101,9 +101,6 @@ func (p *pipeline) waitFor(pages int) error {
 				<-f.ended
 			}
 			p.under = nil
-			if first.panicked != nil {
-				panic(first.panicked)
-			}
 			return first.err
 		}
 	}
