@@ -61,7 +61,13 @@ func TestAStopPublishesWhatTheLastWorkOwesAndClosesWhatItStoodOn(t *testing.T) {
 		<-ctx.Done()
 		return owe(context.WithoutCancel(ctx), service, bus.SubjectEvent("backfill.completed", "acme"), "last")
 	})
-	service := <-started
+	var service *Service
+	select {
+	case service = <-started:
+	case <-s.ended:
+		require.NoError(t, s.result(), "it never started")
+		require.FailNow(t, "it ended at once")
+	}
 	s.stop()
 	require.NoError(t, s.result())
 	require.Equal(t, uint64(1), streamMessages(t, stage.nats.JetStream(t), bus.StreamEvents))

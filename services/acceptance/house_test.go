@@ -153,7 +153,7 @@ func (h *house) control(method, path string, body, answer any) {
 	}
 	request, err := http.NewRequestWithContext(h.t.Context(), method, h.sandbox+path, content)
 	require.NoError(h.t, err)
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Timeout: longest}).Do(request)
 	require.NoError(h.t, err)
 	raw, err := io.ReadAll(response.Body)
 	require.NoError(h.t, err)

@@ -144,7 +144,7 @@ func (h *house) alive(organisation string) []aliveUser {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.sandbox+"/control/orgs/"+organisation+"/users", http.NoBody)
 	require.NoError(h.t, err)
-	response, err := http.DefaultClient.Do(request)
+	response, err := (&http.Client{Timeout: longest}).Do(request)
 	require.NoError(h.t, err)
 	var users []aliveUser
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
