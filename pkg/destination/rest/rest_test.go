@@ -138,13 +138,20 @@ func TestConnectionsAreReusedWhateverTheAnswer(t *testing.T) {
 		}
 	})
 
-	for range 100 {
-		_, _ = dest.Upsert(t.Context(), record()) // most are errors; the connection is what matters
+	// A machine may be so busy that net/http gives up waiting (50 ms) for the end of a request's writing, and opens
+	// another. A connection that some answer spoils is opened again in each of the rounds.
+	fewest := int64(100)
+	for range 5 {
+		before, asked := conns.Load(), n.Load()
+		for range 100 {
+			_, _ = dest.Upsert(t.Context(), record()) // most are errors; the connection is what matters
+		}
+		require.EqualValues(t, 100, n.Load()-asked)
+		if before > 0 {
+			fewest = min(fewest, conns.Load()-before)
+		}
 	}
-
-	require.EqualValues(t, 100, n.Load())
-	// One, but for a machine so busy that net/http gives up waiting (50 ms) for the end of a request's writing.
-	require.Less(t, conns.Load(), int64(10))
+	require.Zero(t, fewest, "connections opened in a round, beside the one of the rounds before")
 }
 
 func TestAKeptConnectionThatTheServerClosedIsNoFailure(t *testing.T) {
