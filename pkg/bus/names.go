@@ -30,7 +30,16 @@ const (
 const (
 	DurableOnboarding = "onboarding"
 	DurableBackfill   = "backfill"
+	DurablePoller     = "poller"
+	DurableReconciler = "reconciler"
+	DurableDLQRetry   = "dlq-retry"
+	DurableDLQReview  = "dlq-review" // operators' own: no service reads it
+	DurableNotifier   = "notifier"   // on the alerts, and on the events that customers get a mail for
+	DurableAdvisories = "advisories"
 )
+
+// Categories of reconciliations, as their subject has them.
+const CategoryUserDaily = "user_daily"
 
 // Subject prefixes; the customer is always the last token.
 const (
@@ -56,6 +65,7 @@ const (
 	HeaderOriginalSubject = "Rollcall-Original-Subject"
 	HeaderTraceParent     = "traceparent"
 	HeaderContentType     = "Content-Type"
+	HeaderMsgID           = "Nats-Msg-Id"
 )
 
 // SubjectOnboard is where a request to onboard customer is published.
@@ -66,6 +76,24 @@ func SubjectOffboard(customer string) string { return onboardingOffboard + custo
 
 // SubjectBackfill wakes a worker for customer's backfill.
 func SubjectBackfill(customer string) string { return backfillRequest + customer }
+
+// SubjectPoll wakes a worker for customer's poll.
+func SubjectPoll(customer string) string { return pollRequest + customer }
+
+// SubjectReconcile wakes a worker for a reconciliation of customer.
+func SubjectReconcile(category, customer string) string {
+	return reconcile + category + "." + customer
+}
+
+// CategoryOf is the category of a reconciliation's subject, "" for any other subject.
+func CategoryOf(subject string) string {
+	rest, found := strings.CutPrefix(subject, reconcile)
+	category, _, whole := strings.Cut(rest, ".")
+	if !found || !whole {
+		return ""
+	}
+	return category
+}
 
 // SubjectEvent is where an event such as "onboarding.completed" of customer is published.
 func SubjectEvent(name, customer string) string { return events + name + "." + customer }

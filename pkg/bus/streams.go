@@ -20,6 +20,12 @@ const (
 	maxAckPending = 4096
 )
 
+// Subjects on which the server itself tells what became of messages.
+const (
+	ackSamples    = "$JS.EVENT.METRIC.CONSUMER.ACK."
+	maxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
+)
+
 // StreamConfigs are all streams of the design, so that nothing that is published is ever refused for want of
 // a stream, also by services that come later.
 func StreamConfigs(replicas int) []jetstream.StreamConfig {
@@ -57,9 +63,9 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 		work(StreamWriteback, "rollcall.writeback.user.*"),
 	}
 	// One subject a stream: a wildcard stands for a whole token, so ROLLCALL_* would match nothing.
-	advisories := []string{"$JS.EVENT.METRIC.CONSUMER.ACK." + StreamDLQ + ".dlq-review"}
+	advisories := []string{ackSamples + StreamDLQ + "." + DurableDLQReview}
 	for _, stream := range streams {
-		advisories = append(advisories, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+stream.Name+".*")
+		advisories = append(advisories, maxDeliveries+stream.Name+".*")
 	}
 	return append(streams, kept(StreamAdvisories, eventsAge, advisories...))
 }
@@ -80,8 +86,27 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 			// No BackOff: its first step would replace AckWait and cut running work in half.
 		}}
 	}
+	filtered := func(consumer ConsumerOf, subjects ...string) ConsumerOf {
+		consumer.Config.FilterSubjects = subjects
+		return consumer
+	}
+	// What a letter's message runs out of must not become a letter, and nor must what the server tells: they are
+	// delivered for as long as they are there.
+	forEver := func(consumer ConsumerOf) ConsumerOf {
+		consumer.Config.MaxDeliver = -1
+		return consumer
+	}
+	review := forEver(filtered(durable(StreamDLQ, DurableDLQReview), dlqReview+">"))
+	review.Config.SampleFrequency = "100" // an operator's ack settles a letter: each is told of
 	return []ConsumerOf{
 		durable(StreamOnboarding, DurableOnboarding),
 		durable(StreamBackfill, DurableBackfill),
+		durable(StreamPoll, DurablePoller),
+		durable(StreamReconcile, DurableReconciler),
+		forEver(filtered(durable(StreamDLQ, DurableDLQRetry), dlqRetry+">")),
+		review,
+		durable(StreamAlerts, DurableNotifier),
+		filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*"),
+		forEver(durable(StreamAdvisories, DurableAdvisories)),
 	}
 }

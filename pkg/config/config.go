@@ -50,6 +50,22 @@ type Config struct {
 	DestinationSlots int           `env:"DESTINATION_CONCURRENCY" envDefault:"16" min:"1" max:"256" doc:"writes to one customer's destination under way at once, by one worker"`
 	OnboardingSlots  int           `env:"ONBOARDING_SLOTS" envDefault:"8" min:"1" max:"256" doc:"onboarding messages handled at once by one process"`
 
+	PollSlots        int           `env:"POLL_SLOTS" envDefault:"64" min:"1" max:"1024" doc:"customers that one poller polls at once"`
+	ReconcileSlots   int           `env:"RECONCILE_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers that one reconciler works at once"`
+	DLQSlots         int           `env:"DLQ_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers whose dead letters one dlqretry retries at once"`
+	DLQRetryAttempts int           `env:"DLQ_RETRY_ATTEMPTS" envDefault:"12" min:"1" max:"1000" doc:"after how many attempts a dead letter is left to an operator"`
+	DLQRetryAge      time.Duration `env:"DLQ_RETRY_AGE" envDefault:"24h" min:"1m" max:"8760h" doc:"after how long a dead letter is left to an operator"`
+	DLQMaxAge        time.Duration `env:"DLQ_MAX_AGE" envDefault:"72h" min:"1m" max:"8760h" doc:"how old a dead letter may become before an alert is raised"`
+	DLQGrowth        int           `env:"DLQ_GROWTH" envDefault:"100" min:"1" max:"1000000" doc:"how many dead letters of one customer within an hour raise an alert"`
+
+	EventsIncludeUser bool `env:"EVENTS_INCLUDE_USER" envDefault:"false" doc:"put the user's record into user.created and user.updated; what is in the stream then outlives an offboarding by up to 7 days"`
+
+	SMTPURL            string `env:"SMTP_URL" secret:"true" doc:"mail server: smtp://user:password@host:587 (STARTTLS), smtps://…:465, or smtp://host:25?tls=none; none: no mail is sent"`
+	MailFrom           string `env:"MAIL_FROM" doc:"sender of mails; needed with SMTP_URL"`
+	AlertMailTo        string `env:"ALERT_MAIL_TO" doc:"operators' addresses, comma-separated, that alerts are mailed to"`
+	AlertWebhookURL    string `env:"ALERT_WEBHOOK_URL" secret:"true" doc:"where alerts are posted: a Standard Webhooks receiver, or a Slack incoming webhook"`
+	AlertWebhookSecret string `env:"ALERT_WEBHOOK_SECRET" secret:"true" doc:"signs the posts: whsec_ and base64; none: they are not signed"`
+
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" doc:"debug, info, warn or error"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,console" doc:"json or console"`
 }

@@ -8,7 +8,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -24,48 +23,52 @@ const (
 	ClassPermanent = "permanent"
 )
 
-// announced is what ROLLCALL_DLQ shows of a letter.
-type announced struct {
-	id              uuid.UUID
-	customer        string
-	kind            string
-	recordID        string
-	updatedAt       time.Time
-	errorCode       string
-	errorClass      string
-	attempts        int
-	firstFailedAt   time.Time
-	job             string
-	traceID         string
-	originalSubject string
+// Shown is what ROLLCALL_DLQ shows of an open letter: ids and a reason, never a person's data.
+type Shown struct {
+	ID              uuid.UUID
+	Revision        int // grows with every change that is shown
+	Customer        string
+	Kind            string
+	Waiting         bool // it is tried again by itself; false: it waits for an operator
+	RecordID        string
+	UpdatedAt       time.Time // zero where it has no version
+	ErrorCode       string
+	ErrorClass      string
+	Attempts        int
+	FirstFailedAt   time.Time
+	Job             string
+	TraceID         string
+	OriginalSubject string
 }
 
-func (a announced) message() (store.Message, error) {
+// Message is the letter as the stream shows it. Its id is the same for the same revision, so that a second publishing
+// of it is recognised within the stream's window.
+func (s Shown) Message() (bus.Outgoing, error) {
 	letter := &rollcallv1.DeadLetter{
-		LetterId: a.id.String(), CustomerId: a.customer, Kind: a.kind, RecordId: a.recordID, ErrorCode: a.errorCode,
-		ErrorClass: a.errorClass, Attempts: int32(min(a.attempts, 1<<20)), FirstFailedAt: timestamppb.New(a.firstFailedAt), //nolint:gosec // bounded
-		Job: a.job, TraceId: a.traceID, OriginalSubject: a.originalSubject,
+		LetterId: s.ID.String(), CustomerId: s.Customer, Kind: s.Kind, RecordId: s.RecordID, ErrorCode: s.ErrorCode,
+		ErrorClass: s.ErrorClass, Attempts: int32(min(s.Attempts, 1<<20)), FirstFailedAt: timestamppb.New(s.FirstFailedAt), //nolint:gosec // bounded
+		Job: s.Job, TraceId: s.TraceID, OriginalSubject: s.OriginalSubject,
 	}
-	if !a.updatedAt.IsZero() {
-		letter.SourceUpdatedAt = timestamppb.New(a.updatedAt)
+	if !s.UpdatedAt.IsZero() {
+		letter.SourceUpdatedAt = timestamppb.New(s.UpdatedAt)
 	}
 	payload, err := rollcallv1.Encode(letter)
 	if err != nil {
-		return store.Message{}, err
+		return bus.Outgoing{}, err
 	}
 	headers := map[string]string{
-		bus.HeaderContentType: "application/json", bus.HeaderLetterID: a.id.String(), bus.HeaderError: a.errorCode,
-		bus.HeaderErrorClass: a.errorClass, bus.HeaderAttempts: strconv.Itoa(a.attempts),
-		bus.HeaderFirstFailedAt: a.firstFailedAt.UTC().Format(time.RFC3339), bus.HeaderOriginalSubject: a.originalSubject,
+		bus.HeaderContentType: "application/json", bus.HeaderLetterID: s.ID.String(), bus.HeaderError: s.ErrorCode,
+		bus.HeaderErrorClass: s.ErrorClass, bus.HeaderAttempts: strconv.Itoa(s.Attempts),
+		bus.HeaderFirstFailedAt: s.FirstFailedAt.UTC().Format(time.RFC3339), bus.HeaderOriginalSubject: s.OriginalSubject,
 	}
-	if a.recordID != "" {
-		headers[bus.HeaderRecordID] = a.recordID
+	if s.RecordID != "" {
+		headers[bus.HeaderRecordID] = s.RecordID
 	}
-	if a.traceID != "" {
-		headers[bus.HeaderTraceParent] = a.traceID
+	if s.TraceID != "" {
+		headers[bus.HeaderTraceParent] = s.TraceID
 	}
-	return store.Message{
-		Subject: bus.SubjectLetter(a.errorClass == ClassRetryable, a.kind, a.customer), ID: "letter-" + a.id.String(),
+	return bus.Outgoing{
+		Subject: bus.SubjectLetter(s.Waiting, s.Kind, s.Customer), ID: "letter-" + s.ID.String() + "-" + strconv.Itoa(s.Revision),
 		Headers: headers, Payload: payload,
 	}, nil
 }

@@ -55,17 +55,7 @@ func (o *Opener) OpenMessage(ctx context.Context, delivery *worker.Delivery, rea
 		Job:    o.Job, ErrorCode: fault.CodeOf(reason), Attempts: delivery.Deliveries,
 	}
 	return o.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		firstFailedAt, added, err := tx.AddMessageLetter(ctx, letter)
-		if err != nil || !added {
-			return err
-		}
-		message, err := announced{
-			id: letter.ID, customer: customer, kind: KindMessage, errorCode: letter.ErrorCode, errorClass: ClassPermanent,
-			attempts: letter.Attempts, firstFailedAt: firstFailedAt, job: o.Job, originalSubject: subject,
-		}.message()
-		if err != nil {
-			return err
-		}
-		return tx.Publish(ctx, message)
+		_, _, err := tx.AddMessageLetter(ctx, letter)
+		return err
 	})
 }

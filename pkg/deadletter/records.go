@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,8 +11,11 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// firstRetry is when a retryable letter is tried again for the first time.
-const firstRetry = 5 * time.Second
+const (
+	// firstRetry is when a retryable letter is tried again for the first time.
+	firstRetry   = 5 * time.Second
+	longestRetry = time.Hour
+)
 
 // Refused is a record that gets a letter.
 type Refused struct {
@@ -26,7 +30,6 @@ type Scope struct {
 	Customer string
 	Job      string
 	TraceID  string
-	Now      time.Time
 }
 
 // OpenRecords opens letters for refused records in the page's transaction, so that no cursor moves past a
@@ -38,37 +41,51 @@ func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, refused []Refus
 	}
 	ids := make([]string, 0, len(refused))
 	letters := make([]store.RecordLetter, 0, len(refused))
-	messages := make([]store.Message, 0, len(refused))
 	for _, record := range refused {
-		class := ClassPermanent
-		if record.Retryable {
-			class = ClassRetryable
-		}
-		subject := bus.SubjectLetter(record.Retryable, KindUser, scope.Customer)
-		letter := store.RecordLetter{
-			ID: uuid.New(), RecordID: record.RecordID, Version: record.Version, Subject: subject,
-			ErrorCode: record.Code, ErrorClass: class,
-		}
-		message, err := announced{
-			id: letter.ID, customer: scope.Customer, kind: KindUser, recordID: record.RecordID,
-			updatedAt: record.Version.UpdatedAt, errorCode: record.Code, errorClass: class, attempts: 1,
-			firstFailedAt: scope.Now, job: scope.Job, traceID: scope.TraceID, originalSubject: subject,
-		}.message()
-		if err != nil {
-			return err
-		}
 		ids = append(ids, record.RecordID)
-		letters = append(letters, letter)
-		messages = append(messages, message)
+		letters = append(letters, store.RecordLetter{
+			ID: uuid.New(), RecordID: record.RecordID, Version: record.Version, ErrorCode: record.Code, ErrorClass: classOf(record.Retryable),
+			Subject: bus.SubjectLetter(true, KindUser, scope.Customer), // where republishing it means "retry it now"
+		})
 	}
 	if _, err := tx.SupersedeLetters(ctx, scope.Customer, KindUser, ids); err != nil {
 		return err
 	}
-	err := tx.AddRecordLetters(ctx, store.LetterScope{
+	return tx.AddRecordLetters(ctx, store.LetterScope{
 		Customer: scope.Customer, Kind: KindUser, Job: scope.Job, TraceID: scope.TraceID, FirstDelay: firstRetry,
 	}, letters)
-	if err != nil {
-		return err
+}
+
+// Again is a letter whose very version was refused once more.
+type Again struct {
+	Letter    store.OpenLetter
+	Code      string
+	Retryable bool
+}
+
+// FailAgain counts one more attempt in the page's transaction: the letters wait longer than before, or are left to an
+// operator when they were refused for good, tried often enough, or are old enough.
+func FailAgain(ctx context.Context, tx *store.Tx, job string, caps store.RetryCaps, failed []Again) error {
+	letters := make([]store.FailedAgain, 0, len(failed))
+	for _, one := range failed {
+		letters = append(letters, store.FailedAgain{
+			ID: one.Letter.ID, ErrorCode: one.Code, ErrorClass: classOf(one.Retryable), Delay: Delay(one.Letter.Attempts + 1),
+		})
 	}
-	return tx.Publish(ctx, messages...)
+	return tx.FailLettersAgain(ctx, job, caps, letters)
+}
+
+// Delay is how long a letter waits after that many attempts: 5 s after the first, twice as long after each further
+// one, up to an hour. A fifth of it is left to chance, so that letters which were opened together do not come back
+// together.
+func Delay(attempts int) time.Duration {
+	delay := min(firstRetry<<min(max(attempts-1, 0), 16), longestRetry)
+	return delay - delay/10 + rand.N(delay/5) //nolint:gosec // jitter, not a secret
+}
+
+func classOf(retryable bool) string {
+	if retryable {
+		return ClassRetryable
+	}
+	return ClassPermanent
 }

@@ -25,6 +25,10 @@ const (
 	BackfillStarted     = "backfill.started"
 	BackfillCompleted   = "backfill.completed"
 	BackfillFailed      = "backfill.failed"
+
+	UserCreated             = "user.created"
+	UserUpdated             = "user.updated"
+	ReconciliationCompleted = "reconciliation.completed"
 )
 
 // Types of alerts.
@@ -34,6 +38,13 @@ const (
 	AlertDestinationAuthFailed = "destination_auth_failed"
 	AlertAuthFailed            = "auth_failed"
 	AlertBackfillFailed        = "backfill_failed"
+	AlertVomoForbidden         = "vomo_forbidden"
+	AlertPollStalled           = "poll_stalled"
+	AlertBackfillStalled       = "backfill_stalled"
+	AlertReconcileStalled      = "reconcile_stalled"
+	AlertDLQAge                = "dlq_age"
+	AlertDLQGrowth             = "dlq_growth"
+	AlertEmailChanged          = "email_changed" // of one user: told once, and never cleared
 )
 
 // Fact is what happened: ID is unique to it and the same each time it is told.
@@ -75,13 +86,19 @@ type Alert struct {
 	Severity string
 	Text     string
 	Remedy   string
+	VomoID   string    // of one user alone
+	TraceID  string    //
+	RaisedAt time.Time // zero where it begins now
 }
 
 // Message is the alert as an outbox message; id is the alert row's, at is when it was raised or cleared.
 func (a Alert) Message(id string, cleared bool, at time.Time) (store.Message, error) {
+	if a.RaisedAt.IsZero() {
+		a.RaisedAt = at
+	}
 	payload, err := rollcallv1.Encode(&rollcallv1.Alert{
 		CustomerId: a.Customer, Type: a.Type, Severity: a.Severity, Cleared: cleared, Text: a.Text, Remedy: a.Remedy,
-		At: timestamppb.New(at),
+		At: timestamppb.New(at), VomoUserId: a.VomoID, TraceId: a.TraceID, RaisedAt: timestamppb.New(a.RaisedAt),
 	})
 	if err != nil {
 		return store.Message{}, err
@@ -89,10 +106,11 @@ func (a Alert) Message(id string, cleared bool, at time.Time) (store.Message, er
 	if cleared {
 		id += "-cleared"
 	}
-	return store.Message{
-		Subject: bus.SubjectAlert(a.Severity, a.Type, a.Customer), ID: "alert-" + id,
-		Headers: map[string]string{bus.HeaderContentType: "application/json"}, Payload: payload,
-	}, nil
+	headers := map[string]string{bus.HeaderContentType: "application/json"}
+	if a.TraceID != "" {
+		headers[bus.HeaderTraceParent] = a.TraceID
+	}
+	return store.Message{Subject: bus.SubjectAlert(a.Severity, a.Type, a.Customer), ID: "alert-" + id, Headers: headers, Payload: payload}, nil
 }
 
 // Count is a number as events carry it: 32 bits, since protobuf JSON would write a wider one as a string.

@@ -5,6 +5,13 @@ import "rollcall.dev/pkg/window"
 // ConditionUnverified stands in a status, and raises no alert: nobody is known to be missing.
 const ConditionUnverified = "backfill_unverified"
 
+// More conditions that stand in a status alone.
+const (
+	ConditionPaused      = "customer_paused"
+	ConditionPollFailing = "poll_failing"
+	ConditionDLQDepth    = "dlq_depth"
+)
+
 // Explain gives the words for a condition, the same in an alert, in a status and on a page: what is wrong, and
 // what an operator can do about it.
 func Explain(code string) (text, remedy string) {
@@ -23,6 +30,35 @@ func Explain(code string) (text, remedy string) {
 	case AlertAuthFailed:
 		return "VOMO refuses the customer's token; the work waits.",
 			"Ask the customer for a new token and onboard again with it: the work goes on where it stopped."
+	case AlertVomoForbidden:
+		return "VOMO knows the customer's token, but does not let it read users; the work waits and tries again by itself.",
+			"Ask the customer's admin in VOMO to let the token read users, or for a token that may; onboard again with a new one."
+	case AlertPollStalled:
+		return "No poll has come to its end for two cadences.",
+			"See that the poller runs (rollcall doctor) and what its log says of this customer; rollcall poll now <customer> asks for one at once."
+	case AlertBackfillStalled:
+		return "The backfill is due, and no page of it has been committed for a while.",
+			"See that a backfill worker runs and has free slots (rollcall doctor), and what its log says of this customer."
+	case AlertReconcileStalled:
+		return "No daily reconciliation has come to its end for two days.",
+			"See that the reconciler runs (rollcall doctor) and what its log says; rollcall reconcile now <customer> asks for one at once."
+	case AlertDLQAge:
+		return "A dead letter is older than DLQ_MAX_AGE.",
+			"Look at it with rollcall dlq ls <customer>, mend its cause, and retry or discard it."
+	case AlertDLQGrowth:
+		return "Unusually many dead letters were opened within an hour.",
+			"See what they have in common: rollcall dlq ls <customer>. It is often a field that the destination has begun to refuse."
+	case ConditionDLQDepth:
+		return "Ten or more dead letters are open.",
+			"Look at them with rollcall dlq ls <customer>; those in review wait for somebody."
+	case AlertEmailChanged:
+		return "A user's address changed in VOMO; the destination has the new one.",
+			"If the destination matches people by their address, see that no second record came of it."
+	case ConditionPaused:
+		return "An operator paused the customer: nothing is read or written.", "It goes on with: rollcall resume <customer>."
+	case ConditionPollFailing:
+		return "The last poll did not come to its end; it is tried again by itself.",
+			"The job log and the poller's log say why. If it stays, poll_stalled is raised."
 	case AlertBackfillFailed:
 		return "The backfill was given up after several attempts without a page.",
 			"Read its dead letter and the service's log, mend the cause, and begin a new one: rollcall backfill start <customer>."
@@ -47,7 +83,8 @@ func Explain(code string) (text, remedy string) {
 // Severity of an alert: how soon somebody has to look.
 func Severity(code string) string {
 	switch code {
-	case AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic:
+	case AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertVomoForbidden,
+		AlertPollStalled, AlertBackfillStalled:
 		return "high"
 	default:
 		return "medium"

@@ -6,4 +6,6 @@ const (
 	BackfillResumed   = "backfill.resumed"
 	BackfillCancelled = "backfill.cancelled"
 	ConfigChanged     = "config.changed"
+	CustomerPaused    = "customer.paused"
+	CustomerResumed   = "customer.resumed"
 )

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/store"
@@ -21,7 +23,10 @@ type Lane struct {
 	Job         string // job_log's word: "initial_backfill", …
 	JobID       int64
 	TraceID     string
-	Operation   string // sync_audit's word: "backfill", …
+	Operation   string // sync_audit's word: "backfill", …; "": create or update, by the mapping
+	Events      bool   // tell user.created and user.updated
+	IncludeUser bool   // with the record in them
+	RetryCaps   store.RetryCaps
 	Destination destination.Destination
 	Trips       func() uint64 // how often the destination's circuit breaker has opened
 	HashKey     []byte        // the customer's, from the vault
@@ -45,6 +50,9 @@ type ApplyOptions struct {
 	// that is known: the destination is a new one, or lost them. What was written since is skipped as ever, and an
 	// older version never replaces a newer one. Zero: what is known is skipped.
 	RewriteBefore time.Time
+	// Redrive has records written whose letters are open: the page holds their newest state, and what is refused in
+	// the letter's own version counts as one more attempt at it.
+	Redrive bool
 	// NewSystem says that the destination is another one now: ids that the one before gave are forgotten.
 	NewSystem bool
 }
@@ -53,9 +61,17 @@ type ApplyOptions struct {
 type Outcome struct {
 	Written     int              // taken by the destination
 	Skipped     int              // known, or with an open letter
-	Failed      int              // got a letter
+	Failed      int              // got a letter, or one more attempt at theirs
+	Unsynced    []Unsynced       // those of this page that the mapping did not have in this version
 	HighestSeen *time.Time       // the latest updated_at; nil on a page without users
 	Seen        []store.SeenUser // every entry's id once; those without one are named by what they hold
+}
+
+// Unsynced is a user whom the mapping did not have in the version that the page brought, whatever became of it.
+type Unsynced struct {
+	VomoID    string
+	Mapped    bool // in an older version
+	UpdatedAt time.Time
 }
 
 // Apply brings a page to the destination and commits it: Write, and then Commit.
@@ -93,7 +109,7 @@ func (l *Lane) Write(ctx context.Context, page vomo.Page, options ApplyOptions) 
 	if err != nil {
 		return nil, fmt.Errorf("write page %d: %w", page.Number, err)
 	}
-	brought := &Brought{lane: l, number: page.Number, options: options, changes: l.changes(decided, results)}
+	brought := &Brought{lane: l, number: page.Number, options: options, changes: l.changes(decided, results, options)}
 	brought.changes.outcome.Seen = decided.seen
 	return brought, nil
 }
@@ -118,36 +134,78 @@ type changes struct {
 	mappings   []store.Mapping
 	audit      []store.AuditEntry
 	superseded []string
+	retried    []uuid.UUID // letters whose record stands in the destination now
+	moot       []uuid.UUID // letters that were to be redriven, and whose version had come by another way
 	refused    []deadletter.Refused
+	again      []deadletter.Again
+	told       []change
 	outcome    Outcome
 }
 
-func (l *Lane) changes(decided decision, results []written) changes {
-	c := changes{refused: decided.unreadable}
+func (l *Lane) changes(decided decision, results []written, options ApplyOptions) changes {
+	c := changes{moot: decided.moot}
 	for i, entry := range decided.write {
-		audit := store.AuditEntry{RecordID: entry.vomoID, UpdatedAt: entry.version.UpdatedAt}
+		audit := store.AuditEntry{RecordID: entry.vomoID, UpdatedAt: entry.version.UpdatedAt, Operation: l.operation(entry.mapped)}
+		if !entry.rewrite {
+			c.outcome.Unsynced = append(c.outcome.Unsynced, Unsynced{VomoID: entry.vomoID, Mapped: entry.mapped, UpdatedAt: entry.version.UpdatedAt})
+		}
 		if err := results[i].err; err != nil {
 			code, retryable := refusalCode(err)
 			audit.ErrorCode = code
-			c.refused = append(c.refused, deadletter.Refused{RecordID: entry.vomoID, Version: entry.version, Code: code, Retryable: retryable})
+			c.refuse(deadletter.Refused{RecordID: entry.vomoID, Version: entry.version, Code: code, Retryable: retryable}, entry.letter, options)
 		} else {
-			c.mappings = append(c.mappings, store.Mapping{
-				VomoID: entry.vomoID, ExternalID: results[i].externalID, Email: entry.email, Version: entry.version,
-			})
-			if entry.letter {
-				c.superseded = append(c.superseded, entry.vomoID)
-			}
+			c.taken(entry, results[i].externalID, options)
 		}
 		c.audit = append(c.audit, audit)
 	}
 	for _, bad := range decided.unreadable {
-		c.audit = append(c.audit, store.AuditEntry{RecordID: bad.RecordID, UpdatedAt: bad.Version.UpdatedAt, ErrorCode: bad.Code})
+		c.refuse(bad.Refused, bad.letter, options)
+		c.audit = append(c.audit, store.AuditEntry{
+			RecordID: bad.RecordID, UpdatedAt: bad.Version.UpdatedAt, ErrorCode: bad.Code, Operation: l.operation(true),
+		})
 	}
-	c.outcome = Outcome{Written: len(c.mappings), Skipped: decided.skipped, Failed: len(c.refused)}
+	c.outcome.Written, c.outcome.Skipped, c.outcome.Failed = len(c.mappings), decided.skipped, len(c.refused)+len(c.again)
 	if !decided.highest.IsZero() {
 		c.outcome.HighestSeen = &decided.highest
 	}
 	return c
+}
+
+func (c *changes) taken(entry candidate, externalID string, options ApplyOptions) {
+	c.mappings = append(c.mappings, store.Mapping{
+		VomoID: entry.vomoID, ExternalID: externalID, Email: entry.email, Version: entry.version, Digests: entry.digests,
+	})
+	if !entry.rewrite {
+		c.told = append(c.told, change{entry: entry, externalID: externalID})
+	}
+	switch {
+	case entry.letter == nil:
+	case options.Redrive:
+		c.retried = append(c.retried, entry.letter.ID)
+	default:
+		c.superseded = append(c.superseded, entry.vomoID)
+	}
+}
+
+// refuse sorts a record that was not taken: a redriven version that was refused before keeps its letter, any other
+// gets a letter of its own.
+func (c *changes) refuse(refused deadletter.Refused, letter *store.OpenLetter, options ApplyOptions) {
+	if options.Redrive && letter != nil && compare(refused.Version, letter.Version) != newer {
+		c.again = append(c.again, deadletter.Again{Letter: *letter, Code: refused.Code, Retryable: refused.Retryable})
+		return
+	}
+	c.refused = append(c.refused, refused)
+}
+
+// operation is the audit's word for what is done to a record.
+func (l *Lane) operation(mapped bool) string {
+	switch {
+	case l.Operation != "":
+		return l.Operation
+	case mapped:
+		return "update"
+	}
+	return "create"
 }
 
 func (l *Lane) save(ctx context.Context, tx *store.Tx, c changes, options ApplyOptions) error {
@@ -158,19 +216,29 @@ func (l *Lane) save(ctx context.Context, tx *store.Tx, c changes, options ApplyO
 	if err := save(ctx, l.Customer, c.mappings); err != nil {
 		return err
 	}
-	scope := store.AuditScope{Customer: l.Customer, Operation: l.Operation, JobID: l.JobID, TraceID: l.TraceID}
-	if err := tx.SaveAudit(ctx, scope, c.audit); err != nil {
+	if err := tx.SaveAudit(ctx, store.AuditScope{Customer: l.Customer, JobID: l.JobID, TraceID: l.TraceID}, c.audit); err != nil {
 		return err
 	}
 	if _, err := tx.SupersedeLetters(ctx, l.Customer, deadletter.KindUser, c.superseded); err != nil {
 		return err
 	}
-	if len(c.refused) == 0 {
-		return nil
-	}
-	now, err := tx.Now(ctx)
-	if err != nil {
+	if err := tx.SettleLetters(ctx, c.retried, settledRetried); err != nil {
 		return err
 	}
-	return deadletter.OpenRecords(ctx, tx, deadletter.Scope{Customer: l.Customer, Job: l.Job, TraceID: l.TraceID, Now: now}, c.refused)
+	if err := tx.SettleLetters(ctx, c.moot, settledSuperseded); err != nil {
+		return err
+	}
+	if err := deadletter.FailAgain(ctx, tx, l.Job, l.RetryCaps, c.again); err != nil {
+		return err
+	}
+	if err := deadletter.OpenRecords(ctx, tx, deadletter.Scope{Customer: l.Customer, Job: l.Job, TraceID: l.TraceID}, c.refused); err != nil {
+		return err
+	}
+	return l.tell(ctx, tx, c.told)
 }
+
+// How letters were settled that a page settles.
+const (
+	settledRetried    = "retried"
+	settledSuperseded = "superseded"
+)

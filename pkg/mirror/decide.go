@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/store"
@@ -20,13 +22,27 @@ type candidate struct {
 	record  destination.Record
 	version store.Version
 	email   string
-	letter  bool // an older version of it has an open letter
+	digests []byte
+	letter  *store.OpenLetter // the record's open letter, nil where it has none
+
+	mapped        bool // the mapping knows the user
+	rewrite       bool // in this very version, which is written once more
+	emailBefore   string
+	digestsBefore []byte
+}
+
+// badEntry is an entry that cannot be mirrored, with its open letter where it has one.
+type badEntry struct {
+	deadletter.Refused
+
+	letter *store.OpenLetter
 }
 
 // decision is a page sorted into what has to be written and what not.
 type decision struct {
 	write      []candidate
-	unreadable []deadletter.Refused
+	unreadable []badEntry
+	moot       []uuid.UUID // letters to redrive of whose record a version as new stands in the destination
 	skipped    int
 	highest    time.Time
 	seen       []store.SeenUser
@@ -46,7 +62,9 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page, options ApplyOptions)
 		if err != nil {
 			return decision{}, err
 		}
-		entry := candidate{vomoID: user.ID, record: record, version: version, email: storedEmail(user.Email)}
+		entry := candidate{
+			vomoID: user.ID, record: record, version: version, email: storedEmail(user.Email), digests: digestsOf(l.HashKey, record),
+		}
 		if at, twice := newest[user.ID]; twice {
 			result.skipped++
 			if compare(version, result.write[at].version) == newer {
@@ -68,18 +86,18 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page, options ApplyOptions)
 		}
 		return twice
 	})
-	if err := l.leaveKnown(ctx, &result, refused, options.RewriteBefore); err != nil {
+	if err := l.leaveKnown(ctx, &result, refused, options); err != nil {
 		return decision{}, err
 	}
 	return result, nil
 }
 
-func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadletter.Refused, rewriteBefore time.Time) error {
+func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadletter.Refused, options ApplyOptions) error {
 	ids := make([]string, 0, len(result.write))
 	for _, entry := range result.write {
 		ids = append(ids, entry.vomoID)
 	}
-	again, err := l.writtenAgain(ctx, ids, rewriteBefore)
+	again, err := l.writtenAgain(ctx, ids, options.RewriteBefore)
 	if err != nil {
 		return err
 	}
@@ -93,23 +111,35 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 	}
 	kept := result.write[:0]
 	for _, entry := range result.write {
-		version, isMapped := known.Versions[entry.vomoID]
+		mapping, isMapped := known.Mapped[entry.vomoID]
 		letter, hasLetter := known.Letters[entry.vomoID]
-		leftToLetter := hasLetter && isKnown(entry.version, letter.Version, letter.FailedAt.Before(rewriteBefore))
-		if leftToLetter || (isMapped && isKnown(entry.version, version, again[entry.vomoID])) {
+		leftToLetter := hasLetter && !options.Redrive && isKnown(entry.version, letter.Version, letter.FailedAt.Before(options.RewriteBefore))
+		stands := isMapped && isKnown(entry.version, mapping.Version, again[entry.vomoID])
+		if leftToLetter || stands {
 			result.skipped++
+			if stands && hasLetter && options.Redrive {
+				result.moot = append(result.moot, letter.ID)
+			}
 			continue
 		}
-		entry.letter = hasLetter
+		if hasLetter {
+			entry.letter = &letter
+		}
+		entry.mapped, entry.emailBefore, entry.digestsBefore = isMapped, mapping.Email, mapping.Digests
+		entry.rewrite = isMapped && compare(entry.version, mapping.Version) == same
 		kept = append(kept, entry)
 	}
 	result.write = kept
 	for _, bad := range refused {
-		if letter, open := known.Letters[bad.RecordID]; open && compare(bad.Version, letter.Version) == same {
-			result.skipped++
-			continue
+		entry := badEntry{Refused: bad}
+		if letter, open := known.Letters[bad.RecordID]; open {
+			if !options.Redrive && compare(bad.Version, letter.Version) == same {
+				result.skipped++
+				continue
+			}
+			entry.letter = &letter
 		}
-		result.unreadable = append(result.unreadable, bad)
+		result.unreadable = append(result.unreadable, entry)
 	}
 	return nil
 }

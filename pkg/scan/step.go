@@ -14,6 +14,9 @@ const (
 	// ReadAhead is how many pages may be in flight: what a step back has to go behind.
 	ReadAhead = 4
 
+	// Overlap is what a checkpoint stays behind (trap 2): VOMO's clock and its index need not agree.
+	Overlap = 2 * time.Minute
+
 	windowUsers = 20 * PageSize
 	// rereadAllowance and as many pages as the list has are what stepping back may cost altogether: a total that
 	// goes up and down without end must not keep a scan from its end. Windows of one page find what is left.

@@ -58,7 +58,7 @@ func BenchmarkKnownPageOfAnUnknownCustomer(b *testing.B) {
 			for b.Loop() {
 				known, err := s.Known(b.Context(), "second", "user", ids, ids)
 				require.NoError(b, err)
-				require.Len(b, known.Versions, 15)
+				require.Len(b, known.Mapped, 15)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,20 +63,26 @@ func (c Conn) ForgetThrottles(ctx context.Context, customer string) error {
 	return wrap("forget throttles", c.queries.BudgetThrottlesReset(ctx, c.dbtx, customer))
 }
 
-// Spent is how many requests were granted, by job. Empty for a customer who never sent one.
-func (c Conn) Spent(ctx context.Context, customer string) (map[string]int64, error) {
-	raw, err := c.queries.BudgetSpent(ctx, c.dbtx, customer)
+// Spending is how many requests were granted, by job.
+type Spending struct {
+	Ever  map[string]int64
+	Today map[string]int64 // since midnight, UTC
+}
+
+// Spent is what was granted for the customer. Empty for one who never sent a request.
+func (c Conn) Spent(ctx context.Context, customer string) (Spending, error) {
+	spending := Spending{Ever: map[string]int64{}, Today: map[string]int64{}}
+	row, err := c.queries.BudgetSpent(ctx, c.dbtx, customer)
 	if noRows(err) {
-		return map[string]int64{}, nil
+		return spending, nil
 	}
 	if err != nil {
-		return nil, wrap("read spending", err)
+		return spending, wrap("read spending", err)
 	}
-	spent := map[string]int64{}
-	if err := json.Unmarshal(raw, &spent); err != nil {
-		return nil, fmt.Errorf("decode spending: %w", err)
+	if err := errors.Join(json.Unmarshal(row.Spent, &spending.Ever), json.Unmarshal(row.Today, &spending.Today)); err != nil {
+		return spending, fmt.Errorf("decode spending: %w", err)
 	}
-	return spent, nil
+	return spending, nil
 }
 
 func asDuration(seconds float64) time.Duration {

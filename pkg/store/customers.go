@@ -32,7 +32,20 @@ type Customer struct {
 	OffboardedAt           *time.Time
 	BackfillCompletedAt    *time.Time
 	BackfillProcessedCount *int64
+	PausedAt               *time.Time // by an operator
+	DisabledReason         string     // "auth_failed", or "" where it is enabled or was offboarded
+	ActiveSince            *time.Time // from when polls are to be expected
+	LastPolledAt           *time.Time // the end of the last successful poll
+	CaughtUpAt             *time.Time // by VOMO's clock: the mirror has what had happened by then
+	NextPollAt             *time.Time
+	NextReconcileAt        *time.Time
 }
+
+// Active says whether anything may be read or written for the customer.
+func (c Customer) Active() bool { return c.Enabled && c.PausedAt == nil && c.OffboardedAt == nil }
+
+// Steady says whether the customer is polled: active, and through its first backfill.
+func (c Customer) Steady() bool { return c.Active() && c.BackfillCompletedAt != nil }
 
 // Customer reads one customer; ErrNotFound where nobody of that id was onboarded.
 func (c Conn) Customer(ctx context.Context, id string) (Customer, error) {
@@ -58,14 +71,20 @@ func (c Conn) Customers(ctx context.Context, after string, limit int32) ([]Custo
 }
 
 func customerFrom(row *db.SyncConfigGetRow) Customer {
-	return Customer{
+	customer := Customer{
 		ID: row.CustomerID, ExternalSystemURL: row.ExternalSystemUrl, Destination: row.Destination,
 		PollCadenceMinutes: row.PollCadenceMinutes, AdminEmail: row.AdminEmail,
 		RequestsPerSecond: row.RequestsPerSecond, RequestsPerMinute: row.RequestsPerMinute, Enabled: row.Enabled,
 		OnboardedAt: row.OnboardedAt, OffboardedAt: row.OffboardedAt, BackfillCompletedAt: row.BackfillCompletedAt,
 		BackfillProcessedCount: row.BackfillProcessedCount,
 		BackfillNotBefore:      row.BackfillNotBefore, QuietHours: row.QuietHours,
+		PausedAt: row.PausedAt, ActiveSince: row.ActiveSince, LastPolledAt: row.LastPolledAt, CaughtUpAt: row.CaughtUpAt,
+		NextPollAt: row.NextPollAt, NextReconcileAt: row.NextReconcileAt,
 	}
+	if row.DisabledReason != nil {
+		customer.DisabledReason = *row.DisabledReason
+	}
+	return customer
 }
 
 // SaveCustomer writes what a request asked for and enables the customer. The date of a first onboarding is

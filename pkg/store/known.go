@@ -10,11 +10,11 @@ import (
 
 // Known is what is known of a page's users.
 type Known struct {
-	Versions map[string]Version    // that stand in the destination, by VOMO id
-	Letters  map[string]OpenLetter // by record id
+	Mapped  map[string]Mapping    // what stands in the destination, by VOMO id
+	Letters map[string]OpenLetter // by record id
 }
 
-// Known reads MappedVersions and OpenLetters in one round trip; every page of every job needs both.
+// Known reads the mappings and OpenLetters in one round trip; every page of every job needs both.
 func (s *Store) Known(ctx context.Context, customer, kind string, vomoIDs, recordIDs []string) (Known, error) {
 	var known Known
 	batch := &pgx.Batch{}
@@ -23,8 +23,8 @@ func (s *Store) Known(ctx context.Context, customer, kind string, vomoIDs, recor
 		return err
 	}).Query(func(rows pgx.Rows) error {
 		found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[db.MappingVersionsRow])
-		known.Versions = versionsFrom(found)
-		return wrap("read mapped versions", err)
+		known.Mapped = mappingsFrom(found)
+		return wrap("read mappings", err)
 	})
 	queue(batch, func(on db.DBTX) error {
 		_, err := s.queries.LettersOpenFor(ctx, on, &db.LettersOpenForParams{CustomerID: customer, Kind: kind, RecordIds: recordIDs})

@@ -16,6 +16,7 @@ type OpenLetter struct {
 	ErrorCode  string
 	ErrorClass string
 	FailedAt   time.Time // when it failed last
+	Attempts   int
 }
 
 // RecordLetter is a record that a destination refused, or that could not be read.
@@ -63,7 +64,7 @@ func lettersFrom(rows []*db.LettersOpenForRow) map[string]OpenLetter {
 	for _, row := range rows {
 		letter := OpenLetter{
 			ID: row.ID, Version: Version{Hash: row.VersionHash}, ErrorCode: row.ErrorCode, ErrorClass: row.ErrorClass,
-			FailedAt: row.LastFailedAt,
+			FailedAt: row.LastFailedAt, Attempts: int(row.Attempts),
 		}
 		if row.SourceUpdatedAt != nil {
 			letter.Version.UpdatedAt = *row.SourceUpdatedAt
@@ -83,6 +84,46 @@ func (t *Tx) SupersedeLetters(ctx context.Context, customer, kind string, record
 	}
 	ids, err := t.queries.LettersSettleSuperseded(ctx, t.dbtx, &db.LettersSettleSupersededParams{CustomerID: customer, Kind: kind, RecordIds: recordIDs})
 	return ids, wrap("supersede letters", err)
+}
+
+// SettleLetters settles these open letters: how says "retried" or "superseded".
+func (t *Tx) SettleLetters(ctx context.Context, ids []uuid.UUID, how string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return t.later("settle letters", func(on db.DBTX) error {
+		return t.queries.LettersSettleRedriven(ctx, on, &db.LettersSettleRedrivenParams{How: &how, Ids: ids})
+	})
+}
+
+// FailedAgain is a letter whose version was refused once more.
+type FailedAgain struct {
+	ID         uuid.UUID
+	ErrorCode  string
+	ErrorClass string
+	Delay      time.Duration // until the next attempt, where it gets one
+}
+
+// RetryCaps are when a letter is left to an operator.
+type RetryCaps struct {
+	Attempts int
+	Age      time.Duration
+}
+
+// FailLettersAgain counts one more attempt for these letters: they wait again, or, past the caps or refused for
+// good, are in review.
+func (t *Tx) FailLettersAgain(ctx context.Context, job string, caps RetryCaps, letters []FailedAgain) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	params := &db.LettersFailAgainParams{Job: job, MostAttempts: column(caps.Attempts), Longest: caps.Age}
+	for _, letter := range letters {
+		params.Ids = append(params.Ids, letter.ID)
+		params.ErrorCodes = append(params.ErrorCodes, letter.ErrorCode)
+		params.ErrorClasses = append(params.ErrorClasses, letter.ErrorClass)
+		params.Delays = append(params.Delays, letter.Delay.Seconds())
+	}
+	return t.later("count an attempt", func(on db.DBTX) error { return t.queries.LettersFailAgain(ctx, on, params) })
 }
 
 // AddRecordLetters opens a page's record letters in one statement.

@@ -20,21 +20,22 @@ type Mapping struct {
 	ExternalID string
 	Email      string // lower-cased and trimmed; "" for none
 	Version    Version
+	Digests    []byte // of the fields, see package mirror; nil where they are not known
 }
 
 // AuditEntry is one line of sync_audit. ErrorCode is "" for what succeeded.
 type AuditEntry struct {
 	RecordID  string
+	Operation string // "backfill", "create", "update", …
 	UpdatedAt time.Time
 	ErrorCode string
 }
 
 // AuditScope is what the lines of one page share.
 type AuditScope struct {
-	Customer  string
-	Operation string
-	JobID     int64
-	TraceID   string
+	Customer string
+	JobID    int64
+	TraceID  string
 }
 
 // MappedVersions reads which versions of these users stand in the destination, by VOMO id.
@@ -52,6 +53,21 @@ func versionsFrom(rows []*db.MappingVersionsRow) map[string]Version {
 		versions[row.VomoUserID] = Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash}
 	}
 	return versions
+}
+
+func mappingsFrom(rows []*db.MappingVersionsRow) map[string]Mapping {
+	mappings := make(map[string]Mapping, len(rows))
+	for _, row := range rows {
+		mapping := Mapping{
+			VomoID: row.VomoUserID, ExternalID: row.ExternalUserID, Digests: row.FieldDigests,
+			Version: Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash},
+		}
+		if row.LastKnownEmail != nil {
+			mapping.Email = *row.LastKnownEmail
+		}
+		mappings[row.VomoUserID] = mapping
+	}
+	return mappings
 }
 
 // SaveMappings writes a page's mappings in one statement; an older version never replaces a newer one. In a lane
@@ -77,6 +93,7 @@ func (t *Tx) saveMappings(ctx context.Context, customer string, mappings []Mappi
 		params.Emails = append(params.Emails, mapping.Email)
 		params.UpdatedAts = append(params.UpdatedAts, mapping.Version.UpdatedAt)
 		params.Hashes = append(params.Hashes, mapping.Version.Hash)
+		params.Digests = append(params.Digests, mapping.Digests)
 	}
 	return t.later("save mappings", func(on db.DBTX) error {
 		_, err := t.queries.MappingUpsertNewer(ctx, on, params)
@@ -89,11 +106,12 @@ func (t *Tx) SaveAudit(ctx context.Context, scope AuditScope, entries []AuditEnt
 	if len(entries) == 0 {
 		return nil
 	}
-	params := &db.AuditInsertManyParams{CustomerID: scope.Customer, Operation: scope.Operation, JobID: scope.JobID, TraceID: scope.TraceID}
+	params := &db.AuditInsertManyParams{CustomerID: scope.Customer, JobID: scope.JobID, TraceID: scope.TraceID}
 	for _, entry := range entries {
 		params.Ids = append(params.Ids, entry.RecordID)
 		params.ErrorCodes = append(params.ErrorCodes, entry.ErrorCode)
 		params.UpdatedAts = append(params.UpdatedAts, entry.UpdatedAt)
+		params.Operations = append(params.Operations, entry.Operation)
 	}
 	return t.later("save audit", func(on db.DBTX) error { return t.queries.AuditInsertMany(ctx, on, params) })
 }

@@ -9,7 +9,9 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -19,9 +21,7 @@ const (
 	jobInitialBackfill = "initial_backfill" // job_log's word, the recipe's
 	jobFullResync      = "full_resync"      // the same for a customer whose first backfill is complete
 	operation          = "backfill"         // sync_audit's word, the recipe's
-	// A job that finds the lane taken comes back within two seconds.
-	laneTakenPause = 1500 * time.Millisecond
-	releaseTimeout = 5 * time.Second
+	releaseTimeout     = 5 * time.Second
 )
 
 // backfiller works backfill requests. The work is a row; a message only says that there is some.
@@ -33,7 +33,7 @@ type backfiller struct {
 	turn     time.Duration
 	tries    int
 	metrics  *metrics
-	connect  *connector
+	connect  *connector.Connector
 }
 
 // handle claims the customer's unfinished run and works it until it is complete, parked, or handed back.
@@ -56,8 +56,8 @@ func (b *backfiller) handle(ctx context.Context, delivery *worker.Delivery) erro
 	if err != nil {
 		return err
 	}
-	if !customer.Enabled {
-		log.Info("backfill request settled: the customer is disabled")
+	if !customer.Active() {
+		log.Info("backfill request settled: the customer is paused or switched off")
 		return nil
 	}
 	run, err := b.store.OpenRun(ctx, customerID)
@@ -81,11 +81,19 @@ func (b *backfiller) handle(ctx context.Context, delivery *worker.Delivery) erro
 	return b.claim(ctx, delivery, customer, run, log)
 }
 
+// backfillJob is the job that reads all users of this customer.
+func backfillJob(customer store.Customer) string {
+	if customer.BackfillCompletedAt != nil {
+		return jobFullResync
+	}
+	return jobInitialBackfill
+}
+
 // claim takes the customer's lane for the time of the work.
 func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, customer store.Customer, open store.Run, log *zap.Logger) error {
 	lease, err := b.store.TakeLease(ctx, customer.ID, b.holder, b.leaseFor)
 	if errors.Is(err, store.ErrLaneTaken) {
-		return worker.Retry(laneTakenPause, err)
+		return worker.Retry(job.LaneTakenPause, err)
 	}
 	if err != nil {
 		return err
@@ -102,6 +110,9 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 	if customer, err = b.store.Customer(ctx, customer.ID); err != nil {
 		return err
 	}
+	if !customer.Active() {
+		return nil
+	}
 	run, err := b.store.ClaimRun(ctx, open.ID, lease.Epoch)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // finished, or stopped by an operator, meanwhile
@@ -109,10 +120,10 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 	if err != nil {
 		return err
 	}
-	job := &job{backfiller: b, customer: customer, run: run, lease: lease, log: log.With(zap.Int64("run", run.ID))}
+	turn := &turn{backfiller: b, customer: customer, run: run, lease: lease, log: log.With(zap.Int64("run", run.ID))}
 	if run.Attempts > b.tries {
-		return job.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
+		return turn.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
 	}
-	job.log.Info("backfill claimed", zap.Int("from_page", run.NextPage), zap.Int64("epoch", lease.Epoch), zap.Int("attempt", run.Attempts))
-	return job.settle(ctx, job.work(ctx, delivery.Draining()))
+	turn.log.Info("backfill claimed", zap.Int("from_page", run.NextPage), zap.Int64("epoch", lease.Epoch), zap.Int("attempt", run.Attempts))
+	return turn.settle(ctx, turn.work(ctx, delivery.Draining()))
 }

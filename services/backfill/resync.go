@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
@@ -37,14 +38,12 @@ type resyncer struct {
 	logger   *zap.Logger
 	holder   string
 	leaseFor time.Duration
-	connect  *connector
+	connect  *connector.Connector
 }
 
-// newResyncer shares the connector's connections, budgets and breakers, under words of its own.
+// newResyncer shares the backfills' connections, budgets and breakers.
 func newResyncer(b *backfiller) *resyncer {
-	connect := *b.connect
-	connect.operation, connect.jobOf = operationResync, func(store.Customer) string { return jobUserResync }
-	return &resyncer{store: b.store, logger: b.logger, holder: b.holder, leaseFor: b.leaseFor, connect: &connect}
+	return &resyncer{store: b.store, logger: b.logger, holder: b.holder, leaseFor: b.leaseFor, connect: b.connect}
 }
 
 // resync answers rollcall.api.users.resync.
@@ -56,8 +55,8 @@ func (r *resyncer) resync(ctx context.Context, question report.ResyncQuestion) (
 	if err != nil {
 		return report.Resync{}, err
 	}
-	if !customer.Enabled {
-		return report.Resync{}, &service.ConflictError{Text: fmt.Sprintf("customer %q is switched off: onboard it again first", customer.ID)}
+	if !customer.Active() {
+		return report.Resync{}, &service.ConflictError{Text: fmt.Sprintf("customer %q is paused or switched off: resume it, or onboard it again, first", customer.ID)}
 	}
 	lease, err := r.store.AwaitLease(ctx, customer.ID, r.holder, r.leaseFor, lanePatience)
 	if errors.Is(err, store.ErrLaneTaken) {
@@ -107,11 +106,11 @@ func (r *resyncer) logged(ctx context.Context, lease *store.Lease, question repo
 
 func (r *resyncer) work(ctx context.Context, lease *store.Lease, customer store.Customer, run store.Run, id string) (report.Resync, error) {
 	result := report.Resync{CustomerID: customer.ID, VomoID: id}
-	source, err := r.connect.source(ctx, customer, lease)
+	source, err := r.connect.Source(ctx, customer, lease, jobUserResync)
 	if err != nil {
 		return result, err
 	}
-	detail, err := source.client.Detail(ctx, id)
+	detail, err := source.Client.Detail(ctx, id)
 	if errors.Is(err, vomo.ErrNotFound) {
 		result.Outcome = report.ResyncNotFound
 		return result, r.store.FinishJob(ctx, run.JobID, 0, 0, fault.CodeOf(err))
@@ -119,10 +118,12 @@ func (r *resyncer) work(ctx context.Context, lease *store.Lease, customer store.
 	if err != nil {
 		return result, err
 	}
-	if err := source.account.Answered(ctx); err != nil {
+	if err := source.Account.Answered(ctx); err != nil {
 		return result, err
 	}
-	lane, err := r.connect.lane(ctx, customer, run, lease)
+	lane, err := r.connect.Lane(ctx, customer, lease, connector.Job{
+		Name: jobUserResync, ID: run.JobID, TraceID: run.TraceID, Operation: operationResync, Events: customer.BackfillCompletedAt != nil,
+	})
 	if err != nil {
 		return result, err
 	}

@@ -11,7 +11,7 @@ import (
 // stoppedByOperator says whether the run was paused or cancelled under this worker. The page in hand was refused for
 // it, whole: what of it reached the destination is written again by whoever goes on. Nothing is wrong, and nothing is
 // left to do.
-func (j *job) stoppedByOperator(ctx context.Context) bool {
+func (j *turn) stoppedByOperator(ctx context.Context) bool {
 	run, err := j.store.Run(ctx, j.run.ID)
 	if err != nil || (run.State != store.RunPaused && run.State != store.RunCancelled) {
 		return false

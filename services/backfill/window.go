@@ -57,7 +57,7 @@ func (b *backfiller) waitNow(ctx context.Context, open window.Window) (window.Wa
 
 // openFor is how long the turn may last: its length, or until the quiet hours begin where that is sooner. A
 // *notNowError where the window is closed.
-func (j *job) openFor(ctx context.Context) (time.Duration, error) {
+func (j *turn) openFor(ctx context.Context) (time.Duration, error) {
 	open, err := window.Of(j.customer.BackfillNotBefore, j.customer.QuietHours)
 	if err != nil {
 		return 0, fault.Permanent("quiet_hours_unreadable", err)
@@ -81,7 +81,7 @@ func (j *job) openFor(ctx context.Context) (time.Duration, error) {
 
 // closed says whether the window has closed since the turn began. The clock that cannot be read is no reason to
 // stop: the next page's transaction says what is wrong.
-func (j *job) closed(ctx context.Context) bool {
+func (j *turn) closed(ctx context.Context) bool {
 	if j.window.Quiet.None() {
 		return false
 	}
@@ -90,7 +90,7 @@ func (j *job) closed(ctx context.Context) bool {
 }
 
 // turnOver puts the run off where its window has closed, and else hands it back.
-func (j *job) turnOver(ctx context.Context, cause error) error {
+func (j *turn) turnOver(ctx context.Context, cause error) error {
 	wait, err := j.waitNow(ctx, j.window)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (j *job) turnOver(ctx context.Context, cause error) error {
 }
 
 // putOffClaimed parks the run in hand, its cursor at the last committed page.
-func (j *job) putOffClaimed(ctx context.Context, wait window.Wait) error {
+func (j *turn) putOffClaimed(ctx context.Context, wait window.Wait) error {
 	err := j.store.InLane(ctx, j.lease, func(ctx context.Context, tx *store.Tx) error {
 		return tx.PutOffClaimedRun(ctx, j.run.ID, j.lease.Epoch, wait.Reason, wait.Until)
 	})

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
@@ -28,7 +30,7 @@ func inWords(err error) error {
 		return &service.ConflictError{Text: "the destination refuses our credentials" + unchanged}
 	case errors.Is(err, vomo.ErrUnauthorized), errors.Is(err, vomo.ErrForbidden):
 		return &service.ConflictError{Text: "VOMO refuses the customer's token" + unchanged}
-	case errors.Is(err, errNoCredential), errors.Is(err, vault.ErrKeyGone):
+	case errors.Is(err, connector.ErrNoCredential), errors.Is(err, vault.ErrKeyGone):
 		return &service.ConflictError{Text: "the customer's credentials are gone: onboard it again"}
 	case fault.KindOf(err) == fault.KindThrottled:
 		after, _ := fault.After(err)
@@ -37,8 +39,14 @@ func inWords(err error) error {
 		return &service.BadRequestError{Text: "that is no VOMO id"}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &service.BusyError{Text: "it was not done within " + resyncWithin.String() + ": try again"}
-	case ofVomo(err):
+	case isOthers(err):
 		return &service.BusyError{Text: "it could not be done (" + fault.CodeOf(err) + ")" + unchanged + ": try again"}
 	}
 	return err
+}
+
+// isOthers says whether another system's fault stopped the work: unknown, and worth another try.
+func isOthers(err error) bool {
+	_, parked := job.ParkFor(err, 0)
+	return parked
 }

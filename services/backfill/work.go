@@ -10,7 +10,9 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
@@ -20,8 +22,6 @@ import (
 )
 
 const (
-	// overlap is what a checkpoint stays behind (trap 2): VOMO's clock and its index need not agree.
-	overlap = 2 * time.Minute
 	// lenientParks is for how many parks in a row a short page without a success is the destination's fault.
 	lenientParks = 5
 )
@@ -33,8 +33,8 @@ var (
 	errDraining = errors.New("the service stops")
 )
 
-// job is one worker's turn at one run.
-type job struct {
+// turn is one worker's turn at one run.
+type turn struct {
 	*backfiller
 	customer store.Customer
 	run      store.Run
@@ -46,16 +46,21 @@ type job struct {
 // work reads the customer's users until all of them were read, and commits each page. It returns nil when the
 // scan is complete, errTurnOver, errWanted or errDraining when it stopped at a committed page, and whatever else
 // stopped it otherwise.
-func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
+func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	open, err := j.openFor(ctx)
 	if err != nil {
 		return err
 	}
-	source, err := j.connect.source(ctx, j.customer, j.lease)
+	name := backfillJob(j.customer)
+	source, err := j.connect.Source(ctx, j.customer, j.lease, name)
 	if err != nil {
 		return err
 	}
-	lane, err := j.connect.lane(ctx, j.customer, j.run, j.lease)
+	lane, err := j.connect.Lane(ctx, j.customer, j.lease, connector.Job{
+		Name: name, ID: j.run.JobID, TraceID: j.run.TraceID, Operation: operation,
+		// What a full resync finds is news, as what a poll finds; a first backfill's users are not.
+		Events: name == jobFullResync,
+	})
 	if err != nil {
 		return err
 	}
@@ -72,7 +77,7 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 		}
 	}()
 	reading := &reading{
-		job: j, source: source, lane: lane, committed: time.Now(), end: end,
+		turn: j, source: source, lane: lane, committed: time.Now(), end: end,
 		options: mirror.ApplyOptions{Probe: j.run.ParkReason != "", Lenient: j.run.Parks < lenientParks},
 	}
 	if j.run.Rewrite != nil {
@@ -92,8 +97,8 @@ func (j *job) work(ctx context.Context, draining <-chan struct{}) error {
 // reading is a turn's way through the scan. What it holds changes when a page is committed: it is looked at by the
 // page that is being committed, or while none is.
 type reading struct {
-	*job
-	source    *source
+	*turn
+	source    *connector.Source
 	lane      *mirror.Lane
 	options   mirror.ApplyOptions
 	committed time.Time // when the last page was committed
@@ -106,14 +111,14 @@ var errElsewhere = errors.New("the scan goes on elsewhere")
 
 // read reads pages from the cursor on until the scan goes on elsewhere, is complete, or the turn ends. When it
 // returns no page is under way.
-func (r *reading) read(ctx, turn context.Context) error {
+func (r *reading) read(ctx, open context.Context) error {
 	// Whatever ends this call also ends the read-ahead.
 	scanning, cancel := context.WithCancel(ctx)
 	defer cancel()
 	options := scan.Options(r.run.Cursor)
 	options.Ahead = max(options.Ahead-pagesUnderWay, 1)
-	pages := r.source.client.Scan(scanning, scan.Query(r.run.Cursor), options)
-	unhook := context.AfterFunc(turn, pages.Stop)
+	pages := r.source.Client.Scan(scanning, scan.Query(r.run.Cursor), options)
+	unhook := context.AfterFunc(open, pages.Stop)
 	defer unhook()
 	line := &pipeline{
 		write: func(ctx context.Context, page vomo.Page) (*mirror.Brought, error) {
@@ -145,9 +150,9 @@ func (r *reading) bring(ctx context.Context, pages *vomo.Scan, line *pipeline) e
 			if failed := line.wait(); failed != nil {
 				return failed
 			}
-			return r.confirm(ctx, err)
+			return r.connect.Confirm(ctx, r.customer, r.lease, backfillJob(r.customer), err)
 		}
-		if err := r.source.account.Answered(ctx); err != nil {
+		if err := r.source.Account.Answered(ctx); err != nil {
 			return err
 		}
 		if err := line.next(ctx, page); err != nil {
@@ -180,7 +185,7 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Br
 		}
 		follow(&next, advance)
 		if r.run.ParkReason != "" || r.run.Pages == 0 { // a run before it may have left some when it ended
-			if err := clearConditions(ctx, tx, r.customer.ID); err != nil {
+			if err := job.ClearParks(ctx, tx, r.customer.ID); err != nil {
 				return err
 			}
 		}
@@ -256,11 +261,11 @@ func checkpointOf(run store.Run) time.Time {
 	if run.HighestSeen != nil && run.HighestSeen.Before(checkpoint) {
 		checkpoint = *run.HighestSeen
 	}
-	return checkpoint.Add(-overlap)
+	return checkpoint.Add(-scan.Overlap)
 }
 
 // complete ends the run in the last page's transaction.
-func (j *job) complete(ctx context.Context, tx *store.Tx, run store.Run) error {
+func (j *turn) complete(ctx context.Context, tx *store.Tx, run store.Run) error {
 	if err := tx.FinishRun(ctx, run, j.lease.Epoch, store.RunCompleted, ""); err != nil {
 		return err
 	}
@@ -283,14 +288,14 @@ func (j *job) complete(ctx context.Context, tx *store.Tx, run store.Run) error {
 	})
 }
 
-func (j *job) tellStarted(ctx context.Context, tx *store.Tx) error {
+func (j *turn) tellStarted(ctx context.Context, tx *store.Tx) error {
 	return j.tell(ctx, tx, event.BackfillStarted, func(now time.Time) *event.Fact {
 		return &event.Fact{Data: &rollcallv1.BackfillStarted{CustomerId: j.customer.ID, RunId: j.run.ID, StartedAt: timestamppb.New(now)}}
 	})
 }
 
 // tell puts an event of this run into the outbox.
-func (j *job) tell(ctx context.Context, tx *store.Tx, name string, of func(now time.Time) *event.Fact) error {
+func (j *turn) tell(ctx context.Context, tx *store.Tx, name string, of func(now time.Time) *event.Fact) error {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/window"
@@ -87,7 +88,7 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	customer := proposed.wanted.ID
 	// The conditions before the customer's row, as in the transaction of a last page: in another order the two could
 	// wait for each other.
-	for _, condition := range []string{event.AlertAuthFailed, event.AlertDestinationAuthFailed, event.AlertBackfillFailed} {
+	for _, condition := range []string{event.AlertAuthFailed, event.AlertVomoForbidden, event.AlertDestinationAuthFailed, event.AlertBackfillFailed} {
 		if err := event.Clear(ctx, tx, customer, condition, "Onboarded again."); err != nil {
 			return err
 		}
@@ -107,6 +108,9 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	}
 	queued, wait, err := queueBackfill(ctx, tx, customer)
 	if err != nil {
+		return err
+	}
+	if err := job.Unpark(ctx, tx, customer); err != nil { // a new token: what waited for it goes on from its cursor
 		return err
 	}
 	completed := &rollcallv1.OnboardingCompleted{CustomerId: customer, BackfillQueued: queued, UsersTotal: event.Count(proposed.usersTotal)}

@@ -172,6 +172,9 @@ func (i *intake) offboard(ctx context.Context, origin store.Origin, customer str
 		if err := tx.CancelOpenRun(ctx, customer, "offboarded"); err != nil {
 			return err
 		}
+		if err := tx.DropSyncRuns(ctx, customer, "offboarded"); err != nil {
+			return err
+		}
 		if _, err := tx.SettleRequest(ctx, id, store.RequestApplied, nil); err != nil {
 			return err
 		}

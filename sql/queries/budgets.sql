@@ -4,7 +4,12 @@
 UPDATE customer_budgets
 SET next_at = greatest(next_at, rollcall_now()) + sqlc.arg(step)::interval,
     spent = jsonb_set(spent, ARRAY[sqlc.arg(job)::text],
-                      to_jsonb(coalesce((spent ->> sqlc.arg(job)::text)::bigint, 0) + 1))
+                      to_jsonb(coalesce((spent ->> sqlc.arg(job)::text)::bigint, 0) + 1)),
+    spent_today = CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
+                       THEN jsonb_set(spent_today, ARRAY[sqlc.arg(job)::text],
+                                      to_jsonb(coalesce((spent_today ->> sqlc.arg(job)::text)::bigint, 0) + 1))
+                       ELSE jsonb_build_object(sqlc.arg(job)::text, 1) END,
+    spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
 WHERE customer_id = sqlc.arg(customer_id) AND next_at <= rollcall_now() + sqlc.arg(patience)::interval
 RETURNING (extract(epoch FROM (next_at - sqlc.arg(step)::interval - rollcall_now())))::double precision AS wait_seconds;
 
@@ -30,4 +35,4 @@ SELECT throttles FROM customer_budgets WHERE customer_id = $1;
 UPDATE customer_budgets SET throttles = 0 WHERE customer_id = $1 AND throttles <> 0;
 
 -- name: BudgetSpent :one
-SELECT spent FROM customer_budgets WHERE customer_id = $1;
+SELECT spent, CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date THEN spent_today ELSE '{}' END::jsonb AS today FROM customer_budgets WHERE customer_id = $1;

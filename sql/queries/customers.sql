@@ -1,14 +1,16 @@
 -- name: SyncConfigGet :one
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count, backfill_not_before, quiet_hours
+       backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
+       caught_up_at, next_poll_at, next_reconcile_at
 FROM sync_configs WHERE customer_id = $1;
 
 -- name: SyncConfigPage :many
 -- Keyset paging: the customers after @after, in order.
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count, backfill_not_before, quiet_hours
+       backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
+       caught_up_at, next_poll_at, next_reconcile_at
 FROM sync_configs WHERE customer_id > sqlc.arg(after) ORDER BY customer_id LIMIT sqlc.arg(page_size);
 
 -- name: SyncConfigUpsert :one
@@ -25,7 +27,10 @@ ON CONFLICT (customer_id) DO UPDATE SET
     poll_cadence_minutes = excluded.poll_cadence_minutes, admin_email = excluded.admin_email,
     requests_per_second = excluded.requests_per_second, requests_per_minute = excluded.requests_per_minute,
     backfill_not_before = excluded.backfill_not_before, quiet_hours = excluded.quiet_hours,
-    enabled = true, updated_at = rollcall_now(), offboarded_at = NULL,
+    enabled = true, disabled_reason = NULL, updated_at = rollcall_now(), offboarded_at = NULL,
+    active_since = CASE WHEN sync_configs.enabled THEN sync_configs.active_since ELSE rollcall_now() END,
+    next_poll_at = CASE WHEN sync_configs.enabled AND sync_configs.poll_cadence_minutes = excluded.poll_cadence_minutes
+                        THEN sync_configs.next_poll_at ELSE rollcall_now() END,
     onboarded_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.onboarded_at
                         ELSE rollcall_now() END
 RETURNING onboarded_at;
@@ -38,7 +43,8 @@ WHERE customer_id = $1;
 -- name: SyncConfigMarkBackfilled :exec
 -- The date is the first one's: a full resync later is none of the customer's onboarding.
 UPDATE sync_configs
-SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = sqlc.arg(processed), updated_at = rollcall_now()
+SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = sqlc.arg(processed), updated_at = rollcall_now(),
+    active_since = coalesce(active_since, rollcall_now()), next_poll_at = coalesce(next_poll_at, rollcall_now())
 WHERE customer_id = sqlc.arg(customer_id);
 
 -- name: CredentialUpsert :exec

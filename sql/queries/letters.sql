@@ -1,9 +1,9 @@
 -- name: LettersOpenFor :many
 -- The open letters of these records: the version each was written for, and why and when. One by one, as mappings are.
-SELECT l.id, l.record_id, l.source_updated_at, l.version_hash, l.error_code, l.error_class, l.last_failed_at
+SELECT l.id, l.record_id, l.source_updated_at, l.version_hash, l.error_code, l.error_class, l.last_failed_at, l.attempts
 FROM (SELECT unnest(sqlc.arg(record_ids)::text[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT d.id, d.record_id, d.source_updated_at, d.version_hash, d.error_code, d.error_class, d.last_failed_at
+    SELECT d.id, d.record_id, d.source_updated_at, d.version_hash, d.error_code, d.error_class, d.last_failed_at, d.attempts
     FROM dead_letters d
     WHERE d.customer_id = sqlc.arg(customer_id) AND d.kind = sqlc.arg(kind) AND d.state <> 'settled' AND d.record_id = v.id
     LIMIT 1) l;
@@ -15,6 +15,27 @@ SET state = 'settled', settled_at = rollcall_now(), settled_how = 'superseded', 
 WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND state <> 'settled'
   AND record_id = ANY(sqlc.arg(record_ids)::text[])
 RETURNING id;
+
+-- name: LettersSettleRedriven :exec
+-- The version that the letters were opened for, or a newer one, stands in the destination.
+UPDATE dead_letters
+SET state = 'settled', settled_at = rollcall_now(), settled_how = sqlc.arg(how), next_attempt_at = NULL, asked_at = NULL
+WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND state <> 'settled';
+
+-- name: LettersFailAgain :exec
+-- The same version was refused once more. Past the caps, or for good, it is an operator's.
+UPDATE dead_letters d
+SET attempts = d.attempts + 1, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
+    history = d.history || jsonb_build_array(jsonb_build_object('at', rollcall_now(), 'code', v.error_code, 'job', sqlc.arg(job)::text)),
+    revision = d.revision + 1, asked_at = NULL,
+    state = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= sqlc.arg(most_attempts)::integer
+                      OR rollcall_now() - d.first_failed_at >= sqlc.arg(longest)::interval THEN 'review' ELSE 'waiting' END,
+    next_attempt_at = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= sqlc.arg(most_attempts)::integer
+                      OR rollcall_now() - d.first_failed_at >= sqlc.arg(longest)::interval THEN NULL
+                      ELSE rollcall_now() + make_interval(secs => v.delay) END
+FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(error_codes)::text[]) AS error_code,
+             unnest(sqlc.arg(error_classes)::text[]) AS error_class, unnest(sqlc.arg(delays)::double precision[]) AS delay) v
+WHERE d.id = v.id AND d.state <> 'settled';
 
 -- name: LetterInsertRecords :exec
 -- A page's record letters in one statement.

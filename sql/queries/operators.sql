@@ -50,6 +50,8 @@ UPDATE sync_configs
 SET external_system_url = sqlc.arg(external_system_url), destination = sqlc.arg(destination),
     poll_cadence_minutes = sqlc.arg(poll_cadence_minutes), admin_email = sqlc.narg(admin_email),
     requests_per_second = sqlc.narg(requests_per_second), requests_per_minute = sqlc.narg(requests_per_minute),
+    next_poll_at = CASE WHEN poll_cadence_minutes = sqlc.arg(poll_cadence_minutes) THEN next_poll_at
+                        ELSE least(next_poll_at, next_poll_slot(customer_id, sqlc.arg(poll_cadence_minutes), rollcall_now())) END,
     updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id);
 

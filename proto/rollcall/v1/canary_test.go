@@ -37,6 +37,7 @@ func TestNoErrorRepeatsAnythingOfTheInput(t *testing.T) {
 	checked := 0
 	for _, message := range []proto.Message{
 		&rollcallv1.OnboardingRequest{}, &rollcallv1.OffboardRequest{}, &rollcallv1.BackfillRequest{}, &rollcallv1.DeadLetter{},
+		&rollcallv1.PollRequest{}, &rollcallv1.ReconcileRequest{},
 	} {
 		places := append(pathsOf(message.ProtoReflect().Descriptor(), "", ""), [2]string{"", ""}, [2]string{`{"what":`, `}`})
 		for _, canary := range canaries {
@@ -57,6 +58,10 @@ func TestNoErrorRepeatsAnythingOfTheInput(t *testing.T) {
 					case *rollcallv1.OffboardRequest:
 						maps.Copy(errs, read.Validate("acme"))
 					case *rollcallv1.BackfillRequest:
+						maps.Copy(errs, read.Validate("acme"))
+					case *rollcallv1.PollRequest:
+						maps.Copy(errs, read.Validate("acme"))
+					case *rollcallv1.ReconcileRequest:
 						maps.Copy(errs, read.Validate("acme"))
 					}
 					requireSilent(t, errs, canary, text)

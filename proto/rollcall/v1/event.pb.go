@@ -502,8 +502,13 @@ type Alert struct {
 	Cleared  bool   `protobuf:"varint,4,opt,name=cleared,proto3" json:"cleared,omitempty"`
 	Text     string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
 	// What an operator can do about it.
-	Remedy        string                 `protobuf:"bytes,6,opt,name=remedy,proto3" json:"remedy,omitempty"`
-	At            *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	Remedy string                 `protobuf:"bytes,6,opt,name=remedy,proto3" json:"remedy,omitempty"`
+	At     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
+	// Of one user alone ("email_changed"): the VOMO id, and nothing else of the person.
+	VomoUserId string `protobuf:"bytes,8,opt,name=vomo_user_id,json=vomoUserId,proto3" json:"vomo_user_id,omitempty"`
+	TraceId    string `protobuf:"bytes,9,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// The first moment of the condition; in a message that it is over, too.
+	RaisedAt      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=raised_at,json=raisedAt,proto3" json:"raised_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -587,6 +592,222 @@ func (x *Alert) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Alert) GetVomoUserId() string {
+	if x != nil {
+		return x.VomoUserId
+	}
+	return ""
+}
+
+func (x *Alert) GetTraceId() string {
+	if x != nil {
+		return x.TraceId
+	}
+	return ""
+}
+
+func (x *Alert) GetRaisedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RaisedAt
+	}
+	return nil
+}
+
+// UserChanged: user.created for a user whom the mapping did not know, user.updated for one in a new version. Whether
+// it is the one or the other is the mapping's word, not that of times.
+type UserChanged struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	VomoUserId string                 `protobuf:"bytes,2,opt,name=vomo_user_id,json=vomoUserId,proto3" json:"vomo_user_id,omitempty"`
+	// The destination's own id of the record.
+	ExternalUserId string `protobuf:"bytes,3,opt,name=external_user_id,json=externalUserId,proto3" json:"external_user_id,omitempty"`
+	// The version that was written.
+	SourceUpdatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=source_updated_at,json=sourceUpdatedAt,proto3" json:"source_updated_at,omitempty"`
+	// Names of fields, as the destination gets them; empty for a new user, and where the version before is not known
+	// well enough.
+	ChangedFields []string `protobuf:"bytes,5,rep,name=changed_fields,json=changedFields,proto3" json:"changed_fields,omitempty"`
+	// The job that wrote it: "user_sync_poll", "user_daily", "dlq_retry", ….
+	Job string `protobuf:"bytes,6,opt,name=job,proto3" json:"job,omitempty"`
+	// With EVENTS_INCLUDE_USER=true only: the record as the destination got it.
+	User          *structpb.Struct `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserChanged) Reset() {
+	*x = UserChanged{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserChanged) ProtoMessage() {}
+
+func (x *UserChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserChanged.ProtoReflect.Descriptor instead.
+func (*UserChanged) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *UserChanged) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *UserChanged) GetVomoUserId() string {
+	if x != nil {
+		return x.VomoUserId
+	}
+	return ""
+}
+
+func (x *UserChanged) GetExternalUserId() string {
+	if x != nil {
+		return x.ExternalUserId
+	}
+	return ""
+}
+
+func (x *UserChanged) GetSourceUpdatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SourceUpdatedAt
+	}
+	return nil
+}
+
+func (x *UserChanged) GetChangedFields() []string {
+	if x != nil {
+		return x.ChangedFields
+	}
+	return nil
+}
+
+func (x *UserChanged) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *UserChanged) GetUser() *structpb.Struct {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// ReconciliationCompleted: what was expected was compared with the mapping, and the gaps were worked.
+type ReconciliationCompleted struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// "user_daily".
+	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	// The day, as 2026-11-20.
+	Date          string                 `protobuf:"bytes,3,opt,name=date,proto3" json:"date,omitempty"`
+	ExpectedCount int32                  `protobuf:"varint,4,opt,name=expected_count,json=expectedCount,proto3" json:"expected_count,omitempty"`
+	GapCount      int32                  `protobuf:"varint,5,opt,name=gap_count,json=gapCount,proto3" json:"gap_count,omitempty"`
+	FailureCount  int32                  `protobuf:"varint,6,opt,name=failure_count,json=failureCount,proto3" json:"failure_count,omitempty"`
+	CompletedAt   *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconciliationCompleted) Reset() {
+	*x = ReconciliationCompleted{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconciliationCompleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconciliationCompleted) ProtoMessage() {}
+
+func (x *ReconciliationCompleted) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconciliationCompleted.ProtoReflect.Descriptor instead.
+func (*ReconciliationCompleted) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReconciliationCompleted) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ReconciliationCompleted) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ReconciliationCompleted) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
+func (x *ReconciliationCompleted) GetExpectedCount() int32 {
+	if x != nil {
+		return x.ExpectedCount
+	}
+	return 0
+}
+
+func (x *ReconciliationCompleted) GetGapCount() int32 {
+	if x != nil {
+		return x.GapCount
+	}
+	return 0
+}
+
+func (x *ReconciliationCompleted) GetFailureCount() int32 {
+	if x != nil {
+		return x.FailureCount
+	}
+	return 0
+}
+
+func (x *ReconciliationCompleted) GetCompletedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompletedAt
+	}
+	return nil
+}
+
 var File_rollcall_v1_event_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_event_proto_rawDesc = "" +
@@ -641,7 +862,7 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\x06run_id\x18\x02 \x01(\x03R\x05runId\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x03 \x01(\tR\terrorCode\x127\n" +
-	"\tfailed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bfailedAt\"\xca\x01\n" +
+	"\tfailed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bfailedAt\"\xc0\x02\n" +
 	"\x05Alert\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x12\n" +
@@ -650,7 +871,31 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\acleared\x18\x04 \x01(\bR\acleared\x12\x12\n" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12\x16\n" +
 	"\x06remedy\x18\x06 \x01(\tR\x06remedy\x12*\n" +
-	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02atB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12 \n" +
+	"\fvomo_user_id\x18\b \x01(\tR\n" +
+	"vomoUserId\x12\x19\n" +
+	"\btrace_id\x18\t \x01(\tR\atraceId\x127\n" +
+	"\traised_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\braisedAt\"\xa8\x02\n" +
+	"\vUserChanged\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12 \n" +
+	"\fvomo_user_id\x18\x02 \x01(\tR\n" +
+	"vomoUserId\x12(\n" +
+	"\x10external_user_id\x18\x03 \x01(\tR\x0eexternalUserId\x12F\n" +
+	"\x11source_updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0fsourceUpdatedAt\x12%\n" +
+	"\x0echanged_fields\x18\x05 \x03(\tR\rchangedFields\x12\x10\n" +
+	"\x03job\x18\x06 \x01(\tR\x03job\x12+\n" +
+	"\x04user\x18\a \x01(\v2\x17.google.protobuf.StructR\x04user\"\x8a\x02\n" +
+	"\x17ReconciliationCompleted\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x12\n" +
+	"\x04date\x18\x03 \x01(\tR\x04date\x12%\n" +
+	"\x0eexpected_count\x18\x04 \x01(\x05R\rexpectedCount\x12\x1b\n" +
+	"\tgap_count\x18\x05 \x01(\x05R\bgapCount\x12#\n" +
+	"\rfailure_count\x18\x06 \x01(\x05R\ffailureCount\x12=\n" +
+	"\fcompleted_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAtB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_event_proto_rawDescOnce sync.Once
@@ -664,36 +909,43 @@ func file_rollcall_v1_event_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_event_proto_rawDescData
 }
 
-var file_rollcall_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_rollcall_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_rollcall_v1_event_proto_goTypes = []any{
-	(*OnboardingRejected)(nil),    // 0: rollcall.v1.OnboardingRejected
-	(*OnboardingCompleted)(nil),   // 1: rollcall.v1.OnboardingCompleted
-	(*OnboardingDelayed)(nil),     // 2: rollcall.v1.OnboardingDelayed
-	(*BackfillStarted)(nil),       // 3: rollcall.v1.BackfillStarted
-	(*BackfillCompleted)(nil),     // 4: rollcall.v1.BackfillCompleted
-	(*BackfillFailed)(nil),        // 5: rollcall.v1.BackfillFailed
-	(*Alert)(nil),                 // 6: rollcall.v1.Alert
-	nil,                           // 7: rollcall.v1.OnboardingRejected.ErrorsEntry
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*structpb.ListValue)(nil),    // 9: google.protobuf.ListValue
+	(*OnboardingRejected)(nil),      // 0: rollcall.v1.OnboardingRejected
+	(*OnboardingCompleted)(nil),     // 1: rollcall.v1.OnboardingCompleted
+	(*OnboardingDelayed)(nil),       // 2: rollcall.v1.OnboardingDelayed
+	(*BackfillStarted)(nil),         // 3: rollcall.v1.BackfillStarted
+	(*BackfillCompleted)(nil),       // 4: rollcall.v1.BackfillCompleted
+	(*BackfillFailed)(nil),          // 5: rollcall.v1.BackfillFailed
+	(*Alert)(nil),                   // 6: rollcall.v1.Alert
+	(*UserChanged)(nil),             // 7: rollcall.v1.UserChanged
+	(*ReconciliationCompleted)(nil), // 8: rollcall.v1.ReconciliationCompleted
+	nil,                             // 9: rollcall.v1.OnboardingRejected.ErrorsEntry
+	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),         // 11: google.protobuf.Struct
+	(*structpb.ListValue)(nil),      // 12: google.protobuf.ListValue
 }
 var file_rollcall_v1_event_proto_depIdxs = []int32{
-	7,  // 0: rollcall.v1.OnboardingRejected.errors:type_name -> rollcall.v1.OnboardingRejected.ErrorsEntry
-	8,  // 1: rollcall.v1.OnboardingCompleted.onboarded_at:type_name -> google.protobuf.Timestamp
-	8,  // 2: rollcall.v1.OnboardingCompleted.estimated_start_at:type_name -> google.protobuf.Timestamp
-	8,  // 3: rollcall.v1.OnboardingCompleted.estimated_completion_at:type_name -> google.protobuf.Timestamp
-	8,  // 4: rollcall.v1.OnboardingDelayed.next_attempt_at:type_name -> google.protobuf.Timestamp
-	8,  // 5: rollcall.v1.BackfillStarted.started_at:type_name -> google.protobuf.Timestamp
-	8,  // 6: rollcall.v1.BackfillCompleted.checkpoint:type_name -> google.protobuf.Timestamp
-	8,  // 7: rollcall.v1.BackfillCompleted.completed_at:type_name -> google.protobuf.Timestamp
-	8,  // 8: rollcall.v1.BackfillFailed.failed_at:type_name -> google.protobuf.Timestamp
-	8,  // 9: rollcall.v1.Alert.at:type_name -> google.protobuf.Timestamp
-	9,  // 10: rollcall.v1.OnboardingRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	9,  // 0: rollcall.v1.OnboardingRejected.errors:type_name -> rollcall.v1.OnboardingRejected.ErrorsEntry
+	10, // 1: rollcall.v1.OnboardingCompleted.onboarded_at:type_name -> google.protobuf.Timestamp
+	10, // 2: rollcall.v1.OnboardingCompleted.estimated_start_at:type_name -> google.protobuf.Timestamp
+	10, // 3: rollcall.v1.OnboardingCompleted.estimated_completion_at:type_name -> google.protobuf.Timestamp
+	10, // 4: rollcall.v1.OnboardingDelayed.next_attempt_at:type_name -> google.protobuf.Timestamp
+	10, // 5: rollcall.v1.BackfillStarted.started_at:type_name -> google.protobuf.Timestamp
+	10, // 6: rollcall.v1.BackfillCompleted.checkpoint:type_name -> google.protobuf.Timestamp
+	10, // 7: rollcall.v1.BackfillCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	10, // 8: rollcall.v1.BackfillFailed.failed_at:type_name -> google.protobuf.Timestamp
+	10, // 9: rollcall.v1.Alert.at:type_name -> google.protobuf.Timestamp
+	10, // 10: rollcall.v1.Alert.raised_at:type_name -> google.protobuf.Timestamp
+	10, // 11: rollcall.v1.UserChanged.source_updated_at:type_name -> google.protobuf.Timestamp
+	11, // 12: rollcall.v1.UserChanged.user:type_name -> google.protobuf.Struct
+	10, // 13: rollcall.v1.ReconciliationCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	12, // 14: rollcall.v1.OnboardingRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_event_proto_init() }
@@ -707,7 +959,7 @@ func file_rollcall_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_event_proto_rawDesc), len(file_rollcall_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -285,6 +285,112 @@ func (x *ConfigChanged) GetChangedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// CustomerPaused: an operator stopped all work for a customer; nothing is read from VOMO, and nothing written.
+type CustomerPaused struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	PausedAt      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=paused_at,json=pausedAt,proto3" json:"paused_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerPaused) Reset() {
+	*x = CustomerPaused{}
+	mi := &file_rollcall_v1_operator_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerPaused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerPaused) ProtoMessage() {}
+
+func (x *CustomerPaused) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_operator_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerPaused.ProtoReflect.Descriptor instead.
+func (*CustomerPaused) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_operator_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CustomerPaused) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CustomerPaused) GetPausedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PausedAt
+	}
+	return nil
+}
+
+// CustomerResumed: it goes on from where it stood.
+type CustomerResumed struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	ResumedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=resumed_at,json=resumedAt,proto3" json:"resumed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerResumed) Reset() {
+	*x = CustomerResumed{}
+	mi := &file_rollcall_v1_operator_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerResumed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerResumed) ProtoMessage() {}
+
+func (x *CustomerResumed) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_operator_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerResumed.ProtoReflect.Descriptor instead.
+func (*CustomerResumed) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_operator_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CustomerResumed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CustomerResumed) GetResumedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ResumedAt
+	}
+	return nil
+}
+
 var File_rollcall_v1_operator_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_operator_proto_rawDesc = "" +
@@ -313,7 +419,16 @@ const file_rollcall_v1_operator_proto_rawDesc = "" +
 	"\x06fields\x18\x02 \x03(\tR\x06fields\x12-\n" +
 	"\x12destination_change\x18\x03 \x01(\tR\x11destinationChange\x129\n" +
 	"\n" +
-	"changed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAtB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"changed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"j\n" +
+	"\x0eCustomerPaused\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x127\n" +
+	"\tpaused_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bpausedAt\"m\n" +
+	"\x0fCustomerResumed\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x129\n" +
+	"\n" +
+	"resumed_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tresumedAtB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_operator_proto_rawDescOnce sync.Once
@@ -327,24 +442,28 @@ func file_rollcall_v1_operator_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_operator_proto_rawDescData
 }
 
-var file_rollcall_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_rollcall_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_rollcall_v1_operator_proto_goTypes = []any{
 	(*BackfillPaused)(nil),        // 0: rollcall.v1.BackfillPaused
 	(*BackfillResumed)(nil),       // 1: rollcall.v1.BackfillResumed
 	(*BackfillCancelled)(nil),     // 2: rollcall.v1.BackfillCancelled
 	(*ConfigChanged)(nil),         // 3: rollcall.v1.ConfigChanged
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*CustomerPaused)(nil),        // 4: rollcall.v1.CustomerPaused
+	(*CustomerResumed)(nil),       // 5: rollcall.v1.CustomerResumed
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_rollcall_v1_operator_proto_depIdxs = []int32{
-	4, // 0: rollcall.v1.BackfillPaused.paused_at:type_name -> google.protobuf.Timestamp
-	4, // 1: rollcall.v1.BackfillResumed.resumed_at:type_name -> google.protobuf.Timestamp
-	4, // 2: rollcall.v1.BackfillCancelled.cancelled_at:type_name -> google.protobuf.Timestamp
-	4, // 3: rollcall.v1.ConfigChanged.changed_at:type_name -> google.protobuf.Timestamp
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 0: rollcall.v1.BackfillPaused.paused_at:type_name -> google.protobuf.Timestamp
+	6, // 1: rollcall.v1.BackfillResumed.resumed_at:type_name -> google.protobuf.Timestamp
+	6, // 2: rollcall.v1.BackfillCancelled.cancelled_at:type_name -> google.protobuf.Timestamp
+	6, // 3: rollcall.v1.ConfigChanged.changed_at:type_name -> google.protobuf.Timestamp
+	6, // 4: rollcall.v1.CustomerPaused.paused_at:type_name -> google.protobuf.Timestamp
+	6, // 5: rollcall.v1.CustomerResumed.resumed_at:type_name -> google.protobuf.Timestamp
+	6, // [6:6] is the sub-list for method output_type
+	6, // [6:6] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_operator_proto_init() }
@@ -358,7 +477,7 @@ func file_rollcall_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_operator_proto_rawDesc), len(file_rollcall_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -110,9 +110,23 @@ func (r *OffboardRequest) Validate(subjectCustomer string) FieldErrors {
 
 // Validate tells what is wrong with a backfill request published under subjectCustomer.
 func (r *BackfillRequest) Validate(subjectCustomer string) FieldErrors {
+	return validateWakeUp(r.GetCustomerId(), r.GetRunId(), subjectCustomer)
+}
+
+// Validate tells what is wrong with a poll request published under subjectCustomer.
+func (r *PollRequest) Validate(subjectCustomer string) FieldErrors {
+	return validateWakeUp(r.GetCustomerId(), r.GetRunId(), subjectCustomer)
+}
+
+// Validate tells what is wrong with a request to reconcile published under subjectCustomer.
+func (r *ReconcileRequest) Validate(subjectCustomer string) FieldErrors {
+	return validateWakeUp(r.GetCustomerId(), r.GetRunId(), subjectCustomer)
+}
+
+func validateWakeUp(customer string, run int64, subjectCustomer string) FieldErrors {
 	errs := FieldErrors{}
-	validateCustomer(errs, r.GetCustomerId(), subjectCustomer)
-	if r.GetRunId() < 0 {
+	validateCustomer(errs, customer, subjectCustomer)
+	if run < 0 {
 		errs.Add("runId", "must not be negative; leave it out")
 	}
 	return errs

@@ -77,6 +77,116 @@ func (x *BackfillRequest) GetRunId() int64 {
 	return 0
 }
 
+// PollRequest wakes a worker for a customer's poll, or asks for one now. Published on
+// rollcall.poll.request.<customerId>.
+type PollRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The run that the publisher had in mind; absent in requests published by hand, which are worked at once.
+	RunId         int64 `protobuf:"varint,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PollRequest) Reset() {
+	*x = PollRequest{}
+	mi := &file_rollcall_v1_work_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PollRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PollRequest) ProtoMessage() {}
+
+func (x *PollRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_work_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PollRequest.ProtoReflect.Descriptor instead.
+func (*PollRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_work_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PollRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *PollRequest) GetRunId() int64 {
+	if x != nil {
+		return x.RunId
+	}
+	return 0
+}
+
+// ReconcileRequest wakes a worker for a reconciliation, or asks for one now. Published on
+// rollcall.reconcile.<category>.<customerId>.
+type ReconcileRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The run that the publisher had in mind; absent in requests published by hand, which are worked at once.
+	RunId         int64 `protobuf:"varint,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconcileRequest) Reset() {
+	*x = ReconcileRequest{}
+	mi := &file_rollcall_v1_work_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconcileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconcileRequest) ProtoMessage() {}
+
+func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_work_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
+func (*ReconcileRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_work_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ReconcileRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ReconcileRequest) GetRunId() int64 {
+	if x != nil {
+		return x.RunId
+	}
+	return 0
+}
+
 // DeadLetter is an open letter as ROLLCALL_DLQ shows it. It carries ids and a reason, never a person's data.
 type DeadLetter struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -104,7 +214,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_rollcall_v1_work_proto_msgTypes[1]
+	mi := &file_rollcall_v1_work_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -116,7 +226,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_work_proto_msgTypes[1]
+	mi := &file_rollcall_v1_work_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -129,7 +239,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_work_proto_rawDescGZIP(), []int{1}
+	return file_rollcall_v1_work_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *DeadLetter) GetLetterId() string {
@@ -224,6 +334,14 @@ const file_rollcall_v1_work_proto_rawDesc = "" +
 	"\x0fBackfillRequest\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\x03R\x05runId\"E\n" +
+	"\vPollRequest\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\x03R\x05runId\"J\n" +
+	"\x10ReconcileRequest\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\x03R\x05runId\"\xbb\x03\n" +
 	"\n" +
 	"DeadLetter\x12\x1b\n" +
@@ -256,15 +374,17 @@ func file_rollcall_v1_work_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_work_proto_rawDescData
 }
 
-var file_rollcall_v1_work_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_rollcall_v1_work_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_rollcall_v1_work_proto_goTypes = []any{
 	(*BackfillRequest)(nil),       // 0: rollcall.v1.BackfillRequest
-	(*DeadLetter)(nil),            // 1: rollcall.v1.DeadLetter
-	(*timestamppb.Timestamp)(nil), // 2: google.protobuf.Timestamp
+	(*PollRequest)(nil),           // 1: rollcall.v1.PollRequest
+	(*ReconcileRequest)(nil),      // 2: rollcall.v1.ReconcileRequest
+	(*DeadLetter)(nil),            // 3: rollcall.v1.DeadLetter
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 }
 var file_rollcall_v1_work_proto_depIdxs = []int32{
-	2, // 0: rollcall.v1.DeadLetter.source_updated_at:type_name -> google.protobuf.Timestamp
-	2, // 1: rollcall.v1.DeadLetter.first_failed_at:type_name -> google.protobuf.Timestamp
+	4, // 0: rollcall.v1.DeadLetter.source_updated_at:type_name -> google.protobuf.Timestamp
+	4, // 1: rollcall.v1.DeadLetter.first_failed_at:type_name -> google.protobuf.Timestamp
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -283,7 +403,7 @@ func file_rollcall_v1_work_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_work_proto_rawDesc), len(file_rollcall_v1_work_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -21,21 +21,31 @@ func (q *Queries) BudgetInsertIfAbsent(ctx context.Context, db DBTX, customerID 
 }
 
 const budgetSpent = `-- name: BudgetSpent :one
-SELECT spent FROM customer_budgets WHERE customer_id = $1
+SELECT spent, CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date THEN spent_today ELSE '{}' END::jsonb AS today FROM customer_budgets WHERE customer_id = $1
 `
 
-func (q *Queries) BudgetSpent(ctx context.Context, db DBTX, customerID string) ([]byte, error) {
+type BudgetSpentRow struct {
+	Spent []byte
+	Today []byte
+}
+
+func (q *Queries) BudgetSpent(ctx context.Context, db DBTX, customerID string) (*BudgetSpentRow, error) {
 	row := db.QueryRow(ctx, budgetSpent, customerID)
-	var spent []byte
-	err := row.Scan(&spent)
-	return spent, err
+	var i BudgetSpentRow
+	err := row.Scan(&i.Spent, &i.Today)
+	return &i, err
 }
 
 const budgetTake = `-- name: BudgetTake :one
 UPDATE customer_budgets
 SET next_at = greatest(next_at, rollcall_now()) + $1::interval,
     spent = jsonb_set(spent, ARRAY[$2::text],
-                      to_jsonb(coalesce((spent ->> $2::text)::bigint, 0) + 1))
+                      to_jsonb(coalesce((spent ->> $2::text)::bigint, 0) + 1)),
+    spent_today = CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
+                       THEN jsonb_set(spent_today, ARRAY[$2::text],
+                                      to_jsonb(coalesce((spent_today ->> $2::text)::bigint, 0) + 1))
+                       ELSE jsonb_build_object($2::text, 1) END,
+    spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
 WHERE customer_id = $3 AND next_at <= rollcall_now() + $4::interval
 RETURNING (extract(epoch FROM (next_at - $1::interval - rollcall_now())))::double precision AS wait_seconds
 `

@@ -154,7 +154,8 @@ func (q *Queries) InstallationKeyGet(ctx context.Context, db DBTX, name string) 
 const syncConfigGet = `-- name: SyncConfigGet :one
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count, backfill_not_before, quiet_hours
+       backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
+       caught_up_at, next_poll_at, next_reconcile_at
 FROM sync_configs WHERE customer_id = $1
 `
 
@@ -173,6 +174,13 @@ type SyncConfigGetRow struct {
 	BackfillProcessedCount *int64
 	BackfillNotBefore      *time.Time
 	QuietHours             []byte
+	PausedAt               *time.Time
+	DisabledReason         *string
+	ActiveSince            *time.Time
+	LastPolledAt           *time.Time
+	CaughtUpAt             *time.Time
+	NextPollAt             *time.Time
+	NextReconcileAt        *time.Time
 }
 
 func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string) (*SyncConfigGetRow, error) {
@@ -193,13 +201,21 @@ func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string)
 		&i.BackfillProcessedCount,
 		&i.BackfillNotBefore,
 		&i.QuietHours,
+		&i.PausedAt,
+		&i.DisabledReason,
+		&i.ActiveSince,
+		&i.LastPolledAt,
+		&i.CaughtUpAt,
+		&i.NextPollAt,
+		&i.NextReconcileAt,
 	)
 	return &i, err
 }
 
 const syncConfigMarkBackfilled = `-- name: SyncConfigMarkBackfilled :exec
 UPDATE sync_configs
-SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = $1, updated_at = rollcall_now()
+SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = $1, updated_at = rollcall_now(),
+    active_since = coalesce(active_since, rollcall_now()), next_poll_at = coalesce(next_poll_at, rollcall_now())
 WHERE customer_id = $2
 `
 
@@ -231,7 +247,8 @@ func (q *Queries) SyncConfigOffboardIfKnown(ctx context.Context, db DBTX, custom
 const syncConfigPage = `-- name: SyncConfigPage :many
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count, backfill_not_before, quiet_hours
+       backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
+       caught_up_at, next_poll_at, next_reconcile_at
 FROM sync_configs WHERE customer_id > $1 ORDER BY customer_id LIMIT $2
 `
 
@@ -255,6 +272,13 @@ type SyncConfigPageRow struct {
 	BackfillProcessedCount *int64
 	BackfillNotBefore      *time.Time
 	QuietHours             []byte
+	PausedAt               *time.Time
+	DisabledReason         *string
+	ActiveSince            *time.Time
+	LastPolledAt           *time.Time
+	CaughtUpAt             *time.Time
+	NextPollAt             *time.Time
+	NextReconcileAt        *time.Time
 }
 
 // Keyset paging: the customers after @after, in order.
@@ -282,6 +306,13 @@ func (q *Queries) SyncConfigPage(ctx context.Context, db DBTX, arg *SyncConfigPa
 			&i.BackfillProcessedCount,
 			&i.BackfillNotBefore,
 			&i.QuietHours,
+			&i.PausedAt,
+			&i.DisabledReason,
+			&i.ActiveSince,
+			&i.LastPolledAt,
+			&i.CaughtUpAt,
+			&i.NextPollAt,
+			&i.NextReconcileAt,
 		); err != nil {
 			return nil, err
 		}
@@ -306,7 +337,10 @@ ON CONFLICT (customer_id) DO UPDATE SET
     poll_cadence_minutes = excluded.poll_cadence_minutes, admin_email = excluded.admin_email,
     requests_per_second = excluded.requests_per_second, requests_per_minute = excluded.requests_per_minute,
     backfill_not_before = excluded.backfill_not_before, quiet_hours = excluded.quiet_hours,
-    enabled = true, updated_at = rollcall_now(), offboarded_at = NULL,
+    enabled = true, disabled_reason = NULL, updated_at = rollcall_now(), offboarded_at = NULL,
+    active_since = CASE WHEN sync_configs.enabled THEN sync_configs.active_since ELSE rollcall_now() END,
+    next_poll_at = CASE WHEN sync_configs.enabled AND sync_configs.poll_cadence_minutes = excluded.poll_cadence_minutes
+                        THEN sync_configs.next_poll_at ELSE rollcall_now() END,
     onboarded_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.onboarded_at
                         ELSE rollcall_now() END
 RETURNING onboarded_at

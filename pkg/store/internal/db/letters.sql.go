@@ -98,6 +98,45 @@ func (q *Queries) LetterInsertRecords(ctx context.Context, db DBTX, arg *LetterI
 	return err
 }
 
+const lettersFailAgain = `-- name: LettersFailAgain :exec
+UPDATE dead_letters d
+SET attempts = d.attempts + 1, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
+    history = d.history || jsonb_build_array(jsonb_build_object('at', rollcall_now(), 'code', v.error_code, 'job', $1::text)),
+    revision = d.revision + 1, asked_at = NULL,
+    state = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= $2::integer
+                      OR rollcall_now() - d.first_failed_at >= $3::interval THEN 'review' ELSE 'waiting' END,
+    next_attempt_at = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= $2::integer
+                      OR rollcall_now() - d.first_failed_at >= $3::interval THEN NULL
+                      ELSE rollcall_now() + make_interval(secs => v.delay) END
+FROM (SELECT unnest($4::uuid[]) AS id, unnest($5::text[]) AS error_code,
+             unnest($6::text[]) AS error_class, unnest($7::double precision[]) AS delay) v
+WHERE d.id = v.id AND d.state <> 'settled'
+`
+
+type LettersFailAgainParams struct {
+	Job          string
+	MostAttempts int32
+	Longest      time.Duration
+	Ids          []uuid.UUID
+	ErrorCodes   []string
+	ErrorClasses []string
+	Delays       []float64
+}
+
+// The same version was refused once more. Past the caps, or for good, it is an operator's.
+func (q *Queries) LettersFailAgain(ctx context.Context, db DBTX, arg *LettersFailAgainParams) error {
+	_, err := db.Exec(ctx, lettersFailAgain,
+		arg.Job,
+		arg.MostAttempts,
+		arg.Longest,
+		arg.Ids,
+		arg.ErrorCodes,
+		arg.ErrorClasses,
+		arg.Delays,
+	)
+	return err
+}
+
 const lettersOpenCount = `-- name: LettersOpenCount :one
 SELECT count(*) FROM dead_letters WHERE customer_id = $1 AND state <> 'settled'
 `
@@ -110,10 +149,10 @@ func (q *Queries) LettersOpenCount(ctx context.Context, db DBTX, customerID stri
 }
 
 const lettersOpenFor = `-- name: LettersOpenFor :many
-SELECT l.id, l.record_id, l.source_updated_at, l.version_hash, l.error_code, l.error_class, l.last_failed_at
+SELECT l.id, l.record_id, l.source_updated_at, l.version_hash, l.error_code, l.error_class, l.last_failed_at, l.attempts
 FROM (SELECT unnest($1::text[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT d.id, d.record_id, d.source_updated_at, d.version_hash, d.error_code, d.error_class, d.last_failed_at
+    SELECT d.id, d.record_id, d.source_updated_at, d.version_hash, d.error_code, d.error_class, d.last_failed_at, d.attempts
     FROM dead_letters d
     WHERE d.customer_id = $2 AND d.kind = $3 AND d.state <> 'settled' AND d.record_id = v.id
     LIMIT 1) l
@@ -133,6 +172,7 @@ type LettersOpenForRow struct {
 	ErrorCode       string
 	ErrorClass      string
 	LastFailedAt    time.Time
+	Attempts        int32
 }
 
 // The open letters of these records: the version each was written for, and why and when. One by one, as mappings are.
@@ -153,6 +193,7 @@ func (q *Queries) LettersOpenFor(ctx context.Context, db DBTX, arg *LettersOpenF
 			&i.ErrorCode,
 			&i.ErrorClass,
 			&i.LastFailedAt,
+			&i.Attempts,
 		); err != nil {
 			return nil, err
 		}
@@ -162,6 +203,23 @@ func (q *Queries) LettersOpenFor(ctx context.Context, db DBTX, arg *LettersOpenF
 		return nil, err
 	}
 	return items, nil
+}
+
+const lettersSettleRedriven = `-- name: LettersSettleRedriven :exec
+UPDATE dead_letters
+SET state = 'settled', settled_at = rollcall_now(), settled_how = $1, next_attempt_at = NULL, asked_at = NULL
+WHERE id = ANY($2::uuid[]) AND state <> 'settled'
+`
+
+type LettersSettleRedrivenParams struct {
+	How *string
+	Ids []uuid.UUID
+}
+
+// The version that the letters were opened for, or a newer one, stands in the destination.
+func (q *Queries) LettersSettleRedriven(ctx context.Context, db DBTX, arg *LettersSettleRedrivenParams) error {
+	_, err := db.Exec(ctx, lettersSettleRedriven, arg.How, arg.Ids)
+	return err
 }
 
 const lettersSettleSuperseded = `-- name: LettersSettleSuperseded :many

@@ -23,31 +23,31 @@ func (q *Queries) AuditEnsureMonths(ctx context.Context, db DBTX) error {
 const auditInsertMany = `-- name: AuditInsertMany :exec
 INSERT INTO sync_audit (customer_id, resource_type, record_id, operation, job_id, trace_id, succeeded, error_code,
                         source_updated_at, processed_at)
-SELECT $1, 'user', v.id, $2, $3::bigint, $4::text,
+SELECT $1, 'user', v.id, v.operation, $2::bigint, $3::text,
        v.error_code = '', nullif(v.error_code, ''), v.updated_at, rollcall_now()
-FROM (SELECT unnest($5::text[]) AS id, unnest($6::text[]) AS error_code,
-             unnest($7::timestamptz[]) AS updated_at) v
+FROM (SELECT unnest($4::text[]) AS id, unnest($5::text[]) AS error_code,
+             unnest($6::timestamptz[]) AS updated_at, unnest($7::text[]) AS operation) v
 `
 
 type AuditInsertManyParams struct {
 	CustomerID string
-	Operation  string
 	JobID      int64
 	TraceID    string
 	Ids        []string
 	ErrorCodes []string
 	UpdatedAts []time.Time
+	Operations []string
 }
 
 func (q *Queries) AuditInsertMany(ctx context.Context, db DBTX, arg *AuditInsertManyParams) error {
 	_, err := db.Exec(ctx, auditInsertMany,
 		arg.CustomerID,
-		arg.Operation,
 		arg.JobID,
 		arg.TraceID,
 		arg.Ids,
 		arg.ErrorCodes,
 		arg.UpdatedAts,
+		arg.Operations,
 	)
 	return err
 }
@@ -65,17 +65,17 @@ func (q *Queries) MappingCount(ctx context.Context, db DBTX, customerID string) 
 
 const mappingUpsertNewer = `-- name: MappingUpsertNewer :execrows
 INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_known_email, last_synced_at,
-                           last_synced_updated_at, version_hash)
-SELECT $1, v.id, v.external_id, nullif(v.email, ''), rollcall_now(), v.updated_at, v.hash
+                           last_synced_updated_at, version_hash, field_digests)
+SELECT $1, v.id, v.external_id, nullif(v.email, ''), rollcall_now(), v.updated_at, v.hash, v.digests
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS external_id,
              unnest($4::text[]) AS email, unnest($5::timestamptz[]) AS updated_at,
-             unnest($6::bytea[]) AS hash) v
+             unnest($6::bytea[]) AS hash, unnest($7::bytea[]) AS digests) v
 ON CONFLICT (customer_id, vomo_user_id) DO UPDATE
-SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id AND NOT $7::boolean
+SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id AND NOT $8::boolean
                             THEN user_mappings.external_user_id ELSE excluded.external_user_id END,
     last_known_email = excluded.last_known_email,
     last_synced_at = excluded.last_synced_at, last_synced_updated_at = excluded.last_synced_updated_at,
-    version_hash = excluded.version_hash
+    version_hash = excluded.version_hash, field_digests = excluded.field_digests
 WHERE user_mappings.last_synced_updated_at <= excluded.last_synced_updated_at
 `
 
@@ -86,6 +86,7 @@ type MappingUpsertNewerParams struct {
 	Emails      []string
 	UpdatedAts  []time.Time
 	Hashes      [][]byte
+	Digests     [][]byte
 	Anew        bool
 }
 
@@ -100,6 +101,7 @@ func (q *Queries) MappingUpsertNewer(ctx context.Context, db DBTX, arg *MappingU
 		arg.Emails,
 		arg.UpdatedAts,
 		arg.Hashes,
+		arg.Digests,
 		arg.Anew,
 	)
 	if err != nil {
@@ -109,10 +111,11 @@ func (q *Queries) MappingUpsertNewer(ctx context.Context, db DBTX, arg *MappingU
 }
 
 const mappingVersions = `-- name: MappingVersions :many
-SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash
+SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash, m.last_known_email, m.field_digests, m.external_user_id
 FROM (SELECT unnest($1::text[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash FROM user_mappings u
+    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash, u.last_known_email, u.field_digests, u.external_user_id
+    FROM user_mappings u
     WHERE u.customer_id = $2 AND u.vomo_user_id = v.id LIMIT 1) m
 `
 
@@ -125,6 +128,9 @@ type MappingVersionsRow struct {
 	VomoUserID          string
 	LastSyncedUpdatedAt time.Time
 	VersionHash         []byte
+	LastKnownEmail      *string
+	FieldDigests        []byte
+	ExternalUserID      string
 }
 
 // Each id is looked up by itself, through the key. Asked for all at once, the planner may find it cheaper to read all rows
@@ -138,7 +144,14 @@ func (q *Queries) MappingVersions(ctx context.Context, db DBTX, arg *MappingVers
 	var items []*MappingVersionsRow
 	for rows.Next() {
 		var i MappingVersionsRow
-		if err := rows.Scan(&i.VomoUserID, &i.LastSyncedUpdatedAt, &i.VersionHash); err != nil {
+		if err := rows.Scan(
+			&i.VomoUserID,
+			&i.LastSyncedUpdatedAt,
+			&i.VersionHash,
+			&i.LastKnownEmail,
+			&i.FieldDigests,
+			&i.ExternalUserID,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)

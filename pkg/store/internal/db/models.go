@@ -6,6 +6,8 @@ package db
 
 import (
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type BackfillRun struct {
@@ -51,4 +53,30 @@ type BackfillRun struct {
 	Verified      *bool
 	RewriteBefore *time.Time
 	NewSystem     bool
+}
+
+type SyncRun struct {
+	ID            int64
+	CustomerID    string
+	Kind          string
+	JobID         int64
+	TraceID       string
+	State         string
+	UpdatedAfter  time.Time
+	CoveredUntil  time.Time
+	Day           pgtype.Date
+	Cursor        []byte
+	ScanStartedAt *time.Time
+	HighestSeen   *time.Time
+	Pages         int64
+	Processed     int64
+	Written       int64
+	Failures      int64
+	Attempts      int32
+	Parks         int32
+	ParkReason    *string
+	DueAt         time.Time
+	Epoch         *int64
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
 }

@@ -381,6 +381,8 @@ UPDATE sync_configs
 SET external_system_url = $1, destination = $2,
     poll_cadence_minutes = $3, admin_email = $4,
     requests_per_second = $5, requests_per_minute = $6,
+    next_poll_at = CASE WHEN poll_cadence_minutes = $3 THEN next_poll_at
+                        ELSE least(next_poll_at, next_poll_slot(customer_id, $3, rollcall_now())) END,
     updated_at = rollcall_now()
 WHERE customer_id = $7
 `

@@ -1,0 +1,38 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
+)
+
+const confirmAfter = 2 * time.Second
+
+// Confirm asks a second time before a token that worked is called bad: one wrong answer must not stop a
+// customer (DESIGN §5). Any other outcome comes back as it is.
+func (c *Connector) Confirm(ctx context.Context, customer store.Customer, lease *store.Lease, job string, outcome error) error {
+	if !errors.Is(outcome, vomo.ErrUnauthorized) && !errors.Is(outcome, vomo.ErrForbidden) {
+		return outcome
+	}
+	timer := time.NewTimer(confirmAfter)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+	}
+	// By the token that stands now: a new one may have come since this turn began, and the old one been revoked for it.
+	source, err := c.Source(ctx, customer, lease, job)
+	if err != nil {
+		return err
+	}
+	_, err = source.Client.Probe(ctx)
+	if err == nil {
+		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO refused the token once and took it two seconds later"))
+	}
+	return err
+}

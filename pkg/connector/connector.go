@@ -1,0 +1,148 @@
+// Package connector opens both sides of a customer's mirror: VOMO under the customer's budget, and the lane to the
+// destination.
+//
+// It owns what every job needs before it can work: credentials, limits, breakers, connections. It promises that each
+// request of either side asks the lease first, so that nothing leaves which could outlast it, and that all jobs of a
+// process share one breaker a destination. It does not read, write or decide anything.
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/vomo"
+)
+
+// Connector is what the jobs of one process share.
+type Connector struct {
+	Store         *store.Store
+	Vault         *vault.Vault
+	Logger        *zap.Logger
+	VomoBaseURL   string
+	VomoTransport http.RoundTripper
+	Timeout       time.Duration // of one request of either side; under half of the lease
+	Limits        budget.Limits // the installation's
+	Opener        *destination.Opener
+	Breakers      *destination.Breakers
+	Concurrency   int // writes under way at once to one customer's destination
+	IncludeUser   bool
+	RetryCaps     store.RetryCaps
+}
+
+// Job is on whose account both sides are opened.
+type Job struct {
+	Name      string // job_log's word, by which requests are booked, too
+	ID        int64  // the line in the job log
+	TraceID   string
+	Operation string // sync_audit's word; "": create or update, by the mapping
+	Events    bool   // tell user.created and user.updated
+}
+
+// ErrNoCredential says that the customer's credentials are gone: it was offboarded.
+var ErrNoCredential = errors.New("the customer has no credentials")
+
+// Source is VOMO with the account that its requests are booked on.
+type Source struct {
+	Client  *vomo.Client
+	Account *budget.Account
+}
+
+// Source opens VOMO for a job that holds the lease. Errors: ErrNoCredential.
+func (c *Connector) Source(ctx context.Context, customer store.Customer, lease *store.Lease, job string) (*Source, error) {
+	token, err := c.secret(ctx, customer.ID, store.CredentialVomoToken)
+	if err != nil {
+		return nil, err
+	}
+	limits := c.Limits
+	if customer.RequestsPerSecond != nil {
+		limits.PerSecond = *customer.RequestsPerSecond
+	}
+	if customer.RequestsPerMinute != nil {
+		limits.PerMinute = *customer.RequestsPerMinute
+	}
+	account, err := budget.Open(c.Store, customer.ID, job, limits)
+	if err != nil {
+		return nil, fmt.Errorf("open budget: %w", err)
+	}
+	client, err := vomo.New(vomo.Config{
+		BaseURL: c.VomoBaseURL, Token: token, Transport: c.VomoTransport, Timeout: c.Timeout,
+		Before: func(ctx context.Context) error {
+			if err := account.Wait(ctx); err != nil {
+				return err
+			}
+			return lease.Outlasts(c.Timeout)
+		},
+		Throttled: func(ctx context.Context, after time.Duration) {
+			if err := account.Throttled(ctx, after); err != nil {
+				c.Logger.Warn("a refusal of VOMO was not noted", zap.String("customer", customer.ID), zap.Error(err))
+			}
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open VOMO: %w", err)
+	}
+	return &Source{Client: client, Account: account}, nil
+}
+
+// Lane opens the destination for a job that holds the lease.
+func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *store.Lease, job Job) (*mirror.Lane, error) {
+	var target struct {
+		Kind      string `json:"kind"`
+		URL       string `json:"url"`
+		BatchSize int    `json:"batchSize"`
+	}
+	if err := json.Unmarshal(customer.Destination, &target); err != nil {
+		return nil, fault.Permanent("destination_unreadable", fmt.Errorf("decode destination: %w", err))
+	}
+	token, err := c.secret(ctx, customer.ID, store.CredentialDestinationToken)
+	if err != nil && !errors.Is(err, ErrNoCredential) {
+		return nil, err
+	}
+	plain, err := c.Opener.Open(destination.Config{Kind: target.Kind, URL: target.URL, Token: token, BatchSize: target.BatchSize})
+	if err != nil {
+		return nil, fmt.Errorf("open destination: %w", err)
+	}
+	hashKey, err := c.Vault.HashKey(ctx, customer.ID)
+	if err != nil {
+		return nil, fmt.Errorf("open customer's key: %w", err)
+	}
+	key := destination.BreakerKey(customer.ID, target.URL)
+	return &mirror.Lane{
+		Store: c.Store, Lease: lease, Customer: customer.ID, Job: job.Name, JobID: job.ID, TraceID: job.TraceID,
+		Operation: job.Operation, Events: job.Events, IncludeUser: c.IncludeUser, RetryCaps: c.RetryCaps,
+		HashKey: hashKey, Concurrency: c.Concurrency,
+		Trips: func() uint64 { return c.Breakers.Trips(key) },
+		Destination: destination.NewGuard(plain, destination.GuardConfig{
+			Key: key, Breakers: c.Breakers,
+			Before: func(context.Context) error { return lease.Outlasts(c.Timeout) },
+			Leave:  func() error { return lease.Outlasts(c.Timeout) },
+		}),
+	}, nil
+}
+
+func (c *Connector) secret(ctx context.Context, customer, name string) (string, error) {
+	sealed, err := c.Store.Credential(ctx, customer, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", fmt.Errorf("%s: %w", name, ErrNoCredential)
+	}
+	if err != nil {
+		return "", err
+	}
+	plain, err := c.Vault.Open(ctx, customer, name, sealed)
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", name, err)
+	}
+	return string(plain), nil
+}

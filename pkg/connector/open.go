@@ -1,0 +1,44 @@
+package connector
+
+import (
+	"net/http"
+	"time"
+
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/destination/rest"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/store"
+)
+
+// longestRequest is how long one request may take at most; it stays under half of the claim timeout, so that
+// a worker whose lease is about to end sends nothing that could outlive it.
+const longestRequest = 10 * time.Second
+
+// Open makes a service's connector, for that many customers at once, from its settings. done closes what it kept open.
+func Open(s *service.Service, slots int) (c *Connector, done func()) {
+	timeout := min(longestRequest, s.Config.ClaimTimeout*2/5)
+	transport := rest.NewTransport(s.Config.AllowPrivateDestinations)
+	vomoTransport := newVomoTransport(slots)
+	return &Connector{
+			Store: s.Store, Vault: s.Vault, Logger: s.Logger, VomoBaseURL: s.Config.VomoBaseURL, VomoTransport: vomoTransport,
+			Timeout: timeout, Breakers: destination.NewBreakers(destination.BreakersConfig{}), Concurrency: s.Config.DestinationSlots,
+			Limits:      budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
+			IncludeUser: s.Config.EventsIncludeUser,
+			RetryCaps:   store.RetryCaps{Attempts: s.Config.DLQRetryAttempts, Age: s.Config.DLQRetryAge},
+			Opener: &destination.Opener{Factories: map[string]destination.Factory{
+				"rest": rest.Factory(rest.Config{Transport: transport, Timeout: timeout}, s.Config.AllowPrivateDestinations),
+			}},
+		}, func() {
+			transport.CloseIdleConnections()
+			vomoTransport.CloseIdleConnections()
+		}
+}
+
+// newVomoTransport keeps connections to VOMO open between pages, for every customer in hand.
+func newVomoTransport(slots int) *http.Transport {
+	return &http.Transport{
+		MaxIdleConns: 8 * slots, MaxIdleConnsPerHost: 8 * slots, IdleConnTimeout: 90 * time.Second,
+		TLSHandshakeTimeout: longestRequest, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
+	}
+}

@@ -1,0 +1,53 @@
+package job
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall.dev/pkg/mirror"
+)
+
+// Metrics count runs, records and parks, without a customer's name: a partner has thousands of them. A nil *Metrics
+// counts nothing.
+type Metrics struct {
+	records *prometheus.CounterVec
+	runs    *prometheus.CounterVec
+	parks   *prometheus.CounterVec
+}
+
+// NewMetrics registers them.
+func NewMetrics(registry prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_records_processed_total", Help: "Users of committed pages, by job and outcome.",
+		}, []string{"op", "outcome"}),
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_runs_total", Help: "Polls and reconciliations that ended, by outcome.",
+		}, []string{"kind", "outcome"}),
+		parks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_run_parks_total", Help: "Polls and reconciliations parked, by reason.",
+		}, []string{"kind", "reason"}),
+	}
+	registry.MustRegister(m.records, m.runs, m.parks)
+	return m
+}
+
+func (m *Metrics) page(kind string, outcome mirror.Outcome) {
+	if m == nil {
+		return
+	}
+	m.records.WithLabelValues(kind, "written").Add(float64(outcome.Written))
+	m.records.WithLabelValues(kind, "skipped").Add(float64(outcome.Skipped))
+	m.records.WithLabelValues(kind, "failed").Add(float64(outcome.Failed))
+}
+
+func (m *Metrics) ended(kind, outcome string) {
+	if m != nil {
+		m.runs.WithLabelValues(kind, outcome).Inc()
+	}
+}
+
+func (m *Metrics) parked(kind, reason string) {
+	if m != nil {
+		m.parks.WithLabelValues(kind, reason).Inc()
+	}
+}

@@ -1,0 +1,105 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/vomo"
+)
+
+// Reasons to park; those that are alerts, too, have the alert's name.
+const (
+	ParkVomoUnavailable = "vomo_unavailable"
+	ParkVomoThrottled   = "vomo_throttled"
+	ParkLaneWanted      = "lane_wanted"
+)
+
+// How long work is parked, by who is at fault.
+const (
+	firstPark        = 2 * time.Second
+	longestProbe     = time.Minute // a destination that is down
+	longestVomoPause = 5 * time.Minute
+	authPause        = 15 * time.Minute // a new token wakes the work at once
+	WantedPause      = 2500 * time.Millisecond
+	handBackPause    = 500 * time.Millisecond
+)
+
+// Park is why work is put off, and for how long.
+type Park struct {
+	Reason string
+	Delay  time.Duration
+}
+
+// ParkFor says how long work is parked that was stopped by the fault of another system, after so many parks in a
+// row; parked is false for faults of ours, and for permanent ones.
+func ParkFor(outcome error, parks int) (park Park, parked bool) {
+	var coded *fault.Error
+	switch {
+	case errors.Is(outcome, destination.ErrNotPublic):
+		return Park{event.AlertDestinationNotPublic, doubling(longestProbe, parks)}, true
+	case errors.Is(outcome, mirror.ErrDestinationDown):
+		return Park{event.AlertDestinationDown, doubling(longestProbe, parks)}, true
+	case errors.Is(outcome, mirror.ErrDestinationAuth):
+		return Park{event.AlertDestinationAuthFailed, doubling(longestProbe, parks)}, true
+	case errors.Is(outcome, vomo.ErrUnauthorized), errors.Is(outcome, connector.ErrNoCredential), errors.Is(outcome, vault.ErrKeyGone):
+		return Park{event.AlertAuthFailed, authPause}, true
+	case errors.Is(outcome, vomo.ErrForbidden):
+		return Park{event.AlertVomoForbidden, authPause}, true
+	case fault.KindOf(outcome) == fault.KindThrottled:
+		after, _ := fault.After(outcome)
+		return Park{ParkVomoThrottled, max(after, doubling(longestVomoPause, parks))}, true
+	case fault.KindOf(outcome) == fault.KindPermanent:
+		return Park{}, false
+	case errors.Is(outcome, vomo.ErrNotFound), errors.As(outcome, &coded) && coded.Code != "":
+		// VOMO gave the answer that stopped the work, or none: unknown, tried again for ever.
+		return Park{ParkVomoUnavailable, doubling(longestVomoPause, parks)}, true
+	}
+	return Park{}, false
+}
+
+// doubling is 2 s, and twice as much each time, up to longest.
+func doubling(longest time.Duration, times int) time.Duration {
+	return min(firstPark<<min(times, 16), longest)
+}
+
+// TellPark tells of what work is parked for, in the transaction that parks it: once, however much is parked. A token
+// that VOMO refuses also switches the customer off (the recipe's handleAuthFailure), until a new one comes.
+func TellPark(ctx context.Context, tx *store.Tx, customer, reason string) error {
+	switch reason {
+	case event.AlertAuthFailed:
+		if err := event.Raise(ctx, tx, event.AlertFor(customer, reason)); err != nil {
+			return err
+		}
+		_, err := tx.DisableCustomer(ctx, customer, reason)
+		return err
+	case event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed, event.AlertVomoForbidden:
+		return event.Raise(ctx, tx, event.AlertFor(customer, reason))
+	}
+	return nil
+}
+
+// conditions are those that a park raises, and that committed work ends.
+func conditions() []string {
+	return []string{
+		event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed, event.AlertAuthFailed,
+		event.AlertVomoForbidden,
+	}
+}
+
+// ClearParks tells that what the work was parked for is over.
+func ClearParks(ctx context.Context, tx *store.Tx, customer string) error {
+	for _, condition := range conditions() {
+		if err := event.Clear(ctx, tx, customer, condition, "It works again."); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/scan"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/worker"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// jobPoll is job_log's word, the recipe's (step 3).
+const jobPoll = "user_sync_poll"
+
+// poller works poll requests.
+type poller struct{ runner *job.Runner }
+
+// handle reads a request and works the customer's poll.
+func (p *poller) handle(ctx context.Context, delivery *worker.Delivery) error {
+	request := &rollcallv1.PollRequest{}
+	customer := bus.CustomerOf(delivery.Subject)
+	errs := rollcallv1.Decode(delivery.Data, request)
+	if len(errs) == 0 {
+		errs = request.Validate(customer)
+	}
+	if len(errs) > 0 {
+		return fault.Permanent("request_invalid", fmt.Errorf("read poll request: %w", errs))
+	}
+	return p.runner.Work(ctx, delivery, customer, request.GetRunId())
+}
+
+// pollKind is what is a poll's own in the life of a run.
+func pollKind() job.Kind {
+	return job.Kind{Name: store.KindPoll, Job: jobPoll, Start: startByHand, Message: job.PollMessage, OnDone: polled}
+}
+
+// startByHand begins a poll whatever the schedule says.
+func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (store.RunRef, error) {
+	refs, err := tx.StartSyncRuns(ctx, store.SyncStart{
+		Kind: store.KindPoll, Job: jobPoll, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
+	})
+	if err != nil || len(refs) == 0 {
+		return store.RunRef{}, err
+	}
+	return refs[0], nil
+}
+
+// polled moves the checkpoint and notes the heartbeat, in the last page's transaction.
+func polled(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) error {
+	if err := tx.AdvanceCheckpoint(ctx, run.Customer, store.ResourceUserSync, checkpointOf(run)); err != nil {
+		return err
+	}
+	return tx.MarkPolled(ctx, run.Customer, *run.ScanStartedAt)
+}
+
+// quietTail is how far behind the scan's start a checkpoint stays at most, where nobody changed any later.
+const quietTail = time.Hour
+
+// checkpointOf is from where the next poll goes on (trap 2): no later than the scan's start by VOMO's own clock, since
+// a user changed during the scan may stand on a page that was read before; and no later than the latest change seen,
+// since VOMO's list may lag behind its clock. Both less an overlap. A list that lags by an hour is none that can be
+// polled: without that bound, everybody who was imported in the last minute before an organisation fell silent would
+// be read again by each poll, for ever.
+func checkpointOf(run store.SyncRun) time.Time {
+	start := *run.ScanStartedAt
+	latest := start
+	if run.HighestSeen != nil && run.HighestSeen.Before(start) {
+		latest = *run.HighestSeen
+	}
+	if floor := start.Add(-quietTail); latest.Before(floor) {
+		latest = floor
+	}
+	return latest.Add(-scan.Overlap)
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/store"
+)
+
+// scheduleAtOnce is how many customers one transaction schedules.
+const scheduleAtOnce = 100
+
+// scheduler starts the polls that are due.
+type scheduler struct {
+	store    *store.Store
+	kind     job.Kind
+	lateness lateness
+}
+
+// schedule starts a poll for each customer whose time has come, a batch of them, and moves each on to the next place
+// of its cadence. Where the poll before is still under way, that one stands for both.
+func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
+	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		customers, err := tx.DuePolls(ctx, scheduleAtOnce)
+		if err != nil || len(customers) == 0 {
+			return err
+		}
+		more = len(customers) == scheduleAtOnce
+		traces := make([]string, 0, len(customers))
+		for range customers {
+			traces = append(traces, event.NewTraceID())
+		}
+		runs, err := tx.StartSyncRuns(ctx, store.SyncStart{Kind: s.kind.Name, Job: s.kind.Job, Customers: customers, TraceIDs: traces})
+		if err != nil {
+			return err
+		}
+		s.lateness.skipped(len(customers) - len(runs))
+		return s.kind.Request(ctx, tx, runs)
+	})
+	return more && err == nil, err
+}
