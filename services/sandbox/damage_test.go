@@ -23,7 +23,7 @@ func TestDamagedStateFileStopsTheStartIsNamedAndLeftAsItIs(t *testing.T) {
 	flipped := bytes.Clone(content)
 	flipped[len(flipped)/2] ^= 0x10
 
-	const head = `{"sandboxState":1}`
+	const head = `{"sandboxState":2}`
 	for name, damaged := range map[string][]byte{
 		"empty":                {},
 		"no gzip":              []byte(head),
@@ -33,7 +33,7 @@ func TestDamagedStateFileStopsTheStartIsNamedAndLeftAsItIs(t *testing.T) {
 		"something behind":     append(bytes.Clone(content), "more"...),
 		"no JSON":              packed(t, head+"\nusers"),
 		"no version":           packed(t, `{"tenant":{"name":"acme"}}`),
-		"a later version":      packed(t, `{"sandboxState":2}`),
+		"a later version":      packed(t, `{"sandboxState":3}`),
 		"unknown kinds":        packed(t, head+`{"cat":{}}`),
 		"record of nobody":     packed(t, head+`{"record":{"id":"a","external_id":"b"}}`),
 		"no external id":       packed(t, head+`{"tenant":{"name":"acme"}}{"record":{"id":"a"}}`),
@@ -69,4 +69,13 @@ func packed(t *testing.T, text string) []byte {
 	require.NoError(t, err)
 	require.NoError(t, writer.Close())
 	return out.Bytes()
+}
+
+func TestStateFileOfTheVersionBeforeIsRead(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state.gz")
+	require.NoError(t, os.WriteFile(file, packed(t, `{"sandboxState":1}{"tenant":{"name":"acme"}}`+
+		`{"record":{"id":"crm-1","external_id":"vomo-1","source_updated_at":"2026-02-01T00:00:00Z","writes":3,"deleted":false}}`), 0o600))
+	seen := newKept(t, file).report().CRM["acme"]
+	require.Equal(t, []int{1, 3, 0, 0}, []int{seen.Records, seen.Writes, seen.UnchangedWrites, seen.StaleWrites})
 }

@@ -66,7 +66,7 @@ func parseOptions(args []string, lookupEnv func(string) (string, bool), stderr i
 		return err
 	})
 	orders := map[string]organisation.Order{}
-	flags.Func("order", "in which order an organisation of -org lists, as `name:order`: id or newest", func(text string) error {
+	flags.Func("order", "in which order an organisation of -org lists, as `name:order`: id, newest or updated", func(text string) error {
 		name, order, _ := strings.Cut(text, ":")
 		orders[name] = organisation.Order(order)
 		return nil

@@ -32,10 +32,10 @@ type report struct {
 		Statuses          map[string]int
 	}
 	CRM map[string]struct {
-		Records, Writes, Refused int
-		MaxWritesPerRecord       int           `json:"maxWritesPerRecord"`
-		WrittenAgain             []recordTimes `json:"writtenAgain"`
-		Statuses                 map[string]int
+		Records, Writes, Refused, UnchangedWrites, StaleWrites int
+		MaxWritesPerRecord                                     int           `json:"maxWritesPerRecord"`
+		WrittenAgain                                           []recordTimes `json:"writtenAgain"`
+		Statuses                                               map[string]int
 	}
 }
 

@@ -115,7 +115,7 @@ func TestWhatWasMadeChangedAndDeletedSurvivesARestart(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, second.do(http.MethodDelete, "/crm/acme/users/vomo-7", "", "").status)
 	crm, _ := second.control(http.MethodGet, "/report", "", http.StatusOK)["crm"].(map[string]any)
 	for name, was := range report.(map[string]any) {
-		for _, count := range []string{"records", "writes", "maxWritesPerRecord", "writtenAgain"} {
+		for _, count := range []string{"records", "writes", "unchangedWrites", "staleWrites", "maxWritesPerRecord", "writtenAgain"} {
 			require.Equal(t, was.(map[string]any)[count], crm[name].(map[string]any)[count], name+" "+count)
 		}
 	}

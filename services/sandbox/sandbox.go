@@ -14,12 +14,13 @@ import (
 	"rollcall.dev/services/sandbox/internal/faults"
 	"rollcall.dev/services/sandbox/internal/life"
 	"rollcall.dev/services/sandbox/internal/organisation"
+	"rollcall.dev/services/sandbox/internal/shift"
 	"rollcall.dev/services/sandbox/internal/state"
 	"rollcall.dev/services/sandbox/internal/traffic"
 	"rollcall.dev/services/sandbox/internal/vomoapi"
 )
 
-// clock is the time that the sandbox lives by.
+// clock is the real time, or a test's. What VOMO and the CRM live by is a shift.Clock on top of it.
 type clock struct {
 	nowFunc  func() time.Time
 	waitFunc func(context.Context, time.Duration) error
@@ -85,6 +86,7 @@ func addOrganisations(organisations *organisation.Directory, configs []organisat
 }
 
 func newHandler(opts options, organisations *organisation.Directory, store *crm.Store, clock clock) (http.Handler, error) {
+	shifted := shift.New(clock.nowFunc)
 	rules := faults.NewSet(opts.seed, clock.nowFunc)
 	if opts.latency > 0 {
 		for _, target := range []string{faults.VOMO, faults.CRM} {
@@ -98,10 +100,10 @@ func newHandler(opts options, organisations *organisation.Directory, store *crm.
 	}
 	gate := func(target string, refuse func(http.ResponseWriter, int, string), brokenBody string) *faults.Gate {
 		return &faults.Gate{
-			Set: rules, Target: target, NowFunc: clock.nowFunc, WaitFunc: clock.waitFunc, RefuseFunc: refuse, BrokenBody: brokenBody,
+			Set: rules, Target: target, NowFunc: shifted.Now, WaitFunc: clock.waitFunc, RefuseFunc: refuse, BrokenBody: brokenBody,
 		}
 	}
-	lives := life.New(clock.nowFunc)
+	lives := life.New(shifted.Now)
 	for _, script := range opts.lives {
 		if organisations.Named(script.org) == nil {
 			return nil, fmt.Errorf("set life: no organisation %s", script.org)
@@ -111,7 +113,7 @@ func newHandler(opts options, organisations *organisation.Directory, store *crm.
 		}
 	}
 	vomo := &vomoapi.API{
-		Organisations: organisations, Ledger: traffic.NewLedger(clock.nowFunc), NowFunc: clock.nowFunc, PerPage: opts.perPage,
+		Organisations: organisations, Ledger: traffic.NewLedger(clock.nowFunc), NowFunc: shifted.Now, PerPage: opts.perPage,
 		Gate:  gate(faults.VOMO, vomoapi.Refuse, vomoapi.BrokenBody),
 		Lives: lives,
 	}
@@ -120,11 +122,14 @@ func newHandler(opts options, organisations *organisation.Directory, store *crm.
 	}
 	steering := &control.API{
 		Seed: opts.seed, Organisations: organisations, Records: store, Faults: rules, Lives: lives,
-		VOMOTraffic: vomo.Ledger, CRMTraffic: records.Ledger, NowFunc: clock.nowFunc,
+		VOMOTraffic: vomo.Ledger, CRMTraffic: records.Ledger, Clock: shifted,
 	}
-	mux := http.NewServeMux()
-	vomo.Routes(mux)
-	records.Routes(mux)
+	strangers, mux := http.NewServeMux(), http.NewServeMux()
+	vomo.Routes(strangers)
+	records.Routes(strangers)
+	for _, path := range []string{"/vomo/", "/crm/"} {
+		mux.Handle(path, shift.Dated(shifted, strangers))
+	}
 	steering.Routes(mux)
 	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })

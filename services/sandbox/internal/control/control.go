@@ -1,5 +1,5 @@
-// Package control is the sandbox's own API: it makes organisations, sets faults, reports what was seen, and
-// compares what VOMO has with what the CRM has.
+// Package control is the sandbox's own API: it makes organisations, moves the clock, sets faults, reports what
+// was seen, and compares what VOMO has with what the CRM has.
 //
 // It is for tests, demonstrations and operators who try things out. It asks for no token, and it shows the
 // tokens of the organisations, which are made up: the sandbox is no place for real people.
@@ -17,6 +17,7 @@ import (
 	"rollcall.dev/services/sandbox/internal/faults"
 	"rollcall.dev/services/sandbox/internal/life"
 	"rollcall.dev/services/sandbox/internal/organisation"
+	"rollcall.dev/services/sandbox/internal/shift"
 	"rollcall.dev/services/sandbox/internal/traffic"
 )
 
@@ -29,7 +30,7 @@ type API struct {
 	Lives         *life.Lives
 	VOMOTraffic   *traffic.Ledger
 	CRMTraffic    *traffic.Ledger
-	NowFunc       func() time.Time
+	Clock         *shift.Clock
 }
 
 // Routes puts the control API below /control.
@@ -38,6 +39,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /control/orgs", a.listOrganisations)
 	mux.HandleFunc("GET /control/orgs/{name}/users", a.dumpUsers)
 	mux.HandleFunc("POST /control/orgs/{name}/users", a.enrolUser)
+	mux.HandleFunc("POST /control/orgs/{name}/users:batch", a.batchUsers)
 	mux.HandleFunc("PUT /control/orgs/{name}/users/{id}", a.editUser)
 	mux.HandleFunc("DELETE /control/orgs/{name}/users/{id}", a.removeUser)
 	mux.HandleFunc("POST /control/orgs/{name}/revoke", a.revoke)
@@ -45,6 +47,9 @@ func (a *API) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("PUT /control/orgs/{name}/life", a.setLife)
 	mux.HandleFunc("GET /control/orgs/{name}/life", a.showLife)
 	mux.HandleFunc("DELETE /control/orgs/{name}/life", a.endLife)
+
+	mux.HandleFunc("GET /control/clock", a.showClock)
+	mux.HandleFunc("PUT /control/clock", a.moveClock)
 
 	mux.HandleFunc("POST /control/faults", a.addFault)
 	mux.HandleFunc("GET /control/faults", a.listFaults)

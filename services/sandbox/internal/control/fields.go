@@ -86,3 +86,29 @@ func (f userFields) apply(p *person.Person) {
 	f.CreatedAt.set(&p.Created)
 	f.UpdatedAt.set(&p.Updated)
 }
+
+// enrolment makes a newly invented user the one whom the fields describe. Times that are not given are now.
+func (f userFields) enrolment(now time.Time) func(*person.Person) {
+	return func(p *person.Person) {
+		p.Created, p.Updated = now, now
+		// One time that is given pulls along the other, which would be on the wrong side of it.
+		if at := f.UpdatedAt.value; at != nil && at.Before(now) {
+			p.Created = *at
+		}
+		if at := f.CreatedAt.value; at != nil && at.After(now) {
+			p.Updated = *at
+		}
+		f.apply(p)
+	}
+}
+
+// edition changes a user as the fields say, and the time of update, which is now unless they say.
+func (f userFields) edition(now time.Time) func(*person.Person) {
+	return func(p *person.Person) {
+		p.Updated = now
+		if now.Before(p.Created) { // an invented user may be younger than the clock
+			p.Updated = p.Created
+		}
+		f.apply(p)
+	}
+}

@@ -32,18 +32,7 @@ func (a *API) enrolUser(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	now := a.NowFunc()
-	user, err := found.Enrol(func(p *person.Person) {
-		p.Created, p.Updated = now, now
-		// One time that is given pulls along the other, which would be on the wrong side of it.
-		if at := fields.UpdatedAt.value; at != nil && at.Before(now) {
-			p.Created = *at
-		}
-		if at := fields.CreatedAt.value; at != nil && at.After(now) {
-			p.Updated = *at
-		}
-		fields.apply(p)
-	})
+	user, err := found.Enrol(fields.enrolment(a.Clock.Now()))
 	answerUser(w, http.StatusCreated, found, user, err)
 }
 
@@ -58,14 +47,7 @@ func (a *API) editUser(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "no such user")
 		return
 	}
-	now := a.NowFunc()
-	user, err := found.Edit(id, func(p *person.Person) {
-		p.Updated = now
-		if now.Before(p.Created) { // an invented user may be younger than the clock
-			p.Updated = p.Created
-		}
-		fields.apply(p)
-	})
+	user, err := found.Edit(id, fields.edition(a.Clock.Now()))
 	answerUser(w, http.StatusOK, found, user, err)
 }
 
@@ -97,14 +79,21 @@ func (a *API) userRequest(w http.ResponseWriter, r *http.Request) (*organisation
 }
 
 func answerUser(w http.ResponseWriter, status int, o *organisation.Organisation, user person.Person, err error) {
+	if err != nil {
+		refuseChange(w, err)
+		return
+	}
+	answer.JSON(w, status, vomoapi.Resource(o, user))
+}
+
+// refuseChange answers a change that the organisation did not make.
+func refuseChange(w http.ResponseWriter, err error) {
+	status := http.StatusUnprocessableEntity
 	switch {
 	case errors.Is(err, organisation.ErrUnknown):
-		refuse(w, http.StatusNotFound, "no such user")
+		status = http.StatusNotFound
 	case errors.Is(err, organisation.ErrTaken):
-		refuse(w, http.StatusConflict, err.Error())
-	case err != nil:
-		refuse(w, http.StatusUnprocessableEntity, err.Error())
-	default:
-		answer.JSON(w, status, vomoapi.Resource(o, user))
+		status = http.StatusConflict
 	}
+	refuse(w, status, err.Error())
 }

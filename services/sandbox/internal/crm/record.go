@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"reflect"
+	"slices"
 	"time"
 )
 
@@ -74,4 +76,28 @@ func recordID(tenant, externalID string) string {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte(tenant + "/" + externalID)) // a hash never fails
 	return fmt.Sprintf("crm-%016x", sum.Sum64())
+}
+
+// same reports whether a record says what another does: the same instant, and the same custom fields in
+// whatever order.
+func (r Record) same(other Record) bool {
+	texts := func(r Record) []*string {
+		return []*string{&r.ExternalID, r.Email, r.FirstName, r.LastName, r.Phone}
+	}
+	return r.SourceUpdatedAt.Equal(other.SourceUpdatedAt) && sameJSON(r.CustomFields, other.CustomFields) &&
+		slices.EqualFunc(texts(r), texts(other), func(a, b *string) bool {
+			return a == b || a != nil && b != nil && *a == *b
+		})
+}
+
+func sameJSON(a, b json.RawMessage) bool {
+	return bytes.Equal(a, b) || reflect.DeepEqual(decoded(a), decoded(b))
+}
+
+// decoded is nil for null and for nothing. Numbers stay as they are written: large ones lose digits otherwise.
+func decoded(text json.RawMessage) (value any) {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	_ = decoder.Decode(&value) // parse has found it valid, or there is none
+	return value
 }

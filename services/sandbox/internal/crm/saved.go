@@ -45,12 +45,12 @@ func (t *Tenant) Token() string {
 func (t *Tenant) Restore(record Stored) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if record.ID == "" || record.ExternalID == "" || record.Writes < 0 || t.records[record.ExternalID] != nil {
+	if record.ID == "" || record.ExternalID == "" || !record.possible() || t.records[record.ExternalID] != nil {
 		return ErrDamaged
 	}
 	t.records[record.ExternalID] = &record
 	t.byID[record.ID] = record.ExternalID
-	t.writes += record.Writes
+	t.counts = t.counts.plus(record.counts)
 	if !record.Deleted {
 		t.live++
 	}

@@ -1,7 +1,6 @@
 package crm
 
 import (
-	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -20,7 +19,7 @@ type Tenant struct {
 	records map[string]*Stored
 	byID    map[string]string // the CRM's own ids to external ids
 	live    int
-	writes  int // since the last reset, also of records that are gone
+	counts  counts // of all records together, also of those that are gone
 	changes uint64
 }
 
@@ -28,7 +27,7 @@ type Tenant struct {
 type Stored struct {
 	ID string `json:"id"`
 	Record
-	Writes  int  `json:"writes"` // times it was stored since the last reset of the report
+	counts
 	Deleted bool `json:"deleted"`
 }
 
@@ -50,16 +49,19 @@ func (t *Tenant) put(record Record) (id string, created bool, err error) {
 		t.byID[stored.ID] = record.ExternalID
 		created = true
 	case record.SourceUpdatedAt.Before(stored.SourceUpdatedAt):
+		t.count(stored, counts{Stale: 1})
 		return "", false, &Refusal{Status: 409, Code: "stale", Message: "a newer version is stored"}
+	}
+	written := counts{Writes: 1}
+	if !stored.Deleted && record.same(stored.Record) { // one that was deleted is changed by its coming back
+		written.Unchanged = 1
 	}
 	if stored.Deleted {
 		stored.Deleted = false
 		t.live++
 	}
 	stored.Record = record
-	stored.Writes++
-	t.writes++
-	t.changes++
+	t.count(stored, written)
 	return stored.ID, created, nil
 }
 
@@ -122,45 +124,4 @@ func (t *Tenant) SetToken(token string) {
 	defer t.mu.Unlock()
 	t.token = token
 	t.changes++
-}
-
-// Writes is what a tenant's records have been through since the last reset.
-type Writes struct {
-	Records            int           `json:"records"` // not deleted
-	Writes             int           `json:"writes"`
-	MaxWritesPerRecord int           `json:"maxWritesPerRecord"`
-	WrittenAgain       []RecordTimes `json:"writtenAgain"` // at most 100, the most often written
-}
-
-// RecordTimes says how often a record was written.
-type RecordTimes struct {
-	ExternalID string `json:"externalId"`
-	Times      int    `json:"times"`
-}
-
-func (t *Tenant) report() Writes {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	report := Writes{Records: t.live, Writes: t.writes, WrittenAgain: []RecordTimes{}}
-	for externalID, stored := range t.records {
-		report.MaxWritesPerRecord = max(report.MaxWritesPerRecord, stored.Writes)
-		if stored.Writes > 1 {
-			report.WrittenAgain = append(report.WrittenAgain, RecordTimes{ExternalID: externalID, Times: stored.Writes})
-		}
-	}
-	slices.SortFunc(report.WrittenAgain, func(a, b RecordTimes) int {
-		return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.ExternalID, b.ExternalID))
-	})
-	report.WrittenAgain = report.WrittenAgain[:min(100, len(report.WrittenAgain))]
-	return report
-}
-
-func (t *Tenant) reset() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.writes = 0
-	t.changes++
-	for _, stored := range t.records {
-		stored.Writes = 0
-	}
 }

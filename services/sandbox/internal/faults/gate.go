@@ -13,7 +13,7 @@ import (
 type Gate struct {
 	Set      *Set
 	Target   string
-	NowFunc  func() time.Time
+	NowFunc  func() time.Time                           // the target's clock, which dates a Retry-After; the Set has its own
 	WaitFunc func(context.Context, time.Duration) error // returns early, with an error, when the context ends
 
 	RefuseFunc func(w http.ResponseWriter, status int, code string) // writes the target's error body

@@ -101,8 +101,8 @@ func (c Config) check() error {
 		return fmt.Errorf("imported %d (0 to the number of users): %w", c.Imported, ErrInvalid)
 	case c.IDs != IntIDs && c.IDs != StringIDs && c.IDs != MixedIDs:
 		return fmt.Errorf("ids %q (int, string, mixed): %w", c.IDs, ErrInvalid)
-	case c.Order != ByID && c.Order != NewestFirst:
-		return fmt.Errorf("order %q (id, newest): %w", c.Order, ErrInvalid)
+	case !c.Order.valid():
+		return fmt.Errorf("order %q (id, newest, updated): %w", c.Order, ErrInvalid)
 	}
 	return nil
 }

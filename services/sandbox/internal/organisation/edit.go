@@ -17,6 +17,10 @@ var ErrUnknown = errors.New("is not known")
 func (o *Organisation) Edit(id int64, change func(*person.Person)) (person.Person, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.edit(id, change)
+}
+
+func (o *Organisation) edit(id int64, change func(*person.Person)) (person.Person, error) {
 	if _, found := o.at(id); !found {
 		return person.Person{}, fmt.Errorf("user %d: %w", id, ErrUnknown)
 	}
@@ -27,6 +31,10 @@ func (o *Organisation) Edit(id int64, change func(*person.Person)) (person.Perso
 func (o *Organisation) Enrol(change func(*person.Person)) (person.Person, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.enrol(change)
+}
+
+func (o *Organisation) enrol(change func(*person.Person)) (person.Person, error) {
 	user, err := o.changed(o.people.At(o.nextID-person.FirstID), change)
 	if err == nil {
 		o.nextID++
@@ -51,11 +59,19 @@ func (o *Organisation) changed(user person.Person, change func(*person.Person)) 
 	return user, nil
 }
 
-// put keeps a user as they are now, and gives a new one their place in the list, which is at its end.
+// put keeps a user as they are now and gives them their place in the list.
 func (o *Organisation) put(user person.Person) {
+	if i, found := o.at(user.ID); found {
+		o.leave(o.rows[i])
+	}
+	o.enter(o.keep(user))
+}
+
+// keep is put without the order of updates.
+func (o *Organisation) keep(user person.Person) row {
 	i, found := o.at(user.ID)
 	if !found {
-		o.rows = append(o.rows, row{})
+		o.rows = append(o.rows, row{}) // ids only rise
 	}
 	o.rows[i] = row{id: user.ID, created: user.Created.Unix(), updated: user.Updated.Unix()}
 	o.forget(user.ID)
@@ -64,4 +80,5 @@ func (o *Organisation) put(user person.Person) {
 		o.emails[strings.ToLower(*user.Email)] = user.ID
 	}
 	o.changes++
+	return o.rows[i]
 }

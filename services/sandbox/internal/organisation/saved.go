@@ -105,9 +105,10 @@ func (o *Organisation) restore(standing Standing, edited []person.Person) error 
 	})
 	for _, user := range edited {
 		if _, isHere := o.at(user.ID); isHere {
-			o.put(user)
+			o.keep(user)
 		}
 	}
+	o.sortByUpdate() // once: moving every edited user by themselves takes minutes where there are many
 	return nil
 }
 

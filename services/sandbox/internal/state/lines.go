@@ -10,8 +10,12 @@ import (
 	"rollcall.dev/services/sandbox/internal/person"
 )
 
-// version is that of the file's form. It rises when a sandbox of before could not read a file of now.
-const version = 1
+// version is that of the file's form. It rises when a sandbox of before could not read a file of now. Those of
+// before are read from oldest on: what they do not say is zero.
+const (
+	oldest  = 1
+	version = 2
+)
 
 // line is a line of the file: one of its fields. The version comes first; an organisation is followed by its
 // edited users and its standing, a tenant by its records.

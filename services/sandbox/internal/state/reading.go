@@ -37,8 +37,8 @@ func (r *reading) all(file io.Reader) error {
 	if err := decoder.Decode(&first); err != nil {
 		return fmt.Errorf("read first line: %w", err)
 	}
-	if first.Version != version {
-		return fmt.Errorf("it is of version %d, and this sandbox reads version %d", first.Version, version)
+	if first.Version < oldest || first.Version > version {
+		return fmt.Errorf("it is of version %d, and this sandbox reads versions %d to %d", first.Version, oldest, version)
 	}
 	for number := 2; ; number++ {
 		var next line
