@@ -86,6 +86,11 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 // setUp writes everything that a customer needs to be worked.
 func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	customer := proposed.wanted.ID
+	// A new token: what waited for it goes on from its cursor. Runs, then conditions, then the customer's row, as in
+	// every transaction of a job: in another order the two could wait for each other.
+	if err := job.Unpark(ctx, tx, customer); err != nil {
+		return err
+	}
 	// The conditions before the customer's row, as in the transaction of a last page: in another order the two could
 	// wait for each other.
 	for _, condition := range []string{event.AlertAuthFailed, event.AlertVomoForbidden, event.AlertDestinationAuthFailed, event.AlertBackfillFailed} {
@@ -108,9 +113,6 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	}
 	queued, wait, err := queueBackfill(ctx, tx, customer)
 	if err != nil {
-		return err
-	}
-	if err := job.Unpark(ctx, tx, customer); err != nil { // a new token: what waited for it goes on from its cursor
 		return err
 	}
 	completed := &rollcallv1.OnboardingCompleted{CustomerId: customer, BackfillQueued: queued, UsersTotal: event.Count(proposed.usersTotal)}
