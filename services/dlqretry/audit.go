@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	auditEvery    = 5 * time.Minute
-	countEvery    = 15 * time.Second
-	auditPage     = 500
+	auditEvery = 5 * time.Minute
+	countEvery = 15 * time.Second
+	auditPage  = 500
 )
 
 // auditing says when the stream is compared with the table, message by message: at the start, every few minutes, and

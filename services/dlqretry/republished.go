@@ -131,7 +131,7 @@ func isShownAt(letter store.Letter, at store.ShownAs) bool {
 func isUnnoted(letter store.Letter, delivery *worker.Delivery) bool {
 	id := "letter-" + letter.ID.String() + "-" + strconv.Itoa(letter.Revision)
 	published := first(delivery.Header[bus.HeaderMsgID])
-	return letter.State == stateWaiting && letter.Shown.Sequence == 0 && (published == id || strings.HasPrefix(published, id+"-"))
+	return letter.State == stateWaiting && letter.Shown.Revision != letter.Revision && (published == id || strings.HasPrefix(published, id+"-"))
 }
 
 // ofOldVersion says whether the outbox published the message, as versions before this one had it.
