@@ -42,7 +42,7 @@ func TestTenThousandLettersOfOneCustomerHoldNobodyElseUp(t *testing.T) {
 	d.retry.turned = func(customer string, _ ended) { turns.Send(customer) }
 	d.set(func() {
 		d.crm = func(string, string) (int, string) {
-			time.Sleep(5 * time.Millisecond) // a slow destination
+			<-time.After(5 * time.Millisecond) // a slow destination
 			return http.StatusOK, `{"id":"crm"}`
 		}
 	})

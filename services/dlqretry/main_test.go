@@ -61,6 +61,7 @@ type desk struct {
 	told    *advisories
 	now     *testkit.Clock // of the queue
 	url     string
+	secrets string
 
 	mu      sync.Mutex
 	users   map[string]string // VOMO's updated_at by id; absent: 404
@@ -93,7 +94,8 @@ func newDesk(t *testing.T) *desk {
 	d.exec(t, `CREATE TABLE test_clock (ahead interval NOT NULL)`)
 	d.exec(t, `INSERT INTO test_clock VALUES ('0')`)
 	d.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now() + ahead FROM test_clock'`)
-	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
+	d.secrets = "dev:" + filepath.Join(t.TempDir(), "key")
+	keeper, err := vault.OpenKeeper(t.Context(), d.secrets)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 	d.vault = &vault.Vault{Keeper: keeper, Keys: d.store}
