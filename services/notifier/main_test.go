@@ -156,11 +156,11 @@ func (h *house) publish(subject, id, payload string) {
 func (h *house) settled(stream string) {
 	h.t.Helper()
 	require.Eventually(h.t, func() bool {
+		depth, err := h.OutboxDepth(h.t.Context()) // first: what leaves the outbox after that is in the stream
+		require.NoError(h.t, err)
 		consumer, err := h.js.Consumer(h.t.Context(), stream, bus.DurableNotifier)
 		require.NoError(h.t, err)
 		info, err := consumer.Info(h.t.Context())
-		require.NoError(h.t, err)
-		depth, err := h.OutboxDepth(h.t.Context())
 		require.NoError(h.t, err)
 		return depth == 0 && info.NumPending == 0 && info.NumAckPending == 0
 	}, within, 20*time.Millisecond)

@@ -53,6 +53,7 @@ func (m *mails) write(kind string, data any) (letter, error) {
 		}
 		*to = strings.TrimSpace(out.String()) + "\n"
 	}
+	written.subject = oneLine(written.subject)
 	var out bytes.Buffer
 	content := struct {
 		Subject string
@@ -82,8 +83,8 @@ type alertWords struct {
 func wordsOf(alert *rollcallv1.Alert) alertWords {
 	customer := alert.GetCustomerId()
 	words := alertWords{
-		Customer: customer, What: strings.ReplaceAll(alert.GetType(), "_", " "), Severity: alert.GetSeverity(),
-		Text: oneLine(alert.GetText()), User: alert.GetVomoUserId(), Trace: alert.GetTraceId(),
+		Customer: customer, What: oneLine(strings.ReplaceAll(alert.GetType(), "_", " ")), Severity: oneLine(alert.GetSeverity()),
+		Text: oneLine(alert.GetText()), User: oneLine(alert.GetVomoUserId()), Trace: oneLine(alert.GetTraceId()),
 		// Remedies are written for any customer; this one can be copied into a shell.
 		Remedy: strings.ReplaceAll(oneLine(alert.GetRemedy()), "<customer>", customer),
 		Until:  moment(alert.GetAt().AsTime(), time.UTC), Since: moment(alert.GetAt().AsTime(), time.UTC),

@@ -102,6 +102,7 @@ CREATE TABLE reconciliation_runs (
     completed_at   timestamptz NOT NULL
 );
 CREATE INDEX reconciliation_runs_customer ON reconciliation_runs (customer_id, type, date DESC);
+CREATE INDEX reconciliation_runs_completed ON reconciliation_runs (type, completed_at, customer_id);
 CREATE TABLE reconciliation_gaps (
     job_id            bigint NOT NULL,
     customer_id       text NOT NULL,

@@ -17,18 +17,17 @@ WHERE (sqlc.arg(everybody)::boolean OR r.customer_id = ANY(sqlc.arg(customer_ids
   AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.updated_at < rollcall_now() - sqlc.arg(backfill_patience)::interval
 UNION ALL
--- Runs of one customer come one after the other: the last few days hold the last one that was completed.
-SELECT 'reconcile_stalled', s.customer_id, greatest(s.steady_since, s.completed_at)::timestamptz
-FROM (
-    SELECT c.customer_id, greatest(c.active_since, c.backfill_completed_at) AS steady_since,
-           (SELECT max(d.completed_at) FROM (
-                SELECT n.completed_at FROM reconciliation_runs n WHERE n.customer_id = c.customer_id AND n.type = 'user_daily'
-                ORDER BY n.date DESC LIMIT 7) d) AS completed_at
-    FROM sync_configs c
-    WHERE (sqlc.arg(everybody)::boolean OR c.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
-      AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
-      AND greatest(c.active_since, c.backfill_completed_at) < rollcall_now() - sqlc.arg(reconcile_patience)::interval) s
-WHERE s.completed_at IS NULL OR s.completed_at < rollcall_now() - sqlc.arg(reconcile_patience)::interval
+-- Whose last one is read only for those who have none in that time.
+SELECT 'reconcile_stalled', c.customer_id,
+       greatest(c.active_since, c.backfill_completed_at,
+                (SELECT max(d.completed_at) FROM reconciliation_runs d WHERE d.customer_id = c.customer_id AND d.type = 'user_daily'))::timestamptz
+FROM sync_configs c
+WHERE (sqlc.arg(everybody)::boolean OR c.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
+  AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
+  AND greatest(c.active_since, c.backfill_completed_at) < rollcall_now() - sqlc.arg(reconcile_patience)::interval
+  AND NOT EXISTS (
+      SELECT FROM reconciliation_runs n WHERE n.customer_id = c.customer_id AND n.type = 'user_daily'
+         AND n.completed_at >= rollcall_now() - sqlc.arg(reconcile_patience)::interval)
 UNION ALL
 SELECT 'dlq_age', l.customer_id, min(l.first_failed_at)
 FROM dead_letters l

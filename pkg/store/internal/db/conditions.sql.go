@@ -112,17 +112,16 @@ WHERE ($1::boolean OR r.customer_id = ANY($2::text[]))
   AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.updated_at < rollcall_now() - $3::interval
 UNION ALL
-SELECT 'reconcile_stalled', s.customer_id, greatest(s.steady_since, s.completed_at)::timestamptz
-FROM (
-    SELECT c.customer_id, greatest(c.active_since, c.backfill_completed_at) AS steady_since,
-           (SELECT max(d.completed_at) FROM (
-                SELECT n.completed_at FROM reconciliation_runs n WHERE n.customer_id = c.customer_id AND n.type = 'user_daily'
-                ORDER BY n.date DESC LIMIT 7) d) AS completed_at
-    FROM sync_configs c
-    WHERE ($1::boolean OR c.customer_id = ANY($2::text[]))
-      AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
-      AND greatest(c.active_since, c.backfill_completed_at) < rollcall_now() - $4::interval) s
-WHERE s.completed_at IS NULL OR s.completed_at < rollcall_now() - $4::interval
+SELECT 'reconcile_stalled', c.customer_id,
+       greatest(c.active_since, c.backfill_completed_at,
+                (SELECT max(d.completed_at) FROM reconciliation_runs d WHERE d.customer_id = c.customer_id AND d.type = 'user_daily'))::timestamptz
+FROM sync_configs c
+WHERE ($1::boolean OR c.customer_id = ANY($2::text[]))
+  AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
+  AND greatest(c.active_since, c.backfill_completed_at) < rollcall_now() - $4::interval
+  AND NOT EXISTS (
+      SELECT FROM reconciliation_runs n WHERE n.customer_id = c.customer_id AND n.type = 'user_daily'
+         AND n.completed_at >= rollcall_now() - $4::interval)
 UNION ALL
 SELECT 'dlq_age', l.customer_id, min(l.first_failed_at)
 FROM dead_letters l
@@ -157,7 +156,7 @@ type ConditionsFoundRow struct {
 // Whom the conditions concern that only time brings: of these customers, or of everybody. One statement for all
 // customers and all conditions, so that ten thousand who are well cost one question.
 // A parked run has a reason of its own, and one that is not due waits for a time.
-// Runs of one customer come one after the other: the last few days hold the last one that was completed.
+// Whose last one is read only for those who have none in that time.
 // What grows is what stays open. It has begun above the mark, and is over below half of it, so that a customer who
 // stands at the mark is not told of every minute.
 func (q *Queries) ConditionsFound(ctx context.Context, db DBTX, arg *ConditionsFoundParams) ([]*ConditionsFoundRow, error) {
