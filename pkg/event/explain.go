@@ -71,6 +71,14 @@ func Explain(code string) (text, remedy string) {
 	case window.ReasonQuietHours:
 		return "The backfill waits for the end of the customer's quiet hours.",
 			"Nothing has to be done. To go on earlier, onboard the customer again with other quietHours."
+	case "vomo_unavailable":
+		return "VOMO does not answer, or not as it should; the work waits and tries again by itself.",
+			"Nothing has to be done. If it stays, see how VOMO does, and whether VOMO_BASE_URL can be reached from here (rollcall doctor)."
+	case "vomo_throttled":
+		return "VOMO asks for a slower pace; the work waits and goes on by itself.",
+			"Nothing has to be done. If it stays, another program spends the customer's requests, too: lower its limits, or ours with rollcall config set."
+	case "lane_wanted":
+		return "The work let another job of this customer go first, and goes on in a moment.", "Nothing has to be done."
 	case "paused":
 		return "An operator paused the backfill.", "It goes on where it stopped with: rollcall backfill start <customer>."
 	case "rewrite_unfinished":

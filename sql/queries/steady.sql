@@ -21,12 +21,12 @@ WHERE r.state <> 'completed';
 
 -- name: SyncRunsRequeue :many
 -- Whatever state a pause found them in: whoever worked one was fenced.
-UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1
 RETURNING id, kind;
 
 -- name: RunRequeueIfOpen :one
 -- The same for the customer's backfill; one that an operator paused by itself stays paused.
-UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
 RETURNING id;

@@ -119,7 +119,7 @@ func (q *Queries) RewritesOwedFor(ctx context.Context, db DBTX, customerIds []st
 }
 
 const runRequeueIfOpen = `-- name: RunRequeueIfOpen :one
-UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
 RETURNING id
 `
@@ -133,7 +133,7 @@ func (q *Queries) RunRequeueIfOpen(ctx context.Context, db DBTX, customerID stri
 }
 
 const syncRunsRequeue = `-- name: SyncRunsRequeue :many
-UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1
 RETURNING id, kind
 `
