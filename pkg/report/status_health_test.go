@@ -113,7 +113,9 @@ func TestAPollerThatIsWedgedMakesTheCustomerUnhealthyWithinTwoCadences(t *testin
 	healthy, reasons := h.stands(t)
 	require.Equal(t, new(false), healthy)
 	require.Equal(t, map[string]bool{event.AlertPollStalled: true}, reasons)
-	h.in(t, func(ctx context.Context, tx *store.Tx) error { return event.Raise(ctx, tx, event.AlertFor("acme", event.AlertPollStalled)) })
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		return event.Raise(ctx, tx, event.AlertFor("acme", event.AlertPollStalled))
+	})
 	_, reasons = h.stands(t)
 	require.Len(t, reasons, 1, "the alert says the same, once")
 }
@@ -154,8 +156,8 @@ func TestWhatStopsACustomerIsToldAsTheReason(t *testing.T) {
 			`UPDATE sync_configs SET enabled = false, disabled_reason = 'auth_failed'`, false, map[string]bool{event.AlertAuthFailed: true},
 		},
 		"ten letters": {
-			`INSERT INTO dead_letters (id, customer_id, kind, record_id, state, error_code, error_class, original_subject, job, attempts, first_failed_at, last_failed_at)
-				SELECT gen_random_uuid(), 'acme', 'user', i::text, 'review', 'http_422', 'permanent', 's', 'j', 1, now(), now() FROM generate_series(1, 10) i`,
+			`INSERT INTO dead_letters (id, customer_id, kind, record_id, state, error_code, error_class, original_subject, job, first_failed_at, last_failed_at)
+				SELECT gen_random_uuid(), 'acme', 'user', i::text, 'review', 'http_422', 'permanent', 's', 'j', now(), now() FROM generate_series(1, 10) i`,
 			false,
 			map[string]bool{event.ConditionDLQDepth: true},
 		},
@@ -228,8 +230,8 @@ func TestTheGapRateIsTheMeanOfAWeek(t *testing.T) {
 	require.InDelta(t, 0.03, *status.Health.AverageReconciliationGapRate, 1e-9)
 	shown := status.Reconciliation
 	require.Equal(t, new("2026-03-01"), shown.LastDate)
-	require.Equal(t, new(int64(50)), shown.Expected)
-	require.Equal(t, new(int64(3)), shown.Gaps)
+	require.Equal(t, int64(50), *shown.Expected)
+	require.Equal(t, int64(3), *shown.Gaps)
 	require.Equal(t, time.Date(2026, 3, 2, 3, 0, 0, 0, time.UTC), shown.LastRunAt.UTC())
 }
 

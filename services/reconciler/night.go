@@ -11,6 +11,7 @@ import (
 const (
 	nightBegins = 30 * time.Minute // after midnight
 	nightLasts  = 4*time.Hour + 30*time.Minute
+	noon        = 12
 )
 
 // zoneOf is where the customer's nights are: the zone of its quiet hours. Hours that cannot be read are told by whoever
@@ -37,6 +38,9 @@ func nextNight(customer string, zone *time.Location, after time.Time) time.Time 
 	place := int(placeOf(customer) / time.Second)
 	for ahead := range 3 {
 		turn := time.Date(local.Year(), local.Month(), local.Day()+ahead, 0, 0, place, 0, zone)
+		if turn.In(zone).Hour() >= noon {
+			turn = turn.Add(time.Hour) // where a day begins at one o'clock, half past midnight is still in the evening before
+		}
 		if turn.After(after) {
 			return turn.UTC()
 		}

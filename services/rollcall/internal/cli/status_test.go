@@ -59,7 +59,7 @@ func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
 		Health: report.Health{DlqDepth: 3, Reasons: []report.Reason{{
 			Code: event.AlertDestinationDown, Text: why, Remedy: remedy,
 		}}},
-		Inventory: report.Inventory{TotalUsersMirrored: 1499},
+		Inventory:      report.Inventory{TotalUsersMirrored: 1499},
 		Reconciliation: report.Reconciliation{LastDate: new("2026-11-19"), Expected: new(int64(1200)), Gaps: new(int64(2))},
 		Budget: report.Budget{
 			Today: map[string]int64{"user_sync_poll": 48}, Total: map[string]int64{"user_sync_poll": 4812, "initial_backfill": 823},
