@@ -105,7 +105,7 @@ func (h *house) onboard(customer string) {
 	sealed, err := h.sealer.Seal(h.t.Context(), customer, store.CredentialVomoToken, []byte("t0ken"))
 	require.NoError(h.t, err)
 	h.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at, backfill_completed_at)
-		SELECT $1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), now.at, now.at, now.at FROM (SELECT rollcall_now() AS at) now`,
+		VALUES ($1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), rollcall_now(), now(), rollcall_now())`,
 		customer, h.server.URL+"/crm")
 	h.exec(`UPDATE sync_configs SET active_since = onboarded_at`)
 	h.exec(`INSERT INTO credentials VALUES ($1, 'vomo_token', $2, now())`, customer, sealed)

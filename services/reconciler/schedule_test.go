@@ -104,8 +104,8 @@ func TestManyCustomersAreScheduledABatchAtATime(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at, backfill_completed_at, next_reconcile_at)
-		SELECT 'many-' || i, 'https://crm.example', '{"kind":"rest"}', now.at, now.at, now.at, now.at - i * interval '10 minutes'
-		FROM generate_series(1, 250) i, (SELECT rollcall_now() AS at) now`)
+		SELECT 'many-' || i, 'https://crm.example', '{"kind":"rest"}', rollcall_now(), now(), rollcall_now(), rollcall_now() - i * interval '10 minutes'
+		FROM generate_series(1, 250) i`)
 	h.exec(`UPDATE sync_configs SET quiet_hours = '{"zone":"Atlantis/Poseidonis"}' WHERE customer_id = 'many-7'`)
 	h.exec(`INSERT INTO sync_checkpoints SELECT customer_id, 'user_sync', onboarded_at, onboarded_at FROM sync_configs WHERE customer_id LIKE 'many-%'`)
 	h.schedule()
