@@ -86,7 +86,7 @@ func (w *webhook) post(ctx context.Context, id string, body []byte) error {
 		}
 		return downError{fault.Unknown("webhook_unreachable", fmt.Errorf("post: %w", err))}
 	}
-	defer response.Body.Close()                                           //nolint:errcheck // nothing more is read
+	defer response.Body.Close()                                              //nolint:errcheck // nothing more is read
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, longestAnswer)) // only for the connection's sake
 	return answered(response)
 }

@@ -21,7 +21,9 @@ const (
 )
 
 // serviceNames are the programs that run beside each other, in the order of the streams they work.
-func serviceNames() []string { return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "notifier"} }
+func serviceNames() []string {
+	return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "notifier"}
+}
 
 // startPrograms starts the sandbox, then the services, and returns when all of them can work.
 func (s *stack) startPrograms(ctx context.Context, environ []string) error {
