@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -139,7 +139,7 @@ func TestTheAuditDeletesWhatNobodyKnowsAndShowsWhatIsGone(t *testing.T) {
 	d := newDesk(t)
 	var letters []uuid.UUID
 	for i := range 3 {
-		letters = append(letters, d.letter(t, "acme", fmt.Sprint(i), i > 0))
+		letters = append(letters, d.letter(t, "acme", strconv.Itoa(i), i > 0))
 	}
 	stray := d.publish(t, "rollcall.dlq.review.user.acme", "letter-"+letters[0].String(), map[string]string{bus.HeaderLetterID: letters[0].String()}, "{}")
 	d.followed(t)
