@@ -53,6 +53,8 @@ func owner(noun string) string {
 		return "onboarding"
 	case "users":
 		return "backfill"
+	case "alerts":
+		return "notifier"
 	}
 	return "a newer rollcall"
 }
