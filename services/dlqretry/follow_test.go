@@ -157,10 +157,8 @@ func TestTheAuditDeletesWhatNobodyKnowsAndShowsWhatIsGone(t *testing.T) {
 	require.Contains(t, shown, asked, "nobody has judged it yet")
 	require.Len(t, shown, 4)
 	d.read(t, bus.StreamDLQ, bus.DurableDLQRetry, d.review.handle)
-	require.Eventually(t, func() bool {
-		d.followed(t)
-		return d.state(t, letters[0]) == "waiting" && len(d.dlq(t)) == 3
-	}, within, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return d.state(t, letters[0]) == "waiting" }, within, 20*time.Millisecond)
+	start(t, d.follow.run)
 	d.requireShown(t, letters...)
 }
 
