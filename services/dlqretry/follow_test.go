@@ -179,3 +179,25 @@ func TestAnAuditOfManyMessagesFindsNothingToMend(t *testing.T) {
 	require.Equal(t, uint64(1203), stream.CachedInfo().State.Msgs)
 	require.Equal(t, jetstream.LimitsPolicy, stream.CachedInfo().Config.Retention)
 }
+
+func TestReplicasShowEachLetterOnce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.many(t, "acme", 700)
+	for range 3 {
+		replica := &follower{store: d.store, js: d.js, publisher: d.follow.publisher, logger: zap.NewNop(), woken: make(chan struct{}, 1)}
+		start(t, replica.run)
+	}
+	stream, err := d.js.Stream(t.Context(), bus.StreamDLQ)
+	require.NoError(t, err)
+	shown := func() bool {
+		info, err := stream.Info(t.Context())
+		return err == nil && info.State.Msgs == 700 && value[int](t, d, `SELECT count(*) FROM dead_letters WHERE shown_revision = revision`) == 700
+	}
+	require.Eventually(t, shown, within, 20*time.Millisecond)
+	for range 5 { // while they change under them
+		d.exec(t, `UPDATE dead_letters SET revision = revision + 1`)
+	}
+	require.Eventually(t, shown, within, 20*time.Millisecond)
+	require.Equal(t, 700, value[int](t, d, `SELECT count(DISTINCT shown_seq) FROM dead_letters`))
+}
