@@ -24,8 +24,8 @@ func (d *desk) many(t *testing.T, customer string, letters int) {
 	d.exec(t, `INSERT INTO dead_letters (id, customer_id, kind, record_id, source_updated_at, version_hash, original_subject, job,
 			error_code, error_class, state, first_failed_at, last_failed_at, next_attempt_at)
 		SELECT gen_random_uuid(), $1, 'user', $1 || '-' || n, '2026-03-01 12:00:00Z', 'hash', 'rollcall.dlq.retry.user.' || $1, 'user_sync_poll',
-			'destination_5xx', 'retryable', 'waiting', rollcall_now(), rollcall_now(), rollcall_now()
-		FROM generate_series(1, $2) n`, customer, letters)
+			'destination_5xx', 'retryable', 'waiting', at, at + interval '0', at
+		FROM generate_series(1, $2) n, rollcall_now() at`, customer, letters)
 	d.set(func() {
 		for n := range letters {
 			d.users[fmt.Sprintf("%s-%d", customer, n+1)] = march
@@ -154,8 +154,8 @@ func TestLookingForDueLettersCostsAStepForEachCustomer(t *testing.T) {
 	d := newDesk(t)
 	d.exec(t, `INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state,
 			first_failed_at, last_failed_at, next_attempt_at)
-		SELECT gen_random_uuid(), 'acme', 'user', n::text, 's', 'j', 'c', 'retryable', 'waiting', now(), now(), now()
-		FROM generate_series(1, 100000) n`)
+		SELECT gen_random_uuid(), 'acme', 'user', n::text, 's', 'j', 'c', 'retryable', 'waiting', at, at + interval '0', at
+		FROM generate_series(1, 100000) n, now() at`)
 	d.onboard(t, "globex")
 	d.letter(t, "globex", "1", true)
 	d.exec(t, `ANALYZE dead_letters`)
@@ -219,6 +219,7 @@ func (d *desk) page(t *testing.T, id, updated string) vomo.Page {
 
 // poll applies a page as a poll does; false where the lane is taken.
 func (d *desk) poll(t *testing.T, page vomo.Page) bool {
+	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	lease, err := d.store.TakeLease(ctx, "acme", "poller", claimTimeout)
 	if errors.Is(err, store.ErrLaneTaken) {

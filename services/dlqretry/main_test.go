@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,7 +149,7 @@ func (d *desk) onboard(t *testing.T, customer string) {
 	sealed, err := d.vault.Seal(t.Context(), customer, store.CredentialVomoToken, []byte("t0ken"))
 	require.NoError(t, err)
 	d.exec(t, `INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at, backfill_completed_at)
-		VALUES ($1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), now(), now(), now())`, customer, d.url+"/crm/"+customer)
+		SELECT $1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), at, at + interval '0', at FROM now() at`, customer, d.url+"/crm/"+customer)
 	d.exec(t, `INSERT INTO credentials VALUES ($1, 'vomo_token', $2, now())`, customer, sealed)
 }
 
@@ -237,12 +238,7 @@ func (d *desk) set(change func()) {
 func (d *desk) crmSays(status int, body string, ids ...string) {
 	d.set(func() {
 		d.crm = func(_, id string) (int, string) {
-			for _, one := range ids {
-				if one == id {
-					return status, body
-				}
-			}
-			if len(ids) == 0 {
+			if len(ids) == 0 || slices.Contains(ids, id) {
 				return status, body
 			}
 			return http.StatusOK, `{"id":"crm"}`

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"time"
 
@@ -198,7 +199,7 @@ func TestADestinationThatIsDownSpendsNothingAndClearsWhenItIsBack(t *testing.T) 
 	d := newDesk(t)
 	d.user(t, "acme", "known", march)
 	for i := range 6 {
-		d.letter(t, "acme", fmt.Sprint(i), true)
+		d.letter(t, "acme", strconv.Itoa(i), true)
 	}
 	d.crmSays(http.StatusServiceUnavailable, ``)
 
