@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -39,16 +38,7 @@ func (p *Publisher) Publish(ctx context.Context, batch []Outgoing) []error {
 	limited := map[string]jetstream.Stream{}
 	futures := make([]jetstream.PubAckFuture, len(batch))
 	for i, message := range batch {
-		outgoing := nats.NewMsg(message.Subject)
-		outgoing.Data = message.Payload
-		for name, value := range message.Headers {
-			outgoing.Header.Set(name, value)
-		}
-		options := []jetstream.PublishOpt{jetstream.WithRetryAttempts(0)}
-		if message.ID != "" {
-			options = append(options, jetstream.WithMsgID(message.ID))
-		}
-		futures[i], errs[i] = p.JetStream.PublishMsgAsync(outgoing, options...)
+		futures[i], errs[i] = p.send(message)
 	}
 	for i, future := range futures {
 		if errs[i] != nil {

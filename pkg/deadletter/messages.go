@@ -28,6 +28,16 @@ type Opener struct {
 	StreamCreated func(ctx context.Context, stream string) (time.Time, error)
 }
 
+// Stored is a message of a stream, as its letter takes it.
+type Stored struct {
+	Stream     string
+	Created    time.Time // the stream's, as bus.StreamCreated gives it
+	Sequence   uint64
+	Subject    string
+	Data       []byte
+	Deliveries int
+}
+
 // OpenMessage seals the message and opens its letter, durably, before it returns. It is idempotent by the
 // message's stream and sequence. A subject that names no readable customer puts the letter under _unknown,
 // sealed with the installation's own key.
@@ -36,14 +46,22 @@ func (o *Opener) OpenMessage(ctx context.Context, delivery *worker.Delivery, rea
 	if err != nil {
 		return fmt.Errorf("read the stream's age: %w", err)
 	}
-	customer := bus.CustomerOf(delivery.Subject)
-	seal := func() ([]byte, error) { return o.Vault.Seal(ctx, customer, PurposePayload, delivery.Data) }
-	subject := delivery.Subject
+	return o.OpenStored(ctx, Stored{
+		Stream: delivery.Stream, Created: created, Sequence: delivery.Sequence, Subject: delivery.Subject, Data: delivery.Data,
+		Deliveries: delivery.Deliveries,
+	}, reason)
+}
+
+// OpenStored is OpenMessage for a message that nobody is being delivered.
+func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) error {
+	customer := bus.CustomerOf(message.Subject)
+	seal := func() ([]byte, error) { return o.Vault.Seal(ctx, customer, PurposePayload, message.Data) }
+	subject := message.Subject
 	if !rollcallv1.ValidCustomerID(customer) {
 		customer = rollcallv1.UnknownCustomer
 		// The last token is whatever a stranger wrote: it may be a secret, and it stays out of the clear.
 		subject = subject[:len(subject)-len(bus.CustomerOf(subject))] + rollcallv1.UnknownCustomer
-		seal = func() ([]byte, error) { return o.Vault.SealForInstallation(ctx, PurposePayload, delivery.Data) }
+		seal = func() ([]byte, error) { return o.Vault.SealForInstallation(ctx, PurposePayload, message.Data) }
 	}
 	sealed, err := seal()
 	if err != nil {
@@ -51,8 +69,8 @@ func (o *Opener) OpenMessage(ctx context.Context, delivery *worker.Delivery, rea
 	}
 	letter := store.MessageLetter{
 		ID: uuid.New(), Customer: customer, PayloadSealed: sealed, Subject: subject,
-		Origin: delivery.Stream + "/" + created.UTC().Format(time.RFC3339Nano) + "/" + strconv.FormatUint(delivery.Sequence, 10),
-		Job:    o.Job, ErrorCode: fault.CodeOf(reason), Attempts: delivery.Deliveries,
+		Origin: message.Stream + "/" + message.Created.UTC().Format(time.RFC3339Nano) + "/" + strconv.FormatUint(message.Sequence, 10),
+		Job:    o.Job, ErrorCode: fault.CodeOf(reason), Attempts: message.Deliveries,
 	}
 	return o.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, _, err := tx.AddMessageLetter(ctx, letter)

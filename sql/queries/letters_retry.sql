@@ -1,0 +1,53 @@
+-- name: LettersDueCustomers :many
+-- Who has letters to retry: one step through the index for each customer with a waiting letter, however many letters
+-- each of them has.
+WITH RECURSIVE first_of AS (
+    (SELECT d.customer_id, d.next_attempt_at FROM dead_letters d
+     WHERE d.state = 'waiting' ORDER BY d.customer_id, d.next_attempt_at LIMIT 1)
+    UNION ALL
+    SELECT n.customer_id, n.next_attempt_at FROM first_of f
+    CROSS JOIN LATERAL (
+        SELECT d.customer_id, d.next_attempt_at FROM dead_letters d
+        WHERE d.state = 'waiting' AND d.customer_id > f.customer_id
+        ORDER BY d.customer_id, d.next_attempt_at LIMIT 1) n
+)
+SELECT f.customer_id FROM first_of f
+JOIN sync_configs c ON c.customer_id = f.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
+WHERE f.next_attempt_at <= rollcall_now()
+ORDER BY f.next_attempt_at;
+
+-- name: LettersDue :many
+SELECT id, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts FROM dead_letters
+WHERE customer_id = sqlc.arg(customer_id) AND state = 'waiting' AND next_attempt_at <= rollcall_now()
+ORDER BY next_attempt_at LIMIT sqlc.arg(at_most);
+
+-- name: LettersAskIfOpen :execrows
+-- Locked in the order of their ids first, so that two who ask for the same letters don't wait for one another.
+WITH locked AS (
+    SELECT id FROM dead_letters WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND kind = 'user' AND state <> 'settled' ORDER BY id FOR UPDATE
+)
+UPDATE dead_letters d
+SET state = 'waiting', next_attempt_at = rollcall_now(), asked_at = rollcall_now(), revision = d.revision + 1
+FROM locked l WHERE d.id = l.id;
+
+-- name: LetterGet :one
+SELECT id, customer_id, kind, record_id, state, payload_sealed, original_subject, trace_id, attempts, revision, shown_revision,
+       shown_seq, shown_stream
+FROM dead_letters WHERE id = $1;
+
+-- name: LetterLock :one
+SELECT id, customer_id, kind, record_id, state, payload_sealed, original_subject, trace_id, attempts, revision, shown_revision,
+       shown_seq, shown_stream
+FROM dead_letters WHERE id = $1 FOR UPDATE;
+
+-- name: LetterSettleIfOpen :execrows
+UPDATE dead_letters
+SET state = 'settled', settled_at = rollcall_now(), settled_how = sqlc.arg(how)::text, next_attempt_at = NULL, asked_at = NULL
+WHERE id = sqlc.arg(id) AND state <> 'settled';
+
+-- name: AuditInsertLetter :exec
+INSERT INTO sync_audit (customer_id, resource_type, record_id, operation, trace_id, succeeded, processed_at)
+VALUES (sqlc.arg(customer_id), sqlc.arg(resource_type), sqlc.arg(record_id), sqlc.arg(operation), sqlc.narg(trace_id), true, rollcall_now());
+
+-- name: LettersOpenByState :many
+SELECT state, count(*) FROM dead_letters WHERE state <> 'settled' GROUP BY state;
