@@ -108,7 +108,7 @@ func ExportLetters(ctx context.Context, from *store.Store, question LettersQuest
 // LettersBatch reads the letters of one page, and from when their ages count; more says that there are others behind
 // them.
 func LettersBatch(ctx context.Context, from *store.Store, question LettersQuestion, most int32, withHistory bool,
-) (letters []store.Letter, asOf time.Time, more bool, err error) {
+) (letters []store.ListedLetter, asOf time.Time, more bool, err error) {
 	if asOf, err = AsOf(ctx, from, question.LettersFilter); err != nil {
 		return nil, asOf, false, err
 	}
@@ -173,7 +173,7 @@ func fit(size *int, shown any, nth int) (bool, error) {
 }
 
 // nextAfter is the Next of a page that ends with the nth of these letters, null where nothing is behind them.
-func nextAfter(letters []store.Letter, shown int, more bool) *string {
+func nextAfter(letters []store.ListedLetter, shown int, more bool) *string {
 	if shown == 0 || !more {
 		return nil
 	}
@@ -181,7 +181,7 @@ func nextAfter(letters []store.Letter, shown int, more bool) *string {
 	return &next
 }
 
-func letterOf(letter store.Letter, asOf time.Time) Letter {
+func letterOf(letter store.ListedLetter, asOf time.Time) Letter {
 	return Letter{
 		ID: letter.ID.String(), CustomerID: letter.Customer, Kind: letter.Kind, RecordID: letter.RecordID, ErrorCode: letter.ErrorCode,
 		ErrorClass: letter.ErrorClass, State: string(letter.State), Attempts: letter.Attempts, FirstFailedAt: letter.FirstFailedAt,

@@ -57,6 +57,7 @@ type LetterLeft struct {
 	Kind       string   `json:"kind,omitempty"`
 	RecordID   string   `json:"recordId,omitempty"`
 	Reason     string   `json:"reason"`
+	Text       string   `json:"text,omitempty"` // more about it, where the reason alone does not say enough
 	Code       string   `json:"code,omitempty"` // of the error, where there was one
 	IDs        []string `json:"ids,omitempty"`  // of an ambiguous name: some of the letters that it may mean
 }
@@ -95,12 +96,12 @@ func (c *LettersCommand) Question() LettersQuestion {
 }
 
 // NextBatch is the Next of a batch that ends with the nth of these letters.
-func NextBatch(letters []store.Letter, worked int, more bool) *string {
+func NextBatch(letters []store.ListedLetter, worked int, more bool) *string {
 	return nextAfter(letters, worked, more || worked < len(letters))
 }
 
 // LeftAs says why a letter was left as it was.
-func LeftAs(letter store.Letter, reason, code string) LetterLeft {
+func LeftAs(letter store.ListedLetter, reason, code string) LetterLeft {
 	left := LetterLeft{ID: letter.ID.String(), CustomerID: letter.Customer, Kind: letter.Kind, Reason: reason, Code: code}
 	if letter.RecordID != nil {
 		left.RecordID = *letter.RecordID
@@ -109,7 +110,7 @@ func LeftAs(letter store.Letter, reason, code string) LetterLeft {
 }
 
 // NamedLetters reads the letters that a command names, each once, and says of which names no one letter has them.
-func NamedLetters(ctx context.Context, from store.Conn, command LettersCommand) (letters []store.Letter, left []LetterLeft, err error) {
+func NamedLetters(ctx context.Context, from store.Conn, command LettersCommand) (letters []store.ListedLetter, left []LetterLeft, err error) {
 	named := make([]store.LetterIDs, 0, len(command.IDs))
 	for _, name := range command.IDs {
 		ids, _ := store.LetterIDsLike(name)

@@ -128,7 +128,7 @@ func ShowLetter(ctx context.Context, from store.Conn, question LetterQuestion) (
 }
 
 // standingOf is the version that the mapping has, where it is another one than the letter's.
-func standingOf(ctx context.Context, from store.Conn, letter store.Letter) (*LetterStanding, error) {
+func standingOf(ctx context.Context, from store.Conn, letter store.ListedLetter) (*LetterStanding, error) {
 	if letter.Kind != deadletter.KindUser || letter.RecordID == nil {
 		return nil, nil //nolint:nilnil // messages stand nowhere
 	}
@@ -154,7 +154,7 @@ func standingOf(ctx context.Context, from store.Conn, letter store.Letter) (*Let
 	return standing, nil
 }
 
-func detailOf(letter store.Letter, asOf time.Time) (LetterDetail, error) {
+func detailOf(letter store.ListedLetter, asOf time.Time) (LetterDetail, error) {
 	detail := LetterDetail{
 		Letter: letterOf(letter, asOf), OriginalSubject: letter.OriginalSubject, Origin: letter.Origin, TraceID: letter.TraceID,
 		History: []LetterAttempt{}, SettledNote: letter.SettledNote, HasPayload: letter.HasPayload,

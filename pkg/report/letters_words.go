@@ -25,7 +25,7 @@ const (
 const unreadablePrefix = "unreadable-"
 
 // Stuck is why no retry takes a letter, "" where one does.
-func Stuck(letter store.Letter) string {
+func Stuck(letter store.ListedLetter) string {
 	switch {
 	case letter.State == store.LettersSettled:
 		return LeftSettled

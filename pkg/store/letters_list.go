@@ -44,8 +44,8 @@ type LetterPosition struct {
 	ID            uuid.UUID
 }
 
-// Letter is one of a list: everything but what a message held.
-type Letter struct {
+// ListedLetter is a letter: everything but what a message held.
+type ListedLetter struct {
 	LetterPosition
 
 	Customer        string
@@ -72,8 +72,8 @@ type Letter struct {
 }
 
 // Letters lists up to limit letters, newest first, after the given place; their history only where it is asked for.
-func (s *Store) Letters(ctx context.Context, filter LetterFilter, after *LetterPosition, limit int32, withHistory bool) ([]Letter, error) {
-	var letters []Letter
+func (s *Store) Letters(ctx context.Context, filter LetterFilter, after *LetterPosition, limit int32, withHistory bool) ([]ListedLetter, error) {
+	var letters []ListedLetter
 	err := s.planned(ctx, func(ctx context.Context, tx *Tx) error {
 		for _, open := range filter.halves() {
 			rows, err := tx.queries.LettersPage(ctx, tx.dbtx, pageParams(filter, open, after, limit, withHistory))
@@ -81,7 +81,7 @@ func (s *Store) Letters(ctx context.Context, filter LetterFilter, after *LetterP
 				return wrap("list letters", err)
 			}
 			for _, row := range rows {
-				letters = append(letters, letterFrom(row))
+				letters = append(letters, listedFrom(row))
 			}
 		}
 		return nil
@@ -162,12 +162,12 @@ func given(text string) *string {
 	return &text
 }
 
-func newestFirst(a, b Letter) int {
+func newestFirst(a, b ListedLetter) int {
 	return cmp.Or(b.FirstFailedAt.Compare(a.FirstFailedAt), strings.Compare(b.ID.String(), a.ID.String()))
 }
 
-func letterFrom(row *db.LettersPageRow) Letter {
-	letter := Letter{
+func listedFrom(row *db.LettersPageRow) ListedLetter {
+	letter := ListedLetter{
 		LetterPosition: LetterPosition{FirstFailedAt: row.FirstFailedAt, ID: row.ID},
 		Customer:       row.CustomerID, Kind: row.Kind, RecordID: row.RecordID, Version: Version{Hash: row.VersionHash},
 		OriginalSubject: row.OriginalSubject, Origin: row.Origin, Job: row.Job, TraceID: row.TraceID, ErrorCode: row.ErrorCode,

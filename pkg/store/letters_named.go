@@ -61,15 +61,15 @@ func (c Conn) LettersNamed(ctx context.Context, customer string, named []LetterI
 }
 
 // LettersByID reads these letters with their history, newest first; those that are not there are left out.
-func (c Conn) LettersByID(ctx context.Context, ids []uuid.UUID) ([]Letter, error) {
+func (c Conn) LettersByID(ctx context.Context, ids []uuid.UUID) ([]ListedLetter, error) {
 	rows, err := c.queries.LettersByID(ctx, c.dbtx, ids)
 	if err != nil {
 		return nil, wrap("read letters", err)
 	}
-	letters := make([]Letter, 0, len(rows))
+	letters := make([]ListedLetter, 0, len(rows))
 	for _, row := range rows {
 		page := db.LettersPageRow(*row)
-		letters = append(letters, letterFrom(&page))
+		letters = append(letters, listedFrom(&page))
 	}
 	return letters, nil
 }

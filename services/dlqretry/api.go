@@ -26,8 +26,7 @@ type letterDesk struct {
 	vault    *vault.Vault
 	logger   *zap.Logger
 	messages messageRedriver
-	// ask makes these open record letters due now, in the transaction.
-	ask func(ctx context.Context, tx *store.Tx, ids []uuid.UUID) error
+	asked    func(customers ...string) // called after a commit that asked for these customers' letters
 	// batchFor is how long a batch may work before it is cut short: whoever asked waits for an answer. clock says how
 	// far it is, and pause waits for what a job has in hand.
 	batchFor time.Duration
@@ -42,9 +41,9 @@ const (
 )
 
 // newLetterDesk answers on the service's own clock.
-func newLetterDesk(s *service.Service, messages messageRedriver, ask func(ctx context.Context, tx *store.Tx, ids []uuid.UUID) error) *letterDesk {
+func newLetterDesk(s *service.Service, messages messageRedriver, asked func(customers ...string)) *letterDesk {
 	return &letterDesk{
-		store: s.Store, vault: s.Vault, logger: s.Logger, messages: messages, ask: ask, batchFor: lettersBatchFor, clock: time.Now,
+		store: s.Store, vault: s.Vault, logger: s.Logger, messages: messages, asked: asked, batchFor: lettersBatchFor, clock: time.Now,
 		pause: func(ctx context.Context) error {
 			timer := time.NewTimer(lettersPause)
 			defer timer.Stop()

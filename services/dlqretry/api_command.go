@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 )
 
@@ -18,7 +20,7 @@ import (
 type batch struct {
 	report.LettersDone
 
-	letters []store.Letter
+	letters []store.ListedLetter
 	more    bool // there are others behind them
 	until   time.Time
 }
@@ -43,7 +45,7 @@ func (d *letterDesk) begin(ctx context.Context, command report.LettersCommand) (
 	return b, err
 }
 
-func (b *batch) leave(letter store.Letter, reason, code string) {
+func (b *batch) leave(letter store.ListedLetter, reason, code string) {
 	b.Left = append(b.Left, report.LeftAs(letter, reason, code))
 }
 
@@ -94,13 +96,12 @@ func (d *letterDesk) retry(ctx context.Context, command report.LettersCommand) (
 			if ctx.Err() != nil {
 				return report.LettersDone{}, err
 			}
-			d.logger.Warn("message letter not published again", zap.Stringer("letter", letter.ID), zap.Error(err))
-			b.leave(letter, report.LeftRedriveError, fault.CodeOf(err))
+			b.Left = append(b.Left, d.notRedriven(letter, err))
 			continue
 		}
 		b.Done++
 	}
-	var records []store.Letter
+	var records []store.ListedLetter
 	for _, letter := range b.letters[:worked] {
 		switch reason := report.Stuck(letter); {
 		case reason != "":
@@ -109,11 +110,35 @@ func (d *letterDesk) retry(ctx context.Context, command report.LettersCommand) (
 			records = append(records, letter)
 		}
 	}
-	err = d.whileHeld(ctx, b, records, func(ctx context.Context, tx *store.Tx, held []uuid.UUID) error { return d.ask(ctx, tx, held) })
+	err = d.whileHeld(ctx, b, records, func(ctx context.Context, tx *store.Tx, held []uuid.UUID) error {
+		_, err := tx.AskLetters(ctx, held)
+		return err
+	})
 	if err != nil {
 		return report.LettersDone{}, err
 	}
+	d.asked(customersOf(records)...)
 	return d.end(command, report.VerbRetry, b, worked), nil
+}
+
+// notRedriven says why a message was not published again.
+func (d *letterDesk) notRedriven(letter store.ListedLetter, err error) report.LetterLeft {
+	left := report.LeftAs(letter, report.LeftRedriveError, fault.CodeOf(err))
+	if conflict, ok := errors.AsType[*service.ConflictError](err); ok {
+		left.Text, left.Code = conflict.Text, ""
+		return left
+	}
+	d.logger.Warn("message letter not published again", zap.Stringer("letter", letter.ID), zap.Error(err))
+	return left
+}
+
+func customersOf(letters []store.ListedLetter) []string {
+	customers := make([]string, 0, len(letters))
+	for _, letter := range letters {
+		customers = append(customers, letter.Customer)
+	}
+	slices.Sort(customers)
+	return slices.Compact(customers)
 }
 
 // discard answers rollcall.api.letters.discard: the letters are settled as they are, each with a line in the audit.
@@ -122,7 +147,7 @@ func (d *letterDesk) discard(ctx context.Context, command report.LettersCommand)
 	if err != nil {
 		return report.LettersDone{}, err
 	}
-	var open []store.Letter
+	var open []store.ListedLetter
 	for _, letter := range b.letters {
 		if letter.State == store.LettersSettled {
 			b.leave(letter, report.LeftSettled, "")
@@ -142,7 +167,7 @@ func (d *letterDesk) discard(ctx context.Context, command report.LettersCommand)
 
 // whileHeld does something to these letters, each as soon as no job has it in hand: it waits for no lock, and so cannot
 // be part of a deadlock. Those that stay in hand for as long as a batch may work are left.
-func (d *letterDesk) whileHeld(ctx context.Context, b *batch, letters []store.Letter,
+func (d *letterDesk) whileHeld(ctx context.Context, b *batch, letters []store.ListedLetter,
 	work func(ctx context.Context, tx *store.Tx, held []uuid.UUID) error,
 ) error {
 	for len(letters) > 0 {
@@ -161,7 +186,7 @@ func (d *letterDesk) whileHeld(ctx context.Context, b *batch, letters []store.Le
 			return err
 		}
 		b.Done += int64(len(held))
-		letters = slices.DeleteFunc(letters, func(letter store.Letter) bool { return slices.Contains(held, letter.ID) })
+		letters = slices.DeleteFunc(letters, func(letter store.ListedLetter) bool { return slices.Contains(held, letter.ID) })
 		if len(letters) == 0 || d.clock().After(b.until) {
 			break
 		}
@@ -179,7 +204,7 @@ func (d *letterDesk) whileHeld(ctx context.Context, b *batch, letters []store.Le
 }
 
 // stillOpen leaves those that were settled meanwhile.
-func (d *letterDesk) stillOpen(ctx context.Context, b *batch, letters []store.Letter) ([]store.Letter, error) {
+func (d *letterDesk) stillOpen(ctx context.Context, b *batch, letters []store.ListedLetter) ([]store.ListedLetter, error) {
 	ids := make([]uuid.UUID, 0, len(letters))
 	for _, letter := range letters {
 		ids = append(ids, letter.ID)
@@ -188,7 +213,7 @@ func (d *letterDesk) stillOpen(ctx context.Context, b *batch, letters []store.Le
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(now, func(letter store.Letter) bool {
+	return slices.DeleteFunc(now, func(letter store.ListedLetter) bool {
 		settled := letter.State == store.LettersSettled
 		if settled {
 			b.leave(letter, report.LeftSettled, "")
