@@ -79,5 +79,5 @@ func (b *bed) spent(t *testing.T, customer string) map[string]int64 {
 	t.Helper()
 	spent, err := b.ledger.Spent(t.Context(), customer)
 	require.NoError(t, err)
-	return spent
+	return spent.Ever
 }

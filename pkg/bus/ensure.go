@@ -130,5 +130,10 @@ func StreamCreated(ctx context.Context, js jetstream.JetStream, stream string) (
 	if err != nil {
 		return time.Time{}, fmt.Errorf("look up stream %s: %w", stream, err)
 	}
-	return handle.CachedInfo().Created.UTC().Truncate(time.Microsecond), nil
+	return CreatedOf(handle), nil
+}
+
+// CreatedOf is StreamCreated of a stream that was looked up.
+func CreatedOf(stream jetstream.Stream) time.Time {
+	return stream.CachedInfo().Created.UTC().Truncate(time.Microsecond)
 }

@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -85,8 +86,12 @@ func TestEveryStreamOfTheDesignIsMadeAsItSays(t *testing.T) {
 func TestConsumersAckExplicitlyAndHaveNoBackOff(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
-	for stream, durable := range map[string]string{"ROLLCALL_ONBOARDING": "onboarding", "ROLLCALL_BACKFILL": "backfill"} {
-		consumer, err := js.Consumer(bounded(t), stream, durable)
+	for _, of := range [][2]string{
+		{"ROLLCALL_ONBOARDING", "onboarding"}, {"ROLLCALL_BACKFILL", "backfill"}, {"ROLLCALL_POLL", "poller"}, {"ROLLCALL_RECONCILE", "reconciler"},
+		{"ROLLCALL_DLQ", "dlq-retry"}, {"ROLLCALL_DLQ", "dlq-review"}, {"ROLLCALL_ALERTS", "notifier"}, {"ROLLCALL_EVENTS", "notifier"},
+		{"ROLLCALL_ADVISORIES", "advisories"},
+	} {
+		consumer, err := js.Consumer(bounded(t), of[0], of[1])
 		require.NoError(t, err)
 		config := consumer.CachedInfo().Config
 		require.Equal(t, jetstream.AckExplicitPolicy, config.AckPolicy)
@@ -94,6 +99,19 @@ func TestConsumersAckExplicitlyAndHaveNoBackOff(t *testing.T) {
 		require.Empty(t, config.BackOff)
 		require.Zero(t, config.InactiveThreshold, "a worker's consumer must outlive its workers")
 		require.Empty(t, config.DeliverSubject, "it must be pulled")
+	}
+}
+
+func TestLettersAreSharedOutByWhatIsToBeDoneWithThem(t *testing.T) {
+	t.Parallel()
+	_, js := ensured(t)
+	for durable, want := range map[string][2]string{"dlq-retry": {"rollcall.dlq.retry.>", ""}, "dlq-review": {"rollcall.dlq.review.>", "100"}} {
+		consumer, err := js.Consumer(bounded(t), bus.StreamDLQ, durable)
+		require.NoError(t, err)
+		config := consumer.CachedInfo().Config
+		require.Equal(t, want[0], config.FilterSubject+strings.Join(config.FilterSubjects, " "))
+		require.Equal(t, want[1], config.SampleFrequency, "an operator's ack is told of each time")
+		require.Equal(t, -1, config.MaxDeliver, "a letter's message never becomes a letter")
 	}
 }
 

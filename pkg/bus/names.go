@@ -112,6 +112,16 @@ func SubjectLetter(retryable bool, kind, customer string) string {
 	return dlqReview + kind + "." + customer
 }
 
+// IsRetry says whether subject shows a letter that is tried again by itself, or asks for one.
+func IsRetry(subject string) bool { return strings.HasPrefix(subject, dlqRetry) }
+
+// IsAckSample says whether the server tells on subject of an ack of dlq-review; IsMaxDeliveries, of a message that ran
+// out of deliveries.
+func IsAckSample(subject string) bool { return strings.HasPrefix(subject, ackSamples) }
+
+// IsMaxDeliveries is described at IsAckSample.
+func IsMaxDeliveries(subject string) bool { return strings.HasPrefix(subject, maxDeliveries) }
+
 // IsOffboard says whether subject asks to offboard a customer.
 func IsOffboard(subject string) bool { return strings.HasPrefix(subject, onboardingOffboard) }
 

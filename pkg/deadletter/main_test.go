@@ -3,7 +3,6 @@ package deadletter_test
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -74,35 +73,11 @@ func values[T any](t *testing.T, d *desk, query string, arguments ...any) []T {
 	return got
 }
 
-// announcement is a message in the outbox.
-type announcement struct {
-	Subject string
-	ID      string `db:"msg_id"`
-	Headers map[string]string
-	Payload []byte
-}
-
-func (d *desk) announced(t *testing.T) []announcement {
-	t.Helper()
-	rows, err := d.pool.Query(t.Context(), `SELECT subject, msg_id, headers, payload FROM outbox ORDER BY subject, headers->>'Rollcall-Record-Id'`)
-	require.NoError(t, err)
-	got, err := pgx.CollectRows(rows, pgx.RowToStructByName[announcement])
-	require.NoError(t, err)
-	return got
-}
-
-func (a announcement) body(t *testing.T) map[string]any {
-	t.Helper()
-	var body map[string]any
-	require.NoError(t, json.Unmarshal(a.Payload, &body))
-	return body
-}
-
 // open opens record letters in a transaction of their own.
 func (d *desk) open(t *testing.T, refused ...deadletter.Refused) error {
 	t.Helper()
 	return d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		return deadletter.OpenRecords(ctx, tx, deadletter.Scope{Customer: "acme", Job: "initial_backfill", TraceID: "00-trace-01", Now: now}, refused)
+		return deadletter.OpenRecords(ctx, tx, deadletter.Scope{Customer: "acme", Job: "initial_backfill", TraceID: "00-trace-01"}, refused)
 	})
 }
 

@@ -6,38 +6,57 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/store"
 )
 
-func TestARecordLetterIsAnnouncedWhereItsKindIsLookedFor(t *testing.T) {
+func TestALetterIsShownWhereItsStateIsLookedFor(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	version := now.Add(-time.Hour)
+	shown := deadletter.Shown{
+		ID: uuid.MustParse("11111111-2222-4333-8444-555555555555"), Revision: 3, Customer: "acme", Kind: deadletter.KindUser, Waiting: true,
+		RecordID: "42", UpdatedAt: now.Add(-time.Hour), ErrorCode: "destination_5xx", ErrorClass: deadletter.ClassRetryable, Attempts: 2,
+		FirstFailedAt: now, Job: "initial_backfill", TraceID: "00-trace-01", OriginalSubject: "rollcall.dlq.retry.user.acme",
+	}
 
-	require.NoError(t, d.open(t, refused("41", version, false), refused("42", version, true)))
+	message, err := shown.Message()
 
-	ids := values[string](t, d, `SELECT id::text FROM dead_letters ORDER BY record_id`)
-	got := d.announced(t)
-	require.Len(t, got, 2)
-	permanent, retryable := got[1], got[0]
-	require.Equal(t, "rollcall.dlq.review.user.acme", permanent.Subject)
-	require.Equal(t, "letter-"+ids[0], permanent.ID)
+	require.NoError(t, err)
+	require.Equal(t, "rollcall.dlq.retry.user.acme", message.Subject)
+	require.Equal(t, "letter-11111111-2222-4333-8444-555555555555-3", message.ID, "the same for the same revision")
 	require.Equal(t, map[string]string{
-		"Content-Type": "application/json", "Rollcall-Letter-Id": ids[0], "Rollcall-Record-Id": "41", "Rollcall-Error": "http_422",
-		"Rollcall-Error-Class": "permanent", "Rollcall-Attempts": "1", "Rollcall-First-Failed-At": "2026-03-02T09:30:00Z",
-		"Rollcall-Original-Subject": "rollcall.dlq.review.user.acme", "traceparent": "00-trace-01",
-	}, permanent.Headers)
-	require.Equal(t, "rollcall.dlq.retry.user.acme", retryable.Subject)
-	require.Equal(t, "retryable", retryable.Headers["Rollcall-Error-Class"])
-	require.Equal(t, "rollcall.dlq.retry.user.acme", retryable.Headers["Rollcall-Original-Subject"])
-	require.Equal(t, map[string]any{
-		"letterId": ids[1], "customerId": "acme", "kind": "user", "recordId": "42", "sourceUpdatedAt": "2026-03-02T08:30:00Z",
-		"errorCode": "destination_5xx", "errorClass": "retryable", "attempts": 1.0, "firstFailedAt": "2026-03-02T09:30:00Z",
-		"job": "initial_backfill", "traceId": "00-trace-01", "originalSubject": "rollcall.dlq.retry.user.acme",
-	}, retryable.body(t), "ids and a reason, and nothing else")
+		"Content-Type": "application/json", "Rollcall-Letter-Id": shown.ID.String(), "Rollcall-Record-Id": "42",
+		"Rollcall-Error": "destination_5xx", "Rollcall-Error-Class": "retryable", "Rollcall-Attempts": "2",
+		"Rollcall-First-Failed-At": "2026-03-02T09:30:00Z", "Rollcall-Original-Subject": "rollcall.dlq.retry.user.acme", "traceparent": "00-trace-01",
+	}, message.Headers)
+	require.JSONEq(t, `{"letterId":"11111111-2222-4333-8444-555555555555","customerId":"acme","kind":"user","recordId":"42",
+		"sourceUpdatedAt":"2026-03-02T08:30:00Z","errorCode":"destination_5xx","errorClass":"retryable","attempts":2,
+		"firstFailedAt":"2026-03-02T09:30:00Z","job":"initial_backfill","traceId":"00-trace-01","originalSubject":"rollcall.dlq.retry.user.acme"}`,
+		string(message.Payload), "ids and a reason, and nothing else")
+
+	shown.Waiting, shown.Kind, shown.RecordID, shown.TraceID, shown.UpdatedAt = false, deadletter.KindMessage, "", "", time.Time{}
+	message, err = shown.Message()
+	require.NoError(t, err)
+	require.Equal(t, "rollcall.dlq.review.message.acme", message.Subject)
+	require.NotContains(t, message.Headers, "Rollcall-Record-Id")
+	require.NotContains(t, string(message.Payload), "sourceUpdatedAt")
+}
+
+func TestRetriesGrowFromFiveSecondsToAnHourWithAFifthLeftToChance(t *testing.T) {
+	t.Parallel()
+	for attempts, want := range map[int]time.Duration{
+		0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 5: 80 * time.Second, 10: 2560 * time.Second, 11: time.Hour, 1000: time.Hour,
+	} {
+		different := map[time.Duration]bool{}
+		for range 50 {
+			delay := deadletter.Delay(attempts)
+			require.InDelta(t, want.Seconds(), delay.Seconds(), want.Seconds()/10+0.001, "after %d attempts", attempts)
+			different[delay] = true
+		}
+		require.Greater(t, len(different), 1)
+	}
 }
 
 func TestALetterWaitsForFiveSecondsOrForAnOperator(t *testing.T) {
@@ -61,7 +80,6 @@ func TestAnotherVersionsLetterTakesThePlaceOfTheOpenOne(t *testing.T) {
 	require.Equal(t, []string{"1 review -", "1 settled superseded", "2 waiting -"},
 		values[string](t, d, `SELECT record_id || ' ' || state || ' ' || coalesce(settled_how, '-') FROM dead_letters ORDER BY 1`))
 	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters WHERE state = 'settled' AND next_attempt_at IS NOT NULL`))
-	require.Len(t, d.announced(t), 3)
 	depth, err := d.store.CountOpenLetters(t.Context(), "acme")
 	require.NoError(t, err)
 	require.EqualValues(t, 2, depth)
@@ -73,32 +91,48 @@ func TestALetterBelongsToItsPagesTransaction(t *testing.T) {
 	crash := errors.New("the page was not committed")
 
 	err := d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		scope := deadletter.Scope{Customer: "acme", Job: "initial_backfill", Now: now}
+		scope := deadletter.Scope{Customer: "acme", Job: "initial_backfill"}
 		require.NoError(t, deadletter.OpenRecords(ctx, tx, scope, []deadletter.Refused{refused("1", now, true)}))
 		return crash
 	})
 
 	require.ErrorIs(t, err, crash)
 	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters`))
-	require.Empty(t, d.announced(t))
 }
 
-func TestALetterThatIsPublishedTwiceIsRecognised(t *testing.T) {
+func TestALetterThatFailsAgainWaitsLongerUntilItIsAnOperators(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	require.NoError(t, d.open(t, refused("1", now, true)))
-	stream := &flaky{}
+	require.NoError(t, d.open(t, refused("1", now, true), refused("2", now, true), refused("3", now, true)))
+	caps := store.RetryCaps{Attempts: 3, Age: 24 * time.Hour}
+	again := func(record, code string, retryable bool) {
+		letters, err := d.store.OpenLetters(t.Context(), "acme", deadletter.KindUser, []string{record})
+		require.NoError(t, err)
+		require.NoError(t, d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return deadletter.FailAgain(ctx, tx, "dlq_retry", caps, []deadletter.Again{{Letter: letters[record], Code: code, Retryable: retryable}})
+		}))
+	}
+	state := func(record string) string {
+		return values[string](t, d, `SELECT concat_ws(' ', state, attempts, revision, error_code, jsonb_array_length(history)) FROM dead_letters WHERE record_id = '`+record+`'`)[0]
+	}
 
-	_, err := d.store.RelayOutbox(t.Context(), stream)
-	require.NoError(t, err)
 	d.clock(t, now.Add(time.Minute))
-	_, err = d.store.RelayOutbox(t.Context(), stream)
-	require.NoError(t, err)
+	again("1", "destination_timeout", true)
+	require.Equal(t, "waiting 2 2 destination_timeout 1", state("1"))
+	next := values[time.Time](t, d, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '1'`)[0]
+	require.InDelta(t, 10, next.Sub(now.Add(time.Minute)).Seconds(), 1.001)
+	again("1", "destination_5xx", true)
+	require.Equal(t, "review 3 3 destination_5xx 2", state("1"), "tried often enough")
+	require.Equal(t, []string{"destination_timeout dlq_retry", "destination_5xx dlq_retry"}, values[string](t, d,
+		`SELECT concat_ws(' ', h->>'code', h->>'job') FROM dead_letters, jsonb_array_elements(history) h WHERE record_id = '1'`))
 
-	require.Len(t, stream.got, 2)
-	require.Equal(t, stream.got[0], stream.got[1], "Nats-Msg-Id, headers and bytes are the same")
-	require.Equal(t, "letter-"+values[string](t, d, `SELECT id::text FROM dead_letters`)[0], stream.got[0].ID)
-	require.Empty(t, d.announced(t))
+	again("2", "http_422", false)
+	require.Equal(t, "review 2 2 http_422 1", state("2"), "refused for good")
+
+	d.clock(t, now.Add(25*time.Hour))
+	again("3", "destination_5xx", true)
+	require.Equal(t, "review 2 2 destination_5xx 1", state("3"), "old enough")
+	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters WHERE next_attempt_at IS NOT NULL`))
 }
 
 func TestNoRecordsAreNoLetters(t *testing.T) {
@@ -107,16 +141,5 @@ func TestNoRecordsAreNoLetters(t *testing.T) {
 
 	require.NoError(t, d.open(t))
 
-	require.Empty(t, d.announced(t))
-}
-
-// flaky is a bus that takes a message and loses its word for it the first time.
-type flaky struct{ got []store.Message }
-
-func (f *flaky) PublishBatch(_ context.Context, messages []store.Message) []store.Delivery {
-	f.got = append(f.got, messages...)
-	if len(f.got) == 1 {
-		return []store.Delivery{store.Failed}
-	}
-	return []store.Delivery{store.Delivered}
+	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters`))
 }

@@ -208,7 +208,7 @@ func TestACancelledPageDoesNotSitOutTheWaitBetweenAttempts(t *testing.T) {
 
 // counted is an outcome without the ids it met.
 func counted(outcome mirror.Outcome) mirror.Outcome {
-	outcome.Seen = nil
+	outcome.Seen, outcome.Unsynced = nil, nil
 	return outcome
 }
 

@@ -28,7 +28,8 @@ func TestOneRefusedRecordCostsOneLetterAndNobodyElse(t *testing.T) {
 	require.Equal(t, []letter{{Record: "2", State: "review", Class: "permanent", Code: "http_422", UpdatedAt: noon}}, h.letters(t))
 	require.Equal(t, []int64{14}, values[int64](t, h, `SELECT count(*) FROM user_mappings`))
 	require.Empty(t, values[string](t, h, `SELECT external_user_id FROM user_mappings WHERE vomo_user_id = '2'`), "no mapping before the first success")
-	require.Equal(t, []string{"rollcall.dlq.review.user.acme"}, values[string](t, h, `SELECT subject FROM outbox`))
+	require.Equal(t, []string{"rollcall.dlq.retry.user.acme"}, values[string](t, h, `SELECT original_subject FROM dead_letters`), "where republishing means: retry it now")
+	require.Empty(t, values[string](t, h, `SELECT subject FROM outbox`), "the stream follows the table, and has one publisher")
 	h.requireCursor(t, 5)
 }
 
@@ -108,7 +109,6 @@ func TestARetryableFailureAloneIsRetriedInPlaceAndThenWaitsFiveSeconds(t *testin
 	require.Equal(t, mirror.Outcome{Written: 5, Failed: 1, HighestSeen: &noon}, counted(outcome))
 	require.Equal(t, 3, count(h.crm.saw(), "2"))
 	require.Equal(t, []letter{{Record: "2", State: "waiting", Class: "retryable", Code: "destination_5xx", Wait: 5, UpdatedAt: noon}}, h.letters(t))
-	require.Equal(t, []string{"rollcall.dlq.retry.user.acme"}, values[string](t, h, `SELECT subject FROM outbox`))
 }
 
 func TestAFailureThatPassesInPlaceLeavesNoTrace(t *testing.T) {

@@ -33,7 +33,7 @@ func TestAPageIsWrittenMappedAuditedAndRememberedInOneTransaction(t *testing.T) 
 			FROM sync_audit WHERE customer_id = 'acme' ORDER BY 1`))
 
 	transactions := values[string](t, h, `SELECT xmin::text FROM user_mappings UNION SELECT xmin::text FROM sync_audit
-		UNION SELECT xmin::text FROM dead_letters UNION SELECT xmin::text FROM outbox UNION SELECT xmin::text FROM sync_checkpoints
+		UNION SELECT xmin::text FROM dead_letters UNION SELECT xmin::text FROM sync_checkpoints
 		UNION SELECT xmin::text FROM customer_leases`)
 	require.Len(t, transactions, 1, "the lease's renewal, the page and the cursor are one transaction")
 }

@@ -142,7 +142,8 @@ func (l *Lane) destinationAtFault(results []written, options ApplyOptions) error
 		return nil
 	}
 	for code, count := range alike {
-		if count == len(results) && count >= refusedAlike {
+		// Records that are redriven were refused before, often all alike: that says nothing of the destination.
+		if count == len(results) && count >= refusedAlike && !options.Redrive {
 			return fmt.Errorf("all %d records of the page refused with %s: %w", count, code, ErrDestinationDown)
 		}
 	}

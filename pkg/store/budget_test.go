@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/store"
 )
 
 // Two that find no budget yet both open it: the second must not take the first one's row for a hold.
@@ -21,7 +23,7 @@ func TestTakersThatOpenABudgetTogetherAllGetAGrant(t *testing.T) {
 		})
 		spent, err := b.Spent(t.Context(), customer)
 		require.NoError(t, err)
-		require.Equal(t, map[string]int64{"job": 4}, spent)
+		require.Equal(t, store.Spending{Ever: map[string]int64{"job": 4}, Today: map[string]int64{"job": 4}}, spent)
 	}
 }
 

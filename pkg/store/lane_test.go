@@ -16,7 +16,7 @@ func aPage(customer string) func(context.Context, *store.Tx) error {
 	return func(ctx context.Context, tx *store.Tx) error {
 		return errors.Join(
 			tx.SaveMappings(ctx, customer, []store.Mapping{{VomoID: "1", ExternalID: "x", Version: store.Version{UpdatedAt: time.Unix(1, 0), Hash: []byte("h")}}}),
-			tx.SaveAudit(ctx, store.AuditScope{Customer: customer, Operation: "backfill"}, []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}),
+			tx.SaveAudit(ctx, store.AuditScope{Customer: customer}, []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}),
 			tx.Publish(ctx, store.Message{Subject: "s", ID: "m", Payload: []byte("{}")}),
 		)
 	}
@@ -140,7 +140,7 @@ func TestAPageOfAForeignLaneIsRefusedAtItsFirstAnswer(t *testing.T) {
 
 	err := b.InLane(t.Context(), slept, func(ctx context.Context, tx *store.Tx) error {
 		line := []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}
-		require.NoError(t, tx.SaveAudit(ctx, store.AuditScope{Customer: "acme", Operation: "backfill"}, line), "nothing to wait for")
+		require.NoError(t, tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, line), "nothing to wait for")
 		_, err := tx.Now(ctx)
 		require.ErrorIs(t, err, store.ErrLaneLost)
 		return nil // overlooked
@@ -157,7 +157,7 @@ func TestAFailureOfAKeptStatementIsNotLost(t *testing.T) {
 	nul := []store.AuditEntry{{RecordID: "a\x00b", UpdatedAt: time.Unix(1, 0)}} // no text of Postgres
 
 	err := b.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
-		return errors.Join(aPage("acme")(ctx, tx), tx.SaveAudit(ctx, store.AuditScope{Customer: "acme", Operation: "backfill"}, nul))
+		return errors.Join(aPage("acme")(ctx, tx), tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, nul))
 	}) // the audit's failure comes with the commit
 
 	require.ErrorContains(t, err, "save audit")

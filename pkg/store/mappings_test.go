@@ -84,8 +84,8 @@ func TestAuditLinesGoToTheMonthsPartitionAndElseToTheDefault(t *testing.T) {
 	b := newBed(t)
 	audit := func(record, code string) {
 		b.do(t, func(ctx context.Context, tx *store.Tx) error {
-			return tx.SaveAudit(ctx, store.AuditScope{Customer: "acme", Operation: "backfill", JobID: 7, TraceID: "trace"},
-				[]store.AuditEntry{{RecordID: record, UpdatedAt: time.Unix(100, 0), ErrorCode: code}})
+			return tx.SaveAudit(ctx, store.AuditScope{Customer: "acme", JobID: 7, TraceID: "trace"},
+				[]store.AuditEntry{{RecordID: record, Operation: "backfill", UpdatedAt: time.Unix(100, 0), ErrorCode: code}})
 		})
 	}
 	partition := func(record string) string {
@@ -116,7 +116,7 @@ func TestAMonthWhoseLinesStandInTheDefaultPartitionStaysThere(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	line := func(ctx context.Context, tx *store.Tx) error {
-		return tx.SaveAudit(ctx, store.AuditScope{Customer: "acme", Operation: "backfill"}, []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}})
+		return tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}})
 	}
 	b.do(t, line)
 
@@ -132,7 +132,7 @@ func TestALineThatArrivesWhileItsMonthIsMadeDisturbsNobody(t *testing.T) {
 	b := newBed(t)
 	made := make(chan error, 1)
 	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		scope := store.AuditScope{Customer: "acme", Operation: "backfill"}
+		scope := store.AuditScope{Customer: "acme"}
 		if err := tx.SaveAudit(ctx, scope, []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}); err != nil {
 			return err
 		}

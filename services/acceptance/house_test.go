@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 const (
 	programOnboarding = "rollcall.dev/services/onboarding"
 	programBackfill   = "rollcall.dev/services/backfill"
+	programPoller     = "rollcall.dev/services/poller"
 	programSandbox    = "rollcall.dev/services/sandbox"
 	programRollcall   = "rollcall.dev/services/rollcall"
 
@@ -236,7 +237,7 @@ type traffic struct {
 		Statuses          map[string]int
 	}
 	CRM map[string]struct {
-		Records, Writes, Refused, MaxWritesPerRecord int
+		Records, Writes, Refused, MaxWritesPerRecord, UnchangedWrites int
 	}
 }
 

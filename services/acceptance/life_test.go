@@ -140,15 +140,27 @@ type aliveUser struct {
 	UpdatedAt time.Time   `json:"updated_at"` //nolint:tagliatelle // VOMO's names
 }
 
-func (h *house) alive(organisation string) []aliveUser {
+func (h *house) alive(organisation string) []aliveUser { return everybody[aliveUser](h, organisation) }
+
+type aliveWithEmail struct {
+	ID    json.Number `json:"id"`
+	Email string      `json:"email"`
+}
+
+func (h *house) aliveWithEmail(organisation string) []aliveWithEmail {
+	return everybody[aliveWithEmail](h, organisation)
+}
+
+// everybody of an organisation, with the fields that T has.
+func everybody[T any](h *house, organisation string) []T {
 	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.sandbox+"/control/orgs/"+organisation+"/users", http.NoBody)
 	require.NoError(h.t, err)
 	response, err := (&http.Client{Timeout: longest}).Do(request)
 	require.NoError(h.t, err)
-	var users []aliveUser
+	var users []T
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		var user aliveUser
+		var user T
 		require.NoError(h.t, json.Unmarshal(lines.Bytes(), &user))
 		users = append(users, user)
 	}

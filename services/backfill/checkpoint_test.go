@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
 )
 
@@ -17,20 +18,10 @@ func TestTheCheckpointNeverPassesTheScansStart(t *testing.T) {
 		highest *time.Time
 		want    time.Time
 	}{
-		"a quiet organisation":             {&before, before.Add(-overlap)},
-		"somebody changed during the scan": {&during, began.Add(-overlap)},
-		"an organisation without users":    {nil, began.Add(-overlap)},
+		"a quiet organisation":             {&before, before.Add(-scan.Overlap)},
+		"somebody changed during the scan": {&during, began.Add(-scan.Overlap)},
+		"an organisation without users":    {nil, began.Add(-scan.Overlap)},
 	} {
 		require.Equal(t, row.want, checkpointOf(store.Run{ScanStartedAt: &began, HighestSeen: row.highest}), name)
 	}
-}
-
-func TestParksDoubleUpToTheirLongest(t *testing.T) {
-	t.Parallel()
-	var waits []time.Duration
-	for parks := range 7 {
-		waits = append(waits, doubling(longestProbe, parks))
-	}
-	require.Equal(t, []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute}, waits)
-	require.Equal(t, longestVomoPause, doubling(longestVomoPause, 1000))
 }

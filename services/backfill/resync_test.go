@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/destination/rest"
 	"rollcall.dev/pkg/report"
@@ -62,11 +63,11 @@ func newCounter(t *testing.T) *counter {
 	c.worker = &backfiller{
 		store: from, logger: zap.NewNop(), holder: "worker-1", leaseFor: 30 * time.Second, turn: time.Minute, tries: 10,
 		metrics: newMetrics(prometheus.NewRegistry()),
-		connect: &connector{
-			store: from, vault: &vault.Vault{Keeper: keeper, Keys: from}, logger: zap.NewNop(), vomoBaseURL: server.URL + "/v1",
-			timeout: 5 * time.Second, operation: operation, jobOf: backfillJob, limits: budget.Limits{PerSecond: 10000}, concurrency: 2,
-			breakers: destination.NewBreakers(destination.BreakersConfig{}),
-			opener:   &destination.Opener{Factories: map[string]destination.Factory{"rest": factory}},
+		connect: &connector.Connector{
+			Store: from, Vault: &vault.Vault{Keeper: keeper, Keys: from}, Logger: zap.NewNop(), VomoBaseURL: server.URL + "/v1",
+			Timeout: 5 * time.Second, Limits: budget.Limits{PerSecond: 10000}, Concurrency: 2,
+			Breakers: destination.NewBreakers(destination.BreakersConfig{}),
+			Opener:   &destination.Opener{Factories: map[string]destination.Factory{"rest": factory}},
 		},
 	}
 	c.resyncer = newResyncer(c.worker)
@@ -76,7 +77,7 @@ func newCounter(t *testing.T) *counter {
 
 func (c *counter) onboard(t *testing.T, address string) {
 	t.Helper()
-	sealed, err := c.connect.vault.Seal(t.Context(), "acme", store.CredentialVomoToken, []byte("t0ken"))
+	sealed, err := c.connect.Vault.Seal(t.Context(), "acme", store.CredentialVomoToken, []byte("t0ken"))
 	require.NoError(t, err)
 	_, err = c.pool.Exec(t.Context(), `INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
 		VALUES ('acme', $1, jsonb_build_object('kind', 'rest', 'url', $1::text), now(), now())`, address)

@@ -181,14 +181,14 @@ func TestATurnEndsWhereTheQuietHoursBegin(t *testing.T) {
 			o.onboard(nil, c.hours)
 			customer, err := o.store.Customer(t.Context(), "acme")
 			require.NoError(t, err)
-			job := &job{backfiller: o.backfiller, customer: customer, log: zap.NewNop()}
-			length, err := job.openFor(t.Context())
+			turn := &turn{backfiller: o.backfiller, customer: customer, log: zap.NewNop()}
+			length, err := turn.openFor(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, c.length, length)
-			require.False(t, job.closed(t.Context()))
+			require.False(t, turn.closed(t.Context()))
 
 			o.timeIs("2026-01-14T14:00:00Z")
-			require.Equal(t, c.hours != openHours, job.closed(t.Context()), "after a page, the clock is asked again")
+			require.Equal(t, c.hours != openHours, turn.closed(t.Context()), "after a page, the clock is asked again")
 		})
 	}
 }
@@ -206,12 +206,12 @@ func TestATurnThatIsOverIsPutOffInTheQuietHoursAndHandedBackOutsideThem(t *testi
 		require.NoError(t, err)
 		run, err := o.store.ClaimRun(t.Context(), id, lease.Epoch)
 		require.NoError(t, err)
-		job := &job{backfiller: o.backfiller, customer: customer, run: run, lease: lease, log: zap.NewNop()}
-		_, err = job.openFor(t.Context())
+		turn := &turn{backfiller: o.backfiller, customer: customer, run: run, lease: lease, log: zap.NewNop()}
+		_, err = turn.openFor(t.Context())
 		require.NoError(t, err)
 		o.timeIs(now)
 
-		require.NoError(t, job.settle(t.Context(), errTurnOver))
+		require.NoError(t, turn.settle(t.Context(), errTurnOver))
 
 		require.Equal(t, state, o.run(id).State, now)
 		require.Zero(t, o.run(id).Attempts)

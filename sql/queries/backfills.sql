@@ -80,17 +80,17 @@ RETURNING id;
 -- Parked runs whose time has come, each woken by one process only.
 UPDATE backfill_runs SET state = 'queued', updated_at = rollcall_now()
 WHERE id IN (
-    SELECT p.id FROM backfill_runs p JOIN sync_configs c ON c.customer_id = p.customer_id
-    WHERE p.state = 'parked' AND p.due_at <= rollcall_now() AND c.enabled AND c.paused_at IS NULL
+    SELECT p.id FROM backfill_runs p WHERE p.state = 'parked' AND p.due_at <= rollcall_now()
+      AND NOT EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = p.customer_id AND (NOT c.enabled OR c.paused_at IS NOT NULL))
     ORDER BY p.due_at LIMIT 100 FOR UPDATE OF p SKIP LOCKED)
 RETURNING id, customer_id;
 
 -- name: RunsUnattended :many
 -- Unfinished runs that are due and that nobody works: what a lost message, stream or worker leaves behind.
 SELECT r.id, r.customer_id FROM backfill_runs r
-JOIN sync_configs c ON c.customer_id = r.customer_id AND c.enabled AND c.paused_at IS NULL
 LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
 WHERE r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL AND r.id > sqlc.arg(after)
+  AND NOT EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = r.customer_id AND (NOT c.enabled OR c.paused_at IS NOT NULL))
 ORDER BY r.id LIMIT sqlc.arg(page_size);
 
 -- name: JobStart :one

@@ -277,3 +277,37 @@ func (q *Queries) LettersOpenByState(ctx context.Context, db DBTX) ([]*LettersOp
 	}
 	return items, nil
 }
+
+const mappingsWithoutLetter = `-- name: MappingsWithoutLetter :many
+SELECT m.vomo_user_id FROM user_mappings m
+WHERE m.customer_id = $1
+  AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.customer_id = m.customer_id AND d.kind = 'user' AND d.state <> 'settled'
+                  AND d.record_id = m.vomo_user_id)
+ORDER BY m.vomo_user_id LIMIT $2
+`
+
+type MappingsWithoutLetterParams struct {
+	CustomerID string
+	AtMost     int32
+}
+
+// Some of the customer's users who stand in the destination and have no open letter.
+func (q *Queries) MappingsWithoutLetter(ctx context.Context, db DBTX, arg *MappingsWithoutLetterParams) ([]string, error) {
+	rows, err := db.Query(ctx, mappingsWithoutLetter, arg.CustomerID, arg.AtMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var vomo_user_id string
+		if err := rows.Scan(&vomo_user_id); err != nil {
+			return nil, err
+		}
+		items = append(items, vomo_user_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

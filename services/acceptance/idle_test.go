@@ -1,0 +1,134 @@
+package acceptance_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+)
+
+// By hand, in full and without -race: go test ./services/acceptance -run IdleCustomers -idle-customers 10000 -idle-minutes 60 -idle-rate 6.
+var (
+	idleCustomers = flag.Int("idle-customers", 300, "customers in whose organisations nothing happens")
+	idleMinutes   = flag.Int("idle-minutes", 16, "simulated minutes")
+	idleRate      = flag.Int("idle-rate", 15, "how much faster than ours the simulated clock goes")
+)
+
+// faster has the database's clock go faster than ours, from now on.
+func (h *house) faster(rate int) {
+	h.t.Helper()
+	_, err := h.pool.Exec(h.t.Context(), fmt.Sprintf(`
+		CREATE TABLE test_start AS SELECT now() AS at;
+		CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at + (now() - at) * %d FROM test_start'`, rate))
+	require.NoError(h.t, err)
+}
+
+// steadyCustomers sets customers up as they stand after their first backfill, all of the same organisation.
+func (h *house) steadyCustomers(n int, organisation string, cadenceMinutes int) {
+	h.t.Helper()
+	ctx := h.t.Context()
+	from, err := store.Open(ctx, h.database, store.Options{})
+	require.NoError(h.t, err)
+	defer from.Close()
+	keeper, err := vault.OpenKeeper(ctx, h.env["SECRETS_URL"])
+	require.NoError(h.t, err)
+	defer func() { require.NoError(h.t, keeper.Close()) }()
+	sealer := &vault.Vault{Keeper: keeper, Keys: from}
+	group, grouped := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for i := range n {
+		group.Go(func() error { return h.steadyCustomer(grouped, sealer, fmt.Sprintf("idle-%05d", i), organisation, cadenceMinutes) })
+	}
+	require.NoError(h.t, group.Wait())
+	_, err = h.pool.Exec(ctx, `VACUUM ANALYZE`)
+	require.NoError(h.t, err)
+}
+
+func (h *house) steadyCustomer(ctx context.Context, sealer *vault.Vault, customer, organisation string, cadenceMinutes int) error {
+	sealed, err := sealer.Seal(ctx, customer, store.CredentialVomoToken, []byte(organisation+"-token"))
+	if err != nil {
+		return err
+	}
+	_, err = h.pool.Exec(ctx, `
+		WITH config AS (
+			INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, onboarded_at, updated_at,
+				backfill_completed_at, active_since, next_poll_at, next_reconcile_at)
+			VALUES ($1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), $3, rollcall_now(), rollcall_now(),
+				rollcall_now(), rollcall_now(), next_poll_slot($1, $3, rollcall_now()), rollcall_now() + interval '1 year')
+		), secret AS (
+			INSERT INTO credentials VALUES ($1, 'vomo_token', $4, rollcall_now())
+		)
+		INSERT INTO sync_checkpoints VALUES ($1, 'user_sync', rollcall_now(), rollcall_now())`,
+		customer, h.sandbox+"/crm/"+customer, cadenceMinutes, sealed)
+	return err
+}
+
+func TestIdleCustomersArePolledInTime(t *testing.T) {
+	t.Parallel()
+	settings := map[string]string{"CLAIM_TIMEOUT": "10m", "LOG_LEVEL": "info"}
+	maps.Copy(settings, fast)
+	h := newHouse(t, settings)
+	h.organisation("idle", 30)
+	h.steadyCustomers(*idleCustomers, "idle", 15)
+	h.faster(*idleRate)
+	_, err := h.pool.Exec(t.Context(), `UPDATE sync_configs SET next_poll_at = next_poll_slot(customer_id, 15, rollcall_now())`)
+	require.NoError(t, err)
+	poller := h.start(programPoller)
+	began, cpu := time.Now(), cpuSeconds(t, poller.PID())
+
+	h.until(time.Duration(*idleMinutes+5)*time.Minute, "the simulated time is over", func() bool {
+		return h.count(`SELECT (extract(epoch FROM rollcall_now() - at) / 60)::int FROM test_start`) >= *idleMinutes
+	})
+
+	took, spent := time.Since(began).Seconds(), cpuSeconds(t, poller.PID())-cpu
+	polls := h.count(`SELECT count(*) FROM job_log WHERE completed_at IS NOT NULL`)
+	const late = `completed_at - (next_poll_slot(customer_id, 15, started_at) - interval '15 minutes')`
+	worst := h.count(`SELECT ceil(extract(epoch FROM max(` + late + `)))::int FROM job_log WHERE completed_at IS NOT NULL`)
+	median := h.count(`SELECT ceil(extract(epoch FROM percentile_cont(0.5) WITHIN GROUP (ORDER BY ` + late + `)))::int FROM job_log WHERE completed_at IS NOT NULL`)
+	t.Logf("%d customers, %d polls in %d simulated minutes at %d times our pace (%.0f s): late by %d s at most, %d s in the middle; "+
+		"poller: %.2f ms CPU a poll, %.0f %% of a core, peak %s", *idleCustomers, polls, *idleMinutes, *idleRate, took, worst, median,
+		1000*spent/float64(polls), 100*spent/took, peakMemory(t, poller.PID()))
+	require.Zero(t, h.count(`SELECT count(*) FROM job_log WHERE outcome = 'failed'`))
+	require.Zero(t, h.count(`SELECT count(*) FROM sync_configs WHERE next_poll_at < rollcall_now() - interval '60 seconds'`), "nobody was left out")
+	require.Zero(t, h.count(`SELECT count(*) FROM sync_runs WHERE created_at < rollcall_now() - interval '60 seconds'`), "nor is under way for so long")
+	require.LessOrEqual(t, worst, 60)
+	require.GreaterOrEqual(t, polls, *idleCustomers*(*idleMinutes-1)/15)
+}
+
+// cpuSeconds is what a process has used so far.
+func cpuSeconds(t *testing.T, pid int) float64 {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	require.NoError(t, err)
+	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+	user, err := strconv.ParseFloat(fields[11], 64)
+	require.NoError(t, err)
+	system, err := strconv.ParseFloat(fields[12], 64)
+	require.NoError(t, err)
+	const ticks = 100 // a second, on every Linux that Go runs on
+	return (user + system) / ticks
+}
+
+// peakMemory is the most that a process has had resident.
+func peakMemory(t *testing.T, pid int) string {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(raw)) {
+		if rest, found := strings.CutPrefix(line, "VmHWM:"); found {
+			return strings.Join(strings.Fields(rest), " ")
+		}
+	}
+	return "not known"
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
+)
+
+const (
+	// carefully is how many users a page has where the destination is known to work and some are refused: too few to
+	// open the circuit breaker.
+	carefully = 3
+	// controls is how many users are looked at for one by whom the destination can be tried.
+	controls = 3
+	// lenientHolds is for how many holds in a row a short page without a success is the destination's fault, where
+	// no record is known by which it can be tried.
+	lenientHolds = 5
+)
+
+// apply brings what was read to the destination.
+//
+// Letters are by their nature records that the destination did not take, and a page of nothing else looks like a
+// destination that is down. So where a page fails as a whole, the destination is asked to take a record once more
+// that it has: where it does, its fault it is not, and the page's records are tried a few at a time, each counting
+// its attempt. Where it does not, no attempt was made, however long that takes.
+func (t *turn) apply(ctx context.Context, read readUsers) error {
+	owed, err := t.store.RewriteOwed(ctx, t.customer.ID)
+	if err != nil {
+		return err
+	}
+	options := mirror.ApplyOptions{Redrive: true, Lenient: true, NewSystem: owed != nil && owed.NewSystem}
+	if !t.suspect {
+		err := t.page(ctx, read.page, read.again, options, true)
+		if !errors.Is(err, mirror.ErrDestinationDown) {
+			return err
+		}
+		t.log.Debug("no letter's record was taken; is it the destination?", zap.Error(err))
+		return t.doubt(ctx, read, options, err)
+	}
+	return t.doubt(ctx, read, options, nil)
+}
+
+// doubt finds out who is at fault. failed is what a first try came to, nil where there was none.
+func (t *turn) doubt(ctx context.Context, read readUsers, options mirror.ApplyOptions, failed error) error {
+	works, err := t.works(ctx)
+	if err != nil {
+		return err
+	}
+	options.Lenient = false
+	if !works {
+		if t.holds < lenientHolds {
+			if failed != nil {
+				return failed
+			}
+			options.Probe, options.Lenient = true, true
+			return t.page(ctx, read.page, read.again, options, true)
+		}
+		// There is nothing to ask by, and it has gone on for long: a few records, which then count their attempts.
+		read.page.Users = read.page.Users[:min(carefully, len(read.page.Users))]
+		return t.page(ctx, read.page, read.again, options, true)
+	}
+	t.proven = true
+	if len(read.page.Users) == 0 {
+		return t.page(ctx, read.page, read.again, options, true)
+	}
+	parts := slices.Collect(slices.Chunk(read.page.Users, carefully))
+	for i, users := range parts {
+		part := vomo.Page{Number: read.page.Number, Total: -1, Users: users}
+		last := i == len(parts)-1
+		var again []deadletter.Again
+		if last {
+			part.Bad, again = read.page.Bad, read.again
+		}
+		if i > 0 { // it may have gone down meanwhile, and the breaker has to hear of a success now and then
+			if works, err := t.works(ctx); err != nil || !works {
+				return errors.Join(err, failed)
+			}
+		}
+		if err := t.page(ctx, part, again, options, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// page commits a page: what was written, what failed once more, and on the last one the end of the job's line.
+func (t *turn) page(ctx context.Context, page vomo.Page, again []deadletter.Again, options mirror.ApplyOptions, last bool) error {
+	after := t.work
+	_, err := t.lane.Apply(ctx, page, options, func(ctx context.Context, tx *store.Tx, applied mirror.Outcome) error {
+		after = t.work
+		after.retried += applied.Written + applied.Skipped
+		after.failed += applied.Failed + len(again)
+		if err := t.failAgain(ctx, tx, again); err != nil {
+			return err
+		}
+		if t.told && (applied.Written > 0 || t.proven) {
+			if err := job.ClearParks(ctx, tx, t.customer.ID); err != nil {
+				return err
+			}
+		}
+		if !last {
+			return nil
+		}
+		return tx.FinishJob(ctx, t.jobID, int64(after.retried+after.failed), int64(after.failed), "")
+	})
+	if err != nil {
+		return err
+	}
+	t.metrics.retried(after.retried-t.work.retried, after.failed-t.work.failed)
+	t.work = after
+	t.changed()
+	return nil
+}
+
+// works asks the destination to take a record that it has. False without an error means that there is none to ask by.
+func (t *turn) works(ctx context.Context) (bool, error) {
+	candidates := []string{t.control}
+	if t.control == "" {
+		var err error
+		if candidates, err = t.store.UndisputedUsers(ctx, t.customer.ID, controls); err != nil {
+			return false, err
+		}
+	}
+	for _, id := range candidates {
+		detail, err := t.source.Client.Detail(ctx, id)
+		if errors.Is(err, vomo.ErrNotFound) || err == nil && detail.User == nil {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		usable, err := t.lane.Works(ctx, *detail.User)
+		if err != nil {
+			return false, err
+		}
+		if usable {
+			t.control = id
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// forgetAfter is how long a hold that is over is remembered, so that the next one in a row is longer.
+	forgetAfter = 10 * time.Minute
+)
+
+// queue is whose letters are retried next: each customer stands in it once, whoever had a turn goes to the back, and
+// whoever is held stands in it not at all. Where a letter stands in its customer's own line is the table's.
+type queue struct {
+	now      func() time.Time
+	suspects int // how many at once may be customers whose last turn something else put an end to
+
+	mu    sync.Mutex
+	order []string
+	of    map[string]*place
+}
+
+// place is how a customer stands.
+type place struct {
+	queued  bool
+	running bool
+	held    time.Time // until then
+	holds   int       // in a row, that say something of another system
+	reason  string    // of the last hold
+}
+
+// turnFor is a customer whose turn it is, with the holds before.
+type turnFor struct {
+	customer string
+	holds    int
+	reason   string
+}
+
+func newQueue(slots int, now func() time.Time) *queue {
+	// Where many destinations hang at once, they share half of the slots: the other half goes on.
+	return &queue{now: now, suspects: max(1, slots/2), of: map[string]*place{}}
+}
+
+// offer puts customers with due letters at the back who are not in it, in hand, or held.
+func (q *queue) offer(customers []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, customer := range customers {
+		at := q.place(customer)
+		if at.queued || at.running || q.now().Before(at.held) {
+			continue
+		}
+		at.queued = true
+		q.order = append(q.order, customer)
+	}
+}
+
+// take is the next one whose turn it is; ok is false where nobody may have one.
+func (q *queue) take() (next turnFor, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	suspects := 0
+	for _, at := range q.of {
+		if at.running && at.holds > 0 {
+			suspects++
+		}
+	}
+	for i, customer := range q.order {
+		at := q.of[customer]
+		if at.holds > 0 && suspects >= q.suspects {
+			continue
+		}
+		q.order = slices.Delete(q.order, i, i+1)
+		at.queued, at.running = false, true
+		return turnFor{customer: customer, holds: at.holds, reason: at.reason}, true
+	}
+	return turnFor{}, false
+}
+
+// done says what became of a turn. Whoever has more that is due goes to the back.
+func (q *queue) done(customer string, ended ended) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := q.place(customer)
+	at.running, at.reason = false, ended.reason
+	switch {
+	case ended.reason == "":
+		at.holds = 0
+	case ended.counts:
+		at.holds++
+	}
+	if ended.hold > 0 {
+		at.held = q.now().Add(ended.hold)
+	} else if ended.more {
+		at.queued = true
+		q.order = append(q.order, customer)
+	}
+}
+
+// release ends the holds of these customers: an operator wants their letters tried now.
+func (q *queue) release(customers []string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, customer := range customers {
+		if at := q.of[customer]; at != nil {
+			at.held = time.Time{}
+		}
+	}
+}
+
+// next is how long until a hold ends, at most longest; and forgets whom nothing is to be remembered of.
+func (q *queue) next(longest time.Duration) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := q.now()
+	for customer, at := range q.of {
+		if left := at.held.Sub(now); left > 0 {
+			longest = min(longest, left)
+		} else if !at.queued && !at.running && (at.holds == 0 || -left > forgetAfter) {
+			delete(q.of, customer)
+		}
+	}
+	return longest
+}
+
+func (q *queue) place(customer string) *place {
+	at := q.of[customer]
+	if at == nil {
+		at = &place{}
+		q.of[customer] = at
+	}
+	return at
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/vomo"
+)
+
+const (
+	// readFor is how long a turn reads: what was read by then is brought to the destination, and the rest waits for
+	// the next turn.
+	readFor = 10 * time.Second
+	// lookAtLaneEvery is how often, while it reads, it looks whether another job wants the lane.
+	lookAtLaneEvery = time.Second
+	// unreadablePrefix is what the mirror calls entries that have no id of their own.
+	unreadablePrefix = "unreadable-"
+
+	codeInvalid    = "source_record_invalid"
+	codeNotFound   = "source_not_found"
+	codeForbidden  = "source_forbidden"
+	codeUnreadable = "source_unreadable"
+)
+
+// readUsers is what VOMO says of the letters' users.
+type readUsers struct {
+	page  vomo.Page
+	again []deadletter.Again // letters whose user VOMO does not give, though it works
+}
+
+func (r readUsers) none() bool { return len(r.page.Users)+len(r.page.Bad)+len(r.again) == 0 }
+
+// read reads each user by its id (trap 9: a retry takes the newest state). stopped is what put an end to it before
+// the last one, of VOMO's or of ours: what was read until then is of use all the same.
+func (t *turn) read(ctx context.Context, due []store.DueLetter) (read readUsers, stopped error) {
+	read.page = vomo.Page{Number: 1, Total: -1}
+	end, looked := time.Now().Add(readFor), time.Now()
+	for i, letter := range due {
+		if strings.HasPrefix(letter.RecordID, unreadablePrefix) {
+			// Nobody can be asked for it: only an operator can see to it that the list has an id there.
+			read.again = append(read.again, deadletter.Again{Letter: letter.OpenLetter, Code: codeInvalid})
+			t.work.unreadable++
+			continue
+		}
+		if i > 0 && (t.stopping() || time.Now().After(end) || t.wanted(ctx, &looked)) {
+			return read, nil
+		}
+		again, err := t.readOne(ctx, letter, &read.page)
+		if err != nil {
+			return read, err
+		}
+		if again != nil {
+			read.again = append(read.again, *again)
+		}
+	}
+	return read, nil
+}
+
+// readOne adds a user to the page. What VOMO does not give, though it works, is one more attempt at the letter;
+// everything else is an error, and was none.
+func (t *turn) readOne(ctx context.Context, letter store.DueLetter, page *vomo.Page) (*deadletter.Again, error) {
+	detail, err := t.source.Client.Detail(ctx, letter.RecordID)
+	if err == nil {
+		one := detail.Page()
+		page.Users, page.Bad = append(page.Users, one.Users...), append(page.Bad, one.Bad...)
+		return nil, t.source.Account.Answered(ctx)
+	}
+	code := ""
+	switch {
+	case errors.Is(err, vomo.ErrNotFound): // unknown is not deleted: it is tried again, and ends in review
+		t.work.gone++
+		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeNotFound, Retryable: true}, t.source.Account.Answered(ctx)
+	case fault.CodeOf(err) == "vomo_id_invalid":
+		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeInvalid}, nil
+	case !t.ofVomo(ctx, err):
+		return nil, err
+	case errors.Is(err, vomo.ErrUnauthorized), errors.Is(err, vomo.ErrForbidden):
+		if confirmed := t.connect.Confirm(ctx, t.customer, t.lease, jobRetry, err); fault.CodeOf(confirmed) != codeUnconfirmed {
+			return nil, confirmed
+		}
+		code = codeForbidden // the token is good: it is this user whom it may not see
+	default:
+		// One user whom VOMO cannot give, however often, must not hold the others up: does it give anybody?
+		if _, probe := t.source.Client.Probe(ctx); probe != nil {
+			return nil, err
+		}
+		code = codeUnreadable
+	}
+	t.log.Info("VOMO works, and does not give this user", zap.Stringer("letter", letter.ID), zap.Error(err))
+	return &deadletter.Again{Letter: letter.OpenLetter, Code: code, Retryable: true}, nil
+}
+
+// codeUnconfirmed is the connector's, of a refusal that a second look did not meet.
+const codeUnconfirmed = "vomo_auth_unconfirmed"
+
+// ofVomo says whether VOMO's answer about this user is what went wrong, and not its pace, nor anything of ours.
+func (t *turn) ofVomo(ctx context.Context, err error) bool {
+	switch {
+	case ctx.Err() != nil, fault.KindOf(err) == fault.KindThrottled, errors.Is(err, store.ErrLaneLost),
+		errors.Is(err, connector.ErrNoCredential), errors.Is(err, vault.ErrKeyGone):
+		return false
+	}
+	return fault.CodeOf(err) != "internal"
+}
+
+func (t *turn) stopping() bool {
+	select {
+	case <-t.draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// wanted looks, once a second, whether another job waits for the lane. A failure to look is the renewal's to tell.
+func (t *turn) wanted(ctx context.Context, looked *time.Time) bool {
+	if time.Since(*looked) >= lookAtLaneEvery {
+		*looked = time.Now()
+		if err := t.lease.Renew(ctx); err != nil {
+			return true
+		}
+	}
+	return t.lease.Wanted()
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/store"
+)
+
+// Why a customer is held, beside the reasons of job.ParkFor.
+const (
+	heldLaneTaken = "lane_taken"
+	heldLaneLost  = "lane_lost"
+	heldStopped   = "stopping"
+	heldInternal  = "internal"
+)
+
+// settle says what follows from how the turn ended. Nothing of it needs the turn's own context, which may have ended.
+func (t *turn) settle(turn context.Context, more bool, err error) ended {
+	if err == nil {
+		t.logTurn()
+		if t.lease.Wanted() {
+			return ended{hold: job.WantedPause} // whoever wants the lane looks for it every two seconds
+		}
+		return ended{more: more}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(turn), settleTimeout)
+	defer cancel()
+	switch {
+	case errors.Is(err, store.ErrLaneLost), errors.Is(context.Cause(turn), store.ErrLaneLost):
+		t.log.Warn("lane lost; the letters wait", zap.Error(err))
+		t.failJob(ctx, err)
+		return ended{hold: laneLostPause, reason: heldLaneLost}
+	case errors.Is(err, errStopping), turn.Err() != nil:
+		t.failJob(ctx, err)
+		return ended{hold: laneLostPause, reason: heldStopped}
+	}
+	park, parked := job.ParkFor(err, t.holds)
+	if !parked {
+		t.log.Error("letters not retried", zap.Error(err))
+		t.failJob(ctx, err)
+		return ownFault(t.holds)
+	}
+	telling := t.store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
+		return errors.Join(job.TellPark(ctx, tx, t.customer.ID, park.Reason), t.finishJob(ctx, tx.Conn, err))
+	})
+	if telling != nil {
+		t.log.Warn("what holds the letters was not told", zap.Error(telling))
+	}
+	t.log.Warn("letters held", zap.String("reason", park.Reason), zap.Duration("for", park.Delay), zap.Error(err))
+	if park.Reason == event.AlertAuthFailed {
+		return ended{reason: park.Reason} // switched off until a new token comes, and then tried at once
+	}
+	return ended{hold: park.Delay, reason: park.Reason, counts: true}
+}
+
+func (t *turn) failJob(ctx context.Context, cause error) {
+	if err := t.finishJob(ctx, t.store.Conn, cause); err != nil {
+		t.log.Warn("end of the job not logged", zap.Error(err))
+	}
+}
+
+// finishJob ends the line in the job log as failed, where it has begun and not ended yet.
+func (t *turn) finishJob(ctx context.Context, on store.Conn, cause error) error {
+	if t.jobID == 0 {
+		return nil
+	}
+	return on.FinishJob(ctx, t.jobID, int64(t.work.retried+t.work.failed), int64(t.work.failed), fault.CodeOf(cause))
+}
+
+func (t *turn) logTurn() {
+	if t.jobID == 0 {
+		return
+	}
+	t.log.Info("letters retried", zap.Int("settled", t.work.retried), zap.Int("failed", t.work.failed),
+		zap.Int("users_gone", t.work.gone), zap.String("trace", t.traceID))
+}

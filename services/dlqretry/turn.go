@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/store"
+)
+
+const (
+	jobRetry = "dlq_retry"
+	// atOnce is how many letters a turn takes: as many users as a page has.
+	atOnce         = 15
+	releaseTimeout = 5 * time.Second
+	settleTimeout  = 5 * time.Second
+	laneLostPause  = time.Second
+)
+
+// turn is one customer's turn: up to atOnce of its due letters.
+type turn struct {
+	*retrier
+
+	customer store.Customer
+	lease    *store.Lease
+	holds    int
+	suspect  bool // the destination did not work when it was last tried
+	told     bool // people were told of something that may be over now
+	proven   bool // the destination took a record that it had: it works
+	draining <-chan struct{}
+	log      *zap.Logger
+
+	jobID   int64
+	traceID string
+	source  *connector.Source
+	lane    *mirror.Lane
+	control string // the user by whom the destination is tried; "" until one was found
+	work    outcome
+}
+
+// outcome counts what became of a turn's letters.
+type outcome struct {
+	retried    int // written, or settled as known
+	failed     int // one more attempt
+	unreadable int // of those: for good, they cannot be read by an id
+	gone       int // of those: VOMO has no such user
+}
+
+// turn takes the customer's lane and retries what is due.
+func (r *retrier) turn(ctx context.Context, next turnFor, draining <-chan struct{}) ended {
+	log := r.logger.With(zap.String("customer", next.customer))
+	lease, err := r.store.TakeLease(ctx, next.customer, r.holder, r.leaseFor)
+	if errors.Is(err, store.ErrLaneTaken) {
+		return ended{hold: job.LaneTakenPause, reason: heldLaneTaken}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			log.Warn("letters not retried", zap.Error(err))
+		}
+		return ownFault(next.holds)
+	}
+	held, done := lease.Hold(ctx)
+	defer func() {
+		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer cancel()
+		if err := done(releasing); err != nil {
+			log.Warn("lease not released; it runs out by itself", zap.Error(err))
+		}
+	}()
+	t := &turn{retrier: r, lease: lease, holds: next.holds, suspect: isDestination(next.reason), draining: draining, log: log}
+	due, err := t.begin(held, next.customer)
+	if err == nil && len(due) > 0 {
+		err = t.retry(held, due)
+	}
+	return t.settle(held, len(due) == atOnce, err)
+}
+
+// begin reads, now that nobody else can change them, the customer and what is due.
+func (t *turn) begin(ctx context.Context, customer string) ([]store.DueLetter, error) {
+	var err error
+	if t.customer, err = t.store.Customer(ctx, customer); err != nil || !t.customer.Active() {
+		return nil, err
+	}
+	due, err := t.store.DueLetters(ctx, customer, atOnce)
+	if err != nil || len(due) == 0 {
+		return nil, err
+	}
+	alerts, err := t.store.StandingAlerts(ctx, customer)
+	if err != nil {
+		return nil, err
+	}
+	for _, alert := range alerts {
+		t.suspect = t.suspect || isDestination(alert.Type)
+		t.told = t.told || isDestination(alert.Type) || alert.Type == event.AlertVomoForbidden
+	}
+	t.traceID = event.NewTraceID()
+	t.jobID, err = t.store.StartJob(ctx, customer, jobRetry, t.traceID)
+	return due, err
+}
+
+// retry reads the newest state of each letter's user and brings all to the destination as one page.
+func (t *turn) retry(ctx context.Context, due []store.DueLetter) error {
+	var err error
+	if t.source, err = t.connect.Source(ctx, t.customer, t.lease, jobRetry); err != nil {
+		return err
+	}
+	read, stopped := t.read(ctx, due)
+	if read.none() {
+		return stopped
+	}
+	t.lane, err = t.connect.Lane(ctx, t.customer, t.lease, connector.Job{
+		Name: jobRetry, ID: t.jobID, TraceID: t.traceID, Events: t.customer.BackfillCompletedAt != nil,
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.apply(ctx, read); err != nil {
+		return err
+	}
+	return stopped
+}
+
+// failAgain counts one more attempt at letters whose users could not be read, in a lane's transaction.
+func (t *turn) failAgain(ctx context.Context, tx *store.Tx, again []deadletter.Again) error {
+	return deadletter.FailAgain(ctx, tx, jobRetry, t.connect.RetryCaps, again)
+}
+
+func isDestination(reason string) bool {
+	switch reason {
+	case event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed:
+		return true
+	}
+	return false
+}
