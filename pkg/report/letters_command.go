@@ -101,8 +101,8 @@ func NextBatch(letters []store.ListedLetter, worked int, more bool) *string {
 }
 
 // LeftAs says why a letter was left as it was.
-func LeftAs(letter store.ListedLetter, reason, code string) LetterLeft {
-	left := LetterLeft{ID: letter.ID.String(), CustomerID: letter.Customer, Kind: letter.Kind, Reason: reason, Code: code}
+func LeftAs(letter store.ListedLetter, reason string) LetterLeft {
+	left := LetterLeft{ID: letter.ID.String(), CustomerID: letter.Customer, Kind: letter.Kind, Reason: reason}
 	if letter.RecordID != nil {
 		left.RecordID = *letter.RecordID
 	}
@@ -179,7 +179,7 @@ func planNamed(ctx context.Context, from *store.Store, command LettersCommand, p
 			reason = ""
 		}
 		if reason != "" {
-			plan.Left = append(plan.Left, LeftAs(letter, reason, ""))
+			plan.Left = append(plan.Left, LeftAs(letter, reason))
 			continue
 		}
 		plan.Count++

@@ -26,7 +26,7 @@ type letterDesk struct {
 	vault    *vault.Vault
 	logger   *zap.Logger
 	messages messageRedriver
-	asked    func(customers ...string) // called after a commit that asked for these customers' letters
+	asked    func(customers ...string) // called after a commit that asked for these customers' letters, or settled some
 	// batchFor is how long a batch may work before it is cut short: whoever asked waits for an answer. clock says how
 	// far it is, and pause waits for what a job has in hand.
 	batchFor time.Duration
@@ -41,9 +41,9 @@ const (
 )
 
 // newLetterDesk answers on the service's own clock.
-func newLetterDesk(s *service.Service, messages messageRedriver, asked func(customers ...string)) *letterDesk {
+func newLetterDesk(s *service.Service, redrive *redriver) *letterDesk {
 	return &letterDesk{
-		store: s.Store, vault: s.Vault, logger: s.Logger, messages: messages, asked: asked, batchFor: lettersBatchFor, clock: time.Now,
+		store: s.Store, vault: s.Vault, logger: s.Logger, messages: redrive, asked: redrive.asked, batchFor: lettersBatchFor, clock: time.Now,
 		pause: func(ctx context.Context) error {
 			timer := time.NewTimer(lettersPause)
 			defer timer.Stop()

@@ -45,8 +45,8 @@ func (d *letterDesk) begin(ctx context.Context, command report.LettersCommand) (
 	return b, err
 }
 
-func (b *batch) leave(letter store.ListedLetter, reason, code string) {
-	b.Left = append(b.Left, report.LeftAs(letter, reason, code))
+func (b *batch) leave(letter store.ListedLetter, reason string) {
+	b.Left = append(b.Left, report.LeftAs(letter, reason))
 }
 
 // end closes a batch whose first letters were worked, and leaves a line in the log: ids and codes, but no text that
@@ -105,7 +105,7 @@ func (d *letterDesk) retry(ctx context.Context, command report.LettersCommand) (
 	for _, letter := range b.letters[:worked] {
 		switch reason := report.Stuck(letter); {
 		case reason != "":
-			b.leave(letter, reason, "")
+			b.leave(letter, reason)
 		case letter.Kind != deadletter.KindMessage:
 			records = append(records, letter)
 		}
@@ -123,11 +123,12 @@ func (d *letterDesk) retry(ctx context.Context, command report.LettersCommand) (
 
 // notRedriven says why a message was not published again.
 func (d *letterDesk) notRedriven(letter store.ListedLetter, err error) report.LetterLeft {
-	left := report.LeftAs(letter, report.LeftRedriveError, fault.CodeOf(err))
+	left := report.LeftAs(letter, report.LeftRedriveError)
 	if conflict, ok := errors.AsType[*service.ConflictError](err); ok {
-		left.Text, left.Code = conflict.Text, ""
+		left.Text = conflict.Text
 		return left
 	}
+	left.Code = fault.CodeOf(err)
 	d.logger.Warn("message letter not published again", zap.Stringer("letter", letter.ID), zap.Error(err))
 	return left
 }
@@ -150,7 +151,7 @@ func (d *letterDesk) discard(ctx context.Context, command report.LettersCommand)
 	var open []store.ListedLetter
 	for _, letter := range b.letters {
 		if letter.State == store.LettersSettled {
-			b.leave(letter, report.LeftSettled, "")
+			b.leave(letter, report.LeftSettled)
 			continue
 		}
 		open = append(open, letter)
@@ -162,6 +163,7 @@ func (d *letterDesk) discard(ctx context.Context, command report.LettersCommand)
 	if err != nil {
 		return report.LettersDone{}, err
 	}
+	d.asked() // the stream shows them no more
 	return d.end(command, report.VerbDiscard, b, len(b.letters)), nil
 }
 
@@ -170,6 +172,7 @@ func (d *letterDesk) discard(ctx context.Context, command report.LettersCommand)
 func (d *letterDesk) whileHeld(ctx context.Context, b *batch, letters []store.ListedLetter,
 	work func(ctx context.Context, tx *store.Tx, held []uuid.UUID) error,
 ) error {
+	letters = slices.Clone(letters)
 	for len(letters) > 0 {
 		ids := make([]uuid.UUID, 0, len(letters))
 		for _, letter := range letters {
@@ -198,7 +201,7 @@ func (d *letterDesk) whileHeld(ctx context.Context, b *batch, letters []store.Li
 		}
 	}
 	for _, letter := range letters {
-		b.leave(letter, report.LeftInHand, "")
+		b.leave(letter, report.LeftInHand)
 	}
 	return nil
 }
@@ -216,7 +219,7 @@ func (d *letterDesk) stillOpen(ctx context.Context, b *batch, letters []store.Li
 	return slices.DeleteFunc(now, func(letter store.ListedLetter) bool {
 		settled := letter.State == store.LettersSettled
 		if settled {
-			b.leave(letter, report.LeftSettled, "")
+			b.leave(letter, report.LeftSettled)
 		}
 		return settled
 	}), nil

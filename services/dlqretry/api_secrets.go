@@ -78,9 +78,9 @@ func hideSecrets(message []byte) (shown []byte, count int, err error) {
 }
 
 // nesting knows, of each object and list that is open, whether a name comes next in it.
-type nesting []place
+type nesting []level
 
-type place struct{ object, nameNext bool }
+type level struct{ object, nameNext bool }
 
 // step takes a token up; isName says that it is the name of a field.
 func (n *nesting) step(token json.Token) (name string, isName bool) {
@@ -88,7 +88,7 @@ func (n *nesting) step(token json.Token) (name string, isName bool) {
 		switch delim {
 		case '{', '[':
 			n.stepOver()
-			*n = append(*n, place{object: delim == '{', nameNext: delim == '{'})
+			*n = append(*n, level{object: delim == '{', nameNext: delim == '{'})
 		default:
 			*n = (*n)[:len(*n)-1]
 		}

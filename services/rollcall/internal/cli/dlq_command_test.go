@@ -159,7 +159,7 @@ func TestATerminalIsAskedForTheCustomerOrForAll(t *testing.T) {
 	s := &letterService{count: 12, batch: 500}
 	s.on(t, i)
 	i.process.StdinTerminal = true
-	i.process.Stdin = strings.NewReader("y\nacme\nacme\nall\nacme\n")
+	i.process.Stdin = strings.NewReader(strings.Join([]string{"y", "acme", "", "all", "acme", ""}, "\n"))
 	refused := i.run("dlq", "retry", "acme", "--all-matching")
 	require.Equal(t, exitFailed, refused.code)
 	require.Contains(t, refused.stderr, "12 letters of acme will be retried. Type acme to go on: ")

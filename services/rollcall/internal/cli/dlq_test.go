@@ -280,7 +280,7 @@ func TestAnExportedFileIsItsOwnersAloneAndWholeOrNotThere(t *testing.T) {
 	i.exported(t, 3)
 	folder := t.TempDir()
 	name := filepath.Join(folder, "letters.jsonl")
-	require.NoError(t, os.WriteFile(name, []byte("old"), 0o644)) //nolint:gosec // what stood there before was everybody's
+	require.NoError(t, os.WriteFile(name, []byte("old"), 0o644))
 	got := i.run("dlq", "export", "--out", name, "--json")
 	require.JSONEq(t, `{"letters":3,"out":"`+name+`"}`, got.stdout)
 	about, err := os.Stat(name)
