@@ -38,7 +38,7 @@ const (
 	DurableAdvisories = "advisories"
 )
 
-// Categories of reconciliations, as their subject has them.
+// CategoryUserDaily is the category of a daily reconciliation, as its subject has it.
 const CategoryUserDaily = "user_daily"
 
 // Subject prefixes; the customer is always the last token.

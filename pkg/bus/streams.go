@@ -105,8 +105,9 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		durable(StreamReconcile, DurableReconciler),
 		forEver(filtered(durable(StreamDLQ, DurableDLQRetry), dlqRetry+">")),
 		review,
-		durable(StreamAlerts, DurableNotifier),
-		filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*"),
+		// What cannot be told waits for as long as its stream keeps it, however long the mail server is down.
+		forEver(durable(StreamAlerts, DurableNotifier)),
+		forEver(filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*")),
 		forEver(durable(StreamAdvisories, DurableAdvisories)),
 	}
 }

@@ -127,7 +127,7 @@ func (c Config) checkTogether() []error {
 	if c.SecretsURL == "" {
 		problems = append(problems, errors.New("SECRETS_URL must not be empty: base64key://…, hashivault://… or dev"))
 	}
-	return problems
+	return append(problems, c.checkNotices()...)
 }
 
 // unreadable names the settings whose text cannot be read, without repeating it. It reads as the parser does.

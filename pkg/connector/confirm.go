@@ -31,8 +31,12 @@ func (c *Connector) Confirm(ctx context.Context, customer store.Customer, lease 
 		return err
 	}
 	_, err = source.Client.Probe(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO refused the token once and took it two seconds later"))
+	case errors.Is(err, vomo.ErrUnauthorized) && !errors.Is(outcome, vomo.ErrUnauthorized):
+		// A token that may not read is no bad one, and this was the first word that it is: the next attempt asks twice.
+		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO refused the token in two ways within two seconds"))
 	}
 	return err
 }

@@ -113,7 +113,8 @@ func TestALetterThatFailsAgainWaitsLongerUntilItIsAnOperators(t *testing.T) {
 		}))
 	}
 	state := func(record string) string {
-		return values[string](t, d, `SELECT concat_ws(' ', state, attempts, revision, error_code, jsonb_array_length(history)) FROM dead_letters WHERE record_id = '`+record+`'`)[0]
+		return values[string](t, d, `SELECT concat_ws(' ', state, attempts, revision, error_code, jsonb_array_length(history))
+			FROM dead_letters WHERE record_id = $1`, record)[0]
 	}
 
 	d.clock(t, now.Add(time.Minute))

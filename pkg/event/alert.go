@@ -24,9 +24,9 @@ func Raise(ctx context.Context, tx *store.Tx, alert Alert) error {
 	return tx.Publish(ctx, message)
 }
 
-// Clear notes that a condition is over and tells it, where it stood.
+// Clear notes that a condition is over and tells it, with the moment at which it began, where it stood.
 func Clear(ctx context.Context, tx *store.Tx, customer, kind, text string) error {
-	id, severity, cleared, err := tx.ClearAlert(ctx, customer, kind)
+	standing, cleared, err := tx.ClearAlert(ctx, customer, kind)
 	if err != nil || !cleared {
 		return err
 	}
@@ -34,7 +34,8 @@ func Clear(ctx context.Context, tx *store.Tx, customer, kind, text string) error
 	if err != nil {
 		return err
 	}
-	message, err := Alert{Customer: customer, Type: kind, Severity: severity, Text: text}.Message(strconv.FormatInt(id, 10), true, now)
+	over := Alert{Customer: customer, Type: kind, Severity: standing.Severity, Text: text, RaisedAt: standing.RaisedAt}
+	message, err := over.Message(strconv.FormatInt(standing.ID, 10), true, now)
 	if err != nil {
 		return err
 	}

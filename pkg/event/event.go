@@ -93,12 +93,13 @@ type Alert struct {
 
 // Message is the alert as an outbox message; id is the alert row's, at is when it was raised or cleared.
 func (a Alert) Message(id string, cleared bool, at time.Time) (store.Message, error) {
-	if a.RaisedAt.IsZero() {
-		a.RaisedAt = at
+	raisedAt := a.RaisedAt
+	if raisedAt.IsZero() {
+		raisedAt = at
 	}
 	payload, err := rollcallv1.Encode(&rollcallv1.Alert{
 		CustomerId: a.Customer, Type: a.Type, Severity: a.Severity, Cleared: cleared, Text: a.Text, Remedy: a.Remedy,
-		At: timestamppb.New(at), VomoUserId: a.VomoID, TraceId: a.TraceID, RaisedAt: timestamppb.New(a.RaisedAt),
+		At: timestamppb.New(at), VomoUserId: a.VomoID, TraceId: a.TraceID, RaisedAt: timestamppb.New(raisedAt),
 	})
 	if err != nil {
 		return store.Message{}, err

@@ -1,7 +1,5 @@
 package event
 
-import "rollcall.dev/pkg/window"
-
 // ConditionUnverified stands in a status, and raises no alert: nobody is known to be missing.
 const ConditionUnverified = "backfill_unverified"
 
@@ -65,19 +63,11 @@ func Explain(code string) (text, remedy string) {
 	case ConditionUnverified:
 		return "The last backfill read every page, but VOMO's own counts do not agree with what it read.",
 			"Run another one when the organisation is quiet: rollcall backfill start. If it stays, VOMO's totals are wrong."
-	case window.ReasonNotBefore:
-		return "The backfill waits for the moment that was asked for (backfillNotBefore).",
-			"Nothing has to be done. To begin earlier, onboard the customer again with another backfillNotBefore."
-	case window.ReasonQuietHours:
-		return "The backfill waits for the end of the customer's quiet hours.",
-			"Nothing has to be done. To go on earlier, onboard the customer again with other quietHours."
-	case "paused":
-		return "An operator paused the backfill.", "It goes on where it stopped with: rollcall backfill start <customer>."
 	case "rewrite_unfinished":
 		return "Not everybody has been written again yet, after the destination was replaced or a rewrite was asked for.",
 			"The backfill does it. Where none runs, begin one: rollcall backfill start <customer>."
 	}
-	return "Condition " + code + ".", "Look at the logs of the services."
+	return explainWait(code)
 }
 
 // Severity of an alert: how soon somebody has to look.

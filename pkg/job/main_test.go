@@ -2,8 +2,8 @@ package job_test
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -97,8 +97,9 @@ func (h *house) onboard(sealer *vault.Vault, customer string) {
 	h.t.Helper()
 	sealed, err := sealer.Seal(h.t.Context(), customer, store.CredentialVomoToken, []byte("t0ken"))
 	require.NoError(h.t, err)
-	h.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at, backfill_completed_at, active_since)
-		VALUES ($1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), now(), now(), now(), now())`, customer, h.world.server.URL+"/crm")
+	h.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
+		VALUES ($1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), now(), now())`, customer, h.world.server.URL+"/crm")
+	h.exec(`UPDATE sync_configs SET backfill_completed_at = onboarded_at, active_since = onboarded_at WHERE customer_id = $1`, customer)
 	h.exec(`INSERT INTO credentials VALUES ($1, 'vomo_token', $2, now())`, customer, sealed)
 	h.exec(`INSERT INTO sync_checkpoints VALUES ($1, 'user_sync', $2, now())`, customer, checkpoint)
 }
@@ -147,7 +148,8 @@ func (h *house) checkpoint() time.Time {
 // jobs are the closed lines of the job log.
 func (h *house) jobs() []string {
 	h.t.Helper()
-	return values[string](h, `SELECT concat_ws(' ', job, outcome, processed_count, failure_count, error_code) FROM job_log WHERE completed_at IS NOT NULL ORDER BY id`)
+	return values[string](h, `SELECT concat_ws(' ', job, outcome, processed_count, failure_count, error_code)
+		FROM job_log WHERE completed_at IS NOT NULL ORDER BY id`)
 }
 
 func (h *house) mapped() []string {
@@ -159,7 +161,7 @@ func (h *house) mapped() []string {
 func ids(n int) []string {
 	list := make([]string, 0, n)
 	for i := range n {
-		list = append(list, fmt.Sprint(i+1))
+		list = append(list, strconv.Itoa(i+1))
 	}
 	return list
 }

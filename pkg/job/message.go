@@ -35,7 +35,21 @@ func Unpark(ctx context.Context, tx *store.Tx, customer string) error {
 	if err != nil {
 		return err
 	}
-	for _, run := range unparked {
+	return requestAll(ctx, tx, customer, unparked)
+}
+
+// Requeue makes all of the customer's unfinished runs due at once, also those that somebody worked, and owes the bus a
+// request for each: for a customer whose lane was fenced, and who goes on.
+func Requeue(ctx context.Context, tx *store.Tx, customer string) error {
+	requeued, err := tx.RequeueSyncRuns(ctx, customer)
+	if err != nil {
+		return err
+	}
+	return requestAll(ctx, tx, customer, requeued)
+}
+
+func requestAll(ctx context.Context, tx *store.Tx, customer string, runs []store.Unparked) error {
+	for _, run := range runs {
 		message := PollMessage
 		if run.Kind == store.KindUserDaily {
 			message = UserDailyMessage

@@ -100,7 +100,7 @@ func TestALetterIsDurableBeforeTheCheckpointPassesItsRecord(t *testing.T) {
 	h.polled()
 
 	require.Equal(t, []string{"2 review"}, values[string](h, `SELECT record_id || ' ' || state FROM dead_letters`))
-	require.Equal(t, []bool{true}, values[bool](h, `SELECT d.xmin = p.xmin FROM dead_letters d, sync_checkpoints p`), "in the same transaction, where it is one page")
+	require.Equal(t, []bool{true}, values[bool](h, `SELECT d.xmin = p.xmin FROM dead_letters d, sync_checkpoints p`), "of one page, at once")
 	require.Equal(t, []string{"user_sync_poll success 3 1"}, h.jobs())
 }
 

@@ -21,8 +21,7 @@ func (t *turn) settle(work context.Context, outcome error) error {
 	case outcome == nil:
 		return nil
 	case errors.Is(outcome, store.ErrLaneLost), errors.Is(context.Cause(work), store.ErrLaneLost):
-		t.log.Warn("lane lost; another worker goes on", zap.Error(outcome))
-		return worker.Retry(laneLostPause, outcome)
+		return t.laneLost(ctx, outcome)
 	case errors.Is(outcome, errTurnOver), errors.Is(outcome, errDraining):
 		return t.handBack(ctx, outcome)
 	case errors.Is(outcome, errWanted):
@@ -50,7 +49,7 @@ func (t *turn) park(ctx context.Context, park Park, cause error) error {
 		return TellPark(ctx, tx, t.customer.ID, park.Reason)
 	})
 	if err != nil {
-		return t.notSettled("park", err)
+		return t.notSettled(ctx, "park", err)
 	}
 	t.Metrics.parked(t.Kind.Name, park.Reason)
 	t.log.Warn("run parked", zap.String("reason", park.Reason), zap.Duration("for", park.Delay), zap.Int("page", t.run.NextPage), zap.Error(cause))
@@ -63,7 +62,7 @@ func (t *turn) handBack(ctx context.Context, cause error) error {
 		return tx.HandBackSyncRun(ctx, t.run.ID, t.lease.Epoch, handBackPause)
 	})
 	if err != nil {
-		return t.notSettled("hand back", err)
+		return t.notSettled(ctx, "hand back", err)
 	}
 	t.log.Info("run handed back", zap.Int("next_page", t.run.NextPage), zap.String("why", cause.Error()))
 	return nil
@@ -76,17 +75,28 @@ func (t *turn) giveUp(ctx context.Context, cause error) error {
 		return tx.EndSyncRun(ctx, t.run, t.lease.Epoch, fault.CodeOf(cause))
 	})
 	if err != nil {
-		return t.notSettled("give up", err)
+		return t.notSettled(ctx, "give up", err)
 	}
 	t.Metrics.ended(t.Kind.Name, "failed")
 	t.log.Error("run given up; the next one begins where it began", zap.Error(cause))
 	return nil
 }
 
-func (t *turn) notSettled(verb string, err error) error {
+func (t *turn) notSettled(ctx context.Context, verb string, err error) error {
+	err = fmt.Errorf("%s run: %w", verb, err)
 	if errors.Is(err, store.ErrLaneLost) {
-		t.log.Warn("lane lost; another worker goes on", zap.String("instead_of", verb), zap.Error(err))
-		return worker.Retry(laneLostPause, err)
+		return t.laneLost(ctx, err)
 	}
-	return fmt.Errorf("%s run: %w", verb, err)
+	return err
+}
+
+// laneLost leaves the run to whoever has the lane now. Where an operator paused the customer under this worker that
+// is nobody, and nothing is wrong: the message comes once more and is settled.
+func (t *turn) laneLost(ctx context.Context, cause error) error {
+	if customer, err := t.Store.Customer(ctx, t.customer.ID); err == nil && !customer.Active() {
+		t.log.Info("run stopped: the customer was paused or switched off", zap.Int("next_page", t.run.NextPage))
+	} else {
+		t.log.Warn("lane lost; another worker goes on", zap.Error(cause))
+	}
+	return worker.Retry(laneLostPause, cause)
 }

@@ -24,17 +24,16 @@ type person struct {
 type world struct {
 	server *httptest.Server
 
-	mu       sync.Mutex
-	people   []person
-	token    string
-	vomo     func(page int) int  // a status other than 200 for a page
-	crm      func(id string) int // the status for a record
-	onPage   func(page int)      // before a page is answered
-	asked    []string            // VOMO's queries
-	written  []string            // ids, in the order of the writes
-	holds    map[string]string   // phones at the CRM, by id
-	revoked  int                 // how many requests are refused with 401
-	requests int
+	mu      sync.Mutex
+	people  []person
+	token   string
+	vomo    func(page int) int  // a status other than 200 for a page
+	crm     func(id string) int // the status for a record
+	onPage  func(page int)      // before a page is answered
+	asked   []string            // VOMO's queries
+	written []string            // ids, in the order of the writes
+	holds   map[string]string   // phones at the CRM, by id
+	revoked int                 // how many requests are refused with 401
 }
 
 func newWorld(t *testing.T) *world {

@@ -28,7 +28,7 @@ func TestOneRefusedRecordCostsOneLetterAndNobodyElse(t *testing.T) {
 	require.Equal(t, []letter{{Record: "2", State: "review", Class: "permanent", Code: "http_422", UpdatedAt: noon}}, h.letters(t))
 	require.Equal(t, []int64{14}, values[int64](t, h, `SELECT count(*) FROM user_mappings`))
 	require.Empty(t, values[string](t, h, `SELECT external_user_id FROM user_mappings WHERE vomo_user_id = '2'`), "no mapping before the first success")
-	require.Equal(t, []string{"rollcall.dlq.retry.user.acme"}, values[string](t, h, `SELECT original_subject FROM dead_letters`), "where republishing means: retry it now")
+	require.Equal(t, []string{"rollcall.dlq.retry.user.acme"}, values[string](t, h, `SELECT original_subject FROM dead_letters`), "to retry it now")
 	require.Empty(t, values[string](t, h, `SELECT subject FROM outbox`), "the stream follows the table, and has one publisher")
 	h.requireCursor(t, 5)
 }

@@ -58,7 +58,8 @@ func TestARedriveOfAnOldVersionThatCameByAnotherWayWritesNothing(t *testing.T) {
 	h.crm.says(unprocessable, "", "1")
 	h.applied(t, user("1"))
 	h.crm.works()
-	_, err := h.pool.Exec(t.Context(), `INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_synced_at, last_synced_updated_at, version_hash)
+	_, err := h.pool.Exec(t.Context(), `INSERT INTO user_mappings
+			(customer_id, vomo_user_id, external_user_id, last_synced_at, last_synced_updated_at, version_hash)
 		VALUES ('acme', '1', 'crm-1', now(), $1, 'another')`, noon.Add(time.Hour))
 	require.NoError(t, err)
 	h.crm.forget()

@@ -22,6 +22,9 @@ type Customer struct {
 	UsersMirrored       int64            `json:"usersMirrored"`
 	OpenLetters         int64            `json:"openLetters"`
 	Alerts              []string         `json:"alerts"` // types of those that stand
+	PausedAt            *time.Time       `json:"pausedAt"`
+	LastPolledAt        *time.Time       `json:"lastPolledAt"` // the end of the last successful poll
+	IsHealthy           *bool            `json:"isHealthy"`    // as the status has it
 }
 
 // DestinationHost names a destination without its path, in which somebody may have put what nobody else should see.
@@ -46,8 +49,9 @@ type CustomersQuestion struct {
 	Limit int32  `json:"limit,omitempty"` // at most 100, default 50
 }
 
-// CustomersReply is one page; Next is null on the last.
+// CustomersReply is one page; Next is null on the last. AsOf is the database's time, to tell ages by.
 type CustomersReply struct {
+	AsOf      time.Time  `json:"asOf"`
 	Customers []Customer `json:"customers"`
 	Next      *string    `json:"next"`
 }
@@ -75,21 +79,56 @@ func Customers(ctx context.Context, from *store.Store, question CustomersQuestio
 	for _, customer := range customers {
 		ids = append(ids, customer.ID)
 	}
-	overviews, err := from.Overviews(ctx, ids)
+	if reply.AsOf, err = from.Now(ctx); err != nil {
+		return reply, err
+	}
+	standings, err := standingsOf(ctx, from, reply.AsOf, customers, ids)
 	if err != nil {
 		return reply, err
 	}
-	for _, customer := range customers {
-		reply.Customers = append(reply.Customers, customerOf(customer, overviews[customer.ID]))
+	for i, customer := range customers {
+		reply.Customers = append(reply.Customers, customerOf(customer, standings[i]))
 	}
 	return reply, nil
 }
 
-func customerOf(customer store.Customer, overview store.Overview) Customer {
+// inList is a customer's overview with what its health is judged by.
+type inList struct {
+	store.Overview
+	standing
+}
+
+// standingsOf reads how each customer stands, in a few statements for all of them.
+func standingsOf(ctx context.Context, from *store.Store, now time.Time, customers []store.Customer, ids []string) ([]inList, error) {
+	overviews, err := from.Overviews(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	outcomes, err := from.LatestOutcomes(ctx, ids, store.JobPoll)
+	if err != nil {
+		return nil, err
+	}
+	owed, err := from.RewritesOwed(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	standings := make([]inList, 0, len(customers))
+	for _, customer := range customers {
+		overview := overviews[customer.ID]
+		standings = append(standings, inList{Overview: overview, standing: standing{
+			customer: customer, now: now, run: overview.Run, rewriteOwed: owed[customer.ID],
+			lastPollFailed: outcomes[customer.ID] == store.OutcomeFailed, openLetters: overview.OpenLetters, alerts: overview.Alerts,
+		}})
+	}
+	return standings, nil
+}
+
+func customerOf(customer store.Customer, overview inList) Customer {
 	shown := Customer{
 		CustomerID: customer.ID, Enabled: customer.Enabled, OnboardedAt: customer.OnboardedAt, OffboardedAt: customer.OffboardedAt,
 		Destination: hostOf(customer), PollCadenceMinutes: customer.PollCadenceMinutes, BackfillCompletedAt: customer.BackfillCompletedAt,
 		UsersMirrored: overview.Users, OpenLetters: overview.OpenLetters, Alerts: overview.Alerts,
+		PausedAt: customer.PausedAt, LastPolledAt: customer.LastPolledAt, IsHealthy: overview.healthy(overview.reasons()),
 	}
 	if shown.Alerts == nil {
 		shown.Alerts = []string{}

@@ -29,14 +29,16 @@ func TestAListOfCustomersTellsHowEachStands(t *testing.T) {
 	reply, err := report.Customers(t.Context(), h.Store, report.CustomersQuestion{})
 
 	require.NoError(t, err)
-	require.JSONEq(t, fmt.Sprintf(`{"customers":[
+	require.JSONEq(t, fmt.Sprintf(`{"asOf":"2026-03-02T09:30:00Z","customers":[
 		{"customerId":"acme","enabled":true,"onboardedAt":"2026-03-02T09:30:00Z","offboardedAt":null,
 		 "destination":{"kind":"rest","host":"127.0.0.1"},"pollCadenceMinutes":30,"backfillCompletedAt":null,
 		 "backfill":{"id":%d,"state":"queued","parkReason":null,"processed":0,"total":null,"etaSeconds":null},
-		 "usersMirrored":0,"openLetters":0,"alerts":["destination_down"]},
+		 "usersMirrored":0,"openLetters":0,"alerts":["destination_down"],
+		 "pausedAt":null,"lastPolledAt":null,"isHealthy":false},
 		{"customerId":"globex","enabled":true,"onboardedAt":"2026-03-02T09:30:00Z","offboardedAt":null,
 		 "destination":{"kind":"rest","host":"127.0.0.1"},"pollCadenceMinutes":30,"backfillCompletedAt":null,
-		 "backfill":null,"usersMirrored":1,"openLetters":0,"alerts":[]}],"next":null}`, id), document(t, reply))
+		 "backfill":null,"usersMirrored":1,"openLetters":0,"alerts":[],
+		 "pausedAt":null,"lastPolledAt":null,"isHealthy":null}],"next":null}`, id), document(t, reply))
 }
 
 func TestAListOfCustomersIsPagedBelowWhatAnAnswerMayHold(t *testing.T) {

@@ -146,6 +146,10 @@ func settledWords(letter Letter) string {
 		return "a newer version was written, or has a letter of its own."
 	case "discarded":
 		return "an operator discarded it."
+	case store.SettledRedriven:
+		return "its message was published again."
+	case store.SettledByHand:
+		return "an operator acknowledged it in the stream."
 	case "":
 		return "it is settled."
 	}

@@ -5,18 +5,22 @@ import (
 	"errors"
 	"time"
 
-	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/store"
 )
 
-// Status is one customer's integration in the recipe's shape (recipe step 5).
+// Status is one customer's integration in the recipe's shape (recipe step 5). Every name is always there: null stands
+// for what is not known yet. All of our own times are the database's.
 type Status struct {
-	CustomerID  string          `json:"customerId"`
-	Integration Integration     `json:"integration"`
-	Backfill    *BackfillStatus `json:"backfill"`
-	Polling     Polling         `json:"polling"`
-	Health      Health          `json:"health"`
-	Inventory   Inventory       `json:"inventory"`
+	CustomerID     string          `json:"customerId"`
+	AsOf           time.Time       `json:"asOf"`
+	Integration    Integration     `json:"integration"`
+	Backfill       *BackfillStatus `json:"backfill"`
+	Polling        Polling         `json:"polling"`
+	Reconciliation Reconciliation  `json:"reconciliation"`
+	Health         Health          `json:"health"`
+	Budget         Budget          `json:"budget"`
+	Inventory      Inventory       `json:"inventory"`
 }
 
 // Integration says whether it runs, and since when.
@@ -24,6 +28,9 @@ type Integration struct {
 	Enabled             bool       `json:"enabled"`
 	OnboardedAt         time.Time  `json:"onboardedAt"`
 	BackfillCompletedAt *time.Time `json:"backfillCompletedAt"`
+	PausedAt            *time.Time `json:"pausedAt"`       // by an operator, the whole customer
+	DisabledReason      *string    `json:"disabledReason"` // "auth_failed"; null where it is enabled, or offboarded
+	OffboardedAt        *time.Time `json:"offboardedAt"`
 }
 
 // BackfillStatus is the newest run in short.
@@ -37,30 +44,6 @@ type BackfillStatus struct {
 	RequestsPerMinute *float64   `json:"requestsPerMinute"`
 }
 
-// Polling is null throughout until there is a poller.
-type Polling struct {
-	LastRunAt           *time.Time `json:"lastRunAt"`
-	LastRunOutcome      *string    `json:"lastRunOutcome"`
-	CheckpointTimestamp *time.Time `json:"checkpointTimestamp"`
-	LagMinutes          *int64     `json:"lagMinutes"`
-	CaughtUpAt          *time.Time `json:"caughtUpAt"`
-}
-
-// Health names what is wrong and what helps. IsHealthy is null until polls give a heartbeat to judge by.
-type Health struct {
-	DlqDepth                     int64    `json:"dlqDepth"`
-	AverageReconciliationGapRate *float64 `json:"averageReconciliationGapRate"`
-	IsHealthy                    *bool    `json:"isHealthy"`
-	Reasons                      []Reason `json:"reasons"`
-}
-
-// Reason is one thing that is wrong.
-type Reason struct {
-	Code   string `json:"code"`
-	Text   string `json:"text"`
-	Remedy string `json:"remedy"`
-}
-
 // Inventory is what stands in the destination.
 type Inventory struct {
 	TotalUsersMirrored int64 `json:"totalUsersMirrored"`
@@ -71,42 +54,50 @@ type StatusQuestion struct {
 	CustomerID string `json:"customerId"`
 }
 
-// StatusOf answers rollcall.api.status.get; store.ErrNotFound for a customer whom nobody onboarded.
+// StatusOf is StatusUnder where the installation's own limits are not known.
 func StatusOf(ctx context.Context, from *store.Store, customerID string) (Status, error) {
+	return StatusUnder(ctx, from, customerID, budget.Limits{})
+}
+
+// StatusUnder answers rollcall.api.status.get, under the installation's limits; store.ErrNotFound for a customer whom
+// nobody onboarded.
+func StatusUnder(ctx context.Context, from *store.Store, customerID string, installation budget.Limits) (Status, error) {
 	customer, err := from.Customer(ctx, customerID)
 	if err != nil {
 		return Status{}, err
 	}
-	status := Status{CustomerID: customerID, Integration: Integration{
-		Enabled: customer.Enabled, OnboardedAt: customer.OnboardedAt, BackfillCompletedAt: customer.BackfillCompletedAt,
-	}}
-	status.Health.Reasons = []Reason{}
-	if !customer.Enabled {
-		status.Health.Reasons = append(status.Health.Reasons, explain("disabled"))
-	}
-	if err := addBackfill(ctx, from, &status); err != nil {
+	status := Status{CustomerID: customerID, Integration: integrationOf(customer)}
+	if status.AsOf, err = from.Now(ctx); err != nil {
 		return Status{}, err
 	}
-	if err := addCheckpoint(ctx, from, &status); err != nil {
+	facts := standing{customer: customer, now: status.AsOf}
+	for _, add := range []func(context.Context, *store.Store, *Status, *standing) error{
+		addBackfill, addPolling, addReconciliation, addInventory, addAlerts,
+	} {
+		if err := add(ctx, from, &status, &facts); err != nil {
+			return Status{}, err
+		}
+	}
+	if status.Budget, err = budgetOf(ctx, from, customer, installation); err != nil {
 		return Status{}, err
 	}
-	if status.Health.DlqDepth, err = from.CountOpenLetters(ctx, customerID); err != nil {
-		return Status{}, err
-	}
-	if status.Inventory.TotalUsersMirrored, err = from.CountMappings(ctx, customerID); err != nil {
-		return Status{}, err
-	}
-	alerts, err := from.StandingAlerts(ctx, customerID)
-	if err != nil {
-		return Status{}, err
-	}
-	for _, alert := range alerts {
-		status.Health.Reasons = append(status.Health.Reasons, explain(alert.Type))
-	}
+	status.Health.Reasons = facts.reasons()
+	status.Health.IsHealthy = facts.healthy(status.Health.Reasons)
 	return status, nil
 }
 
-func addBackfill(ctx context.Context, from *store.Store, status *Status) error {
+func integrationOf(customer store.Customer) Integration {
+	shown := Integration{
+		Enabled: customer.Enabled, OnboardedAt: customer.OnboardedAt, BackfillCompletedAt: customer.BackfillCompletedAt,
+		PausedAt: customer.PausedAt, OffboardedAt: customer.OffboardedAt,
+	}
+	if customer.DisabledReason != "" {
+		shown.DisabledReason = &customer.DisabledReason
+	}
+	return shown
+}
+
+func addBackfill(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
 	run, err := from.LatestRun(ctx, status.CustomerID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -114,16 +105,11 @@ func addBackfill(ctx context.Context, from *store.Store, status *Status) error {
 	if err != nil {
 		return err
 	}
-	if run.State == store.RunPaused {
-		status.Health.Reasons = append(status.Health.Reasons, explain("paused"))
-	}
 	owed, err := from.RewriteOwed(ctx, status.CustomerID)
 	if err != nil {
 		return err
 	}
-	if owed != nil {
-		status.Health.Reasons = append(status.Health.Reasons, explain("rewrite_unfinished"))
-	}
+	facts.run, facts.rewriteOwed = &run, owed != nil
 	shown := BackfillOf(run)
 	status.Backfill = &BackfillStatus{
 		State: shown.State, Processed: shown.Processed, Total: shown.Total, EtaSeconds: shown.EtaSeconds,
@@ -132,28 +118,23 @@ func addBackfill(ctx context.Context, from *store.Store, status *Status) error {
 	if run.State == store.RunParked {
 		status.Backfill.WaitingFor = shown.ParkReason
 	}
-	if run.Verified != nil && !*run.Verified {
-		status.Health.Reasons = append(status.Health.Reasons, explain(event.ConditionUnverified))
-	}
 	return nil
 }
 
-func addCheckpoint(ctx context.Context, from *store.Store, status *Status) error {
-	checkpoint, err := from.Checkpoint(ctx, status.CustomerID, store.ResourceUserSync)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+func addInventory(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
+	var err error
+	if status.Health.DlqDepth, err = from.CountOpenLetters(ctx, status.CustomerID); err != nil {
 		return err
 	}
-	if checkpoint.Unix() > 0 { // the epoch stands for "nothing read yet"
-		status.Polling.CheckpointTimestamp = &checkpoint
-	}
-	return nil
+	facts.openLetters = status.Health.DlqDepth
+	status.Inventory.TotalUsersMirrored, err = from.CountMappings(ctx, status.CustomerID)
+	return err
 }
 
-// explain gives the words for a condition; the texts stand beside the alerts that raise them.
-func explain(code string) Reason {
-	text, remedy := event.Explain(code)
-	return Reason{Code: code, Text: text, Remedy: remedy}
+func addAlerts(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
+	alerts, err := from.StandingAlerts(ctx, status.CustomerID)
+	for _, alert := range alerts {
+		facts.alerts = append(facts.alerts, alert.Type)
+	}
+	return err
 }

@@ -23,11 +23,15 @@ func TestAFreshCustomersStatusNamesEverythingAndSaysWhatIsNotKnown(t *testing.T)
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")
 
 	require.NoError(t, err)
-	require.JSONEq(t, `{"customerId":"acme",`+
-		`"integration":{"enabled":true,"onboardedAt":"2026-03-02T09:30:00Z","backfillCompletedAt":null},`+
+	require.JSONEq(t, `{"customerId":"acme","asOf":"2026-03-02T09:30:00Z",`+
+		`"integration":{"enabled":true,"onboardedAt":"2026-03-02T09:30:00Z","backfillCompletedAt":null,`+
+		`"pausedAt":null,"disabledReason":null,"offboardedAt":null},`+
 		`"backfill":{"state":"queued","waitingFor":null,"until":null,"processed":0,"total":null,"etaSeconds":null,"requestsPerMinute":null},`+
-		`"polling":{"lastRunAt":null,"lastRunOutcome":null,"checkpointTimestamp":null,"lagMinutes":null,"caughtUpAt":null},`+
+		`"polling":{"lastRunAt":null,"lastRunOutcome":null,"checkpointTimestamp":null,"lagMinutes":null,"caughtUpAt":null,`+
+		`"nextRunAt":null,"lastRun":null,"openRun":null},`+
+		`"reconciliation":{"lastRunAt":null,"lastDate":null,"expected":null,"gaps":null,"failures":null,"nextRunAt":null,"lastRun":null,"openRun":null},`+
 		`"health":{"dlqDepth":0,"averageReconciliationGapRate":null,"isHealthy":null,"reasons":[]},`+
+		`"budget":{"today":{},"total":{},"perMinute":null},`+
 		`"inventory":{"totalUsersMirrored":0}}`, document(t, status))
 }
 
@@ -73,15 +77,21 @@ func TestAWorkingCustomersStatusHasNumbersAsNumbers(t *testing.T) {
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")
 
 	require.NoError(t, err)
-	var shown map[string]map[string]any
-	text := document(t, status)
-	require.NoError(t, json.Unmarshal([]byte(`{`+text[len(`{"customerId":"acme",`):]), &shown))
+	var whole map[string]any
+	require.NoError(t, json.Unmarshal([]byte(document(t, status)), &whole))
+	shown := map[string]map[string]any{}
+	for _, name := range []string{"backfill", "health", "inventory", "polling"} {
+		group, is := whole[name].(map[string]any)
+		require.True(t, is, name)
+		shown[name] = group
+	}
 	require.Equal(t, map[string]any{
 		"state": "running", "waitingFor": nil, "until": nil, "processed": 300.0, "total": 1000.0, "etaSeconds": 32.0, "requestsPerMinute": 96.0,
 	}, shown["backfill"])
 	require.InDelta(t, 1, shown["health"]["dlqDepth"], 0)
 	require.InDelta(t, 2, shown["inventory"]["totalUsersMirrored"], 0)
 	require.Equal(t, "2026-03-01T12:00:00Z", shown["polling"]["checkpointTimestamp"])
+	require.InDelta(t, 21*60+30, shown["polling"]["lagMinutes"], 0)
 }
 
 func TestACompletedBackfillIsShownWithItsDate(t *testing.T) {
@@ -125,7 +135,7 @@ func TestWhatIsWrongIsSaidWithARemedy(t *testing.T) {
 	require.Len(t, status.Health.Reasons, 2, "what cleared is over")
 	require.Equal(t, "disabled", status.Health.Reasons[0].Code)
 	text, remedy := event.Explain(event.AlertDestinationDown)
-	require.Equal(t, report.Reason{Code: event.AlertDestinationDown, Text: text, Remedy: remedy}, status.Health.Reasons[1])
+	require.Equal(t, report.Reason{Code: event.AlertDestinationDown, Text: text, Remedy: remedy, Unhealthy: true}, status.Health.Reasons[1])
 }
 
 func TestACustomersStatusIsNobodyElses(t *testing.T) {

@@ -21,16 +21,23 @@ func (t *Tx) RaiseAlert(ctx context.Context, customer, kind, severity string) (i
 	return id, raised, err
 }
 
+// ClearedAlert is a condition that is over.
+type ClearedAlert struct {
+	ID       int64
+	Severity string
+	RaisedAt time.Time
+}
+
 // ClearAlert notes that a condition is over; cleared is false where it did not stand.
-func (t *Tx) ClearAlert(ctx context.Context, customer, kind string) (id int64, severity string, cleared bool, err error) {
+func (t *Tx) ClearAlert(ctx context.Context, customer, kind string) (alert ClearedAlert, cleared bool, err error) {
 	row, err := t.queries.AlertClearIfStanding(ctx, t.dbtx, &db.AlertClearIfStandingParams{CustomerID: customer, Type: kind})
 	if noRows(err) {
-		return 0, "", false, nil
+		return ClearedAlert{}, false, nil
 	}
 	if err != nil {
-		return 0, "", false, wrap("clear alert", err)
+		return ClearedAlert{}, false, wrap("clear alert", err)
 	}
-	return row.ID, row.Severity, true, nil
+	return ClearedAlert{ID: row.ID, Severity: row.Severity, RaisedAt: row.RaisedAt}, true, nil
 }
 
 // StandingAlerts are the customer's conditions that have not cleared.

@@ -167,7 +167,7 @@ func TestAConditionIsRaisedOnceAndClearedOnce(t *testing.T) {
 	}
 	cleared := func() (cleared bool) {
 		b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
-			_, _, cleared, err = tx.ClearAlert(ctx, "acme", "destination_down")
+			_, cleared, err = tx.ClearAlert(ctx, "acme", "destination_down")
 			return err
 		})
 		return cleared

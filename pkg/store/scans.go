@@ -30,23 +30,23 @@ const (
 // Cursor is where a complete scan stands. It moves in each page's transaction and is what a successor resumes
 // from. Package scan says how it moves.
 type Cursor struct {
-	Phase        ScanPhase // "" is PhasePages
-	NextPage     int       // of the list, or of the window
-	LastTotal    *int64    // meta.total of the list on its last committed page
-	FurthestPage int       // the highest page of the list committed so far
-	StepsBack    int       // how often the total fell
-	RereadPages  int       // what stepping back has cost
-	StalePages   int       // pages in a row, each further than all before, that brought nobody new
-	Doubt        bool      // a fall of the total was not followed up
+	Phase        ScanPhase `json:"phase,omitzero"`        // "" is PhasePages
+	NextPage     int       `json:"nextPage,omitzero"`     // of the list, or of the window
+	LastTotal    *int64    `json:"lastTotal,omitzero"`    // meta.total of the list on its last committed page
+	FurthestPage int       `json:"furthestPage,omitzero"` // the highest page of the list committed so far
+	StepsBack    int       `json:"stepsBack,omitzero"`    // how often the total fell
+	RereadPages  int       `json:"rereadPages,omitzero"`  // what stepping back has cost
+	StalePages   int       `json:"stalePages,omitzero"`   // pages in a row, each further than all before, that brought nobody new
+	Doubt        bool      `json:"doubt,omitzero"`        // a fall of the total was not followed up
 
-	WindowFrom    *time.Time // created_at; nil: from the beginning
-	WindowTo      *time.Time // exclusive; nil: to the end
-	WindowUnit    WindowUnit // "" is UnitSecond
-	WindowReading bool       // false: the window is counted; true: it is read, page by page
-	WindowTotal   *int64     // meta.total on the pages of this reading
-	WindowTries   int        // readings of this window that did not agree
-	Unsettled     int        // windows given up without agreement
-	Pass          int        // the number of the reading, for ScanSeen
+	WindowFrom    *time.Time `json:"windowFrom,omitzero"`    // created_at; nil: from the beginning
+	WindowTo      *time.Time `json:"windowTo,omitzero"`      // exclusive; nil: to the end
+	WindowUnit    WindowUnit `json:"windowUnit,omitzero"`    // "" is UnitSecond
+	WindowReading bool       `json:"windowReading,omitzero"` // false: the window is counted; true: it is read, page by page
+	WindowTotal   *int64     `json:"windowTotal,omitzero"`   // meta.total on the pages of this reading
+	WindowTries   int        `json:"windowTries,omitzero"`   // readings of this window that did not agree
+	Unsettled     int        `json:"unsettled,omitzero"`     // windows given up without agreement
+	Pass          int        `json:"pass,omitzero"`          // the number of the reading, for ScanSeen
 }
 
 func cursorFrom(row *db.BackfillRun) Cursor {

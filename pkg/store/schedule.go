@@ -61,10 +61,16 @@ func (t *Tx) ResumeCustomer(ctx context.Context, customer string) (changed bool,
 	return rows > 0, wrap("resume customer", err)
 }
 
+// Outcomes of a line in the job log.
+const (
+	OutcomeSuccess = "success"
+	OutcomeFailed  = "failed"
+)
+
 // Job is a line of the job log that is closed.
 type Job struct {
 	ID          int64
-	Outcome     string // "success" or "failed"
+	Outcome     string
 	TraceID     string
 	Processed   int64
 	Failures    int64

@@ -17,6 +17,12 @@ const (
 	KindUserDaily = "user_daily"
 )
 
+// Jobs of scheduled runs, in job_log's words; requests to VOMO are booked by them, too. The poll's is the recipe's.
+const (
+	JobPoll      = "user_sync_poll"
+	JobUserDaily = "user_daily"
+)
+
 // SyncRun is an unfinished poll or daily reconciliation: users who changed since UpdatedAfter are read, page by page.
 // Its cursor moves in each page's transaction.
 type SyncRun struct {

@@ -34,9 +34,25 @@ func (d days) has(day time.Weekday) bool { return d&(1<<day) != 0 }
 // None says that there are no quiet hours.
 func (h Hours) None() bool { return h.location == nil }
 
+// Location is where the clock hangs that the hours are read from; UTC where there are none.
+func (h Hours) Location() *time.Location {
+	if h.None() {
+		return time.UTC
+	}
+	return h.location
+}
+
 // Equal says whether both mean the same hours.
 func (h Hours) Equal(other Hours) bool {
 	return h.from == other.from && h.to == other.to && h.days == other.days && h.zone == other.zone
+}
+
+// Zone is the zone by whose wall the hours are kept; UTC where there are none.
+func (h Hours) Zone() *time.Location {
+	if h.None() {
+		return time.UTC
+	}
+	return h.location
 }
 
 // errUnreadable is for stored hours that this program cannot keep: an older image may not know a zone.

@@ -37,6 +37,9 @@ const (
 	programOnboarding = "rollcall.dev/services/onboarding"
 	programBackfill   = "rollcall.dev/services/backfill"
 	programPoller     = "rollcall.dev/services/poller"
+	programReconciler = "rollcall.dev/services/reconciler"
+	programDLQRetry   = "rollcall.dev/services/dlqretry"
+	programNotifier   = "rollcall.dev/services/notifier"
 	programSandbox    = "rollcall.dev/services/sandbox"
 	programRollcall   = "rollcall.dev/services/rollcall"
 

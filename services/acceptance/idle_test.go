@@ -1,6 +1,7 @@
 package acceptance_test
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -48,9 +49,13 @@ func (h *house) steadyCustomers(n int, organisation string, cadenceMinutes int) 
 	group, grouped := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for i := range n {
-		group.Go(func() error { return h.steadyCustomer(grouped, sealer, fmt.Sprintf("idle-%05d", i), organisation, cadenceMinutes) })
+		group.Go(func() error {
+			return h.steadyCustomer(grouped, sealer, fmt.Sprintf("idle-%05d", i), organisation, cadenceMinutes)
+		})
 	}
 	require.NoError(h.t, group.Wait())
+	_, err = h.pool.Exec(ctx, `UPDATE sync_configs SET backfill_completed_at = onboarded_at, active_since = onboarded_at`)
+	require.NoError(h.t, err)
 	_, err = h.pool.Exec(ctx, `VACUUM ANALYZE`)
 	require.NoError(h.t, err)
 }
@@ -63,13 +68,12 @@ func (h *house) steadyCustomer(ctx context.Context, sealer *vault.Vault, custome
 	_, err = h.pool.Exec(ctx, `
 		WITH config AS (
 			INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, onboarded_at, updated_at,
-				backfill_completed_at, active_since, next_poll_at, next_reconcile_at)
-			VALUES ($1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), $3, rollcall_now(), rollcall_now(),
-				rollcall_now(), rollcall_now(), next_poll_slot($1, $3, rollcall_now()), rollcall_now() + interval '1 year')
+				next_reconcile_at)
+			SELECT $1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), $3, rollcall_now(), now(), now() + interval '1 year'
 		), secret AS (
-			INSERT INTO credentials VALUES ($1, 'vomo_token', $4, rollcall_now())
+			INSERT INTO credentials SELECT $1, 'vomo_token', $4, rollcall_now()
 		)
-		INSERT INTO sync_checkpoints VALUES ($1, 'user_sync', rollcall_now(), rollcall_now())`,
+		INSERT INTO sync_checkpoints SELECT $1, 'user_sync', rollcall_now(), now()`,
 		customer, h.sandbox+"/crm/"+customer, cadenceMinutes, sealed)
 	return err
 }
@@ -93,9 +97,13 @@ func TestIdleCustomersArePolledInTime(t *testing.T) {
 
 	took, spent := time.Since(began).Seconds(), cpuSeconds(t, poller.PID())-cpu
 	polls := h.count(`SELECT count(*) FROM job_log WHERE completed_at IS NOT NULL`)
-	const late = `completed_at - (next_poll_slot(customer_id, 15, started_at) - interval '15 minutes')`
-	worst := h.count(`SELECT ceil(extract(epoch FROM max(` + late + `)))::int FROM job_log WHERE completed_at IS NOT NULL`)
-	median := h.count(`SELECT ceil(extract(epoch FROM percentile_cont(0.5) WITHIN GROUP (ORDER BY ` + late + `)))::int FROM job_log WHERE completed_at IS NOT NULL`)
+	// How long after its place in the cadence a poll was done, in the share of polls that was not later.
+	late := func(share float64) int {
+		return h.count(`SELECT ceil(extract(epoch FROM percentile_cont($1) WITHIN GROUP (
+			ORDER BY completed_at - (next_poll_slot(customer_id, 15, started_at) - interval '15 minutes'))))::int
+			FROM job_log WHERE completed_at IS NOT NULL`, share)
+	}
+	worst, median := late(1), late(0.5)
 	t.Logf("%d customers, %d polls in %d simulated minutes at %d times our pace (%.0f s): late by %d s at most, %d s in the middle; "+
 		"poller: %.2f ms CPU a poll, %.0f %% of a core, peak %s", *idleCustomers, polls, *idleMinutes, *idleRate, took, worst, median,
 		1000*spent/float64(polls), 100*spent/took, peakMemory(t, poller.PID()))
@@ -111,7 +119,7 @@ func cpuSeconds(t *testing.T, pid int) float64 {
 	t.Helper()
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	require.NoError(t, err)
-	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
 	user, err := strconv.ParseFloat(fields[11], 64)
 	require.NoError(t, err)
 	system, err := strconv.ParseFloat(fields[12], 64)

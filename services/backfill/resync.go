@@ -56,7 +56,7 @@ func (r *resyncer) resync(ctx context.Context, question report.ResyncQuestion) (
 		return report.Resync{}, err
 	}
 	if !customer.Active() {
-		return report.Resync{}, &service.ConflictError{Text: fmt.Sprintf("customer %q is paused or switched off: resume it, or onboard it again, first", customer.ID)}
+		return report.Resync{}, notActive(customer)
 	}
 	lease, err := r.store.AwaitLease(ctx, customer.ID, r.holder, r.leaseFor, lanePatience)
 	if errors.Is(err, store.ErrLaneTaken) {
@@ -80,12 +80,19 @@ func (r *resyncer) resync(ctx context.Context, question report.ResyncQuestion) (
 	return result, inWords(err)
 }
 
+func notActive(customer store.Customer) error {
+	return &service.ConflictError{Text: fmt.Sprintf("customer %q is paused or switched off: resume it, or onboard it again, first", customer.ID)}
+}
+
 // logged does the work between the two ends of a line in the job log.
 func (r *resyncer) logged(ctx context.Context, lease *store.Lease, question report.ResyncQuestion) (report.Resync, error) {
 	// Read again: what an operator changed while we waited for the lane holds.
 	customer, err := r.store.Customer(ctx, question.CustomerID)
 	if err != nil {
 		return report.Resync{}, err
+	}
+	if !customer.Active() {
+		return report.Resync{}, notActive(customer)
 	}
 	traceID := event.NewTraceID()
 	jobID, err := r.store.StartJob(ctx, customer.ID, jobUserResync, traceID)

@@ -21,6 +21,8 @@ import (
 const (
 	operationByHand = "dlq_settled_by_hand"
 	codeDeliveries  = "too_many_deliveries"
+	// clockSkew is how far the servers of a cluster may disagree: an operator's ack may follow at once.
+	clockSkew = 5 * time.Second
 )
 
 // advisories reads what the server tells: that a message ran out of deliveries, and that an operator acked a letter.
@@ -45,8 +47,12 @@ type advisory struct {
 func (a *advisories) handle(ctx context.Context, delivery *worker.Delivery) error {
 	log := a.logger.With(zap.String("subject", delivery.Subject), zap.Uint64("sequence", delivery.Sequence))
 	var told advisory
-	if err := json.Unmarshal(delivery.Data, &told); err != nil || told.Stream == "" || told.Sequence == 0 {
-		log.Warn("what the server told was not understood")
+	if err := json.Unmarshal(delivery.Data, &told); err != nil {
+		log.Warn("what the server told is no JSON", zap.Error(err))
+		return nil
+	}
+	if told.Stream == "" || told.Sequence == 0 {
+		log.Warn("what the server told names no message")
 		return nil
 	}
 	log = log.With(zap.String("of_stream", told.Stream), zap.Uint64("of_sequence", told.Sequence))
@@ -76,7 +82,7 @@ func (a *advisories) message(ctx context.Context, told advisory, at time.Time) (
 	if err != nil {
 		return nil, nil, false, fmt.Errorf("read message: %w", err)
 	}
-	return stream, message, !message.Time.After(at), nil
+	return stream, message, !message.Time.After(at.Add(clockSkew)), nil
 }
 
 // exhausted makes a letter of a message that nobody will get any more, with its payload, and takes the message out of
@@ -119,7 +125,7 @@ func (a *advisories) acked(ctx context.Context, told advisory, at time.Time, log
 	id, err := uuid.Parse(message.Header.Get(bus.HeaderLetterID))
 	if err != nil {
 		log.Warn("an operator acked what names no letter: nothing was settled")
-		return nil
+		return nil //nolint:nilerr // it would name none the next time either
 	}
 	log = log.With(zap.Stringer("letter", id))
 	shown := store.ShownAs{Sequence: told.Sequence, Stream: bus.CreatedOf(stream)}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -37,58 +38,49 @@ func (t *turn) apply(ctx context.Context, read readUsers) error {
 		return err
 	}
 	options := mirror.ApplyOptions{Redrive: true, Lenient: true, NewSystem: owed != nil && owed.NewSystem}
-	if !t.suspect {
+	switch {
+	case t.proven:
+	case t.suspect: // and there is nothing to ask by: after a while, a few records count their attempts
+		options.Lenient = t.holds < lenientHolds
+		options.Probe = options.Lenient
+		return t.page(ctx, read.page, read.again, options, true)
+	default:
 		err := t.page(ctx, read.page, read.again, options, true)
 		if !errors.Is(err, mirror.ErrDestinationDown) {
 			return err
 		}
 		t.log.Debug("no letter's record was taken; is it the destination?", zap.Error(err))
-		return t.doubt(ctx, read, options, err)
+		works, asking := t.works(ctx)
+		if asking != nil || !works {
+			return cmp.Or(asking, err)
+		}
+		t.proven = true
 	}
-	return t.doubt(ctx, read, options, nil)
+	return t.carefully(ctx, read, options)
 }
 
-// doubt finds out who is at fault. failed is what a first try came to, nil where there was none.
-func (t *turn) doubt(ctx context.Context, read readUsers, options mirror.ApplyOptions, failed error) error {
-	works, err := t.works(ctx)
-	if err != nil {
-		return err
-	}
+// carefully brings records to a destination that is known to work, a few at a time.
+func (t *turn) carefully(ctx context.Context, read readUsers, options mirror.ApplyOptions) error {
 	options.Lenient = false
-	if !works {
-		if t.holds < lenientHolds {
-			if failed != nil {
-				return failed
-			}
-			options.Probe, options.Lenient = true, true
-			return t.page(ctx, read.page, read.again, options, true)
-		}
-		// There is nothing to ask by, and it has gone on for long: a few records, which then count their attempts.
-		read.page.Users = read.page.Users[:min(carefully, len(read.page.Users))]
-		return t.page(ctx, read.page, read.again, options, true)
-	}
-	t.proven = true
-	if len(read.page.Users) == 0 {
-		return t.page(ctx, read.page, read.again, options, true)
-	}
 	parts := slices.Collect(slices.Chunk(read.page.Users, carefully))
 	for i, users := range parts {
-		part := vomo.Page{Number: read.page.Number, Total: -1, Users: users}
-		last := i == len(parts)-1
-		var again []deadletter.Again
-		if last {
-			part.Bad, again = read.page.Bad, read.again
-		}
-		if i > 0 { // it may have gone down meanwhile, and the breaker has to hear of a success now and then
-			if works, err := t.works(ctx); err != nil || !works {
-				return errors.Join(err, failed)
+		// It may have gone down meanwhile, and the breaker has to hear of a success now and then.
+		if i > 0 {
+			works, err := t.works(ctx)
+			if err != nil {
+				return err
+			}
+			if !works {
+				break // whoever it was asked by is gone: the rest waits for the next turn
 			}
 		}
-		if err := t.page(ctx, part, again, options, last); err != nil {
+		part := vomo.Page{Number: read.page.Number, Total: -1, Users: users}
+		if err := t.page(ctx, part, nil, options, false); err != nil {
 			return err
 		}
 	}
-	return nil
+	read.page.Users = nil
+	return t.page(ctx, read.page, read.again, options, true)
 }
 
 // page commits a page: what was written, what failed once more, and on the last one the end of the job's line.

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	auditEvery    = 5 * time.Minute
-	countEvery    = 15 * time.Second
-	auditPage     = 500
+	auditEvery = 5 * time.Minute
+	countEvery = 15 * time.Second
+	auditPage  = 500
 )
 
 // auditing says when the stream is compared with the table, message by message: at the start, every few minutes, and
@@ -60,7 +60,7 @@ func (a *auditing) countsDiffer(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("count messages: %w", err)
 	}
 	shown, err := a.store.CountShown(ctx)
-	return info.State.Msgs != uint64(max(shown, 0)), err //nolint:gosec // a count
+	return info.State.Msgs != uint64(max(shown, 0)), err
 }
 
 // audit deletes messages that show no open letter, and has letters whose message is gone shown again.

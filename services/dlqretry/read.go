@@ -74,7 +74,7 @@ func (t *turn) readOne(ctx context.Context, letter store.DueLetter, page *vomo.P
 		page.Users, page.Bad = append(page.Users, one.Users...), append(page.Bad, one.Bad...)
 		return nil, t.source.Account.Answered(ctx)
 	}
-	code := ""
+	var code string
 	switch {
 	case errors.Is(err, vomo.ErrNotFound): // unknown is not deleted: it is tried again, and ends in review
 		t.work.gone++

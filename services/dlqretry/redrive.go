@@ -83,7 +83,8 @@ func (r *redriver) open(ctx context.Context, letter store.Letter) ([]byte, error
 	case letter.Kind != deadletter.KindMessage:
 		return nil, &service.ConflictError{Text: "the letter is a record's: it is retried, not redriven"}
 	case letter.Customer == rollcallv1.UnknownCustomer:
-		return nil, &service.ConflictError{Text: "the message named no customer, and where it was published is not known: publish it again, as it should be, and discard the letter"}
+		return nil, &service.ConflictError{Text: "the message named no customer, and where it was published is not known: " +
+			"publish it again, as it should be, and discard the letter"}
 	}
 	payload, err := r.vault.Open(ctx, letter.Customer, deadletter.PurposePayload, letter.PayloadSealed)
 	switch {

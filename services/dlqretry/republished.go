@@ -31,11 +31,17 @@ type republished struct {
 // handle judges one message. It never gives a permanent fault: letters are not made out of letters.
 func (r *republished) handle(ctx context.Context, delivery *worker.Delivery) error {
 	log := r.logger.With(zap.String("subject", delivery.Subject), zap.Uint64("sequence", delivery.Sequence))
+	id, named := letterNamed(delivery)
+	if named {
+		// The usual case: what the follower has just shown.
+		if letter, err := r.store.Letter(ctx, id); err == nil && letter.Shown.Sequence == delivery.Sequence && isOurs(delivery, id) {
+			return nil
+		}
+	}
 	stream, err := r.js.Stream(ctx, bus.StreamDLQ)
 	if err != nil {
 		return fmt.Errorf("look up stream: %w", err)
 	}
-	id, named := letterNamed(delivery)
 	if !named {
 		log.Warn("a message that names no letter was deleted")
 		return bus.Delete(ctx, stream, delivery.Sequence)
@@ -73,20 +79,13 @@ const (
 
 // judge says what the message is, and has a record's letter due where it asks for one.
 func (r *republished) judge(ctx context.Context, id uuid.UUID, at store.ShownAs, delivery *worker.Delivery) (verdict, error) {
-	letter, err := r.store.Letter(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return asksForNothing, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	if isShownAt(letter, at) {
-		return showing, nil // the usual case, without a lock
-	}
 	result, customer := asksForNothing, ""
-	err = r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// A publishing that is under way holds the row: by the time that we have it, it is noted where.
 		letter, err := tx.LockLetter(ctx, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -127,11 +126,16 @@ func isShownAt(letter store.Letter, at store.ShownAs) bool {
 	return letter.Open() && letter.Shown.Sequence == at.Sequence && letter.Shown.Stream.Equal(at.Stream)
 }
 
+// isOurs says whether the message has an id of the follower's for this letter.
+func isOurs(delivery *worker.Delivery, id uuid.UUID) bool {
+	return strings.HasPrefix(first(delivery.Header[bus.HeaderMsgID]), "letter-"+id.String()+"-")
+}
+
 // isUnnoted says whether the message shows the letter as it is now, while the table does not know of it.
 func isUnnoted(letter store.Letter, delivery *worker.Delivery) bool {
 	id := "letter-" + letter.ID.String() + "-" + strconv.Itoa(letter.Revision)
 	published := first(delivery.Header[bus.HeaderMsgID])
-	return letter.State == stateWaiting && letter.Shown.Sequence == 0 && (published == id || strings.HasPrefix(published, id+"-"))
+	return letter.State == stateWaiting && letter.Shown.Revision != letter.Revision && (published == id || strings.HasPrefix(published, id+"-"))
 }
 
 // ofOldVersion says whether the outbox published the message, as versions before this one had it.

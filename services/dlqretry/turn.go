@@ -105,21 +105,31 @@ func (t *turn) begin(ctx context.Context, customer string) ([]store.DueLetter, e
 	return due, err
 }
 
-// retry reads the newest state of each letter's user and brings all to the destination as one page.
+// retry reads the newest state of each letter's user and brings all to the destination as one page. Where the
+// destination did not work before, that is found out first: its outage must not cost the customer's budget a page's
+// worth of requests each time.
 func (t *turn) retry(ctx context.Context, due []store.DueLetter) error {
 	var err error
 	if t.source, err = t.connect.Source(ctx, t.customer, t.lease, jobRetry); err != nil {
 		return err
-	}
-	read, stopped := t.read(ctx, due)
-	if read.none() {
-		return stopped
 	}
 	t.lane, err = t.connect.Lane(ctx, t.customer, t.lease, connector.Job{
 		Name: jobRetry, ID: t.jobID, TraceID: t.traceID, Events: t.customer.BackfillCompletedAt != nil,
 	})
 	if err != nil {
 		return err
+	}
+	if t.suspect {
+		if t.proven, err = t.works(ctx); err != nil {
+			return err
+		}
+		if !t.proven {
+			due = due[:min(carefully, len(due))]
+		}
+	}
+	read, stopped := t.read(ctx, due)
+	if read.none() {
+		return stopped
 	}
 	if err := t.apply(ctx, read); err != nil {
 		return err

@@ -20,7 +20,7 @@ func answerOperators(s *service.Service, operators *operators, created func(ctx 
 			if err := readable(question.CustomerID); err != nil {
 				return report.Status{}, err
 			}
-			return report.StatusOf(ctx, s.Store, question.CustomerID)
+			return report.StatusUnder(ctx, s.Store, question.CustomerID, operators.limits)
 		}),
 		service.Answer(s, "backfills", "ls", func(ctx context.Context, question report.BackfillsQuestion) (report.BackfillsReply, error) {
 			if question.CustomerID != "" {
@@ -33,6 +33,8 @@ func answerOperators(s *service.Service, operators *operators, created func(ctx 
 		service.Answer(s, "customers", "ls", func(ctx context.Context, question report.CustomersQuestion) (report.CustomersReply, error) {
 			return report.Customers(ctx, s.Store, question)
 		}),
+		service.Answer(s, "customers", "pause", operators.pauseCustomer),
+		service.Answer(s, "customers", "resume", operators.resumeCustomer),
 		service.Answer(s, "config", "get", func(ctx context.Context, question report.ConfigQuestion) (report.Config, error) {
 			if err := readable(question.CustomerID); err != nil {
 				return report.Config{}, err

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
@@ -29,6 +30,7 @@ type operators struct {
 	leaseFor     time.Duration
 	patience     time.Duration // how long a change of the destination waits for the lane
 	allowPrivate bool
+	limits       budget.Limits // the installation's
 }
 
 // command runs a command on a customer whom somebody onboarded, one at a time for each.
@@ -58,8 +60,11 @@ func onCustomer(ctx context.Context, tx *store.Tx, id string, do func(ctx contex
 func (o *operators) startBackfill(ctx context.Context, question report.BackfillCommand) (report.BackfillCommanded, error) {
 	var done report.BackfillCommanded
 	err := o.command(ctx, "backfill start", question.CustomerID, func(ctx context.Context, tx *store.Tx, customer store.Customer) error {
-		if !customer.Enabled {
+		switch {
+		case !customer.Enabled:
 			return switchedOff(customer)
+		case customer.PausedAt != nil:
+			return conflict("customer %q is paused: let it go on first, with rollcall resume %s", customer.ID, customer.ID)
 		}
 		open, err := tx.OpenRun(ctx, customer.ID)
 		var id int64

@@ -42,7 +42,7 @@ func run(ctx context.Context, s *service.Service) error {
 	}
 	operators := &operators{
 		store: s.Store, vault: s.Vault, logger: s.Logger, holder: s.Instance, leaseFor: s.Config.ClaimTimeout,
-		patience: lanePatience, allowPrivate: s.Config.AllowPrivateDestinations,
+		patience: lanePatience, allowPrivate: s.Config.AllowPrivateDestinations, limits: settler.limits,
 	}
 	if err := answerOperators(s, operators, created); err != nil {
 		return err

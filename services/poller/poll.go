@@ -16,7 +16,7 @@ import (
 )
 
 // jobPoll is job_log's word, the recipe's (step 3).
-const jobPoll = "user_sync_poll"
+const jobPoll = store.JobPoll
 
 // poller works poll requests.
 type poller struct{ runner *job.Runner }

@@ -7,6 +7,8 @@ ALTER TABLE sync_configs
     ADD COLUMN last_polled_at    timestamptz,             -- the heartbeat: the end of the last successful poll
     ADD COLUMN caught_up_at      timestamptz,             -- by VOMO's clock: the mirror has what had happened by then
     ADD COLUMN next_reconcile_at timestamptz;
+-- Whoever is mirrored already is polled from now on, and has not been waiting for it.
+UPDATE sync_configs SET active_since = rollcall_now() WHERE backfill_completed_at IS NOT NULL;
 CREATE INDEX sync_configs_poll_due ON sync_configs (next_poll_at)
     WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_completed_at IS NOT NULL;
 CREATE INDEX sync_configs_reconcile_due ON sync_configs (next_reconcile_at)
@@ -78,7 +80,9 @@ CREATE INDEX dead_letters_settled_of ON dead_letters (customer_id, first_failed_
 -- Which message was told on which way, so that a repetition of it, or of the other way alone, tells nobody twice.
 CREATE TABLE notifications (
     message_id text NOT NULL,                             -- the alert's or event's Nats-Msg-Id
-    channel    text NOT NULL,                             -- 'webhook', 'mail_operators', 'mail_customer'
+    channel    text NOT NULL,                             -- 'webhook', 'mail_customer', 'mail_operators:' and a digest of whom
+    outcome    text NOT NULL,                             -- 'sent'; 'failed': refused for good; 'skipped': there was nobody to tell
+    error_code text,                                      -- why it was not sent
     sent_at    timestamptz NOT NULL,
     PRIMARY KEY (message_id, channel)
 );
@@ -100,6 +104,7 @@ CREATE TABLE reconciliation_runs (
     completed_at   timestamptz NOT NULL
 );
 CREATE INDEX reconciliation_runs_customer ON reconciliation_runs (customer_id, type, date DESC);
+CREATE INDEX reconciliation_runs_completed ON reconciliation_runs (type, completed_at, customer_id);
 CREATE TABLE reconciliation_gaps (
     job_id            bigint NOT NULL,
     customer_id       text NOT NULL,

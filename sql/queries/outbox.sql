@@ -27,7 +27,7 @@ RETURNING id;
 -- name: AlertClearIfStanding :one
 UPDATE alerts SET cleared_at = rollcall_now()
 WHERE customer_id = $1 AND type = $2 AND cleared_at IS NULL
-RETURNING id, severity;
+RETURNING id, severity, raised_at;
 
 -- name: AlertsStanding :many
 SELECT type, severity, raised_at FROM alerts WHERE customer_id = $1 AND cleared_at IS NULL ORDER BY type;

@@ -338,6 +338,7 @@ ON CONFLICT (customer_id) DO UPDATE SET
     requests_per_second = excluded.requests_per_second, requests_per_minute = excluded.requests_per_minute,
     backfill_not_before = excluded.backfill_not_before, quiet_hours = excluded.quiet_hours,
     enabled = true, disabled_reason = NULL, updated_at = rollcall_now(), offboarded_at = NULL,
+    paused_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.paused_at END, -- a pause ends with the customer
     active_since = CASE WHEN sync_configs.enabled THEN sync_configs.active_since ELSE rollcall_now() END,
     next_poll_at = CASE WHEN sync_configs.enabled AND sync_configs.poll_cadence_minutes = excluded.poll_cadence_minutes
                         THEN sync_configs.next_poll_at ELSE rollcall_now() END,

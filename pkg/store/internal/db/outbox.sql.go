@@ -13,7 +13,7 @@ import (
 const alertClearIfStanding = `-- name: AlertClearIfStanding :one
 UPDATE alerts SET cleared_at = rollcall_now()
 WHERE customer_id = $1 AND type = $2 AND cleared_at IS NULL
-RETURNING id, severity
+RETURNING id, severity, raised_at
 `
 
 type AlertClearIfStandingParams struct {
@@ -24,12 +24,13 @@ type AlertClearIfStandingParams struct {
 type AlertClearIfStandingRow struct {
 	ID       int64
 	Severity string
+	RaisedAt time.Time
 }
 
 func (q *Queries) AlertClearIfStanding(ctx context.Context, db DBTX, arg *AlertClearIfStandingParams) (*AlertClearIfStandingRow, error) {
 	row := db.QueryRow(ctx, alertClearIfStanding, arg.CustomerID, arg.Type)
 	var i AlertClearIfStandingRow
-	err := row.Scan(&i.ID, &i.Severity)
+	err := row.Scan(&i.ID, &i.Severity, &i.RaisedAt)
 	return &i, err
 }
 

@@ -55,6 +55,8 @@ func owner(noun string) string {
 		return "dlqretry"
 	case "users":
 		return "backfill"
+	case "alerts":
+		return "notifier"
 	}
 	return "a newer rollcall"
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,11 +20,11 @@ func (a *app) customer() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "customer",
 		Aliases: []string{"customers"},
-		Short:   "Look at customers",
+		Short:   "Look at customers, pause and resume them",
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return usage("say which: customer ls") },
+		RunE:    func(*cobra.Command, []string) error { return usage("say which: customer ls, pause or resume") },
 	}
-	command.AddCommand(a.customerLs())
+	command.AddCommand(a.customerLs(), a.pause(), a.resume())
 	return command
 }
 
@@ -55,7 +56,7 @@ func listCustomers(ctx context.Context, on *link, limit int, all bool) (report.C
 			return whole, err
 		}
 		whole.Customers = append(whole.Customers, page.Customers...)
-		whole.Next = page.Next
+		whole.Next, whole.AsOf = page.Next, page.AsOf
 		if page.Next == nil || (!all && len(whole.Customers) >= limit) {
 			return whole, nil
 		}
@@ -69,9 +70,9 @@ func (a *app) customerTable(list report.CustomersReply) error {
 		return nil
 	}
 	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "CUSTOMER\tENABLED\tDESTINATION\tCADENCE\tBACKFILL\tUSERS\tONBOARDED\tLETTERS\tALERTS")
+	sayf(columns, "CUSTOMER\tENABLED\tHEALTHY\tDESTINATION\tCADENCE\tPOLLED\tBACKFILL\tUSERS\tONBOARDED\tLETTERS\tALERTS")
 	for _, customer := range list.Customers {
-		customerRow(columns, customer)
+		customerRow(columns, customer, list.AsOf)
 	}
 	if err := columns.Flush(); err != nil {
 		return fmt.Errorf("print table: %w", err)
@@ -82,17 +83,41 @@ func (a *app) customerTable(list report.CustomersReply) error {
 	return nil
 }
 
-func customerRow(to io.Writer, customer report.Customer) {
-	enabled, alerts := yesNo(&customer.Enabled), strings.Join(customer.Alerts, ",")
-	if customer.OffboardedAt != nil {
-		enabled = "offboarded"
-	}
+func customerRow(to io.Writer, customer report.Customer, asOf time.Time) {
+	alerts := strings.Join(customer.Alerts, ",")
 	if alerts == "" {
 		alerts = "-"
 	}
-	sayf(to, "%s\t%s\t%s %s\t%dm\t%s\t%s\t%s\t%s\t%s", customer.CustomerID, enabled, customer.Destination.Kind, customer.Destination.Host,
-		customer.PollCadenceMinutes, inShort(customer.Backfill), grouped(customer.UsersMirrored), moment(customer.OnboardedAt),
-		grouped(customer.OpenLetters), alerts)
+	sayf(to, "%s\t%s\t%s\t%s %s\t%dm\t%s\t%s\t%s\t%s\t%s\t%s", customer.CustomerID, working(customer), healthy(customer.IsHealthy),
+		customer.Destination.Kind, customer.Destination.Host, customer.PollCadenceMinutes, age(customer.LastPolledAt, asOf),
+		inShort(customer.Backfill), grouped(customer.UsersMirrored), moment(customer.OnboardedAt), grouped(customer.OpenLetters), alerts)
+}
+
+// working says whether anything is done for a customer.
+func working(customer report.Customer) string {
+	switch {
+	case customer.OffboardedAt != nil:
+		return "offboarded"
+	case customer.Enabled && customer.PausedAt != nil:
+		return "paused"
+	}
+	return yesNo(&customer.Enabled)
+}
+
+// healthy is short: a table has no room for more.
+func healthy(value *bool) string {
+	if value == nil {
+		return "-"
+	}
+	return yesNo(value)
+}
+
+// age is how long ago something was; by the clock of those who noted it.
+func age(at *time.Time, asOf time.Time) string {
+	if at == nil {
+		return "-"
+	}
+	return seconds(int64(max(asOf.Sub(*at), 0)/time.Second)) + " ago"
 }
 
 // inShort is a run's state with its progress while it is unfinished.

@@ -121,8 +121,8 @@ func parseAge(text string) (seconds int64, ok bool) {
 	return seconds, seconds > 0
 }
 
-// age writes how old something is in its two largest units.
-func age(number int64) string {
+// ageOf writes how old something is in its two largest units.
+func ageOf(number int64) string {
 	length := time.Duration(min(number, math.MaxInt32)) * time.Second
 	switch hours := int64(length.Hours()); {
 	case length < time.Minute:

@@ -95,7 +95,7 @@ func (a *app) letterRows(letters []report.Letter, asOf time.Time) error {
 	short := shortIDs(letters)
 	for i, letter := range letters {
 		sayf(columns, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s", short[i], letter.CustomerID, letter.Kind, textOr(letter.RecordID, "-"),
-			letter.ErrorCode, letter.ErrorClass, letter.Attempts, age(letter.AgeSeconds), standingOf(letter, asOf), letter.Job)
+			letter.ErrorCode, letter.ErrorClass, letter.Attempts, ageOf(letter.AgeSeconds), standingOf(letter, asOf), letter.Job)
 	}
 	if err := columns.Flush(); err != nil {
 		return fmt.Errorf("print table: %w", err)
@@ -141,7 +141,7 @@ func standingOf(letter report.Letter, asOf time.Time) string {
 	case !letter.NextAttemptAt.After(asOf):
 		return letter.State + ", due now"
 	}
-	return letter.State + ", in " + age(int64(letter.NextAttemptAt.Sub(asOf).Round(time.Second)/time.Second))
+	return letter.State + ", in " + ageOf(int64(letter.NextAttemptAt.Sub(asOf).Round(time.Second)/time.Second))
 }
 
 func textOr(value *string, otherwise string) string {

@@ -135,7 +135,7 @@ func (a *app) showLetter(shown shownDocument) error {
 		line("asked for", "%s", moment(*shown.AskedAt))
 	}
 	line("attempts", "%d", shown.Attempts)
-	line("first failed", "%s, %s ago", moment(shown.FirstFailedAt), age(shown.AgeSeconds))
+	line("first failed", "%s, %s ago", moment(shown.FirstFailedAt), ageOf(shown.AgeSeconds))
 	line("last failed", "%s", moment(shown.LastFailedAt))
 	line("job", "%s", shown.Job)
 	line("trace", "%s", textOr(shown.TraceID, "none"))

@@ -31,8 +31,9 @@ func newWard(t *testing.T, vomoAnswers int) *ward {
 	t.Cleanup(vomo.Close)
 	w.process.Environ = append(w.process.Environ, "VOMO_BASE_URL="+vomo.URL+"/v1")
 	require.NoError(t, bus.Ensure(t.Context(), w.nats.JetStream(t), 1, 30*time.Second))
-	w.runs("rollcall-onboarding", "0.1.0")
-	w.runs("rollcall-backfill", "0.1.0")
+	for _, name := range workers() {
+		w.runs(name, "0.1.0")
+	}
 	return w
 }
 
@@ -84,7 +85,8 @@ func TestAnInstallationInWhichNothingIsWrongPassesEveryCheck(t *testing.T) {
 
 	got = w.run("doctor")
 	require.Zero(t, got.code)
-	require.Contains(t, got.stdout, "ok       services: 1 rollcall-backfill, 1 rollcall-onboarding run, version 0.1.0")
+	require.Contains(t, got.stdout, "ok       services: 1 rollcall-backfill, 1 rollcall-dlqretry, 1 rollcall-notifier, "+
+		"1 rollcall-onboarding, 1 rollcall-poller, 1 rollcall-reconciler run, version 0.1.0")
 }
 
 func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {

@@ -97,8 +97,10 @@ func (p *patient) natsClock(ctx context.Context, js jetstream.JetStream) finding
 	return clock("nats clock", asked, time.Now(), stream.CachedInfo().TimeStamp)
 }
 
-// workers are the services without which no customer's mirror is built.
-func workers() []string { return []string{"rollcall-onboarding", "rollcall-backfill"} }
+// workers are the services without which no customer's mirror is built, stays true, or is seen to.
+func workers() []string {
+	return []string{"rollcall-onboarding", "rollcall-backfill", "rollcall-poller", "rollcall-reconciler", "rollcall-dlqretry", "rollcall-notifier"}
+}
 
 func (p *patient) services(ctx context.Context, on *link) []finding {
 	running, err := runningServices(ctx, on)

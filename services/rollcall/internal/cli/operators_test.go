@@ -22,7 +22,7 @@ func manyCustomers(count int) func(int, []byte) (any, string) {
 		if err := json.Unmarshal(data, &question); err != nil || question.Limit < 1 || question.Limit > 100 {
 			return fmt.Sprintf("a bad question: %s", data), service.CodeBadRequest
 		}
-		page := report.CustomersReply{Customers: []report.Customer{}}
+		page := report.CustomersReply{AsOf: moment1, Customers: []report.Customer{}}
 		for i := 1; i <= count && len(page.Customers) < int(question.Limit); i++ {
 			id := fmt.Sprintf("customer-%04d", i)
 			if id <= question.After {
@@ -31,6 +31,7 @@ func manyCustomers(count int) func(int, []byte) (any, string) {
 			page.Customers = append(page.Customers, report.Customer{
 				CustomerID: id, Enabled: true, OnboardedAt: moment1, Destination: report.DestinationHost{Kind: "rest", Host: "crm.example"},
 				PollCadenceMinutes: 30, UsersMirrored: 1200, OpenLetters: 2, Alerts: []string{"destination_down"},
+				IsHealthy: new(false), LastPolledAt: new(moment1.Add(-90 * time.Minute)), PausedAt: &moment1,
 				Backfill: &report.BackfillInShort{ID: 7, State: "parked", ParkReason: new("destination_down"), Processed: 1200, Total: new(int64(5000))},
 			})
 			if i < count {
@@ -54,8 +55,8 @@ func TestCustomersAreListedPageByPage(t *testing.T) {
 	require.Zero(t, got.code)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 2)
-	require.Regexp(t, `^CUSTOMER +ENABLED +DESTINATION +CADENCE +BACKFILL +USERS +ONBOARDED +LETTERS +ALERTS$`, lines[0])
-	require.Regexp(t, `^customer-0001 +yes +rest crm.example +30m +parked \(destination_down\) 1,200/5,000 +1,200 +`+
+	require.Regexp(t, `^CUSTOMER +ENABLED +HEALTHY +DESTINATION +CADENCE +POLLED +BACKFILL +USERS +ONBOARDED +LETTERS +ALERTS$`, lines[0])
+	require.Regexp(t, `^customer-0001 +paused +no +rest crm.example +30m +1h30m ago +parked \(destination_down\) 1,200/5,000 +1,200 +`+
 		`2026-11-20 08:00:00 UTC +2 +destination_down$`, lines[1])
 	require.Contains(t, got.stderr, "--all")
 }
@@ -64,7 +65,7 @@ func TestNoCustomersAreAnEmptyList(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
 	i.answers("customers", "ls", manyCustomers(0))
-	require.JSONEq(t, `{"customers":[],"next":null}`, i.run("customer", "ls", "--json").stdout)
+	require.JSONEq(t, `{"asOf":"2026-11-20T08:00:00Z","customers":[],"next":null}`, i.run("customer", "ls", "--json").stdout)
 	require.Empty(t, i.run("customer", "ls").stdout)
 }
 

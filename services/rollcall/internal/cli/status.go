@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -47,7 +49,7 @@ func (a *app) showStatus(status report.Status) error {
 	integration, polling, health := status.Integration, status.Polling, status.Health
 	sayf(columns, "%s", status.CustomerID)
 	group(columns, "integration",
-		"enabled", yesNo(&integration.Enabled),
+		"enabled", enabled(integration),
 		"onboarded", moment(integration.OnboardedAt),
 		"backfill completed", when(integration.BackfillCompletedAt))
 	if backfill := status.Backfill; backfill != nil {
@@ -62,12 +64,21 @@ func (a *app) showStatus(status report.Status) error {
 		"last outcome", text(polling.LastRunOutcome),
 		"checkpoint", when(polling.CheckpointTimestamp),
 		"lag in minutes", number(polling.LagMinutes),
-		"caught up", when(polling.CaughtUpAt))
+		"caught up", when(polling.CaughtUpAt),
+		"next run", when(polling.NextRunAt)+waits(polling.OpenRun))
+	reconciliation := status.Reconciliation
+	group(columns, "reconciliation",
+		"last run", when(reconciliation.LastRunAt),
+		"of the day", text(reconciliation.LastDate),
+		"expected", number(reconciliation.Expected),
+		"gaps", number(reconciliation.Gaps),
+		"next run", when(reconciliation.NextRunAt)+waits(reconciliation.OpenRun))
 	group(columns, "health",
 		"healthy", yesNo(health.IsHealthy),
 		"open dead letters", grouped(health.DlqDepth),
 		"reconciliation gap rate", decimal(health.AverageReconciliationGapRate, 4))
 	group(columns, "inventory", "users mirrored", grouped(status.Inventory.TotalUsersMirrored))
+	spending(columns, status.Budget)
 	if err := columns.Flush(); err != nil {
 		return fmt.Errorf("print status: %w", err)
 	}
@@ -75,6 +86,46 @@ func (a *app) showStatus(status report.Status) error {
 		sayf(a.out, "\n%s: %s\n  %s", reason.Code, reason.Text, reason.Remedy)
 	}
 	return nil
+}
+
+// enabled also says why nothing is done for a customer.
+func enabled(integration report.Integration) string {
+	text := yesNo(&integration.Enabled)
+	switch {
+	case integration.OffboardedAt != nil:
+		text += ", offboarded " + moment(*integration.OffboardedAt)
+	case integration.DisabledReason != nil:
+		text += " (" + *integration.DisabledReason + ")"
+	}
+	if integration.PausedAt != nil {
+		text += ", paused since " + moment(*integration.PausedAt)
+	}
+	return text
+}
+
+// waits is what an unfinished run does, or waits for.
+func waits(run *report.OpenRun) string {
+	if run == nil {
+		return ""
+	}
+	text := run.State
+	if run.ParkReason != nil && run.DueAt != nil {
+		text += ", " + *run.ParkReason + ", tried again " + moment(*run.DueAt)
+	}
+	return " (one is " + text + ")"
+}
+
+// spending is a small table of who spent the customer's requests.
+func spending(to io.Writer, budget report.Budget) {
+	sayf(to, "  requests to VOMO\ttoday\tever")
+	for _, job := range slices.Sorted(maps.Keys(budget.Total)) {
+		sayf(to, "    %s\t%s\t%s", job, grouped(budget.Today[job]), grouped(budget.Total[job]))
+	}
+	limit := notKnown
+	if budget.PerMinute != nil {
+		limit = decimal(budget.PerMinute, 0) + " a minute"
+	}
+	sayf(to, "    limit\t%s", limit)
 }
 
 // waitingFor is what a parked backfill waits for, and until when.

@@ -59,7 +59,12 @@ func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
 		Health: report.Health{DlqDepth: 3, Reasons: []report.Reason{{
 			Code: event.AlertDestinationDown, Text: why, Remedy: remedy,
 		}}},
-		Inventory: report.Inventory{TotalUsersMirrored: 1499},
+		Inventory:      report.Inventory{TotalUsersMirrored: 1499},
+		Reconciliation: report.Reconciliation{LastDate: new("2026-11-19"), Expected: new(int64(1200)), Gaps: new(int64(2))},
+		Budget: report.Budget{
+			Today: map[string]int64{"user_sync_poll": 48}, Total: map[string]int64{"user_sync_poll": 4812, "initial_backfill": 823},
+			PerMinute: new(100.0),
+		},
 	}))
 	got := i.run("status", "acme")
 	require.Zero(t, got.code)
@@ -68,6 +73,8 @@ func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
 		`(?m)^  integration$`, `(?m)^  polling$`, `(?m)^  health$`, `(?m)^  inventory$`,
 		`enabled +yes`, `onboarded +2026-11-20 08:30:00 UTC`, `backfill completed +not known yet`,
 		`state +parked`, `users +1,500 of 12,345`, `time left +7m20s`,
+		`of the day +2026-11-19`, `expected +1,200`, `gaps +2`, `requests to VOMO +today +ever`, `user_sync_poll +48 +4,812`,
+		`initial_backfill +0 +823`, `limit +100 a minute`,
 		`last run +not known yet`, `healthy +not known yet`, `open dead letters +3`, `users mirrored +1,499`,
 	} {
 		require.Regexp(t, want, got.stdout)

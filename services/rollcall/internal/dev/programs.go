@@ -21,7 +21,9 @@ const (
 )
 
 // serviceNames are the programs that run beside each other, in the order of the streams they work.
-func serviceNames() []string { return []string{"onboarding", "backfill"} }
+func serviceNames() []string {
+	return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "notifier"}
+}
 
 // startPrograms starts the sandbox, then the services, and returns when all of them can work.
 func (s *stack) startPrograms(ctx context.Context, environ []string) error {
@@ -39,7 +41,7 @@ func (s *stack) startPrograms(ctx context.Context, environ []string) error {
 	if err := s.children.awaitReady(ctx); err != nil {
 		return err
 	}
-	colours := []color.Attribute{color.FgCyan, color.FgGreen, color.FgYellow, color.FgBlue}
+	colours := []color.Attribute{color.FgCyan, color.FgGreen, color.FgYellow, color.FgBlue, color.FgHiRed, color.FgHiMagenta}
 	var programs []program
 	for i, name := range serviceNames() {
 		p, err := s.program(name, colours[i%len(colours)], environ)

@@ -1,0 +1,26 @@
+package event
+
+import "rollcall.dev/pkg/window"
+
+// explainWait gives the words for what work waits for, which nobody is alerted of.
+func explainWait(code string) (text, remedy string) {
+	switch code {
+	case window.ReasonNotBefore:
+		return "The backfill waits for the moment that was asked for (backfillNotBefore).",
+			"Nothing has to be done. To begin earlier, onboard the customer again with another backfillNotBefore."
+	case window.ReasonQuietHours:
+		return "The backfill waits for the end of the customer's quiet hours.",
+			"Nothing has to be done. To go on earlier, onboard the customer again with other quietHours."
+	case "vomo_unavailable":
+		return "VOMO does not answer, or not as it should; the work waits and tries again by itself.",
+			"Nothing has to be done. If it stays, see how VOMO does, and whether VOMO_BASE_URL can be reached from here (rollcall doctor)."
+	case "vomo_throttled":
+		return "VOMO asks for a slower pace; the work waits and goes on by itself.",
+			"Nothing has to be done. If it stays, another program spends the customer's requests, too: lower its limits, or ours with rollcall config set."
+	case "lane_wanted":
+		return "The work let another job of this customer go first, and goes on in a moment.", "Nothing has to be done."
+	case "paused":
+		return "An operator paused the backfill.", "It goes on where it stopped with: rollcall backfill start <customer>."
+	}
+	return "Condition " + code + ".", "Look at the logs of the services."
+}

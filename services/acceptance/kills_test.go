@@ -1,0 +1,205 @@
+package acceptance_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/testkit"
+)
+
+// By hand, in full: go test ./services/acceptance -run KilledAtRandom -kill-seeds 50 -timeout 60m.
+var killSeeds = flag.Int("kill-seeds", 3, "how many courses of failures and kills a test goes through")
+
+const (
+	killUsers  = 200
+	killRounds = 4
+)
+
+// course is one customer whose destination fails while the poller and dlqretry are killed.
+type course struct {
+	h        *house
+	customer string
+	chance   *rand.Rand
+	poller   *testkit.Process
+	retrier  *testkit.Process
+	kills    int
+}
+
+// fail has one in twenty users fail for a while, so that three attempts in place don't do, and one in fifty for good.
+func (c *course) fail(users []aliveUser) {
+	c.h.t.Helper()
+	for i, user := range users {
+		record := "vomo-" + user.ID.String()
+		fault := map[string]any{"target": "crm", "tenant": c.customer, "kind": "status", "records": []string{record}}
+		switch {
+		case i%50 == 7:
+			fault["status"], fault["code"] = http.StatusUnprocessableEntity, "phone_refused"
+		case i%20 == 3:
+			fault["status"], fault["count"] = http.StatusServiceUnavailable, 4+c.chance.IntN(5)
+		default:
+			continue
+		}
+		c.h.control(http.MethodPost, "/control/faults", fault, nil)
+	}
+}
+
+// kill ends one of the two at a random moment of the next half second, and starts another in its place.
+func (c *course) kill() {
+	c.h.t.Helper()
+	moment := time.NewTimer(time.Duration(c.chance.IntN(500)) * time.Millisecond)
+	<-moment.C
+	c.kills++
+	if c.chance.IntN(2) == 0 {
+		c.poller.Kill()
+		c.poller = c.h.start(programPoller)
+		return
+	}
+	c.retrier.Kill()
+	c.retrier = c.h.start(programDLQRetry)
+}
+
+// live lets a customer's users change round by round, polls them, and kills meanwhile.
+func (c *course) live() {
+	c.h.t.Helper()
+	for range killRounds {
+		users := c.h.alive(c.customer)
+		edits := []map[string]any{}
+		for _, at := range c.chance.Perm(len(users))[:60] {
+			edits = append(edits, map[string]any{"id": users[at].ID, "phone": fmt.Sprintf("+1%010d", c.chance.Uint32())})
+		}
+		c.h.batch(c.customer, map[string]any{"edits": edits, "add": 3})
+		c.h.ahead(20 * time.Second)
+		c.h.publish(bus.SubjectPoll(c.customer), map[string]any{"customerId": c.customer})
+		c.kill()
+		c.kill()
+	}
+}
+
+// settle leaves everything alone until what can arrive has arrived: no poll is under way, and nothing waits for a retry.
+func (c *course) settle() {
+	c.h.t.Helper()
+	c.h.ahead(2 * time.Minute) // past every claim of those that were killed
+	c.h.until(longest, c.customer+": the last poll ends", func() bool {
+		return c.h.count(`SELECT count(*) FROM sync_runs WHERE customer_id = $1`, c.customer) == 0
+	})
+	before := c.h.polls(c.customer)
+	c.h.until(longest, c.customer+": a poll of what changed last", func() bool {
+		if c.h.polls(c.customer) > before {
+			return true
+		}
+		if c.h.count(`SELECT count(*) FROM sync_runs WHERE customer_id = $1`, c.customer) == 0 {
+			_, _ = c.h.js.Publish(c.h.t.Context(), bus.SubjectPoll(c.customer), []byte(`{"customerId":"`+c.customer+`"}`)) // one may stand there
+		}
+		return false
+	})
+	c.h.until(longest, c.customer+": what waits is retried", func() bool {
+		waiting := c.h.count(`SELECT count(*) FROM dead_letters WHERE customer_id = $1 AND state = 'waiting'`, c.customer)
+		if waiting > 0 {
+			c.h.ahead(20 * time.Second)
+		}
+		return waiting == 0
+	})
+}
+
+// requireNothingLost holds each living version against the destination and the letters.
+func (c *course) requireNothingLost() {
+	h := c.h
+	h.t.Helper()
+	type known struct {
+		ID     string
+		Mapped *time.Time
+		Letter *time.Time
+	}
+	rows, err := h.pool.Query(h.t.Context(), `
+		SELECT coalesce(m.vomo_user_id, l.record_id), m.last_synced_updated_at, l.source_updated_at
+		FROM (SELECT * FROM user_mappings WHERE customer_id = $1) m
+		FULL JOIN (SELECT * FROM dead_letters WHERE customer_id = $1 AND state <> 'settled') l ON l.record_id = m.vomo_user_id`, c.customer)
+	require.NoError(h.t, err)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[known])
+	require.NoError(h.t, err)
+	versions := map[string]known{}
+	letters := 0
+	for _, row := range found {
+		versions[row.ID] = row
+		if row.Letter != nil {
+			letters++
+			require.False(h.t, row.Mapped != nil && row.Letter.Before(*row.Mapped), "%s: the letter of %s is older than its mapping", c.customer, row.ID)
+		}
+	}
+	for _, user := range h.alive(c.customer) {
+		row := versions[user.ID.String()]
+		arrived := row.Mapped != nil && row.Mapped.Equal(user.UpdatedAt)
+		lettered := row.Letter != nil && row.Letter.Equal(user.UpdatedAt)
+		require.True(h.t, arrived || lettered, "%s: user %s is neither at the destination nor in a letter", c.customer, user.ID)
+	}
+	result := h.compare(c.customer)
+	require.Equal(h.t, letters, result.Missing+result.Different, "who is not the same has a letter")
+	require.Zero(h.t, h.count(`SELECT count(*) FROM dead_letters WHERE customer_id = $1 AND state <> 'settled' AND error_class = 'retryable'`, c.customer),
+		"what failed for a while has arrived by itself")
+	require.Zero(h.t, result.Extra)
+}
+
+func TestNothingIsLostWhenPollerAndRetrierAreKilledAtRandomMoments(t *testing.T) {
+	t.Parallel()
+	settings := map[string]string{"CLAIM_TIMEOUT": "5s", "LOG_LEVEL": "info"}
+	for name, value := range fast {
+		settings[name] = value
+	}
+	h := newHouse(t, settings)
+	h.ahead(0)
+	h.start(programOnboarding)
+	h.start(programBackfill)
+	poller, retrier := h.start(programPoller), h.start(programDLQRetry)
+	kills, permanent, transient := 0, 0, 0
+	for seed := range *killSeeds {
+		c := &course{
+			h: h, customer: fmt.Sprintf("seed-%d", seed), chance: rand.New(rand.NewPCG(uint64(seed), 1)), poller: poller, retrier: retrier,
+		}
+		h.organisation(c.customer, killUsers)
+		c.fail(h.alive(c.customer))
+		h.onboard(c.customer)
+		h.untilState(c.customer, "completed", longest)
+		c.live()
+		c.settle()
+		c.requireNothingLost()
+		poller, retrier = c.poller, c.retrier
+		kills += c.kills
+		permanent += h.count(`SELECT count(*) FROM dead_letters WHERE customer_id = $1 AND state = 'review'`, c.customer)
+		transient += h.count(`SELECT count(*) FROM dead_letters WHERE customer_id = $1 AND error_class = 'retryable'`, c.customer)
+	}
+	t.Logf("%d courses, %d kills: %d letters of what failed for a while, all settled; %d open in review", *killSeeds, kills, transient, permanent)
+	require.NotZero(t, permanent)
+	require.NotZero(t, transient)
+	h.until(soon, "the stream shows the open letters, and nothing else", func() bool {
+		return h.shown() == h.count(`SELECT count(*) FROM dead_letters WHERE state <> 'settled'`)
+	})
+}
+
+// shown is how many messages ROLLCALL_DLQ has.
+func (h *house) shown() int {
+	h.t.Helper()
+	stream, err := h.js.Stream(h.t.Context(), bus.StreamDLQ)
+	require.NoError(h.t, err)
+	return int(stream.CachedInfo().State.Msgs) //nolint:gosec // a few thousand
+}
+
+// letterIDs are the ids of the letters that ROLLCALL_DLQ shows.
+func (h *house) letterIDs() map[string]bool {
+	h.t.Helper()
+	ids := map[string]bool{}
+	for _, message := range h.events(bus.StreamDLQ, "rollcall.dlq.>") {
+		var letter struct{ LetterID json.RawMessage }
+		require.NoError(h.t, json.Unmarshal(message.Data(), &letter))
+		ids[string(letter.LetterID)] = true
+	}
+	return ids
+}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
+
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/testkit"
+)
+
+// tower is a watch on a database whose clock stands still until the test moves it.
+type tower struct {
+	*watch
+	t    *testing.T
+	conn *pgx.Conn
+}
+
+func newTower(t *testing.T) *tower {
+	t.Helper()
+	url := testkit.Database(t)
+	conn, err := pgx.Connect(t.Context(), url)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	w := &tower{t: t, conn: conn}
+	w.exec(`CREATE TABLE test_clock (at timestamptz NOT NULL)`)
+	w.exec(`INSERT INTO test_clock VALUES ('2026-03-02 09:30:00Z')`)
+	w.exec(`CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM test_clock'`)
+	from, err := store.Open(t.Context(), url, store.Options{MaxConns: 4})
+	require.NoError(t, err)
+	t.Cleanup(from.Close)
+	w.watch = &watch{store: from, logger: zaptest.NewLogger(t), bounds: store.BoundsOf(30*time.Second, 72*time.Hour, 10)}
+	return w
+}
+
+func (w *tower) exec(statement string, args ...any) {
+	w.t.Helper()
+	_, err := w.conn.Exec(w.t.Context(), statement, args...)
+	require.NoError(w.t, err)
+}
+
+// steady are customers who are through their first backfill, polled every thirty minutes.
+func (w *tower) steady(ids ...string) {
+	w.t.Helper()
+	for _, id := range ids {
+		w.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, backfill_completed_at, active_since, updated_at)
+			VALUES ($1, 'https://crm.example', '{}', rollcall_now(), rollcall_now(), rollcall_now(), rollcall_now())`, id)
+	}
+}
+
+// after puts the clock forward and has two replicas look.
+func (w *tower) after(d time.Duration) {
+	w.t.Helper()
+	w.exec(`UPDATE test_clock SET at = at + $1::interval`, d)
+	var looking sync.WaitGroup
+	for range 2 {
+		looking.Go(func() {
+			if err := w.look(w.t.Context()); err != nil {
+				w.t.Errorf("look: %v", err)
+			}
+		})
+	}
+	looking.Wait()
+}
+
+// told are the messages so far, as "type customer" or "over type customer", each as often as it was told.
+func (w *tower) told() []string {
+	w.t.Helper()
+	rows, err := w.conn.Query(w.t.Context(), `SELECT CASE WHEN msg_id LIKE '%-cleared' THEN 'over ' ELSE '' END
+		|| split_part(subject, '.', 4) || ' ' || split_part(subject, '.', 5) FROM outbox ORDER BY id`)
+	require.NoError(w.t, err)
+	told, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(w.t, err)
+	w.exec(`DELETE FROM outbox`)
+	return told
+}
+
+func (w *tower) polled(id string) {
+	w.exec(`UPDATE sync_configs SET last_polled_at = rollcall_now() WHERE customer_id = $1`, id)
+}
+
+func (w *tower) reconciled(id string) {
+	w.exec(`INSERT INTO reconciliation_runs (customer_id, type, date, job_id, expected_count, gap_count, started_at, completed_at)
+		VALUES ($1, 'user_daily', (rollcall_now() - interval '1 day')::date, 1, 0, 0, rollcall_now(), rollcall_now())`, id)
+}
+
+func (w *tower) letters(customer string, count int) {
+	w.exec(`INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state, first_failed_at, last_failed_at)
+		SELECT gen_random_uuid(), $1, 'user', gen_random_uuid(), 's', 'user_sync_poll', 'http_422', 'permanent', 'review', rollcall_now(), rollcall_now()
+		FROM generate_series(1, $2)`, customer, count)
+}
+
+func TestAQuietCustomerWhoIsWellRaisesNothingInTwoDays(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.steady("acme")
+	for range 2 * 24 * 2 {
+		w.after(29 * time.Minute)
+		w.polled("acme")
+		w.after(time.Minute)
+	}
+	w.reconciled("acme")
+	for range 10 {
+		w.after(30 * time.Minute)
+		w.polled("acme")
+	}
+	require.Empty(t, w.told())
+}
+
+func TestAPollThatStandsStillIsToldWithinTwoCadencesAndALook(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.steady("acme", "globex")
+	w.after(time.Hour)
+	require.Empty(t, w.told(), "two cadences are not over")
+	w.after(lookEvery)
+	require.Equal(t, []string{"poll_stalled acme", "poll_stalled globex"}, w.told())
+	w.after(3 * time.Hour)
+	require.Empty(t, w.told(), "once")
+	w.polled("acme")
+	w.after(lookEvery)
+	require.Equal(t, []string{"over poll_stalled acme"}, w.told())
+	w.after(time.Hour)
+	require.Equal(t, []string{"poll_stalled acme"}, w.told(), "and again, when it stands still again")
+}
+
+func TestNoPollIsMissedOfACustomerWhoIsNotPolled(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.steady("paused", "disabled", "offboarded", "backfilling", "resumed")
+	w.after(2 * time.Hour)
+	require.Len(t, w.told(), 5)
+	w.exec(`UPDATE sync_configs SET paused_at = rollcall_now() WHERE customer_id = 'paused'`)
+	w.exec(`UPDATE sync_configs SET enabled = false, disabled_reason = 'auth_failed' WHERE customer_id = 'disabled'`)
+	w.exec(`UPDATE sync_configs SET enabled = false, offboarded_at = rollcall_now() WHERE customer_id = 'offboarded'`)
+	w.exec(`UPDATE sync_configs SET backfill_completed_at = NULL WHERE customer_id = 'backfilling'`)
+	w.exec(`UPDATE sync_configs SET active_since = rollcall_now() WHERE customer_id = 'resumed'`)
+	w.after(lookEvery)
+	require.ElementsMatch(t, []string{
+		"over poll_stalled paused", "over poll_stalled disabled", "over poll_stalled offboarded", "over poll_stalled backfilling", "over poll_stalled resumed",
+	}, w.told())
+}
+
+func TestABackfillWithoutAPageIsTold(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	for _, state := range []string{"queued", "running", "parked", "paused", "completed"} {
+		w.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
+			VALUES ($1, 'https://crm.example', '{}', rollcall_now(), rollcall_now())`, state)
+		w.exec(`WITH job AS (INSERT INTO job_log (customer_id, job, started_at) VALUES ($1, 'initial_backfill', rollcall_now()) RETURNING id)
+			INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
+			SELECT $1, id, 't', $1, rollcall_now(), rollcall_now(), rollcall_now() FROM job`, state)
+	}
+	w.after(15 * time.Minute)
+	require.Empty(t, w.told())
+	w.after(lookEvery)
+	require.ElementsMatch(t, []string{"backfill_stalled queued", "backfill_stalled running"}, w.told(), "who waits for a reason of its own does not stall")
+	w.exec(`UPDATE backfill_runs SET updated_at = rollcall_now() WHERE customer_id = 'running'`)
+	w.exec(`UPDATE sync_configs SET paused_at = rollcall_now() WHERE customer_id = 'queued'`)
+	w.after(lookEvery)
+	require.ElementsMatch(t, []string{"over backfill_stalled running", "over backfill_stalled queued"}, w.told())
+	require.Equal(t, 30*time.Minute, store.BoundsOf(10*time.Minute, 0, 0).Backfill, "a long claim is waited for")
+}
+
+func TestAReconciliationThatDoesNotComeToItsEndIsTold(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.steady("acme")
+	w.exec(`UPDATE sync_configs SET poll_cadence_minutes = 10080`) // not about polls
+	w.after(48 * time.Hour)
+	require.Empty(t, w.told())
+	w.after(lookEvery)
+	require.Equal(t, []string{"reconcile_stalled acme"}, w.told())
+	w.reconciled("acme")
+	w.after(lookEvery)
+	require.Equal(t, []string{"over reconcile_stalled acme"}, w.told())
+	w.after(49 * time.Hour)
+	require.Equal(t, []string{"reconcile_stalled acme"}, w.told())
+}
+
+func TestLettersThatAgeAreToldAlsoThoseOfNobody(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.letters("_unknown", 1)
+	w.letters("acme", 2)
+	w.after(72 * time.Hour)
+	require.Empty(t, w.told())
+	w.after(lookEvery)
+	require.Equal(t, []string{"dlq_age _unknown", "dlq_age acme"}, w.told())
+	w.exec(`UPDATE dead_letters SET state = 'settled'`)
+	w.after(lookEvery)
+	require.Equal(t, []string{"over dlq_age _unknown", "over dlq_age acme"}, w.told())
+}
+
+func TestManyLettersInAnHourAreToldUntilTheyAreFewerThanHalf(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.letters("acme", 10)
+	w.after(lookEvery)
+	require.Empty(t, w.told(), "ten are as many as may be")
+	w.letters("acme", 1)
+	w.after(lookEvery)
+	require.Equal(t, []string{"dlq_growth acme"}, w.told())
+	settle := `UPDATE dead_letters SET state = 'settled' WHERE id IN (SELECT id FROM dead_letters WHERE state <> 'settled' LIMIT $1)`
+	w.exec(settle, 6)
+	w.after(lookEvery)
+	require.Empty(t, w.told(), "five are half")
+	w.letters("acme", 6)
+	w.after(lookEvery)
+	require.Empty(t, w.told(), "it is still the same")
+	w.exec(settle, 7)
+	w.after(lookEvery)
+	require.Equal(t, []string{"over dlq_growth acme"}, w.told())
+	w.letters("globex", 11)
+	w.after(lookEvery)
+	require.Equal(t, []string{"dlq_growth globex"}, w.told())
+	w.after(time.Hour)
+	require.Equal(t, []string{"over dlq_growth globex"}, w.told(), "they are not of this hour any more")
+}
+
+func TestACustomerWhoseConditionsCannotBeSettledHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.steady("acme", "globex")
+	w.exec(`CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`)
+	w.exec(`CREATE TRIGGER no BEFORE INSERT ON alerts FOR EACH ROW WHEN (new.customer_id = 'acme') EXECUTE FUNCTION no()`)
+	w.exec(`UPDATE test_clock SET at = at + interval '2 hours'`)
+	require.Error(t, w.look(t.Context()))
+	require.Equal(t, []string{"poll_stalled globex"}, w.told())
+}
+
+func TestNotesAreForgottenAfterFortyDays(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	note := func(id string) {
+		require.NoError(t, w.store.NoteTold(t.Context(), store.Notification{MessageID: id, Channel: channelWebhook, Outcome: store.NotificationSent}))
+	}
+	note("old")
+	w.exec(`UPDATE test_clock SET at = at + interval '40 days'`)
+	note("new")
+	require.NoError(t, w.forget(t.Context()))
+	told, err := w.store.Told(t.Context(), "old")
+	require.NoError(t, err)
+	require.Len(t, told, 1)
+	w.exec(`UPDATE test_clock SET at = at + interval '1 second'`)
+	require.NoError(t, w.forget(t.Context()))
+	told, err = w.store.Told(t.Context(), "old")
+	require.NoError(t, err)
+	require.Empty(t, told)
+	told, err = w.store.Told(t.Context(), "new")
+	require.NoError(t, err)
+	require.Len(t, told, 1)
+}
+
+// BenchmarkALookAtTenThousandWhoAreWell is what a look costs that finds nothing.
+func BenchmarkALookAtTenThousandWhoAreWell(b *testing.B) {
+	url := testkit.Database(b)
+	from, err := store.Open(b.Context(), url, store.Options{})
+	require.NoError(b, err)
+	b.Cleanup(from.Close)
+	conn, err := pgx.Connect(b.Context(), url)
+	require.NoError(b, err)
+	for _, statement := range []string{
+		`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, backfill_completed_at, active_since, last_polled_at, updated_at)
+			SELECT 'c' || n, 'u', '{}', now(), now() - interval '90 days', now() - interval '90 days', now(), now() FROM generate_series(1, 10000) n`,
+		`INSERT INTO reconciliation_runs (customer_id, type, date, job_id, expected_count, gap_count, started_at, completed_at)
+			SELECT 'c' || n, 'user_daily', now() - d * interval '1 day', 1, 10, 0, now(), now() - d * interval '1 day'
+			FROM generate_series(1, 10000) n, generate_series(1, 90) d`,
+		`INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state, first_failed_at, last_failed_at)
+			SELECT gen_random_uuid(), 'c' || n, 'user', n, 's', 'j', 'http_422', 'permanent', 'review', now() - interval '2 hours', now() FROM generate_series(1, 50000) n`,
+		`ANALYZE`,
+	} {
+		_, err := conn.Exec(b.Context(), statement)
+		require.NoError(b, err)
+	}
+	require.NoError(b, conn.Close(b.Context()))
+	w := &watch{store: from, logger: zaptest.NewLogger(b), bounds: store.BoundsOf(30*time.Second, 72*time.Hour, 100)}
+	for b.Loop() {
+		require.NoError(b, w.look(b.Context()))
+	}
+	found, err := from.ConditionsOfAll(b.Context(), w.bounds)
+	require.NoError(b, err)
+	require.Empty(b, found, fmt.Sprint(len(found)))
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/window"
+	"rollcall.dev/pkg/worker"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// event tells a customer's admin of what concerns the customer alone.
+func (n *notifier) event(ctx context.Context, delivery *worker.Delivery) error {
+	var mail *customerMail
+	var err error
+	switch {
+	case strings.HasPrefix(delivery.Subject, bus.SubjectEvent(event.OnboardingCompleted, "")):
+		mail, err = scheduled(delivery)
+	case strings.HasPrefix(delivery.Subject, bus.SubjectEvent(event.BackfillCompleted, "")):
+		mail, err = completed(delivery)
+	}
+	if err != nil || mail == nil {
+		return err
+	}
+	if old, err := n.piledUp(ctx, delivery, mail.at); err != nil || old {
+		return err
+	}
+	notices, err := n.customerNotice(ctx, delivery, bus.CustomerOf(delivery.Subject), *mail)
+	if err != nil {
+		return err
+	}
+	return n.teller.tell(ctx, messageID(delivery), delivery.Deliveries, notices)
+}
+
+// customerMail is a mail before it is known whose wall the times are read from.
+type customerMail struct {
+	kind string
+	at   time.Time // of what it tells
+	data func(zone *time.Location) any
+}
+
+// customerNotice is a mail to the customer's admin; one that there is nobody for is noted, and not sent.
+func (n *notifier) customerNotice(ctx context.Context, delivery *worker.Delivery, id string, mail customerMail) ([]notice, error) {
+	if n.mailer == nil {
+		return nil, nil
+	}
+	sent := notice{kind: mail.kind, channel: channelCustomer, way: channelCustomer}
+	customer, err := n.teller.store.Customer(ctx, id)
+	reason := ""
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		reason = "unknown_customer"
+	case err != nil:
+		return nil, err
+	case customer.OffboardedAt != nil:
+		reason = "offboarded"
+	case customer.AdminEmail == nil || *customer.AdminEmail == "":
+		reason = "no_admin_email"
+	}
+	if reason != "" {
+		sent.send = func(context.Context) error { return &skipped{code: reason} }
+		return []notice{sent}, nil
+	}
+	zone := time.UTC
+	if hours, err := window.Read(customer.QuietHours); err == nil { // hours that an older version cannot read have no zone here
+		zone = hours.Location()
+	}
+	letter, err := n.words.write(mail.kind, mail.data(zone))
+	if err != nil {
+		return nil, err
+	}
+	letter.id = messageID(delivery) + "." + mail.kind // an alert's mail to operators is another one
+	sent.send = func(ctx context.Context) error { return n.mailer.send(ctx, *customer.AdminEmail, letter) }
+	return []notice{sent}, nil
+}
+
+// tokenInvalid asks the customer's admin for a new token, unless one has come while the mail server was away.
+func (n *notifier) tokenInvalid(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) ([]notice, error) {
+	if delivery.Deliveries > 1 {
+		standing, err := n.teller.store.AlertStands(ctx, alert.GetCustomerId(), alert.GetType())
+		if err != nil {
+			return nil, err
+		}
+		if !standing {
+			return []notice{{kind: kindTokenInvalid, channel: channelCustomer, way: channelCustomer, send: func(context.Context) error {
+				return &skipped{code: "over"}
+			}}}, nil
+		}
+	}
+	return n.customerNotice(ctx, delivery, alert.GetCustomerId(), customerMail{
+		kind: kindTokenInvalid, at: alert.GetAt().AsTime(),
+		data: func(zone *time.Location) any {
+			return struct{ Customer, Since string }{alert.GetCustomerId(), moment(alert.GetAt().AsTime(), zone)}
+		},
+	})
+}
+
+// scheduledWords is when a backfill runs.
+type scheduledWords struct {
+	Customer string
+	People   string
+	Begins   string // "" means at once
+	Takes    string
+	Ends     string
+	Waits    string // what it waits for: window's reasons, or ""
+}
+
+// scheduled is nil where no backfill is queued.
+func scheduled(delivery *worker.Delivery) (*customerMail, error) {
+	done := &rollcallv1.OnboardingCompleted{}
+	if errs := rollcallv1.Decode(delivery.Data, done); len(errs) > 0 {
+		return nil, fault.Permanent("event_invalid", fmt.Errorf("read event: %w", errs))
+	}
+	if !done.GetBackfillQueued() {
+		return nil, nil //nolint:nilnil // nothing to tell is no error
+	}
+	at := delivery.Published
+	if done.GetOnboardedAt() != nil {
+		at = done.GetOnboardedAt().AsTime()
+	}
+	return &customerMail{kind: kindBackfillScheduled, at: at, data: func(zone *time.Location) any {
+		words := scheduledWords{
+			Customer: bus.CustomerOf(delivery.Subject), People: grouped(int(done.GetUsersTotal())), Waits: done.GetWaitingFor(),
+			Takes: lasting(time.Duration(max(done.GetEstimatedBackfillSeconds(), 60)) * time.Second),
+		}
+		if start := done.GetEstimatedStartAt(); start != nil && words.Waits != "" {
+			words.Begins = moment(start.AsTime(), zone)
+		}
+		if end := done.GetEstimatedCompletionAt(); end != nil {
+			words.Ends = moment(end.AsTime(), zone)
+		}
+		return words
+	}}, nil
+}
+
+// completedWords is what a backfill came to.
+type completedWords struct {
+	Customer string
+	People   string
+	Failures string // "" for none
+	At       string
+}
+
+func completed(delivery *worker.Delivery) (*customerMail, error) {
+	done := &rollcallv1.BackfillCompleted{}
+	if errs := rollcallv1.Decode(delivery.Data, done); len(errs) > 0 {
+		return nil, fault.Permanent("event_invalid", fmt.Errorf("read event: %w", errs))
+	}
+	at := delivery.Published
+	if done.GetCompletedAt() != nil {
+		at = done.GetCompletedAt().AsTime()
+	}
+	return &customerMail{kind: kindBackfillCompleted, at: at, data: func(zone *time.Location) any {
+		words := completedWords{
+			Customer: bus.CustomerOf(delivery.Subject), People: counted(int(done.GetProcessedCount()), "user"), At: moment(at, zone),
+		}
+		if failures := done.GetFailureCount(); failures > 0 {
+			words.Failures = counted(int(failures), "user")
+		}
+		return words
+	}}, nil
+}

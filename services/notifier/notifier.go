@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/worker"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// notifier tells what the streams bring.
+type notifier struct {
+	teller    *teller
+	words     *mails
+	mailer    *mailer  // nil: there is no mail server
+	operators []string // their addresses
+	webhook   *webhook // nil: there is none
+}
+
+// alert tells an alert on each channel.
+func (n *notifier) alert(ctx context.Context, delivery *worker.Delivery) error {
+	alert := &rollcallv1.Alert{}
+	if errs := rollcallv1.Decode(delivery.Data, alert); len(errs) > 0 {
+		return fault.Permanent("alert_invalid", fmt.Errorf("read alert: %w", errs))
+	}
+	if customer := bus.CustomerOf(delivery.Subject); alert.GetCustomerId() != customer || alert.GetType() == "" {
+		return fault.Permanent("alert_invalid", fmt.Errorf("alert does not name its type and the customer of its subject"))
+	}
+	if alert.GetAt() == nil {
+		alert.At = timestamppb.New(delivery.Published)
+	}
+	log := n.teller.logger.With(zap.String("customer", alert.GetCustomerId()), zap.String("type", alert.GetType()),
+		zap.Bool("cleared", alert.GetCleared()))
+	late, err := n.tooLate(ctx, delivery, alert)
+	if err != nil {
+		return err
+	}
+	if late {
+		log.Info("alert not told: it was over before anybody could be told")
+		return nil
+	}
+	if delivery.Deliveries == 1 {
+		log.Warn("alert", zap.String("severity", alert.GetSeverity()), zap.String("text", alert.GetText()))
+	}
+	notices, err := n.noticesOf(ctx, delivery, alert)
+	if err != nil {
+		return err
+	}
+	return n.teller.tell(ctx, messageID(delivery), delivery.Deliveries, notices)
+}
+
+// noticesOf is what an alert is on each channel.
+func (n *notifier) noticesOf(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) ([]notice, error) {
+	id := messageID(delivery)
+	var notices []notice
+	if n.webhook != nil {
+		body, err := alertBody(alert)
+		if err != nil {
+			return nil, err
+		}
+		notices = append(notices, n.webhook.notice(id, kindOfAlert(alert), body))
+	}
+	if len(n.operators) > 0 {
+		mail, err := n.words.alert(alert)
+		if err != nil {
+			return nil, err
+		}
+		mail.id, mail.answers = id, raisedID(id, alert)
+		for _, operator := range n.operators {
+			notices = append(notices, n.mailer.operatorNotice(operator, mail))
+		}
+	}
+	if alert.GetType() == event.AlertAuthFailed && !alert.GetCleared() {
+		mail, err := n.tokenInvalid(ctx, delivery, alert)
+		if err != nil {
+			return nil, err
+		}
+		notices = append(notices, mail...)
+	}
+	return notices, nil
+}
+
+// tooOld is from when on a message that nobody has tried to tell is one that piled up before anybody was there to do
+// it: on the day on which an installation gets its notifier, people are not told of a month that is over.
+const tooOld = 24 * time.Hour
+
+func (n *notifier) tooLate(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) (bool, error) {
+	old, err := n.piledUp(ctx, delivery, alert.GetAt().AsTime())
+	if err != nil || !old || alert.GetCleared() {
+		return old, err
+	}
+	standing, err := n.teller.store.AlertStands(ctx, alert.GetCustomerId(), alert.GetType())
+	return !standing, err
+}
+
+func (n *notifier) piledUp(ctx context.Context, delivery *worker.Delivery, at time.Time) (bool, error) {
+	if delivery.Deliveries > 1 {
+		return false, nil
+	}
+	now, err := n.teller.store.Now(ctx)
+	return now.Sub(at) > tooOld, err
+}
+
+// messageID is what a message is known by, however often it is delivered: Nats-Msg-Id, or, where somebody published it
+// by hand, its place in the stream.
+func messageID(delivery *worker.Delivery) string {
+	if ids := delivery.Header[bus.HeaderMsgID]; len(ids) > 0 && ids[0] != "" {
+		return ids[0]
+	}
+	return delivery.Stream + "-" + strconv.FormatInt(delivery.Published.UnixMicro(), 10) + "-" + strconv.FormatUint(delivery.Sequence, 10)
+}
+
+// raisedID is the id of the message that an over answers, "" where there is none.
+func raisedID(id string, alert *rollcallv1.Alert) string {
+	const over = "-cleared" // as event.Alert writes it
+	if alert.GetCleared() && len(id) > len(over) && id[len(id)-len(over):] == over {
+		return id[:len(id)-len(over)]
+	}
+	return ""
+}
+
+func kindOfAlert(alert *rollcallv1.Alert) string {
+	if alert.GetCleared() {
+		return kindAlertCleared
+	}
+	return kindAlertRaised
+}

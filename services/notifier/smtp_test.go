@@ -1,0 +1,201 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	"net"
+	"net/mail"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/testkit"
+)
+
+const (
+	mailUser     = "robot"
+	mailPassword = "correct-horse-battery"
+)
+
+// postOffice is a mail server that keeps what it takes.
+type postOffice struct {
+	t       *testing.T
+	address string
+	came    *testkit.Signal[received]
+	logins  bool
+	tls     *tls.Config
+
+	mu       sync.Mutex
+	server   *smtp.Server
+	served   sync.WaitGroup
+	refusing map[string]*smtp.SMTPError // by recipient; "" is the sender's
+}
+
+// received is a mail as it was taken.
+type received struct {
+	to      string
+	secure  bool
+	header  mail.Header
+	text    string
+	html    string
+	subject string
+}
+
+func newPostOffice(t *testing.T) *postOffice {
+	t.Helper()
+	office := &postOffice{t: t, address: testkit.FreeAddr(t), came: testkit.NewSignal[received](), refusing: map[string]*smtp.SMTPError{}}
+	t.Cleanup(office.close)
+	return office
+}
+
+func (o *postOffice) open() {
+	o.t.Helper()
+	server := smtp.NewServer(o)
+	server.Domain, server.TLSConfig, server.AllowInsecureAuth = "mail.test", o.tls, false
+	server.ErrorLog = quiet{}
+	listener, err := net.Listen("tcp", o.address) //nolint:noctx // it is closed with the server
+	require.NoError(o.t, err)
+	o.mu.Lock()
+	o.server = server
+	o.mu.Unlock()
+	o.served.Go(func() { _ = server.Serve(listener) }) // ends with close
+}
+
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
+
+func (o *postOffice) close() {
+	o.mu.Lock()
+	server := o.server
+	o.server = nil
+	o.mu.Unlock()
+	if server != nil {
+		_ = server.Close()
+	}
+	o.served.Wait()
+}
+
+// refuse answers mails to a recipient with a code, until it is 0.
+func (o *postOffice) refuse(recipient string, code int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.refusing, recipient)
+	if code != 0 {
+		o.refusing[recipient] = &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 1, 1}, Message: "no <" + recipient + ">"}
+	}
+}
+
+func (o *postOffice) NewSession(conn *smtp.Conn) (smtp.Session, error) {
+	return &counter{office: o, conn: conn}, nil
+}
+
+// counter is one conversation.
+type counter struct {
+	office *postOffice
+	conn   *smtp.Conn
+	known  bool
+	to     string
+}
+
+func (c *counter) AuthMechanisms() []string {
+	if !c.office.logins {
+		return nil
+	}
+	return []string{sasl.Plain}
+}
+
+func (c *counter) Auth(string) (sasl.Server, error) {
+	return sasl.NewPlainServer(func(_, user, password string) error {
+		if user != mailUser || password != mailPassword {
+			return errors.New("no")
+		}
+		c.known = true
+		return nil
+	}), nil
+}
+
+func (c *counter) Mail(string, *smtp.MailOptions) error {
+	if c.office.logins && !c.known {
+		return smtp.ErrAuthRequired
+	}
+	return nil
+}
+
+func (c *counter) Rcpt(to string, _ *smtp.RcptOptions) error {
+	c.office.mu.Lock()
+	defer c.office.mu.Unlock()
+	if refusal := c.office.refusing[to]; refusal != nil {
+		return refusal
+	}
+	c.to = to
+	return nil
+}
+
+func (c *counter) Data(content io.Reader) error {
+	whole, err := io.ReadAll(content)
+	if err != nil {
+		return err
+	}
+	got := read(c.office.t, string(whole))
+	got.to = c.to
+	_, got.secure = c.conn.TLSConnectionState()
+	c.office.came.Send(got)
+	return nil
+}
+
+func (c *counter) Reset()        {}
+func (c *counter) Logout() error { return nil }
+
+// read takes a mail apart, as a mailbox does.
+func read(t *testing.T, whole string) received {
+	message, err := mail.ReadMessage(strings.NewReader(whole))
+	if err != nil {
+		t.Errorf("read mail: %v", err)
+		return received{}
+	}
+	got := received{header: message.Header}
+	if got.subject, err = new(mime.WordDecoder).DecodeHeader(message.Header.Get("Subject")); err != nil {
+		t.Errorf("read subject: %v", err)
+	}
+	kind, parameters, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	if err != nil || kind != "multipart/alternative" {
+		t.Errorf("a mail of type %s: %v", kind, err)
+		return got
+	}
+	parts := multipart.NewReader(message.Body, parameters["boundary"])
+	for {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return got
+		}
+		var body io.Reader = part
+		if part.Header.Get("Content-Transfer-Encoding") == "quoted-printable" {
+			body = quotedprintable.NewReader(part)
+		}
+		content, err := io.ReadAll(body)
+		if err != nil {
+			t.Errorf("read part: %v", err)
+		}
+		text := strings.ReplaceAll(string(content), "\r\n", "\n")
+		if strings.HasPrefix(part.Header.Get("Content-Type"), "text/html") {
+			got.html = text
+		} else {
+			got.text = text
+		}
+	}
+}
+
+func (o *postOffice) next() received { return o.came.Wait(o.t, within) }
+
+// nothing says that no more came in a time in which a repetition would have.
+func (o *postOffice) nothingMore() { o.came.RequireNone(o.t) }

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/store"
+)
+
+const (
+	// scheduleAtOnce is how many customers one transaction schedules.
+	scheduleAtOnce = 100
+	// longestBack bounds how far a reconciliation reads back that was missed for long: polls have read that once.
+	longestBack = 31 * 24 * time.Hour
+)
+
+// scheduler starts the reconciliations that are due.
+type scheduler struct {
+	store  *store.Store
+	logger *zap.Logger
+	kind   job.Kind
+}
+
+// schedule starts a reconciliation for each customer whose turn has come, a batch of them, and gives each its next
+// turn. One that was missed, or several, are worked once: from the day before the first of them was due. A customer
+// who has no turn yet is given one.
+func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
+	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		due, err := tx.LockReconcileDue(ctx, scheduleAtOnce)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		more = len(due) == scheduleAtOnce
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		customers := map[time.Time][]string{} // by since when they are read
+		for _, one := range due {
+			zone, err := zoneOf(one.QuietHours)
+			if err != nil {
+				s.logger.Warn("the customer's zone is not known; its nights are UTC's", zap.String("customer", one.Customer), zap.Error(err))
+			}
+			if err := tx.SetNextReconcile(ctx, one.Customer, nextNight(one.Customer, zone, now)); err != nil {
+				return err
+			}
+			if one.DueAt != nil {
+				since := sinceOf(now, *one.DueAt)
+				customers[since] = append(customers[since], one.Customer)
+			}
+		}
+		for since, batch := range customers {
+			if err := s.start(ctx, tx, batch, since, dayBefore(now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return more && err == nil, err
+}
+
+// sinceOf is since when a reconciliation reads: since the beginning of yesterday, and where it comes days too late,
+// since that of the day before it was due.
+func sinceOf(now, dueAt time.Time) time.Time {
+	yesterday, since := dayBefore(now), dayBefore(dueAt)
+	if oldest := yesterday.Add(-longestBack); since.Before(oldest) {
+		since = oldest
+	}
+	if since.After(yesterday) {
+		return yesterday
+	}
+	return since
+}
+
+func (s *scheduler) start(ctx context.Context, tx *store.Tx, customers []string, since, day time.Time) error {
+	traces := make([]string, 0, len(customers))
+	for range customers {
+		traces = append(traces, event.NewTraceID())
+	}
+	runs, err := tx.StartSyncRuns(ctx, store.SyncStart{
+		Kind: s.kind.Name, Job: s.kind.Job, Customers: customers, TraceIDs: traces, UpdatedAfter: since, Day: day,
+	})
+	if err != nil {
+		return err
+	}
+	return s.kind.Request(ctx, tx, runs)
+}

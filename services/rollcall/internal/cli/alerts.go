@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/report"
+)
+
+// alertsPage is how many the service gives at once.
+const alertsPage = 200
+
+func (a *app) alerts() *cobra.Command {
+	command := &cobra.Command{
+		Use:     "alerts",
+		Aliases: []string{"alert"},
+		Short:   "Look at alerts, and see that they reach somebody",
+		Args:    cobra.NoArgs,
+		RunE:    func(*cobra.Command, []string) error { return usage("say which: alerts ls or alerts test") },
+	}
+	command.AddCommand(a.alertsLs(), a.alertsTest())
+	return command
+}
+
+func (a *app) alertsLs() *cobra.Command {
+	var all bool
+	command := &cobra.Command{
+		Use:     "ls [customer]",
+		Aliases: []string{"list"},
+		Short:   "List the alerts that stand, newest first",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			question := report.AlertsQuestion{All: all, Limit: alertsPage}
+			if len(args) > 0 {
+				question.CustomerID = args[0]
+			}
+			on, err := a.connect()
+			if err != nil {
+				return err
+			}
+			defer on.close()
+			alerts, err := listAlerts(command.Context(), on, question)
+			if err != nil {
+				return aboutCustomer(question.CustomerID, err)
+			}
+			if a.json {
+				return a.document(alerts)
+			}
+			return a.alertTable(alerts)
+		},
+	}
+	command.Flags().BoolVar(&all, "all", false, "list also those that were over in the last seven days")
+	return command
+}
+
+// listAlerts puts the service's pages together.
+func listAlerts(ctx context.Context, on *link, question report.AlertsQuestion) (report.AlertsReply, error) {
+	whole := report.AlertsReply{Alerts: []report.Alert{}}
+	for {
+		page, err := ask[report.AlertsQuestion, report.AlertsReply](ctx, on, "alerts", "ls", question)
+		if err != nil {
+			return whole, err
+		}
+		whole.Alerts = append(whole.Alerts, page.Alerts...)
+		if page.Next == nil {
+			return whole, nil
+		}
+		question.Before = *page.Next
+	}
+}
+
+func (a *app) alertTable(list report.AlertsReply) error {
+	if len(list.Alerts) == 0 {
+		sayf(a.log, "Nothing stands.")
+		return nil
+	}
+	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	sayf(columns, "CUSTOMER\tSEVERITY\tALERT\tRAISED\tOVER\tWHAT")
+	for _, alert := range list.Alerts {
+		alertRow(columns, alert)
+	}
+	if err := columns.Flush(); err != nil {
+		return fmt.Errorf("print table: %w", err)
+	}
+	return nil
+}
+
+func alertRow(to io.Writer, alert report.Alert) {
+	over := "-"
+	if alert.ClearedAt != nil {
+		over = moment(*alert.ClearedAt)
+	}
+	sayf(to, "%s\t%s\t%s\t%s\t%s\t%s", alert.CustomerID, alert.Severity, alert.Type, moment(alert.RaisedAt), over, alert.Text)
+}

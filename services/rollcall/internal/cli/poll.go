@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/report"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+func (a *app) poll() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "poll",
+		Short: "Poll a customer now",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return usage("say which: poll now <customer>") },
+	}
+	command.AddCommand(a.asked(errand{
+		noun: "poll", service: "poller", short: "Ask for a poll at once, whatever the schedule says",
+		long: `Asks for a poll at once, whatever the schedule says: whoever changed at VOMO since the checkpoint is brought to the
+destination. A poll that is under way already, or asked for, is enough. A customer who is paused, switched off, or not
+through its first backfill is refused. With --wait it exits 0 when a poll has come to its end, 1 when it failed.`,
+		publish: func(ctx context.Context, on *link, customer string) (requested, error) {
+			return request(ctx, on, customer, bus.SubjectPoll(customer), &rollcallv1.PollRequest{CustomerId: customer})
+		},
+		runs: func(status report.Status) (*report.EndedRun, *report.OpenRun) {
+			return status.Polling.LastRun, status.Polling.OpenRun
+		},
+		result: func(_ report.Status, run report.EndedRun) string { return counts(run) },
+	}))
+	return command
+}
+
+// counts are what a run read and what it left.
+func counts(run report.EndedRun) string {
+	text := counted(run.Processed, "user") + " read"
+	if run.Failures > 0 {
+		text += ", " + grouped(run.Failures) + " refused"
+	}
+	return text
+}
+
+// requested is what became of a request.
+type requested struct {
+	CustomerID string `json:"customerId"`
+	Subject    string `json:"subject"`
+	// AlreadyRequested: one stands in the stream already, waiting or in work.
+	AlreadyRequested bool             `json:"alreadyRequested"`
+	Run              *report.EndedRun `json:"run"` // with --wait: as it ended
+}
+
+// refusedNow says why nothing is asked for a customer who is not polled, and what helps; nil for one who is.
+func refusedNow(status report.Status) error {
+	id := status.CustomerID
+	switch integration := status.Integration; {
+	case integration.OffboardedAt != nil:
+		return fmt.Errorf("customer %q was offboarded: onboard it again first", id)
+	case !integration.Enabled:
+		for _, reason := range status.Health.Reasons {
+			if integration.DisabledReason != nil && reason.Code == *integration.DisabledReason {
+				return fmt.Errorf("customer %q is switched off: %s\n  %s", id, reason.Text, reason.Remedy)
+			}
+		}
+		return fmt.Errorf("customer %q is switched off: onboard it again first", id)
+	case integration.PausedAt != nil:
+		return fmt.Errorf("customer %q is paused: rollcall resume %s lets it go on, with a poll at once", id, id)
+	case integration.BackfillCompletedAt == nil:
+		return fmt.Errorf("customer %q is not through its first backfill: it is polled from its end on (rollcall backfill watch %s)", id, id)
+	}
+	return nil
+}

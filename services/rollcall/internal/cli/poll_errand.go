@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// errand is a run that an operator may ask for at once: a poll, or a reconciliation.
+type errand struct {
+	noun, service, short, long string
+	publish                    func(ctx context.Context, on *link, customer string) (requested, error)
+	// runs are the newest closed one and the one that is unfinished.
+	runs   func(status report.Status) (*report.EndedRun, *report.OpenRun)
+	result func(status report.Status, run report.EndedRun) string
+}
+
+// asked is `<noun> now <customer>`.
+func (a *app) asked(e errand) *cobra.Command {
+	var wait bool
+	command := &cobra.Command{
+		Use:   "now <customer>",
+		Short: e.short,
+		Long:  e.long,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			on, err := a.connect()
+			if err != nil {
+				return err
+			}
+			defer on.close()
+			return a.sendOff(command.Context(), on, e, args[0], wait)
+		},
+	}
+	command.Flags().BoolVarP(&wait, "wait", "w", false, "wait until it has ended, and say how")
+	return command
+}
+
+func (a *app) sendOff(ctx context.Context, on *link, e errand, customer string, wait bool) error {
+	before, err := askStatus(ctx, on, customer)
+	if err != nil {
+		return err
+	}
+	if err := refusedNow(before); err != nil {
+		return err
+	}
+	document, err := e.publish(ctx, on, customer)
+	if err != nil {
+		return err
+	}
+	said := e.noun + " requested"
+	if document.AlreadyRequested {
+		said = "a " + e.noun + " is requested or under way already, which is enough"
+	}
+	a.progressLinef("%s: %s", customer, said)
+	if !wait {
+		if a.json {
+			return a.document(document)
+		}
+		return nil
+	}
+	status, run, err := a.awaitRun(ctx, on, e, before)
+	if err != nil {
+		return err
+	}
+	document.Run = &run
+	if a.json {
+		if err := a.document(document); err != nil {
+			return err
+		}
+	}
+	if run.Outcome != store.OutcomeSuccess {
+		return fmt.Errorf("the %s of %q failed (%s) after %s; the next one begins where it began", e.noun, customer, text(run.ErrorCode), counts(run))
+	}
+	a.progressLinef("%s: %s ended, %s", customer, e.noun, e.result(status, run))
+	return nil
+}
+
+// awaitRun waits until a run has ended that is newer than those before.
+func (a *app) awaitRun(ctx context.Context, on *link, e errand, before report.Status) (report.Status, report.EndedRun, error) {
+	_, terminal := a.progress()
+	interval := lineInterval
+	if terminal {
+		interval = terminalInterval
+	}
+	var newest int64
+	if last, _ := e.runs(before); last != nil {
+		newest = last.ID
+	}
+	silence := patience{interval: interval, timeout: on.timeout, once: true}
+	told, idle := "", 0
+	for {
+		status, err := askStatus(ctx, on, before.CustomerID)
+		switch {
+		case err == nil:
+			silence.answered()
+			last, open := e.runs(status)
+			if last != nil && last.ID > newest {
+				return status, *last, nil
+			}
+			if err := refusedNow(status); err != nil {
+				return status, report.EndedRun{}, fmt.Errorf("stopped waiting for the %s: %w", e.noun, err)
+			}
+			told = a.tellOpen(e, before.CustomerID, open, told)
+			if working := open != nil && open.State != string(store.RunQueued); working {
+				idle = 0
+			} else if idle++; idle == unseenAsks {
+				sayf(a.log, "%s: the %s service has not taken it up yet", before.CustomerID, e.service)
+			}
+		case ctx.Err() != nil:
+			return status, report.EndedRun{}, errStoppedWaiting
+		case !silence.bears(err):
+			return status, report.EndedRun{}, err
+		case silence.first():
+			sayf(a.log, "%v; waiting for it", err)
+		}
+		if a.WaitFunc(ctx, interval) != nil {
+			return status, report.EndedRun{}, errStoppedWaiting
+		}
+	}
+}
+
+// tellOpen says what an unfinished run waits for, each reason once, and returns the one that was said last.
+func (a *app) tellOpen(e errand, customer string, open *report.OpenRun, told string) string {
+	if open == nil || open.State != string(store.RunParked) || open.ParkReason == nil || *open.ParkReason == told {
+		return told
+	}
+	why, remedy := event.Explain(*open.ParkReason)
+	sayf(a.log, "%s: the %s waits (%s)\n  %s\n  %s", customer, e.noun, *open.ParkReason, why, remedy)
+	return *open.ParkReason
+}
+
+func askStatus(ctx context.Context, on *link, customer string) (report.Status, error) {
+	status, err := ask[report.StatusQuestion, report.Status](ctx, on, "status", "get", report.StatusQuestion{CustomerID: customer})
+	if err != nil {
+		return status, aboutCustomer(customer, err)
+	}
+	return status, nil
+}
+
+// request publishes a plain request, as anybody may, of which a stream keeps one a customer.
+func request(ctx context.Context, on *link, customer, subject string, message proto.Message) (requested, error) {
+	payload, err := rollcallv1.Encode(message)
+	if err != nil {
+		return requested{}, err
+	}
+	js, err := jetstream.New(on.conn)
+	if err != nil {
+		return requested{}, fmt.Errorf("open JetStream: %w", err)
+	}
+	bounded, cancel := context.WithTimeout(ctx, on.timeout)
+	defer cancel()
+	publisher := &bus.Publisher{JetStream: js, Logger: zap.NewNop()}
+	outgoing := bus.Outgoing{Subject: subject, Headers: map[string]string{bus.HeaderContentType: "application/json"}, Payload: payload}
+	err = publisher.Publish(bounded, []bus.Outgoing{outgoing})[0]
+	document := requested{CustomerID: customer, Subject: subject}
+	switch {
+	case errors.Is(err, bus.ErrSubjectBusy):
+		document.AlreadyRequested = true
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return document, fmt.Errorf("no stream takes %s: run `rollcall migrate`", subject)
+	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return document, fmt.Errorf("the stream did not say within %s whether it has taken %s; asking again does no harm", on.timeout, subject)
+	case err != nil:
+		return document, fmt.Errorf("publish %s: %w", subject, err)
+	}
+	return document, nil
+}
