@@ -46,7 +46,7 @@ func (c Conn) LettersNamed(ctx context.Context, customer string, named []LetterI
 	found := make([][]uuid.UUID, len(named))
 	params := &db.LettersNamedParams{CustomerID: given(customer), Most: most}
 	for i, ids := range named {
-		params.Nths = append(params.Nths, int32(i)) //nolint:gosec // an index of what was asked for in one message
+		params.Nths = append(params.Nths, int32(i))
 		params.LowestIds = append(params.LowestIds, ids.lowest)
 		params.HighestIds = append(params.HighestIds, ids.highest)
 	}

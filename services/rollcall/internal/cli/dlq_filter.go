@@ -25,10 +25,10 @@ type letterFlags struct {
 func (f *letterFlags) add(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringVar(&f.customer, "customer", "", "letters of this `customer`; _unknown for those of nobody")
-	flags.StringVar(&f.kind, "kind", "", "`user` or message")
-	flags.StringVar(&f.state, "state", "", "open (the default), `waiting`, review, settled or all")
+	flags.StringVar(&f.kind, "kind", "", "which `kind`: user or message")
+	flags.StringVar(&f.state, "state", "", "which `state`: open (the default), waiting, review, settled or all")
 	flags.StringVar(&f.code, "error-code", "", "letters with this `code`")
-	flags.StringVar(&f.class, "class", "", "`retryable` or permanent")
+	flags.StringVar(&f.class, "class", "", "which `class`: retryable or permanent")
 	flags.StringVar(&f.olderThan, "older-than", "", "first failed at least this `age` ago, such as 90m, 2h or 3d")
 	flags.StringVar(&f.newerThan, "newer-than", "", "first failed less than this `age` ago")
 	flags.StringVar(&f.record, "record", "", "letters of the user with this VOMO `id`")
