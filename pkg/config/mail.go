@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/mail"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -114,7 +115,9 @@ func (c Config) AlertRecipients() ([]string, error) {
 		if err != nil {
 			return nil, errors.New("ALERT_MAIL_TO must be mail addresses, comma-separated: ops@example.org,oncall@example.org")
 		}
-		recipients = append(recipients, address.Address)
+		if !slices.Contains(recipients, address.Address) {
+			recipients = append(recipients, address.Address)
+		}
 	}
 	return recipients, nil
 }

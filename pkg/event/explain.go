@@ -13,6 +13,9 @@ const (
 // Explain gives the words for a condition, the same in an alert, in a status and on a page: what is wrong, and
 // what an operator can do about it.
 func Explain(code string) (text, remedy string) {
+	if text, remedy = explainTimed(code); text != "" {
+		return text, remedy
+	}
 	switch code {
 	case "disabled":
 		return "The integration is switched off.", "Onboard the customer again with a working token."
@@ -31,21 +34,6 @@ func Explain(code string) (text, remedy string) {
 	case AlertVomoForbidden:
 		return "VOMO knows the customer's token, but does not let it read users; the work waits and tries again by itself.",
 			"Ask the customer's admin in VOMO to let the token read users, or for a token that may; onboard again with a new one."
-	case AlertPollStalled:
-		return "No poll has come to its end for two cadences.",
-			"See that the poller runs (rollcall doctor) and what its log says of this customer; rollcall poll now <customer> asks for one at once."
-	case AlertBackfillStalled:
-		return "The backfill is due, and no page of it has been committed for a while.",
-			"See that a backfill worker runs and has free slots (rollcall doctor), and what its log says of this customer."
-	case AlertReconcileStalled:
-		return "No daily reconciliation has come to its end for two days.",
-			"See that the reconciler runs (rollcall doctor) and what its log says; rollcall reconcile now <customer> asks for one at once."
-	case AlertDLQAge:
-		return "A dead letter is older than DLQ_MAX_AGE.",
-			"Look at it with rollcall dlq ls <customer>, mend its cause, and retry or discard it."
-	case AlertDLQGrowth:
-		return "Unusually many dead letters were opened within an hour.",
-			"See what they have in common: rollcall dlq ls <customer>. It is often a field that the destination has begun to refuse."
 	case ConditionDLQDepth:
 		return "Ten or more dead letters are open.",
 			"Look at them with rollcall dlq ls <customer>; those in review wait for somebody."

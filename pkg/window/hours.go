@@ -47,14 +47,6 @@ func (h Hours) Equal(other Hours) bool {
 	return h.from == other.from && h.to == other.to && h.days == other.days && h.zone == other.zone
 }
 
-// Zone is the zone by whose wall the hours are kept; UTC where there are none.
-func (h Hours) Zone() *time.Location {
-	if h.None() {
-		return time.UTC
-	}
-	return h.location
-}
-
 // errUnreadable is for stored hours that this program cannot keep: an older image may not know a zone.
 var errUnreadable = errors.New("the stored quiet hours cannot be kept by this version")
 

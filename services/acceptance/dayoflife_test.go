@@ -115,13 +115,13 @@ func TestADayOfLifeLeavesBothSidesTheSame(t *testing.T) {
 	require.Zero(t, h.traffic().CRM["acme"].UnchangedWrites, "nobody is written who did not change")
 	require.Zero(t, h.count(`SELECT count(*) FROM dead_letters`))
 	h.until(soon, "every true change of an address is told", func() bool {
-		return len(h.events(bus.StreamAlerts, "rollcall.alerts.medium.email_changed.acme")) >= day.emails
+		return h.messages(bus.StreamAlerts, "rollcall.alerts.medium.email_changed.acme") >= day.emails
 	})
-	require.Len(t, h.events(bus.StreamAlerts, "rollcall.alerts.medium.email_changed.acme"), day.emails, "and nothing else is")
+	require.Equal(t, day.emails, h.messages(bus.StreamAlerts, "rollcall.alerts.medium.email_changed.acme"), "and nothing else is")
 	h.until(soon, "the outbox is empty", func() bool { return h.count(`SELECT count(*) FROM outbox`) == 0 })
-	require.Len(t, h.events(bus.StreamEvents, "rollcall.events.user.created.acme"), source-*dayUsers)
+	require.Equal(t, source-*dayUsers, h.messages(bus.StreamEvents, "rollcall.events.user.created.acme"))
 	updates := h.count(`SELECT count(*) FROM sync_audit WHERE operation = 'update' AND succeeded`)
-	require.Len(t, h.events(bus.StreamEvents, "rollcall.events.user.updated.acme"), updates)
+	require.Equal(t, updates, h.messages(bus.StreamEvents, "rollcall.events.user.updated.acme"))
 	require.Equal(t, h.count(`SELECT count(*) FROM sync_audit WHERE succeeded`),
 		h.count(`SELECT count(*) FROM (SELECT DISTINCT record_id, source_updated_at, job_id FROM sync_audit WHERE succeeded) a`), "no version twice in one job")
 }

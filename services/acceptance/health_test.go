@@ -66,12 +66,12 @@ func TestAQuietCustomerIsHealthyAndAWedgedPollerIsToldWithinTwoCadences(t *testi
 	require.GreaterOrEqual(t, at, 0, reasons)
 	require.Contains(t, reasons[at].Remedy, "rollcall poll now")
 	h.until(longest, "operators are told", func() bool {
-		return len(h.events(bus.StreamAlerts, "rollcall.alerts.high.poll_stalled.acme")) == 1
+		return h.messages(bus.StreamAlerts, "rollcall.alerts.high.poll_stalled.acme") == 1
 	})
 
 	poller.Signal(syscall.SIGCONT)
 	h.until(longest, "it polls again", healthy)
 	h.until(longest, "that it is over is told, too", func() bool {
-		return len(h.events(bus.StreamAlerts, "rollcall.alerts.high.poll_stalled.acme")) == 2
+		return h.messages(bus.StreamAlerts, "rollcall.alerts.high.poll_stalled.acme") == 2
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/bus"
@@ -53,7 +54,11 @@ func TestParkedLettersOfOneCustomerKeepNobodyElsesWaiting(t *testing.T) {
 	h.control(http.MethodPost, "/control/faults", map[string]any{
 		"target": "crm", "tenant": "small", "kind": "status", "status": 503, "records": []string{"vomo-1007"}, "count": 3,
 	}, nil)
-	h.batch("small", map[string]any{"edits": []map[string]any{{"id": 1007, "phone": "+15550000000"}}})
+	edits := []map[string]any{} // beside others who are taken: one that fails alone would be the destination's fault
+	for id := 1001; id < 1010; id++ {
+		edits = append(edits, map[string]any{"id": id, "phone": "+15550000000"})
+	}
+	h.batch("small", map[string]any{"edits": edits})
 	h.publish(bus.SubjectPoll("small"), map[string]any{"customerId": "small"})
 	h.until(longest, "the small one's letter has arrived", func() bool {
 		return h.count(`SELECT count(*) FROM dead_letters WHERE customer_id = 'small' AND state = 'settled' AND settled_how = 'retried'`) == 1
@@ -135,7 +140,7 @@ func TestAnOperatorWorksLettersWithThePlainCommandOfNATS(t *testing.T) {
 	require.NoError(t, err)
 	// `nats consumer next ROLLCALL_DLQ dlq-review --ack`, for each that is there.
 	h.until(soon, "both are settled by hand", func() bool {
-		if message, err := review.Next(); err == nil {
+		if message, err := review.Next(jetstream.FetchMaxWait(500 * time.Millisecond)); err == nil {
 			require.NoError(t, message.DoubleAck(t.Context()))
 		}
 		return h.count(`SELECT count(*) FROM dead_letters WHERE settled_how = 'by_hand'`) == 2
@@ -163,7 +168,7 @@ func TestAMessageThatRanOutOfDeliveriesIsALetterWithItsPayloadAndCanBeRedriven(t
 	h.publish(bus.SubjectPoll("acme"), map[string]any{"customerId": "acme"})
 	message, err := consumer.Next()
 	require.NoError(t, err)
-	require.NoError(t, message.Nak())
+	require.NoError(t, message.NakWithDelay(10*time.Millisecond))
 
 	h.until(soon, "the message is a letter, and no longer in its stream", func() bool {
 		return h.count(`SELECT count(*) FROM dead_letters WHERE kind = 'message' AND state = 'review' AND customer_id = 'acme'`) == 1 &&

@@ -8,6 +8,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
+	gomail "github.com/wneessen/go-mail"
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
@@ -76,6 +77,30 @@ func TestAPlainMailServerIsOneWhereThatWasAskedFor(t *testing.T) {
 	require.False(t, first.secure)
 }
 
+func TestAMailServerMayWantTLSFromTheFirstByte(t *testing.T) {
+	t.Parallel()
+	office := newPostOffice(t)
+	certificate, roots := certificate(t)
+	office.tls = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	office.logins, office.atOnce = true, true
+	office.open()
+	h := newHouse(t, "SMTP_URL=smtps://"+mailUser+":"+mailPassword+"@"+office.address, "MAIL_FROM=rollcall@partner.example")
+	told, err := open(h.settings)
+	require.NoError(t, err)
+	mail := letter{id: "1", subject: "s", text: "t", html: "h"}
+	require.ErrorContains(t, told.mailer.hand(t.Context(), composed(t, told.mailer, mail)), "certificate", "a server that anybody could be is not one")
+	told.mailer.roots = roots
+	require.NoError(t, told.mailer.hand(t.Context(), composed(t, told.mailer, mail)))
+	require.True(t, office.next().secure)
+}
+
+func composed(t *testing.T, by *mailer, mail letter) *gomail.Msg {
+	t.Helper()
+	message, err := by.compose("ops@partner.example", mail)
+	require.NoError(t, err)
+	return message
+}
+
 func TestAPasswordGoesToNobodyWithoutTLS(t *testing.T) {
 	t.Parallel()
 	h, office := mailed(t)
@@ -101,7 +126,7 @@ func TestAnAlertIsPostedSignedAndReadableInSlack(t *testing.T) {
 	h.raise("acme", event.AlertDestinationAuthFailed)
 	raised := receiver.next()
 	require.NoError(t, verifier.Verify(raised.raw, raised.header))
-	require.Equal(t, "alert-1", raised.header.Get("webhook-id"))
+	require.Equal(t, "alert-1", raised.header.Get("Webhook-Id"))
 	require.Equal(t, "alert.raised", raised.body.Type)
 	require.Equal(t, "high: acme: destination auth failed. The destination refuses our credentials; the work waits and tries again by itself. "+
 		"What to do: Give one that works: rollcall config set acme --destination-token-file &lt;file&gt;.", raised.body.Text)

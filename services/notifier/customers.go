@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
@@ -29,8 +31,13 @@ func (n *notifier) event(ctx context.Context, delivery *worker.Delivery) error {
 	if err != nil || mail == nil {
 		return err
 	}
-	if old, err := n.piledUp(ctx, delivery, mail.at); err != nil || old {
+	old, err := n.piledUp(ctx, delivery, mail.at)
+	if err != nil {
 		return err
+	}
+	if old {
+		n.teller.logger.Info("event not told: it is older than anybody wants to hear of", zap.String("subject", delivery.Subject))
+		return nil
 	}
 	notices, err := n.customerNotice(ctx, delivery, bus.CustomerOf(delivery.Subject), *mail)
 	if err != nil {

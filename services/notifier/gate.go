@@ -50,8 +50,7 @@ func (g *gate) through(attempt func() error) error {
 	err := attempt()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var down downError
-	if !errors.As(err, &down) {
+	if _, down := errors.AsType[downError](err); !down {
 		g.failures, g.until = 0, time.Time{}
 		return err
 	}

@@ -158,8 +158,7 @@ func refusal(err error) error {
 		}
 		return fault.Permanent(code, text)
 	}
-	var answered *textproto.Error
-	if errors.As(err, &answered) {
+	if answered, ok := errors.AsType[*textproto.Error](err); ok {
 		return downError{fault.Unknown("smtp_"+strconv.Itoa(answered.Code), fmt.Errorf("the mail server answered %d", answered.Code))}
 	}
 	var network net.Error

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -32,7 +33,7 @@ func (n *notifier) alert(ctx context.Context, delivery *worker.Delivery) error {
 		return fault.Permanent("alert_invalid", fmt.Errorf("read alert: %w", errs))
 	}
 	if customer := bus.CustomerOf(delivery.Subject); alert.GetCustomerId() != customer || alert.GetType() == "" {
-		return fault.Permanent("alert_invalid", fmt.Errorf("alert does not name its type and the customer of its subject"))
+		return fault.Permanent("alert_invalid", errors.New("alert does not name its type and the customer of its subject"))
 	}
 	if alert.GetAt() == nil {
 		alert.At = timestamppb.New(delivery.Published)

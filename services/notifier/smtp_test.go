@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
@@ -31,6 +32,7 @@ type postOffice struct {
 	address string
 	came    *testkit.Signal[received]
 	logins  bool
+	atOnce  bool // TLS from the first byte
 	tls     *tls.Config
 
 	mu       sync.Mutex
@@ -51,7 +53,7 @@ type received struct {
 
 func newPostOffice(t *testing.T) *postOffice {
 	t.Helper()
-	office := &postOffice{t: t, address: testkit.FreeAddr(t), came: testkit.NewSignal[received](), refusing: map[string]*smtp.SMTPError{}}
+	office := &postOffice{t: t, address: "127.0.0.1:0", came: testkit.NewSignal[received](), refusing: map[string]*smtp.SMTPError{}}
 	t.Cleanup(office.close)
 	return office
 }
@@ -61,8 +63,16 @@ func (o *postOffice) open() {
 	server := smtp.NewServer(o)
 	server.Domain, server.TLSConfig, server.AllowInsecureAuth = "mail.test", o.tls, false
 	server.ErrorLog = quiet{}
-	listener, err := net.Listen("tcp", o.address) //nolint:noctx // it is closed with the server
-	require.NoError(o.t, err)
+	var listener net.Listener
+	require.Eventually(o.t, func() bool { // where it was open before, the port may take a moment to be free again
+		var err error
+		listener, err = net.Listen("tcp", o.address)
+		return err == nil
+	}, within, 10*time.Millisecond)
+	o.address = listener.Addr().String()
+	if o.atOnce {
+		listener = tls.NewListener(listener, o.tls)
+	}
 	o.mu.Lock()
 	o.server = server
 	o.mu.Unlock()
@@ -158,6 +168,7 @@ func (c *counter) Logout() error { return nil }
 
 // read takes a mail apart, as a mailbox does.
 func read(t *testing.T, whole string) received {
+	t.Helper()
 	message, err := mail.ReadMessage(strings.NewReader(whole))
 	if err != nil {
 		t.Errorf("read mail: %v", err)

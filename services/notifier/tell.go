@@ -19,7 +19,7 @@ import (
 const (
 	kindAlertRaised       = "alert_raised"
 	kindAlertCleared      = "alert_cleared"
-	kindTokenInvalid      = "vomo_token_invalid" // the recipe's word
+	kindTokenInvalid      = "vomo_token_invalid" //nolint:gosec // the recipe's word for a mail
 	kindBackfillScheduled = "backfill_scheduled"
 	kindBackfillCompleted = "backfill_completed"
 	kindTest              = "test"
@@ -122,10 +122,9 @@ func again(errs []error, deliveries int) error {
 			continue
 		}
 		wait := min(firstAgain<<min(max(deliveries-1, 0), 16), longestAgain)
-		var closed *closedError
 		if named, ok := fault.After(err); ok {
 			wait = named
-		} else if errors.As(err, &closed) {
+		} else if closed, ok := errors.AsType[*closedError](err); ok {
 			wait = closed.opens
 		}
 		if after == 0 || wait < after {

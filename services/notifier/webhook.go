@@ -80,8 +80,7 @@ func (w *webhook) post(ctx context.Context, id string, body []byte) error {
 	}
 	response, err := w.client.Do(request)
 	if err != nil {
-		var whole *url.Error // its text repeats the URL
-		if errors.As(err, &whole) {
+		if whole, ok := errors.AsType[*url.Error](err); ok { // its text repeats the URL
 			err = whole.Err
 		}
 		return downError{fault.Unknown("webhook_unreachable", fmt.Errorf("post: %w", err))}

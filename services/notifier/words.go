@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	htmltemplate "html/template"
+	"strconv"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -170,7 +171,7 @@ func counted(number int, one string) string {
 
 // grouped writes 1234567 as 1,234,567.
 func grouped(number int) string {
-	digits := fmt.Sprint(number)
+	digits := strconv.Itoa(number)
 	for at := len(digits) - 3; at > 0; at -= 3 {
 		digits = digits[:at] + "," + digits[at:]
 	}

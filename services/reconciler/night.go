@@ -21,7 +21,7 @@ func zoneOf(quietHours []byte) (*time.Location, error) {
 	if err != nil {
 		return time.UTC, err
 	}
-	return hours.Zone(), nil
+	return hours.Location(), nil
 }
 
 // placeOf is when in the night a customer's turn is: its own, always the same, and spread over all of the night.

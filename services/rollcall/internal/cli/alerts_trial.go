@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -63,7 +64,7 @@ func (a *app) tellTested(tested report.AlertsTested) error {
 	case failed > 0:
 		return fmt.Errorf("%s of alerts did not take the test", counted(failed, "way"))
 	case sent == 0:
-		return fmt.Errorf("nobody is told of alerts: set ALERT_WEBHOOK_URL, or SMTP_URL, MAIL_FROM and ALERT_MAIL_TO")
+		return errors.New("nobody is told of alerts: set ALERT_WEBHOOK_URL, or SMTP_URL, MAIL_FROM and ALERT_MAIL_TO")
 	}
 	return nil
 }
