@@ -49,6 +49,9 @@ func run(ctx context.Context, s *service.Service) error {
 			follow.wake()
 		},
 	}
+	if err := answerLetters(s, newLetterDesk(s, redrive)); err != nil {
+		return err
+	}
 	messages := worker.NewMetrics(s.Registry)
 	operators := &worker.Worker{
 		Name: bus.DurableDLQRetry, Conn: s.Conn, Consumer: retrying, Slots: republishedSlots, Letters: noLetters{s.Logger},

@@ -74,6 +74,8 @@ CREATE INDEX dead_letters_unshown ON dead_letters (first_failed_at, id)
 CREATE INDEX dead_letters_shown ON dead_letters (shown_seq) WHERE shown_seq IS NOT NULL;
 CREATE INDEX dead_letters_waiting ON dead_letters (customer_id, next_attempt_at) WHERE state = 'waiting';
 CREATE INDEX dead_letters_age ON dead_letters (first_failed_at) WHERE state <> 'settled';
+CREATE INDEX dead_letters_settled ON dead_letters (first_failed_at) WHERE state = 'settled'; -- lists of them, newest first
+CREATE INDEX dead_letters_settled_of ON dead_letters (customer_id, first_failed_at) WHERE state = 'settled';
 
 -- Which message was told on which way, so that a repetition of it, or of the other way alone, tells nobody twice.
 CREATE TABLE notifications (
@@ -122,7 +124,7 @@ DROP TABLE reconciliation_gaps, reconciliation_runs, notifications;
 ALTER TABLE dead_letters
     DROP COLUMN history, DROP COLUMN revision, DROP COLUMN shown_revision, DROP COLUMN shown_seq, DROP COLUMN shown_stream,
     DROP COLUMN asked_at, DROP COLUMN settled_note;
-DROP INDEX dead_letters_waiting, dead_letters_age;
+DROP INDEX dead_letters_waiting, dead_letters_age, dead_letters_settled, dead_letters_settled_of;
 ALTER TABLE user_mappings DROP COLUMN field_digests;
 DROP TABLE sync_runs;
 DROP FUNCTION next_poll_slot;

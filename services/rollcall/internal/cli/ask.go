@@ -51,6 +51,8 @@ func owner(noun string) string {
 	switch noun {
 	case "key", "requests", "status", "backfills", "customers", "config":
 		return "onboarding"
+	case "letters":
+		return "dlqretry"
 	case "users":
 		return "backfill"
 	case "alerts":

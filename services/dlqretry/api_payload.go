@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/vault"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// payloadPiece keeps an answer below 256 KiB, though base64 makes it longer by a third.
+const payloadPiece = 128 << 10
+
+// payload answers rollcall.api.letters.payload: what a message held, with what may be secret hidden unless it is asked
+// for. Each look is a line in the log.
+func (d *letterDesk) payload(ctx context.Context, question report.LetterPayloadQuestion) (report.LetterPayload, error) {
+	id, err := uuid.Parse(question.ID)
+	if err != nil || question.Offset < 0 {
+		return report.LetterPayload{}, &service.BadRequestError{Text: "say which letter by its whole id, and from which byte on"}
+	}
+	plain, err := d.open(ctx, id)
+	if err != nil {
+		return report.LetterPayload{}, err
+	}
+	reply := report.LetterPayload{Format: report.PayloadJSON}
+	switch {
+	case !isDocument(plain):
+		if !question.Secrets {
+			return report.LetterPayload{}, &service.ConflictError{Text: "the message is no JSON document, so nothing in it can be told " +
+				"from a secret: --secrets shows its bytes, in base64"}
+		}
+		reply.Format = report.PayloadBytes
+	case !question.Secrets:
+		if plain, reply.Hidden, err = hideSecrets(plain); err != nil {
+			return report.LetterPayload{}, err
+		}
+	}
+	if question.Offset == 0 {
+		d.logger.Info("a message was shown to an operator", zap.Stringer("letter", id), zap.Bool("secrets", question.Secrets))
+	}
+	start := min(question.Offset, len(plain))
+	end := min(start+payloadPiece, len(plain))
+	reply.Data = plain[start:end]
+	if end < len(plain) {
+		reply.Next = &end
+	}
+	return reply, nil
+}
+
+// open opens the sealed bytes of a message letter.
+func (d *letterDesk) open(ctx context.Context, id uuid.UUID) ([]byte, error) {
+	customer, sealed, err := d.store.LetterPayload(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if sealed == nil {
+		return nil, &service.ConflictError{Text: "this letter holds no message: a record letter names a user by its id, and nothing else is kept"}
+	}
+	var plain []byte
+	if customer == rollcallv1.UnknownCustomer {
+		plain, err = d.vault.OpenForInstallation(ctx, deadletter.PurposePayload, sealed)
+	} else {
+		plain, err = d.vault.Open(ctx, customer, deadletter.PurposePayload, sealed)
+	}
+	if errors.Is(err, vault.ErrKeyGone) {
+		return nil, &service.ConflictError{Text: "the key that sealed this message was destroyed, with all that it sealed: nobody can read it any more"}
+	}
+	return plain, err
+}

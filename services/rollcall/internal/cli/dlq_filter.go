@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
+)
+
+// letterFlags say which letters are meant.
+type letterFlags struct {
+	customer, kind, state, code, class string
+	olderThan, newerThan, record, text string
+	ids                                []string
+}
+
+func (f *letterFlags) add(command *cobra.Command) {
+	flags := command.Flags()
+	flags.StringVar(&f.customer, "customer", "", "letters of this `customer`; _unknown for those of nobody")
+	flags.StringVar(&f.kind, "kind", "", "which `kind`: user or message")
+	flags.StringVar(&f.state, "state", "", "which `state`: open (the default), waiting, review, settled or all")
+	flags.StringVar(&f.code, "error-code", "", "letters with this `code`")
+	flags.StringVar(&f.class, "class", "", "which `class`: retryable or permanent")
+	flags.StringVar(&f.olderThan, "older-than", "", "first failed at least this `age` ago, such as 90m, 2h or 3d")
+	flags.StringVar(&f.newerThan, "newer-than", "", "first failed less than this `age` ago")
+	flags.StringVar(&f.record, "record", "", "letters of the user with this VOMO `id`")
+	flags.StringVar(&f.text, "text", "", "`text` in the error code, record id, original subject or job, in whatever case")
+	flags.StringSliceVar(&f.ids, "id", nil, "letters with this `id`, or whose id begins so: at least 8 characters; may be repeated")
+}
+
+// flagOf is the flag that a field of the question comes from.
+func flagOf(field string) string {
+	switch field {
+	case report.FieldCustomerID:
+		return "--customer"
+	case report.FieldErrorCode:
+		return "--error-code"
+	case report.FieldErrorClass:
+		return "--class"
+	case report.FieldOlderThan:
+		return "--older-than"
+	case report.FieldNewerThan:
+		return "--newer-than"
+	case report.FieldRecordID:
+		return "--record"
+	case report.FieldIDs:
+		return "--id"
+	}
+	return "--" + field
+}
+
+// filter is what the flags mean; customer was given without a flag, or is "".
+func (f *letterFlags) filter(command *cobra.Command, customer string) (report.LettersFilter, error) {
+	filter := report.LettersFilter{
+		CustomerID: f.customer, Kind: f.kind, State: f.state, ErrorCode: f.code, ErrorClass: f.class, RecordID: f.record, Text: f.text,
+		IDs: f.ids,
+	}
+	// An empty value would mean all: a variable that is not set must not discard everything.
+	for _, name := range []string{"customer", "kind", "state", "error-code", "class", "older-than", "newer-than", "record", "text", "id"} {
+		if flag := command.Flags().Lookup(name); flag.Changed && (flag.Value.String() == "" || flag.Value.String() == "[]") {
+			return filter, usage("--%s is empty: leave it out to mean all, or say what it is", name)
+		}
+	}
+	if customer != "" {
+		if f.customer != "" && f.customer != customer {
+			return filter, usage("two customers are named, %q and --customer %q: name one", customer, f.customer)
+		}
+		filter.CustomerID = customer
+		if !report.ValidLetterCustomer(customer) {
+			return filter, usage("%q is no customer: an id has 1 to 63 characters of a-z, 0-9, _ and -; _unknown is for letters of nobody", customer)
+		}
+	}
+	for _, age := range []struct {
+		flag, text string
+		seconds    *int64
+	}{{"older-than", f.olderThan, &filter.OlderThanSeconds}, {"newer-than", f.newerThan, &filter.NewerThanSeconds}} {
+		if age.text == "" {
+			continue
+		}
+		length, ok := parseAge(age.text)
+		if !ok {
+			return filter, usage("--%s takes an age such as 90m, 2h, 3d or 1w, not %q", age.flag, age.text)
+		}
+		*age.seconds = length
+	}
+	return filter, misused(filter.Validate())
+}
+
+// misused names the first flag that cannot be, with what it takes.
+func misused(errs map[string][]string) error {
+	for _, field := range slices.Sorted(maps.Keys(errs)) {
+		return usage("%s %s", flagOf(field), errs[field][0])
+	}
+	return nil
+}
+
+// parseAge reads 90m, 2h, 3d, 1w or 1d12h as seconds.
+func parseAge(text string) (seconds int64, ok bool) {
+	units := map[byte]int64{'s': 1, 'm': 60, 'h': 3600, 'd': 24 * 3600, 'w': 7 * 24 * 3600}
+	for text != "" {
+		end := strings.IndexFunc(text, func(r rune) bool { return r < '0' || r > '9' })
+		if end <= 0 {
+			return 0, false
+		}
+		number, err := strconv.ParseInt(text[:end], 10, 32)
+		unit := units[text[end]]
+		if err != nil || unit == 0 || seconds > math.MaxInt32*units['w'] {
+			return 0, false
+		}
+		seconds += number * unit
+		text = text[end+1:]
+	}
+	return seconds, seconds > 0
+}
+
+// ageOf writes how old something is in its two largest units.
+func ageOf(number int64) string {
+	length := time.Duration(min(number, math.MaxInt32)) * time.Second
+	switch hours := int64(length.Hours()); {
+	case length < time.Minute:
+		return fmt.Sprintf("%ds", number)
+	case length < time.Hour:
+		return fmt.Sprintf("%dm", int64(length.Minutes()))
+	case hours < 48:
+		return fmt.Sprintf("%dh%02dm", hours, int64(length.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd%02dh", hours/24, hours%24)
+	}
+}
+
+// oneCustomer takes the customer of a command that may be given one.
+func oneCustomer(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+// isLetterID tells a letter's id, or the beginning of one, from a customer's.
+func isLetterID(text string) bool {
+	_, ok := store.LetterIDsLike(text)
+	return ok
+}

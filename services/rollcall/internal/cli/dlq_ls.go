@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
+)
+
+func (a *app) dlqLs() *cobra.Command {
+	var asked letterFlags
+	var limit int
+	var all bool
+	command := &cobra.Command{
+		Use:     "ls [customer]",
+		Aliases: []string{"list"},
+		Short:   "List dead letters, newest first",
+		Example: `  rollcall dlq ls acme
+  rollcall dlq ls --state review --error-code http_422 --older-than 3d --all`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			filter, err := asked.filter(command, oneCustomer(args))
+			if err != nil {
+				return err
+			}
+			if limit < 1 {
+				return usage("--limit must be 1 or more")
+			}
+			on, err := a.connectForLetters()
+			if err != nil {
+				return err
+			}
+			defer on.close()
+			letters, err := listLetters(command.Context(), on, filter, limit, all)
+			if err != nil {
+				return aboutLetters(filter.CustomerID, err)
+			}
+			if a.json {
+				return a.document(letters)
+			}
+			return a.letterTable(letters)
+		},
+	}
+	asked.add(command)
+	command.Flags().IntVar(&limit, "limit", defaultListed, "how many to list")
+	command.Flags().BoolVar(&all, "all", false, "list all, however many")
+	return command
+}
+
+// listLetters puts the service's pages together: ages count from the first page on.
+func listLetters(ctx context.Context, on *link, filter report.LettersFilter, limit int, all bool) (report.LettersReply, error) {
+	whole := report.LettersReply{Letters: []report.Letter{}}
+	question := report.LettersQuestion{LettersFilter: filter}
+	for {
+		size := report.MaxLetters
+		if !all {
+			size = min(size, limit-len(whole.Letters))
+		}
+		question.Limit = int32(size)
+		page, err := ask[report.LettersQuestion, report.LettersReply](ctx, on, "letters", "ls", question)
+		if err != nil {
+			return whole, err
+		}
+		whole.Letters = append(whole.Letters, page.Letters...)
+		whole.AsOf, whole.Next = page.AsOf, page.Next
+		if page.Next == nil || (!all && len(whole.Letters) >= limit) {
+			return whole, nil
+		}
+		question.AsOf, question.Before = &page.AsOf, *page.Next
+	}
+}
+
+func (a *app) letterTable(letters report.LettersReply) error {
+	if len(letters.Letters) == 0 {
+		sayf(a.log, "No dead letter is meant by this.")
+		return nil
+	}
+	if err := a.letterRows(letters.Letters, letters.AsOf); err != nil {
+		return err
+	}
+	if letters.Next != nil {
+		sayf(a.log, "There are more: --limit or --all shows them.")
+	}
+	return nil
+}
+
+func (a *app) letterRows(letters []report.Letter, asOf time.Time) error {
+	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	sayf(columns, "ID\tCUSTOMER\tKIND\tRECORD\tERROR\tCLASS\tATTEMPTS\tAGE\tSTATE\tJOB")
+	short := shortIDs(letters)
+	for i, letter := range letters {
+		sayf(columns, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s", short[i], letter.CustomerID, letter.Kind, textOr(letter.RecordID, "-"),
+			letter.ErrorCode, letter.ErrorClass, letter.Attempts, ageOf(letter.AgeSeconds), standingOf(letter, asOf), letter.Job)
+	}
+	if err := columns.Flush(); err != nil {
+		return fmt.Errorf("print table: %w", err)
+	}
+	return nil
+}
+
+// shortIDs are the beginnings of ids that name each of these letters, and are long enough for a command.
+func shortIDs(letters []report.Letter) []string {
+	short := make([]string, len(letters))
+	for i := range letters {
+		short[i] = letters[i].ID
+	}
+	for length := store.ShortestLetterID; length < len("00000000-0000-0000-0000-000000000000"); length++ {
+		met := map[string]int{}
+		for _, letter := range letters {
+			met[letter.ID[:min(length, len(letter.ID))]]++
+		}
+		left := false
+		for i, letter := range letters {
+			prefix := letter.ID[:min(length, len(letter.ID))]
+			switch {
+			case met[prefix] > 1:
+				left = true
+			case len(short[i]) > length:
+				short[i] = prefix
+			}
+		}
+		if !left {
+			break
+		}
+	}
+	return short
+}
+
+// standingOf is a letter's state, and when it is tried again.
+func standingOf(letter report.Letter, asOf time.Time) string {
+	switch {
+	case letter.State == string(store.LettersSettled) && letter.SettledHow != nil:
+		return "settled, " + *letter.SettledHow
+	case letter.NextAttemptAt == nil:
+		return letter.State
+	case !letter.NextAttemptAt.After(asOf):
+		return letter.State + ", due now"
+	}
+	return letter.State + ", in " + ageOf(int64(letter.NextAttemptAt.Sub(asOf).Round(time.Second)/time.Second))
+}
+
+func textOr(value *string, otherwise string) string {
+	if value == nil {
+		return otherwise
+	}
+	return *value
+}

@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+
+	"rollcall.dev/pkg/report"
+)
+
+// lettersDocument is `dlq retry --json` and `dlq discard --json`.
+type lettersDocument struct {
+	Action   string              `json:"action"` // retry, discard
+	DryRun   bool                `json:"dryRun"`
+	Count    int64               `json:"count"`           // how many were meant when it began
+	Stuck    int64               `json:"stuck"`           // how many of these no retry takes
+	Done     int64               `json:"done"`            // how many were taken
+	Left     []report.LetterLeft `json:"left"`            // those that were left as they were, each with the reason
+	First    []report.Letter     `json:"first,omitempty"` // a dry run: the newest of them, or those that were named
+	Complete bool                `json:"complete"`        // it came to its end
+}
+
+// work works batch after batch, and tells what became of them.
+func (a *app) work(ctx context.Context, on *link, asked letterCommand, question report.LettersCommand, document lettersDocument) error {
+	document.Left = []report.LetterLeft{}
+	progress := a.lettersProgress(asked.verb, document.Count)
+	failure := a.batches(ctx, on, asked.verb, question, func(done report.LettersDone) {
+		document.Done += done.Done
+		document.Left = append(document.Left, done.Left...)
+		if !a.json {
+			a.tellLeft(progress, done.Left)
+		}
+		progress.show(document.Done + int64(len(document.Left)))
+	})
+	progress.end()
+	document.Complete = failure == nil
+	if a.json {
+		if err := a.document(document); err != nil {
+			return err
+		}
+	} else if failure == nil || document.Done > 0 {
+		sayf(a.out, "%s %s%s", counted(document.Done, "letter"), past(asked.verb), consequenceOf(asked.verb, len(document.Left)))
+	}
+	if failure != nil {
+		return fmt.Errorf("stopped after %s of %s; running the same command again does the rest: %w",
+			grouped(document.Done), grouped(document.Count), aboutLetters(question.CustomerID, failure))
+	}
+	return leftError(question, document.Left)
+}
+
+// batches asks for one batch after another.
+func (a *app) batches(ctx context.Context, on *link, verb string, question report.LettersCommand, took func(report.LettersDone)) error {
+	for part := range parts(question) {
+		for {
+			done, err := ask[report.LettersCommand, report.LettersDone](ctx, on, "letters", verb, part)
+			if err != nil {
+				if ctx.Err() != nil {
+					return errInterrupted
+				}
+				return err
+			}
+			took(done)
+			if done.Next == nil {
+				break
+			}
+			if *done.Next == part.Before {
+				return errors.New("the service does not move on")
+			}
+			part.Before, part.AsOf = *done.Next, &done.AsOf
+		}
+	}
+	return nil
+}
+
+func consequenceOf(verb string, left int) string {
+	text := ""
+	if verb == report.VerbRetry {
+		text = "; users' are due now and worked in their customer's turn, messages are published again"
+	}
+	if left > 0 {
+		text += "; " + grouped(left) + " left as they were"
+	}
+	return text
+}
+
+// leftError is nil where everything that could be taken was: of named letters each was meant, of a filter those
+// that no retry takes were told beforehand.
+func leftError(question report.LettersCommand, left []report.LetterLeft) error {
+	again := 0
+	for _, one := range left {
+		if one.Reason == report.LeftInHand || one.Reason == report.LeftRedriveError {
+			again++
+		}
+	}
+	switch {
+	case len(question.IDs) > 0 && len(left) > 0:
+		return fmt.Errorf("%s left as they were", counted(len(left), "named letter"))
+	case again > 0:
+		return fmt.Errorf("%s may be taken by another run of the same command", counted(again, "letter"))
+	}
+	return nil
+}
+
+// tellLeft tells of each letter that was left as it was why, and what helps.
+func (a *app) tellLeft(progress *lettersProgress, left []report.LetterLeft) {
+	for _, one := range left {
+		if progress != nil {
+			progress.clear()
+		}
+		text, remedy := report.ExplainLeft(one.Reason)
+		about := one.ID
+		if one.CustomerID != "" {
+			about += " (" + one.CustomerID + ", " + one.Kind
+			if one.RecordID != "" {
+				about += " " + one.RecordID
+			}
+			about += ")"
+		}
+		if len(one.IDs) > 0 {
+			text += " " + strings.Join(one.IDs, " ")
+		}
+		if one.Text != "" {
+			text += ": " + one.Text
+		} else if one.Code != "" {
+			text += " (" + one.Code + ")"
+		}
+		sayf(a.log, "letter %s left: %s; %s", about, text, remedy)
+	}
+}
+
+// linesEvery is how many letters lie between two lines of progress, where there is no terminal.
+const linesEvery = 10 * report.MaxLettersBatch
+
+// lettersProgress tells how far a command is that takes more than one batch.
+type lettersProgress struct {
+	to       *output
+	terminal bool
+	verb     string
+	total    int64
+	told     int64
+	drawn    bool
+}
+
+func (a *app) lettersProgress(verb string, total int64) *lettersProgress {
+	return &lettersProgress{to: a.log, terminal: a.StderrTerminal, verb: verb, total: total}
+}
+
+func (p *lettersProgress) show(done int64) {
+	switch {
+	case p.total <= report.MaxLettersBatch:
+	case p.terminal:
+		total := max(p.total, done, 1)
+		bar := progressbar.NewOptions64(total, // one for one frame, as barView's
+			progressbar.OptionSetWriter(p.to.to), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(barWidth),
+			progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionSetDescription("letters "+past(p.verb)))
+		_ = bar.Set64(done) // a terminal that went away is seen by the next line
+		p.drawn = true
+	case done-p.told >= linesEvery:
+		p.told = done
+		sayf(p.to, "%s of %s letters %s", grouped(done), grouped(p.total), past(p.verb))
+	}
+}
+
+// clear makes room for a line where the bar stands; the next frame draws it again below.
+func (p *lettersProgress) clear() {
+	if p.drawn {
+		_, _ = fmt.Fprint(p.to, "\r\x1b[2K") // as above
+	}
+	p.drawn = false
+}
+
+func (p *lettersProgress) end() {
+	if p.drawn {
+		sayf(p.to, "")
+	}
+	p.drawn = false
+}
