@@ -1,10 +1,14 @@
 package acceptance_test
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
 )
 
 // ahead moves the clock of the database, and so of all services, and that of the sandbox on by the same.
@@ -44,4 +48,12 @@ func (h *house) afterPolls(within time.Duration) {
 		return h.count(`SELECT count(*) FROM sync_configs WHERE backfill_completed_at IS NOT NULL AND enabled AND paused_at IS NULL
 			AND (next_poll_at IS NULL OR next_poll_at <= rollcall_now())`) == 0 && h.count(`SELECT count(*) FROM sync_runs WHERE kind = 'poll'`) == 0
 	})
+}
+
+// poll asks for a poll by hand; where a request stands in the stream already, that one is as good.
+func (h *house) poll(customer string) {
+	h.t.Helper()
+	_, err := h.js.Publish(h.t.Context(), bus.SubjectPoll(customer), []byte(`{"customerId":"`+customer+`"}`))
+	var refused *jetstream.APIError
+	require.True(h.t, err == nil || errors.As(err, &refused), err)
 }

@@ -104,7 +104,7 @@ func TestARevokedTokenSwitchesTheCustomerOffOnceAndANewOneGoesOnFromTheCheckpoin
 	require.False(t, *status.Health.IsHealthy)
 	for range 3 { // nothing is asked any more, and nobody is told again
 		h.ahead(31 * time.Minute)
-		h.publish(bus.SubjectPoll("acme"), map[string]any{"customerId": "acme"})
+		h.poll("acme")
 		h.until(soon, "a poll asked for by hand is settled", func() bool { return h.subjects(bus.StreamPoll, ">") == 0 })
 	}
 	require.Len(t, office.got(".vomo_token_invalid@"), 1)

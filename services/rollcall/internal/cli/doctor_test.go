@@ -194,11 +194,16 @@ func TestServicesThatDoNotAnswerAreNamed(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
 	i.runs("rollcall-onboarding", "0.1.0")
+	i.runs("rollcall-poller", "0.1.0")
 	got := i.run("doctor", "--json")
 	require.Equal(t, 1, got.code)
-	missing := found(document[examination](t, got), findingFailed)["services"]
-	require.Len(t, missing, 1)
-	require.Contains(t, missing[0].Text, "rollcall-backfill")
+	var missing []string
+	for _, one := range found(document[examination](t, got), findingFailed)["services"] {
+		missing = append(missing, one.Text)
+	}
+	require.Equal(t, []string{
+		"rollcall-backfill does not answer", "rollcall-reconciler does not answer", "rollcall-dlqretry does not answer", "rollcall-notifier does not answer",
+	}, missing)
 }
 
 func TestAServersVersionIsComparedNumberByNumber(t *testing.T) {
