@@ -54,6 +54,7 @@ func TestAThousandMalformedMessagesHoldNobodyUp(t *testing.T) {
 	h.onboard("acme")
 	h.start(programOnboarding)
 	h.start(programBackfill)
+	h.start(programDLQRetry)
 
 	h.untilState("acme", "completed", longest)
 	h.requireMirrored("acme", 30)
@@ -61,7 +62,7 @@ func TestAThousandMalformedMessagesHoldNobodyUp(t *testing.T) {
 		return h.subjects("ROLLCALL_EVENTS", "rollcall.events.onboarding.rejected.*") == rejected
 	})
 	h.until(soon, "each unreadable customer has its letter", func() bool {
-		return len(h.events("ROLLCALL_DLQ", "rollcall.dlq.review.message._unknown")) == lettered
+		return h.messages("ROLLCALL_DLQ", "rollcall.dlq.review.message._unknown") == lettered
 	})
 	require.Equal(t, lettered, h.count(`SELECT count(*) FROM dead_letters WHERE customer_id = '_unknown' AND state = 'review'`))
 	require.NotContains(t, h.logs(), "panic")

@@ -44,6 +44,7 @@ func TestARefusedUserIsOneLetterAndEverybodyElseIsMirrored(t *testing.T) {
 	}, nil)
 	h.start(programOnboarding)
 	h.start(programBackfill)
+	h.start(programDLQRetry)
 	h.onboard("acme")
 	h.untilState("acme", "completed", longest)
 	require.Equal(t, comparison{Source: 300, Destination: 299, Same: 299, Missing: 1}, h.compare("acme"))

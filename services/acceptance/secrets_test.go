@@ -74,7 +74,9 @@ func TestATokenInTheClearIsNowhereAtRest(t *testing.T) {
 	const good, wrong, misplaced = "goodtoken-3f9c1e77ab", "wrongtoken-99aa21bc0d", "lost-token-77cc10ffee"
 	h.control("POST", "/control/orgs", map[string]any{"name": "acme", "token": good, "users": 45}, nil)
 	h.start(programOnboarding)
-	h.start(programBackfill)
+	for _, program := range []string{programBackfill, programPoller, programReconciler, programDLQRetry, programNotifier} {
+		h.start(program)
+	}
 
 	request := h.request("acme")
 	request["vomoToken"] = good

@@ -284,6 +284,7 @@ func (j *turn) complete(ctx context.Context, tx *store.Tx, run store.Run) error 
 			CustomerId: j.customer.ID, RunId: run.ID, ProcessedCount: event.Count(run.Processed), FailureCount: event.Count(run.Failures),
 			Checkpoint: timestamppb.New(checkpoint), CompletedAt: timestamppb.New(now),
 			RecoveredCount: event.Count(run.Recovered), Verified: run.Verified != nil && *run.Verified,
+			FullResync: backfillJob(j.customer) == jobFullResync,
 		}}
 	})
 }

@@ -122,8 +122,8 @@ type scheduledWords struct {
 // scheduled is nil where no backfill is queued.
 func scheduled(delivery *worker.Delivery) (*customerMail, error) {
 	done := &rollcallv1.OnboardingCompleted{}
-	if errs := rollcallv1.Decode(delivery.Data, done); len(errs) > 0 {
-		return nil, fault.Permanent("event_invalid", fmt.Errorf("read event: %w", errs))
+	if err := rollcallv1.Read(delivery.Data, done); err != nil {
+		return nil, fault.Permanent("event_invalid", fmt.Errorf("read event: %w", err))
 	}
 	if !done.GetBackfillQueued() {
 		return nil, nil //nolint:nilnil // nothing to tell is no error
@@ -155,10 +155,14 @@ type completedWords struct {
 	At       string
 }
 
+// completed is nil for a read of somebody who had been mirrored before.
 func completed(delivery *worker.Delivery) (*customerMail, error) {
 	done := &rollcallv1.BackfillCompleted{}
-	if errs := rollcallv1.Decode(delivery.Data, done); len(errs) > 0 {
-		return nil, fault.Permanent("event_invalid", fmt.Errorf("read event: %w", errs))
+	if err := rollcallv1.Read(delivery.Data, done); err != nil {
+		return nil, fault.Permanent("event_invalid", fmt.Errorf("read event: %w", err))
+	}
+	if done.GetFullResync() {
+		return nil, nil //nolint:nilnil // an operator's, of which the customer knows nothing
 	}
 	at := delivery.Published
 	if done.GetCompletedAt() != nil {

@@ -79,6 +79,8 @@ func TestACustomerIsToldOfACompleteBackfillAndThatSomebodyLooksAtTheRest(t *test
 	done.FailureCount = 0
 	h.tell(event.BackfillCompleted, "acme", "backfill.completed-10", done)
 	require.NotContains(t, office.next().text, "could not")
+	done.FullResync = true
+	h.tell(event.BackfillCompleted, "acme", "backfill.completed-11", done)
 	h.settled(bus.StreamEvents)
 	office.nothingMore()
 }

@@ -29,8 +29,8 @@ type notifier struct {
 // alert tells an alert on each channel.
 func (n *notifier) alert(ctx context.Context, delivery *worker.Delivery) error {
 	alert := &rollcallv1.Alert{}
-	if errs := rollcallv1.Decode(delivery.Data, alert); len(errs) > 0 {
-		return fault.Permanent("alert_invalid", fmt.Errorf("read alert: %w", errs))
+	if err := rollcallv1.Read(delivery.Data, alert); err != nil {
+		return fault.Permanent("alert_invalid", fmt.Errorf("read alert: %w", err))
 	}
 	if customer := bus.CustomerOf(delivery.Subject); alert.GetCustomerId() != customer || alert.GetType() == "" {
 		return fault.Permanent("alert_invalid", errors.New("alert does not name its type and the customer of its subject"))

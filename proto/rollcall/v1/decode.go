@@ -163,6 +163,15 @@ func expected(field protoreflect.FieldDescriptor) string {
 	}
 }
 
+// Read reads a message that a service of ours wrote, perhaps one of a newer version: fields that this one does not
+// know are passed over. The error quotes nothing of the input.
+func Read(data []byte, message proto.Message) error {
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, message); err != nil {
+		return fmt.Errorf("the body is no %s", message.ProtoReflect().Descriptor().Name()) //nolint:errorlint // protojson's own text quotes the input
+	}
+	return nil
+}
+
 // Encode writes a message the way it travels: protobuf JSON on one line, default values left out.
 func Encode(message proto.Message) ([]byte, error) {
 	// protojson puts random spaces into its output on purpose; compacting makes equal messages equal bytes.

@@ -203,3 +203,12 @@ func TestNotANumberIsReadAndLeftToValidation(t *testing.T) {
 	require.Contains(t, errs, "limits.requestsPerSecond")
 	require.Contains(t, errs, "limits.requestsPerMinute")
 }
+
+func TestWhatANewerServiceWroteIsReadAndWhatIsNoMessageIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	alert := &rollcallv1.Alert{}
+	require.NoError(t, rollcallv1.Read([]byte(`{"customerId":"acme","type":"auth_failed","fieldOfTomorrow":{"a":[1]}}`), alert))
+	require.Equal(t, "acme", alert.GetCustomerId())
+	err := rollcallv1.Read([]byte(`{"customerId":"secret-token-17`), alert)
+	require.EqualError(t, err, "the body is no Alert")
+}

@@ -331,7 +331,9 @@ type BackfillCompleted struct {
 	// by reading again.
 	RecoveredCount int32 `protobuf:"varint,7,opt,name=recovered_count,json=recoveredCount,proto3" json:"recovered_count,omitempty"`
 	// Whether what was read agrees with what VOMO counts, window by window. Left out where it does not.
-	Verified      bool `protobuf:"varint,8,opt,name=verified,proto3" json:"verified,omitempty"`
+	Verified bool `protobuf:"varint,8,opt,name=verified,proto3" json:"verified,omitempty"`
+	// Whether it was a full read of a customer who had been mirrored before, such as an operator's resync.
+	FullResync    bool `protobuf:"varint,9,opt,name=full_resync,json=fullResync,proto3" json:"full_resync,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,6 +420,13 @@ func (x *BackfillCompleted) GetRecoveredCount() int32 {
 func (x *BackfillCompleted) GetVerified() bool {
 	if x != nil {
 		return x.Verified
+	}
+	return false
+}
+
+func (x *BackfillCompleted) GetFullResync() bool {
+	if x != nil {
+		return x.FullResync
 	}
 	return false
 }
@@ -843,7 +852,7 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"customerId\x12\x15\n" +
 	"\x06run_id\x18\x02 \x01(\x03R\x05runId\x129\n" +
 	"\n" +
-	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\xd9\x02\n" +
+	"started_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\xfa\x02\n" +
 	"\x11BackfillCompleted\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x15\n" +
@@ -855,7 +864,9 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"checkpoint\x12=\n" +
 	"\fcompleted_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\x12'\n" +
 	"\x0frecovered_count\x18\a \x01(\x05R\x0erecoveredCount\x12\x1a\n" +
-	"\bverified\x18\b \x01(\bR\bverified\"\xa0\x01\n" +
+	"\bverified\x18\b \x01(\bR\bverified\x12\x1f\n" +
+	"\vfull_resync\x18\t \x01(\bR\n" +
+	"fullResync\"\xa0\x01\n" +
 	"\x0eBackfillFailed\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x15\n" +
