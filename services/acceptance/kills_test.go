@@ -19,7 +19,10 @@ import (
 )
 
 // By hand, in full: go test ./services/acceptance -run KilledAtRandom -kill-seeds 50 -timeout 60m.
-var killSeeds = flag.Int("kill-seeds", 3, "how many courses of failures and kills a test goes through")
+var (
+	killSeeds = flag.Int("kill-seeds", 3, "how many courses of failures and kills a test goes through")
+	killFrom  = flag.Int("kill-from", 0, "the first of them")
+)
 
 const (
 	killUsers  = 200
@@ -161,7 +164,7 @@ func TestNothingIsLostWhenPollerAndRetrierAreKilledAtRandomMoments(t *testing.T)
 	h.start(programBackfill)
 	poller, retrier := h.start(programPoller), h.start(programDLQRetry)
 	kills, permanent, transient := 0, 0, 0
-	for seed := range *killSeeds {
+	for seed := *killFrom; seed < *killFrom+*killSeeds; seed++ {
 		c := &course{
 			h: h, customer: fmt.Sprintf("seed-%d", seed), chance: rand.New(rand.NewPCG(uint64(seed), 1)), poller: poller, retrier: retrier,
 		}

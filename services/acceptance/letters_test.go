@@ -79,17 +79,17 @@ func TestParkedLettersOfOneCustomerKeepNobodyElsesWaiting(t *testing.T) {
 func TestTheStreamOfLettersIsMadeAnewFromTheTable(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, fast)
-	h.organisation("acme", 900)
+	h.organisation("acme", *parkedLetters)
 	h.start(programOnboarding)
 	h.start(programBackfill)
 	h.onboard("acme")
 	h.untilState("acme", "completed", longest)
 	retrier := h.start(programDLQRetry)
-	h.due("acme", 500)
-	_, err := h.pool.Exec(t.Context(), `UPDATE dead_letters SET next_attempt_at = rollcall_now() + interval '1 day'`)
+	_, err := h.pool.Exec(t.Context(), `UPDATE sync_configs SET paused_at = now()`) // so that all of them stay open
 	require.NoError(t, err)
+	h.due("acme", *parkedLetters)
 	_, err = h.pool.Exec(t.Context(), `UPDATE dead_letters SET state = 'review', error_class = 'permanent', next_attempt_at = NULL
-		WHERE state = 'waiting' AND record_id < '1200'`)
+		WHERE state = 'waiting' AND record_id::bigint % 3 = 0`)
 	require.NoError(t, err)
 	open := h.count(`SELECT count(*) FROM dead_letters WHERE state <> 'settled'`)
 	h.until(soon, "all open letters are shown", func() bool { return h.shown() == open })
