@@ -105,11 +105,12 @@ func (t *turn) read(ctx, turn context.Context, end context.CancelCauseFunc) erro
 		if err != nil {
 			return err
 		}
-		if step.Moved || step.Done {
-			return nil
-		}
+		// Before the scan goes on elsewhere: while windows are counted, each page moves it.
 		if t.lease.Wanted() {
 			end(errWanted)
+		}
+		if step.Moved || step.Done {
+			return nil
 		}
 	}
 	return nil
