@@ -95,7 +95,7 @@ func (t *turn) page(ctx context.Context, page vomo.Page, again []deadletter.Agai
 			return err
 		}
 		if t.told && (applied.Written > 0 || t.proven) {
-			if err := job.ClearParks(ctx, tx, t.customer.ID); err != nil {
+			if err := job.ClearParks(ctx, tx, t.customer.ID, true); err != nil {
 				return err
 			}
 		}
