@@ -66,3 +66,23 @@ func TestOneRecordThatNobodyCanWriteAnyMoreIsNoDestinationThatIsDown(t *testing.
 		return value[int](t, d, `SELECT attempts FROM dead_letters`) == 2
 	}, within, 50*time.Millisecond, "it is tried by another one, too")
 }
+
+func TestLookingForAUserToTryADestinationByCostsAStepForEachWhoHasALetter(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.exec(t, `INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state,
+			first_failed_at, last_failed_at, next_attempt_at)
+		SELECT gen_random_uuid(), 'acme', 'user', lpad(n::text, 6, '0'), 's', 'j', 'c', 'retryable', 'waiting', at, at + interval '0', at
+		FROM generate_series(1, 10000) n, now() at`)
+	d.exec(t, `INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_synced_at, last_synced_updated_at, version_hash)
+		SELECT 'acme', lpad(n::text, 6, '0'), 'crm', at, at + interval '0', 'hash' FROM generate_series(1, 10001) n, now() at`)
+	for _, statistics := range []string{`SELECT 1`, `ANALYZE dead_letters, user_mappings`} {
+		d.exec(t, statistics)
+		began := time.Now()
+		users, err := d.store.UndisputedUsers(t.Context(), "acme", controls)
+		require.NoError(t, err)
+		require.Equal(t, []string{"010001"}, users)
+		t.Logf("one of 10,001 users has no letter: %s", time.Since(began))
+		require.Less(t, time.Since(began), time.Second)
+	}
+}
