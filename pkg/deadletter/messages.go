@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -57,10 +58,10 @@ func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) e
 	customer := bus.CustomerOf(message.Subject)
 	seal := func() ([]byte, error) { return o.Vault.Seal(ctx, customer, PurposePayload, message.Data) }
 	subject := message.Subject
-	if !rollcallv1.ValidCustomerID(customer) {
+	if !rollcallv1.ValidCustomerID(customer) || !isText(subject) {
 		customer = rollcallv1.UnknownCustomer
 		// The last token is whatever a stranger wrote: it may be a secret, and it stays out of the clear.
-		subject = subject[:len(subject)-len(bus.CustomerOf(subject))] + rollcallv1.UnknownCustomer
+		subject = asText(subject[:len(subject)-len(bus.CustomerOf(subject))]) + rollcallv1.UnknownCustomer
 		seal = func() ([]byte, error) { return o.Vault.SealForInstallation(ctx, PurposePayload, message.Data) }
 	}
 	sealed, err := seal()
@@ -76,4 +77,11 @@ func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) e
 		_, _, err := tx.AddMessageLetter(ctx, letter)
 		return err
 	})
+}
+
+// isText says whether a column takes the subject: the broker takes any bytes for one.
+func isText(subject string) bool { return asText(subject) == subject }
+
+func asText(subject string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(subject, "_"), "\x00", "_")
 }

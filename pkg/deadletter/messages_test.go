@@ -69,6 +69,16 @@ func TestAMessageForNobodyIsSealedByTheInstallationAndItsSubjectCut(t *testing.T
 	d.requireNoTrace(t, "Secret-Token-In-The-Subject", secret)
 }
 
+func TestASubjectThatIsNoTextGetsALetterAllTheSame(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for i, category := range []string{"\xff", "a\x00b"} {
+		require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.reconcile."+category+".acme", uint64(i)+1), errUnreadable))
+	}
+	require.Equal(t, []string{"_unknown rollcall.reconcile._._unknown", "_unknown rollcall.reconcile.a_b._unknown"},
+		values[string](t, d, `SELECT customer_id || ' ' || original_subject FROM dead_letters ORDER BY origin`))
+}
+
 func TestTheSameMessageHasOneLetterHoweverOftenItComes(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -86,17 +86,35 @@ func TellPark(ctx context.Context, tx *store.Tx, customer, reason string) error 
 	return nil
 }
 
-// conditions are those that a park raises, and that committed work ends.
-func conditions() []string {
-	return []string{
-		event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed, event.AlertAuthFailed,
-		event.AlertVomoForbidden,
+// IsDestination says whether the reason of a park, or of an alert, is that a destination does not work.
+func IsDestination(reason string) bool {
+	switch reason {
+	case event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed:
+		return true
 	}
+	return false
 }
 
-// ClearParks tells that what the work was parked for is over.
-func ClearParks(ctx context.Context, tx *store.Tx, customer string) error {
-	for _, condition := range conditions() {
+// ParksStand says whether people were told of something that parked work of the customer, whichever job's. It is asked
+// by the holder of the lane: nobody else tells meanwhile.
+func ParksStand(ctx context.Context, conn store.Conn, customer string) (bool, error) {
+	alerts, err := conn.StandingAlerts(ctx, customer)
+	for _, alert := range alerts {
+		if IsDestination(alert.Type) || alert.Type == event.AlertAuthFailed || alert.Type == event.AlertVomoForbidden {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// ClearParks tells that what parked work is over, in the transaction of a page that shows it: VOMO gave the page, and
+// with taken, the destination took something. A page of which nothing had to be written says nothing of the destination.
+func ClearParks(ctx context.Context, tx *store.Tx, customer string, taken bool) error {
+	var over []string
+	if taken {
+		over = append(over, event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed)
+	}
+	for _, condition := range append(over, event.AlertAuthFailed, event.AlertVomoForbidden) {
 		if err := event.Clear(ctx, tx, customer, condition, "It works again."); err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package job_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -271,4 +272,36 @@ func TestARefusalOfTheTokenThatIsNotConfirmedSwitchesNobodyOff(t *testing.T) {
 	require.Equal(t, "parked vomo_unavailable pages 0 attempts 0 parks 1", h.run())
 	require.Equal(t, []bool{true}, values[bool](h, `SELECT enabled FROM sync_configs`))
 	require.Empty(t, values[string](h, `SELECT type FROM alerts`))
+}
+
+func TestAnotherJobGetsTheLaneWhileWindowsAreCounted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for i := range 45 { // three windows, by when they joined
+		h.world.join(20, founded.Add(time.Duration(i)*time.Hour), checkpoint.Add(time.Minute))
+	}
+	counting, pages := false, 0
+	h.world.set(func(w *world) {
+		w.onQuery = func(query url.Values) {
+			if query.Get("created_before") == "" && query.Get("created_after") == "" {
+				return
+			}
+			if !counting {
+				_, err := h.store.TakeLease(t.Context(), "acme", "another", time.Minute)
+				require.ErrorIs(t, err, store.ErrLaneTaken)
+				counting = true
+			}
+			pages++
+		}
+	})
+
+	h.polled()
+
+	require.True(t, counting, "there were windows to count")
+	require.Contains(t, h.run(), "parked lane_wanted")
+	require.LessOrEqual(t, pages, 2, "the page in hand, and no other window")
+	h.world.set(func(w *world) { w.onQuery = nil })
+	h.polled()
+	require.Empty(t, h.run())
+	require.Len(t, h.mapped(), 900)
 }

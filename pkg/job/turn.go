@@ -37,6 +37,7 @@ type turn struct {
 	source  *connector.Source
 	lane    *mirror.Lane
 	options mirror.ApplyOptions
+	told    bool // people were told of something that may be over now
 	done    bool
 }
 
@@ -49,6 +50,9 @@ func (t *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	}
 	t.lane, err = t.Connect.Lane(ctx, t.customer, t.lease, connector.Job{Name: t.Kind.Job, ID: t.run.JobID, TraceID: t.run.TraceID, Events: true})
 	if err != nil {
+		return err
+	}
+	if t.told, err = ParksStand(ctx, t.Store.Conn, t.customer.ID); err != nil {
 		return err
 	}
 	owed, err := t.Store.RewriteOwed(ctx, t.customer.ID)
@@ -105,11 +109,12 @@ func (t *turn) read(ctx, turn context.Context, end context.CancelCauseFunc) erro
 		if err != nil {
 			return err
 		}
-		if step.Moved || step.Done {
-			return nil
-		}
+		// Before the scan goes on elsewhere: while windows are counted, each page moves it.
 		if t.lease.Wanted() {
 			end(errWanted)
+		}
+		if step.Moved || step.Done {
+			return nil
 		}
 	}
 	return nil
@@ -134,8 +139,8 @@ func (t *turn) commit(ctx context.Context, page vomo.Page) (scan.Step, error) {
 		if err := tx.AdvanceSyncRun(ctx, t.run.ID, t.lease.Epoch, advance); err != nil {
 			return err
 		}
-		if t.run.ParkReason != "" {
-			if err := ClearParks(ctx, tx, t.customer.ID); err != nil {
+		if t.told {
+			if err := ClearParks(ctx, tx, t.customer.ID, outcome.Written > 0 || IsDestination(t.run.ParkReason)); err != nil {
 				return err
 			}
 		}

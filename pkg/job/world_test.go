@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,11 @@ type person struct {
 	id      int
 	phone   string
 	updated time.Time
+	created time.Time // zero: with everybody else
 }
+
+// founded is when those joined of whom a test says nothing else.
+var founded = time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // world is a VOMO with pages of 15, in the order of ids, and a CRM.
 type world struct {
@@ -30,6 +35,7 @@ type world struct {
 	vomo    func(page int) int  // a status other than 200 for a page
 	crm     func(id string) int // the status for a record
 	onPage  func(page int)      // before a page is answered
+	onQuery func(url.Values)    // as onPage
 	asked   []string            // VOMO's queries
 	written []string            // ids, in the order of the writes
 	holds   map[string]string   // phones at the CRM, by id
@@ -42,6 +48,22 @@ func newWorld(t *testing.T) *world {
 	w.server = httptest.NewServer(w)
 	t.Cleanup(w.server.Close)
 	return w
+}
+
+func (p person) joined() time.Time {
+	if p.created.IsZero() {
+		return founded
+	}
+	return p.created
+}
+
+// join adds so many users behind the last one, who joined together and changed then.
+func (w *world) join(n int, created, updated time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for range n {
+		w.people = append(w.people, person{id: len(w.people) + 1, phone: "x", updated: updated, created: created})
+	}
 }
 
 // change gives users a new version, those of them who are not there yet join.
@@ -86,10 +108,13 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 	w.mu.Lock()
-	onPage := w.onPage
+	onPage, onQuery := w.onPage, w.onQuery
 	w.mu.Unlock()
 	if onPage != nil {
 		onPage(page)
+	}
+	if onQuery != nil {
+		onQuery(r.URL.Query())
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -108,9 +133,13 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 func (w *world) list(rw http.ResponseWriter, r *http.Request, page int) {
 	matching := []person{}
-	after, _ := time.Parse(time.RFC3339, r.URL.Query().Get("updated_after"))
+	bound := func(name string) time.Time {
+		at, _ := time.Parse(time.RFC3339, r.URL.Query().Get(name))
+		return at
+	}
+	from, to := bound("created_after"), bound("created_before")
 	for _, one := range w.people {
-		if !one.updated.Before(after) {
+		if !one.updated.Before(bound("updated_after")) && !one.joined().Before(from) && (to.IsZero() || !one.joined().After(to)) {
 			matching = append(matching, one)
 		}
 	}
@@ -118,7 +147,7 @@ func (w *world) list(rw http.ResponseWriter, r *http.Request, page int) {
 	for _, one := range matching[min((page-1)*15, len(matching)):min(page*15, len(matching))] {
 		data = append(data, map[string]any{
 			"id": one.id, "first_name": "First", "last_name": "Last", "email": "u" + strconv.Itoa(one.id) + "@example.org", "phone": one.phone,
-			"user_status": nil, "membership_role": nil, "created_at": "2025-01-01T00:00:00Z", "updated_at": one.updated.Format(time.RFC3339),
+			"user_status": nil, "membership_role": nil, "created_at": one.joined().Format(time.RFC3339), "updated_at": one.updated.Format(time.RFC3339),
 		})
 	}
 	_ = json.NewEncoder(rw).Encode(map[string]any{"data": data, "meta": map[string]any{"total": len(matching), "per_page": 15}})

@@ -164,6 +164,9 @@ func (l *Lane) changes(decided decision, results []written, options ApplyOptions
 			RecordID: bad.RecordID, UpdatedAt: bad.Version.UpdatedAt, ErrorCode: bad.Code, Operation: l.operation(true),
 		})
 	}
+	for _, late := range decided.behind {
+		c.refuse(late.Refused, late.letter, options)
+	}
 	c.outcome.Written, c.outcome.Skipped, c.outcome.Failed = len(c.mappings), decided.skipped, len(c.refused)+len(c.again)
 	if !decided.highest.IsZero() {
 		c.outcome.HighestSeen = &decided.highest

@@ -43,10 +43,14 @@ type decision struct {
 	write      []candidate
 	unreadable []badEntry
 	moot       []uuid.UUID // letters to redrive of whose record a version as new stands in the destination
+	behind     []badEntry  // letters to redrive of whose record an older version than theirs came
 	skipped    int
 	highest    time.Time
 	seen       []store.SeenUser
 }
+
+// codeBehind is of a letter that was to be redriven, and to whose version VOMO's answer does not come up.
+const codeBehind = "source_behind"
 
 // decide compares a page with what is known. A version that stands in the mapping, an older one, and one whose
 // letter is open are left alone; of an id that comes twice the newest counts, of an unreadable one the readable.
@@ -113,8 +117,14 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 	for _, entry := range result.write {
 		mapping, isMapped := known.Mapped[entry.vomoID]
 		letter, hasLetter := known.Letters[entry.vomoID]
-		leftToLetter := hasLetter && !options.Redrive && isKnown(entry.version, letter.Version, letter.FailedAt.Before(options.RewriteBefore))
 		stands := isMapped && isKnown(entry.version, mapping.Version, again[entry.vomoID])
+		if hasLetter && options.Redrive && isBehind(entry.version, letter.Version, isMapped, mapping.Version) {
+			result.behind = append(result.behind, badEntry{letter: &letter, Refused: deadletter.Refused{
+				RecordID: entry.vomoID, Version: entry.version, Code: codeBehind, Retryable: true,
+			}})
+			continue
+		}
+		leftToLetter := hasLetter && !options.Redrive && isKnown(entry.version, letter.Version, letter.FailedAt.Before(options.RewriteBefore))
 		if leftToLetter || stands {
 			result.skipped++
 			if stands && hasLetter && options.Redrive {
@@ -130,18 +140,29 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 		kept = append(kept, entry)
 	}
 	result.write = kept
+	result.leaveLetters(refused, known.Letters, options)
+	return nil
+}
+
+// leaveLetters leaves unreadable entries alone that have a letter already.
+func (d *decision) leaveLetters(refused []deadletter.Refused, letters map[string]store.OpenLetter, options ApplyOptions) {
 	for _, bad := range refused {
 		entry := badEntry{Refused: bad}
-		if letter, open := known.Letters[bad.RecordID]; open {
+		if letter, open := letters[bad.RecordID]; open {
 			if !options.Redrive && compare(bad.Version, letter.Version) == same {
-				result.skipped++
+				d.skipped++
 				continue
 			}
 			entry.letter = &letter
 		}
-		result.unreadable = append(result.unreadable, entry)
+		d.unreadable = append(d.unreadable, entry)
 	}
-	return nil
+}
+
+// isBehind says whether a version in hand is older than the letter's, and the letter's is one that the destination does
+// not have: VOMO may answer from a replica that lags.
+func isBehind(inHand, letters store.Version, isMapped bool, mapped store.Version) bool {
+	return compare(inHand, letters) == older && !(isMapped && compare(letters, mapped) != newer)
 }
 
 // isKnown says whether a version has to be left alone: an older one always, the same unless it is written again.

@@ -119,3 +119,26 @@ func TestAPageOfRedrivenRecordsThatAreAllRefusedAlikeIsNoOutage(t *testing.T) {
 	require.Equal(t, 12, outcome.Failed)
 	require.Len(t, values[string](t, h, `SELECT record_id FROM dead_letters WHERE attempts = 2 AND state = 'review'`), 12)
 }
+
+func TestARedriveThatBringsAnOlderVersionThanTheLettersSettlesNothing(t *testing.T) {
+	t.Parallel()
+	for _, mapped := range []bool{false, true} {
+		h := newHouse(t)
+		if mapped {
+			h.applied(t, user("1"))
+		}
+		h.crm.says(http.StatusServiceUnavailable, "", "1")
+		h.applied(t, append(users(6)[1:], user("1", after(time.Minute)))...)
+		h.crm.works()
+		h.crm.forget()
+
+		outcome := h.redriven(t, user("1")) // by a replica of VOMO's that lags
+
+		require.Equal(t, 1, outcome.Failed)
+		require.Empty(t, h.crm.saw(), "the destination gets no version that is known to be old")
+		require.Equal(t, []string{"1 waiting 2"}, h.letterStates(t), "the newer version is not lost")
+
+		h.redriven(t, user("1", after(time.Minute)))
+		require.Equal(t, []string{"1 settled 2 retried"}, h.letterStates(t))
+	}
+}

@@ -102,12 +102,10 @@ func (s standing) stalled() bool {
 	if !s.customer.Steady() {
 		return false
 	}
-	// From when one was to be expected at the latest; the backfill's end for whoever was there before there were polls.
+	// From when one was to be expected at the latest: never before the first backfill's end, also of whoever was resumed
+	// or got a new token in the middle of it.
 	var expected time.Time
-	if completed := s.customer.BackfillCompletedAt; completed != nil && s.customer.ActiveSince == nil {
-		expected = *completed
-	}
-	for _, since := range []*time.Time{s.customer.LastPolledAt, s.customer.ActiveSince} {
+	for _, since := range []*time.Time{s.customer.LastPolledAt, s.customer.ActiveSince, s.customer.BackfillCompletedAt} {
 		if since != nil && since.After(expected) {
 			expected = *since
 		}

@@ -64,6 +64,10 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
+	told, err := job.ParksStand(ctx, j.store.Conn, j.customer.ID)
+	if err != nil {
+		return err
+	}
 	// What ends a turn lets the pages in flight be finished; only ctx ends them, too.
 	turn, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -77,7 +81,7 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 		}
 	}()
 	reading := &reading{
-		turn: j, source: source, lane: lane, committed: time.Now(), end: end,
+		turn: j, source: source, lane: lane, committed: time.Now(), end: end, told: told,
 		options: mirror.ApplyOptions{Probe: j.run.ParkReason != "", Lenient: j.run.Parks < lenientParks},
 	}
 	if j.run.Rewrite != nil {
@@ -103,6 +107,7 @@ type reading struct {
 	options   mirror.ApplyOptions
 	committed time.Time // when the last page was committed
 	end       context.CancelCauseFunc
+	told      bool // people were told of something that may be over now
 	done      bool
 }
 
@@ -184,8 +189,8 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Br
 			return err
 		}
 		follow(&next, advance)
-		if r.run.ParkReason != "" || r.run.Pages == 0 { // a run before it may have left some when it ended
-			if err := job.ClearParks(ctx, tx, r.customer.ID); err != nil {
+		if r.told {
+			if err := job.ClearParks(ctx, tx, r.customer.ID, outcome.Written > 0 || job.IsDestination(r.run.ParkReason)); err != nil {
 				return err
 			}
 		}

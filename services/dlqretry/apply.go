@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 
 	"go.uber.org/zap"
@@ -94,7 +95,7 @@ func (t *turn) page(ctx context.Context, page vomo.Page, again []deadletter.Agai
 			return err
 		}
 		if t.told && (applied.Written > 0 || t.proven) {
-			if err := job.ClearParks(ctx, tx, t.customer.ID); err != nil {
+			if err := job.ClearParks(ctx, tx, t.customer.ID, true); err != nil {
 				return err
 			}
 		}
@@ -120,6 +121,8 @@ func (t *turn) works(ctx context.Context) (bool, error) {
 		if candidates, err = t.store.UndisputedUsers(ctx, t.customer.ID, controls); err != nil {
 			return false, err
 		}
+		// Always the same first, and one record that nobody can write any more would hold all letters for good.
+		rand.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] }) //nolint:gosec // not a secret
 	}
 	for _, id := range candidates {
 		detail, err := t.source.Client.Detail(ctx, id)
@@ -127,7 +130,10 @@ func (t *turn) works(ctx context.Context) (bool, error) {
 			continue
 		}
 		if err != nil {
-			return false, err
+			if _, stopped := t.ofOneUser(ctx, err); stopped != nil {
+				return false, stopped
+			}
+			continue // it is this user alone whom VOMO does not give
 		}
 		usable, err := t.lane.Works(ctx, *detail.User)
 		if err != nil {

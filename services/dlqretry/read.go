@@ -74,29 +74,38 @@ func (t *turn) readOne(ctx context.Context, letter store.DueLetter, page *vomo.P
 		page.Users, page.Bad = append(page.Users, one.Users...), append(page.Bad, one.Bad...)
 		return nil, t.source.Account.Answered(ctx)
 	}
-	var code string
 	switch {
 	case errors.Is(err, vomo.ErrNotFound): // unknown is not deleted: it is tried again, and ends in review
 		t.work.gone++
 		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeNotFound, Retryable: true}, t.source.Account.Answered(ctx)
 	case fault.CodeOf(err) == "vomo_id_invalid":
 		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeInvalid}, nil
-	case !t.ofVomo(ctx, err):
-		return nil, err
-	case errors.Is(err, vomo.ErrUnauthorized), errors.Is(err, vomo.ErrForbidden):
-		if confirmed := t.connect.Confirm(ctx, t.customer, t.lease, jobRetry, err); fault.CodeOf(confirmed) != codeUnconfirmed {
-			return nil, confirmed
-		}
-		code = codeForbidden // the token is good: it is this user whom it may not see
-	default:
-		// One user whom VOMO cannot give, however often, must not hold the others up: does it give anybody?
-		if _, probe := t.source.Client.Probe(ctx); probe != nil {
-			return nil, err
-		}
-		code = codeUnreadable
+	}
+	code, stopped := t.ofOneUser(ctx, err)
+	if stopped != nil {
+		return nil, stopped
 	}
 	t.log.Info("VOMO works, and does not give this user", zap.Stringer("letter", letter.ID), zap.Error(err))
 	return &deadletter.Again{Letter: letter.OpenLetter, Code: code, Retryable: true}, nil
+}
+
+// ofOneUser asks VOMO once more where it does not give a user. code says what is wrong with this one where it gives
+// others; stopped is what is wrong with all of them, a refused token confirmed.
+func (t *turn) ofOneUser(ctx context.Context, err error) (code string, stopped error) {
+	switch {
+	case !t.ofVomo(ctx, err):
+		return "", err
+	case errors.Is(err, vomo.ErrUnauthorized), errors.Is(err, vomo.ErrForbidden):
+		if confirmed := t.connect.Confirm(ctx, t.customer, t.lease, jobRetry, err); fault.CodeOf(confirmed) != codeUnconfirmed {
+			return "", confirmed
+		}
+		return codeForbidden, nil // the token is good: it is this user whom it may not see
+	}
+	// One user whom VOMO cannot give, however often, must not hold the others up: does it give anybody?
+	if _, probe := t.source.Client.Probe(ctx); probe != nil {
+		return "", err
+	}
+	return codeUnreadable, nil
 }
 
 // codeUnconfirmed is the connector's, of a refusal that a second look did not meet.

@@ -74,7 +74,7 @@ func (r *retrier) turn(ctx context.Context, next turnFor, draining <-chan struct
 			log.Warn("lease not released; it runs out by itself", zap.Error(err))
 		}
 	}()
-	t := &turn{retrier: r, lease: lease, holds: next.holds, suspect: isDestination(next.reason), draining: draining, log: log}
+	t := &turn{retrier: r, lease: lease, holds: next.holds, suspect: job.IsDestination(next.reason), draining: draining, log: log}
 	due, err := t.begin(held, next.customer)
 	if err == nil && len(due) > 0 {
 		err = t.retry(held, due)
@@ -97,8 +97,8 @@ func (t *turn) begin(ctx context.Context, customer string) ([]store.DueLetter, e
 		return nil, err
 	}
 	for _, alert := range alerts {
-		t.suspect = t.suspect || isDestination(alert.Type)
-		t.told = t.told || isDestination(alert.Type) || alert.Type == event.AlertVomoForbidden
+		t.suspect = t.suspect || job.IsDestination(alert.Type)
+		t.told = t.told || job.IsDestination(alert.Type) || alert.Type == event.AlertVomoForbidden
 	}
 	t.traceID = event.NewTraceID()
 	t.jobID, err = t.store.StartJob(ctx, customer, jobRetry, t.traceID)
@@ -140,12 +140,4 @@ func (t *turn) retry(ctx context.Context, due []store.DueLetter) error {
 // failAgain counts one more attempt at letters whose users could not be read, in a lane's transaction.
 func (t *turn) failAgain(ctx context.Context, tx *store.Tx, again []deadletter.Again) error {
 	return deadletter.FailAgain(ctx, tx, jobRetry, t.connect.RetryCaps, again)
-}
-
-func isDestination(reason string) bool {
-	switch reason {
-	case event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed:
-		return true
-	}
-	return false
 }

@@ -147,6 +147,24 @@ func TestNoPollIsMissedOfACustomerWhoIsNotPolled(t *testing.T) {
 	}, w.told())
 }
 
+func TestAPollIsNotMissedBeforeItCouldBeDue(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.steady("resumed", "shorter")
+	w.exec(`UPDATE sync_configs SET poll_cadence_minutes = 1440 WHERE customer_id = 'shorter'`)
+	// Resumed while it was being backfilled, which took hours from then on.
+	w.exec(`UPDATE sync_configs SET backfill_completed_at = rollcall_now() + interval '5 hours' WHERE customer_id = 'resumed'`)
+	w.after(5 * time.Hour)
+	customer, err := w.store.Customer(t.Context(), "shorter")
+	require.NoError(t, err)
+	customer.PollCadenceMinutes = 30
+	require.NoError(t, w.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.ChangeCustomer(ctx, customer) }))
+	w.after(lookEvery)
+	require.Empty(t, w.told())
+	w.after(time.Hour)
+	require.Equal(t, []string{"poll_stalled resumed", "poll_stalled shorter"}, w.told())
+}
+
 func TestABackfillWithoutAPageIsTold(t *testing.T) {
 	t.Parallel()
 	w := newTower(t)

@@ -86,6 +86,11 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 // setUp writes everything that a customer needs to be worked.
 func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	customer := proposed.wanted.ID
+	// Whoever works holds the old token, and may just have been refused for it: what it settled after this would switch
+	// off a customer whose new token is good. The lane first, as in a page's transaction.
+	if err := tx.FenceLane(ctx, customer); err != nil {
+		return err
+	}
 	// A new token: what waited for it goes on from its cursor. Runs, then conditions, then the customer's row, as in
 	// every transaction of a job: in another order the two could wait for each other.
 	if err := job.Unpark(ctx, tx, customer); err != nil {

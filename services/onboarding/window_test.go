@@ -50,8 +50,13 @@ func (c *counter) sql(t *testing.T, statement string) {
 // receives takes a message in and settles what came of it. fields are what the request has beside the least.
 func (c *counter) receives(t *testing.T, sequence uint64, fields string) {
 	t.Helper()
+	c.receivesToken(t, sequence, "t0ken", fields)
+}
+
+func (c *counter) receivesToken(t *testing.T, sequence uint64, token, fields string) {
+	t.Helper()
 	delivery := message("rollcall.onboarding.request.acme",
-		`{"customerId":"acme","vomoToken":"t0ken","externalSystemUrl":"http://127.0.0.1:1/crm"`+fields+`}`)
+		`{"customerId":"acme","vomoToken":"`+token+`","externalSystemUrl":"http://127.0.0.1:1/crm"`+fields+`}`)
 	delivery.Sequence = sequence
 	require.ErrorIs(t, c.handle(t.Context(), delivery), worker.ErrSettled)
 	pending, err := c.store.ClaimDueRequest(t.Context(), claimHold)

@@ -2,11 +2,11 @@
 -- Whom the conditions concern that only time brings: of these customers, or of everybody. One statement for all
 -- customers and all conditions, so that ten thousand who are well cost one question.
 SELECT 'poll_stalled'::text AS type, c.customer_id,
-       coalesce(greatest(c.last_polled_at, c.active_since), c.backfill_completed_at)::timestamptz AS since
+       greatest(c.last_polled_at, c.active_since, c.backfill_completed_at)::timestamptz AS since
 FROM sync_configs c
 WHERE (sqlc.arg(everybody)::boolean OR c.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
   AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
-  AND coalesce(greatest(c.last_polled_at, c.active_since), c.backfill_completed_at)
+  AND greatest(c.last_polled_at, c.active_since, c.backfill_completed_at)
       < rollcall_now() - 2 * make_interval(mins => c.poll_cadence_minutes)
 UNION ALL
 -- A parked run has a reason of its own, and one that is not due waits for a time.

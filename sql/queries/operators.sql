@@ -45,13 +45,16 @@ CROSS JOIN LATERAL (
     WHERE u.customer_id = sqlc.arg(customer_id) AND u.vomo_user_id = v.id AND u.last_synced_at < sqlc.arg(before) LIMIT 1) m;
 
 -- name: SyncConfigChange :execrows
--- What an operator may change of a customer who is there; onboarding alone enables one.
+-- What an operator may change of a customer who is there; onboarding alone enables one. Polls of another cadence are to
+-- be expected from now on: by a shorter one the last may lie far back.
 UPDATE sync_configs
 SET external_system_url = sqlc.arg(external_system_url), destination = sqlc.arg(destination),
     poll_cadence_minutes = sqlc.arg(poll_cadence_minutes), admin_email = sqlc.narg(admin_email),
     requests_per_second = sqlc.narg(requests_per_second), requests_per_minute = sqlc.narg(requests_per_minute),
     next_poll_at = CASE WHEN poll_cadence_minutes = sqlc.arg(poll_cadence_minutes) THEN next_poll_at
                         ELSE least(next_poll_at, next_poll_slot(customer_id, sqlc.arg(poll_cadence_minutes), rollcall_now())) END,
+    active_since = CASE WHEN active_since IS NULL OR poll_cadence_minutes = sqlc.arg(poll_cadence_minutes) THEN active_since
+                        ELSE rollcall_now() END,
     updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id);
 

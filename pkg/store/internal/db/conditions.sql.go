@@ -98,11 +98,11 @@ func (q *Queries) AlertsStandingOf(ctx context.Context, db DBTX, types []string)
 
 const conditionsFound = `-- name: ConditionsFound :many
 SELECT 'poll_stalled'::text AS type, c.customer_id,
-       coalesce(greatest(c.last_polled_at, c.active_since), c.backfill_completed_at)::timestamptz AS since
+       greatest(c.last_polled_at, c.active_since, c.backfill_completed_at)::timestamptz AS since
 FROM sync_configs c
 WHERE ($1::boolean OR c.customer_id = ANY($2::text[]))
   AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
-  AND coalesce(greatest(c.last_polled_at, c.active_since), c.backfill_completed_at)
+  AND greatest(c.last_polled_at, c.active_since, c.backfill_completed_at)
       < rollcall_now() - 2 * make_interval(mins => c.poll_cadence_minutes)
 UNION ALL
 SELECT 'backfill_stalled', r.customer_id, r.updated_at

@@ -339,7 +339,8 @@ ON CONFLICT (customer_id) DO UPDATE SET
     backfill_not_before = excluded.backfill_not_before, quiet_hours = excluded.quiet_hours,
     enabled = true, disabled_reason = NULL, updated_at = rollcall_now(), offboarded_at = NULL,
     paused_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.paused_at END, -- a pause ends with the customer
-    active_since = CASE WHEN sync_configs.enabled THEN sync_configs.active_since ELSE rollcall_now() END,
+    active_since = CASE WHEN sync_configs.enabled AND sync_configs.poll_cadence_minutes = excluded.poll_cadence_minutes
+                        THEN sync_configs.active_since ELSE rollcall_now() END,
     next_poll_at = CASE WHEN sync_configs.enabled AND sync_configs.poll_cadence_minutes = excluded.poll_cadence_minutes
                         THEN sync_configs.next_poll_at ELSE rollcall_now() END,
     onboarded_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.onboarded_at

@@ -383,6 +383,8 @@ SET external_system_url = $1, destination = $2,
     requests_per_second = $5, requests_per_minute = $6,
     next_poll_at = CASE WHEN poll_cadence_minutes = $3 THEN next_poll_at
                         ELSE least(next_poll_at, next_poll_slot(customer_id, $3, rollcall_now())) END,
+    active_since = CASE WHEN active_since IS NULL OR poll_cadence_minutes = $3 THEN active_since
+                        ELSE rollcall_now() END,
     updated_at = rollcall_now()
 WHERE customer_id = $7
 `
@@ -397,7 +399,8 @@ type SyncConfigChangeParams struct {
 	CustomerID         string
 }
 
-// What an operator may change of a customer who is there; onboarding alone enables one.
+// What an operator may change of a customer who is there; onboarding alone enables one. Polls of another cadence are to
+// be expected from now on: by a shorter one the last may lie far back.
 func (q *Queries) SyncConfigChange(ctx context.Context, db DBTX, arg *SyncConfigChangeParams) (int64, error) {
 	result, err := db.Exec(ctx, syncConfigChange,
 		arg.ExternalSystemUrl,

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// alone has acme a letter that waits for a destination that was down, and one user by whom it can be tried.
+func alone(t *testing.T) *desk {
+	t.Helper()
+	d := newDesk(t)
+	d.user(t, "acme", "known", march)
+	d.letter(t, "acme", "1", true)
+	return d
+}
+
+func TestARefusalOfTheUserByWhomADestinationIsTriedIsConfirmed(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+		d := alone(t)
+		d.set(func() {
+			d.vomo = func(path string) int {
+				if path == "/known" {
+					return status
+				}
+				return 0
+			}
+		})
+
+		d.turn(t, "acme", 0, "destination_down")
+
+		require.True(t, value[bool](t, d, `SELECT enabled FROM sync_configs`), "the token is good: a second request was not refused")
+		require.Zero(t, value[int](t, d, `SELECT count(*) FROM alerts`))
+		require.Equal(t, 1, value[int](t, d, `SELECT count(*) FROM dead_letters WHERE settled_how = 'retried'`))
+	}
+}
+
+func TestAUserWhomVomoCannotGiveIsNotWhatADestinationIsTriedBy(t *testing.T) {
+	t.Parallel()
+	d := alone(t)
+	d.set(func() {
+		d.vomo = func(path string) int {
+			if path == "/known" {
+				return http.StatusUnprocessableEntity
+			}
+			return 0
+		}
+	})
+
+	d.turn(t, "acme", 0, "destination_down")
+
+	require.Equal(t, 1, value[int](t, d, `SELECT count(*) FROM dead_letters WHERE settled_how = 'retried'`))
+}
+
+func TestOneRecordThatNobodyCanWriteAnyMoreIsNoDestinationThatIsDown(t *testing.T) {
+	t.Parallel()
+	d := alone(t)
+	d.user(t, "acme", "aged", march) // before the other in every order
+	d.crmSays(http.StatusInternalServerError, "", "1", "aged")
+
+	require.Eventually(t, func() bool {
+		d.turn(t, "acme", 1, "destination_down")
+		return value[int](t, d, `SELECT attempts FROM dead_letters`) == 2
+	}, within, 50*time.Millisecond, "it is tried by another one, too")
+}
+
+func TestLookingForAUserToTryADestinationByCostsAStepForEachWhoHasALetter(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.exec(t, `INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state,
+			first_failed_at, last_failed_at, next_attempt_at)
+		SELECT gen_random_uuid(), 'acme', 'user', lpad(n::text, 6, '0'), 's', 'j', 'c', 'retryable', 'waiting', at, at + interval '0', at
+		FROM generate_series(1, 10000) n, now() at`)
+	d.exec(t, `INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_synced_at, last_synced_updated_at, version_hash)
+		SELECT 'acme', lpad(n::text, 6, '0'), 'crm', at, at + interval '0', 'hash' FROM generate_series(1, 10001) n, now() at`)
+	for _, statistics := range []string{`SELECT 1`, `ANALYZE dead_letters, user_mappings`} {
+		d.exec(t, statistics)
+		began := time.Now()
+		users, err := d.store.UndisputedUsers(t.Context(), "acme", controls)
+		require.NoError(t, err)
+		require.Equal(t, []string{"010001"}, users)
+		t.Logf("one of 10,001 users has no letter: %s", time.Since(began))
+		require.Less(t, time.Since(began), time.Second)
+	}
+}
