@@ -58,6 +58,8 @@ type Config struct {
 	DLQMaxAge        time.Duration `env:"DLQ_MAX_AGE" envDefault:"72h" min:"1m" max:"8760h" doc:"how old a dead letter may become before an alert is raised"`
 	DLQGrowth        int           `env:"DLQ_GROWTH" envDefault:"100" min:"1" max:"1000000" doc:"how many dead letters of one customer within an hour raise an alert"`
 
+	JobLogAge time.Duration `env:"JOB_LOG_AGE" envDefault:"336h" min:"24h" max:"87600h" doc:"how long the job log keeps lines of polls, reconciliations and retries; backfills' stay"`
+
 	EventsIncludeUser bool `env:"EVENTS_INCLUDE_USER" envDefault:"false" doc:"put the user's record into user.created and user.updated; what is in the stream then outlives an offboarding by up to 7 days"`
 
 	SMTPURL            string `env:"SMTP_URL" secret:"true" doc:"mail server: smtp://user:password@host:587 (STARTTLS), smtps://…:465, or smtp://host:25?tls=none; none: no mail is sent"`

@@ -17,7 +17,7 @@ type Kind struct {
 	// Message wakes a worker for a run.
 	Message func(run store.RunRef) (store.Message, error)
 	// OnPage adds to a page's transaction; nil: nothing.
-	OnPage func(ctx context.Context, tx *store.Tx, run store.SyncRun, outcome mirror.Outcome) error
+	OnPage func(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step, outcome mirror.Outcome) error
 	// OnDone adds to the last page's transaction, after the run has ended.
 	OnDone func(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step) error
 }

@@ -145,7 +145,7 @@ func (t *turn) commit(ctx context.Context, page vomo.Page) (scan.Step, error) {
 			}
 		}
 		if t.Kind.OnPage != nil {
-			if err := t.Kind.OnPage(ctx, tx, t.run, outcome); err != nil {
+			if err := t.Kind.OnPage(ctx, tx, t.run, step, outcome); err != nil {
 				return err
 			}
 		}

@@ -63,14 +63,22 @@ func (w *Watch) schedule(ctx context.Context) error {
 	}
 }
 
+// wakeParked wakes all that are due, a batch in each transaction: thousands may have waited for the same thing.
 func (w *Watch) wakeParked(ctx context.Context) error {
-	return w.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		runs, err := tx.WakeParkedSyncRuns(ctx, w.Kind.Name)
-		if err != nil {
+	for {
+		woken := 0
+		err := w.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			runs, err := tx.WakeParkedSyncRuns(ctx, w.Kind.Name)
+			if err != nil {
+				return err
+			}
+			woken = len(runs)
+			return w.Kind.Request(ctx, tx, runs)
+		})
+		if err != nil || woken == 0 {
 			return err
 		}
-		return w.Kind.Request(ctx, tx, runs)
-	})
+	}
 }
 
 // Request owes the bus a request for each of these runs.

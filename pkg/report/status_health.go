@@ -105,7 +105,9 @@ func (s standing) stalled() bool {
 	// From when one was to be expected at the latest: never before the first backfill's end, also of whoever was resumed
 	// or got a new token in the middle of it.
 	var expected time.Time
-	for _, since := range []*time.Time{s.customer.LastPolledAt, s.customer.ActiveSince, s.customer.BackfillCompletedAt} {
+	for _, since := range []*time.Time{
+		s.customer.LastPolledAt, s.customer.PollPageAt, s.customer.ActiveSince, s.customer.BackfillCompletedAt,
+	} {
 		if since != nil && since.After(expected) {
 			expected = *since
 		}

@@ -36,6 +36,7 @@ type Customer struct {
 	DisabledReason         string     // "auth_failed", or "" where it is enabled or was offboarded
 	ActiveSince            *time.Time // from when polls are to be expected
 	LastPolledAt           *time.Time // the end of the last successful poll
+	PollPageAt             *time.Time // the last page of a poll that has more
 	CaughtUpAt             *time.Time // by VOMO's clock: the mirror has what had happened by then
 	NextPollAt             *time.Time
 	NextReconcileAt        *time.Time
@@ -78,7 +79,7 @@ func customerFrom(row *db.SyncConfigGetRow) Customer {
 		OnboardedAt: row.OnboardedAt, OffboardedAt: row.OffboardedAt, BackfillCompletedAt: row.BackfillCompletedAt,
 		BackfillProcessedCount: row.BackfillProcessedCount,
 		BackfillNotBefore:      row.BackfillNotBefore, QuietHours: row.QuietHours,
-		PausedAt: row.PausedAt, ActiveSince: row.ActiveSince, LastPolledAt: row.LastPolledAt, CaughtUpAt: row.CaughtUpAt,
+		PausedAt: row.PausedAt, ActiveSince: row.ActiveSince, LastPolledAt: row.LastPolledAt, PollPageAt: row.PollPageAt, CaughtUpAt: row.CaughtUpAt,
 		NextPollAt: row.NextPollAt, NextReconcileAt: row.NextReconcileAt,
 	}
 	if row.DisabledReason != nil {

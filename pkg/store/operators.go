@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"rollcall.dev/pkg/store/internal/db"
 )
@@ -49,6 +50,13 @@ func (c Conn) FinishJob(ctx context.Context, id, processed, failures int64, erro
 		ID: id, Outcome: &outcome, ProcessedCount: processed, FailureCount: failures, ErrorCode: code,
 	})
 	return wrap("log job end", err)
+}
+
+// ForgetJobs deletes up to a batch of closed lines of polls, reconciliations, retries and resyncs that are older than
+// age, and keeps each customer's newest of each; more says that there may be others.
+func (c Conn) ForgetJobs(ctx context.Context, age time.Duration) (more bool, err error) {
+	deleted, err := c.queries.JobsForget(ctx, c.dbtx, &db.JobsForgetParams{OlderThan: age, AtMost: forgetAtOnce})
+	return deleted == forgetAtOnce, wrap("forget old lines of the job log", err)
 }
 
 // Overview is what a list tells of a customer besides its settings.

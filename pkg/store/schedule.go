@@ -43,6 +43,11 @@ func (t *Tx) MarkPolled(ctx context.Context, customer string, caughtUpAt time.Ti
 	}))
 }
 
+// MarkPollPage notes that a poll which has more pages to read has committed one.
+func (t *Tx) MarkPollPage(ctx context.Context, customer string) error {
+	return t.later("note the poll's page", func(on db.DBTX) error { return t.queries.SyncConfigMarkPollPage(ctx, on, customer) })
+}
+
 // DisableCustomer switches a customer off for a reason; changed is false where it is off already.
 func (t *Tx) DisableCustomer(ctx context.Context, customer, reason string) (changed bool, err error) {
 	rows, err := t.queries.SyncConfigDisable(ctx, t.dbtx, &db.SyncConfigDisableParams{CustomerID: customer, Reason: reason})

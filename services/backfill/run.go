@@ -42,7 +42,9 @@ func run(ctx context.Context, s *service.Service) error {
 	if err != nil {
 		return err
 	}
-	watch := &watch{store: s.Store, logger: s.Logger, publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}}
+	watch := &watch{
+		store: s.Store, logger: s.Logger, publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}, jobAge: s.Config.JobLogAge,
+	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	var background sync.WaitGroup

@@ -24,6 +24,7 @@ type watch struct {
 	store     *store.Store
 	publisher *bus.Publisher
 	logger    *zap.Logger
+	jobAge    time.Duration // how long lines of the job log are kept
 }
 
 // run works until ctx ends: the unattended runs at once and every minute, the parked ones every second.
@@ -42,6 +43,7 @@ func (w *watch) run(ctx context.Context) {
 		case <-republish.C:
 			w.try(ctx, "unattended backfills were not requested again", w.republish)
 			w.try(ctx, "finished scans were not forgotten", w.forgetScans)
+			w.try(ctx, "old lines of the job log were not forgotten", w.forgetJobs)
 		}
 	}
 }
@@ -99,6 +101,16 @@ const forgetAtMost = 20
 func (w *watch) forgetScans(ctx context.Context) error {
 	for range forgetAtMost {
 		if more, err := w.store.ForgetFinishedScans(ctx); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetJobs deletes lines of the job log that nobody looks at any more: ten thousand customers make a million a day.
+func (w *watch) forgetJobs(ctx context.Context) error {
+	for range forgetAtMost {
+		if more, err := w.store.ForgetJobs(ctx, w.jobAge); err != nil || !more {
 			return err
 		}
 	}

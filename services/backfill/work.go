@@ -260,9 +260,13 @@ func follow(run *store.Run, advance store.Advance) {
 }
 
 // checkpointOf is from where polling goes on (trap 2): no later than the scan's start by VOMO's own clock, since
-// a user changed during the scan may stand on a page that was read before.
-func checkpointOf(run store.Run) time.Time {
+// a user changed during the scan may stand on a page that was read before; nor than now, by the database's, however far
+// ahead VOMO's is.
+func checkpointOf(run store.Run, now time.Time) time.Time {
 	checkpoint := *run.ScanStartedAt
+	if now.Before(checkpoint) {
+		checkpoint = now
+	}
 	if run.HighestSeen != nil && run.HighestSeen.Before(checkpoint) {
 		checkpoint = *run.HighestSeen
 	}
@@ -277,7 +281,11 @@ func (j *turn) complete(ctx context.Context, tx *store.Tx, run store.Run) error 
 	if err := tx.MarkBackfilled(ctx, j.customer.ID, run.Processed); err != nil {
 		return err
 	}
-	if err := tx.AdvanceCheckpoint(ctx, j.customer.ID, store.ResourceUserSync, checkpointOf(run)); err != nil {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if err := tx.AdvanceCheckpoint(ctx, j.customer.ID, store.ResourceUserSync, checkpointOf(run, now)); err != nil {
 		return err
 	}
 	checkpoint, err := tx.Checkpoint(ctx, j.customer.ID, store.ResourceUserSync) // a later one may have stood

@@ -166,6 +166,9 @@ func (i *intake) offboard(ctx context.Context, origin store.Origin, customer str
 		if err := tx.FenceLane(ctx, customer); err != nil {
 			return err
 		}
+		if err := clearAll(ctx, tx, customer, "The customer was offboarded."); err != nil {
+			return err
+		}
 		if known, err = tx.OffboardCustomer(ctx, customer); err != nil {
 			return err
 		}

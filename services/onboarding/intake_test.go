@@ -132,3 +132,29 @@ func TestAnInstallationThatWantsSealedTokensRefusesClearOnes(t *testing.T) {
 	require.ErrorIs(t, d.handle(t.Context(), delivery), worker.ErrSettled)
 	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending'`))
 }
+
+func TestAnOffboardingEndsWhatStandsAndWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	conn, err := pgx.Connect(t.Context(), d.database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	for _, statement := range []string{
+		`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at) VALUES ('acme', '', '{}', now(), now())`,
+		`INSERT INTO sync_checkpoints VALUES ('acme', 'user_sync', now(), now())`,
+		`INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ('acme', 'destination_down', 'medium', now())`,
+		`WITH line AS (INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'user_sync_poll', now()) RETURNING id)
+			INSERT INTO sync_runs (customer_id, kind, job_id, trace_id, state, updated_after, covered_until, due_at, created_at, updated_at)
+			SELECT 'acme', 'poll', id, '', 'queued', m, m, m, m, m FROM line, (SELECT now() AS m) n`,
+	} {
+		_, err := conn.Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+
+	require.ErrorIs(t, d.handle(t.Context(), message("rollcall.onboarding.offboard.acme", `{"customerId":"acme"}`)), worker.ErrSettled)
+
+	require.Zero(t, d.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.alerts.medium.destination_down.acme'`), "that it is over is told")
+	require.Zero(t, d.count(t, `SELECT count(*) FROM sync_runs`))
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM job_log WHERE outcome = 'failed' AND error_code = 'offboarded'`))
+}

@@ -55,3 +55,17 @@ func tell(ctx context.Context, tx *store.Tx, fact event.Fact) error {
 	}
 	return tx.Publish(ctx, message)
 }
+
+// clearAll tells that whatever stands of a customer is over, in the order of the types, as jobs clear them.
+func clearAll(ctx context.Context, tx *store.Tx, customer, text string) error {
+	alerts, err := tx.StandingAlerts(ctx, customer)
+	if err != nil {
+		return err
+	}
+	for _, alert := range alerts {
+		if err := event.Clear(ctx, tx, customer, alert.Type, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -24,6 +24,14 @@ func TestTheCheckpointNeverPassesTheScansStartNorALatestChangeOfTheHour(t *testi
 		"nobody changed, and the filter is precise to the second": {nil, began.Add(-scan.Overlap)},
 		"the latest change was just as long ago as lists may lag": {at(-quietTail), began.Add(-quietTail - scan.Overlap)},
 	} {
-		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest}), name)
+		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest}, began.Add(time.Minute)), name)
 	}
+}
+
+func TestADateThatIsAheadOfUsDoesNotCarryTheCheckpointPastWhatIsYetToCome(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ahead := now.AddDate(1, 0, 0)
+
+	require.Equal(t, now.Add(-scan.Overlap), checkpointOf(store.SyncRun{ScanStartedAt: &ahead}, now))
 }

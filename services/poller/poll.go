@@ -9,6 +9,7 @@ import (
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
@@ -37,7 +38,7 @@ func (p *poller) handle(ctx context.Context, delivery *worker.Delivery) error {
 
 // pollKind is what is a poll's own in the life of a run.
 func pollKind() job.Kind {
-	return job.Kind{Name: store.KindPoll, Job: jobPoll, Start: startByHand, Message: job.PollMessage, OnDone: polled}
+	return job.Kind{Name: store.KindPoll, Job: jobPoll, Start: startByHand, Message: job.PollMessage, OnPage: polling, OnDone: polled}
 }
 
 // startByHand begins a poll whatever the schedule says.
@@ -51,9 +52,21 @@ func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (st
 	return refs[0], nil
 }
 
+// polling notes that a poll of many pages goes on: it is not stalled, however long it takes.
+func polling(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step, _ mirror.Outcome) error {
+	if step.Done {
+		return nil
+	}
+	return tx.MarkPollPage(ctx, run.Customer)
+}
+
 // polled moves the checkpoint and notes the heartbeat, in the last page's transaction.
 func polled(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) error {
-	if err := tx.AdvanceCheckpoint(ctx, run.Customer, store.ResourceUserSync, checkpointOf(run)); err != nil {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if err := tx.AdvanceCheckpoint(ctx, run.Customer, store.ResourceUserSync, checkpointOf(run, now)); err != nil {
 		return err
 	}
 	return tx.MarkPolled(ctx, run.Customer, *run.ScanStartedAt)
@@ -66,9 +79,13 @@ const quietTail = time.Hour
 // a user changed during the scan may stand on a page that was read before; and no later than the latest change seen,
 // since VOMO's list may lag behind its clock. Both less an overlap. A list that lags by an hour is none that can be
 // polled: without that bound, everybody who was imported in the last minute before an organisation fell silent would
-// be read again by each poll, for ever.
-func checkpointOf(run store.SyncRun) time.Time {
+// be read again by each poll, for ever. now is the database's clock: a Date that is ahead of it, as of a proxy whose clock
+// is wrong, must not carry the checkpoint past changes that are yet to come.
+func checkpointOf(run store.SyncRun, now time.Time) time.Time {
 	start := *run.ScanStartedAt
+	if now.Before(start) {
+		start = now
+	}
 	latest := start
 	if run.HighestSeen != nil && run.HighestSeen.Before(start) {
 		latest = *run.HighestSeen

@@ -75,7 +75,7 @@ func dayBefore(moment time.Time) time.Time {
 // noteGaps notes those of a page whom polls had answered for and whom the mirror did not have in this version. The
 // mirror brings them, like everybody else on the page, in the same transaction. Who changed since the checkpoint is no
 // gap, only early: the next poll would have found them. Nor is whoever has a letter: that is known.
-func noteGaps(ctx context.Context, tx *store.Tx, run store.SyncRun, outcome mirror.Outcome) error {
+func noteGaps(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step, outcome mirror.Outcome) error {
 	var gaps []store.Gap
 	for _, user := range outcome.Unsynced {
 		if !user.UpdatedAt.Before(run.CoveredUntil) {

@@ -5,6 +5,7 @@ ALTER TABLE sync_configs
     ADD COLUMN disabled_reason   text,                    -- 'auth_failed'; null where enabled, or offboarded
     ADD COLUMN active_since      timestamptz,             -- from when polls were to be expected: backfilled, resumed, a new token
     ADD COLUMN last_polled_at    timestamptz,             -- the heartbeat: the end of the last successful poll
+    ADD COLUMN poll_page_at      timestamptz,             -- the last page committed by a poll that has more: a long one is no stalled one
     ADD COLUMN caught_up_at      timestamptz,             -- by VOMO's clock: the mirror has what had happened by then
     ADD COLUMN next_reconcile_at timestamptz;
 -- Whoever is mirrored already is polled from now on, and has not been waiting for it.
@@ -129,5 +130,5 @@ ALTER TABLE user_mappings DROP COLUMN field_digests;
 DROP TABLE sync_runs;
 DROP FUNCTION next_poll_slot;
 ALTER TABLE sync_configs
-    DROP COLUMN paused_at, DROP COLUMN disabled_reason, DROP COLUMN active_since, DROP COLUMN last_polled_at,
+    DROP COLUMN paused_at, DROP COLUMN disabled_reason, DROP COLUMN active_since, DROP COLUMN last_polled_at, DROP COLUMN poll_page_at,
     DROP COLUMN caught_up_at, DROP COLUMN next_reconcile_at;

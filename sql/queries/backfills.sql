@@ -101,3 +101,13 @@ UPDATE job_log
 SET outcome = sqlc.arg(outcome), processed_count = sqlc.arg(processed_count), failure_count = sqlc.arg(failure_count),
     error_code = sqlc.narg(error_code), completed_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND completed_at IS NULL;
+
+-- name: JobsForget :execrows
+-- Closed lines of jobs that come again and again, but for each customer's newest. The lines of backfills stay.
+DELETE FROM job_log d WHERE d.id = ANY(ARRAY(
+    SELECT j.id FROM job_log j
+    WHERE j.completed_at < rollcall_now() - sqlc.arg(older_than)::interval
+      AND j.job IN ('user_sync_poll', 'user_daily', 'dlq_retry', 'user_resync')
+      AND EXISTS (SELECT FROM job_log n WHERE n.customer_id = j.customer_id AND n.job = j.job AND n.started_at > j.started_at
+                  AND n.completed_at IS NOT NULL)
+    ORDER BY j.id LIMIT sqlc.arg(at_most)));

@@ -2,11 +2,11 @@
 -- Whom the conditions concern that only time brings: of these customers, or of everybody. One statement for all
 -- customers and all conditions, so that ten thousand who are well cost one question.
 SELECT 'poll_stalled'::text AS type, c.customer_id,
-       greatest(c.last_polled_at, c.active_since, c.backfill_completed_at)::timestamptz AS since
+       greatest(c.last_polled_at, c.poll_page_at, c.active_since, c.backfill_completed_at)::timestamptz AS since
 FROM sync_configs c
 WHERE (sqlc.arg(everybody)::boolean OR c.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
   AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
-  AND greatest(c.last_polled_at, c.active_since, c.backfill_completed_at)
+  AND greatest(c.last_polled_at, c.poll_page_at, c.active_since, c.backfill_completed_at)
       < rollcall_now() - 2 * make_interval(mins => c.poll_cadence_minutes)
 UNION ALL
 -- A parked run has a reason of its own, and one that is not due waits for a time.
@@ -33,6 +33,7 @@ SELECT 'dlq_age', l.customer_id, min(l.first_failed_at)
 FROM dead_letters l
 WHERE (sqlc.arg(everybody)::boolean OR l.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
   AND l.state <> 'settled' AND l.first_failed_at < rollcall_now() - sqlc.arg(letter_age)::interval
+  AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = l.customer_id AND o.offboarded_at IS NOT NULL)
 GROUP BY l.customer_id
 UNION ALL
 -- What grows is what stays open. It has begun above the mark, and is over below half of it, so that a customer who
@@ -41,6 +42,7 @@ SELECT 'dlq_growth', l.customer_id, min(l.first_failed_at)
 FROM dead_letters l
 WHERE (sqlc.arg(everybody)::boolean OR l.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
   AND l.state <> 'settled' AND l.first_failed_at > rollcall_now() - interval '1 hour'
+  AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = l.customer_id AND o.offboarded_at IS NOT NULL)
 GROUP BY l.customer_id
 HAVING count(*) > sqlc.arg(letter_growth)::bigint OR (2 * count(*) >= sqlc.arg(letter_growth)::bigint AND EXISTS (
     SELECT FROM alerts a WHERE a.customer_id = l.customer_id AND a.type = 'dlq_growth' AND a.cleared_at IS NULL));

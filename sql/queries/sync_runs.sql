@@ -99,6 +99,9 @@ UPDATE sync_configs
 SET last_polled_at = rollcall_now(), caught_up_at = greatest(caught_up_at, sqlc.arg(caught_up_at)), updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id);
 
+-- name: SyncConfigMarkPollPage :exec
+UPDATE sync_configs SET poll_page_at = rollcall_now() WHERE customer_id = $1;
+
 -- name: SyncConfigsLockReconcileDue :many
 SELECT customer_id, quiet_hours, next_reconcile_at FROM sync_configs
 WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_completed_at IS NOT NULL

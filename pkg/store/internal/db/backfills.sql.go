@@ -56,6 +56,30 @@ func (q *Queries) JobStart(ctx context.Context, db DBTX, arg *JobStartParams) (i
 	return id, err
 }
 
+const jobsForget = `-- name: JobsForget :execrows
+DELETE FROM job_log d WHERE d.id = ANY(ARRAY(
+    SELECT j.id FROM job_log j
+    WHERE j.completed_at < rollcall_now() - $1::interval
+      AND j.job IN ('user_sync_poll', 'user_daily', 'dlq_retry', 'user_resync')
+      AND EXISTS (SELECT FROM job_log n WHERE n.customer_id = j.customer_id AND n.job = j.job AND n.started_at > j.started_at
+                  AND n.completed_at IS NOT NULL)
+    ORDER BY j.id LIMIT $2))
+`
+
+type JobsForgetParams struct {
+	OlderThan time.Duration
+	AtMost    int32
+}
+
+// Closed lines of jobs that come again and again, but for each customer's newest. The lines of backfills stay.
+func (q *Queries) JobsForget(ctx context.Context, db DBTX, arg *JobsForgetParams) (int64, error) {
+	result, err := db.Exec(ctx, jobsForget, arg.OlderThan, arg.AtMost)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const runAdvanceOrFail = `-- name: RunAdvanceOrFail :exec
 WITH advanced AS (
 UPDATE backfill_runs

@@ -98,11 +98,11 @@ func (q *Queries) AlertsStandingOf(ctx context.Context, db DBTX, types []string)
 
 const conditionsFound = `-- name: ConditionsFound :many
 SELECT 'poll_stalled'::text AS type, c.customer_id,
-       greatest(c.last_polled_at, c.active_since, c.backfill_completed_at)::timestamptz AS since
+       greatest(c.last_polled_at, c.poll_page_at, c.active_since, c.backfill_completed_at)::timestamptz AS since
 FROM sync_configs c
 WHERE ($1::boolean OR c.customer_id = ANY($2::text[]))
   AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
-  AND greatest(c.last_polled_at, c.active_since, c.backfill_completed_at)
+  AND greatest(c.last_polled_at, c.poll_page_at, c.active_since, c.backfill_completed_at)
       < rollcall_now() - 2 * make_interval(mins => c.poll_cadence_minutes)
 UNION ALL
 SELECT 'backfill_stalled', r.customer_id, r.updated_at
@@ -127,12 +127,14 @@ SELECT 'dlq_age', l.customer_id, min(l.first_failed_at)
 FROM dead_letters l
 WHERE ($1::boolean OR l.customer_id = ANY($2::text[]))
   AND l.state <> 'settled' AND l.first_failed_at < rollcall_now() - $5::interval
+  AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = l.customer_id AND o.offboarded_at IS NOT NULL)
 GROUP BY l.customer_id
 UNION ALL
 SELECT 'dlq_growth', l.customer_id, min(l.first_failed_at)
 FROM dead_letters l
 WHERE ($1::boolean OR l.customer_id = ANY($2::text[]))
   AND l.state <> 'settled' AND l.first_failed_at > rollcall_now() - interval '1 hour'
+  AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = l.customer_id AND o.offboarded_at IS NOT NULL)
 GROUP BY l.customer_id
 HAVING count(*) > $6::bigint OR (2 * count(*) >= $6::bigint AND EXISTS (
     SELECT FROM alerts a WHERE a.customer_id = l.customer_id AND a.type = 'dlq_growth' AND a.cleared_at IS NULL))

@@ -155,7 +155,7 @@ const syncConfigGet = `-- name: SyncConfigGet :one
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
        backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
-       caught_up_at, next_poll_at, next_reconcile_at
+       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at
 FROM sync_configs WHERE customer_id = $1
 `
 
@@ -178,6 +178,7 @@ type SyncConfigGetRow struct {
 	DisabledReason         *string
 	ActiveSince            *time.Time
 	LastPolledAt           *time.Time
+	PollPageAt             *time.Time
 	CaughtUpAt             *time.Time
 	NextPollAt             *time.Time
 	NextReconcileAt        *time.Time
@@ -205,6 +206,7 @@ func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string)
 		&i.DisabledReason,
 		&i.ActiveSince,
 		&i.LastPolledAt,
+		&i.PollPageAt,
 		&i.CaughtUpAt,
 		&i.NextPollAt,
 		&i.NextReconcileAt,
@@ -248,7 +250,7 @@ const syncConfigPage = `-- name: SyncConfigPage :many
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
        backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
-       caught_up_at, next_poll_at, next_reconcile_at
+       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at
 FROM sync_configs WHERE customer_id > $1 ORDER BY customer_id LIMIT $2
 `
 
@@ -276,6 +278,7 @@ type SyncConfigPageRow struct {
 	DisabledReason         *string
 	ActiveSince            *time.Time
 	LastPolledAt           *time.Time
+	PollPageAt             *time.Time
 	CaughtUpAt             *time.Time
 	NextPollAt             *time.Time
 	NextReconcileAt        *time.Time
@@ -310,6 +313,7 @@ func (q *Queries) SyncConfigPage(ctx context.Context, db DBTX, arg *SyncConfigPa
 			&i.DisabledReason,
 			&i.ActiveSince,
 			&i.LastPolledAt,
+			&i.PollPageAt,
 			&i.CaughtUpAt,
 			&i.NextPollAt,
 			&i.NextReconcileAt,

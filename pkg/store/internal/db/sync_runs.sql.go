@@ -198,6 +198,15 @@ func (q *Queries) SyncConfigDisable(ctx context.Context, db DBTX, arg *SyncConfi
 	return result.RowsAffected(), nil
 }
 
+const syncConfigMarkPollPage = `-- name: SyncConfigMarkPollPage :exec
+UPDATE sync_configs SET poll_page_at = rollcall_now() WHERE customer_id = $1
+`
+
+func (q *Queries) SyncConfigMarkPollPage(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, syncConfigMarkPollPage, customerID)
+	return err
+}
+
 const syncConfigMarkPolled = `-- name: SyncConfigMarkPolled :exec
 UPDATE sync_configs
 SET last_polled_at = rollcall_now(), caught_up_at = greatest(caught_up_at, $1), updated_at = rollcall_now()

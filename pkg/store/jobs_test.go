@@ -1,0 +1,27 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestOldLinesOfTheJobLogGoAndTheNewestOfEachStays(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.exec(t, `INSERT INTO job_log (customer_id, job, outcome, started_at, completed_at)
+		SELECT v.customer, v.job, 'success', rollcall_now() - v.days * interval '1 day', rollcall_now() - v.days * interval '1 day'
+		FROM (VALUES ('acme', 'user_sync_poll', 40), ('acme', 'user_sync_poll', 30), ('acme', 'user_sync_poll', 3),
+		             ('acme', 'initial_backfill', 50), ('acme', 'dlq_retry', 40), ('birch', 'user_sync_poll', 40), ('birch', 'user_sync_poll', 39)
+		) v (customer, job, days)`)
+	b.exec(t, `INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'user_sync_poll', rollcall_now() - interval '60 days')`)
+
+	more, err := b.ForgetJobs(t.Context(), 14*24*time.Hour)
+
+	require.NoError(t, err)
+	require.False(t, more)
+	require.Equal(t, "acme dlq_retry 40, acme initial_backfill 50, acme user_sync_poll 3, acme user_sync_poll 60, birch user_sync_poll 39", value[string](t, b,
+		`SELECT string_agg(concat_ws(' ', customer_id, job, extract(day FROM rollcall_now() - started_at)), ', ' ORDER BY customer_id, job, started_at DESC)
+		FROM job_log`), "an open line, a backfill's, and whatever is a customer's newest stay")
+}
