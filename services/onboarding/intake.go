@@ -11,6 +11,7 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
@@ -166,6 +167,10 @@ func (i *intake) offboard(ctx context.Context, origin store.Origin, customer str
 		if err := tx.FenceLane(ctx, customer); err != nil {
 			return err
 		}
+		// The conditions before the customer's row, as in every transaction of a job.
+		if err := clearAll(ctx, tx, customer, "The customer was offboarded."); err != nil {
+			return err
+		}
 		if known, err = tx.OffboardCustomer(ctx, customer); err != nil {
 			return err
 		}
@@ -184,5 +189,19 @@ func (i *intake) offboard(ctx context.Context, origin store.Origin, customer str
 		return err
 	}
 	i.logger.Info("offboarding done", zap.String("customer", customer), zap.Bool("known", known))
+	return nil
+}
+
+// clearAll ends every condition of a customer: nobody works it any more who would see that one is over.
+func clearAll(ctx context.Context, tx *store.Tx, customer, text string) error {
+	standing, err := tx.StandingAlerts(ctx, customer)
+	if err != nil {
+		return err
+	}
+	for _, alert := range standing {
+		if err := event.Clear(ctx, tx, customer, alert.Type, text); err != nil {
+			return err
+		}
+	}
 	return nil
 }
