@@ -127,15 +127,16 @@ func TestAnAlertTellsTheSameEachTime(t *testing.T) {
 func TestEveryAlertIsExplainedWithARemedy(t *testing.T) {
 	t.Parallel()
 	fallback, _ := event.Explain("no such thing")
-	codes := append(alertConstants(t), "disabled")
+	codes := append(alertConstants(t), "disabled", event.ConditionOffboarded)
 	require.Contains(t, codes, event.AlertBackfillFailed, "the constants were found")
 
 	texts := map[string]string{}
 	for _, code := range codes {
-		text, remedy := event.Explain(code)
+		text, remedy := event.ExplainFor("acme", code)
 		require.NotEqual(t, strings.ReplaceAll(fallback, "no such thing", code), text, "%s has no words of its own", code)
 		require.NotEmpty(t, text, code)
 		require.NotEmpty(t, remedy, code)
+		require.NotContains(t, remedy, "<customer>", code)
 		require.Contains(t, []string{"low", "medium", "high"}, event.Severity(code))
 		require.NotContains(t, texts, text, "%s and %s say the same", code, texts[text])
 		texts[text] = code

@@ -1,5 +1,7 @@
 package event
 
+import "strings"
+
 // ConditionUnverified stands in a status, and raises no alert: nobody is known to be missing.
 const ConditionUnverified = "backfill_unverified"
 
@@ -8,6 +10,7 @@ const (
 	ConditionPaused      = "customer_paused"
 	ConditionPollFailing = "poll_failing"
 	ConditionDLQDepth    = "dlq_depth"
+	ConditionOffboarded  = "offboarded"
 )
 
 // Explain gives the words for a condition, the same in an alert, in a status and on a page: what is wrong, and
@@ -19,6 +22,9 @@ func Explain(code string) (text, remedy string) {
 	switch code {
 	case "disabled":
 		return "The integration is switched off.", "Onboard the customer again with a working token."
+	case ConditionOffboarded:
+		return "The customer was offboarded: nothing is read or written, and its credentials are deleted.",
+			"Nothing has to be done. To begin again, onboard it again."
 	case AlertDestinationDown:
 		return "The destination does not take records; the work waits and tries again by itself.",
 			"Look at the destination's own health. The work goes on within a minute after it answers again."
@@ -30,7 +36,8 @@ func Explain(code string) (text, remedy string) {
 			"Give one that works: rollcall config set <customer> --destination-token-file <file>."
 	case AlertAuthFailed:
 		return "VOMO refuses the customer's token; the work waits.",
-			"Ask the customer for a new token and onboard again with it: the work goes on where it stopped."
+			"Ask the customer for a new token and onboard again with it, and with all other settings, which that replaces too " +
+				"(rollcall config show <customer>): the work goes on where it stopped."
 	case AlertVomoForbidden:
 		return "VOMO knows the customer's token, but does not let it read users; the work waits and tries again by itself.",
 			"Ask the customer's admin in VOMO to let the token read users, or for a token that may; onboard again with a new one."
@@ -50,12 +57,18 @@ func Explain(code string) (text, remedy string) {
 			"Read its dead letter and the service's log, mend the cause, and begin a new one: rollcall backfill start <customer>."
 	case ConditionUnverified:
 		return "The last backfill read every page, but VOMO's own counts do not agree with what it read.",
-			"Run another one when the organisation is quiet: rollcall backfill start. If it stays, VOMO's totals are wrong."
+			"Run another one when the organisation is quiet: rollcall backfill start <customer>. If it stays, VOMO's totals are wrong."
 	case "rewrite_unfinished":
 		return "Not everybody has been written again yet, after the destination was replaced or a rewrite was asked for.",
 			"The backfill does it. Where none runs, begin one: rollcall backfill start <customer>."
 	}
 	return explainWait(code)
+}
+
+// ExplainFor is Explain with the customer's id in its commands, so that they can be run as they stand.
+func ExplainFor(customer, code string) (text, remedy string) {
+	text, remedy = Explain(code)
+	return text, strings.ReplaceAll(remedy, "<customer>", customer)
 }
 
 // Severity of an alert: how soon somebody has to look.
@@ -71,6 +84,6 @@ func Severity(code string) string {
 
 // AlertFor is the alert of a condition, with its words.
 func AlertFor(customer, code string) Alert {
-	text, remedy := Explain(code)
+	text, remedy := ExplainFor(customer, code)
 	return Alert{Customer: customer, Type: code, Severity: Severity(code), Text: text, Remedy: remedy}
 }

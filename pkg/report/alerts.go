@@ -65,7 +65,7 @@ func Alerts(ctx context.Context, from *store.Store, question AlertsQuestion) (Al
 		reply.Next = &lines[limit-1].ID
 	}
 	for _, line := range lines {
-		text, remedy := event.Explain(line.Type)
+		text, remedy := event.ExplainFor(line.Customer, line.Type)
 		reply.Alerts = append(reply.Alerts, Alert{
 			ID: line.ID, CustomerID: line.Customer, Type: line.Type, Severity: line.Severity, RaisedAt: line.RaisedAt, ClearedAt: line.ClearedAt,
 			Text: text, Remedy: remedy,

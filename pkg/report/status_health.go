@@ -49,7 +49,7 @@ func (s standing) reasons() []Reason {
 	told := []Reason{}
 	say := func(code string, unhealthy bool) {
 		if !slices.ContainsFunc(told, func(reason Reason) bool { return reason.Code == code }) {
-			text, remedy := event.Explain(code)
+			text, remedy := event.ExplainFor(s.customer.ID, code)
 			told = append(told, Reason{Code: code, Text: text, Remedy: remedy, Unhealthy: unhealthy})
 		}
 	}
@@ -91,6 +91,8 @@ func (s standing) switchedOff() string {
 	switch {
 	case s.customer.Enabled:
 		return ""
+	case s.customer.OffboardedAt != nil:
+		return event.ConditionOffboarded
 	case s.customer.DisabledReason != "":
 		return s.customer.DisabledReason
 	}

@@ -155,6 +155,9 @@ func TestWhatStopsACustomerIsToldAsTheReason(t *testing.T) {
 		"a token that VOMO refuses": {
 			`UPDATE sync_configs SET enabled = false, disabled_reason = 'auth_failed'`, false, map[string]bool{event.AlertAuthFailed: true},
 		},
+		"an offboarding": {
+			`UPDATE sync_configs SET enabled = false, offboarded_at = now()`, false, map[string]bool{event.ConditionOffboarded: true},
+		},
 		"ten letters": {
 			`INSERT INTO dead_letters (id, customer_id, kind, record_id, state, error_code, error_class, original_subject, job, first_failed_at, last_failed_at)
 				SELECT gen_random_uuid(), 'acme', 'user', i::text, 'review', 'http_422', 'permanent', 's', 'j', now(), now() FROM generate_series(1, 10) i`,
@@ -210,6 +213,42 @@ func TestAPollThatFailedIsToldUntilOneSucceeds(t *testing.T) {
 	h.polled(t, "")
 	healthy, _ = h.stands(t)
 	require.Equal(t, new(true), healthy)
+}
+
+func TestAParkedRunIsTriedAgainOnlyForACustomerWhoGoesOn(t *testing.T) {
+	t.Parallel()
+	h := steady(t)
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.StartSyncRuns(ctx, store.SyncStart{Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{"acme"}, TraceIDs: []string{"00-trace-01"}})
+		return err
+	})
+	h.exec(t, `UPDATE sync_runs SET state = 'parked', park_reason = 'auth_failed', due_at = rollcall_now() + interval '15 minutes'`)
+	open := func() *report.OpenRun {
+		status, err := report.StatusOf(t.Context(), h.Store, "acme")
+		require.NoError(t, err)
+		require.Equal(t, new("auth_failed"), status.Polling.OpenRun.ParkReason)
+		return status.Polling.OpenRun
+	}
+	require.NotNil(t, open().DueAt)
+
+	h.exec(t, `UPDATE sync_configs SET enabled = false, disabled_reason = 'auth_failed'`)
+
+	require.Nil(t, open().DueAt, "nothing is tried for a customer who is switched off")
+}
+
+func TestARemedyNamesTheCustomerWhomItIsFor(t *testing.T) {
+	t.Parallel()
+	h := steady(t)
+	h.polled(t, "")
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		return event.Raise(ctx, tx, event.AlertFor("acme", event.AlertDLQAge))
+	})
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+	require.NoError(t, err)
+	require.Contains(t, status.Health.Reasons[0].Remedy, "rollcall dlq ls acme")
+	alerts, err := report.Alerts(t.Context(), h.Store, report.AlertsQuestion{})
+	require.NoError(t, err)
+	require.Contains(t, alerts.Alerts[0].Remedy, "rollcall dlq ls acme")
 }
 
 func TestTheGapRateIsTheMeanOfAWeek(t *testing.T) {

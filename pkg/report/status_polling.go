@@ -50,7 +50,7 @@ type OpenRun struct {
 	ID         int64      `json:"id"` // its line in the job log
 	State      string     `json:"state"`
 	ParkReason *string    `json:"parkReason"`
-	DueAt      *time.Time `json:"dueAt"` // parked: when it is tried again
+	DueAt      *time.Time `json:"dueAt"` // parked: when it is tried again; null while the customer is paused or switched off
 	StartedAt  time.Time  `json:"startedAt"`
 	Processed  int64      `json:"processed"`
 }
@@ -65,7 +65,7 @@ func addPolling(ctx context.Context, from *store.Store, status *Status, facts *s
 		lag := int64(math.Round(status.AsOf.Sub(checkpoint).Minutes()))
 		polling.CheckpointTimestamp, polling.LagMinutes = &checkpoint, &lag
 	}
-	if polling.LastRun, polling.OpenRun, err = runsOf(ctx, from, status.CustomerID, store.JobPoll, store.KindPoll); err != nil {
+	if polling.LastRun, polling.OpenRun, err = runsOf(ctx, from, facts.customer, store.JobPoll, store.KindPoll); err != nil {
 		return err
 	}
 	if last := polling.LastRun; last != nil {
@@ -85,7 +85,7 @@ const gapRateOver = 7 * 24 * time.Hour
 func addReconciliation(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
 	shown := &status.Reconciliation
 	var err error
-	if shown.LastRun, shown.OpenRun, err = runsOf(ctx, from, status.CustomerID, store.JobUserDaily, store.KindUserDaily); err != nil {
+	if shown.LastRun, shown.OpenRun, err = runsOf(ctx, from, facts.customer, store.JobUserDaily, store.KindUserDaily); err != nil {
 		return err
 	}
 	last, err := from.LatestReconciliation(ctx, status.CustomerID, store.KindUserDaily)
@@ -113,10 +113,10 @@ func addReconciliation(ctx context.Context, from *store.Store, status *Status, f
 }
 
 // runsOf are the newest closed line of a job, and the run that is unfinished; nil where there is none.
-func runsOf(ctx context.Context, from *store.Store, customer, job, kind string) (*EndedRun, *OpenRun, error) {
+func runsOf(ctx context.Context, from *store.Store, customer store.Customer, job, kind string) (*EndedRun, *OpenRun, error) {
 	var ended *EndedRun
 	var open *OpenRun
-	line, err := from.LatestJob(ctx, customer, job)
+	line, err := from.LatestJob(ctx, customer.ID, job)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, nil, err
 	}
@@ -129,13 +129,13 @@ func runsOf(ctx context.Context, from *store.Store, customer, job, kind string) 
 			ended.ErrorCode = &line.ErrorCode
 		}
 	}
-	run, err := from.OpenSyncRun(ctx, customer, kind)
+	run, err := from.OpenSyncRun(ctx, customer.ID, kind)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, nil, err
 	}
 	if err == nil {
 		open = &OpenRun{ID: run.JobID, State: string(run.State), StartedAt: run.CreatedAt, Processed: run.Processed}
-		if run.State == store.RunParked {
+		if run.State == store.RunParked && customer.Active() {
 			open.DueAt = &run.DueAt
 		}
 		if run.ParkReason != "" {

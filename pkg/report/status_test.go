@@ -133,7 +133,7 @@ func TestWhatIsWrongIsSaidWithARemedy(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, status.Integration.Enabled)
 	require.Len(t, status.Health.Reasons, 2, "what cleared is over")
-	require.Equal(t, "disabled", status.Health.Reasons[0].Code)
+	require.Equal(t, event.ConditionOffboarded, status.Health.Reasons[0].Code)
 	text, remedy := event.Explain(event.AlertDestinationDown)
 	require.Equal(t, report.Reason{Code: event.AlertDestinationDown, Text: text, Remedy: remedy, Unhealthy: true}, status.Health.Reasons[1])
 }

@@ -70,6 +70,9 @@ func (w *webhook) post(ctx context.Context, id string, body []byte) error {
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "rollcall/"+service.Version)
 	request.Header.Set(standardwebhooks.HeaderWebhookID, id)
+	// Not sent: it lets the transport post again where the receiver had closed the idle connection that was taken. A
+	// receiver tells a repetition by the id.
+	request.Header["Idempotency-Key"] = nil
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
 	if w.signer != nil {
 		signature, err := w.signer.Sign(id, at, body)

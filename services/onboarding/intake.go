@@ -166,6 +166,7 @@ func (i *intake) offboard(ctx context.Context, origin store.Origin, customer str
 		if err := tx.FenceLane(ctx, customer); err != nil {
 			return err
 		}
+		// The conditions before the customer's row, as in every transaction of a job.
 		if err := clearAll(ctx, tx, customer, "The customer was offboarded."); err != nil {
 			return err
 		}

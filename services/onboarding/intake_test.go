@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 	"rollcall.dev/pkg/vault"
@@ -104,6 +105,25 @@ func TestACrashBetweenCommitAndErasureLeavesOneRowAndTheRedeliveryErases(t *test
 			require.Equal(t, []uint64{7}, d.erased)
 		})
 	}
+}
+
+func TestAnOffboardingEndsWhatStandsOfTheCustomer(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	require.NoError(t, d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for _, customer := range []string{"acme", "globex"} {
+			if err := event.Raise(ctx, tx, event.AlertFor(customer, event.AlertDestinationDown)); err != nil {
+				return err
+			}
+		}
+		return event.Raise(ctx, tx, event.AlertFor("acme", event.AlertAuthFailed))
+	}))
+
+	require.ErrorIs(t, d.handle(t.Context(), message("rollcall.onboarding.offboard.acme", `{"customerId":"acme"}`)), worker.ErrSettled)
+
+	require.Equal(t, 2, d.count(t, `SELECT count(*) FROM alerts WHERE customer_id = 'acme' AND cleared_at IS NOT NULL`))
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`), "others' stand")
+	require.Equal(t, 5, d.count(t, `SELECT count(*) FROM outbox WHERE subject LIKE 'rollcall.alerts.%'`), "told when it began, and when it was over")
 }
 
 func TestAMessageThatGetsNowhereBecomesALetterAndIsErasedToo(t *testing.T) {

@@ -75,7 +75,7 @@ func listAlerts(ctx context.Context, on *link, question report.AlertsQuestion) (
 
 func (a *app) alertTable(list report.AlertsReply) error {
 	if len(list.Alerts) == 0 {
-		sayf(a.log, "Nothing stands.")
+		sayf(a.log, "No alert stands.")
 		return nil
 	}
 	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)

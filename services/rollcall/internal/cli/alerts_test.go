@@ -41,7 +41,7 @@ func TestNoAlertsAreAnEmptyListAndNobodyIsUnknown(t *testing.T) {
 	i := newInstallation(t)
 	stop := i.answers("alerts", "ls", always(report.AlertsReply{Alerts: []report.Alert{}}))
 	require.JSONEq(t, `{"alerts":[],"next":null}`, i.run("alerts", "ls", "--json").stdout)
-	require.Equal(t, result{stderr: "Nothing stands.\n"}, i.run("alerts", "ls"))
+	require.Equal(t, result{stderr: "No alert stands.\n"}, i.run("alerts", "ls"))
 	stop()
 	i.answers("alerts", "ls", unknown)
 	require.Equal(t, result{code: 1, stderr: "rollcall: customer \"globex\" is not known\n"}, i.run("alerts", "ls", "globex", "--json"))

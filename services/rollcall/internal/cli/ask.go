@@ -72,7 +72,8 @@ func (e *unansweredError) Error() string {
 	if e.nobody {
 		return fmt.Sprintf("nobody answers %s: is the %s service running, and connected to this NATS?", e.subject, e.service)
 	}
-	return fmt.Sprintf("the %s service did not answer %s within %s", e.service, e.subject, e.within)
+	return fmt.Sprintf("the %s service did not answer %s within %s; rollcall doctor says whether it runs, and what was asked for may be done yet",
+		e.service, e.subject, e.within)
 }
 
 // refusedError is the service's own word on why there is no answer.

@@ -182,16 +182,19 @@ func (a *app) showChanged(done report.ConfigChanged) {
 			sayf(a.out, "%s: %s changed", done.CustomerID, change.Field)
 			continue
 		}
-		sayf(a.out, "%s: %s %s -> %s", done.CustomerID, change.Field, shownValue(change.From), shownValue(change.To))
+		sayf(a.out, "%s: %s %s -> %s", done.CustomerID, change.Field, shownValue(change.Field, change.From), shownValue(change.Field, change.To))
 	}
 	if run := done.Backfill; run != nil {
 		sayf(a.out, "%s: backfill %d %s", done.CustomerID, run.ID, standing(*run))
 	}
 }
 
-func shownValue(value any) string {
-	if value == nil {
-		return "default"
+func shownValue(field string, value any) string {
+	switch {
+	case value != nil:
+		return fmt.Sprint(value)
+	case field == report.FieldAdminEmail:
+		return "none"
 	}
-	return fmt.Sprint(value)
+	return "default"
 }

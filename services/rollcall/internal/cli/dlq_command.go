@@ -190,7 +190,7 @@ func (a *app) planned(asked letterCommand, plan report.LettersPlanned, document 
 		a.tellLeft(nil, plan.Left)
 		switch {
 		case plan.Count == 0:
-			sayf(a.out, "Nothing to %s: no open letter is meant by this.", asked.verb)
+			sayf(a.out, "Nothing to %s: no open letter matches.", asked.verb)
 		default:
 			sayf(a.out, "%s would be %s%s", counted(plan.Count, "letter"), past(asked.verb), stuckWords(plan))
 			if err := a.letterRows(plan.First, plan.AsOf); err != nil {

@@ -149,7 +149,7 @@ func TestNothingThatIsMeantIsNothingToDo(t *testing.T) {
 	i := newInstallation(t)
 	s := &letterService{}
 	s.on(t, i)
-	require.Equal(t, result{stdout: "Nothing to retry: no open letter is meant by this.\n"}, i.run("dlq", "retry", "acme", "--all-matching", "--force"))
+	require.Equal(t, result{stdout: "Nothing to retry: no open letter matches.\n"}, i.run("dlq", "retry", "acme", "--all-matching", "--force"))
 	require.Empty(t, s.asked)
 }
 

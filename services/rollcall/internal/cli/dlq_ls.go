@@ -77,7 +77,7 @@ func listLetters(ctx context.Context, on *link, filter report.LettersFilter, lim
 
 func (a *app) letterTable(letters report.LettersReply) error {
 	if len(letters.Letters) == 0 {
-		sayf(a.log, "No dead letter is meant by this.")
+		sayf(a.log, "No dead letter matches.")
 		return nil
 	}
 	if err := a.letterRows(letters.Letters, letters.AsOf); err != nil {

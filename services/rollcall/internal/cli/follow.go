@@ -98,7 +98,7 @@ func outcome(run report.Backfill) error {
 	}
 	text := fmt.Sprintf("backfill %d of %q %s after %s", run.ID, run.CustomerID, ended(run.State), counted(run.Processed, "user"))
 	if store.RunState(run.State) == store.RunFailed {
-		why, remedy := event.Explain(event.AlertBackfillFailed)
+		why, remedy := event.ExplainFor(run.CustomerID, event.AlertBackfillFailed)
 		text += "\n  " + why + "\n  " + remedy
 	}
 	return errors.New(text)
@@ -136,7 +136,7 @@ func (p *parking) tell(to view, run report.Backfill) {
 		return
 	}
 	p.reason = reason
-	why, remedy := event.Explain(p.reason)
+	why, remedy := event.ExplainFor(run.CustomerID, p.reason)
 	to.note("  " + why)
 	to.note("  " + remedy)
 }

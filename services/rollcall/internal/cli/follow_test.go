@@ -55,7 +55,7 @@ func TestAParkedRunTellsItsReasonAndRemedyOnceAndGoesOn(t *testing.T) {
 	got := i.run("backfill", "watch", "acme")
 	require.Zero(t, got.code)
 	for _, code := range []string{down, refused} {
-		why, remedy := event.Explain(code)
+		why, remedy := event.ExplainFor("acme", code)
 		require.Equal(t, 1, strings.Count(got.stdout, "  "+why+"\n  "+remedy+"\n"), got.stdout)
 	}
 	require.Contains(t, got.stdout, "parked (destination_down)")

@@ -168,13 +168,14 @@ func TestSettingsAreChangedAsAskedAndTheChangeIsShown(t *testing.T) {
 		}
 		return report.ConfigChanged{CustomerID: "acme", Changes: []report.Change{
 			{Field: "pollCadenceMinutes", From: 30, To: 15}, {Field: "limits.requestsPerMinute", From: 0.0, To: nil}, {Field: "destination.token"},
+			{Field: report.FieldAdminEmail, From: "it@acme.example", To: nil},
 		}, Backfill: &report.Backfill{ID: 3, State: "queued"}}, noCode
 	})
 	got := i.run("config", "set", "acme", "--cadence", "15", "--requests-per-second", "2.5", "--rpm", "default", "--admin-email", "",
 		"--destination-url", "https://crm.example", "--new-system")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, "acme: pollCadenceMinutes 30 -> 15\nacme: limits.requestsPerMinute 0 -> default\n"+
-		"acme: destination.token changed\nacme: backfill 3 queued\n", got.stdout)
+		"acme: destination.token changed\nacme: adminEmail it@acme.example -> none\nacme: backfill 3 queued\n", got.stdout)
 	require.Equal(t, report.ConfigChange{
 		CustomerID: "acme", PollCadenceMinutes: new(int32(15)), RequestsPerSecond: new(2.5),
 		Unset:             []string{report.FieldAdminEmail, report.FieldRequestsPerMinute},

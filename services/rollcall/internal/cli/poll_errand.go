@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
@@ -55,7 +56,7 @@ func (a *app) sendOff(ctx context.Context, on *link, e errand, customer string, 
 	if err := refusedNow(before); err != nil {
 		return err
 	}
-	document, err := e.publish(ctx, on, customer)
+	document, err := a.publish(ctx, on, e, customer)
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,21 @@ func (a *app) sendOff(ctx context.Context, on *link, e errand, customer string, 
 	}
 	a.progressLinef("%s: %s ended, %s", customer, e.noun, e.result(status, run))
 	return nil
+}
+
+const (
+	// publishTries are made where a stream refused a request for another one that was worked off before it was looked for.
+	publishTries = 5
+	publishPause = 100 * time.Millisecond
+)
+
+func (a *app) publish(ctx context.Context, on *link, e errand, customer string) (requested, error) {
+	for try := 1; ; try++ {
+		document, err := e.publish(ctx, on, customer)
+		if !errors.Is(err, jetstream.ErrMsgNotFound) || try == publishTries || a.WaitFunc(ctx, publishPause) != nil {
+			return document, err
+		}
+	}
 }
 
 // awaitRun waits until a run has ended that is newer than those before.
@@ -136,7 +152,7 @@ func (a *app) tellOpen(e errand, customer string, open *report.OpenRun, told str
 	if open == nil || open.State != string(store.RunParked) || open.ParkReason == nil || *open.ParkReason == told {
 		return told
 	}
-	why, remedy := event.Explain(*open.ParkReason)
+	why, remedy := event.ExplainFor(customer, *open.ParkReason)
 	sayf(a.log, "%s: the %s waits (%s)\n  %s\n  %s", customer, e.noun, *open.ParkReason, why, remedy)
 	return *open.ParkReason
 }

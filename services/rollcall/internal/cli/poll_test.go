@@ -118,6 +118,28 @@ func TestAWaitEndsWithTheNextRunAndSaysHow(t *testing.T) {
 	require.Len(t, i.waits, 3)
 }
 
+func TestARequestIsPublishedAgainWhereWhatStoodInItsWayIsGone(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("status", "get", always(polledStatus(7)))
+	// A message of somebody else's that fills the stream is refused alike, and leaves nothing to be found under the subject.
+	stream := i.nats.Stream(t, jetstream.StreamConfig{
+		Name: bus.StreamPoll, Subjects: []string{"rollcall.poll.request.*"}, MaxMsgs: 1, Discard: jetstream.DiscardNew,
+	})
+	require.NoError(t, i.nats.Conn(t).Publish("rollcall.poll.request.other", nil))
+	require.Eventually(t, func() bool { info, err := stream.Info(t.Context()); return err == nil && info.State.Msgs == 1 }, time.Minute, time.Millisecond)
+	i.onWait = func(number int) {
+		if number == 2 {
+			require.NoError(t, stream.Purge(t.Context()))
+		}
+	}
+
+	got := i.run("poll", "now", "acme")
+
+	require.Equal(t, result{stdout: "acme: poll requested\n"}, got)
+	require.Len(t, i.waits, 2)
+}
+
 func TestAWaitForAReconciliationTellsItsGaps(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)

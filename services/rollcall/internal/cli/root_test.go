@@ -73,7 +73,7 @@ func TestAServiceThatIsTooSlowIsNamed(t *testing.T) {
 	close(hold)
 	stop()
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.stderr, "the onboarding service did not answer rollcall.api.key.get within 50ms")
+	require.Contains(t, got.stderr, "the onboarding service did not answer rollcall.api.key.get within 50ms; rollcall doctor")
 }
 
 func TestAnInternalErrorIsToldAsTheServiceSaysIt(t *testing.T) {

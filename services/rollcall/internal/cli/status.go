@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
 )
 
 func (a *app) status() *cobra.Command {
@@ -61,18 +62,18 @@ func (a *app) showStatus(status report.Status) error {
 	}
 	group(columns, "polling",
 		"last run", when(polling.LastRunAt),
-		"last outcome", text(polling.LastRunOutcome),
+		"last outcome", outcomeOf(polling),
 		"checkpoint", when(polling.CheckpointTimestamp),
 		"lag in minutes", number(polling.LagMinutes),
 		"caught up", when(polling.CaughtUpAt),
-		"next run", when(polling.NextRunAt)+waits(polling.OpenRun))
+		"next run", scheduled(polling.NextRunAt)+waits(polling.OpenRun))
 	reconciliation := status.Reconciliation
 	group(columns, "reconciliation",
 		"last run", when(reconciliation.LastRunAt),
 		"of the day", text(reconciliation.LastDate),
 		"expected", number(reconciliation.Expected),
 		"gaps", number(reconciliation.Gaps),
-		"next run", when(reconciliation.NextRunAt)+waits(reconciliation.OpenRun))
+		"next run", scheduled(reconciliation.NextRunAt)+waits(reconciliation.OpenRun))
 	group(columns, "health",
 		"healthy", yesNo(health.IsHealthy),
 		"open dead letters", grouped(health.DlqDepth),
@@ -109,10 +110,23 @@ func waits(run *report.OpenRun) string {
 		return ""
 	}
 	text := run.State
-	if run.ParkReason != nil && run.DueAt != nil {
+	switch {
+	case run.State != string(store.RunParked) || run.ParkReason == nil:
+	case run.DueAt == nil: // the customer is paused or switched off: nothing is tried
+		text += ", " + *run.ParkReason + ", until the customer goes on"
+	default:
 		text += ", " + *run.ParkReason + ", tried again " + moment(*run.DueAt)
 	}
 	return " (one is " + text + ")"
+}
+
+// outcomeOf is how the last poll ended, and by what it failed.
+func outcomeOf(polling report.Polling) string {
+	outcome := text(polling.LastRunOutcome)
+	if polling.LastRun != nil && polling.LastRun.ErrorCode != nil {
+		outcome += " (" + *polling.LastRun.ErrorCode + ")"
+	}
+	return outcome
 }
 
 // spending is a small table of who spent the customer's requests.
@@ -164,6 +178,14 @@ func yesNo(value *bool) string {
 func when(at *time.Time) string {
 	if at == nil {
 		return notKnown
+	}
+	return moment(*at)
+}
+
+// scheduled is when a run is due; nobody has to find out where none is.
+func scheduled(at *time.Time) string {
+	if at == nil {
+		return "none is scheduled"
 	}
 	return moment(*at)
 }

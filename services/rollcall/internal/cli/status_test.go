@@ -75,9 +75,28 @@ func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
 		`state +parked`, `users +1,500 of 12,345`, `time left +7m20s`,
 		`of the day +2026-11-19`, `expected +1,200`, `gaps +2`, `requests to VOMO +today +ever`, `user_sync_poll +48 +4,812`,
 		`initial_backfill +0 +823`, `limit +100 a minute`,
-		`last run +not known yet`, `healthy +not known yet`, `open dead letters +3`, `users mirrored +1,499`,
+		`last run +not known yet`, `next run +none is scheduled`, `healthy +not known yet`, `open dead letters +3`, `users mirrored +1,499`,
 	} {
 		require.Regexp(t, want, got.stdout)
 	}
 	require.Contains(t, got.stdout, event.AlertDestinationDown+": "+why+"\n  "+remedy)
+}
+
+func TestTheStatusSaysWhatAPollWaitsForAndByWhatTheLastOneFailed(t *testing.T) {
+	t.Parallel()
+	due := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
+	for want, run := range map[string]report.OpenRun{
+		"(one is parked, vomo_unavailable, tried again 2026-11-20 09:00:00 UTC)": {State: "parked", ParkReason: new("vomo_unavailable"), DueAt: &due},
+		"(one is parked, auth_failed, until the customer goes on)":               {State: "parked", ParkReason: new("auth_failed")},
+		"(one is running)": {State: "running", ParkReason: new("vomo_unavailable")},
+	} {
+		i := newInstallation(t)
+		status := polledStatus(7)
+		status.Polling.LastRunOutcome, status.Polling.LastRun.ErrorCode = new("failed"), new("too_many_attempts")
+		status.Polling.OpenRun = &run
+		i.answers("status", "get", always(status))
+		got := i.run("status", "acme")
+		require.Contains(t, got.stdout, want)
+		require.Regexp(t, `last outcome +failed \(too_many_attempts\)`, got.stdout)
+	}
 }
