@@ -39,15 +39,18 @@ func (d *demo) run(ctx context.Context) error {
 	}
 	if state == "completed" {
 		d.screen.tellf("%s is mirrored already, by an earlier run in this folder: only the comparison is made", demoOrg)
-		return d.judge(ctx)
+	} else {
+		if err := d.begin(ctx, state); err != nil {
+			return err
+		}
+		if err := d.awaitBackfill(ctx); err != nil {
+			return err
+		}
 	}
-	if err := d.begin(ctx, state); err != nil {
+	if err := d.judge(ctx); err != nil {
 		return err
 	}
-	if err := d.awaitBackfill(ctx); err != nil {
-		return err
-	}
-	return d.judge(ctx)
+	return d.follow(ctx)
 }
 
 // begin onboards the customer, where an earlier run in this folder has not left a backfill that goes on.

@@ -27,6 +27,11 @@ func TestADemonstrationPublishesThePlainMessageAndEndsWithTheVerdict(t *testing.
 	require.Contains(t, i.shown.String(), "onboarded: 1,000 users; at the limits in force their backfill takes about 41 s\n")
 	require.Contains(t, i.shown.String(), "\n1,000 of 1,000 users mirrored, 0 differences\n"+
 		"rate: 99.0 of 100 requests a minute allowed (99 %), never more than 68 in any sliding minute\n")
+	require.Regexp(t, `\n5 users edited in VOMO, and polled: \d\.\d s later 1,000 of 1,000 users mirrored, 0 differences\n`, i.shown.String())
+	require.NoError(t, i.conn.Flush())
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	require.Equal(t, []int{5, 1}, []int{i.edited, i.polls})
 }
 
 func TestADifferenceFailsTheDemonstrationAndIsNamed(t *testing.T) {

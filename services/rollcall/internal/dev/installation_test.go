@@ -2,8 +2,11 @@ package dev
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +38,8 @@ type installation struct {
 	onRequest func(*rollcallv1.OnboardingRequest)
 	requests  []string
 	found     comparison
+	edited    int
+	polls     int
 }
 
 func newInstallation(t *testing.T) *installation {
@@ -46,6 +51,11 @@ func newInstallation(t *testing.T) *installation {
 	i.listen(bus.SubjectOnboard("*"), i.onboarded)
 	i.listen(service.APISubject("status", "get"), i.status)
 	i.listen(service.APISubject("backfills", "ls"), i.list)
+	i.listen(bus.SubjectPoll(demoOrg), func(*nats.Msg) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.polls++
+	})
 	require.NoError(t, i.conn.Flush())
 	control := httptest.NewServer(http.HandlerFunc(i.control))
 	t.Cleanup(control.Close)
@@ -142,6 +152,10 @@ func (i *installation) control(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	var reply any = i.found
+	if strings.HasPrefix(r.URL.Path, "/control/orgs/"+demoOrg+"/users") {
+		i.edit(w, r)
+		return
+	}
 	if r.URL.Path == "/control/report" {
 		first := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 		reply = map[string]any{"vomo": map[string]traffic{demoOrg: {
@@ -154,6 +168,22 @@ func (i *installation) control(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewEncoder(w).Encode(reply); err != nil {
 		i.t.Errorf("answer: %v", err)
 	}
+}
+
+// edit lists users, or notes how many are edited.
+func (i *installation) edit(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		for id := range 7 {
+			_, _ = fmt.Fprintf(w, `{"id":%d,"last_name":"Old"}`+"\n", 1001+id) // a test that gets too few fails
+		}
+		return
+	}
+	var batch struct{ Edits []json.RawMessage }
+	if err := json.NewDecoder(r.Body).Decode(&batch); err != nil {
+		i.t.Errorf("read edits: %v", err)
+	}
+	i.edited += len(batch.Edits)
+	_, _ = io.WriteString(w, "{}") // the same
 }
 
 func backfill(state string, processed int64) report.Backfill {

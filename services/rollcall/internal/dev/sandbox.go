@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -67,10 +68,46 @@ func (s *sandbox) traffic(ctx context.Context, org string) (traffic, error) {
 	return seen.VOMO[org], nil
 }
 
+// edit gives the first users of an organisation another last name, and returns how many those are.
+func (s *sandbox) edit(ctx context.Context, org string, users int) (edited int, err error) {
+	type change struct {
+		ID       json.Number `json:"id"`
+		LastName string      `json:"last_name"` //nolint:tagliatelle // VOMO's name
+	}
+	path := "/control/orgs/" + url.PathEscape(org) + "/users"
+	var edits []change
+	err = s.do(ctx, http.MethodGet, path, nil, func(body io.Reader) error {
+		for lines := json.NewDecoder(body); len(edits) < users && lines.More(); {
+			var user change
+			if err := lines.Decode(&user); err != nil {
+				return err
+			}
+			user.LastName = "Edited " + time.Now().UTC().Format("15:04:05")
+			edits = append(edits, user)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("list users of the sandbox: %w", err)
+	}
+	body, err := json.Marshal(map[string]any{"edits": edits})
+	if err != nil {
+		return 0, fmt.Errorf("encode edits: %w", err)
+	}
+	if err := s.do(ctx, http.MethodPost, path+":batch", bytes.NewReader(body), func(io.Reader) error { return nil }); err != nil {
+		return 0, fmt.Errorf("edit users of the sandbox: %w", err)
+	}
+	return len(edits), nil
+}
+
 func (s *sandbox) get(ctx context.Context, path string, into any) error {
+	return s.do(ctx, http.MethodGet, path, nil, func(body io.Reader) error { return json.NewDecoder(body).Decode(into) })
+}
+
+func (s *sandbox) do(ctx context.Context, method, path string, body io.Reader, read func(io.Reader) error) error {
 	ctx, cancel := context.WithTimeout(ctx, sandboxTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.address+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, s.address+path, body)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
@@ -82,7 +119,7 @@ func (s *sandbox) get(ctx context.Context, path string, into any) error {
 	if answer.StatusCode != http.StatusOK {
 		return fmt.Errorf("the sandbox answers %d", answer.StatusCode)
 	}
-	if err := json.NewDecoder(io.LimitReader(answer.Body, sandboxAnswer)).Decode(into); err != nil {
+	if err := read(io.LimitReader(answer.Body, sandboxAnswer)); err != nil {
 		return fmt.Errorf("read the sandbox's answer: %w", err)
 	}
 	return nil
