@@ -28,6 +28,9 @@ func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
 	p.onboard("acme", "sandbox-acme-token")
 	s.completed(p, "acme", acmeUsers)
 
+	s.step("a change at VOMO arrives with the next poll")
+	p.follows("acme", acmeUsers)
+
 	s.step("scale to three workers, and onboard birch")
 	s.up(3)
 	require.Len(t, s.containers("backfill"), 3)
@@ -62,5 +65,7 @@ func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
 		require.Equal(t, "completed", p.backfill(customer).State)
 		require.EqualValues(t, 1, p.events("rollcall.events.onboarding.completed."+customer), "kept in the encrypted stream")
 	}
+	s.step("and polls go on, too")
+	p.follows("birch", birchUsers)
 	s.step("done")
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -115,6 +116,22 @@ func (p *product) mirrored(customer string, users int) {
 	var seen comparison
 	p.control(http.MethodGet, "/control/compare?org="+customer+"&tenant="+customer, nil, &seen)
 	require.Equal(p.t, comparison{Source: users, Destination: users, Same: users}, seen)
+}
+
+// follows edits a user at VOMO, asks for a poll, and waits until the destination has it.
+func (p *product) follows(customer string, users int) {
+	p.t.Helper()
+	p.control(http.MethodPost, "/control/orgs/"+customer+"/users:batch", map[string]any{"edits": []map[string]any{{"id": 1001, "phone": "+15550001111"}}}, nil)
+	ctx, cancel := context.WithTimeout(p.t.Context(), soon)
+	defer cancel()
+	_, err := p.js.Publish(ctx, bus.SubjectPoll(customer), []byte(`{"customerId":"`+customer+`"}`))
+	var refused *jetstream.APIError // one that stands there already is as good
+	require.True(p.t, err == nil || errors.As(err, &refused), err)
+	require.Eventually(p.t, func() bool {
+		var seen comparison
+		p.control(http.MethodGet, "/control/compare?org="+customer+"&tenant="+customer, nil, &seen)
+		return seen == comparison{Source: users, Destination: users, Same: users}
+	}, soon, 200*time.Millisecond, customer)
 }
 
 // event is how many of a kind the stream keeps for the customer.
