@@ -76,8 +76,9 @@ func TestSettingsShowNoSecret(t *testing.T) {
 	})
 	shown, err := report.ConfigOf(t.Context(), h.Conn, "acme")
 	require.NoError(t, err)
-	require.JSONEq(t, `{"customerId":"acme","enabled":true,"externalSystemUrl":"http://127.0.0.1/crm","destinationKind":"rest",
-		"hasDestinationToken":true,"pollCadenceMinutes":30,"adminEmail":null,"limits":{"requestsPerSecond":null,"requestsPerMinute":null}}`,
+	require.JSONEq(t, `{"customerId":"acme","enabled":true,"pausedAt":null,"offboardedAt":null,"externalSystemUrl":"http://127.0.0.1/crm",
+		"destinationKind":"rest","destinationBatchSize":null,"hasDestinationToken":true,"pollCadenceMinutes":30,"adminEmail":null,
+		"limits":{"requestsPerSecond":null,"requestsPerMinute":null},"backfillNotBefore":null,"quietHours":null}`,
 		document(t, shown))
 	_, err = report.ConfigOf(t.Context(), h.Conn, "globex")
 	require.ErrorIs(t, err, store.ErrNotFound)
