@@ -18,10 +18,11 @@ func judgeStanding(ctx context.Context, tx *store.Tx, pending store.PendingReque
 		return store.Customer{}, verdict{outcome: store.RequestSuperseded}, err
 	}
 	current, err := tx.Customer(ctx, pending.Customer)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	unknown := errors.Is(err, store.ErrNotFound)
+	if err != nil && !unknown {
 		return store.Customer{}, verdict{}, err
 	}
-	if err != nil || current.OffboardedAt != nil {
+	if unknown || current.OffboardedAt != nil {
 		errs := rollcallv1.FieldErrors{}
 		errs.Add(fieldURL, rollcallv1.MissingDestination)
 		return store.Customer{}, verdict{refused: errs}, nil
