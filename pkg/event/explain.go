@@ -21,7 +21,8 @@ func Explain(code string) (text, remedy string) {
 	}
 	switch code {
 	case "disabled":
-		return "The integration is switched off.", "Onboard the customer again with a working token."
+		return "The integration is switched off.",
+			"Give it a VOMO token that works; all settings stay: rollcall config set <customer> --vomo-token-file <file>."
 	case ConditionOffboarded:
 		return "The customer was offboarded: nothing is read or written, and its credentials are deleted.",
 			"Nothing has to be done. To begin again, onboard it again."
@@ -36,11 +37,12 @@ func Explain(code string) (text, remedy string) {
 			"Give one that works: rollcall config set <customer> --destination-token-file <file>."
 	case AlertAuthFailed:
 		return "VOMO refuses the customer's token; the work waits.",
-			"Ask the customer for a new token and onboard again with it, and with all other settings, which that replaces too " +
-				"(rollcall config show <customer>): the work goes on where it stopped."
+			"Ask the customer for a new token and give it; all settings stay, and the work goes on where it stopped: " +
+				"rollcall config set <customer> --vomo-token-file <file>."
 	case AlertVomoForbidden:
 		return "VOMO knows the customer's token, but does not let it read users; the work waits and tries again by itself.",
-			"Ask the customer's admin in VOMO to let the token read users, or for a token that may; onboard again with a new one."
+			"Ask the customer's admin in VOMO to let the token read users, or for a token that may, and give that: " +
+				"rollcall config set <customer> --vomo-token-file <file>."
 	case ConditionDLQDepth:
 		return "Ten or more dead letters are open.",
 			"Look at them with rollcall dlq ls <customer>; those in review wait for somebody."

@@ -7,10 +7,10 @@ func explainWait(code string) (text, remedy string) {
 	switch code {
 	case window.ReasonNotBefore:
 		return "The backfill waits for the moment that was asked for (backfillNotBefore).",
-			"Nothing has to be done. To begin earlier, onboard the customer again with another backfillNotBefore."
+			"Nothing has to be done. To begin earlier, onboard the customer again with another backfillNotBefore and all other settings."
 	case window.ReasonQuietHours:
 		return "The backfill waits for the end of the customer's quiet hours.",
-			"Nothing has to be done. To go on earlier, onboard the customer again with other quietHours."
+			"Nothing has to be done. To go on earlier, onboard the customer again with other quietHours and all other settings."
 	case "vomo_unavailable":
 		return "VOMO does not answer, or not as it should; the work waits and tries again by itself.",
 			"Nothing has to be done. If it stays, see how VOMO does, and whether VOMO_BASE_URL can be reached from here (rollcall doctor)."

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"rollcall.dev/pkg/store"
 )
@@ -12,18 +13,31 @@ import (
 type Config struct {
 	CustomerID         string       `json:"customerId"`
 	Enabled            bool         `json:"enabled"`
+	PausedAt           *time.Time   `json:"pausedAt"`
+	OffboardedAt       *time.Time   `json:"offboardedAt"`
 	ExternalSystemURL  string       `json:"externalSystemUrl"`
 	DestinationKind    string       `json:"destinationKind"`
+	BatchSize          *int32       `json:"destinationBatchSize"` // null: each user is a request of its own
 	HasDestinationAuth bool         `json:"hasDestinationToken"`
 	PollCadenceMinutes int32        `json:"pollCadenceMinutes"`
 	AdminEmail         *string      `json:"adminEmail"` // the customer's own contact, and the only address that is shown
 	Limits             ConfigLimits `json:"limits"`
+	BackfillNotBefore  *time.Time   `json:"backfillNotBefore"`
+	QuietHours         *QuietHours  `json:"quietHours"`
 }
 
 // ConfigLimits differ from the installation's where they are not null.
 type ConfigLimits struct {
 	RequestsPerSecond *float64 `json:"requestsPerSecond"`
 	RequestsPerMinute *float64 `json:"requestsPerMinute"` // 0: no limit a minute
+}
+
+// QuietHours are hours in which no backfill reads from VOMO.
+type QuietHours struct {
+	From     string   `json:"from"`
+	To       string   `json:"to"`
+	Zone     string   `json:"zone"`
+	Weekdays []string `json:"weekdays,omitempty"` // on which they begin; none: every day
 }
 
 // ConfigQuestion asks for a customer's settings.
@@ -42,16 +56,25 @@ func ConfigOf(ctx context.Context, from store.Conn, customerID string) (Config, 
 		return Config{}, err
 	}
 	var stored struct {
-		Kind string `json:"kind"`
+		Kind      string `json:"kind"`
+		BatchSize *int32 `json:"batchSize"`
 	}
 	if err := json.Unmarshal(customer.Destination, &stored); err != nil {
 		return Config{}, fmt.Errorf("decode destination: %w", err)
 	}
+	var quiet *QuietHours
+	if len(customer.QuietHours) > 0 {
+		if err := json.Unmarshal(customer.QuietHours, &quiet); err != nil {
+			return Config{}, fmt.Errorf("decode quiet hours: %w", err)
+		}
+	}
 	return Config{
-		CustomerID: customer.ID, Enabled: customer.Enabled, ExternalSystemURL: customer.ExternalSystemURL, DestinationKind: stored.Kind,
+		CustomerID: customer.ID, Enabled: customer.Enabled, PausedAt: customer.PausedAt, OffboardedAt: customer.OffboardedAt,
+		ExternalSystemURL: customer.ExternalSystemURL, DestinationKind: stored.Kind, BatchSize: stored.BatchSize,
 		HasDestinationAuth: names[store.CredentialDestinationToken], PollCadenceMinutes: customer.PollCadenceMinutes,
-		AdminEmail: customer.AdminEmail,
-		Limits:     ConfigLimits{RequestsPerSecond: customer.RequestsPerSecond, RequestsPerMinute: customer.RequestsPerMinute},
+		AdminEmail:        customer.AdminEmail,
+		Limits:            ConfigLimits{RequestsPerSecond: customer.RequestsPerSecond, RequestsPerMinute: customer.RequestsPerMinute},
+		BackfillNotBefore: customer.BackfillNotBefore, QuietHours: quiet,
 	}, nil
 }
 

@@ -20,7 +20,7 @@ type CustomerCommanded struct {
 	CustomerID          string     `json:"customerId"`
 	Action              string     `json:"action"`
 	PausedAt            *time.Time `json:"pausedAt"`
-	Enabled             bool       `json:"enabled"`             // false: nothing goes on before it is onboarded again
+	Enabled             bool       `json:"enabled"`             // false: nothing goes on before it has a token that works
 	BackfillCompletedAt *time.Time `json:"backfillCompletedAt"` // null: no poll comes before that
 	Backfill            *string    `json:"backfill"`            // state of the unfinished one; null where there is none
 	NextPollAt          *time.Time `json:"nextPollAt"`          // null where none is scheduled

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -76,9 +77,17 @@ func TestSettingsShowNoSecret(t *testing.T) {
 	})
 	shown, err := report.ConfigOf(t.Context(), h.Conn, "acme")
 	require.NoError(t, err)
-	require.JSONEq(t, `{"customerId":"acme","enabled":true,"externalSystemUrl":"http://127.0.0.1/crm","destinationKind":"rest",
-		"hasDestinationToken":true,"pollCadenceMinutes":30,"adminEmail":null,"limits":{"requestsPerSecond":null,"requestsPerMinute":null}}`,
+	require.JSONEq(t, `{"customerId":"acme","enabled":true,"pausedAt":null,"offboardedAt":null,"externalSystemUrl":"http://127.0.0.1/crm",
+		"destinationKind":"rest","destinationBatchSize":null,"hasDestinationToken":true,"pollCadenceMinutes":30,"adminEmail":null,
+		"limits":{"requestsPerSecond":null,"requestsPerMinute":null},"backfillNotBefore":null,"quietHours":null}`,
 		document(t, shown))
+	h.exec(t, `UPDATE sync_configs SET paused_at = '2026-03-01T08:00:00Z', backfill_not_before = '2026-03-03T22:00:00Z',
+		destination = destination || '{"batchSize":100}', quiet_hours = '{"from":"08:00","to":"18:00","zone":"UTC","weekdays":["mon"]}'`)
+	shown, err = report.ConfigOf(t.Context(), h.Conn, "acme")
+	require.NoError(t, err)
+	require.Contains(t, document(t, shown), `"quietHours":{"from":"08:00","to":"18:00","zone":"UTC","weekdays":["mon"]}`)
+	require.Equal(t, new(int32(100)), shown.BatchSize)
+	require.Equal(t, "2026-03-01T08:00:00Z 2026-03-03T22:00:00Z", shown.PausedAt.UTC().Format(time.RFC3339)+" "+shown.BackfillNotBefore.UTC().Format(time.RFC3339))
 	_, err = report.ConfigOf(t.Context(), h.Conn, "globex")
 	require.ErrorIs(t, err, store.ErrNotFound)
 }

@@ -86,8 +86,15 @@ func TestARevokedTokenSwitchesTheCustomerOffOnceAndANewOneGoesOnFromTheCheckpoin
 	for _, program := range []string{programOnboarding, programBackfill, programPoller, programNotifier} {
 		h.start(program)
 	}
-	h.onboard("acme")
+	request := h.request("acme")
+	request["pollCadenceMinutes"], request["limits"] = 25, map[string]any{"requestsPerSecond": 50_000}
+	request["destination"] = map[string]any{"kind": "rest", "url": request["externalSystemUrl"], "token": "crm-key"}
+	delete(request, "externalSystemUrl")
+	h.control(http.MethodPut, "/control/crm/acme/token", map[string]any{"token": "crm-key"}, nil)
+	h.publish(bus.SubjectOnboard("acme"), request)
 	h.untilState("acme", "completed", longest)
+	asked := answered[report.Config](h, "config", "get", report.ConfigQuestion{CustomerID: "acme"})
+	require.True(t, asked.HasDestinationAuth)
 	h.afterPolls(soon)
 	h.control(http.MethodPost, "/control/orgs/acme/revoke", nil, nil)
 	h.batch("acme", map[string]any{"edits": []map[string]any{{"id": 1003, "phone": "+15551234567"}}})
@@ -115,7 +122,7 @@ func TestARevokedTokenSwitchesTheCustomerOffOnceAndANewOneGoesOnFromTheCheckpoin
 	h.control(http.MethodPost, "/control/orgs/acme/restore", nil, nil)
 	h.control(http.MethodPost, "/control/report/reset", nil, nil)
 	polls := h.polls("acme")
-	h.onboard("acme")
+	h.publish(bus.SubjectOnboard("acme"), map[string]any{"customerId": "acme", "vomoToken": "acme-token"})
 	h.until(soon, "polling goes on", func() bool { return h.polls("acme") > polls })
 
 	require.Equal(t, comparison{Source: 450, Destination: 450, Same: 450}, h.compare("acme"))
@@ -125,6 +132,7 @@ func TestARevokedTokenSwitchesTheCustomerOffOnceAndANewOneGoesOnFromTheCheckpoin
 		return h.messages(bus.StreamAlerts, "rollcall.alerts.high.auth_failed.acme") == 2
 	})
 	require.True(t, h.status("acme").Integration.Enabled)
+	require.Equal(t, asked, answered[report.Config](h, "config", "get", report.ConfigQuestion{CustomerID: "acme"}), "a token alone takes no setting away")
 }
 
 // status is a customer's status as operators see it.

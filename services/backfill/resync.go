@@ -81,7 +81,7 @@ func (r *resyncer) resync(ctx context.Context, question report.ResyncQuestion) (
 }
 
 func notActive(customer store.Customer) error {
-	return &service.ConflictError{Text: fmt.Sprintf("customer %q is paused or switched off: resume it, or onboard it again, first", customer.ID)}
+	return &service.ConflictError{Text: fmt.Sprintf("customer %q is paused or switched off: resume it, or give it a VOMO token that works, first", customer.ID)}
 }
 
 // logged does the work between the two ends of a line in the job log.

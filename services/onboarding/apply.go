@@ -37,7 +37,8 @@ type storedDestination struct {
 // proposal is a request whose token works: what the customer would be.
 type proposal struct {
 	pending     store.PendingRequest
-	wanted      store.Customer
+	wanted      store.Customer // of a token alone: as the customer stands, once that is judged
+	tokenOnly   bool
 	secrets     requestSecrets
 	sealedVomo  []byte
 	sealedOther []byte // the destination's token; nil where it asks for none
@@ -58,7 +59,7 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 			return err
 		}
 		var err error
-		if verdict, err = s.judge(ctx, tx, proposed); err != nil || verdict.refused != nil {
+		if verdict, err = s.judge(ctx, tx, &proposed); err != nil || verdict.refused != nil {
 			return err
 		}
 		settled, err := tx.SettleRequest(ctx, proposed.pending.ID, verdict.outcome, nil)
@@ -98,8 +99,12 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	}
 	// The conditions before the customer's row, as in the transaction of a last page: in another order the two could
 	// wait for each other.
-	for _, condition := range []string{event.AlertAuthFailed, event.AlertVomoForbidden, event.AlertDestinationAuthFailed, event.AlertBackfillFailed} {
-		if err := event.Clear(ctx, tx, customer, condition, "Onboarded again."); err != nil {
+	conditions, text, err := over(ctx, tx, proposed)
+	if err != nil {
+		return err
+	}
+	for _, condition := range conditions {
+		if err := event.Clear(ctx, tx, customer, condition, text); err != nil {
 			return err
 		}
 	}
@@ -110,8 +115,10 @@ func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	if err := tx.SaveCredential(ctx, customer, store.CredentialVomoToken, proposed.sealedVomo); err != nil {
 		return err
 	}
-	if err := tx.SaveCredential(ctx, customer, store.CredentialDestinationToken, proposed.sealedOther); err != nil {
-		return err
+	if !proposed.tokenOnly {
+		if err := tx.SaveCredential(ctx, customer, store.CredentialDestinationToken, proposed.sealedOther); err != nil {
+			return err
+		}
 	}
 	if err := tx.StartCheckpoint(ctx, customer, store.ResourceUserSync); err != nil {
 		return err

@@ -229,7 +229,11 @@ func noBackfill(customer store.Customer) error {
 }
 
 func switchedOff(customer store.Customer) error {
-	return conflict("customer %q is switched off: onboard it again first", customer.ID)
+	if customer.OffboardedAt != nil {
+		return conflict("customer %q was offboarded: onboard it again first", customer.ID)
+	}
+	return conflict("customer %q is switched off: give it a VOMO token that works first, with rollcall config set %s --vomo-token-file <file>",
+		customer.ID, customer.ID)
 }
 
 func conflict(format string, args ...any) error {

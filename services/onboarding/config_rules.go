@@ -29,7 +29,11 @@ func (o *operators) validate(customer store.Customer, asked report.ConfigChange)
 		}
 	}
 	errs := request.Validate(customer.ID, false)
-	if asked.ExternalSystemURL != nil && len(errs[fieldURL]) == 0 {
+	switch {
+	case asked.ExternalSystemURL == nil:
+	case *asked.ExternalSystemURL == "": // a request without one may be a token alone, a change to nothing is none
+		errs[fieldURL] = []string{"must not be empty"}
+	case len(errs[fieldURL]) == 0:
 		checkDestination(errs, request, o.allowPrivate)
 	}
 	if asked.PollCadenceMinutes != nil && *asked.PollCadenceMinutes == 0 {

@@ -165,7 +165,8 @@ func TestAnOffboardingEndsWhatStandsAndWhatIsUnderWay(t *testing.T) {
 		`INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ('acme', 'destination_down', 'medium', now())`,
 		`WITH line AS (INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'user_sync_poll', now()) RETURNING id)
 			INSERT INTO sync_runs (customer_id, kind, job_id, trace_id, state, updated_after, covered_until, due_at, created_at, updated_at)
-			SELECT 'acme', 'poll', id, '', 'queued', m, m, m, m, m FROM line, (SELECT now() AS m) n`,
+			SELECT 'acme', 'poll', id, '', 'queued', a, b, c, d, e
+			FROM line, (SELECT now() AS a, now() AS b, now() AS c, now() AS d, now() AS e) n`,
 	} {
 		_, err := conn.Exec(t.Context(), statement)
 		require.NoError(t, err)

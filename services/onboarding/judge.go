@@ -16,8 +16,11 @@ type verdict struct {
 	refused rollcallv1.FieldErrors // not nil: the request is refused after all
 }
 
-// judge says whether a request is news, the same again, or overtaken.
-func (s *settler) judge(ctx context.Context, tx *store.Tx, proposed proposal) (verdict, error) {
+// judge says whether a request is news, the same again, or overtaken. A token alone wants the customer as it stands.
+func (s *settler) judge(ctx context.Context, tx *store.Tx, proposed *proposal) (verdict, error) {
+	if proposed.tokenOnly {
+		return s.judgeToken(ctx, tx, proposed)
+	}
 	customer := proposed.pending.Customer
 	later, err := tx.RequestAppliedAfter(ctx, customer, proposed.pending.Origin)
 	if err != nil || later {
@@ -48,6 +51,19 @@ func (s *settler) judge(ctx context.Context, tx *store.Tx, proposed proposal) (v
 			return verdict{refused: errs}, nil
 		}
 	}
+	return s.judgeNews(ctx, tx, current, proposed)
+}
+
+func (s *settler) judgeToken(ctx context.Context, tx *store.Tx, proposed *proposal) (verdict, error) {
+	current, judged, err := judgeStanding(ctx, tx, proposed.pending)
+	if err != nil || judged.outcome != store.RequestApplied {
+		return judged, err
+	}
+	proposed.wanted = current
+	return s.judgeNews(ctx, tx, current, proposed)
+}
+
+func (s *settler) judgeNews(ctx context.Context, tx *store.Tx, current store.Customer, proposed *proposal) (verdict, error) {
 	same, err := s.sameAsStands(ctx, tx, current, proposed)
 	if err != nil || !same {
 		return verdict{outcome: store.RequestApplied}, err
@@ -56,7 +72,7 @@ func (s *settler) judge(ctx context.Context, tx *store.Tx, proposed proposal) (v
 }
 
 // sameAsStands says whether the request asks for nothing that is not so already.
-func (s *settler) sameAsStands(ctx context.Context, tx *store.Tx, current store.Customer, proposed proposal) (bool, error) {
+func (s *settler) sameAsStands(ctx context.Context, tx *store.Tx, current store.Customer, proposed *proposal) (bool, error) {
 	if !sameConfig(current, proposed.wanted) {
 		return false, nil
 	}
@@ -75,8 +91,8 @@ func (s *settler) sameAsStands(ctx context.Context, tx *store.Tx, current store.
 		}
 	}
 	same, err := s.sameSecret(ctx, tx, current.ID, store.CredentialVomoToken, proposed.secrets.VomoToken)
-	if err != nil || !same {
-		return false, err
+	if err != nil || !same || proposed.tokenOnly {
+		return same && err == nil, err
 	}
 	return s.sameSecret(ctx, tx, current.ID, store.CredentialDestinationToken, proposed.secrets.DestinationToken)
 }

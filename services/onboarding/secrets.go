@@ -61,7 +61,7 @@ func checkDestination(errs rollcallv1.FieldErrors, request *rollcallv1.Onboardin
 	if request.GetDestination() == nil {
 		field, address = "externalSystemUrl", request.GetExternalSystemUrl()
 		if address == "" {
-			return // said already
+			return // said already, or a token alone
 		}
 	} else if kind := request.GetDestination().GetKind(); kind != kindRest && kind != "" {
 		errs.Add("destination.kind", `is not a kind that this version knows: "rest"`)

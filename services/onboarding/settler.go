@@ -107,7 +107,14 @@ func (s *settler) settle(ctx context.Context, pending store.PendingRequest) erro
 	if err := json.Unmarshal(plain, &secrets); err != nil {
 		return fmt.Errorf("read secrets: %w", err)
 	}
-	limits := limitsOf(request, s.limits)
+	limits, tokenOnly := limitsOf(request, s.limits), request.TokenOnly()
+	if tokenOnly {
+		current, settled, err := s.standing(ctx, pending)
+		if err != nil || settled {
+			return err
+		}
+		limits = limitsInForce(current, s.limits)
+	}
 	page, err := s.testToken(ctx, pending.Customer, secrets.VomoToken, limits)
 	switch {
 	case err == nil:
@@ -116,7 +123,7 @@ func (s *settler) settle(ctx context.Context, pending store.PendingRequest) erro
 			return err
 		}
 		return s.apply(ctx, proposal{
-			pending: pending, wanted: wanted, secrets: secrets, usersTotal: int64(max(page.Total, 0)), limits: limits,
+			pending: pending, wanted: wanted, tokenOnly: tokenOnly, secrets: secrets, usersTotal: int64(max(page.Total, 0)), limits: limits,
 		})
 	case errors.Is(err, vomo.ErrUnauthorized), errors.Is(err, vomo.ErrForbidden):
 		errs := rollcallv1.FieldErrors{}

@@ -25,8 +25,9 @@ const (
 )
 
 // OnboardingRequest asks to mirror a customer's VOMO organisation into a destination. Published on
-// rollcall.onboarding.request.<customerId>. The same request twice is one onboarding; a new token for a
-// known customer replaces the old one.
+// rollcall.onboarding.request.<customerId>. The same request twice is one onboarding. For a known
+// customer it replaces everything: what it leaves out is put back to what holds without it. A request with a token and
+// nothing else replaces the token of a known customer, and all settings stay.
 type OnboardingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Must agree with the subject's last token: ^[a-z0-9][a-z0-9_-]{0,62}$.
@@ -35,7 +36,8 @@ type OnboardingRequest struct {
 	VomoToken string `protobuf:"bytes,2,opt,name=vomo_token,json=vomoToken,proto3" json:"vomo_token,omitempty"`
 	// The VOMO API token sealed to the public key that `rollcall key` prints.
 	VomoTokenSealed string `protobuf:"bytes,3,opt,name=vomo_token_sealed,json=vomoTokenSealed,proto3" json:"vomo_token_sealed,omitempty"`
-	// Base URL of a REST destination; short for destination {"kind":"rest","url":…}.
+	// Base URL of a REST destination; short for destination {"kind":"rest","url":…}. It or destination is needed, unless
+	// the request holds a token alone.
 	ExternalSystemUrl string `protobuf:"bytes,4,opt,name=external_system_url,json=externalSystemUrl,proto3" json:"external_system_url,omitempty"`
 	// Minutes between two polls; 0 or absent means 30.
 	PollCadenceMinutes int32 `protobuf:"varint,5,opt,name=poll_cadence_minutes,json=pollCadenceMinutes,proto3" json:"poll_cadence_minutes,omitempty"`

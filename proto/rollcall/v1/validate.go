@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // UnknownCustomer is the customer token of letters that belong to no readable customer.
@@ -26,11 +28,16 @@ const (
 	maxEmailBytes         = 254
 )
 
+// MissingDestination says that a request which needs a destination names none. Whether a token alone is enough
+// depends on the customer, whom only the onboarding service knows.
+const MissingDestination = "is missing: give externalSystemUrl or destination; a token and nothing else is enough only for a customer who is " +
+	"onboarded already, whose settings then stay"
+
 const customerIDRule = "must be 1 to 63 characters of a-z, 0-9, _ and -, and begin with a letter or digit"
 
 // Validate tells what is wrong with a request that was published under subjectCustomer, whatever can be told
 // without asking anybody. Destination addresses are checked by pkg/destination, which knows its kinds, and quiet
-// hours by pkg/window, which knows the zones.
+// hours by pkg/window, which knows the zones. A request with a token and nothing else passes: see TokenOnly.
 func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool) FieldErrors {
 	errs := FieldErrors{}
 	validateCustomer(errs, r.GetCustomerId(), subjectCustomer)
@@ -58,6 +65,22 @@ func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool)
 	return errs
 }
 
+// TokenOnly says whether a request sets nothing but a VOMO token: it replaces the token of a known customer, and
+// nothing else. It is asked of stored requests too, whose tokens were taken out. Whatever a later version adds to the
+// request is a setting.
+func (r *OnboardingRequest) TokenOnly() bool {
+	alone := true
+	r.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		switch field.Name() {
+		case "customer_id", "vomo_token", "vomo_token_sealed":
+		default:
+			alone = false
+		}
+		return alone
+	})
+	return alone
+}
+
 // plausible leaves out what can only be a slip: a backfill that waits for the year 20266 waits for ever.
 func plausible(moment time.Time) bool {
 	const first, last = 2000, 2099
@@ -67,8 +90,9 @@ func plausible(moment time.Time) bool {
 func (r *OnboardingRequest) validateDestination(errs FieldErrors, requireSealed bool) {
 	destination := r.GetDestination()
 	switch {
+	case r.TokenOnly():
 	case destination == nil && r.GetExternalSystemUrl() == "":
-		errs.Add("externalSystemUrl", "is missing: give externalSystemUrl or destination")
+		errs.Add("externalSystemUrl", MissingDestination)
 	case destination != nil && r.GetExternalSystemUrl() != "":
 		errs.Add("destination", "is given twice: give either externalSystemUrl or destination")
 	case destination != nil:

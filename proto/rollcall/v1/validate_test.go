@@ -83,7 +83,9 @@ func TestEachRuleNamesItsField(t *testing.T) {
 		"a header":            {email("it@acme.example\r\nBcc: x@y.example"), "adminEmail", "e-mail"},
 		"a NUL in it":         {email("\"i\x00t\"@acme.example"), "adminEmail", "e-mail"},
 		"a long address":      {email(strings.Repeat("x", 250) + "@acme.example"), "adminEmail", "e-mail"},
-		"no destination":      {func(r *rollcallv1.OnboardingRequest) { r.ExternalSystemUrl = "" }, "externalSystemUrl", "is missing"},
+		"no destination": {func(r *rollcallv1.OnboardingRequest) {
+			r.ExternalSystemUrl, r.PollCadenceMinutes = "", 15
+		}, "externalSystemUrl", "a token and nothing else"},
 		"two destinations":    {func(r *rollcallv1.OnboardingRequest) { r.Destination = &rollcallv1.Destination{Kind: "rest"} }, "destination", "given twice"},
 		"no kind":             {destination(&rollcallv1.Destination{Url: "https://x"}), "destination.kind", "is missing"},
 		"two of its tokens":   {destination(&rollcallv1.Destination{Kind: "rest", Token: "a", TokenSealed: "b"}), "destination.token", "given twice"},
@@ -108,6 +110,32 @@ func TestEachRuleNamesItsField(t *testing.T) {
 		require.Equal(t, []string{c.field}, fieldsOf(errs), name)
 		require.Contains(t, errs[c.field][0], c.says, name)
 	}
+}
+
+func TestATokenAloneIsARequestAndAnySettingBesideItWantsADestination(t *testing.T) {
+	t.Parallel()
+	for _, alone := range []string{
+		`{"customerId":"acme","vomoToken":"12|abc"}`, `{"customerId":"acme","vomoTokenSealed":"X.y"}`,
+		`{"customerId":"acme","vomoToken":"12|abc","adminEmail":null,"limits":null}`, `{"customerId":"acme"}`, // taken in, its token taken out
+	} {
+		request := &rollcallv1.OnboardingRequest{}
+		require.Empty(t, rollcallv1.Decode([]byte(alone), request), alone)
+		require.True(t, request.TokenOnly(), alone)
+	}
+	for _, more := range []string{
+		`"pollCadenceMinutes":15`, `"adminEmail":"it@acme.example"`, `"limits":{}`, `"limits":{"requestsPerMinute":0}`, `"destination":{}`,
+		`"backfillNotBefore":"2026-11-20T22:00:00Z"`, `"quietHours":{"from":"08:00","to":"18:00","zone":"UTC"}`,
+		`"externalSystemUrl":"https://crm.example.org"`,
+	} {
+		request := &rollcallv1.OnboardingRequest{}
+		require.Empty(t, rollcallv1.Decode([]byte(`{"customerId":"acme","vomoToken":"12|abc",`+more+`}`), request), more)
+		require.False(t, request.TokenOnly(), more)
+	}
+	alone := &rollcallv1.OnboardingRequest{CustomerId: "acme", VomoToken: "12|abc"}
+	require.Empty(t, alone.Validate("acme", false))
+	require.Equal(t, []string{"vomoToken"}, fieldsOf(alone.Validate("acme", true)), "sealed, where tokens have to be")
+	alone.VomoToken = ""
+	require.Equal(t, []string{"vomoToken"}, fieldsOf(alone.Validate("acme", false)), "without a token there is nothing to ask for")
 }
 
 func TestWhereSealedTokensAreRequiredClearOnesAreRefused(t *testing.T) {

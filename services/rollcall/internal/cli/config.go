@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -49,12 +50,16 @@ func (a *app) showConfig(shown report.Config) error {
 	sayf(columns, "%s", shown.CustomerID)
 	for _, line := range [][2]string{
 		{"enabled", yesNo(&shown.Enabled)},
+		{"paused", paused(shown.PausedAt)},
 		{"destination", shown.DestinationKind + " " + shown.ExternalSystemURL},
+		{"batches", setting(shown.BatchSize, oneByOne)},
 		{"destination token", yesNo(&shown.HasDestinationAuth)},
 		{"poll cadence", strconv.Itoa(int(shown.PollCadenceMinutes)) + " minutes"},
-		{"admin email", setting(shown.AdminEmail, "none")},
-		{"requests a second", setting(shown.Limits.RequestsPerSecond, "as the installation")},
-		{"requests a minute", setting(shown.Limits.RequestsPerMinute, "as the installation")},
+		{"admin email", setting(shown.AdminEmail, noSetting)},
+		{"requests a second", setting(shown.Limits.RequestsPerSecond, asInstallation)},
+		{"requests a minute", setting(shown.Limits.RequestsPerMinute, asInstallation)},
+		{"backfill not before", shownMoment(shown.BackfillNotBefore)},
+		{"quiet hours", shownHours(shown.QuietHours)},
 	} {
 		sayf(columns, "  %s\t%s", line[0], line[1])
 	}
@@ -62,6 +67,13 @@ func (a *app) showConfig(shown report.Config) error {
 		return fmt.Errorf("print config: %w", err)
 	}
 	return nil
+}
+
+func paused(at *time.Time) string {
+	if at == nil {
+		return "no"
+	}
+	return "since " + moment(*at)
 }
 
 func setting[T any](value *T, otherwise string) string {

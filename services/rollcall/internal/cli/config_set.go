@@ -27,6 +27,7 @@ type configFlags struct {
 	perSecond, perMinute string
 	adminEmail, url      string
 	destinationTokenFile string
+	vomoTokenFile        string
 	moved, newSystem     bool
 }
 
@@ -40,11 +41,18 @@ its turn is over, within a minute. A new address of the destination needs to be 
 
   --moved       the same system under another address. Whoever stands there stands; nothing is written again.
   --new-system  another system. A full resync is started that writes everybody again; the old system's token is
-                forgotten, and a new one is given with --destination-token-file.`,
+                forgotten, and a new one is given with --destination-token-file.
+
+A new VOMO token is given by itself, with --vomo-token-file: it is tested before it replaces the old one, and all settings
+stay. A customer who was switched off because the old one was refused goes on from where it stood.`,
 		Example: `  rollcall config set acme --cadence 15 --rpm default
+  rollcall config set acme --vomo-token-file acme.token
   rollcall config set acme --destination-url https://crm.example/v2 --moved`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
+			if command.Flags().Changed("vomo-token-file") {
+				return a.replaceToken(command.Context(), args[0], asked.vomoTokenFile)
+			}
 			change, err := asked.change(args[0], command.Flags().Changed)
 			if err != nil {
 				return err
@@ -63,6 +71,13 @@ its turn is over, within a minute. A new address of the destination needs to be 
 	flags.StringVar(&asked.destinationTokenFile, "destination-token-file", "", "`file` with the destination's token; - is standard input")
 	flags.BoolVar(&asked.moved, "moved", false, "the destination is the same system under another address")
 	flags.BoolVar(&asked.newSystem, "new-system", false, "the destination is another system: write everybody again")
+	flags.StringVar(&asked.vomoTokenFile, "vomo-token-file", "", "`file` with a new VOMO token, and no other change; - is standard input")
+	for _, other := range []string{
+		"cadence", "rps", "rpm", "requests-per-second", "requests-per-minute", "admin-email", "destination-url", "destination-token-file",
+		"moved", "new-system",
+	} {
+		command.MarkFlagsMutuallyExclusive("vomo-token-file", other)
+	}
 	command.MarkFlagsMutuallyExclusive("moved", "new-system")
 	command.MarkFlagsMutuallyExclusive("rps", "requests-per-second")
 	command.MarkFlagsMutuallyExclusive("rpm", "requests-per-minute")
@@ -116,7 +131,7 @@ func (f configFlags) change(customer string, changed func(string) bool) (report.
 		change.DestinationChange = report.DestinationNewSystem
 	}
 	if !some {
-		return change, usage("say what to change: --cadence, --rps, --rpm, --admin-email, --destination-url or --destination-token-file")
+		return change, usage("say what to change: --cadence, --rps, --rpm, --admin-email, --destination-url, --destination-token-file or --vomo-token-file")
 	}
 	return change, nil
 }

@@ -32,6 +32,8 @@ type installation struct {
 	process Process
 	waits   []time.Duration // how long the command line meant to wait, each time
 	onWait  func(number int)
+
+	configAnswer func(n int, question []byte) (any, string) // config.get's, where somebody answers it
 }
 
 func newInstallation(t *testing.T) *installation {

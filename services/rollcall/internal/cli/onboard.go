@@ -21,6 +21,7 @@ type onboarding struct {
 	cadence                                                 int32
 	requestsPerSecond, requestsPerMinute                    float64
 	limitsSecond, limitsMinute, clear, wait, hasDestination bool
+	force, settings                                         bool // settings: some flag gives one, if only with nothing
 	notBefore, quietHours                                   string
 	quietDays                                               []string
 }
@@ -38,22 +39,31 @@ func (a *app) onboard() *cobra.Command {
 		Use:   "onboard <customer>",
 		Short: "Ask to mirror a customer's VOMO organisation",
 		Long: `Publishes the request to mirror a customer's VOMO organisation. The token is sealed to the installation's
-public key first, so that no stream ever holds it in the clear. For a known customer it replaces the token and
-the settings, without a new backfill.`,
+public key first, so that no stream ever holds it in the clear.
+
+For a customer who is known, --url makes it replace everything: the token and all settings, and what is left out goes
+back to its default, the destination's token too. It says first what that would change, and asks on a terminal; elsewhere
+it needs --force. Without --url and without other settings it replaces the token and nothing else: the destination with
+its token, the cadence, limits, hours and the admin's address stay, as with "rollcall config set --vomo-token-file".
+Neither makes a new backfill.`,
 		Example: `  rollcall onboard acme --vomo-token-file acme.token --url https://crm.example/api --wait
+  rollcall onboard acme --vomo-token-file new.token --wait
   secret-tool lookup vomo acme | rollcall onboard acme --vomo-token-file - --url https://crm.example/api`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			changed := command.Flags().Changed
 			asked.limitsSecond, asked.limitsMinute = changed("rps"), changed("rpm")
 			asked.hasDestination = changed("destination-kind") || changed("destination-url") || changed("destination-token-file")
+			for _, name := range settingFlags() {
+				asked.settings = asked.settings || changed(name)
+			}
 			return a.runOnboard(command.Context(), args[0], asked)
 		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&asked.vomoTokenFile, "vomo-token-file", "", "`file` with the VOMO token; - is standard input")
 	flags.StringVar(&asked.vomoToken, "vomo-token", "", "the VOMO `token`; rather use --vomo-token-file, or set VOMO_TOKEN")
-	flags.StringVar(&asked.url, "url", "", "base `URL` of a REST destination (externalSystemUrl)")
+	flags.StringVar(&asked.url, "url", "", "base `URL` of a REST destination (externalSystemUrl); without, the token alone is replaced")
 	flags.StringVar(&asked.destinationKind, "destination-kind", "rest", "`kind` of the destination, instead of --url")
 	flags.StringVar(&asked.destinationURL, "destination-url", "", "base `URL` of the destination")
 	flags.StringVar(&asked.destinationTokenFile, "destination-token-file", "", "`file` with the destination's token; - is standard input")
@@ -65,8 +75,17 @@ the settings, without a new backfill.`,
 	flags.StringVar(&asked.quietHours, "quiet-hours", "", "`hours` without backfill, such as \"08:00-18:00 America/Chicago\"")
 	flags.StringSliceVar(&asked.quietDays, "quiet-days", nil, "`days` on which the quiet hours begin, such as mon,tue (default all)")
 	flags.BoolVar(&asked.clear, "clear", false, "send the tokens in the clear, as the plain message does")
+	flags.BoolVarP(&asked.force, "force", "f", false, "do not ask before settings of a known customer are replaced")
 	flags.BoolVar(&asked.wait, "wait", false, "wait until it is applied, and follow the backfill to its end")
 	return command
+}
+
+// settingFlags are the flags without which a request holds a token alone.
+func settingFlags() []string {
+	return []string{
+		"url", "destination-kind", "destination-url", "destination-token-file", "cadence", "admin-email", "rps", "rpm", "not-before",
+		"quiet-hours", "quiet-days",
+	}
 }
 
 func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding) error {
@@ -76,6 +95,9 @@ func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding)
 	}
 	errs := request.Validate(customer, false)
 	window.Check(errs, request.GetQuietHours())
+	if asked.settings && request.TokenOnly() { // an empty --url is a slip, and not a wish to keep everything
+		errs.Add("externalSystemUrl", rollcallv1.MissingDestination)
+	}
 	if len(errs) > 0 {
 		return usage("this request would be refused:%s", fieldErrors(errs))
 	}
@@ -84,19 +106,16 @@ func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding)
 		return err
 	}
 	defer on.close()
-	if !asked.clear {
-		if err := seal(ctx, on, request); err != nil {
-			return err
-		}
-		if errs := request.Validate(customer, true); len(errs) > 0 {
-			return usage("this request would be refused:%s", fieldErrors(errs))
-		}
+	if err := a.mayPublish(ctx, on, request, asked.force); err != nil {
+		return err
 	}
-	taken, err := publish(ctx, on, customer, bus.SubjectOnboard(customer), request)
+	if request.TokenOnly() {
+		sayf(a.log, "%s: the request replaces the token; all settings stay", customer)
+	}
+	taken, err := a.publishRequest(ctx, on, request, asked.clear)
 	if err != nil {
 		return err
 	}
-	a.progressLinef("%s: published as message %d of %s", customer, taken.Sequence, taken.Stream)
 	document := onboardedDocument{published: taken}
 	if asked.wait {
 		return a.awaitOnboarded(ctx, on, document)
@@ -105,6 +124,24 @@ func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding)
 		return a.document(document)
 	}
 	return nil
+}
+
+// publishRequest publishes a request that validates, its tokens sealed unless they are to travel in the clear.
+func (a *app) publishRequest(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest, inClear bool) (published, error) {
+	customer := request.GetCustomerId()
+	if !inClear {
+		if err := seal(ctx, on, request); err != nil {
+			return published{}, err
+		}
+		if errs := request.Validate(customer, true); len(errs) > 0 {
+			return published{}, usage("this request would be refused:%s", fieldErrors(errs))
+		}
+	}
+	taken, err := publish(ctx, on, customer, bus.SubjectOnboard(customer), request)
+	if err == nil {
+		a.progressLinef("%s: published as message %d of %s", customer, taken.Sequence, taken.Stream)
+	}
+	return taken, err
 }
 
 func (a *app) onboardingRequest(ctx context.Context, customer string, asked onboarding) (*rollcallv1.OnboardingRequest, error) {

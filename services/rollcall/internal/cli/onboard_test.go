@@ -35,6 +35,8 @@ func newOnboardingService(t *testing.T) *onboardingService {
 	public, err := key.PublicKey()
 	require.NoError(t, err)
 	i.answers("key", "get", always(report.KeyReply{PublicKey: public}))
+	i.configAnswer = unknown
+	i.answers("config", "get", func(n int, question []byte) (any, string) { return i.configAnswer(n, question) })
 	return &onboardingService{installation: i, stream: i.onboardingStream(), key: key}
 }
 
@@ -143,7 +145,9 @@ func TestARequestThatWouldBeRefusedIsNotPublished(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no destination": {[]string{"--vomo-token", vomoToken}, "externalSystemUrl: is missing"},
+		"settings without a destination": {[]string{"--vomo-token", vomoToken, "--cadence", "15"}, "externalSystemUrl: is missing"},
+		"an empty destination":           {[]string{"--vomo-token", vomoToken, "--url", ""}, "externalSystemUrl: is missing"},
+		"an empty setting":               {[]string{"--vomo-token", vomoToken, "--admin-email", ""}, "externalSystemUrl: is missing"},
 		"two destinations": {[]string{
 			"--vomo-token", vomoToken, "--url", "https://a.example", "--destination-url", "https://b.example",
 		}, "destination: is given twice"},

@@ -217,12 +217,14 @@ func TestAConfigIsShown(t *testing.T) {
 	i := newInstallation(t)
 	i.answers("config", "get", always(report.Config{
 		CustomerID: "acme", Enabled: true, ExternalSystemURL: "https://crm.example/v1", DestinationKind: "rest", PollCadenceMinutes: 15,
-		Limits: report.ConfigLimits{RequestsPerMinute: new(50.0)},
+		Limits: report.ConfigLimits{RequestsPerMinute: new(50.0)}, PausedAt: &moment1, BackfillNotBefore: &moment1,
+		QuietHours: &report.QuietHours{From: "08:00", To: "18:00", Zone: "America/Chicago", Weekdays: []string{"mon", "fri"}},
 	}))
 	got := i.run("config", "show", "acme")
 	require.Zero(t, got.code)
 	for _, want := range []string{
 		`destination +rest https://crm.example/v1`, `poll cadence +15 minutes`, `requests a second +as the installation`, `requests a minute +50`,
+		`paused +since 2026-11-20 08:00:00 UTC`, `backfill not before +2026-11-20T08:00:00Z`, `quiet hours +08:00-18:00 America/Chicago mon,fri`,
 	} {
 		require.Regexp(t, want, got.stdout)
 	}

@@ -73,7 +73,7 @@ func changedTo(done report.CustomerCommanded) string {
 func goesOn(done report.CustomerCommanded) string {
 	switch {
 	case !done.Enabled:
-		return "it is switched off, and goes on when it is onboarded again"
+		return "it is switched off, and goes on with a VOMO token that works: rollcall config set " + done.CustomerID + " --vomo-token-file <file>"
 	case done.Backfill != nil && *done.Backfill == string(store.RunPaused):
 		return "its backfill stays paused: rollcall backfill start " + done.CustomerID
 	case done.Backfill != nil:

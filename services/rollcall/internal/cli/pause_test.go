@@ -27,7 +27,7 @@ func TestAPauseAndAResumptionSayWhatFollowsFromThem(t *testing.T) {
 	i.answers("customers", "resume", inTurn(resumed, none, stays, goes, off, bare, resumed))
 	for _, want := range []string{
 		"resumed; it is polled at once", "was not paused", "resumed; its backfill stays paused: rollcall backfill start acme",
-		"resumed; its backfill goes on", "resumed; it is switched off, and goes on when it is onboarded again",
+		"resumed; its backfill goes on", "resumed; it is switched off, and goes on with a VOMO token that works: rollcall config set acme --vomo-token-file <file>",
 		"resumed; it has no backfill under way: rollcall backfill start acme",
 	} {
 		require.Equal(t, result{stdout: "acme: " + want + "\n"}, i.run("resume", "acme"))

@@ -64,7 +64,7 @@ func refusedNow(status report.Status) error {
 				return fmt.Errorf("customer %q is switched off: %s\n  %s", id, reason.Text, reason.Remedy)
 			}
 		}
-		return fmt.Errorf("customer %q is switched off: onboard it again first", id)
+		return fmt.Errorf("customer %q is switched off; it goes on with a VOMO token that works: rollcall config set %s --vomo-token-file <file>", id, id)
 	case integration.PausedAt != nil:
 		return fmt.Errorf("customer %q is paused: rollcall resume %s lets it go on, with a poll at once", id, id)
 	case integration.BackfillCompletedAt == nil:

@@ -15,6 +15,7 @@ import (
 func (i *installation) onboardAndWait(more ...string) result {
 	i.t.Helper()
 	i.onboardingStream()
+	i.answers("config", "get", unknown)
 	args := []string{"onboard", "acme", "--clear", "--wait", "--vomo-token", vomoToken, "--url", "https://crm.example/api"}
 	return i.run(append(args, more...)...)
 }
@@ -98,6 +99,7 @@ func TestWaitingWhileVOMOIsSilentSaysSoAndCanBeStopped(t *testing.T) {
 	i := newInstallation(t)
 	stream := i.onboardingStream()
 	i.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "pending", Attempts: 3}))
+	i.answers("config", "get", unknown)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	i.onWait = func(number int) {

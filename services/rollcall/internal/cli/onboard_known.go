@@ -1,0 +1,160 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/window"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// Words for settings that are left out.
+const (
+	noSetting        = "none"
+	asInstallation   = "as the installation"
+	oneByOne         = "one by one"
+	defaultCadence   = 30 // minutes, where a request names none
+	settingKept      = "given"
+	settingOfRequest = "replaced by the given one"
+)
+
+// mayPublish asks how the customer stands before a request for it is published: a full one replaces every setting, also
+// with nothing. A token alone takes nothing away, and is only for those who are known.
+func (a *app) mayPublish(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest, force bool) error {
+	customer := request.GetCustomerId()
+	shown, err := ask[report.ConfigQuestion, report.Config](ctx, on, "config", "get", report.ConfigQuestion{CustomerID: customer})
+	switch {
+	case isSilence(err):
+		// The stream keeps the request until the service is back.
+		sayf(a.log, "%v; which settings of %q the request changes could not be asked", err, customer)
+		return nil
+	case isUnknown(err), err == nil && shown.OffboardedAt != nil:
+		if request.TokenOnly() {
+			return fmt.Errorf("customer %q is not mirrored: a token alone is for one who is; rollcall onboard needs --url too", customer)
+		}
+		return nil
+	case err != nil:
+		return aboutCustomer(customer, err)
+	case request.TokenOnly():
+		return nil
+	}
+	replaced, err := replacedBy(shown, request)
+	if err != nil || len(replaced) == 0 {
+		return err
+	}
+	sayf(a.log, "%s is known: the request replaces all of its settings, and so changes\n  %s", customer, strings.Join(replaced, "\n  "))
+	switch {
+	case force:
+		return nil
+	case !a.StdinTerminal:
+		return usage("there is no terminal to ask on: --force publishes it all the same. Some settings, or the token, without the others: "+
+			"rollcall config set %s", customer)
+	}
+	return a.confirmTyping(ctx, customer, "Is this meant?", "not published")
+}
+
+// replacedBy lists what a full request takes from a customer's settings or changes of them: nothing where the same is
+// asked for again. What a secret is nobody shows; whether a given one is another cannot be known.
+func replacedBy(shown report.Config, request *rollcallv1.OnboardingRequest) ([]string, error) {
+	quiet, err := askedHours(request)
+	if err != nil {
+		return nil, err
+	}
+	address, kind, batches, token := request.GetExternalSystemUrl(), "rest", oneByOne, noSetting
+	if target := request.GetDestination(); target != nil {
+		address, kind = target.GetUrl(), target.GetKind()
+		if target.GetBatchSize() != 0 {
+			batches = strconv.Itoa(int(target.GetBatchSize()))
+		}
+		if target.GetToken()+target.GetTokenSealed() != "" {
+			token = settingKept
+		}
+	}
+	cadence := request.GetPollCadenceMinutes()
+	if cadence == 0 {
+		cadence = defaultCadence
+	}
+	var perSecond *float64
+	if asked := request.GetLimits().GetRequestsPerSecond(); asked > 0 {
+		perSecond = &asked
+	}
+	var perMinute *float64
+	if limits := request.GetLimits(); limits != nil {
+		perMinute = limits.RequestsPerMinute
+	}
+	email := noSetting
+	if request.GetAdminEmail() != "" {
+		email = request.GetAdminEmail()
+	}
+	hadToken := noSetting
+	if shown.HasDestinationAuth {
+		hadToken = settingKept
+	}
+	var notBefore *time.Time
+	if asked := request.GetBackfillNotBefore(); asked != nil {
+		at := asked.AsTime().Truncate(time.Microsecond) // what is kept of it
+		notBefore = &at
+	}
+	var replaced []string
+	for _, one := range [][3]string{
+		{"externalSystemUrl", shown.ExternalSystemURL, address},
+		{"destination.kind", shown.DestinationKind, kind},
+		{"destination.batchSize", setting(shown.BatchSize, oneByOne), batches},
+		{"destination.token", hadToken, token},
+		{"pollCadenceMinutes", strconv.Itoa(int(shown.PollCadenceMinutes)), strconv.Itoa(int(cadence))},
+		{report.FieldAdminEmail, setting(shown.AdminEmail, noSetting), email},
+		{report.FieldRequestsPerSecond, setting(shown.Limits.RequestsPerSecond, asInstallation), setting(perSecond, asInstallation)},
+		{report.FieldRequestsPerMinute, setting(shown.Limits.RequestsPerMinute, asInstallation), setting(perMinute, asInstallation)},
+		{"backfillNotBefore", shownMoment(shown.BackfillNotBefore), shownMoment(notBefore)},
+		{"quietHours", shownHours(shown.QuietHours), shownHours(quiet)},
+	} {
+		if one[1] != one[2] {
+			replaced = append(replaced, one[0]+": "+one[1]+" -> "+one[2])
+		}
+	}
+	if len(replaced) > 0 && hadToken == settingKept && token == settingKept {
+		replaced = append(replaced, "destination.token: "+settingOfRequest)
+	}
+	return replaced, nil
+}
+
+// askedHours are the request's quiet hours in the form in which they are kept.
+func askedHours(request *rollcallv1.OnboardingRequest) (*report.QuietHours, error) {
+	hours, errs := window.Parse(request.GetQuietHours())
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	encoded, err := hours.Encode()
+	if err != nil || encoded == nil {
+		return nil, err
+	}
+	kept := &report.QuietHours{}
+	if err := json.Unmarshal(encoded, kept); err != nil {
+		return nil, fmt.Errorf("read quiet hours: %w", err)
+	}
+	return kept, nil
+}
+
+// shownHours writes hours as --quiet-hours and --quiet-days take them.
+func shownHours(hours *report.QuietHours) string {
+	if hours == nil {
+		return noSetting
+	}
+	text := hours.From + "-" + hours.To + " " + hours.Zone
+	if len(hours.Weekdays) > 0 {
+		text += " " + strings.Join(hours.Weekdays, ",")
+	}
+	return text
+}
+
+func shownMoment(at *time.Time) string {
+	if at == nil {
+		return noSetting
+	}
+	return at.UTC().Format(time.RFC3339Nano)
+}
