@@ -167,7 +167,7 @@ func expected(field protoreflect.FieldDescriptor) string {
 // know are passed over. The error quotes nothing of the input.
 func Read(data []byte, message proto.Message) error {
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, message); err != nil {
-		return fmt.Errorf("the body is no %s", message.ProtoReflect().Descriptor().Name()) //nolint:errorlint // protojson's own text quotes the input
+		return fmt.Errorf("the body is no %s", message.ProtoReflect().Descriptor().Name())
 	}
 	return nil
 }
