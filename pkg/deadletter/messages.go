@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ type Stored struct {
 	Sequence   uint64
 	Subject    string
 	Data       []byte
+	Header     map[string][]string
 	Deliveries int
 }
 
@@ -49,11 +51,12 @@ func (o *Opener) OpenMessage(ctx context.Context, delivery *worker.Delivery, rea
 	}
 	return o.OpenStored(ctx, Stored{
 		Stream: delivery.Stream, Created: created, Sequence: delivery.Sequence, Subject: delivery.Subject, Data: delivery.Data,
-		Deliveries: delivery.Deliveries,
+		Header: delivery.Header, Deliveries: delivery.Deliveries,
 	}, reason)
 }
 
-// OpenStored is OpenMessage for a message that nobody is being delivered.
+// OpenStored is OpenMessage for a message that nobody is being delivered. One that was published again out of a letter goes on
+// with that letter's attempts: see RedriveHeaders.
 func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) error {
 	customer := bus.CustomerOf(message.Subject)
 	seal := func() ([]byte, error) { return o.Vault.Seal(ctx, customer, PurposePayload, message.Data) }
@@ -71,12 +74,50 @@ func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) e
 	letter := store.MessageLetter{
 		ID: uuid.New(), Customer: customer, PayloadSealed: sealed, Subject: subject,
 		Origin: message.Stream + "/" + message.Created.UTC().Format(time.RFC3339Nano) + "/" + strconv.FormatUint(message.Sequence, 10),
-		Job:    o.Job, ErrorCode: fault.CodeOf(reason), Attempts: message.Deliveries,
+		Job:    o.Job, ErrorCode: fault.CodeOf(reason), Reason: reasonOf(reason), Attempts: message.Deliveries,
+		Redriven: redriveOf(message.Header),
 	}
 	return o.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, _, err := tx.AddMessageLetter(ctx, letter)
 		return err
 	})
+}
+
+// RedriveHeaders are those of a message that is published again out of a letter: should it fail again, its letter goes on
+// where that one ended. A stranger may write what they like there: it is believed of a letter that was redriven, and of the
+// same customer.
+func RedriveHeaders(letter uuid.UUID) map[string]string {
+	return map[string]string{bus.HeaderLetterID: letter.String()}
+}
+
+// redriveOf is the letter that a message's headers name, the zero value for none.
+func redriveOf(header map[string][]string) uuid.UUID {
+	named := header[bus.HeaderLetterID]
+	if len(named) == 0 {
+		return uuid.Nil
+	}
+	id, err := uuid.Parse(named[0])
+	if err != nil {
+		return uuid.Nil
+	}
+	return id
+}
+
+// mostReason bounds the words of a letter: a message may have thousands of wrong fields.
+const mostReason = 1000
+
+// reasonOf is what was wrong in words, where they are all our own: errors of fields name fields and never what they held.
+// Any other error may quote anything.
+func reasonOf(err error) string {
+	fields, ok := errors.AsType[rollcallv1.FieldErrors](err)
+	if !ok {
+		return ""
+	}
+	text := asText(fields.Error())
+	if len(text) > mostReason {
+		text = strings.ToValidUTF8(text[:mostReason], "") + "…"
+	}
+	return text
 }
 
 // isText says whether a column takes the subject: the broker takes any bytes for one.

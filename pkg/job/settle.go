@@ -91,10 +91,10 @@ func (t *turn) notSettled(ctx context.Context, verb string, err error) error {
 }
 
 // laneLost leaves the run to whoever has the lane now. Where an operator paused the customer under this worker that
-// is nobody, and nothing is wrong: the message comes once more and is settled.
+// is nobody, and nothing is wrong: the message comes once more, and is settled or, should the customer go on, worked.
 func (t *turn) laneLost(ctx context.Context, cause error) error {
-	if customer, err := t.Store.Customer(ctx, t.customer.ID); err == nil && !customer.Active() {
-		t.log.Info("run stopped: the customer was paused or switched off", zap.Int("next_page", t.run.NextPage))
+	if why := StoppedBy(ctx, t.Store.Conn, t.customer); why != "" {
+		t.log.Info("run stopped by an operator", zap.String("why", why), zap.Int("next_page", t.run.NextPage))
 	} else {
 		t.log.Warn("lane lost; another worker goes on", zap.Error(cause))
 	}

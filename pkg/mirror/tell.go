@@ -74,11 +74,12 @@ type change struct {
 	externalID string
 }
 
-// tell owes the bus what the page's changes are: an event for each, and an alert for each address that changed. The
-// mapping moves in the same transaction, so that each is told once, however often the page is read.
+// tell owes the bus what the page's changes are: an event for each, and an alert for each address that changed, which is
+// kept too. The mapping moves in the same transaction, so that each is told once, however often the page is read.
 func (l *Lane) tell(ctx context.Context, tx *store.Tx, changed []change) error {
 	var messages []store.Message
 	var now time.Time
+	var emails []string
 	for _, one := range changed {
 		emailChanged := one.entry.mapped && one.entry.emailBefore != one.entry.email
 		if !l.Events && !emailChanged {
@@ -95,7 +96,7 @@ func (l *Lane) tell(ctx context.Context, tx *store.Tx, changed []change) error {
 			if err != nil {
 				return err
 			}
-			messages = append(messages, message)
+			messages, emails = append(messages, message), append(emails, one.entry.vomoID)
 		}
 		if !l.Events {
 			continue
@@ -106,7 +107,18 @@ func (l *Lane) tell(ctx context.Context, tx *store.Tx, changed []change) error {
 		}
 		messages = append(messages, message)
 	}
+	if err := l.noteEmails(ctx, tx, emails, now); err != nil {
+		return err
+	}
 	return tx.Publish(ctx, messages...)
+}
+
+// noteEmails keeps whose address changed, for those who come when the messages are gone: ids, and no address.
+func (l *Lane) noteEmails(ctx context.Context, tx *store.Tx, vomoIDs []string, now time.Time) error {
+	alert := event.AlertFor(l.Customer, event.AlertEmailChanged)
+	return tx.NoteUserAlerts(ctx, store.UserAlerts{
+		Customer: l.Customer, Type: alert.Type, Severity: alert.Severity, TraceID: l.TraceID, At: now, VomoIDs: vomoIDs,
+	})
 }
 
 func (l *Lane) emailChanged(one change, now time.Time) (store.Message, error) {

@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
 )
 
@@ -113,6 +115,24 @@ func TestAnAddressThatChangedIsToldOnceAndNeverForItsCaseOrSpaces(t *testing.T) 
 	require.Equal(t, []map[string]any{alert("2")}, h.told(t), "from none to one")
 	h.applied(t, user("1", noEmail, after(3*time.Second)))
 	require.Equal(t, []map[string]any{alert("1")}, h.told(t), "from one to none")
+
+	require.Equal(t, []string{
+		`acme medium {"traceId": "00-trace-01", "vomoUserId": "1"}`, `acme medium {"traceId": "00-trace-01", "vomoUserId": "2"}`,
+		`acme medium {"traceId": "00-trace-01", "vomoUserId": "1"}`,
+	}, values[string](t, h, `SELECT concat_ws(' ', customer_id, severity, details) FROM alerts
+		WHERE type = 'email_changed' AND raised_at = cleared_at ORDER BY id`), "each is kept, without an address, and is over at once")
+}
+
+func TestAPageThatIsNotCommittedKeepsNoAlert(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.applied(t, user("1"))
+	require.NoError(t, h.Store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, customer) }))
+
+	_, err := h.apply(t, page(1, user("1", emailed("ruiz@example.org"), after(time.Second))), mirror.ApplyOptions{})
+
+	require.ErrorIs(t, err, store.ErrLaneLost)
+	require.Equal(t, []int{0}, values[int](t, h, `SELECT count(*) FROM alerts`))
 }
 
 func TestAnAddressWhoseWriteIsRefusedIsToldWhenItArrives(t *testing.T) {

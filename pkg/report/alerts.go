@@ -15,6 +15,7 @@ type Alert struct {
 	CustomerID string     `json:"customerId"`
 	Type       string     `json:"type"`
 	Severity   string     `json:"severity"`
+	VomoUserID *string    `json:"vomoUserId"` // null where it is not of one user alone
 	RaisedAt   time.Time  `json:"raisedAt"`
 	ClearedAt  *time.Time `json:"clearedAt"` // null while it stands
 	Text       string     `json:"text"`
@@ -66,10 +67,14 @@ func Alerts(ctx context.Context, from *store.Store, question AlertsQuestion) (Al
 	}
 	for _, line := range lines {
 		text, remedy := event.ExplainFor(line.Customer, line.Type)
-		reply.Alerts = append(reply.Alerts, Alert{
+		shown := Alert{
 			ID: line.ID, CustomerID: line.Customer, Type: line.Type, Severity: line.Severity, RaisedAt: line.RaisedAt, ClearedAt: line.ClearedAt,
 			Text: text, Remedy: remedy,
-		})
+		}
+		if line.VomoID != "" {
+			shown.VomoUserID = &line.VomoID
+		}
+		reply.Alerts = append(reply.Alerts, shown)
 	}
 	return reply, nil
 }

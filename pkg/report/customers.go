@@ -21,7 +21,7 @@ type Customer struct {
 	Backfill            *BackfillInShort `json:"backfill"`            // the newest run
 	UsersMirrored       int64            `json:"usersMirrored"`
 	OpenLetters         int64            `json:"openLetters"`
-	Alerts              []string         `json:"alerts"` // types of those that stand
+	Alerts              []string         `json:"alerts"` // types of those that stand, by the facts as well
 	PausedAt            *time.Time       `json:"pausedAt"`
 	LastPolledAt        *time.Time       `json:"lastPolledAt"` // the end of the last successful poll
 	IsHealthy           *bool            `json:"isHealthy"`    // as the status has it
@@ -127,7 +127,7 @@ func customerOf(customer store.Customer, overview inList) Customer {
 	shown := Customer{
 		CustomerID: customer.ID, Enabled: customer.Enabled, OnboardedAt: customer.OnboardedAt, OffboardedAt: customer.OffboardedAt,
 		Destination: hostOf(customer), PollCadenceMinutes: customer.PollCadenceMinutes, BackfillCompletedAt: customer.BackfillCompletedAt,
-		UsersMirrored: overview.Users, OpenLetters: overview.OpenLetters, Alerts: overview.Alerts,
+		UsersMirrored: overview.Users, OpenLetters: overview.OpenLetters, Alerts: overview.standingAlerts(),
 		PausedAt: customer.PausedAt, LastPolledAt: customer.LastPolledAt, IsHealthy: overview.healthy(overview.reasons()),
 	}
 	if shown.Alerts == nil {

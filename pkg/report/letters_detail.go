@@ -26,6 +26,7 @@ type LetterDetail struct {
 	History         []LetterAttempt `json:"history"`         // the attempts after the first, oldest first
 	HistoryLeftOut  int             `json:"historyLeftOut"`  // how many older ones are not shown
 	SettledNote     *string         `json:"settledNote"`     // why it was discarded
+	Reason          *string         `json:"reason"`          // message letters: what was wrong, where that can be told without quoting it
 	HasPayload      bool            `json:"hasPayload"`      // a message's bytes are kept, sealed
 	Retryable       bool            `json:"retryable"`       // rollcall dlq retry takes it
 	Text            string          `json:"text"`
@@ -37,6 +38,8 @@ type LetterAttempt struct {
 	At   time.Time `json:"at"`
 	Code string    `json:"code"`
 	Job  string    `json:"job"`
+	// LetterID is the letter out of which the message had been published again for this attempt.
+	LetterID string `json:"letterId,omitempty"`
 }
 
 // LetterShown is what `rollcall dlq show` shows.
@@ -157,7 +160,7 @@ func standingOf(ctx context.Context, from store.Conn, letter store.ListedLetter)
 func detailOf(letter store.ListedLetter, asOf time.Time) (LetterDetail, error) {
 	detail := LetterDetail{
 		Letter: letterOf(letter, asOf), OriginalSubject: letter.OriginalSubject, Origin: letter.Origin, TraceID: letter.TraceID,
-		History: []LetterAttempt{}, SettledNote: letter.SettledNote, HasPayload: letter.HasPayload,
+		History: []LetterAttempt{}, SettledNote: letter.SettledNote, Reason: letter.Reason, HasPayload: letter.HasPayload,
 	}
 	// An entry that could not even be read has no version: its letter has the epoch for one.
 	if letter.Kind == deadletter.KindUser && letter.Version.UpdatedAt.Unix() > 0 {

@@ -68,7 +68,7 @@ func (s standing) reasons() []Reason {
 	if s.openLetters >= manyLetters {
 		say(event.ConditionDLQDepth, true)
 	}
-	for _, alert := range s.alerts {
+	for _, alert := range s.standingAlerts() {
 		say(alert, true)
 	}
 	if s.run == nil {
@@ -84,6 +84,12 @@ func (s standing) reasons() []Reason {
 		say(event.ConditionUnverified, false)
 	}
 	return told
+}
+
+// standingAlerts are the types of those that stand by the facts as well. A stall is cleared when the notifier looks the
+// next time, and is over with the poll that ended it.
+func (s standing) standingAlerts() []string {
+	return slices.DeleteFunc(slices.Clone(s.alerts), func(alert string) bool { return alert == event.AlertPollStalled && !s.stalled() })
 }
 
 // switchedOff is the condition of a customer who is, "" for one who is not.

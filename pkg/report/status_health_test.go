@@ -236,6 +236,80 @@ func TestAParkedRunIsTriedAgainOnlyForACustomerWhoGoesOn(t *testing.T) {
 	require.Nil(t, open().DueAt, "nothing is tried for a customer who is switched off")
 }
 
+func TestWhatARunWaitedForIsToldOnlyWhileItWaits(t *testing.T) {
+	t.Parallel()
+	h := steady(t)
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.StartSyncRuns(ctx, store.SyncStart{Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{"acme"}, TraceIDs: []string{"00-trace-01"}})
+		return err
+	})
+	for state, reason := range map[string]*string{"parked": new("destination_down"), "running": nil, "queued": nil} {
+		h.exec(t, `UPDATE sync_runs SET park_reason = 'destination_down', state = $1`, state)
+		status, err := report.StatusOf(t.Context(), h.Store, "acme")
+		require.NoError(t, err)
+		require.Equal(t, reason, status.Polling.OpenRun.ParkReason, state)
+	}
+}
+
+func TestAStallIsOverWithThePollThatEndsItAndNotWhenSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	h := steady(t)
+	h.polled(t, "")
+	h.pass(t, "61 minutes")
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		for _, kind := range []string{event.AlertPollStalled, event.AlertDLQAge} {
+			if err := event.Raise(ctx, tx, event.AlertFor("acme", kind)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	listed := func() []string {
+		list, err := report.Customers(t.Context(), h.Store, report.CustomersQuestion{})
+		require.NoError(t, err)
+		return list.Customers[0].Alerts
+	}
+	_, reasons := h.stands(t)
+	require.Equal(t, map[string]bool{event.AlertPollStalled: true, event.AlertDLQAge: true}, reasons)
+	require.ElementsMatch(t, []string{event.AlertPollStalled, event.AlertDLQAge}, listed())
+
+	h.polled(t, "") // the alert's row stands until the notifier looks
+
+	_, reasons = h.stands(t)
+	require.Equal(t, map[string]bool{event.AlertDLQAge: true}, reasons)
+	require.Equal(t, []string{event.AlertDLQAge}, listed())
+}
+
+func TestAlertsOfUsersNameThemAndNeverStand(t *testing.T) {
+	t.Parallel()
+	h := steady(t)
+	h.polled(t, "")
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		now, err := tx.Now(ctx)
+		if err != nil {
+			return err
+		}
+		return tx.NoteUserAlerts(ctx, store.UserAlerts{
+			Customer: "acme", Type: event.AlertEmailChanged, Severity: "medium", TraceID: "00-trace-01", At: now, VomoIDs: []string{"8205", "8206"},
+		})
+	})
+	h.in(t, func(ctx context.Context, tx *store.Tx) error { // beside a row that is over, one may stand
+		return event.Raise(ctx, tx, event.AlertFor("acme", event.AlertDLQAge))
+	})
+	h.pass(t, "1 minute")
+	standing, err := report.Alerts(t.Context(), h.Store, report.AlertsQuestion{CustomerID: "acme"})
+	require.NoError(t, err)
+	require.Len(t, standing.Alerts, 1)
+	require.Nil(t, standing.Alerts[0].VomoUserID)
+	all, err := report.Alerts(t.Context(), h.Store, report.AlertsQuestion{CustomerID: "acme", All: true})
+	require.NoError(t, err)
+	require.Len(t, all.Alerts, 3)
+	require.Equal(t, []*string{new("8206"), new("8205")}, []*string{all.Alerts[1].VomoUserID, all.Alerts[2].VomoUserID})
+	require.Equal(t, all.Alerts[2].RaisedAt, *all.Alerts[2].ClearedAt)
+	_, reasons := h.stands(t)
+	require.Equal(t, map[string]bool{event.AlertDLQAge: true}, reasons)
+}
+
 func TestARemedyNamesTheCustomerWhomItIsFor(t *testing.T) {
 	t.Parallel()
 	h := steady(t)

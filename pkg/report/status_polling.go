@@ -49,8 +49,8 @@ type EndedRun struct {
 type OpenRun struct {
 	ID         int64      `json:"id"` // its line in the job log
 	State      string     `json:"state"`
-	ParkReason *string    `json:"parkReason"`
-	DueAt      *time.Time `json:"dueAt"` // parked: when it is tried again; null while the customer is paused or switched off
+	ParkReason *string    `json:"parkReason"` // null unless it is parked
+	DueAt      *time.Time `json:"dueAt"`      // parked: when it is tried again; null while the customer is paused or switched off
 	StartedAt  time.Time  `json:"startedAt"`
 	Processed  int64      `json:"processed"`
 }
@@ -138,7 +138,8 @@ func runsOf(ctx context.Context, from *store.Store, customer store.Customer, job
 		if run.State == store.RunParked && customer.Active() {
 			open.DueAt = &run.DueAt
 		}
-		if run.ParkReason != "" {
+		// The row keeps it until a page is committed: the next attempt is a probe.
+		if run.State == store.RunParked && run.ParkReason != "" {
 			open.ParkReason = &run.ParkReason
 		}
 	}

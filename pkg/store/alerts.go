@@ -40,6 +40,35 @@ func (t *Tx) ClearAlert(ctx context.Context, customer, kind string) (alert Clear
 	return ClearedAlert{ID: row.ID, Severity: row.Severity, RaisedAt: row.RaisedAt}, true, nil
 }
 
+// UserAlerts are alerts of one type that are each about one user, and over as soon as they are told: they are kept so that
+// somebody can look them up, and stand never.
+type UserAlerts struct {
+	Customer string
+	Type     string
+	Severity string
+	TraceID  string
+	At       time.Time
+	VomoIDs  []string
+}
+
+// NoteUserAlerts keeps these alerts. It tells nobody: the caller's messages do.
+func (t *Tx) NoteUserAlerts(ctx context.Context, alerts UserAlerts) error {
+	if len(alerts.VomoIDs) == 0 {
+		return nil
+	}
+	return t.later("note alerts of users", func(on db.DBTX) error {
+		return t.queries.AlertsInsertOver(ctx, on, &db.AlertsInsertOverParams{
+			CustomerID: alerts.Customer, Type: alerts.Type, Severity: alerts.Severity, TraceID: alerts.TraceID, At: alerts.At, VomoIds: alerts.VomoIDs,
+		})
+	})
+}
+
+// ForgetAlerts deletes up to atMost alerts that were over for age, and returns how many it deleted.
+func (c Conn) ForgetAlerts(ctx context.Context, age time.Duration, atMost int32) (int64, error) {
+	deleted, err := c.queries.AlertsForgetOver(ctx, c.dbtx, &db.AlertsForgetOverParams{OlderThan: age, AtMost: atMost})
+	return deleted, wrap("forget alerts", err)
+}
+
 // StandingAlerts are the customer's conditions that have not cleared.
 func (c Conn) StandingAlerts(ctx context.Context, customer string) ([]StandingAlert, error) {
 	rows, err := c.queries.AlertsStanding(ctx, c.dbtx, customer)

@@ -94,6 +94,7 @@ type AlertLine struct {
 	Customer  string
 	Type      string
 	Severity  string
+	VomoID    string // "" where it is not of one user alone
 	RaisedAt  time.Time
 	ClearedAt *time.Time // nil while it stands
 }
@@ -122,7 +123,8 @@ func (c Conn) Alerts(ctx context.Context, asked AlertsAsked) ([]AlertLine, error
 	lines := make([]AlertLine, 0, len(rows))
 	for _, row := range rows {
 		lines = append(lines, AlertLine{
-			ID: row.ID, Customer: row.CustomerID, Type: row.Type, Severity: row.Severity, RaisedAt: row.RaisedAt, ClearedAt: row.ClearedAt,
+			ID: row.ID, Customer: row.CustomerID, Type: row.Type, Severity: row.Severity, VomoID: row.VomoUserID, RaisedAt: row.RaisedAt,
+			ClearedAt: row.ClearedAt,
 		})
 	}
 	return lines, nil

@@ -47,7 +47,12 @@ type MessageLetter struct {
 	Origin        string // stream, its creation time and the sequence: the letter's identity
 	Job           string
 	ErrorCode     string
+	Reason        string // what was wrong, in words of our own; "" where there are none
 	Attempts      int
+	// Redriven is the letter whose message was published again to be this one, the zero value for none. It is believed
+	// where it is a message letter of the same customer that was settled by that: this letter then has its attempts, its
+	// first failure and its history.
+	Redriven uuid.UUID
 }
 
 // OpenLetters reads the open letters of these records, by record id.
@@ -148,9 +153,15 @@ func (t *Tx) AddRecordLetters(ctx context.Context, scope LetterScope, letters []
 
 // AddMessageLetter opens a letter for a message; added is false where its origin has one already.
 func (t *Tx) AddMessageLetter(ctx context.Context, letter MessageLetter) (firstFailedAt time.Time, added bool, err error) {
+	if letter.Redriven != uuid.Nil {
+		if err := t.queries.LetterAwait(ctx, t.dbtx, letter.Redriven); err != nil {
+			return firstFailedAt, false, wrap("wait for the letter before", err)
+		}
+	}
 	firstFailedAt, err = t.queries.LetterInsertMessageIfNew(ctx, t.dbtx, &db.LetterInsertMessageIfNewParams{
 		ID: letter.ID, CustomerID: letter.Customer, PayloadSealed: letter.PayloadSealed, OriginalSubject: letter.Subject,
 		Origin: &letter.Origin, Job: letter.Job, ErrorCode: letter.ErrorCode, Attempts: int32(min(letter.Attempts, 1<<20)), //nolint:gosec // bounded
+		Reason: given(letter.Reason), Redriven: letter.Redriven,
 	})
 	added, err = inserted(err, "open message letter")
 	return firstFailedAt, added, err

@@ -66,6 +66,7 @@ type ListedLetter struct {
 	SettledAt       *time.Time
 	SettledHow      *string
 	SettledNote     *string
+	Reason          *string // message letters: what was wrong, in words of our own
 	HasPayload      bool
 	History         []byte // JSON, the attempts after the first
 	Mirrored        bool   // the customer was onboarded, and not offboarded
@@ -173,7 +174,7 @@ func listedFrom(row *db.LettersPageRow) ListedLetter {
 		OriginalSubject: row.OriginalSubject, Origin: row.Origin, Job: row.Job, TraceID: row.TraceID, ErrorCode: row.ErrorCode,
 		ErrorClass: row.ErrorClass, State: LetterStates(row.State), Attempts: int(row.Attempts), LastFailedAt: row.LastFailedAt,
 		NextAttemptAt: row.NextAttemptAt, AskedAt: row.AskedAt, SettledAt: row.SettledAt, SettledHow: row.SettledHow,
-		SettledNote: row.SettledNote, HasPayload: row.HasPayload, History: row.History, Mirrored: row.Mirrored,
+		SettledNote: row.SettledNote, Reason: row.Reason, HasPayload: row.HasPayload, History: row.History, Mirrored: row.Mirrored,
 	}
 	if row.SourceUpdatedAt != nil {
 		letter.Version.UpdatedAt = *row.SourceUpdatedAt

@@ -37,8 +37,7 @@ func (j *turn) settle(work context.Context, outcome error) error {
 		if j.stoppedByOperator(ctx) {
 			return nil
 		}
-		j.log.Warn("lane lost; another worker goes on", zap.Error(outcome))
-		return worker.Retry(laneLostPause, outcome)
+		return j.laneLost(ctx, outcome)
 	case errors.As(outcome, &notNow):
 		return j.putOffClaimed(ctx, notNow.wait)
 	case errors.Is(outcome, errTurnOver):
@@ -120,10 +119,20 @@ func (j *turn) notSettled(ctx context.Context, verb string, err error) error {
 		if j.stoppedByOperator(ctx) {
 			return nil
 		}
-		j.log.Warn("lane lost; another worker goes on", zap.String("instead_of", verb), zap.Error(err))
-		return worker.Retry(laneLostPause, err)
+		return j.laneLost(ctx, fmt.Errorf("%s run: %w", verb, err))
 	}
 	return fmt.Errorf("%s run: %w", verb, err)
+}
+
+// laneLost leaves the run to whoever has the lane now: another worker, or, where the customer was paused for a moment
+// under this one, whoever gets the message that comes again.
+func (j *turn) laneLost(ctx context.Context, cause error) error {
+	if why := job.StoppedBy(ctx, j.store.Conn, j.customer); why != "" {
+		j.log.Info("backfill stopped by an operator", zap.String("why", why), zap.Int("next_page", j.run.NextPage))
+	} else {
+		j.log.Warn("lane lost; another worker goes on", zap.Error(cause))
+	}
+	return worker.Retry(laneLostPause, cause)
 }
 
 // publishRequest owes the bus a request for a run.

@@ -96,7 +96,7 @@ func (a *advisories) exhausted(ctx context.Context, told advisory, at time.Time,
 	letters.Job = told.Consumer
 	err = letters.OpenStored(ctx, deadletter.Stored{
 		Stream: told.Stream, Created: bus.CreatedOf(stream), Sequence: told.Sequence, Subject: message.Subject, Data: message.Data,
-		Deliveries: told.Deliveries,
+		Header: message.Header, Deliveries: told.Deliveries,
 	}, fault.Permanent(codeDeliveries, errors.New("delivered too often without an outcome")))
 	if err != nil {
 		return fmt.Errorf("open letter: %w", err)

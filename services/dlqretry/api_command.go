@@ -56,13 +56,39 @@ func (d *letterDesk) end(command report.LettersCommand, verb string, b *batch, w
 	if len(command.IDs) == 0 {
 		b.Next = report.NextBatch(b.letters, worked, b.more)
 	}
-	filter := command.LettersFilter
-	d.logger.Info("letters worked for an operator", zap.String("verb", verb), zap.String("customer", filter.CustomerID),
-		zap.String("kind", filter.Kind), zap.String("state", filter.State), zap.String("error_code", filter.ErrorCode),
-		zap.String("error_class", filter.ErrorClass), zap.String("record", filter.RecordID), zap.Bool("text", filter.Text != ""),
-		zap.Int64("older_than_s", filter.OlderThanSeconds), zap.Int64("newer_than_s", filter.NewerThanSeconds), zap.Strings("ids", filter.IDs),
-		zap.Bool("all_matching", command.AllMatching), zap.Int64("done", b.Done), zap.Int("left", len(b.Left)), zap.Bool("last", b.Next == nil))
+	d.logger.Info("letters worked for an operator", append(meant(command), zap.String("verb", verb), zap.Int64("done", b.Done),
+		zap.Int("left", len(b.Left)), zap.Bool("last", b.Next == nil))...)
 	return b.LettersDone
+}
+
+// meant are the parts of a command that say which letters were meant: those that were given.
+func meant(command report.LettersCommand) []zap.Field {
+	filter := command.LettersFilter
+	var fields []zap.Field
+	for _, part := range []struct{ name, value string }{
+		{"customer", filter.CustomerID}, {"kind", filter.Kind}, {"state", filter.State}, {"error_code", filter.ErrorCode},
+		{"error_class", filter.ErrorClass}, {"record", filter.RecordID},
+	} {
+		if part.value != "" {
+			fields = append(fields, zap.String(part.name, part.value))
+		}
+	}
+	if filter.Text != "" {
+		fields = append(fields, zap.Bool("text", true))
+	}
+	if filter.OlderThanSeconds != 0 {
+		fields = append(fields, zap.Int64("older_than_s", filter.OlderThanSeconds))
+	}
+	if filter.NewerThanSeconds != 0 {
+		fields = append(fields, zap.Int64("newer_than_s", filter.NewerThanSeconds))
+	}
+	if len(filter.IDs) > 0 {
+		fields = append(fields, zap.Strings("ids", filter.IDs))
+	}
+	if command.AllMatching {
+		fields = append(fields, zap.Bool("all_matching", true))
+	}
+	return fields
 }
 
 func notFound(left []report.LetterLeft) int {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -144,6 +146,8 @@ func TestADiscardSettlesWithANoteAndALineInTheAudit(t *testing.T) {
 	require.Equal(t, int64(2), logged["done"])
 	require.Equal(t, true, logged["text"], "what was searched for is not logged: it may be a person's")
 	require.NotContains(t, fmt.Sprint(logged), "left the organisation")
+	require.ElementsMatch(t, []string{"verb", "customer", "text", "all_matching", "done", "left", "last"}, slices.Collect(maps.Keys(logged)),
+		"what was not asked for is not there")
 }
 
 func TestAHugeFilterIsWorkedBatchByBatchAndGoesOnWhereItStopped(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
+	"rollcall.dev/pkg/worker"
 )
 
 var errTest = fault.Permanent("request_invalid", nil)
@@ -147,9 +149,28 @@ func TestAMessageThatRanOutOfDeliveriesBecomesALetterAndIsRedriven(t *testing.T)
 	again := d.message(t, bus.StreamPoll, subject)
 	require.JSONEq(t, body, string(again.Data))
 	require.Equal(t, "redrive-"+id.String()+"-1", again.Header.Get(bus.HeaderMsgID))
+	require.Equal(t, id.String(), again.Header.Get(bus.HeaderLetterID))
 	require.Equal(t, "redriven", d.state(t, id))
 	require.Equal(t, "message dlq_redriven "+id.String(), value[string](t, d,
 		`SELECT resource_type || ' ' || operation || ' ' || record_id FROM sync_audit`))
+}
+
+func TestAMessageThatFailsAgainIsTheSameTroubleAndNotANewOne(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	const subject = "rollcall.poll.request.acme"
+	first := d.messageLetter(t, subject, `{}`, 100)
+	require.NoError(t, d.redrive.redriveMessage(t.Context(), first))
+	again := d.message(t, bus.StreamPoll, subject)
+
+	require.NoError(t, d.told.handle(t.Context(), &worker.Delivery{
+		Subject: "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + bus.StreamPoll + "." + bus.DurablePoller, Published: time.Now(),
+		Data: fmt.Appendf(nil, `{"stream":%q,"consumer":%q,"stream_seq":%d,"deliveries":2}`, bus.StreamPoll, bus.DurablePoller, again.Sequence),
+	}))
+
+	require.Equal(t, "5 t "+first.String(), value[string](t, d,
+		`SELECT concat_ws(' ', n.attempts, n.first_failed_at = o.first_failed_at, n.history->0->>'letterId')
+		FROM dead_letters n, dead_letters o WHERE n.state = 'review' AND o.state = 'settled'`))
 }
 
 func TestAMessageOfAnOldStreamIsNotTakenForAnotherOne(t *testing.T) {

@@ -53,7 +53,7 @@ func (r *redriver) redriveMessage(ctx context.Context, id uuid.UUID) error {
 		defer cancel()
 		// A new id each time: the stream would take the original one for a duplicate, and drop it.
 		ack := r.publisher.PublishAcked(bounded, []bus.Outgoing{{
-			Subject: letter.OriginalSubject, Payload: payload,
+			Subject: letter.OriginalSubject, Payload: payload, Headers: deadletter.RedriveHeaders(letter.ID),
 			ID: "redrive-" + letter.ID.String() + "-" + strconv.Itoa(letter.Attempts),
 		}})[0]
 		switch {

@@ -33,7 +33,11 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 	defer cancel()
 	switch {
 	case errors.Is(err, store.ErrLaneLost), errors.Is(context.Cause(turn), store.ErrLaneLost):
-		t.log.Warn("lane lost; the letters wait", zap.Error(err))
+		if why := job.StoppedBy(ctx, t.store.Conn, t.customer); why != "" {
+			t.log.Info("letters left: an operator stopped the turn", zap.String("why", why))
+		} else {
+			t.log.Warn("lane lost; the letters wait", zap.Error(err))
+		}
 		t.failJob(ctx, err)
 		return ended{hold: laneLostPause, reason: heldLaneLost}
 	case errors.Is(err, errStopping), turn.Err() != nil:

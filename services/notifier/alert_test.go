@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"strings"
 	"testing"
@@ -9,9 +10,13 @@ import (
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 	gomail "github.com/wneessen/go-mail"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/store"
 )
 
 const webhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8G"
@@ -41,7 +46,7 @@ func TestAnAlertIsMailedOnceWhenItBeginsAndOnceWhenItIsOver(t *testing.T) {
 	raised := office.next()
 	require.Equal(t, "ops@partner.example", raised.to)
 	require.True(t, raised.secure, "nothing is said before STARTTLS")
-	require.Equal(t, "[rollcall] high: acme: backfill failed", raised.subject)
+	require.Equal(t, "[rollcall] high: acme: backfill_failed", raised.subject)
 	require.Equal(t, `"Rollcall" <rollcall@partner.example>`, raised.header.Get("From"))
 	require.Equal(t, "<rollcall.alert-1@partner.example>", raised.header.Get("Message-Id"))
 	require.Equal(t, "auto-generated", raised.header.Get("Auto-Submitted"))
@@ -55,7 +60,7 @@ func TestAnAlertIsMailedOnceWhenItBeginsAndOnceWhenItIsOver(t *testing.T) {
 	h.advance(2*time.Hour + 5*time.Minute)
 	h.clear("acme", event.AlertBackfillFailed)
 	over := office.next()
-	require.Equal(t, "[rollcall] over: acme: backfill failed", over.subject)
+	require.Equal(t, "[rollcall] over: acme: backfill_failed", over.subject)
 	require.Contains(t, over.text, "Lasted:    2 hours 5 minutes")
 	require.Equal(t, "<rollcall.alert-1-cleared@partner.example>", over.header.Get("Message-Id"))
 	require.Equal(t, raised.header.Get("Message-Id"), over.header.Get("In-Reply-To"), "mailboxes show the two together")
@@ -128,7 +133,7 @@ func TestAnAlertIsPostedSignedAndReadableInSlack(t *testing.T) {
 	require.NoError(t, verifier.Verify(raised.raw, raised.header))
 	require.Equal(t, "alert-1", raised.header.Get("Webhook-Id"))
 	require.Equal(t, "alert.raised", raised.body.Type)
-	require.Equal(t, "high: acme: destination auth failed. The destination refuses our credentials; the work waits and tries again by itself. "+
+	require.Equal(t, "high: acme: destination_auth_failed. The destination refuses our credentials; the work waits and tries again by itself. "+
 		"What to do: Give one that works: rollcall config set acme --destination-token-file &lt;file&gt;.", raised.body.Text)
 	require.Equal(t, "acme", raised.body.Data["customerId"])
 	require.Equal(t, "destination_auth_failed", raised.body.Data["type"])
@@ -139,7 +144,7 @@ func TestAnAlertIsPostedSignedAndReadableInSlack(t *testing.T) {
 	over := receiver.next()
 	require.NoError(t, verifier.Verify(over.raw, over.header))
 	require.Equal(t, "alert.cleared", over.body.Type)
-	require.Regexp(t, `^over: acme: destination auth failed, after 4[0-9] seconds\. It works again\.$`, over.body.Text)
+	require.Regexp(t, `^over: acme: destination_auth_failed, after 4[0-9] seconds\. It works again\.$`, over.body.Text)
 	require.NotEmpty(t, over.body.Data["raisedAt"])
 	h.settled(bus.StreamAlerts)
 	receiver.nothingMore()
@@ -157,6 +162,33 @@ func TestWhereNobodyIsToBeToldAlertsAreSettled(t *testing.T) {
 	require.Zero(t, value[int](h, `SELECT count(*) FROM notifications`))
 }
 
+func TestTheLineOfAUsersAlertNamesTheUser(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.customer("acme")
+	core, logs := observer.New(zapcore.WarnLevel)
+	h.log = zap.New(core)
+	h.start()
+	alert := event.AlertFor("acme", event.AlertEmailChanged)
+	alert.VomoID = "8205"
+	require.NoError(t, h.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		message, err := alert.Message("email-1", false, h.now())
+		if err != nil {
+			return err
+		}
+		return tx.Publish(ctx, message)
+	}))
+	h.raise("acme", event.AlertBackfillFailed)
+	require.Eventually(t, func() bool { return logs.FilterMessage("alert").Len() == 2 }, within, 10*time.Millisecond)
+	for _, entry := range logs.FilterMessage("alert").All() {
+		named, ok := entry.ContextMap()["vomo_user"]
+		require.Equal(t, entry.ContextMap()["type"] == event.AlertEmailChanged, ok)
+		if ok {
+			require.Equal(t, "8205", named)
+		}
+	}
+}
+
 func TestARefusedTokenIsToldToTheAdminOnceAndToOperatorsTwice(t *testing.T) {
 	t.Parallel()
 	h, office := mailed(t)
@@ -171,7 +203,7 @@ func TestARefusedTokenIsToldToTheAdminOnceAndToOperatorsTwice(t *testing.T) {
 	require.Equal(t, "acme: VOMO refuses the API token", one.subject)
 	require.Contains(t, one.text, "make a new API token")
 	require.NotEqual(t, one.header.Get("Message-Id"), two.header.Get("Message-Id"))
-	require.Equal(t, "[rollcall] high: acme: auth failed", two.subject)
+	require.Equal(t, "[rollcall] high: acme: auth_failed", two.subject)
 
 	h.clear("acme", event.AlertAuthFailed)
 	over := office.next()
@@ -207,5 +239,5 @@ func TestAnAlertThatCannotBeReadBecomesALetter(t *testing.T) {
 	h.settled(bus.StreamAlerts)
 	require.Equal(t, 2, value[int](h, `SELECT count(*) FROM dead_letters WHERE customer_id = 'acme' AND error_code = 'alert_invalid'`))
 	h.publish(bus.SubjectAlert("low", "by_hand", "acme"), "3", `{"customerId":"acme","type":"by_hand","severity":"low","text":"Look."}`)
-	require.Equal(t, "low: acme: by hand. Look.", receiver.next().body.Text)
+	require.Equal(t, "low: acme: by_hand. Look.", receiver.next().body.Text)
 }

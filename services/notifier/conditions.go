@@ -18,6 +18,7 @@ const (
 	lookWithin  = 25 * time.Second // for the question of all; those whom it finds have their own time
 	forgetEvery = time.Hour
 	noteKept    = 40 * 24 * time.Hour // longer than the stream keeps what was told
+	alertKept   = 90 * 24 * time.Hour // after it was over
 	forgetBatch = 10_000
 )
 
@@ -44,7 +45,7 @@ func (w *watch) run(ctx context.Context) {
 		case <-look.C:
 		case <-forget.C:
 			if err := w.forget(ctx); err != nil && ctx.Err() == nil {
-				w.logger.Warn("old notifications were not deleted; it is tried again", zap.Error(err))
+				w.logger.Warn("old notifications and alerts were not deleted; it is tried again", zap.Error(err))
 			}
 		}
 	}
@@ -148,10 +149,18 @@ func over(kind string, expected bool) string {
 	return "It is over."
 }
 
-// forget deletes what was noted of messages that their streams do not have any more.
+// forget deletes what was noted of messages that their streams do not have any more, and alerts that are long over.
 func (w *watch) forget(ctx context.Context) error {
+	return errors.Join(
+		inBatches(func() (int64, error) { return w.store.ForgetTold(ctx, noteKept, forgetBatch) }),
+		inBatches(func() (int64, error) { return w.store.ForgetAlerts(ctx, alertKept, forgetBatch) }),
+	)
+}
+
+// inBatches deletes batch after batch until one is not full.
+func inBatches(forget func() (int64, error)) error {
 	for {
-		deleted, err := w.store.ForgetTold(ctx, noteKept, forgetBatch)
+		deleted, err := forget()
 		if err != nil || deleted < forgetBatch {
 			return err
 		}

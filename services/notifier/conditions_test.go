@@ -277,6 +277,32 @@ func TestNotesAreForgottenAfterFortyDays(t *testing.T) {
 	require.Len(t, told, 1)
 }
 
+func TestAlertsAreForgottenNinetyDaysAfterTheyWereOver(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	for _, statement := range []string{
+		`INSERT INTO alerts (customer_id, type, severity, raised_at) SELECT 'acme', 'destination_down', 'high', at FROM test_clock`,
+		`INSERT INTO alerts (customer_id, type, severity, raised_at, cleared_at) SELECT 'acme', 'dlq_age', 'high', at, at + interval '1 day' FROM test_clock`,
+		`INSERT INTO alerts (customer_id, type, severity, raised_at, cleared_at) SELECT 'acme', 'email_changed', 'medium', at, at FROM test_clock`,
+	} {
+		w.exec(statement)
+	}
+	kept := func() []string {
+		require.NoError(t, w.forget(t.Context()))
+		rows, err := w.conn.Query(t.Context(), `SELECT type FROM alerts ORDER BY type`)
+		require.NoError(t, err)
+		types, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return types
+	}
+	w.exec(`UPDATE test_clock SET at = at + interval '90 days'`)
+	require.Len(t, kept(), 3)
+	w.exec(`UPDATE test_clock SET at = at + interval '1 second'`)
+	require.Equal(t, []string{"destination_down", "dlq_age"}, kept())
+	w.exec(`UPDATE test_clock SET at = at + interval '1 year'`)
+	require.Equal(t, []string{"destination_down"}, kept(), "one that stands is kept however old it is")
+}
+
 // BenchmarkALookAtTenThousandWhoAreWell is what a look costs that finds nothing.
 func BenchmarkALookAtTenThousandWhoAreWell(b *testing.B) {
 	url := testkit.Database(b)

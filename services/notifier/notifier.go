@@ -40,6 +40,9 @@ func (n *notifier) alert(ctx context.Context, delivery *worker.Delivery) error {
 	}
 	log := n.teller.logger.With(zap.String("customer", alert.GetCustomerId()), zap.String("type", alert.GetType()),
 		zap.Bool("cleared", alert.GetCleared()))
+	if alert.GetVomoUserId() != "" {
+		log = log.With(zap.String("vomo_user", alert.GetVomoUserId()))
+	}
 	late, err := n.tooLate(ctx, delivery, alert)
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func (m *mails) write(kind string, data any) (letter, error) {
 // alertWords is an alert as people read it.
 type alertWords struct {
 	Customer string
-	What     string // its type
+	What     string // its type, written as everywhere else: it is what people search for
 	Severity string
 	Text     string
 	Remedy   string
@@ -84,7 +84,7 @@ type alertWords struct {
 func wordsOf(alert *rollcallv1.Alert) alertWords {
 	customer := alert.GetCustomerId()
 	words := alertWords{
-		Customer: customer, What: oneLine(strings.ReplaceAll(alert.GetType(), "_", " ")), Severity: oneLine(alert.GetSeverity()),
+		Customer: customer, What: oneLine(alert.GetType()), Severity: oneLine(alert.GetSeverity()),
 		Text: oneLine(alert.GetText()), User: oneLine(alert.GetVomoUserId()), Trace: oneLine(alert.GetTraceId()),
 		// Remedies are written for any customer; this one can be copied into a shell.
 		Remedy: strings.ReplaceAll(oneLine(alert.GetRemedy()), "<customer>", customer),

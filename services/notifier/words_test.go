@@ -51,6 +51,23 @@ func TestWhatAStrangerWroteIntoAnAlertIsTextAndNothingElse(t *testing.T) {
 	require.Contains(t, slackText(alert), "&lt;script&gt;")
 }
 
+func TestAMailNamesAnAlertAsEverythingElseDoes(t *testing.T) {
+	t.Parallel()
+	words, err := readMails()
+	require.NoError(t, err)
+	for _, cleared := range []bool{false, true} {
+		alert := &rollcallv1.Alert{
+			CustomerId: "acme", Type: event.AlertAuthFailed, Severity: "high", Text: "VOMO refuses the token.", At: timestamppb.New(noon), Cleared: cleared,
+		}
+		mail, err := words.alert(alert)
+		require.NoError(t, err)
+		for _, part := range []string{mail.subject, mail.text, mail.html, slackText(alert)} {
+			require.Contains(t, part, "auth_failed")
+			require.NotContains(t, part, "auth failed")
+		}
+	}
+}
+
 func TestAnyIDMakesAMessageID(t *testing.T) {
 	t.Parallel()
 	from := &mailer{from: "Rollcall <rollcall@partner.example>"}

@@ -69,7 +69,8 @@ ALTER TABLE dead_letters
     ADD COLUMN shown_seq      bigint,
     ADD COLUMN shown_stream   timestamptz,                 -- creation time of the stream that shown_seq is in
     ADD COLUMN asked_at       timestamptz,                 -- an operator asked for the next attempt
-    ADD COLUMN settled_note   text;
+    ADD COLUMN settled_note   text,
+    ADD COLUMN reason         text;                         -- message letters: what was wrong, in words of our own
 CREATE INDEX dead_letters_unshown ON dead_letters (first_failed_at, id)
     WHERE (state <> 'settled' AND shown_revision IS DISTINCT FROM revision) OR (state = 'settled' AND shown_seq IS NOT NULL);
 CREATE INDEX dead_letters_shown ON dead_letters (shown_seq) WHERE shown_seq IS NOT NULL;
@@ -116,15 +117,19 @@ CREATE TABLE reconciliation_gaps (
     PRIMARY KEY (job_id, vomo_user_id)
 );
 
+-- Alerts that are over are deleted by their age.
+CREATE INDEX alerts_over ON alerts (cleared_at) WHERE cleared_at IS NOT NULL;
+
 -- Who spent the budget today, beside the sums of all time.
 ALTER TABLE customer_budgets ADD COLUMN spent_day date, ADD COLUMN spent_today jsonb NOT NULL DEFAULT '{}';
 
 -- +goose Down
 ALTER TABLE customer_budgets DROP COLUMN spent_day, DROP COLUMN spent_today;
+DROP INDEX alerts_over;
 DROP TABLE reconciliation_gaps, reconciliation_runs, notifications;
 ALTER TABLE dead_letters
     DROP COLUMN history, DROP COLUMN revision, DROP COLUMN shown_revision, DROP COLUMN shown_seq, DROP COLUMN shown_stream,
-    DROP COLUMN asked_at, DROP COLUMN settled_note;
+    DROP COLUMN asked_at, DROP COLUMN settled_note, DROP COLUMN reason;
 DROP INDEX dead_letters_waiting, dead_letters_age, dead_letters_settled, dead_letters_settled_of;
 ALTER TABLE user_mappings DROP COLUMN field_digests;
 DROP TABLE sync_runs;

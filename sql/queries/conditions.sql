@@ -52,7 +52,7 @@ SELECT customer_id, type FROM alerts WHERE cleared_at IS NULL AND type = ANY(sql
 
 -- name: AlertsPage :many
 -- Newest first: those that stand, and with cleared_within those that were over lately.
-SELECT id, customer_id, type, severity, raised_at, cleared_at FROM alerts
+SELECT id, customer_id, type, severity, coalesce(details->>'vomoUserId', '')::text AS vomo_user_id, raised_at, cleared_at FROM alerts
 WHERE (sqlc.narg(customer_id)::text IS NULL OR customer_id = sqlc.narg(customer_id)::text)
   AND (cleared_at IS NULL OR cleared_at > rollcall_now() - sqlc.arg(cleared_within)::interval)
   AND id < sqlc.arg(before)

@@ -52,14 +52,27 @@ FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(record_ids)::t
              unnest(sqlc.arg(error_classes)::text[]) AS error_class) v;
 
 -- name: LetterInsertMessageIfNew :one
--- Idempotent by origin: the same message opens one letter, however often it is delivered.
+-- Idempotent by origin: the same message opens one letter, however often it is delivered. One that was published again
+-- out of a letter goes on where that one ended.
 INSERT INTO dead_letters (id, customer_id, kind, payload_sealed, original_subject, origin, job, error_code,
-                          error_class, state, attempts, first_failed_at, last_failed_at)
-VALUES (sqlc.arg(id), sqlc.arg(customer_id), 'message', sqlc.arg(payload_sealed), sqlc.arg(original_subject),
-        sqlc.arg(origin), sqlc.arg(job), sqlc.arg(error_code), 'permanent', 'review', sqlc.arg(attempts),
-        rollcall_now(), rollcall_now())
+                          error_class, state, attempts, first_failed_at, last_failed_at, history, reason)
+SELECT sqlc.arg(id), sqlc.arg(customer_id), 'message', sqlc.arg(payload_sealed), sqlc.arg(original_subject),
+       sqlc.arg(origin), sqlc.arg(job), sqlc.arg(error_code)::text, 'permanent', 'review',
+       sqlc.arg(attempts)::integer + coalesce(b.attempts, 0), coalesce(b.first_failed_at, rollcall_now()), rollcall_now(),
+       CASE WHEN b.id IS NULL THEN '[]'::jsonb
+            ELSE b.history || jsonb_build_array(jsonb_build_object(
+                'at', rollcall_now(), 'code', sqlc.arg(error_code)::text, 'job', sqlc.arg(job)::text, 'letterId', b.id)) END,
+       sqlc.narg(reason)::text
+FROM (SELECT sqlc.arg(redriven)::uuid AS id) of
+LEFT JOIN dead_letters b ON b.id = of.id AND b.customer_id = sqlc.arg(customer_id) AND b.kind = 'message'
+      AND b.state = 'settled' AND b.settled_how = 'redriven'
 ON CONFLICT (origin) DO NOTHING
 RETURNING first_failed_at;
+
+-- name: LetterAwait :exec
+-- Waits for whoever has the letter in hand: what a letter's message was published for may fail before the letter is
+-- settled.
+SELECT FROM dead_letters WHERE id = $1 FOR SHARE;
 
 -- name: LettersOpenCount :one
 SELECT count(*) FROM dead_letters WHERE customer_id = $1 AND state <> 'settled';

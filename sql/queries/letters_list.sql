@@ -7,7 +7,7 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true);
 -- Newest first, by keyset: what is inserted meanwhile moves nobody.
 SELECT l.id, l.customer_id, l.kind, l.record_id, l.source_updated_at, l.version_hash, l.original_subject, l.origin, l.job,
        l.trace_id, l.error_code, l.error_class, l.state, l.attempts, l.first_failed_at, l.last_failed_at,
-       l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note,
+       l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note, l.reason,
        (l.payload_sealed IS NOT NULL)::boolean AS has_payload,
        CASE WHEN sqlc.arg(with_history)::boolean THEN l.history ELSE '[]' END::jsonb AS history,
        EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = l.customer_id AND c.offboarded_at IS NULL) AS mirrored
@@ -65,7 +65,7 @@ ORDER BY v.nth, l.id;
 -- name: LettersByID :many
 SELECT l.id, l.customer_id, l.kind, l.record_id, l.source_updated_at, l.version_hash, l.original_subject, l.origin, l.job,
        l.trace_id, l.error_code, l.error_class, l.state, l.attempts, l.first_failed_at, l.last_failed_at,
-       l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note,
+       l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note, l.reason,
        (l.payload_sealed IS NOT NULL)::boolean AS has_payload, l.history,
        EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = l.customer_id AND c.offboarded_at IS NULL) AS mirrored
 FROM dead_letters l

@@ -11,7 +11,7 @@ import (
 )
 
 const alertsPage = `-- name: AlertsPage :many
-SELECT id, customer_id, type, severity, raised_at, cleared_at FROM alerts
+SELECT id, customer_id, type, severity, coalesce(details->>'vomoUserId', '')::text AS vomo_user_id, raised_at, cleared_at FROM alerts
 WHERE ($1::text IS NULL OR customer_id = $1::text)
   AND (cleared_at IS NULL OR cleared_at > rollcall_now() - $2::interval)
   AND id < $3
@@ -30,6 +30,7 @@ type AlertsPageRow struct {
 	CustomerID string
 	Type       string
 	Severity   string
+	VomoUserID string
 	RaisedAt   time.Time
 	ClearedAt  *time.Time
 }
@@ -54,6 +55,7 @@ func (q *Queries) AlertsPage(ctx context.Context, db DBTX, arg *AlertsPageParams
 			&i.CustomerID,
 			&i.Type,
 			&i.Severity,
+			&i.VomoUserID,
 			&i.RaisedAt,
 			&i.ClearedAt,
 		); err != nil {

@@ -12,12 +12,30 @@ import (
 	"github.com/google/uuid"
 )
 
+const letterAwait = `-- name: LetterAwait :exec
+SELECT FROM dead_letters WHERE id = $1 FOR SHARE
+`
+
+// Waits for whoever has the letter in hand: what a letter's message was published for may fail before the letter is
+// settled.
+func (q *Queries) LetterAwait(ctx context.Context, db DBTX, id uuid.UUID) error {
+	_, err := db.Exec(ctx, letterAwait, id)
+	return err
+}
+
 const letterInsertMessageIfNew = `-- name: LetterInsertMessageIfNew :one
 INSERT INTO dead_letters (id, customer_id, kind, payload_sealed, original_subject, origin, job, error_code,
-                          error_class, state, attempts, first_failed_at, last_failed_at)
-VALUES ($1, $2, 'message', $3, $4,
-        $5, $6, $7, 'permanent', 'review', $8,
-        rollcall_now(), rollcall_now())
+                          error_class, state, attempts, first_failed_at, last_failed_at, history, reason)
+SELECT $1, $2, 'message', $3, $4,
+       $5, $6, $7::text, 'permanent', 'review',
+       $8::integer + coalesce(b.attempts, 0), coalesce(b.first_failed_at, rollcall_now()), rollcall_now(),
+       CASE WHEN b.id IS NULL THEN '[]'::jsonb
+            ELSE b.history || jsonb_build_array(jsonb_build_object(
+                'at', rollcall_now(), 'code', $7::text, 'job', $6::text, 'letterId', b.id)) END,
+       $9::text
+FROM (SELECT $10::uuid AS id) of
+LEFT JOIN dead_letters b ON b.id = of.id AND b.customer_id = $2 AND b.kind = 'message'
+      AND b.state = 'settled' AND b.settled_how = 'redriven'
 ON CONFLICT (origin) DO NOTHING
 RETURNING first_failed_at
 `
@@ -31,9 +49,12 @@ type LetterInsertMessageIfNewParams struct {
 	Job             string
 	ErrorCode       string
 	Attempts        int32
+	Reason          *string
+	Redriven        uuid.UUID
 }
 
-// Idempotent by origin: the same message opens one letter, however often it is delivered.
+// Idempotent by origin: the same message opens one letter, however often it is delivered. One that was published again
+// out of a letter goes on where that one ended.
 func (q *Queries) LetterInsertMessageIfNew(ctx context.Context, db DBTX, arg *LetterInsertMessageIfNewParams) (time.Time, error) {
 	row := db.QueryRow(ctx, letterInsertMessageIfNew,
 		arg.ID,
@@ -44,6 +65,8 @@ func (q *Queries) LetterInsertMessageIfNew(ctx context.Context, db DBTX, arg *Le
 		arg.Job,
 		arg.ErrorCode,
 		arg.Attempts,
+		arg.Reason,
+		arg.Redriven,
 	)
 	var first_failed_at time.Time
 	err := row.Scan(&first_failed_at)

@@ -31,7 +31,7 @@ func (q *Queries) LetterPayload(ctx context.Context, db DBTX, id uuid.UUID) (*Le
 const lettersByID = `-- name: LettersByID :many
 SELECT l.id, l.customer_id, l.kind, l.record_id, l.source_updated_at, l.version_hash, l.original_subject, l.origin, l.job,
        l.trace_id, l.error_code, l.error_class, l.state, l.attempts, l.first_failed_at, l.last_failed_at,
-       l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note,
+       l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note, l.reason,
        (l.payload_sealed IS NOT NULL)::boolean AS has_payload, l.history,
        EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = l.customer_id AND c.offboarded_at IS NULL) AS mirrored
 FROM dead_letters l
@@ -61,6 +61,7 @@ type LettersByIDRow struct {
 	SettledAt       *time.Time
 	SettledHow      *string
 	SettledNote     *string
+	Reason          *string
 	HasPayload      bool
 	History         []byte
 	Mirrored        bool
@@ -97,6 +98,7 @@ func (q *Queries) LettersByID(ctx context.Context, db DBTX, ids []uuid.UUID) ([]
 			&i.SettledAt,
 			&i.SettledHow,
 			&i.SettledNote,
+			&i.Reason,
 			&i.HasPayload,
 			&i.History,
 			&i.Mirrored,
@@ -308,7 +310,7 @@ func (q *Queries) LettersNamed(ctx context.Context, db DBTX, arg *LettersNamedPa
 const lettersPage = `-- name: LettersPage :many
 SELECT l.id, l.customer_id, l.kind, l.record_id, l.source_updated_at, l.version_hash, l.original_subject, l.origin, l.job,
        l.trace_id, l.error_code, l.error_class, l.state, l.attempts, l.first_failed_at, l.last_failed_at,
-       l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note,
+       l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note, l.reason,
        (l.payload_sealed IS NOT NULL)::boolean AS has_payload,
        CASE WHEN $1::boolean THEN l.history ELSE '[]' END::jsonb AS history,
        EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = l.customer_id AND c.offboarded_at IS NULL) AS mirrored
@@ -374,6 +376,7 @@ type LettersPageRow struct {
 	SettledAt       *time.Time
 	SettledHow      *string
 	SettledNote     *string
+	Reason          *string
 	HasPayload      bool
 	History         []byte
 	Mirrored        bool
@@ -428,6 +431,7 @@ func (q *Queries) LettersPage(ctx context.Context, db DBTX, arg *LettersPagePara
 			&i.SettledAt,
 			&i.SettledHow,
 			&i.SettledNote,
+			&i.Reason,
 			&i.HasPayload,
 			&i.History,
 			&i.Mirrored,

@@ -53,7 +53,7 @@ func (a *app) alertsLs() *cobra.Command {
 			return a.alertTable(alerts)
 		},
 	}
-	command.Flags().BoolVar(&all, "all", false, "list also those that were over in the last seven days")
+	command.Flags().BoolVar(&all, "all", false, "list also those that were over in the last seven days, and what happened to single users")
 	return command
 }
 
@@ -79,7 +79,7 @@ func (a *app) alertTable(list report.AlertsReply) error {
 		return nil
 	}
 	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "CUSTOMER\tSEVERITY\tALERT\tRAISED\tOVER\tWHAT")
+	sayf(columns, "CUSTOMER\tSEVERITY\tALERT\tUSER\tRAISED\tOVER\tWHAT")
 	for _, alert := range list.Alerts {
 		alertRow(columns, alert)
 	}
@@ -94,5 +94,6 @@ func alertRow(to io.Writer, alert report.Alert) {
 	if alert.ClearedAt != nil {
 		over = moment(*alert.ClearedAt)
 	}
-	sayf(to, "%s\t%s\t%s\t%s\t%s\t%s", alert.CustomerID, alert.Severity, alert.Type, moment(alert.RaisedAt), over, alert.Text)
+	sayf(to, "%s\t%s\t%s\t%s\t%s\t%s\t%s", alert.CustomerID, alert.Severity, alert.Type, textOr(alert.VomoUserID, "-"), moment(alert.RaisedAt),
+		over, alert.Text)
 }

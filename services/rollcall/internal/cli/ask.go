@@ -114,7 +114,7 @@ func aboutCustomer(customer string, err error) error {
 	var refused *refusedError
 	switch {
 	case isUnknown(err):
-		return fmt.Errorf("customer %q %w", customer, errUnknownCustomer)
+		return fmt.Errorf("customer %q %w: rollcall customer ls lists those that are", customer, errUnknownCustomer)
 	case errors.As(err, &refused) && len(refused.fields.Errors) > 0:
 		return fmt.Errorf("nothing was changed:%s", fieldErrors(refused.fields.Errors))
 	case errors.As(err, &refused) && refused.code != service.CodeInternal:

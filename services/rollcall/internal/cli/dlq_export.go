@@ -132,7 +132,7 @@ func csvLines(to io.Writer) (write func(json.RawMessage) error, flush func() err
 	}
 	err = lines.Write([]string{
 		"id", "customerId", "kind", "recordId", "state", "errorCode", "errorClass", "attempts", "firstFailedAt", "lastFailedAt", "nextAttemptAt",
-		"askedAt", "settledAt", "settledHow", "settledNote", "job", "traceId", "originalSubject", "origin", "sourceUpdatedAt", "hasPayload", "history",
+		"askedAt", "settledAt", "settledHow", "settledNote", "job", "traceId", "originalSubject", "origin", "sourceUpdatedAt", "hasPayload", "history", "reason",
 	})
 	return func(raw json.RawMessage) error {
 		var letter report.LetterDetail
@@ -148,7 +148,7 @@ func csvLines(to io.Writer) (write func(json.RawMessage) error, flush func() err
 			strconv.Itoa(letter.Attempts), stamp(&letter.FirstFailedAt), stamp(&letter.LastFailedAt), stamp(letter.NextAttemptAt),
 			stamp(letter.AskedAt), stamp(letter.SettledAt), textOr(letter.SettledHow, ""), textOr(letter.SettledNote, ""), letter.Job,
 			textOr(letter.TraceID, ""), letter.OriginalSubject, textOr(letter.Origin, ""), stamp(letter.SourceUpdatedAt),
-			strconv.FormatBool(letter.HasPayload), string(history),
+			strconv.FormatBool(letter.HasPayload), string(history), textOr(letter.Reason, ""),
 		})
 	}, flush, err
 }

@@ -127,6 +127,9 @@ func (a *app) showLetter(shown shownDocument) error {
 		line("record", "%s", *shown.RecordID)
 	}
 	line("error", "%s (%s)", shown.ErrorCode, shown.ErrorClass)
+	if shown.Reason != nil {
+		line("reason", "%s", *shown.Reason)
+	}
 	line("state", "%s", stateOf(shown.Letter))
 	if shown.SettledNote != nil {
 		line("note", "%s", *shown.SettledNote)
@@ -170,7 +173,11 @@ func (a *app) showAttempts(shown report.LetterShown) error {
 		sayf(columns, "  %s older ones are not shown", grouped(shown.HistoryLeftOut))
 	}
 	for _, attempt := range shown.History {
-		sayf(columns, "  %s\t%s\t%s", moment(attempt.At), attempt.Code, attempt.Job)
+		again := ""
+		if attempt.LetterID != "" {
+			again = "\tof letter " + attempt.LetterID + ", published again"
+		}
+		sayf(columns, "  %s\t%s\t%s%s", moment(attempt.At), attempt.Code, attempt.Job, again)
 	}
 	if err := columns.Flush(); err != nil {
 		return fmt.Errorf("print attempts: %w", err)

@@ -146,7 +146,7 @@ func TestLettersOfNobodyKnownAreExitStatusOne(t *testing.T) {
 		i.answers("letters", verb, unknown)
 	}
 	for _, args := range [][]string{{"ls", "globex"}, {"export", "globex"}, {"retry", "globex", "--all-matching", "--force"}} {
-		require.Equal(t, result{code: 1, stderr: "rollcall: customer \"globex\" is not known\n"}, i.run(append([]string{"dlq"}, args...)...), args)
+		require.Equal(t, globexUnknown(), i.run(append([]string{"dlq"}, args...)...), args)
 	}
 	got := i.run("dlq", "show", "1f0c9a72")
 	require.Equal(t, exitFailed, got.code)
@@ -188,6 +188,20 @@ func TestALetterIsShownWithItsAttemptsAndWhatHelps(t *testing.T) {
 	}
 	shown := document[report.LetterShown](t, i.run("dlq", "show", "00000001", "--json"))
 	require.Equal(t, shownLetter(), shown)
+}
+
+func TestAMessagesLetterSaysWhatWasWrongAndWhichLetterItGoesOnFrom(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	shown := shownLetter()
+	shown.Kind, shown.Reason = "message", new("customerId: is not a text")
+	shown.History = append(shown.History, report.LetterAttempt{At: moment1, Code: "request_invalid", Job: "user_sync_poll", LetterID: "77d01be3"})
+	i.answers("letters", "show", always(shown))
+	got := i.run("dlq", "show", "00000001")
+	require.Zero(t, got.code, got.stderr)
+	require.Regexp(t, `reason +customerId: is not a text\n`, got.stdout)
+	require.Regexp(t, `request_invalid +user_sync_poll +of letter 77d01be3, published again\n`, got.stdout)
+	require.Equal(t, shown, document[report.LetterShown](t, i.run("dlq", "show", "00000001", "--json")))
 }
 
 func TestAMessageIsPutTogetherFromItsPiecesAndDisarmed(t *testing.T) {
@@ -271,7 +285,7 @@ func TestAnExportMayBeCSV(t *testing.T) {
 	require.Len(t, lines, 4)
 	require.True(t, strings.HasPrefix(lines[0], "id,customerId,kind,recordId,state,errorCode,"))
 	require.Equal(t, `00000001-0000-4000-8000-000000000000,acme,user,8201,review,http_422,permanent,1,2026-11-20T08:00:00Z,2026-11-20T08:00:00Z,`+
-		`,,,,,user_sync_poll,,"a,b",,,true,[]`, lines[1])
+		`,,,,,user_sync_poll,,"a,b",,,true,[],`, lines[1])
 }
 
 func TestAnExportedFileIsItsOwnersAloneAndWholeOrNotThere(t *testing.T) {

@@ -197,6 +197,6 @@ func TestWatchingAStrangerEndsAfterFiveSeconds(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
 	i.answers("backfills", "ls", unknown)
-	require.Equal(t, result{code: 1, stderr: "rollcall: customer \"globex\" is not known\n"}, i.run("backfill", "watch", "globex"))
+	require.Equal(t, globexUnknown(), i.run("backfill", "watch", "globex"))
 	require.Len(t, i.waits, 5, "a second each")
 }

@@ -160,3 +160,8 @@ func unknown(int, []byte) (any, string) { return "not found", service.CodeNotFou
 func inTurn[T any](answers ...T) func(int, []byte) (any, string) {
 	return func(n int, _ []byte) (any, string) { return answers[min(n, len(answers))-1], noCode }
 }
+
+// globexUnknown is what a command says of a customer whom nobody onboarded.
+func globexUnknown() result {
+	return result{code: exitFailed, stderr: "rollcall: customer \"globex\" is not known: rollcall customer ls lists those that are\n"}
+}

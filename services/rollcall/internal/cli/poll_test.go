@@ -97,7 +97,7 @@ func TestWhoIsNotPolledIsToldWhyAndWhatHelps(t *testing.T) {
 	}
 	i := newInstallation(t)
 	i.answers("status", "get", unknown)
-	require.Equal(t, result{code: 1, stderr: "rollcall: customer \"globex\" is not known\n"}, i.run("reconcile", "now", "globex"))
+	require.Equal(t, globexUnknown(), i.run("reconcile", "now", "globex"))
 }
 
 func TestAWaitEndsWithTheNextRunAndSaysHow(t *testing.T) {

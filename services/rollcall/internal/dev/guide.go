@@ -40,6 +40,8 @@ func (g guide) box(emphasise func(string) string) string {
 	g.address(&text)
 	g.onboarding(&text)
 	fmt.Fprintf(&text, "  %s backfill watch %s\n  %s status %s\n\n", g.program, otherOrg, g.program, otherOrg)
+	text.WriteString("The doctor reaches Postgres and the keys itself, and reads from the folder how:\n\n")
+	fmt.Fprintf(&text, "  %s\n\n", g.doctor())
 	text.WriteString("Ctrl-C stops everything; the next start continues with the same data.\n\n")
 	return text.String()
 }

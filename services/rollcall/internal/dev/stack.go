@@ -71,9 +71,13 @@ func (s *stack) start(ctx context.Context, opts options) error {
 	if err := s.prepare(ctx); err != nil {
 		return err
 	}
-	return s.startPrograms(ctx, environment(s.environ, own{
+	ours := own{
 		databaseURL: s.database.url, natsURL: s.nats.URL(), sandbox: s.sandbox.address, keyFile: s.folder.in("secrets.key"),
-	}))
+	}
+	if err := s.folder.writeEnv(ours); err != nil {
+		return err
+	}
+	return s.startPrograms(ctx, environment(s.environ, ours))
 }
 
 func (s *stack) startServers(ctx context.Context) error {
@@ -112,7 +116,7 @@ func (s *stack) prepare(ctx context.Context) error {
 // stop ends everything in the reverse order: the services finish what they have in hand on a bus and a database
 // that still run.
 func (s *stack) stop() error {
-	err := s.children.stop()
+	err := errors.Join(s.children.stop(), s.folder.removeEnv())
 	if s.conn != nil {
 		s.conn.Close()
 	}

@@ -1,0 +1,46 @@
+package dev
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAShellReadsWhatTheServicesGetUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	f, err := openFolder(filepath.Join(t.TempDir(), "a folder; that's odd"), 1_000)
+	require.NoError(t, err)
+	ours := own{
+		databaseURL: "postgres://me:p'w@127.0.0.1:5433/rollcall?sslmode=disable&x=$HOME", natsURL: "nats://127.0.0.1:4222",
+		sandbox: "http://127.0.0.1:9090", keyFile: f.in("secrets.key"),
+	}
+	require.NoError(t, os.WriteFile(f.in(envName), []byte("of an earlier start"), 0o600))
+	require.NoError(t, f.writeEnv(ours))
+
+	about, err := os.Stat(f.in(envName))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), about.Mode().Perm())
+	line := guide{program: "env #", dir: f.path}.doctor() // env, in the place of the doctor
+	command := exec.CommandContext(t.Context(), "sh", "-c", line)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/h"}
+	said, err := command.Output()
+	require.NoError(t, err)
+	require.Subset(t, strings.Split(string(said), "\n"), environment(nil, ours))
+
+	require.NoError(t, f.removeEnv())
+	require.NoFileExists(t, f.in(envName))
+	require.NoError(t, f.removeEnv(), "a start that failed before it was written ends as well")
+	require.NoError(t, f.lock.release())
+}
+
+func TestTheBoxTellsHowTheDoctorComesToSeeWhatRuns(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, guide{program: "bin/rollcall"}.box(plain), "\n  set -a; . .rollcall/env; set +a; bin/rollcall doctor\n")
+	require.Contains(t, guide{program: "rollcall", dir: "/else/where"}.box(plain), "\n  set -a; . /else/where/env; set +a; rollcall doctor\n")
+	require.Contains(t, guide{program: "rollcall", dir: "."}.box(plain), "\n  set -a; . ./env; set +a; rollcall doctor\n")
+	require.NotContains(t, guide{program: "rollcall"}.afterDemo(), "doctor", "nothing runs then that it could look at")
+}
