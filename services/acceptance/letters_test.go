@@ -179,6 +179,8 @@ func TestAMessageThatRanOutOfDeliveriesIsALetterWithItsPayloadAndCanBeRedriven(t
 	_, err = h.js.UpdateConsumer(t.Context(), bus.StreamPoll, config)
 	require.NoError(t, err)
 	h.start(programPoller)
+	h.afterPolls(soon)
+	h.until(soon, "no other request stands in the stream", func() bool { return h.messages(bus.StreamPoll, ">") == 0 })
 	polls := h.polls("acme")
 	h.publish("rollcall.dlq.retry.message.acme", letter.Data())
 	h.until(soon, "it is worked after all", func() bool { return h.polls("acme") > polls })
