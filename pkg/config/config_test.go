@@ -28,7 +28,8 @@ func TestTheDefaultsAreTheDesigns(t *testing.T) {
 		VomoBaseURL: "https://api.vomo.org/v1", VomoRequestsPerSecond: 3, VomoRequestsPerMinute: 100,
 		SecretsURL: "dev", HTTPAddr: "127.0.0.1:0", ClaimTimeout: 30 * time.Second,
 		BackfillSlots: 4, BackfillTurn: time.Minute, BackfillTries: 10, DestinationSlots: 16, OnboardingSlots: 8,
-		PollSlots: 64, ReconcileSlots: 16, DLQSlots: 16, DLQRetryAttempts: 12, DLQRetryAge: 24 * time.Hour, DLQMaxAge: 72 * time.Hour, DLQGrowth: 100, JobLogAge: 336 * time.Hour,
+		PollSlots: 64, ReconcileSlots: 16, DLQSlots: 16, DLQRetryAttempts: 12, DLQRetryAge: 24 * time.Hour, DLQMaxAge: 72 * time.Hour, DLQGrowth: 100,
+		JobLogAge: 336 * time.Hour,
 		LogLevel: "info", LogFormat: "json",
 	}, loaded)
 }
