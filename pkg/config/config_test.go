@@ -30,7 +30,7 @@ func TestTheDefaultsAreTheDesigns(t *testing.T) {
 		BackfillSlots: 4, BackfillTurn: time.Minute, BackfillTries: 10, DestinationSlots: 16, OnboardingSlots: 8,
 		PollSlots: 64, ReconcileSlots: 16, DLQSlots: 16, DLQRetryAttempts: 12, DLQRetryAge: 24 * time.Hour, DLQMaxAge: 72 * time.Hour, DLQGrowth: 100,
 		JobLogAge: 336 * time.Hour,
-		LogLevel: "info", LogFormat: "json",
+		LogLevel:  "info", LogFormat: "json",
 	}, loaded)
 }
 
