@@ -112,6 +112,7 @@ func (t *turn) read(ctx, turn context.Context, end context.CancelCauseFunc) erro
 		// Before the scan goes on elsewhere: while windows are counted, each page moves it.
 		if t.lease.Wanted() {
 			end(errWanted)
+			pages.Stop() // here: the hook has a goroutine of its own, and this page's slot would be another request's before it runs
 		}
 		if step.Moved || step.Done {
 			return nil

@@ -168,7 +168,10 @@ func (r *reading) bring(ctx context.Context, pages *vomo.Scan, line *pipeline) e
 			r.end(errWanted)
 		case r.closed(ctx):
 			r.end(errTurnOver)
+		default:
+			continue
 		}
+		pages.Stop() // here: the hook has a goroutine of its own, and this page's slot would be another request's before it runs
 	}
 	return nil
 }
