@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"rollcall.dev/pkg/connector"
@@ -87,12 +88,11 @@ func TellPark(ctx context.Context, tx *store.Tx, customer, reason string) error 
 }
 
 // IsDestination says whether the reason of a park, or of an alert, is that a destination does not work.
-func IsDestination(reason string) bool {
-	switch reason {
-	case event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed:
-		return true
-	}
-	return false
+func IsDestination(reason string) bool { return slices.Contains(DestinationAlerts(), reason) }
+
+// DestinationAlerts are the alerts of a destination that does not work.
+func DestinationAlerts() []string {
+	return []string{event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed}
 }
 
 // ParksStand says whether people were told of something that parked work of the customer, whichever job's. It is asked
@@ -112,7 +112,7 @@ func ParksStand(ctx context.Context, conn store.Conn, customer string) (bool, er
 func ClearParks(ctx context.Context, tx *store.Tx, customer string, taken bool) error {
 	var over []string
 	if taken {
-		over = append(over, event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed)
+		over = DestinationAlerts()
 	}
 	for _, condition := range append(over, event.AlertAuthFailed, event.AlertVomoForbidden) {
 		if err := event.Clear(ctx, tx, customer, condition, "It works again."); err != nil {

@@ -54,6 +54,12 @@ func (c Conn) LetterCustomers(ctx context.Context) ([]string, error) {
 	return customers, wrap("list customers with due letters", err)
 }
 
+// IdleWithAlert are the active customers of whom an alert of one of these types stands and for whom no run is under way.
+func (c Conn) IdleWithAlert(ctx context.Context, types []string) ([]string, error) {
+	customers, err := c.queries.CustomersIdleWithAlert(ctx, c.dbtx, types)
+	return customers, wrap("list idle customers with an alert", err)
+}
+
 // DueLetters are up to atMost of the customer's record letters that are due, the longest due first.
 func (c Conn) DueLetters(ctx context.Context, customer string, atMost int32) ([]DueLetter, error) {
 	rows, err := c.queries.LettersDue(ctx, c.dbtx, &db.LettersDueParams{CustomerID: customer, AtMost: atMost})

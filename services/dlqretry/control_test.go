@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/job"
 )
 
 // alone has acme a letter that waits for a destination that was down, and one user by whom it can be tried.
@@ -85,4 +87,40 @@ func TestLookingForAUserToTryADestinationByCostsAStepForEachWhoHasALetter(t *tes
 		t.Logf("one of 10,001 users has no letter: %s", time.Since(began))
 		require.Less(t, time.Since(began), time.Second)
 	}
+}
+
+func TestADestinationForWhichNothingWaitsAnyMoreIsAskedWhetherItWorksAgain(t *testing.T) {
+	t.Parallel()
+	d := alone(t)
+	d.crmSays(http.StatusServiceUnavailable, ``)
+	require.Equal(t, "destination_down", d.turn(t, "acme", 0, "").reason)
+	idle := func() []string {
+		customers, err := d.store.IdleWithAlert(t.Context(), job.DestinationAlerts())
+		require.NoError(t, err)
+		return customers
+	}
+	require.Equal(t, []string{"acme"}, idle())
+	d.exec(t, `UPDATE dead_letters SET state = 'settled', settled_at = now(), settled_how = 'discarded', next_attempt_at = NULL`)
+
+	d.retry.look(t.Context())
+	next, ok := d.retry.queue.take()
+	require.True(t, ok, "though no letter is due")
+	require.Equal(t, "destination_down", d.turn(t, next.customer, 1, "destination_down").reason)
+	require.Equal(t, 1, value[int](t, d, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
+
+	d.exec(t, `INSERT INTO sync_runs (customer_id, kind, job_id, trace_id, state, updated_after, covered_until, due_at, created_at, updated_at)
+		SELECT 'acme', 'poll', id, 't', 'parked', at, started_at, at, started_at, at FROM job_log, now() at`)
+	require.Empty(t, idle(), "the run finds out by itself")
+	d.exec(t, `DELETE FROM sync_runs`)
+	d.exec(t, `UPDATE sync_configs SET paused_at = now()`)
+	require.Empty(t, idle(), "a paused customer is left alone")
+	d.exec(t, `UPDATE sync_configs SET paused_at = NULL`)
+
+	d.crmSays(http.StatusOK, `{"id":"crm"}`)
+	require.Equal(t, ended{}, d.turn(t, "acme", 2, "destination_down"))
+
+	require.Zero(t, value[int](t, d, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
+	require.Equal(t, 2, value[int](t, d, `SELECT count(*) FROM outbox WHERE subject LIKE 'rollcall.alerts.%'`), "told once, and that it is over")
+	require.Empty(t, idle())
+	require.Equal(t, 1, value[int](t, d, `SELECT count(*) FROM job_log WHERE completed_at IS NOT NULL`), "asking is no job")
 }

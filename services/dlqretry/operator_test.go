@@ -73,6 +73,26 @@ func TestWhatAnOperatorRepublishesIsRetriedAtOnce(t *testing.T) {
 	d.requireShown(t, later)
 }
 
+func TestALetterIsNotRetriedByWhatIsPublishedForAnotherCustomer(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.onboard(t, "globex")
+	record, message := d.letter(t, "acme", "1", false), d.messageLetter(t, "rollcall.poll.request.acme", `{}`, 7)
+	start(t, d.follow.run)
+	d.requireShown(t, record, message)
+	d.read(t, bus.StreamDLQ, bus.DurableDLQRetry, d.review.handle)
+
+	for _, kind := range []string{"user", "message"} {
+		for _, id := range []uuid.UUID{record, message} {
+			d.publish(t, "rollcall.dlq.retry."+kind+".globex", "", map[string]string{bus.HeaderLetterID: id.String()}, "")
+		}
+	}
+
+	d.requireShown(t, record, message)
+	require.Zero(t, value[int](t, d, `SELECT count(asked_at) FROM dead_letters`))
+	require.Equal(t, 2, value[int](t, d, `SELECT count(*) FROM dead_letters WHERE state = 'review'`))
+}
+
 func TestAnAckThroughDlqReviewSettlesTheLetter(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -92,7 +92,8 @@ func (r *republished) judge(ctx context.Context, id uuid.UUID, at store.ShownAs,
 		switch {
 		case isShownAt(letter, at):
 			result = showing
-		case !letter.Open(), ofOldVersion(delivery, id):
+		case !letter.Open(), ofOldVersion(delivery, id), bus.CustomerOf(delivery.Subject) != letter.Customer:
+			// Who may publish for one customer alone does not touch another's letters.
 			result = asksForNothing
 		case isUnnoted(letter, delivery):
 			// Published by a follower that died before it noted it.

@@ -10,11 +10,14 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
 )
 
 const (
 	lookEvery = time.Second
+	// standingEvery is how often destinations are asked again of which an alert stands and for which nothing waits.
+	standingEvery = time.Minute
 	// drainTime is how long turns may go on after the service was asked to stop.
 	drainTime = 15 * time.Second
 	// A turn that panicked, or failed by our own fault, comes again no sooner than this.
@@ -36,6 +39,7 @@ type retrier struct {
 	slots    int
 	queue    *queue
 	woken    chan struct{}
+	stood    time.Time                          // when standing alerts were last looked at
 	changed  func()                             // letters changed: the stream is behind
 	turned   func(customer string, ended ended) // for tests: a turn is over; nil outside
 }
@@ -98,12 +102,24 @@ func (r *retrier) run(ctx context.Context) {
 	}
 }
 
-// look puts those in the queue whose letters are due.
+// look puts those in the queue whose letters are due, and now and then those of whose destination it is not known
+// whether it works again.
 func (r *retrier) look(ctx context.Context) {
 	customers, err := r.store.LetterCustomers(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.logger.Warn("due letters were not looked for", zap.Error(err))
+		}
+		return
+	}
+	r.queue.offer(customers)
+	if time.Since(r.stood) < standingEvery {
+		return
+	}
+	r.stood = time.Now()
+	if customers, err = r.store.IdleWithAlert(ctx, job.DestinationAlerts()); err != nil {
+		if ctx.Err() == nil {
+			r.logger.Warn("standing alerts were not looked at", zap.Error(err))
 		}
 		return
 	}

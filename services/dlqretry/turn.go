@@ -32,6 +32,7 @@ type turn struct {
 	lease    *store.Lease
 	holds    int
 	suspect  bool // the destination did not work when it was last tried
+	standing bool // people were told of that
 	told     bool // people were told of something that may be over now
 	proven   bool // the destination took a record that it had: it works
 	draining <-chan struct{}
@@ -76,8 +77,12 @@ func (r *retrier) turn(ctx context.Context, next turnFor, draining <-chan struct
 	}()
 	t := &turn{retrier: r, lease: lease, holds: next.holds, suspect: job.IsDestination(next.reason), draining: draining, log: log}
 	due, err := t.begin(held, next.customer)
-	if err == nil && len(due) > 0 {
+	switch {
+	case err != nil:
+	case len(due) > 0:
 		err = t.retry(held, due)
+	case t.standing:
+		err = t.ask(held)
 	}
 	return t.settle(held, len(due) == atOnce, err)
 }
@@ -89,7 +94,7 @@ func (t *turn) begin(ctx context.Context, customer string) ([]store.DueLetter, e
 		return nil, err
 	}
 	due, err := t.store.DueLetters(ctx, customer, atOnce)
-	if err != nil || len(due) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	alerts, err := t.store.StandingAlerts(ctx, customer)
@@ -97,10 +102,14 @@ func (t *turn) begin(ctx context.Context, customer string) ([]store.DueLetter, e
 		return nil, err
 	}
 	for _, alert := range alerts {
-		t.suspect = t.suspect || job.IsDestination(alert.Type)
-		t.told = t.told || job.IsDestination(alert.Type) || alert.Type == event.AlertVomoForbidden
+		t.standing = t.standing || job.IsDestination(alert.Type)
+		t.told = t.told || t.standing || alert.Type == event.AlertVomoForbidden
 	}
+	t.suspect = t.suspect || t.standing
 	t.traceID = event.NewTraceID()
+	if len(due) == 0 {
+		return nil, nil
+	}
 	t.jobID, err = t.store.StartJob(ctx, customer, jobRetry, t.traceID)
 	return due, err
 }
@@ -109,13 +118,7 @@ func (t *turn) begin(ctx context.Context, customer string) ([]store.DueLetter, e
 // destination did not work before, that is found out first: its outage must not cost the customer's budget a page's
 // worth of requests each time.
 func (t *turn) retry(ctx context.Context, due []store.DueLetter) error {
-	var err error
-	if t.source, err = t.connect.Source(ctx, t.customer, t.lease, jobRetry); err != nil {
-		return err
-	}
-	t.lane, err = t.connect.Lane(ctx, t.customer, t.lease, connector.Job{
-		Name: jobRetry, ID: t.jobID, TraceID: t.traceID, Events: t.customer.BackfillCompletedAt != nil,
-	})
+	err := t.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,6 +138,33 @@ func (t *turn) retry(ctx context.Context, due []store.DueLetter) error {
 		return err
 	}
 	return stopped
+}
+
+// ask finds out whether a destination works again for which nothing waits, and tells it: of letters that were given up
+// while it was down, or of a poll that found nobody changed in the end, nothing else would.
+func (t *turn) ask(ctx context.Context) error {
+	if err := t.open(ctx); err != nil {
+		return err
+	}
+	works, err := t.works(ctx)
+	if err != nil || !works {
+		return err
+	}
+	return t.store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
+		return job.ClearParks(ctx, tx, t.customer.ID, true)
+	})
+}
+
+// open opens both sides.
+func (t *turn) open(ctx context.Context) error {
+	var err error
+	if t.source, err = t.connect.Source(ctx, t.customer, t.lease, jobRetry); err != nil {
+		return err
+	}
+	t.lane, err = t.connect.Lane(ctx, t.customer, t.lease, connector.Job{
+		Name: jobRetry, ID: t.jobID, TraceID: t.traceID, Events: t.customer.BackfillCompletedAt != nil,
+	})
+	return err
 }
 
 // failAgain counts one more attempt at letters whose users could not be read, in a lane's transaction.

@@ -16,6 +16,16 @@ JOIN sync_configs c ON c.customer_id = f.customer_id AND c.enabled AND c.paused_
 WHERE f.next_attempt_at <= rollcall_now()
 ORDER BY f.next_attempt_at;
 
+-- name: CustomersIdleWithAlert :many
+-- Of whom one of these alerts stands and for whom no run is under way, which would find out by itself. The alerts lead:
+-- few stand, whatever the number of customers.
+SELECT DISTINCT a.customer_id FROM alerts a
+JOIN sync_configs c ON c.customer_id = a.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
+WHERE a.cleared_at IS NULL AND a.type = ANY(sqlc.arg(types)::text[])
+  AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id)
+  AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked'))
+ORDER BY a.customer_id;
+
 -- name: LettersDue :many
 SELECT id, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts FROM dead_letters
 WHERE customer_id = sqlc.arg(customer_id) AND state = 'waiting' AND next_attempt_at <= rollcall_now()

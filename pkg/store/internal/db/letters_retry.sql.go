@@ -36,6 +36,37 @@ func (q *Queries) AuditInsertLetter(ctx context.Context, db DBTX, arg *AuditInse
 	return err
 }
 
+const customersIdleWithAlert = `-- name: CustomersIdleWithAlert :many
+SELECT DISTINCT a.customer_id FROM alerts a
+JOIN sync_configs c ON c.customer_id = a.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
+WHERE a.cleared_at IS NULL AND a.type = ANY($1::text[])
+  AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id)
+  AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked'))
+ORDER BY a.customer_id
+`
+
+// Of whom one of these alerts stands and for whom no run is under way, which would find out by itself. The alerts lead:
+// few stand, whatever the number of customers.
+func (q *Queries) CustomersIdleWithAlert(ctx context.Context, db DBTX, types []string) ([]string, error) {
+	rows, err := db.Query(ctx, customersIdleWithAlert, types)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var customer_id string
+		if err := rows.Scan(&customer_id); err != nil {
+			return nil, err
+		}
+		items = append(items, customer_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const letterGet = `-- name: LetterGet :one
 SELECT id, customer_id, kind, record_id, state, payload_sealed, original_subject, trace_id, attempts, revision, shown_revision,
        shown_seq, shown_stream
