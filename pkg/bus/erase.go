@@ -9,7 +9,7 @@ import (
 )
 
 // Erase overwrites a message in the stream's files and deletes it, also while a worker has it in hand: its place
-// among those in flight is free at once. A message that is gone already is erased: a second worker may have been
+// among those in flight is free in a moment. A message that is gone already is erased: a second worker may have been
 // first. It must be called before the ack: the bytes of an acked message can no longer be reached.
 func Erase(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
 	err := stream.SecureDeleteMsg(ctx, sequence)
