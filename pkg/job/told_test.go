@@ -2,6 +2,7 @@ package job_test
 
 import (
 	"context"
+	"net/http"
 	"testing"
 	"time"
 
@@ -56,4 +57,18 @@ func TestARecordThatIsTakenEndsWhatAnotherJobToldOfTheDestination(t *testing.T) 
 	h.polled()
 
 	require.Empty(t, h.standing())
+}
+
+func TestADestinationThatIsStillDownIsNotToldToWorkAgain(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.world.change(checkpoint.Add(time.Minute), "x", "1")
+	h.world.set(func(w *world) { w.crm = func(string) int { return http.StatusServiceUnavailable } })
+	for range 6 { // a short page whose only record nobody takes: it may be the record's fault
+		h.polled()
+	}
+	require.Empty(t, h.run())
+	require.Equal(t, []string{"waiting"}, values[string](h, `SELECT state FROM dead_letters`))
+	require.Equal(t, []string{"destination_down"}, h.standing(), "nothing was taken: it is as down as before")
+	require.Zero(t, values[int](h, `SELECT count(*) FROM outbox WHERE msg_id LIKE '%-cleared'`)[0])
 }

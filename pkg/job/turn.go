@@ -141,7 +141,7 @@ func (t *turn) commit(ctx context.Context, page vomo.Page) (scan.Step, error) {
 			return err
 		}
 		if t.told {
-			if err := ClearParks(ctx, tx, t.customer.ID, outcome.Written > 0 || IsDestination(t.run.ParkReason)); err != nil {
+			if err := ClearParks(ctx, tx, t.customer.ID, outcome.Written > 0); err != nil {
 				return err
 			}
 		}

@@ -193,7 +193,7 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Br
 		}
 		follow(&next, advance)
 		if r.told {
-			if err := job.ClearParks(ctx, tx, r.customer.ID, outcome.Written > 0 || job.IsDestination(r.run.ParkReason)); err != nil {
+			if err := job.ClearParks(ctx, tx, r.customer.ID, outcome.Written > 0); err != nil {
 				return err
 			}
 		}
