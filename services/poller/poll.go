@@ -76,19 +76,23 @@ func polled(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) e
 const quietTail = time.Hour
 
 // checkpointOf is from where the next poll goes on (trap 2): no later than the scan's start by VOMO's own clock, since
-// a user changed during the scan may stand on a page that was read before; and no later than the latest change seen,
-// since VOMO's list may lag behind its clock. Both less an overlap. A list that lags by an hour is none that can be
-// polled: without that bound, everybody who was imported in the last minute before an organisation fell silent would
-// be read again by each poll, for ever. now is the database's clock: a Date that is ahead of it, as of a proxy whose clock
-// is wrong, must not carry the checkpoint past changes that are yet to come.
+// a user changed during the scan may stand on a page that was read before; and no later than the latest change seen by
+// this poll or, where it saw none, by those before it, since VOMO's list may lag behind its clock. Both less an overlap.
+// A list that lags by an hour is none that can be polled: without that bound, everybody who was imported in the last
+// minute before an organisation fell silent would be read again by each poll, for ever. now is the database's clock: a
+// Date that is ahead of it, as of a proxy whose clock is wrong, must not carry the checkpoint past changes that are yet
+// to come.
 func checkpointOf(run store.SyncRun, now time.Time) time.Time {
 	start := *run.ScanStartedAt
 	if now.Before(start) {
 		start = now
 	}
-	latest := start
-	if run.HighestSeen != nil && run.HighestSeen.Before(start) {
+	latest := run.UpdatedAfter.Add(scan.Overlap)
+	if run.HighestSeen != nil {
 		latest = *run.HighestSeen
+	}
+	if latest.After(start) {
+		latest = start
 	}
 	if floor := start.Add(-quietTail); latest.Before(floor) {
 		latest = floor
