@@ -83,17 +83,19 @@ func TestAReconciliationThatComesLateReadsFromTheDayBeforeItWasDue(t *testing.T)
 		require.NoError(t, err)
 		return moment
 	}
-	for name, c := range map[string]struct{ now, due, since string }{
-		"in time":           {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-03-01T00:00:00Z"},
-		"hours late":        {"2026-03-02T23:00:00Z", "2026-03-02T01:00:00Z", "2026-03-01T00:00:00Z"},
-		"three days late":   {"2026-03-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-03-01T00:00:00Z"},
-		"before midnight":   {"2026-03-02T00:00:01Z", "2026-03-01T23:59:59Z", "2026-02-28T00:00:00Z"},
-		"far too late":      {"2026-12-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-11-03T00:00:00Z"},
-		"ahead of its time": {"2026-03-02T01:00:00Z", "2026-03-04T01:00:00Z", "2026-03-01T00:00:00Z"},
+	for name, c := range map[string]struct{ now, due, reconciled, since string }{
+		"in time":           {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"hours late":        {"2026-03-02T23:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"three days late":   {"2026-03-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"before midnight":   {"2026-03-02T00:00:01Z", "2026-03-01T23:59:59Z", "2026-02-27T00:00:00Z", "2026-02-28T00:00:00Z"},
+		"far too late":      {"2026-12-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-11-03T00:00:00Z"},
+		"two were given up": {"2026-03-04T01:00:01Z", "2026-03-04T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"asked for by hand": {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"ahead of its time": {"2026-03-02T01:00:00Z", "2026-03-04T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, at(c.since), sinceOf(at(c.now), at(c.due)))
+			require.Equal(t, at(c.since), sinceOf(at(c.now), at(c.due), at(c.reconciled)))
 		})
 	}
 }

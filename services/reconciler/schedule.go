@@ -49,7 +49,7 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 				return err
 			}
 			if one.DueAt != nil {
-				since := sinceOf(now, *one.DueAt)
+				since := sinceOf(now, *one.DueAt, one.Reconciled)
 				customers[since] = append(customers[since], one.Customer)
 			}
 		}
@@ -63,17 +63,22 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 	return more && err == nil, err
 }
 
-// sinceOf is since when a reconciliation reads: since the beginning of yesterday, and where it comes days too late,
-// since that of the day before it was due.
-func sinceOf(now, dueAt time.Time) time.Time {
-	yesterday, since := dayBefore(now), dayBefore(dueAt)
+// sinceOf is since when a reconciliation reads: since the beginning of yesterday; where it comes days too late, since
+// that of the day before it was due; and where one was given up, since the day after the last that was reconciled.
+func sinceOf(now, dueAt, reconciled time.Time) time.Time {
+	yesterday := dayBefore(now)
+	since := earlier(yesterday, earlier(dayBefore(dueAt), reconciled.AddDate(0, 0, 1)))
 	if oldest := yesterday.Add(-longestBack); since.Before(oldest) {
-		since = oldest
-	}
-	if since.After(yesterday) {
-		return yesterday
+		return oldest
 	}
 	return since
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (s *scheduler) start(ctx context.Context, tx *store.Tx, customers []string, since, day time.Time) error {

@@ -62,6 +62,8 @@ func TestEachNightIsWorkedOnceInItsTurn(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, dayBefore(turn), run.UpdatedAfter.UTC())
 		require.Equal(t, dayBefore(turn), run.Day.UTC())
+		h.exec(`INSERT INTO reconciliation_runs (customer_id, type, date, job_id, expected_count, gap_count, started_at, completed_at)
+			SELECT customer_id, 'user_daily', day, job_id, 0, 0, at, at FROM sync_runs, rollcall_now() at`)
 		require.Equal(t, 1, h.end())
 		require.WithinDuration(t, turn.Add(24*time.Hour), h.turn("acme"), time.Second)
 	}
@@ -125,4 +127,28 @@ func TestTheServiceWorksWhoseTurnHasCome(t *testing.T) {
 	h.start()
 	h.reconciledTimes("acme", 1)
 	require.Equal(t, []int{1}, values[int](h, `SELECT count(*) FROM user_mappings`))
+}
+
+func TestTheDayOfAReconciliationThatWasGivenUpIsReadByTheNext(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.schedule()
+	h.clock(h.turn("acme"))
+	h.schedule()
+	run, err := h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+	require.NoError(t, err)
+	h.exec(`UPDATE sync_runs SET attempts = 10`) // as one that was claimed too often
+	h.exec(`UPDATE sync_configs SET next_poll_at = rollcall_now() + interval '1 year'`)
+	stop := h.start()
+	require.Eventually(t, func() bool {
+		return len(values[string](h, `SELECT outcome FROM job_log WHERE job = 'user_daily' AND outcome = 'failed'`)) == 1
+	}, soon, 20*time.Millisecond)
+	stop()
+
+	h.clock(h.turn("acme"))
+	h.schedule()
+
+	next, err := h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+	require.NoError(t, err)
+	require.False(t, next.UpdatedAfter.After(run.UpdatedAfter), "%s was reconciled by nobody", run.UpdatedAfter.UTC().Format(time.DateOnly))
 }

@@ -263,7 +263,10 @@ func (q *Queries) SyncConfigSetNextReconcile(ctx context.Context, db DBTX, arg *
 }
 
 const syncConfigsLockReconcileDue = `-- name: SyncConfigsLockReconcileDue :many
-SELECT customer_id, quiet_hours, next_reconcile_at FROM sync_configs
+SELECT customer_id, quiet_hours, next_reconcile_at, coalesce(
+    (SELECT max(r.date) FROM reconciliation_runs r WHERE r.customer_id = c.customer_id AND r.type = 'user_daily'),
+    (backfill_completed_at AT TIME ZONE 'UTC')::date - 1)::date AS reconciled
+FROM sync_configs c
 WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_completed_at IS NOT NULL
   AND (next_reconcile_at IS NULL OR next_reconcile_at <= rollcall_now())
 ORDER BY next_reconcile_at NULLS FIRST LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -273,6 +276,7 @@ type SyncConfigsLockReconcileDueRow struct {
 	CustomerID      string
 	QuietHours      []byte
 	NextReconcileAt *time.Time
+	Reconciled      pgtype.Date
 }
 
 func (q *Queries) SyncConfigsLockReconcileDue(ctx context.Context, db DBTX, atMost int32) ([]*SyncConfigsLockReconcileDueRow, error) {
@@ -284,7 +288,12 @@ func (q *Queries) SyncConfigsLockReconcileDue(ctx context.Context, db DBTX, atMo
 	var items []*SyncConfigsLockReconcileDueRow
 	for rows.Next() {
 		var i SyncConfigsLockReconcileDueRow
-		if err := rows.Scan(&i.CustomerID, &i.QuietHours, &i.NextReconcileAt); err != nil {
+		if err := rows.Scan(
+			&i.CustomerID,
+			&i.QuietHours,
+			&i.NextReconcileAt,
+			&i.Reconciled,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)
