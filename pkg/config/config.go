@@ -54,7 +54,7 @@ type Config struct {
 	ReconcileSlots   int           `env:"RECONCILE_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers that one reconciler works at once"`
 	DLQSlots         int           `env:"DLQ_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers whose dead letters one dlqretry retries at once"`
 	DLQRetryAttempts int           `env:"DLQ_RETRY_ATTEMPTS" envDefault:"12" min:"1" max:"1000" doc:"after how many attempts a dead letter is left to an operator"`
-	DLQRetryAge      time.Duration `env:"DLQ_RETRY_AGE" envDefault:"24h" min:"1m" max:"8760h" doc:"after how long a dead letter is left to an operator"`
+	DLQRetryAge      time.Duration `env:"DLQ_RETRY_AGE" envDefault:"24h" min:"1m" max:"8760h" doc:"after how much waiting for its attempts a dead letter is left to an operator; outages and pauses are none of it"`
 	DLQMaxAge        time.Duration `env:"DLQ_MAX_AGE" envDefault:"72h" min:"1m" max:"8760h" doc:"how old a dead letter may become before an alert is raised"`
 	DLQGrowth        int           `env:"DLQ_GROWTH" envDefault:"100" min:"1" max:"1000000" doc:"how many dead letters of one customer within an hour raise an alert"`
 

@@ -69,6 +69,19 @@ func (c Conn) ForgetAlerts(ctx context.Context, age time.Duration, atMost int32)
 	return deleted, wrap("forget alerts", err)
 }
 
+// ForgetLetters deletes up to atMost letters that were settled for age, and returns how many it deleted.
+func (c Conn) ForgetLetters(ctx context.Context, age time.Duration, atMost int32) (int64, error) {
+	deleted, err := c.queries.LettersForgetSettled(ctx, c.dbtx, &db.LettersForgetSettledParams{OlderThan: age, AtMost: atMost})
+	return deleted, wrap("forget letters", err)
+}
+
+// ForgetGaps deletes up to atMost notes of who was missing in a reconciliation that are older than age, and returns how
+// many it deleted. The reconciliation's own line, with their number, stays.
+func (c Conn) ForgetGaps(ctx context.Context, age time.Duration, atMost int32) (int64, error) {
+	deleted, err := c.queries.GapsForget(ctx, c.dbtx, &db.GapsForgetParams{OlderThan: age, AtMost: atMost})
+	return deleted, wrap("forget reconciliation gaps", err)
+}
+
 // StandingAlerts are the customer's conditions that have not cleared.
 func (c Conn) StandingAlerts(ctx context.Context, customer string) ([]StandingAlert, error) {
 	rows, err := c.queries.AlertsStanding(ctx, c.dbtx, customer)

@@ -17,9 +17,10 @@ const (
 	ConditionDLQGrowth        = "dlq_growth"
 )
 
-// TimedConditions are their types.
+// TimedConditions are their types, in the order in which everybody raises and clears alerts: two who do it in one
+// transaction each wait for one another otherwise.
 func TimedConditions() []string {
-	return []string{ConditionPollStalled, ConditionBackfillStalled, ConditionReconcileStalled, ConditionDLQAge, ConditionDLQGrowth}
+	return []string{ConditionBackfillStalled, ConditionDLQAge, ConditionDLQGrowth, ConditionPollStalled, ConditionReconcileStalled}
 }
 
 // ConditionBounds are from when on a condition is one. The bound of polls is two of the customer's own cadences.

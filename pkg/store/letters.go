@@ -112,7 +112,7 @@ type FailedAgain struct {
 // RetryCaps are when a letter is left to an operator.
 type RetryCaps struct {
 	Attempts int
-	Age      time.Duration
+	Age      time.Duration // counted over attempts that were made
 }
 
 // FailLettersAgain counts one more attempt for these letters: they wait again, or, past the caps or refused for

@@ -47,16 +47,30 @@ type ShownAs struct {
 	Stream   time.Time // creation time of the stream that Sequence is in
 }
 
+// LetterCustomer is one whose letters, or destination, are to be tried.
+type LetterCustomer struct {
+	ID        string
+	RenewedAt time.Time // when it became active, or had new credentials, last
+}
+
 // LetterCustomers are the active customers with letters that are due, the one who waits longest first. It costs a step
 // for each customer with waiting letters, however many of them.
-func (c Conn) LetterCustomers(ctx context.Context) ([]string, error) {
-	customers, err := c.queries.LettersDueCustomers(ctx, c.dbtx)
+func (c Conn) LetterCustomers(ctx context.Context) ([]LetterCustomer, error) {
+	rows, err := c.queries.LettersDueCustomers(ctx, c.dbtx)
+	customers := make([]LetterCustomer, 0, len(rows))
+	for _, row := range rows {
+		customers = append(customers, LetterCustomer{ID: row.CustomerID, RenewedAt: row.RenewedAt})
+	}
 	return customers, wrap("list customers with due letters", err)
 }
 
-// IdleWithAlert are the active customers of whom an alert of one of these types stands and for whom no run is under way.
-func (c Conn) IdleWithAlert(ctx context.Context, types []string) ([]string, error) {
-	customers, err := c.queries.CustomersIdleWithAlert(ctx, c.dbtx, types)
+// IdleWithAlert are the active customers of whom an alert of one of these types stands, and no run is parked for it.
+func (c Conn) IdleWithAlert(ctx context.Context, types []string) ([]LetterCustomer, error) {
+	rows, err := c.queries.CustomersIdleWithAlert(ctx, c.dbtx, types)
+	customers := make([]LetterCustomer, 0, len(rows))
+	for _, row := range rows {
+		customers = append(customers, LetterCustomer{ID: row.CustomerID, RenewedAt: row.RenewedAt})
+	}
 	return customers, wrap("list idle customers with an alert", err)
 }
 

@@ -91,8 +91,9 @@ func (f *follower) audit(ctx context.Context) error {
 			f.logger.Debug("the server forgets the audit's consumer by itself", zap.Error(err))
 		}
 	}()
+	reading := &reading{consumer: consumer}
 	for from := uint64(1); from <= last; {
-		page, err := nextPage(consumer)
+		page, err := reading.page(ctx)
 		if err != nil {
 			return err
 		}
@@ -131,9 +132,19 @@ type listed struct {
 	waiting  bool // on a subject that dlq-retry reads
 }
 
-// nextPage lists the messages that follow; none where the stream is at its end.
-func nextPage(consumer jetstream.Consumer) ([]listed, error) {
-	batch, err := consumer.FetchNoWait(auditPage)
+// reading is an audit's way through the stream.
+type reading struct {
+	consumer jetstream.Consumer
+	got      uint64 // messages
+}
+
+// errSilent says that the server gave less than it has. It is none of the stream's messages that are missing.
+var errSilent = errors.New("read the stream: the server was slow; the audit is repeated")
+
+// page lists the messages that follow; none where the stream is at its end. A server that is slow ends a fetch in the
+// same way as one that has nothing more, so that each message is counted, and the end is asked for.
+func (r *reading) page(ctx context.Context) ([]listed, error) {
+	batch, err := r.consumer.FetchNoWait(auditPage)
 	if err != nil {
 		return nil, fmt.Errorf("read the stream: %w", err)
 	}
@@ -143,12 +154,25 @@ func nextPage(consumer jetstream.Consumer) ([]listed, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the stream: %w", err)
 		}
+		if r.got++; metadata.Sequence.Consumer != r.got {
+			return nil, errSilent // one came when nobody waited for it any more
+		}
 		page = append(page, listed{sequence: metadata.Sequence.Stream, waiting: bus.IsRetry(msg.Subject())})
 	}
 	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
 		return nil, fmt.Errorf("read the stream: %w", err)
 	}
-	return page, nil
+	if len(page) > 0 {
+		return page, nil
+	}
+	info, err := r.consumer.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the stream: %w", err)
+	}
+	if info.NumPending > 0 || info.Delivered.Consumer != r.got {
+		return nil, errSilent
+	}
+	return nil, nil
 }
 
 // compare compares the messages from one sequence to another with the letters that the table has there.

@@ -201,3 +201,46 @@ func TestReplicasShowEachLetterOnce(t *testing.T) {
 	require.Eventually(t, shown, within, 20*time.Millisecond)
 	require.Equal(t, 700, value[int](t, d, `SELECT count(DISTINCT shown_seq) FROM dead_letters`))
 }
+
+// slowStream is one whose server takes longer than a second to give the audit its first page: nats.go then ends the fetch
+// with no message and no error (pull.go: `case <-time.After(req.Expires + 1*time.Second)`).
+type slowStream struct{ jetstream.Stream }
+
+func (s *slowStream) CreateConsumer(ctx context.Context, config jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	consumer, err := s.Stream.CreateConsumer(ctx, config)
+	return &slowConsumer{Consumer: consumer}, err
+}
+
+type slowConsumer struct {
+	jetstream.Consumer
+	asked bool
+}
+
+func (c *slowConsumer) FetchNoWait(batch int) (jetstream.MessageBatch, error) {
+	if !c.asked {
+		c.asked = true
+		return silence{}, nil
+	}
+	return c.Consumer.FetchNoWait(batch)
+}
+
+type silence struct{}
+
+func (silence) Messages() <-chan jetstream.Msg {
+	none := make(chan jetstream.Msg)
+	close(none)
+	return none
+}
+func (silence) Error() error { return nil }
+
+func TestAnAuditTakesASlowServerForNoEmptyStream(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.many(t, "acme", 250)
+	d.followed(t)
+	d.follow.stream = &slowStream{d.follow.stream}
+
+	require.ErrorIs(t, d.follow.audit(t.Context()), errSilent)
+
+	require.Zero(t, value[int](t, d, `SELECT count(*) FROM dead_letters WHERE shown_seq IS NULL`), "all of them are shown")
+}

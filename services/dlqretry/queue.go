@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"rollcall.dev/pkg/store"
 )
 
 const (
@@ -26,7 +28,9 @@ type queue struct {
 type place struct {
 	queued  bool
 	running bool
+	asked   bool      // while running: whatever holds the customer, an operator wants a turn
 	held    time.Time // until then
+	renewed time.Time // when the customer became active, or had new credentials, last
 	holds   int       // in a row, that say something of another system
 	reason  string    // of the last hold
 }
@@ -43,17 +47,21 @@ func newQueue(slots int, now func() time.Time) *queue {
 	return &queue{now: now, suspects: max(1, slots/2), of: map[string]*place{}}
 }
 
-// offer puts customers with due letters at the back who are not in it, in hand, or held.
-func (q *queue) offer(customers []string) {
+// offer puts customers with due letters at the back who are not in it, in hand, or held. A hold ends with the state that
+// it began in: with a new token, or a resume.
+func (q *queue) offer(customers []store.LetterCustomer) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, customer := range customers {
-		at := q.place(customer)
+	for _, one := range customers {
+		at := q.place(one.ID)
+		if one.RenewedAt.After(at.renewed) {
+			at.held, at.renewed = time.Time{}, one.RenewedAt
+		}
 		if at.queued || at.running || q.now().Before(at.held) {
 			continue
 		}
 		at.queued = true
-		q.order = append(q.order, customer)
+		q.order = append(q.order, one.ID)
 	}
 }
 
@@ -73,7 +81,7 @@ func (q *queue) take() (next turnFor, ok bool) {
 			continue
 		}
 		q.order = slices.Delete(q.order, i, i+1)
-		at.queued, at.running = false, true
+		at.queued, at.running, at.asked = false, true, false
 		return turnFor{customer: customer, holds: at.holds, reason: at.reason}, true
 	}
 	return turnFor{}, false
@@ -91,21 +99,22 @@ func (q *queue) done(customer string, ended ended) {
 	case ended.counts:
 		at.holds++
 	}
-	if ended.hold > 0 {
+	if ended.hold > 0 && !at.asked {
 		at.held = q.now().Add(ended.hold)
-	} else if ended.more {
+	} else if ended.more || at.asked {
 		at.queued = true
 		q.order = append(q.order, customer)
 	}
 }
 
-// release ends the holds of these customers: an operator wants their letters tried now.
+// release ends the holds of these customers, also one that a turn under way ends with: an operator wants their letters
+// tried now.
 func (q *queue) release(customers []string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, customer := range customers {
 		if at := q.of[customer]; at != nil {
-			at.held = time.Time{}
+			at.held, at.asked = time.Time{}, true
 		}
 	}
 }

@@ -95,11 +95,12 @@ func TestManyLettersThatNobodyTakesAreNoDestinationThatIsDown(t *testing.T) {
 	require.Zero(t, value[int](t, d, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
 }
 
-func TestALetterIsLeftToAnOperatorWhenItIsOldEnough(t *testing.T) {
+func TestALetterIsLeftToAnOperatorWhenItWasPutOffForLongEnough(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	d.user(t, "acme", "known", march)
 	id := d.letter(t, "acme", "1", true)
+	d.exec(t, `UPDATE dead_letters SET waited = '50 minutes', next_attempt_at = last_failed_at + interval '10 minutes'`) // of an hour
 	d.crmSays(http.StatusInternalServerError, ``, "1")
 	d.advance(t, time.Hour)
 
@@ -107,6 +108,43 @@ func TestALetterIsLeftToAnOperatorWhenItIsOldEnough(t *testing.T) {
 
 	require.Equal(t, "review", d.state(t, id))
 	require.Equal(t, 2, d.attempts(t, id))
+}
+
+func TestAnOutageSpendsNothingOfALettersAge(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.user(t, "acme", "known", march)
+	id := d.letter(t, "acme", "1", true)
+	d.crmSays(http.StatusServiceUnavailable, ``)
+	for holds := range 3 { // it is down for 90 minutes; DLQ_RETRY_AGE is an hour here
+		require.Equal(t, "destination_down", d.turn(t, "acme", holds, "destination_down").reason)
+		d.advance(t, 30*time.Minute)
+	}
+	require.Equal(t, 1, d.attempts(t, id), "no attempt was made")
+
+	d.crmSays(http.StatusServiceUnavailable, ``, "1") // it is back, and stumbles once over this record
+	require.Eventually(t, func() bool {
+		d.turn(t, "acme", 3, "destination_down")
+		return d.attempts(t, id) == 2
+	}, within, 50*time.Millisecond)
+
+	require.Equal(t, "waiting", d.state(t, id), "one attempt of its three is spent, and no minute in which it could be tried")
+}
+
+func TestAPauseSpendsNothingOfALettersAge(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.user(t, "acme", "known", march)
+	id := d.letter(t, "acme", "1", true)
+	d.exec(t, `UPDATE sync_configs SET paused_at = rollcall_now()`)
+	d.advance(t, 2*time.Hour)
+	d.exec(t, `UPDATE sync_configs SET paused_at = NULL, active_since = rollcall_now()`)
+	d.crmSays(http.StatusServiceUnavailable, ``, "1")
+
+	d.turn(t, "acme", 0, "")
+
+	require.Equal(t, 2, d.attempts(t, id))
+	require.Equal(t, "waiting", d.state(t, id))
 }
 
 func TestARetryTakesTheNewestStateAndNeverAnOlderOne(t *testing.T) {

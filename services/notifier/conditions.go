@@ -18,7 +18,7 @@ const (
 	lookWithin  = 25 * time.Second // for the question of all; those whom it finds have their own time
 	forgetEvery = time.Hour
 	noteKept    = 40 * 24 * time.Hour // longer than the stream keeps what was told
-	alertKept   = 90 * 24 * time.Hour // after it was over
+	overKept    = 90 * 24 * time.Hour // alerts and letters after they were over, and who was missing in a reconciliation
 	forgetBatch = 10_000
 )
 
@@ -45,7 +45,7 @@ func (w *watch) run(ctx context.Context) {
 		case <-look.C:
 		case <-forget.C:
 			if err := w.forget(ctx); err != nil && ctx.Err() == nil {
-				w.logger.Warn("old notifications and alerts were not deleted; it is tried again", zap.Error(err))
+				w.logger.Warn("what is long over was not deleted; it is tried again", zap.Error(err))
 			}
 		}
 	}
@@ -149,11 +149,13 @@ func over(kind string, expected bool) string {
 	return "It is over."
 }
 
-// forget deletes what was noted of messages that their streams do not have any more, and alerts that are long over.
+// forget deletes what was noted of messages that their streams do not have any more, and what is long over.
 func (w *watch) forget(ctx context.Context) error {
 	return errors.Join(
 		inBatches(func() (int64, error) { return w.store.ForgetTold(ctx, noteKept, forgetBatch) }),
-		inBatches(func() (int64, error) { return w.store.ForgetAlerts(ctx, alertKept, forgetBatch) }),
+		inBatches(func() (int64, error) { return w.store.ForgetAlerts(ctx, overKept, forgetBatch) }),
+		inBatches(func() (int64, error) { return w.store.ForgetLetters(ctx, overKept, forgetBatch) }),
+		inBatches(func() (int64, error) { return w.store.ForgetGaps(ctx, overKept, forgetBatch) }),
 	)
 }
 

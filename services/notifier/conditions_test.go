@@ -303,6 +303,31 @@ func TestAlertsAreForgottenNinetyDaysAfterTheyWereOver(t *testing.T) {
 	require.Equal(t, []string{"destination_down"}, kept(), "one that stands is kept however old it is")
 }
 
+func TestLettersAndGapsAreForgottenNinetyDaysAfterTheyWereSettled(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.exec(`INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state,
+			first_failed_at, last_failed_at, settled_at, settled_how, shown_seq)
+		SELECT gen_random_uuid(), 'acme', 'user', id, 's', 'j', 'c', 'permanent', state, at, at + interval '0', CASE state WHEN 'settled' THEN at + settled END, nullif(how, 'no'), shown
+		FROM test_clock, (VALUES ('long over', 'settled', interval '1 day', 'discarded', NULL), ('lately', 'settled', interval '30 days', 'retried', NULL),
+			('still shown', 'settled', interval '1 day', 'retried', 7), ('open', 'review', interval '0', 'no', 8)) v (id, state, settled, how, shown)`)
+	w.exec(`INSERT INTO reconciliation_gaps SELECT 1, 'acme', '7', 'not_in_mapping', at, at + interval '1 day' FROM test_clock`)
+	kept := func() []string {
+		require.NoError(t, w.forget(t.Context()))
+		rows, err := w.conn.Query(t.Context(), `SELECT record_id FROM dead_letters UNION SELECT reason FROM reconciliation_gaps ORDER BY 1`)
+		require.NoError(t, err)
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return ids
+	}
+	w.exec(`UPDATE test_clock SET at = at + interval '91 days'`)
+	require.Equal(t, []string{"lately", "long over", "not_in_mapping", "open", "still shown"}, kept())
+	w.exec(`UPDATE test_clock SET at = at + interval '1 second'`)
+	require.Equal(t, []string{"lately", "open", "still shown"}, kept())
+	w.exec(`UPDATE test_clock SET at = at + interval '1 year'`)
+	require.Equal(t, []string{"open", "still shown"}, kept(), "an open one is kept however old it is")
+}
+
 // BenchmarkALookAtTenThousandWhoAreWell is what a look costs that finds nothing.
 func BenchmarkALookAtTenThousandWhoAreWell(b *testing.B) {
 	url := testkit.Database(b)

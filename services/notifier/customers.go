@@ -88,18 +88,16 @@ func (n *notifier) customerNotice(ctx context.Context, delivery *worker.Delivery
 	return []notice{sent}, nil
 }
 
-// tokenInvalid asks the customer's admin for a new token, unless one has come while the mail server was away.
+// tokenInvalid asks the customer's admin for a new token, unless one has come while the mail server, or we, were away.
 func (n *notifier) tokenInvalid(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) ([]notice, error) {
-	if delivery.Deliveries > 1 {
-		standing, err := n.teller.store.AlertStands(ctx, alert.GetCustomerId(), alert.GetType())
-		if err != nil {
-			return nil, err
-		}
-		if !standing {
-			return []notice{{kind: kindTokenInvalid, channel: channelCustomer, way: channelCustomer, send: func(context.Context) error {
-				return &skipped{code: "over"}
-			}}}, nil
-		}
+	standing, err := n.teller.store.AlertStands(ctx, alert.GetCustomerId(), alert.GetType())
+	if err != nil {
+		return nil, err
+	}
+	if !standing {
+		return []notice{{kind: kindTokenInvalid, channel: channelCustomer, way: channelCustomer, send: func(context.Context) error {
+			return &skipped{code: "over"}
+		}}}, nil
 	}
 	return n.customerNotice(ctx, delivery, alert.GetCustomerId(), customerMail{
 		kind: kindTokenInvalid, at: alert.GetAt().AsTime(),

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -58,7 +60,46 @@ func (n *notifier) alert(ctx context.Context, delivery *worker.Delivery) error {
 	if err != nil {
 		return err
 	}
+	if notices, err = n.inOrder(ctx, delivery, alert, notices); err != nil {
+		return err
+	}
 	return n.teller.tell(ctx, messageID(delivery), delivery.Deliveries, notices)
+}
+
+const (
+	// beginningTries is how often the end of an alert waits for its beginning to be told, which may have been told on
+	// no way that there is now.
+	beginningTries = 5
+	beginningPause = time.Second
+)
+
+// inOrder keeps an alert's beginning from being told after its end, which would be the last that anybody hears: the two
+// are worked beside each other where they have piled up, or where one of them is tried again.
+func (n *notifier) inOrder(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert, notices []notice) ([]notice, error) {
+	id := messageID(delivery)
+	if !alert.GetCleared() {
+		over, err := n.teller.store.Told(ctx, id+clearedSuffix)
+		for i := range notices {
+			if slices.Contains(over, notices[i].channel) {
+				notices[i].send = func(context.Context) error { return &skipped{code: "over"} }
+			}
+		}
+		return notices, err
+	}
+	raised := raisedID(id, alert)
+	if raised == "" || delivery.Deliveries > beginningTries {
+		return notices, nil
+	}
+	told, err := n.teller.store.Told(ctx, raised)
+	if err != nil {
+		return nil, err
+	}
+	for _, notice := range notices {
+		if !slices.Contains(told, notice.channel) {
+			return nil, worker.Retry(beginningPause, errors.New("the alert's beginning comes first"))
+		}
+	}
+	return notices, nil
 }
 
 // noticesOf is what an alert is on each channel.
@@ -98,8 +139,13 @@ const tooOld = 24 * time.Hour
 
 func (n *notifier) tooLate(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) (bool, error) {
 	old, err := n.piledUp(ctx, delivery, alert.GetAt().AsTime())
-	if err != nil || !old || alert.GetCleared() {
-		return old, err
+	if err != nil || !old {
+		return false, err
+	}
+	if alert.GetCleared() {
+		// Whoever was told that it began waits for its end, however late: an incident that a webhook opened stays open.
+		told, err := n.teller.store.Told(ctx, raisedID(messageID(delivery), alert))
+		return len(told) == 0, err
 	}
 	standing, err := n.teller.store.AlertStands(ctx, alert.GetCustomerId(), alert.GetType())
 	return !standing, err
@@ -124,12 +170,14 @@ func messageID(delivery *worker.Delivery) string {
 
 // raisedID is the id of the message that an over answers, "" where there is none.
 func raisedID(id string, alert *rollcallv1.Alert) string {
-	const over = "-cleared" // as event.Alert writes it
-	if alert.GetCleared() && len(id) > len(over) && id[len(id)-len(over):] == over {
-		return id[:len(id)-len(over)]
+	if raised, found := strings.CutSuffix(id, clearedSuffix); found && alert.GetCleared() {
+		return raised
 	}
 	return ""
 }
+
+// clearedSuffix is what the id of an alert's end has beside that of its beginning, as package event writes it.
+const clearedSuffix = "-cleared"
 
 func kindOfAlert(alert *rollcallv1.Alert) string {
 	if alert.GetCleared() {

@@ -130,6 +130,19 @@ func TestWhatAReceiverRefusesForGoodIsNotedAndNotTriedAgain(t *testing.T) {
 	require.Equal(t, "failed webhook_400", h.outcome("alert-2", channelWebhook))
 }
 
+func TestAWebhookWithAWrongCredentialOrAddressLosesNoAlert(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound} {
+		receiver := newReceiver(t, status(code))
+		h := newHouse(t, "ALERT_WEBHOOK_URL="+receiver.URL)
+		h.start()
+		h.raise("acme", event.AlertDestinationDown)
+		receiver.next()
+		h.settled(bus.StreamAlerts)
+		require.Equal(t, "sent", h.outcome("alert-1", channelWebhook), "answered %d once", code)
+	}
+}
+
 func TestARedirectIsNotFollowedAndAnEndlessAnswerNotRead(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Int32

@@ -103,10 +103,20 @@ func answered(response *http.Response) error {
 		return nil
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		return downError{fault.Throttled(code, retryAfter(response.Header.Get("Retry-After")), err)}
-	case status >= 400 && status < 500 && status != http.StatusRequestTimeout:
+	case status >= 400 && status < 500 && !refusesAll(status) && status != http.StatusRequestTimeout:
 		return fault.Permanent(code, err)
 	}
 	return downError{fault.Unknown(code, err)}
+}
+
+// refusesAll says whether the receiver does not know us or its own address any more: that is none of this alert's, and
+// is mended by whoever hears of it.
+func refusesAll(status int) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired:
+		return true
+	}
+	return false
 }
 
 // retryAfter is what the header asks for, 0 where it names no time.

@@ -69,6 +69,7 @@ ALTER TABLE dead_letters
     ADD COLUMN shown_seq      bigint,
     ADD COLUMN shown_stream   timestamptz,                 -- creation time of the stream that shown_seq is in
     ADD COLUMN asked_at       timestamptz,                 -- an operator asked for the next attempt
+    ADD COLUMN waited         interval NOT NULL DEFAULT '0', -- for attempts that were made: outages and pauses are none of it
     ADD COLUMN settled_note   text,
     ADD COLUMN reason         text;                         -- message letters: what was wrong, in words of our own
 CREATE INDEX dead_letters_unshown ON dead_letters (first_failed_at, id)
@@ -116,6 +117,10 @@ CREATE TABLE reconciliation_gaps (
     noted_at          timestamptz NOT NULL,
     PRIMARY KEY (job_id, vomo_user_id)
 );
+CREATE INDEX reconciliation_gaps_age ON reconciliation_gaps (noted_at);
+
+-- Lines of jobs that come again and again are deleted by their age: nobody reads the whole log for that.
+CREATE INDEX job_log_age ON job_log (completed_at) WHERE job IN ('user_sync_poll', 'user_daily', 'dlq_retry', 'user_resync');
 
 -- Alerts that are over are deleted by their age.
 CREATE INDEX alerts_over ON alerts (cleared_at) WHERE cleared_at IS NOT NULL;
@@ -125,11 +130,11 @@ ALTER TABLE customer_budgets ADD COLUMN spent_day date, ADD COLUMN spent_today j
 
 -- +goose Down
 ALTER TABLE customer_budgets DROP COLUMN spent_day, DROP COLUMN spent_today;
-DROP INDEX alerts_over;
+DROP INDEX alerts_over, job_log_age;
 DROP TABLE reconciliation_gaps, reconciliation_runs, notifications;
 ALTER TABLE dead_letters
     DROP COLUMN history, DROP COLUMN revision, DROP COLUMN shown_revision, DROP COLUMN shown_seq, DROP COLUMN shown_stream,
-    DROP COLUMN asked_at, DROP COLUMN settled_note, DROP COLUMN reason;
+    DROP COLUMN asked_at, DROP COLUMN waited, DROP COLUMN settled_note, DROP COLUMN reason;
 DROP INDEX dead_letters_waiting, dead_letters_age, dead_letters_settled, dead_letters_settled_of;
 ALTER TABLE user_mappings DROP COLUMN field_digests;
 DROP TABLE sync_runs;

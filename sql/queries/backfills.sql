@@ -110,4 +110,4 @@ DELETE FROM job_log d WHERE d.id = ANY(ARRAY(
       AND j.job IN ('user_sync_poll', 'user_daily', 'dlq_retry', 'user_resync')
       AND EXISTS (SELECT FROM job_log n WHERE n.customer_id = j.customer_id AND n.job = j.job AND n.started_at > j.started_at
                   AND n.completed_at IS NOT NULL)
-    ORDER BY j.id LIMIT sqlc.arg(at_most)));
+    ORDER BY j.completed_at LIMIT sqlc.arg(at_most)));

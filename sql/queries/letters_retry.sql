@@ -11,19 +11,24 @@ WITH RECURSIVE first_of AS (
         WHERE d.state = 'waiting' AND d.customer_id > f.customer_id
         ORDER BY d.customer_id, d.next_attempt_at LIMIT 1) n
 )
-SELECT f.customer_id FROM first_of f
+SELECT f.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = f.customer_id),
+                               c.onboarded_at)::timestamptz AS renewed_at
+FROM first_of f
 JOIN sync_configs c ON c.customer_id = f.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 WHERE f.next_attempt_at <= rollcall_now()
 ORDER BY f.next_attempt_at;
 
 -- name: CustomersIdleWithAlert :many
--- Of whom one of these alerts stands and for whom no run is under way, which would find out by itself. The alerts lead:
--- few stand, whatever the number of customers.
-SELECT DISTINCT a.customer_id FROM alerts a
+-- Of whom one of these alerts stands and no run is parked for it, which would find out by itself. The alerts lead: few
+-- stand, whatever the number of customers.
+SELECT DISTINCT a.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = a.customer_id),
+                                        c.onboarded_at)::timestamptz AS renewed_at
+FROM alerts a
 JOIN sync_configs c ON c.customer_id = a.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 WHERE a.cleared_at IS NULL AND a.type = ANY(sqlc.arg(types)::text[])
-  AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id)
-  AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked'))
+  AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY(sqlc.arg(types)::text[]))
+  AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
+                  AND b.park_reason = ANY(sqlc.arg(types)::text[]))
 ORDER BY a.customer_id;
 
 -- name: LettersDue :many

@@ -123,16 +123,18 @@ func (q *Queries) LetterInsertRecords(ctx context.Context, db DBTX, arg *LetterI
 
 const lettersFailAgain = `-- name: LettersFailAgain :exec
 UPDATE dead_letters d
-SET attempts = d.attempts + 1, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
+SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
     history = d.history || jsonb_build_array(jsonb_build_object('at', rollcall_now(), 'code', v.error_code, 'job', $1::text)),
     revision = d.revision + 1, asked_at = NULL,
     state = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= $2::integer
-                      OR rollcall_now() - d.first_failed_at >= $3::interval THEN 'review' ELSE 'waiting' END,
+                      OR v.waited >= $3::interval THEN 'review' ELSE 'waiting' END,
     next_attempt_at = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= $2::integer
-                      OR rollcall_now() - d.first_failed_at >= $3::interval THEN NULL
+                      OR v.waited >= $3::interval THEN NULL
                       ELSE rollcall_now() + make_interval(secs => v.delay) END
-FROM (SELECT unnest($4::uuid[]) AS id, unnest($5::text[]) AS error_code,
-             unnest($6::text[]) AS error_class, unnest($7::double precision[]) AS delay) v
+FROM (SELECT u.id, u.error_code, u.error_class, u.delay, l.waited + greatest(least(coalesce(l.next_attempt_at, rollcall_now()), rollcall_now()) - l.last_failed_at, '0') AS waited
+      FROM (SELECT unnest($4::uuid[]) AS id, unnest($5::text[]) AS error_code,
+                   unnest($6::text[]) AS error_class, unnest($7::double precision[]) AS delay) u
+      JOIN dead_letters l USING (id)) v
 WHERE d.id = v.id AND d.state <> 'settled'
 `
 
@@ -146,7 +148,8 @@ type LettersFailAgainParams struct {
 	Delays       []float64
 }
 
-// The same version was refused once more. Past the caps, or for good, it is an operator's.
+// The same version was refused once more. Past the caps, or for good, it is an operator's. Of its age counts for how long
+// it was put off, and no time in which nothing could be tried.
 func (q *Queries) LettersFailAgain(ctx context.Context, db DBTX, arg *LettersFailAgainParams) error {
 	_, err := db.Exec(ctx, lettersFailAgain,
 		arg.Job,

@@ -37,29 +37,37 @@ func (q *Queries) AuditInsertLetter(ctx context.Context, db DBTX, arg *AuditInse
 }
 
 const customersIdleWithAlert = `-- name: CustomersIdleWithAlert :many
-SELECT DISTINCT a.customer_id FROM alerts a
+SELECT DISTINCT a.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = a.customer_id),
+                                        c.onboarded_at)::timestamptz AS renewed_at
+FROM alerts a
 JOIN sync_configs c ON c.customer_id = a.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 WHERE a.cleared_at IS NULL AND a.type = ANY($1::text[])
-  AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id)
-  AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked'))
+  AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY($1::text[]))
+  AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
+                  AND b.park_reason = ANY($1::text[]))
 ORDER BY a.customer_id
 `
 
-// Of whom one of these alerts stands and for whom no run is under way, which would find out by itself. The alerts lead:
-// few stand, whatever the number of customers.
-func (q *Queries) CustomersIdleWithAlert(ctx context.Context, db DBTX, types []string) ([]string, error) {
+type CustomersIdleWithAlertRow struct {
+	CustomerID string
+	RenewedAt  time.Time
+}
+
+// Of whom one of these alerts stands and no run is parked for it, which would find out by itself. The alerts lead: few
+// stand, whatever the number of customers.
+func (q *Queries) CustomersIdleWithAlert(ctx context.Context, db DBTX, types []string) ([]*CustomersIdleWithAlertRow, error) {
 	rows, err := db.Query(ctx, customersIdleWithAlert, types)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []*CustomersIdleWithAlertRow
 	for rows.Next() {
-		var customer_id string
-		if err := rows.Scan(&customer_id); err != nil {
+		var i CustomersIdleWithAlertRow
+		if err := rows.Scan(&i.CustomerID, &i.RenewedAt); err != nil {
 			return nil, err
 		}
-		items = append(items, customer_id)
+		items = append(items, &i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -252,27 +260,34 @@ WITH RECURSIVE first_of AS (
         WHERE d.state = 'waiting' AND d.customer_id > f.customer_id
         ORDER BY d.customer_id, d.next_attempt_at LIMIT 1) n
 )
-SELECT f.customer_id FROM first_of f
+SELECT f.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = f.customer_id),
+                               c.onboarded_at)::timestamptz AS renewed_at
+FROM first_of f
 JOIN sync_configs c ON c.customer_id = f.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 WHERE f.next_attempt_at <= rollcall_now()
 ORDER BY f.next_attempt_at
 `
 
+type LettersDueCustomersRow struct {
+	CustomerID string
+	RenewedAt  time.Time
+}
+
 // Who has letters to retry: one step through the index for each customer with a waiting letter, however many letters
 // each of them has.
-func (q *Queries) LettersDueCustomers(ctx context.Context, db DBTX) ([]string, error) {
+func (q *Queries) LettersDueCustomers(ctx context.Context, db DBTX) ([]*LettersDueCustomersRow, error) {
 	rows, err := db.Query(ctx, lettersDueCustomers)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []*LettersDueCustomersRow
 	for rows.Next() {
-		var customer_id string
-		if err := rows.Scan(&customer_id); err != nil {
+		var i LettersDueCustomersRow
+		if err := rows.Scan(&i.CustomerID, &i.RenewedAt); err != nil {
 			return nil, err
 		}
-		items = append(items, customer_id)
+		items = append(items, &i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
