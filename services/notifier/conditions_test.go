@@ -308,7 +308,8 @@ func TestLettersAndGapsAreForgottenNinetyDaysAfterTheyWereSettled(t *testing.T) 
 	w := newTower(t)
 	w.exec(`INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state,
 			first_failed_at, last_failed_at, settled_at, settled_how, shown_seq)
-		SELECT gen_random_uuid(), 'acme', 'user', id, 's', 'j', 'c', 'permanent', state, at, at + interval '0', CASE state WHEN 'settled' THEN at + settled END, nullif(how, 'no'), shown
+		SELECT gen_random_uuid(), 'acme', 'user', id, 's', 'j', 'c', 'permanent', state, at, at + interval '0',
+			CASE state WHEN 'settled' THEN at + settled END, nullif(how, 'no'), shown
 		FROM test_clock, (VALUES ('long over', 'settled', interval '1 day', 'discarded', NULL), ('lately', 'settled', interval '30 days', 'retried', NULL),
 			('still shown', 'settled', interval '1 day', 'retried', 7), ('open', 'review', interval '0', 'no', 8)) v (id, state, settled, how, shown)`)
 	w.exec(`INSERT INTO reconciliation_gaps SELECT 1, 'acme', '7', 'not_in_mapping', at, at + interval '1 day' FROM test_clock`)
