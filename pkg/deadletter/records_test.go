@@ -132,7 +132,12 @@ func TestALetterThatFailsAgainWaitsLongerUntilItIsAnOperators(t *testing.T) {
 
 	d.clock(t, now.Add(25*time.Hour))
 	again("3", "destination_5xx", true)
-	require.Equal(t, "review 2 2 destination_5xx 1", state("3"), "old enough")
+	require.Equal(t, "waiting 2 2 destination_5xx 1", state("3"), "an outage is none of its age")
+	d.exec(t, `UPDATE dead_letters SET next_attempt_at = last_failed_at + interval '24 hours' WHERE record_id = '3'`)
+	caps.Attempts = 12
+	d.clock(t, now.Add(50*time.Hour))
+	again("3", "destination_5xx", true)
+	require.Equal(t, "review 3 3 destination_5xx 2", state("3"), "put off for long enough")
 	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters WHERE next_attempt_at IS NOT NULL`))
 }
 
