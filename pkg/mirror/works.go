@@ -10,32 +10,44 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
+// Trial is what a destination made of a record that it has.
+type Trial int
+
+// The outcomes of Works.
+const (
+	Untried Trial = iota // the user is no such one, and nothing was sent
+	Refused              // this record: it answers, and whether it takes any is not known
+	Taken
+)
+
 // Works brings a user to the destination once more who stands there in this very version, to tell a destination that
-// takes nothing from records that nobody takes. usable is false where the user is no such one, and nothing was sent.
-// Nothing is remembered: it changes nothing. ErrDestinationDown and ErrDestinationAuth say that it does not work.
-func (l *Lane) Works(ctx context.Context, user vomo.User) (usable bool, err error) {
+// takes nothing from records that nobody takes. Nothing is remembered: it changes nothing. ErrDestinationDown and
+// ErrDestinationAuth say that it does not work.
+func (l *Lane) Works(ctx context.Context, user vomo.User) (Trial, error) {
 	record := RecordOf(user)
 	version, err := VersionOf(l.HashKey, record)
 	if err != nil {
-		return false, err
+		return Untried, err
 	}
 	known, err := l.Store.MappedVersions(ctx, l.Customer, []string{user.ID})
 	if err != nil {
-		return false, err
+		return Untried, err
 	}
 	if mapped, isMapped := known[user.ID]; !isMapped || compare(version, mapped) != same {
-		return false, nil
+		return Untried, nil
 	}
 	_, err = l.Destination.Upsert(ctx, record)
 	var refusal *destination.Refusal
 	switch {
-	case err == nil, errors.As(err, &refusal):
-		return true, nil
+	case err == nil:
+		return Taken, nil
+	case errors.As(err, &refusal):
+		return Refused, nil
 	case errors.Is(err, destination.ErrAuth):
-		return true, fmt.Errorf("write a known record: %w: %w", ErrDestinationAuth, err)
+		return Untried, fmt.Errorf("write a known record: %w: %w", ErrDestinationAuth, err)
 	case errors.Is(err, destination.ErrNotPublic), errors.Is(err, destination.ErrOpen),
 		fault.KindOf(err) == fault.KindThrottled, destination.Retryable(err):
-		return true, fmt.Errorf("write a known record: %w: %w", ErrDestinationDown, err)
+		return Untried, fmt.Errorf("write a known record: %w: %w", ErrDestinationDown, err)
 	}
-	return true, fmt.Errorf("write a known record: %w", err)
+	return Untried, fmt.Errorf("write a known record: %w", err)
 }

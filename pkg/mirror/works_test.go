@@ -18,15 +18,16 @@ func TestADestinationIsTriedByARecordThatItHas(t *testing.T) {
 	asked := len(h.crm.asked)
 	before := values[time.Time](t, h, `SELECT last_synced_at FROM user_mappings`)
 
-	usable, err := h.Works(t.Context(), user("1"))
+	trial, err := h.Works(t.Context(), user("1"))
 	require.NoError(t, err)
-	require.True(t, usable)
+	require.Equal(t, mirror.Taken, trial)
 	require.Len(t, h.crm.asked, asked+1)
 	require.Equal(t, before, values[time.Time](t, h, `SELECT last_synced_at FROM user_mappings`), "nothing is remembered")
 
 	h.crm.says(unprocessable, "")
-	_, err = h.Works(t.Context(), user("1"))
-	require.NoError(t, err, "it refuses this one, and so it works")
+	trial, err = h.Works(t.Context(), user("1"))
+	require.NoError(t, err, "it refuses this one")
+	require.Equal(t, mirror.Refused, trial)
 	h.crm.says(http.StatusServiceUnavailable, "")
 	_, err = h.Works(t.Context(), user("1"))
 	require.ErrorIs(t, err, mirror.ErrDestinationDown)
@@ -48,9 +49,9 @@ func TestADestinationIsNotTriedByARecordThatItHasNot(t *testing.T) {
 	for why, one := range map[string]vomo.User{
 		"nobody knows it": user("2"), "a newer version is a page's to bring": changed, "an older one nobody's": older,
 	} {
-		usable, err := h.Works(t.Context(), one)
+		trial, err := h.Works(t.Context(), one)
 		require.NoError(t, err)
-		require.False(t, usable, why)
+		require.Equal(t, mirror.Untried, trial, why)
 	}
 	require.Len(t, h.crm.asked, asked)
 }

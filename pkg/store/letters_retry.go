@@ -172,8 +172,9 @@ func valueOf(column *string) string {
 	return *column
 }
 
-// UndisputedUsers are up to atMost VOMO ids of users who stand in the customer's destination and have no open letter.
-func (c Conn) UndisputedUsers(ctx context.Context, customer string, atMost int32) ([]string, error) {
-	ids, err := c.queries.MappingsWithoutLetter(ctx, c.dbtx, &db.MappingsWithoutLetterParams{CustomerID: customer, AtMost: atMost})
+// UndisputedUsers are up to atMost VOMO ids of users, in the order of ids and behind that one, who stand in the customer's
+// destination and have no open letter.
+func (c Conn) UndisputedUsers(ctx context.Context, customer, after string, atMost int32) ([]string, error) {
+	ids, err := c.queries.MappingsWithoutLetter(ctx, c.dbtx, &db.MappingsWithoutLetterParams{CustomerID: customer, After: after, AtMost: atMost})
 	return ids, wrap("read users without letters", err)
 }

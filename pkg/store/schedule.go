@@ -29,6 +29,12 @@ func (t *Tx) LockReconcileDue(ctx context.Context, atMost int32) ([]ReconcileDue
 	return due, nil
 }
 
+// Reconciled is the last day of the customer that was reconciled, or that before its backfill.
+func (t *Tx) Reconciled(ctx context.Context, customer string) (time.Time, error) {
+	day, err := t.queries.SyncConfigReconciled(ctx, t.dbtx, customer)
+	return day.Time, wrap("read the last day that was reconciled", err)
+}
+
 // SetNextReconcile says when the customer's next daily reconciliation is due.
 func (t *Tx) SetNextReconcile(ctx context.Context, customer string, at time.Time) error {
 	return wrap("schedule reconciliation", t.queries.SyncConfigSetNextReconcile(ctx, t.dbtx, &db.SyncConfigSetNextReconcileParams{

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 
 	"go.uber.org/zap"
@@ -51,11 +50,11 @@ func (t *turn) apply(ctx context.Context, read readUsers) error {
 			return err
 		}
 		t.log.Debug("no letter's record was taken; is it the destination?", zap.Error(err))
-		works, asking := t.works(ctx)
-		if asking != nil || !works {
+		trial, asking := t.works(ctx)
+		if asking != nil || trial == mirror.Untried {
 			return cmp.Or(asking, err)
 		}
-		t.proven = true
+		t.proven, t.taken = true, trial == mirror.Taken
 	}
 	return t.carefully(ctx, read, options)
 }
@@ -67,11 +66,11 @@ func (t *turn) carefully(ctx context.Context, read readUsers, options mirror.App
 	for i, users := range parts {
 		// It may have gone down meanwhile, and the breaker has to hear of a success now and then.
 		if i > 0 {
-			works, err := t.works(ctx)
+			trial, err := t.works(ctx)
 			if err != nil {
 				return err
 			}
-			if !works {
+			if trial == mirror.Untried {
 				break // whoever it was asked by is gone: the rest waits for the next turn
 			}
 		}
@@ -94,7 +93,7 @@ func (t *turn) page(ctx context.Context, page vomo.Page, again []deadletter.Agai
 		if err := t.failAgain(ctx, tx, again); err != nil {
 			return err
 		}
-		if t.told && (applied.Written > 0 || t.proven) {
+		if t.told && (applied.Written > 0 || t.taken) {
 			if err := job.ClearParks(ctx, tx, t.customer.ID, true); err != nil {
 				return err
 			}
@@ -113,36 +112,50 @@ func (t *turn) page(ctx context.Context, page vomo.Page, again []deadletter.Agai
 	return nil
 }
 
-// works asks the destination to take a record that it has. False without an error means that there is none to ask by.
-func (t *turn) works(ctx context.Context) (bool, error) {
+// works asks the destination to take a record that it has; Untried without an error means that there is none to ask
+// by. One that it refuses is not yet proof that it takes another.
+func (t *turn) works(ctx context.Context) (mirror.Trial, error) {
 	candidates := []string{t.control}
 	if t.control == "" {
 		var err error
-		if candidates, err = t.store.UndisputedUsers(ctx, t.customer.ID, controls); err != nil {
-			return false, err
+		if candidates, err = t.candidates(ctx); err != nil {
+			return mirror.Untried, err
 		}
-		// Always the same first, and one record that nobody can write any more would hold all letters for good.
-		rand.Shuffle(len(candidates), func(i, j int) { candidates[i], candidates[j] = candidates[j], candidates[i] }) //nolint:gosec // not a secret
 	}
+	best := mirror.Untried
 	for _, id := range candidates {
+		t.asked = id // also where the answer ends the turn
 		detail, err := t.source.Client.Detail(ctx, id)
 		if errors.Is(err, vomo.ErrNotFound) || err == nil && detail.User == nil {
 			continue
 		}
 		if err != nil {
 			if _, stopped := t.ofOneUser(ctx, err); stopped != nil {
-				return false, stopped
+				return mirror.Untried, stopped
 			}
 			continue // it is this user alone whom VOMO does not give
 		}
-		usable, err := t.lane.Works(ctx, *detail.User)
+		trial, err := t.lane.Works(ctx, *detail.User)
 		if err != nil {
-			return false, err
+			return mirror.Untried, err
 		}
-		if usable {
-			t.control = id
-			return true, nil
+		if trial > best {
+			best, t.control = trial, id
+		}
+		if best == mirror.Taken {
+			return best, nil
 		}
 	}
-	return false, nil
+	return best, nil
+}
+
+// candidates are the next few users by whom the destination can be tried. Always the same ones, and a record that nobody
+// can write any more, or users who are gone, would hold all letters for good.
+func (t *turn) candidates(ctx context.Context) ([]string, error) {
+	candidates, err := t.store.UndisputedUsers(ctx, t.customer.ID, t.asked, controls)
+	if err != nil || t.asked == "" || len(candidates) == controls {
+		return candidates, err
+	}
+	more, err := t.store.UndisputedUsers(ctx, t.customer.ID, "", controls-int32(len(candidates))) //nolint:gosec // at most controls
+	return append(candidates, more...), err
 }

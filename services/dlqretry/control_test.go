@@ -63,8 +63,10 @@ func TestOneRecordThatNobodyCanWriteAnyMoreIsNoDestinationThatIsDown(t *testing.
 	d.user(t, "acme", "aged", march) // before the other in every order
 	d.crmSays(http.StatusInternalServerError, "", "1", "aged")
 
-	require.Eventually(t, func() bool {
-		d.turn(t, "acme", 1, "destination_down")
+	d.turn(t, "acme", 1, "destination_down")
+	require.Equal(t, 1, value[int](t, d, `SELECT attempts FROM dead_letters`))
+	require.Eventually(t, func() bool { // when the breaker lets a probe through
+		d.turn(t, "acme", 2, "destination_down")
 		return value[int](t, d, `SELECT attempts FROM dead_letters`) == 2
 	}, within, 50*time.Millisecond, "it is tried by another one, too")
 }
@@ -81,7 +83,7 @@ func TestLookingForAUserToTryADestinationByCostsAStepForEachWhoHasALetter(t *tes
 	for _, statistics := range []string{`SELECT 1`, `ANALYZE dead_letters, user_mappings`} {
 		d.exec(t, statistics)
 		began := time.Now()
-		users, err := d.store.UndisputedUsers(t.Context(), "acme", controls)
+		users, err := d.store.UndisputedUsers(t.Context(), "acme", "", controls)
 		require.NoError(t, err)
 		require.Equal(t, []string{"010001"}, users)
 		t.Logf("one of 10,001 users has no letter: %s", time.Since(began))
@@ -115,6 +117,11 @@ func TestADestinationForWhichNothingWaitsAnyMoreIsAskedWhetherItWorksAgain(t *te
 	d.exec(t, `UPDATE sync_configs SET paused_at = now()`)
 	require.Empty(t, idle(), "a paused customer is left alone")
 	d.exec(t, `UPDATE sync_configs SET paused_at = NULL`)
+	lease, err := d.store.TakeLease(t.Context(), "acme", "another", time.Minute)
+	require.NoError(t, err)
+	require.Empty(t, idle(), "whoever has the lane would yield it to nobody")
+	require.NoError(t, lease.Release(t.Context()))
+	require.Equal(t, []string{"acme"}, idle())
 
 	d.crmSays(http.StatusOK, `{"id":"crm"}`)
 	require.Equal(t, ended{}, d.turn(t, "acme", 2, "destination_down"))
@@ -123,4 +130,47 @@ func TestADestinationForWhichNothingWaitsAnyMoreIsAskedWhetherItWorksAgain(t *te
 	require.Equal(t, 2, value[int](t, d, `SELECT count(*) FROM outbox WHERE subject LIKE 'rollcall.alerts.%'`), "told once, and that it is over")
 	require.Empty(t, idle())
 	require.Equal(t, 1, value[int](t, d, `SELECT count(*) FROM job_log WHERE completed_at IS NOT NULL`), "asking is no job")
+}
+
+func TestWhereTheFirstUsersAreGoneADestinationIsTriedByTheNext(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, id := range []string{"1", "2", "3", "4", "5"} {
+		d.user(t, "acme", id, march)
+	}
+	d.exec(t, `INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ('acme', 'destination_down', 'high', rollcall_now())`)
+	d.set(func() {
+		for _, id := range []string{"1", "2", "3"} {
+			delete(d.users, id)
+		}
+	})
+
+	require.Equal(t, ended{hold: 5 * time.Second, reason: heldNotTold, counts: true}, d.turn(t, "acme", 0, ""))
+	require.Equal(t, ended{}, d.turn(t, "acme", 1, heldNotTold), "by the fourth")
+	require.Zero(t, value[int](t, d, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
+}
+
+func TestARefusalIsNoProofThatADestinationWorksAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for _, id := range []string{"1", "2"} {
+		d.user(t, "acme", id, march)
+	}
+	d.exec(t, `INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ('acme', 'destination_down', 'high', rollcall_now())`)
+	d.crmSays(http.StatusNotFound, ``) // what a proxy says of everything while its backend is away
+
+	require.Equal(t, heldNotTold, d.turn(t, "acme", 0, "").reason)
+	require.Equal(t, time.Hour, d.turn(t, "acme", 20, heldNotTold).hold)
+	require.Equal(t, 1, value[int](t, d, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
+
+	d.set(func() {
+		d.crm = func(_, id string) (int, string) {
+			if id == "2" {
+				return http.StatusOK, `{"id":"crm"}`
+			}
+			return http.StatusUnprocessableEntity, ``
+		}
+	})
+	require.Equal(t, ended{}, d.turn(t, "acme", 3, heldNotTold), "it took one of them")
+	require.Zero(t, value[int](t, d, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
 }

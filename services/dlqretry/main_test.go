@@ -63,6 +63,7 @@ type desk struct {
 	now     *testkit.Clock // of the queue
 	url     string
 	secrets string
+	last    string // by whom the destination was tried in the turn before
 
 	mu      sync.Mutex
 	users   map[string]string // VOMO's updated_at by id; absent: 404
@@ -310,7 +311,10 @@ func (d *desk) due(t testing.TB) {
 // turn gives a customer a turn as the loop does, with as many holds behind it.
 func (d *desk) turn(t testing.TB, customer string, holds int, reason string) ended {
 	t.Helper()
-	return d.retry.turn(t.Context(), turnFor{customer: customer, holds: holds, reason: reason}, make(chan struct{}))
+	result := d.retry.turn(t.Context(), turnFor{customer: customer, holds: holds, reason: reason, asked: d.last}, make(chan struct{}))
+	d.last = result.asked
+	result.asked = "" // where it has to do with it, a test looks at what was sent
+	return result
 }
 
 // state is how a letter stands: its state, or how it was settled.

@@ -11,6 +11,8 @@ import (
 const (
 	// forgetAfter is how long a hold that is over is remembered, so that the next one in a row is longer.
 	forgetAfter = 10 * time.Minute
+	// waiveEvery is how often the hold that a turn ends with is waived because somebody asked during the turn.
+	waiveEvery = 5 * time.Second
 )
 
 // queue is whose letters are retried next: each customer stands in it once, whoever had a turn goes to the back, and
@@ -28,11 +30,13 @@ type queue struct {
 type place struct {
 	queued  bool
 	running bool
-	asked   bool      // while running: whatever holds the customer, an operator wants a turn
+	wanted  bool      // while running: an operator, or a new token, asks for a turn whatever the last one met
+	waived  time.Time // when a hold was waived for that last
 	held    time.Time // until then
 	renewed time.Time // when the customer became active, or had new credentials, last
 	holds   int       // in a row, that say something of another system
 	reason  string    // of the last hold
+	asked   string    // the user by whom the destination was tried last
 }
 
 // turnFor is a customer whose turn it is, with the holds before.
@@ -40,6 +44,7 @@ type turnFor struct {
 	customer string
 	holds    int
 	reason   string
+	asked    string
 }
 
 func newQueue(slots int, now func() time.Time) *queue {
@@ -55,7 +60,7 @@ func (q *queue) offer(customers []store.LetterCustomer) {
 	for _, one := range customers {
 		at := q.place(one.ID)
 		if one.RenewedAt.After(at.renewed) {
-			at.held, at.renewed = time.Time{}, one.RenewedAt
+			at.held, at.renewed, at.wanted = time.Time{}, one.RenewedAt, true
 		}
 		if at.queued || at.running || q.now().Before(at.held) {
 			continue
@@ -81,8 +86,8 @@ func (q *queue) take() (next turnFor, ok bool) {
 			continue
 		}
 		q.order = slices.Delete(q.order, i, i+1)
-		at.queued, at.running, at.asked = false, true, false
-		return turnFor{customer: customer, holds: at.holds, reason: at.reason}, true
+		at.queued, at.running, at.wanted = false, true, false
+		return turnFor{customer: customer, holds: at.holds, reason: at.reason, asked: at.asked}, true
 	}
 	return turnFor{}, false
 }
@@ -92,16 +97,21 @@ func (q *queue) done(customer string, ended ended) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := q.place(customer)
-	at.running, at.reason = false, ended.reason
+	at.running, at.reason, at.asked = false, ended.reason, ended.asked
 	switch {
 	case ended.reason == "":
 		at.holds = 0
 	case ended.counts:
 		at.holds++
 	}
-	if ended.hold > 0 && !at.asked {
+	// What lets another have the lane is never waived, and the rest now and then: somebody may ask for thousands.
+	waive := at.wanted && ended.counts && q.now().Sub(at.waived) >= waiveEvery
+	if waive {
+		at.waived = q.now()
+	}
+	if ended.hold > 0 && !waive {
 		at.held = q.now().Add(ended.hold)
-	} else if ended.more || at.asked {
+	} else if ended.more || waive {
 		at.queued = true
 		q.order = append(q.order, customer)
 	}
@@ -114,7 +124,7 @@ func (q *queue) release(customers []string) {
 	defer q.mu.Unlock()
 	for _, customer := range customers {
 		if at := q.of[customer]; at != nil {
-			at.held, at.asked = time.Time{}, true
+			at.held, at.wanted = time.Time{}, true
 		}
 	}
 }

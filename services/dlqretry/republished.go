@@ -62,7 +62,7 @@ func (r *republished) handle(ctx context.Context, delivery *worker.Delivery) err
 	case asksForRecord:
 		log.Info("letter is retried now: it was republished")
 	case asksForNothing:
-		log.Info("a message that asks for no open letter was deleted")
+		log.Info("a message was deleted that asks for no open letter of its subject's customer")
 	}
 	return bus.Delete(ctx, stream, delivery.Sequence)
 }

@@ -16,8 +16,9 @@ import (
 
 const (
 	lookEvery = time.Second
-	// standingEvery is how often destinations are asked again of which an alert stands and for which nothing waits.
-	standingEvery = time.Minute
+	// standingEvery is how often it is looked for destinations of which an alert stands and for which nothing waits; how
+	// often each is asked is a matter of its holds.
+	standingEvery = 2 * time.Second
 	// drainTime is how long turns may go on after the service was asked to stop.
 	drainTime = 15 * time.Second
 	// A turn that panicked, or failed by our own fault, comes again no sooner than this.
@@ -174,6 +175,7 @@ type ended struct {
 	hold   time.Duration // how long the customer is left alone
 	reason string        // why; "" where the turn came to its end
 	counts bool          // the next hold in a row is longer
+	asked  string        // the user by whom the destination was tried last
 }
 
 // ownFault holds a customer whose turn failed by a fault of ours.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/job"
@@ -145,6 +146,23 @@ func TestAPauseSpendsNothingOfALettersAge(t *testing.T) {
 
 	require.Equal(t, 2, d.attempts(t, id))
 	require.Equal(t, "waiting", d.state(t, id))
+}
+
+func TestALetterThatIsAskedForPaysNothingForTheTimeBefore(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.user(t, "acme", "known", march)
+	waiting, reviewed := d.letter(t, "acme", "1", true), d.letter(t, "acme", "2", false)
+	d.crmSays(http.StatusServiceUnavailable, ``, "1", "2")
+	d.advance(t, 48*time.Hour) // an outage, or a weekend in review; the cap is an hour
+	d.ask(t, waiting, reviewed)
+
+	d.turn(t, "acme", 0, "")
+
+	for _, id := range []uuid.UUID{waiting, reviewed} {
+		require.Equal(t, 2, d.attempts(t, id))
+		require.Equal(t, "waiting", d.state(t, id))
+	}
 }
 
 func TestARetryTakesTheNewestStateAndNeverAnOlderOne(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -18,6 +19,13 @@ const (
 	heldLaneLost  = "lane_lost"
 	heldStopped   = "stopping"
 	heldInternal  = "internal"
+	heldNotTold   = "not_told" // whether its destination works again
+)
+
+// How long a customer is left alone whose destination could not be asked by any record.
+const (
+	notToldPause   = 5 * time.Second
+	longestNotTold = time.Hour
 )
 
 // settle says what follows from how the turn ended. Nothing of it needs the turn's own context, which may have ended.
@@ -44,6 +52,10 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 		t.failJob(ctx, err)
 		return ended{hold: laneLostPause, reason: heldStopped}
 	}
+	if errors.Is(err, errNotTold) {
+		t.log.Info("it is not known whether the destination works again", zap.Error(err))
+		return ended{hold: min(notToldPause<<min(t.holds, 16), longestNotTold), reason: heldNotTold, counts: true}
+	}
 	park, parked := job.ParkFor(err, t.holds)
 	if !parked {
 		t.log.Error("letters not retried", zap.Error(err))
@@ -53,6 +65,9 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 	telling := t.store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
 		return errors.Join(job.TellPark(ctx, tx, t.customer.ID, park.Reason), t.finishJob(ctx, tx.Conn, err))
 	})
+	if errors.Is(telling, store.ErrLaneLost) {
+		return ended{hold: laneLostPause, reason: heldLaneLost} // whoever took it may have mended what stopped this turn
+	}
 	if telling != nil {
 		t.log.Warn("what holds the letters was not told", zap.Error(telling))
 	}

@@ -34,7 +34,8 @@ type turn struct {
 	suspect  bool // the destination did not work when it was last tried
 	standing bool // people were told of that
 	told     bool // people were told of something that may be over now
-	proven   bool // the destination took a record that it had: it works
+	proven   bool // the destination answered for a record that it had: what it refuses, it refuses for the record's sake
+	taken    bool // and took it: it works
 	draining <-chan struct{}
 	log      *zap.Logger
 
@@ -43,6 +44,7 @@ type turn struct {
 	source  *connector.Source
 	lane    *mirror.Lane
 	control string // the user by whom the destination is tried; "" until one was found
+	asked   string // the one by whom it was tried last, in this turn or the one before
 	work    outcome
 }
 
@@ -75,7 +77,9 @@ func (r *retrier) turn(ctx context.Context, next turnFor, draining <-chan struct
 			log.Warn("lease not released; it runs out by itself", zap.Error(err))
 		}
 	}()
-	t := &turn{retrier: r, lease: lease, holds: next.holds, suspect: job.IsDestination(next.reason), draining: draining, log: log}
+	t := &turn{
+		retrier: r, lease: lease, holds: next.holds, suspect: job.IsDestination(next.reason), asked: next.asked, draining: draining, log: log,
+	}
 	due, err := t.begin(held, next.customer)
 	switch {
 	case err != nil:
@@ -84,7 +88,9 @@ func (r *retrier) turn(ctx context.Context, next turnFor, draining <-chan struct
 	case t.standing:
 		err = t.ask(held)
 	}
-	return t.settle(held, len(due) == atOnce, err)
+	result := t.settle(held, len(due) == atOnce, err)
+	result.asked = t.asked
+	return result
 }
 
 // begin reads, now that nobody else can change them, the customer and what is due.
@@ -123,9 +129,11 @@ func (t *turn) retry(ctx context.Context, due []store.DueLetter) error {
 		return err
 	}
 	if t.suspect {
-		if t.proven, err = t.works(ctx); err != nil {
+		trial, err := t.works(ctx)
+		if err != nil {
 			return err
 		}
+		t.proven, t.taken = trial != mirror.Untried, trial == mirror.Taken
 		if !t.proven {
 			due = due[:min(carefully, len(due))]
 		}
@@ -146,14 +154,20 @@ func (t *turn) ask(ctx context.Context) error {
 	if err := t.open(ctx); err != nil {
 		return err
 	}
-	works, err := t.works(ctx)
-	if err != nil || !works {
+	trial, err := t.works(ctx)
+	if err != nil {
 		return err
+	}
+	if trial != mirror.Taken {
+		return errNotTold
 	}
 	return t.store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
 		return job.ClearParks(ctx, tx, t.customer.ID, true)
 	})
 }
+
+// errNotTold says that it is not known whether a destination works again.
+var errNotTold = errors.New("the destination took none of the records that it was asked to take once more")
 
 // open opens both sides.
 func (t *turn) open(ctx context.Context) error {

@@ -94,7 +94,7 @@ func TestATestSaysWhatEachWayAnswered(t *testing.T) {
 	tested, err := told.test(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, []report.ChannelTest{
-		{Channel: "webhook", Outcome: "failed", Code: "webhook_404", Detail: "the receiver answered 404"},
+		{Channel: "webhook", Outcome: "failed", Code: "webhook_404", Detail: "the receiver does not know us, or its address: the receiver answered 404"},
 		{Channel: "mail_operators", Outcome: "sent"},
 		{Channel: "mail_operators", Outcome: "failed", Code: "smtp_550", Detail: "sending SMTP RCPT TO command: the mail server answered 550"},
 	}, tested.Channels)

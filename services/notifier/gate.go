@@ -22,10 +22,14 @@ type gate struct {
 	mu       sync.Mutex
 	until    time.Time
 	failures int
+	cause    error // of the last failure
 }
 
 // closedError says that the channel is not tried before opens has passed.
-type closedError struct{ opens time.Duration }
+type closedError struct {
+	opens time.Duration
+	cause error
+}
 
 // Error says how long that is.
 func (e *closedError) Error() string {
@@ -42,16 +46,16 @@ func (e downError) Unwrap() error { return e.error }
 // second, then twice as long each time, up to a minute; or for as long as the other side asked for.
 func (g *gate) through(attempt func() error) error {
 	g.mu.Lock()
-	opens := time.Until(g.until)
+	opens, cause := time.Until(g.until), g.cause
 	g.mu.Unlock()
 	if opens > 0 {
-		return &closedError{opens: opens}
+		return &closedError{opens: opens, cause: cause}
 	}
 	err := attempt()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if _, down := errors.AsType[downError](err); !down {
-		g.failures, g.until = 0, time.Time{}
+		g.failures, g.until, g.cause = 0, time.Time{}, nil
 		return err
 	}
 	wait := min(firstClosed<<min(g.failures, 16), longestClosed)
@@ -60,6 +64,7 @@ func (g *gate) through(attempt func() error) error {
 		wait = max(wait, min(named, longestNamed))
 	}
 	g.failures++
+	g.cause = err
 	if until := time.Now().Add(wait); until.After(g.until) {
 		g.until = until
 	}

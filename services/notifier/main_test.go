@@ -39,6 +39,7 @@ type house struct {
 	settings config.Config
 	roots    *x509.CertPool
 	log      *zap.Logger
+	patience int // of the notifier; 0: its own
 }
 
 // newHouse has the settings that are given, as lines of the environment.
@@ -74,6 +75,9 @@ func (h *house) start() (stop func()) {
 			}
 			if told.mailer != nil {
 				told.mailer.roots = h.roots
+			}
+			if h.patience > 0 {
+				told.patience = h.patience
 			}
 			close(ready)
 			return serve(ctx, s, told)

@@ -26,6 +26,7 @@ type notifier struct {
 	mailer    *mailer  // nil: there is no mail server
 	operators []string // their addresses
 	webhook   *webhook // nil: there is none
+	patience  int      // tries for which the end of an alert waits for its beginning
 }
 
 // alert tells an alert on each channel.
@@ -67,10 +68,10 @@ func (n *notifier) alert(ctx context.Context, delivery *worker.Delivery) error {
 }
 
 const (
-	// beginningTries is how often the end of an alert waits for its beginning to be told, which may have been told on
-	// no way that there is now.
-	beginningTries = 5
-	beginningPause = time.Second
+	// How often, and for how long, the end of an alert waits for its beginning to be told: for longer than a mail server
+	// takes, and not for ever, since it may have been told on no way that there is now.
+	beginningTries = 30
+	beginningPause = 2 * time.Second
 )
 
 // inOrder keeps an alert's beginning from being told after its end, which would be the last that anybody hears: the two
@@ -87,7 +88,7 @@ func (n *notifier) inOrder(ctx context.Context, delivery *worker.Delivery, alert
 		return notices, err
 	}
 	raised := raisedID(id, alert)
-	if raised == "" || delivery.Deliveries > beginningTries {
+	if raised == "" || delivery.Deliveries > n.patience {
 		return notices, nil
 	}
 	told, err := n.teller.store.Told(ctx, raised)
@@ -111,7 +112,13 @@ func (n *notifier) noticesOf(ctx context.Context, delivery *worker.Delivery, ale
 		if err != nil {
 			return nil, err
 		}
-		notices = append(notices, n.webhook.notice(id, kindOfAlert(alert), body))
+		post := n.webhook.notice(id, kindOfAlert(alert), body)
+		if old, err := n.old(ctx, alert.GetAt().AsTime()); err != nil {
+			return nil, err
+		} else if old {
+			post.send = forADay(post.send)
+		}
+		notices = append(notices, post)
 	}
 	if len(n.operators) > 0 {
 		mail, err := n.words.alert(alert)
@@ -155,6 +162,10 @@ func (n *notifier) piledUp(ctx context.Context, delivery *worker.Delivery, at ti
 	if delivery.Deliveries > 1 {
 		return false, nil
 	}
+	return n.old(ctx, at)
+}
+
+func (n *notifier) old(ctx context.Context, at time.Time) (bool, error) {
 	now, err := n.teller.store.Now(ctx)
 	return now.Sub(at) > tooOld, err
 }

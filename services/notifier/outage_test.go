@@ -143,6 +143,26 @@ func TestAWebhookWithAWrongCredentialOrAddressLosesNoAlert(t *testing.T) {
 	}
 }
 
+func TestAReceiverThatRefusesAllForADayHoldsUpNoMails(t *testing.T) {
+	t.Parallel()
+	refuses := make([]func(http.ResponseWriter, *http.Request), 0, 20)
+	for range 20 {
+		refuses = append(refuses, status(http.StatusForbidden))
+	}
+	receiver := newReceiver(t, refuses...)
+	h := newHouse(t, "ALERT_WEBHOOK_URL="+receiver.URL)
+	h.start()
+	for _, customer := range []string{"acme", "birch", "cedar"} {
+		h.raise(customer, event.AlertDestinationDown)
+	}
+	receiver.next()
+	h.advance(25 * time.Hour)
+	h.settled(bus.StreamAlerts)
+	for _, id := range []string{"alert-1", "alert-2", "alert-3"} {
+		require.Equal(t, "failed webhook_403", h.outcome(id, channelWebhook))
+	}
+}
+
 func TestARedirectIsNotFollowedAndAnEndlessAnswerNotRead(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Int32

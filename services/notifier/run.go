@@ -79,7 +79,7 @@ func open(settings config.Config) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	told := &notifier{words: words}
+	told := &notifier{words: words, patience: beginningTries}
 	if server.Host != "" {
 		told.mailer = &mailer{server: server, from: settings.MailFrom}
 		if told.operators, err = settings.AlertRecipients(); err != nil {

@@ -60,6 +60,22 @@ func (w *webhook) notice(id, kind string, body []byte) notice {
 	}}
 }
 
+// forADay gives up on a receiver that has refused all for so long: each alert that waits holds a place among those in
+// flight, of which there are some thousands, and no mail would be sent any more when all are taken.
+func forADay(send func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		err := send(ctx)
+		cause := err
+		if closed, ok := errors.AsType[*closedError](err); ok {
+			cause = closed.cause
+		}
+		if errors.Is(cause, errRefusesAll) {
+			return fault.Permanent(fault.CodeOf(cause), fmt.Errorf("given up after a day: %w", cause))
+		}
+		return err
+	}
+}
+
 // post sends one body. A repetition of it has the same id.
 func (w *webhook) post(ctx context.Context, id string, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
@@ -103,11 +119,16 @@ func answered(response *http.Response) error {
 		return nil
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
 		return downError{fault.Throttled(code, retryAfter(response.Header.Get("Retry-After")), err)}
-	case status >= 400 && status < 500 && !refusesAll(status) && status != http.StatusRequestTimeout:
+	case refusesAll(status):
+		return downError{fault.Unknown(code, fmt.Errorf("%w: %w", errRefusesAll, err))}
+	case status >= 400 && status < 500 && status != http.StatusRequestTimeout:
 		return fault.Permanent(code, err)
 	}
 	return downError{fault.Unknown(code, err)}
 }
+
+// errRefusesAll is in the error of an answer that has nothing to do with what was posted.
+var errRefusesAll = errors.New("the receiver does not know us, or its address")
 
 // refusesAll says whether the receiver does not know us or its own address any more: that is none of this alert's, and
 // is mended by whoever hears of it.

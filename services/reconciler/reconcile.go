@@ -50,16 +50,19 @@ func userDailyKind() job.Kind {
 	}
 }
 
-// startByHand begins a reconciliation of yesterday, whatever the schedule says.
+// startByHand begins a reconciliation whatever the schedule says, from where the schedule would begin it.
 func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (store.RunRef, error) {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return store.RunRef{}, err
 	}
-	yesterday := dayBefore(now)
+	last, err := tx.Reconciled(ctx, customer.ID)
+	if err != nil {
+		return store.RunRef{}, err
+	}
 	refs, err := tx.StartSyncRuns(ctx, store.SyncStart{
 		Kind: store.KindUserDaily, Job: store.JobUserDaily, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
-		UpdatedAfter: yesterday, Day: yesterday,
+		UpdatedAfter: sinceOf(now, now, last), Day: dayBefore(now),
 	})
 	if err != nil || len(refs) == 0 {
 		return store.RunRef{}, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -151,4 +152,28 @@ func TestTheDayOfAReconciliationThatWasGivenUpIsReadByTheNext(t *testing.T) {
 	next, err := h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
 	require.NoError(t, err)
 	require.False(t, next.UpdatedAfter.After(run.UpdatedAfter), "%s was reconciled by nobody", run.UpdatedAfter.UTC().Format(time.DateOnly))
+}
+
+func TestAReconciliationByHandBringsTheDaysThatWereGivenUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.schedule()
+	h.clock(h.turn("acme"))
+	h.schedule()
+	run, err := h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+	require.NoError(t, err)
+	require.Equal(t, 1, h.end()) // given up
+	h.clock(h.turn("acme").AddDate(0, 0, 2))
+
+	var byHand store.SyncRun
+	require.NoError(t, h.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		customer, err := tx.Customer(ctx, "acme")
+		require.NoError(t, err)
+		_, err = startByHand(ctx, tx, customer)
+		return err
+	}))
+	byHand, err = h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+	require.NoError(t, err)
+	require.Equal(t, run.UpdatedAfter, byHand.UpdatedAfter)
+	require.True(t, byHand.Day.After(run.Day.AddDate(0, 0, 2)))
 }

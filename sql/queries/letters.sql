@@ -24,7 +24,7 @@ WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND state <> 'settled';
 
 -- name: LettersFailAgain :exec
 -- The same version was refused once more. Past the caps, or for good, it is an operator's. Of its age counts for how long
--- it was put off, and no time in which nothing could be tried.
+-- it was put off, and no time in which nothing could be tried, or that it lay in review until an operator asked.
 UPDATE dead_letters d
 SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
     history = d.history || jsonb_build_array(jsonb_build_object('at', rollcall_now(), 'code', v.error_code, 'job', sqlc.arg(job)::text)),
@@ -34,7 +34,9 @@ SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(
     next_attempt_at = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= sqlc.arg(most_attempts)::integer
                       OR v.waited >= sqlc.arg(longest)::interval THEN NULL
                       ELSE rollcall_now() + make_interval(secs => v.delay) END
-FROM (SELECT u.*, l.waited + greatest(least(coalesce(l.next_attempt_at, rollcall_now()), rollcall_now()) - l.last_failed_at, '0') AS waited
+FROM (SELECT u.*, l.waited + CASE WHEN l.asked_at IS NULL THEN
+                      greatest(least(coalesce(l.next_attempt_at, rollcall_now()), rollcall_now()) - l.last_failed_at, '0')
+                  ELSE '0' END AS waited
       FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(error_codes)::text[]) AS error_code,
                    unnest(sqlc.arg(error_classes)::text[]) AS error_class, unnest(sqlc.arg(delays)::double precision[]) AS delay) u
       JOIN dead_letters l USING (id)) v

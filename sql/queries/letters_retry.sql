@@ -29,6 +29,7 @@ WHERE a.cleared_at IS NULL AND a.type = ANY(sqlc.arg(types)::text[])
   AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY(sqlc.arg(types)::text[]))
   AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
                   AND b.park_reason = ANY(sqlc.arg(types)::text[]))
+  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now()) -- it would yield to nobody
 ORDER BY a.customer_id;
 
 -- name: LettersDue :many
@@ -68,10 +69,10 @@ VALUES (sqlc.arg(customer_id), sqlc.arg(resource_type), sqlc.arg(record_id), sql
 SELECT state, count(*) FROM dead_letters WHERE state <> 'settled' GROUP BY state;
 
 -- name: MappingsWithoutLetter :many
--- Some of the customer's users who stand in the destination and have no open letter. OFFSET 0 has each looked up by itself:
+-- Some of the customer's users behind that one who stand in the destination and have no open letter. OFFSET 0 has each looked up by itself:
 -- as a join, each is compared with all letters, and where thousands of users have one that takes a minute.
 SELECT m.vomo_user_id FROM user_mappings m
-WHERE m.customer_id = sqlc.arg(customer_id)
+WHERE m.customer_id = sqlc.arg(customer_id) AND m.vomo_user_id > sqlc.arg(after)
   AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.customer_id = m.customer_id AND d.kind = 'user' AND d.state <> 'settled'
                   AND d.record_id = m.vomo_user_id OFFSET 0)
 ORDER BY m.vomo_user_id LIMIT sqlc.arg(at_most);

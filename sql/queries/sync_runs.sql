@@ -111,6 +111,13 @@ WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_compl
   AND (next_reconcile_at IS NULL OR next_reconcile_at <= rollcall_now())
 ORDER BY next_reconcile_at NULLS FIRST LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED;
 
+-- name: SyncConfigReconciled :one
+-- The last day that was reconciled, or that before the backfill, as above.
+SELECT coalesce(
+    (SELECT max(r.date) FROM reconciliation_runs r WHERE r.customer_id = c.customer_id AND r.type = 'user_daily'),
+    (backfill_completed_at AT TIME ZONE 'UTC')::date - 1)::date AS reconciled
+FROM sync_configs c WHERE c.customer_id = sqlc.arg(customer_id);
+
 -- name: SyncConfigSetNextReconcile :exec
 UPDATE sync_configs SET next_reconcile_at = sqlc.arg(next_reconcile_at) WHERE customer_id = sqlc.arg(customer_id);
 

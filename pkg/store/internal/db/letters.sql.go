@@ -131,7 +131,9 @@ SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(
     next_attempt_at = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= $2::integer
                       OR v.waited >= $3::interval THEN NULL
                       ELSE rollcall_now() + make_interval(secs => v.delay) END
-FROM (SELECT u.id, u.error_code, u.error_class, u.delay, l.waited + greatest(least(coalesce(l.next_attempt_at, rollcall_now()), rollcall_now()) - l.last_failed_at, '0') AS waited
+FROM (SELECT u.id, u.error_code, u.error_class, u.delay, l.waited + CASE WHEN l.asked_at IS NULL THEN
+                      greatest(least(coalesce(l.next_attempt_at, rollcall_now()), rollcall_now()) - l.last_failed_at, '0')
+                  ELSE '0' END AS waited
       FROM (SELECT unnest($4::uuid[]) AS id, unnest($5::text[]) AS error_code,
                    unnest($6::text[]) AS error_class, unnest($7::double precision[]) AS delay) u
       JOIN dead_letters l USING (id)) v
@@ -149,7 +151,7 @@ type LettersFailAgainParams struct {
 }
 
 // The same version was refused once more. Past the caps, or for good, it is an operator's. Of its age counts for how long
-// it was put off, and no time in which nothing could be tried.
+// it was put off, and no time in which nothing could be tried, or that it lay in review until an operator asked.
 func (q *Queries) LettersFailAgain(ctx context.Context, db DBTX, arg *LettersFailAgainParams) error {
 	_, err := db.Exec(ctx, lettersFailAgain,
 		arg.Job,

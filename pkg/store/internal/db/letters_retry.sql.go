@@ -45,6 +45,7 @@ WHERE a.cleared_at IS NULL AND a.type = ANY($1::text[])
   AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY($1::text[]))
   AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
                   AND b.park_reason = ANY($1::text[]))
+  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now()) -- it would yield to nobody
 ORDER BY a.customer_id
 `
 
@@ -326,21 +327,22 @@ func (q *Queries) LettersOpenByState(ctx context.Context, db DBTX) ([]*LettersOp
 
 const mappingsWithoutLetter = `-- name: MappingsWithoutLetter :many
 SELECT m.vomo_user_id FROM user_mappings m
-WHERE m.customer_id = $1
+WHERE m.customer_id = $1 AND m.vomo_user_id > $2
   AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.customer_id = m.customer_id AND d.kind = 'user' AND d.state <> 'settled'
                   AND d.record_id = m.vomo_user_id OFFSET 0)
-ORDER BY m.vomo_user_id LIMIT $2
+ORDER BY m.vomo_user_id LIMIT $3
 `
 
 type MappingsWithoutLetterParams struct {
 	CustomerID string
+	After      string
 	AtMost     int32
 }
 
-// Some of the customer's users who stand in the destination and have no open letter. OFFSET 0 has each looked up by itself:
+// Some of the customer's users behind that one who stand in the destination and have no open letter. OFFSET 0 has each looked up by itself:
 // as a join, each is compared with all letters, and where thousands of users have one that takes a minute.
 func (q *Queries) MappingsWithoutLetter(ctx context.Context, db DBTX, arg *MappingsWithoutLetterParams) ([]string, error) {
-	rows, err := db.Query(ctx, mappingsWithoutLetter, arg.CustomerID, arg.AtMost)
+	rows, err := db.Query(ctx, mappingsWithoutLetter, arg.CustomerID, arg.After, arg.AtMost)
 	if err != nil {
 		return nil, err
 	}

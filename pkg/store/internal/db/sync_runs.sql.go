@@ -235,6 +235,21 @@ func (q *Queries) SyncConfigPause(ctx context.Context, db DBTX, customerID strin
 	return result.RowsAffected(), nil
 }
 
+const syncConfigReconciled = `-- name: SyncConfigReconciled :one
+SELECT coalesce(
+    (SELECT max(r.date) FROM reconciliation_runs r WHERE r.customer_id = c.customer_id AND r.type = 'user_daily'),
+    (backfill_completed_at AT TIME ZONE 'UTC')::date - 1)::date AS reconciled
+FROM sync_configs c WHERE c.customer_id = $1
+`
+
+// The last day that was reconciled, or that before the backfill, as above.
+func (q *Queries) SyncConfigReconciled(ctx context.Context, db DBTX, customerID string) (pgtype.Date, error) {
+	row := db.QueryRow(ctx, syncConfigReconciled, customerID)
+	var reconciled pgtype.Date
+	err := row.Scan(&reconciled)
+	return reconciled, err
+}
+
 const syncConfigResume = `-- name: SyncConfigResume :execrows
 UPDATE sync_configs SET paused_at = NULL, active_since = rollcall_now(), next_poll_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = $1 AND paused_at IS NOT NULL
