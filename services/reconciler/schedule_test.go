@@ -36,6 +36,17 @@ func (h *house) turn(customer string) time.Time {
 	return values[time.Time](h, `SELECT next_reconcile_at FROM sync_configs WHERE customer_id = $1`, customer)[0].UTC()
 }
 
+// begun is acme's first reconciliation, which has just begun.
+func (h *house) begun() store.SyncRun {
+	h.t.Helper()
+	h.schedule()
+	h.clock(h.turn("acme"))
+	h.schedule()
+	run, err := h.store.OpenSyncRun(h.t.Context(), "acme", store.KindUserDaily)
+	require.NoError(h.t, err)
+	return run
+}
+
 func TestACustomerWithoutATurnGetsItsNext(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -133,11 +144,7 @@ func TestTheServiceWorksWhoseTurnHasCome(t *testing.T) {
 func TestTheDayOfAReconciliationThatWasGivenUpIsReadByTheNext(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.schedule()
-	h.clock(h.turn("acme"))
-	h.schedule()
-	run, err := h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
-	require.NoError(t, err)
+	run := h.begun()
 	h.exec(`UPDATE sync_runs SET attempts = 10`) // as one that was claimed too often
 	h.exec(`UPDATE sync_configs SET next_poll_at = rollcall_now() + interval '1 year'`)
 	stop := h.start()
@@ -157,22 +164,17 @@ func TestTheDayOfAReconciliationThatWasGivenUpIsReadByTheNext(t *testing.T) {
 func TestAReconciliationByHandBringsTheDaysThatWereGivenUp(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	h.schedule()
-	h.clock(h.turn("acme"))
-	h.schedule()
-	run, err := h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
-	require.NoError(t, err)
+	run := h.begun()
 	require.Equal(t, 1, h.end()) // given up
 	h.clock(h.turn("acme").AddDate(0, 0, 2))
 
-	var byHand store.SyncRun
 	require.NoError(t, h.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		customer, err := tx.Customer(ctx, "acme")
 		require.NoError(t, err)
 		_, err = startByHand(ctx, tx, customer)
 		return err
 	}))
-	byHand, err = h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+	byHand, err := h.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
 	require.NoError(t, err)
 	require.Equal(t, run.UpdatedAfter, byHand.UpdatedAfter)
 	require.True(t, byHand.Day.After(run.Day.AddDate(0, 0, 2)))
