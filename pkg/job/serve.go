@@ -53,6 +53,7 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 	defer stop()
 	var background sync.WaitGroup
 	background.Go(func() { watch.Run(watching) })
+	s.Ready()
 	err = pull.Run(ctx)
 	stop()
 	background.Wait()

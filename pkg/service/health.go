@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,7 +21,9 @@ const healthTimeout = 2 * time.Second
 
 // health answers for the process: /livez while it runs, /readyz and /healthz while it can work.
 type health struct {
-	service atomic.Pointer[Service]
+	mu      sync.Mutex
+	service *Service // nil before it is ready, and from the time on when it stops
+	stopped bool
 }
 
 func newRegistry() *prometheus.Registry {
@@ -30,8 +32,28 @@ func newRegistry() *prometheus.Registry {
 	return registry
 }
 
-func (h *health) ready(service *Service) { h.service.Store(service) }
-func (h *health) stopping()              { h.service.Store(nil) }
+// ready says whether the service is ready by this; one that stops is not any more.
+func (h *health) ready(service *Service) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped || h.service != nil {
+		return false
+	}
+	h.service = service
+	return true
+}
+
+func (h *health) stopping() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.service, h.stopped = nil, true
+}
+
+func (h *health) working() *Service {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.service
+}
 
 // serve listens at once, so that a probe is answered while the service still waits for others.
 func (h *health) serve(settings config.Config, registry *prometheus.Registry, logger *zap.Logger) (string, func() error, error) {
@@ -65,7 +87,7 @@ func (h *health) serve(settings config.Config, registry *prometheus.Registry, lo
 }
 
 func (h *health) check(ctx context.Context) error {
-	service := h.service.Load()
+	service := h.working()
 	if service == nil {
 		return errors.New("starting or stopping")
 	}

@@ -65,6 +65,39 @@ func TestAServiceThatDrainsIsNotReady(t *testing.T) {
 	require.NoError(t, s.result())
 }
 
+func TestAServiceIsReadyWhenItSaysSo(t *testing.T) {
+	t.Parallel()
+	stage := newStage(t)
+	started, said, stopped := make(chan *Service, 1), make(chan struct{}), make(chan struct{})
+	s := serveUnready(t, "backfill", stage.settings, func(ctx context.Context, service *Service) error {
+		started <- service
+		<-ctx.Done()
+		service.Ready()
+		close(said)
+		<-stopped
+		return nil
+	})
+	defer close(stopped)
+	var service *Service
+	select {
+	case service = <-started:
+	case <-s.ended:
+		require.FailNow(t, "the service has ended", "%v", s.err)
+	}
+	status, body := s.get("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status, "it does not answer yet what it owns")
+	require.Equal(t, "starting or stopping\n", body)
+	service.Ready()
+	service.Ready()
+	s.becomes("/readyz", http.StatusOK)
+	require.Equal(t, 1, s.logs.FilterMessage("ready").Len())
+	s.stop()
+	s.becomes("/readyz", http.StatusServiceUnavailable)
+	<-said
+	status, _ = s.get("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status, "one that stops is not ready any more, whatever it says")
+}
+
 func TestAQuestionOfAnotherMethodIsNoProbe(t *testing.T) {
 	t.Parallel()
 	stage := newStage(t)

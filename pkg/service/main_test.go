@@ -26,7 +26,8 @@ const asServiceVariable = "SERVICE_TEST_NAME"
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(asServiceVariable); name != "" {
-		os.Exit(Main(name, func(ctx context.Context, _ *Service) error {
+		os.Exit(Main(name, func(ctx context.Context, service *Service) error {
+			service.Ready()
 			<-ctx.Done()
 			return nil
 		}))
@@ -78,8 +79,17 @@ type serving struct {
 	err      error
 }
 
-// serve starts a service whose own work is run.
+// serve starts a service whose own work is run, and which is ready with it.
 func serve(t *testing.T, name string, settings config.Config, run Run) *serving {
+	t.Helper()
+	return serveUnready(t, name, settings, func(ctx context.Context, service *Service) error {
+		service.Ready()
+		return run(ctx, service)
+	})
+}
+
+// serveUnready leaves it to run to say when it is ready.
+func serveUnready(t *testing.T, name string, settings config.Config, run Run) *serving {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
 	ctx, stop := context.WithCancel(context.Background())

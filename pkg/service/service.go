@@ -37,10 +37,16 @@ type Service struct {
 	Store     *store.Store
 	Vault     *vault.Vault
 	Micro     micro.Service
+
+	ready func()
 }
 
-// Run is a service's own work. It returns when ctx has ended and nothing is in hand any more, or with an error
-// that a restart may mend.
+// Ready says that the service works, to probes and in the log. Run calls it once it answers what it owns: whoever sees a
+// service ready may ask at once.
+func (s *Service) Ready() { s.ready() }
+
+// Run is a service's own work. It says when it is Ready, and returns when ctx has ended and nothing is in hand any more,
+// or with an error that a restart may mend.
 type Run func(ctx context.Context, service *Service) error
 
 const (
@@ -111,10 +117,13 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 		}
 		return err
 	}
-	health.ready(service)
+	service.ready = func() {
+		if health.ready(service) {
+			logger.Info("ready", zap.String("version", Version), zap.String("http", address), zap.String("instance", service.Instance))
+		}
+	}
 	unready := context.AfterFunc(ctx, health.stopping) // from the signal on, not from the end of the drain
 	defer unready()
-	logger.Info("ready", zap.String("version", Version), zap.String("http", address), zap.String("instance", service.Instance))
 
 	relay := &store.Relay{Store: service.Store, Publisher: &outboxPublisher{bus.Publisher{JetStream: service.JetStream, Logger: logger}}, Logger: logger}
 	relaying, stopRelay := context.WithCancel(context.WithoutCancel(ctx))

@@ -49,6 +49,7 @@ func run(ctx context.Context, s *service.Service) error {
 	defer stop()
 	var background sync.WaitGroup
 	background.Go(func() { watch.run(watching) })
+	s.Ready()
 	err = pull.Run(ctx)
 	stop()
 	background.Wait()

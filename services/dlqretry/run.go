@@ -68,6 +68,7 @@ func run(ctx context.Context, s *service.Service) error {
 		Handler: (&advisories{store: s.Store, js: s.JetStream, letters: letters, logger: s.Logger, changed: follow.wake}).handle,
 		Logger:  s.Logger, Metrics: messages, EndsWork: store.ErrLaneLost,
 	}
+	s.Ready()
 	group, working := errgroup.WithContext(ctx)
 	group.Go(func() error { return operators.Run(working) })
 	group.Go(func() error { return server.Run(working) })

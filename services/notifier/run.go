@@ -66,6 +66,7 @@ func serve(ctx context.Context, s *service.Service, told *notifier) error {
 		store: s.Store, logger: s.Logger,
 		bounds: store.BoundsOf(s.Config.ClaimTimeout, s.Config.DLQMaxAge, s.Config.DLQGrowth),
 	}
+	s.Ready()
 	return together(ctx, alerts.Run, events.Run, func(ctx context.Context) error { watch.run(ctx); return nil })
 }
 
