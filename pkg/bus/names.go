@@ -112,6 +112,9 @@ func SubjectLetter(retryable bool, kind, customer string) string {
 	return dlqReview + kind + "." + customer
 }
 
+// Retries matches what IsRetry does.
+const Retries = dlqRetry + ">"
+
 // IsRetry says whether subject shows a letter that is tried again by itself, or asks for one.
 func IsRetry(subject string) bool { return strings.HasPrefix(subject, dlqRetry) }
 

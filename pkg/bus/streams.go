@@ -103,7 +103,7 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		durable(StreamBackfill, DurableBackfill),
 		durable(StreamPoll, DurablePoller),
 		durable(StreamReconcile, DurableReconciler),
-		forEver(filtered(durable(StreamDLQ, DurableDLQRetry), dlqRetry+">")),
+		forEver(filtered(durable(StreamDLQ, DurableDLQRetry), Retries)),
 		review,
 		// What cannot be told waits for as long as its stream keeps it, however long the mail server is down.
 		forEver(durable(StreamAlerts, DurableNotifier)),

@@ -120,7 +120,15 @@ func (f *follower) takenUpTo(ctx context.Context, last uint64) (uint64, error) {
 		return 0, fmt.Errorf("look up consumer: %w", err)
 	}
 	info := consumer.CachedInfo()
-	if info.NumPending == 0 && info.NumAckPending == 0 {
+	// Not by what is pending: the server acknowledges a message before the consumer has heard of it.
+	newest, err := f.stream.GetLastMsgForSubject(ctx, bus.Retries)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return last, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for the newest message: %w", err)
+	}
+	if info.NumAckPending == 0 && info.Delivered.Stream >= newest.Sequence {
 		return last, nil
 	}
 	return info.AckFloor.Stream, nil

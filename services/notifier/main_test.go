@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -167,8 +169,28 @@ func (h *house) settled(stream string) {
 		require.NoError(h.t, err)
 		info, err := consumer.Info(h.t.Context())
 		require.NoError(h.t, err)
-		return depth == 0 && info.NumPending == 0 && info.NumAckPending == 0
+		return depth == 0 && info.NumPending == 0 && info.NumAckPending == 0 && info.AckFloor.Stream >= h.last(stream, info.Config)
 	}, within, 20*time.Millisecond)
+}
+
+// last is the sequence of the last message of a stream that is the consumer's: the server acknowledges a message before
+// its consumers have heard of it.
+func (h *house) last(name string, of jetstream.ConsumerConfig) (sequence uint64) {
+	stream, err := h.js.Stream(h.t.Context(), name)
+	require.NoError(h.t, err)
+	filters := of.FilterSubjects
+	if len(filters) == 0 {
+		filters = []string{cmp.Or(of.FilterSubject, ">")}
+	}
+	for _, filter := range filters {
+		message, err := stream.GetLastMsgForSubject(h.t.Context(), filter)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		require.NoError(h.t, err)
+		sequence = max(sequence, message.Sequence)
+	}
+	return sequence
 }
 
 // outcomes are the notes of a message, by channel.
