@@ -127,7 +127,7 @@ func TestAPollThatWasInterruptedGoesOnAfterItsLastCommittedPage(t *testing.T) {
 	h.polled()
 	require.Equal(t, ids(45), h.mapped())
 	_, written := h.world.saw()
-	require.LessOrEqual(t, len(written), 15, "no committed page is written again")
+	require.Subset(t, ids(45)[30:], written, "no committed page is written again")
 	require.Equal(t, []string{"user_sync_poll success 45 0"}, h.jobs(), "one line for one poll")
 }
 
