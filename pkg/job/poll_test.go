@@ -108,6 +108,7 @@ func TestALetterIsDurableBeforeTheCheckpointPassesItsRecord(t *testing.T) {
 func TestAPollThatWasInterruptedGoesOnAfterItsLastCommittedPage(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	h.runner.Connect.Concurrency = 1 // a killed write that the other side hears of later would be counted as one of the successor's
 	h.world.change(checkpoint.Add(time.Minute), "x", ids(45)...)
 	ctx, kill := context.WithCancel(t.Context())
 	h.world.set(func(w *world) {
@@ -127,7 +128,8 @@ func TestAPollThatWasInterruptedGoesOnAfterItsLastCommittedPage(t *testing.T) {
 	h.polled()
 	require.Equal(t, ids(45), h.mapped())
 	_, written := h.world.saw()
-	require.Subset(t, ids(45)[30:], written, "no committed page is written again")
+	require.LessOrEqual(t, len(written), 15, "no committed page is written again")
+	require.Subset(t, ids(45)[30:], written)
 	require.Equal(t, []string{"user_sync_poll success 45 0"}, h.jobs(), "one line for one poll")
 }
 

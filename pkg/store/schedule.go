@@ -12,7 +12,6 @@ type ReconcileDue struct {
 	Customer   string
 	QuietHours []byte     // JSON as pkg/window writes it; nil: none
 	DueAt      *time.Time // nil: it has to be given one
-	Reconciled time.Time  // the last day that was reconciled, or that before the backfill
 }
 
 // LockReconcileDue locks up to atMost customers whose daily reconciliation is due, or who have no time for it yet.
@@ -24,7 +23,7 @@ func (t *Tx) LockReconcileDue(ctx context.Context, atMost int32) ([]ReconcileDue
 	}
 	due := make([]ReconcileDue, 0, len(rows))
 	for _, row := range rows {
-		due = append(due, ReconcileDue{Customer: row.CustomerID, QuietHours: row.QuietHours, DueAt: row.NextReconcileAt, Reconciled: row.Reconciled.Time})
+		due = append(due, ReconcileDue{Customer: row.CustomerID, QuietHours: row.QuietHours, DueAt: row.NextReconcileAt})
 	}
 	return due, nil
 }

@@ -87,7 +87,7 @@ func TestLookingForAUserToTryADestinationByCostsAStepForEachWhoHasALetter(t *tes
 		require.NoError(t, err)
 		require.Equal(t, []string{"010001"}, users)
 		t.Logf("one of 10,001 users has no letter: %s", time.Since(began))
-		require.Less(t, time.Since(began), 10*time.Second, "each compared with all letters takes a minute")
+		require.Less(t, time.Since(began), time.Second)
 	}
 }
 

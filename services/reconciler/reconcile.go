@@ -56,13 +56,13 @@ func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (st
 	if err != nil {
 		return store.RunRef{}, err
 	}
-	last, err := tx.Reconciled(ctx, customer.ID)
+	since, err := sinceFor(ctx, tx, customer.ID, now, now)
 	if err != nil {
 		return store.RunRef{}, err
 	}
 	refs, err := tx.StartSyncRuns(ctx, store.SyncStart{
 		Kind: store.KindUserDaily, Job: store.JobUserDaily, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
-		UpdatedAfter: sinceOf(now, now, last), Day: dayBefore(now),
+		UpdatedAfter: since, Day: dayBefore(now),
 	})
 	if err != nil || len(refs) == 0 {
 		return store.RunRef{}, err

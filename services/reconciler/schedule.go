@@ -41,17 +41,17 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 		}
 		customers := map[time.Time][]string{} // by since when they are read
 		for _, one := range due {
-			zone, err := zoneOf(one.QuietHours)
-			if err != nil {
-				s.logger.Warn("the customer's zone is not known; its nights are UTC's", zap.String("customer", one.Customer), zap.Error(err))
-			}
-			if err := tx.SetNextReconcile(ctx, one.Customer, nextNight(one.Customer, zone, now)); err != nil {
+			if err := s.setNext(ctx, tx, one, now); err != nil {
 				return err
 			}
-			if one.DueAt != nil {
-				since := sinceOf(now, *one.DueAt, one.Reconciled)
-				customers[since] = append(customers[since], one.Customer)
+			if one.DueAt == nil {
+				continue
 			}
+			since, err := sinceFor(ctx, tx, one.Customer, now, *one.DueAt)
+			if err != nil {
+				return err
+			}
+			customers[since] = append(customers[since], one.Customer)
 		}
 		for since, batch := range customers {
 			if err := s.start(ctx, tx, batch, since, dayBefore(now)); err != nil {
@@ -61,6 +61,21 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 		return nil
 	})
 	return more && err == nil, err
+}
+
+// setNext gives a customer its next turn.
+func (s *scheduler) setNext(ctx context.Context, tx *store.Tx, one store.ReconcileDue, now time.Time) error {
+	zone, err := zoneOf(one.QuietHours)
+	if err != nil {
+		s.logger.Warn("the customer's zone is not known; its nights are UTC's", zap.String("customer", one.Customer), zap.Error(err))
+	}
+	return tx.SetNextReconcile(ctx, one.Customer, nextNight(one.Customer, zone, now))
+}
+
+// sinceFor is sinceOf with what the customer's reconciliations have come to.
+func sinceFor(ctx context.Context, tx *store.Tx, customer string, now, dueAt time.Time) (time.Time, error) {
+	last, err := tx.Reconciled(ctx, customer)
+	return sinceOf(now, dueAt, last), err
 }
 
 // sinceOf is since when a reconciliation reads: since the beginning of yesterday; where it comes days too late, since

@@ -69,8 +69,8 @@ VALUES (sqlc.arg(customer_id), sqlc.arg(resource_type), sqlc.arg(record_id), sql
 SELECT state, count(*) FROM dead_letters WHERE state <> 'settled' GROUP BY state;
 
 -- name: MappingsWithoutLetter :many
--- Some of the customer's users behind that one who stand in the destination and have no open letter. OFFSET 0 has each looked up by itself:
--- as a join, each is compared with all letters, and where thousands of users have one that takes a minute.
+-- Some of the customer's users behind that one who stand in the destination and have no open letter. OFFSET 0 has each
+-- looked up by itself: as a join, each is compared with all letters, and where thousands have one that takes a minute.
 SELECT m.vomo_user_id FROM user_mappings m
 WHERE m.customer_id = sqlc.arg(customer_id) AND m.vomo_user_id > sqlc.arg(after)
   AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.customer_id = m.customer_id AND d.kind = 'user' AND d.state <> 'settled'

@@ -103,16 +103,13 @@ WHERE customer_id = sqlc.arg(customer_id);
 UPDATE sync_configs SET poll_page_at = rollcall_now() WHERE customer_id = $1;
 
 -- name: SyncConfigsLockReconcileDue :many
-SELECT customer_id, quiet_hours, next_reconcile_at, coalesce(
-    (SELECT max(r.date) FROM reconciliation_runs r WHERE r.customer_id = c.customer_id AND r.type = 'user_daily'),
-    (backfill_completed_at AT TIME ZONE 'UTC')::date - 1)::date AS reconciled
-FROM sync_configs c
+SELECT customer_id, quiet_hours, next_reconcile_at FROM sync_configs
 WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_completed_at IS NOT NULL
   AND (next_reconcile_at IS NULL OR next_reconcile_at <= rollcall_now())
 ORDER BY next_reconcile_at NULLS FIRST LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED;
 
 -- name: SyncConfigReconciled :one
--- The last day that was reconciled, or that before the backfill, as above.
+-- The last day that was reconciled, or that before the backfill.
 SELECT coalesce(
     (SELECT max(r.date) FROM reconciliation_runs r WHERE r.customer_id = c.customer_id AND r.type = 'user_daily'),
     (backfill_completed_at AT TIME ZONE 'UTC')::date - 1)::date AS reconciled

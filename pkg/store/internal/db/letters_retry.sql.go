@@ -339,8 +339,8 @@ type MappingsWithoutLetterParams struct {
 	AtMost     int32
 }
 
-// Some of the customer's users behind that one who stand in the destination and have no open letter. OFFSET 0 has each looked up by itself:
-// as a join, each is compared with all letters, and where thousands of users have one that takes a minute.
+// Some of the customer's users behind that one who stand in the destination and have no open letter. OFFSET 0 has each
+// looked up by itself: as a join, each is compared with all letters, and where thousands have one that takes a minute.
 func (q *Queries) MappingsWithoutLetter(ctx context.Context, db DBTX, arg *MappingsWithoutLetterParams) ([]string, error) {
 	rows, err := db.Query(ctx, mappingsWithoutLetter, arg.CustomerID, arg.After, arg.AtMost)
 	if err != nil {

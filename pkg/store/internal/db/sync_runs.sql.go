@@ -242,7 +242,7 @@ SELECT coalesce(
 FROM sync_configs c WHERE c.customer_id = $1
 `
 
-// The last day that was reconciled, or that before the backfill, as above.
+// The last day that was reconciled, or that before the backfill.
 func (q *Queries) SyncConfigReconciled(ctx context.Context, db DBTX, customerID string) (pgtype.Date, error) {
 	row := db.QueryRow(ctx, syncConfigReconciled, customerID)
 	var reconciled pgtype.Date
@@ -278,10 +278,7 @@ func (q *Queries) SyncConfigSetNextReconcile(ctx context.Context, db DBTX, arg *
 }
 
 const syncConfigsLockReconcileDue = `-- name: SyncConfigsLockReconcileDue :many
-SELECT customer_id, quiet_hours, next_reconcile_at, coalesce(
-    (SELECT max(r.date) FROM reconciliation_runs r WHERE r.customer_id = c.customer_id AND r.type = 'user_daily'),
-    (backfill_completed_at AT TIME ZONE 'UTC')::date - 1)::date AS reconciled
-FROM sync_configs c
+SELECT customer_id, quiet_hours, next_reconcile_at FROM sync_configs
 WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_completed_at IS NOT NULL
   AND (next_reconcile_at IS NULL OR next_reconcile_at <= rollcall_now())
 ORDER BY next_reconcile_at NULLS FIRST LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -291,7 +288,6 @@ type SyncConfigsLockReconcileDueRow struct {
 	CustomerID      string
 	QuietHours      []byte
 	NextReconcileAt *time.Time
-	Reconciled      pgtype.Date
 }
 
 func (q *Queries) SyncConfigsLockReconcileDue(ctx context.Context, db DBTX, atMost int32) ([]*SyncConfigsLockReconcileDueRow, error) {
@@ -303,12 +299,7 @@ func (q *Queries) SyncConfigsLockReconcileDue(ctx context.Context, db DBTX, atMo
 	var items []*SyncConfigsLockReconcileDueRow
 	for rows.Next() {
 		var i SyncConfigsLockReconcileDueRow
-		if err := rows.Scan(
-			&i.CustomerID,
-			&i.QuietHours,
-			&i.NextReconcileAt,
-			&i.Reconciled,
-		); err != nil {
+		if err := rows.Scan(&i.CustomerID, &i.QuietHours, &i.NextReconcileAt); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)
