@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/retryafter"
 )
 
 const (
@@ -64,7 +65,7 @@ func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
 	switch {
 	case r.status == http.StatusTooManyRequests:
-		after := retryAfter(r.header, c.now())
+		after := retryafter.Of(r.header, c.now())
 		c.throttled(ctx, after)
 		throttled := fault.Throttled("vomo_throttled", after, ErrThrottled)
 		if after > maxPause {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -17,8 +14,6 @@ const (
 	maxDelay   = 4 * time.Second
 	// maxPause is the longest pause that is waited out here, where it holds a worker's slot.
 	maxPause = 10 * time.Second
-	// maxRetryAfter is how far a Retry-After is believed.
-	maxRetryAfter = time.Hour
 )
 
 // ask is one page wanted, or the user of an id: leave is called before each request for it.
@@ -84,21 +79,4 @@ func (c *Client) leave(ctx context.Context) error {
 		err = context.Cause(ctx) // says more than "context canceled"
 	}
 	return fmt.Errorf("wait for leave to send: %w", err)
-}
-
-// retryAfter reads Retry-After, which is a number of seconds or a date, and gives 0 where there is none that
-// can be read. A date is taken relative to the answer's own Date, so that our clock may be wrong.
-func retryAfter(header http.Header, now time.Time) time.Duration {
-	raw := strings.TrimSpace(header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(raw, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
-	}
-	until, err := http.ParseTime(raw)
-	if err != nil {
-		return 0
-	}
-	if date, err := http.ParseTime(header.Get("Date")); err == nil {
-		now = date
-	}
-	return min(max(until.Sub(now), 0), maxRetryAfter)
 }

@@ -10,12 +10,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/retryafter"
 	"rollcall.dev/pkg/service"
 )
 
@@ -118,7 +118,7 @@ func answered(response *http.Response) error {
 	case status >= 200 && status < 300:
 		return nil
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		return downError{fault.Throttled(code, retryAfter(response.Header.Get("Retry-After")), err)}
+		return downError{fault.Throttled(code, min(retryafter.Of(response.Header, time.Now()), longestNamed), err)}
 	case refusesAll(status):
 		return downError{fault.Unknown(code, fmt.Errorf("%w: %w", errRefusesAll, err))}
 	case status >= 400 && status < 500 && status != http.StatusRequestTimeout:
@@ -138,17 +138,6 @@ func refusesAll(status int) bool {
 		return true
 	}
 	return false
-}
-
-// retryAfter is what the header asks for, 0 where it names no time.
-func retryAfter(value string) time.Duration {
-	if seconds, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && seconds > 0 {
-		return min(time.Duration(min(seconds, 1<<20))*time.Second, longestNamed)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(time.Until(at), 0), longestNamed)
-	}
-	return 0
 }
 
 // posted is a body: what Standard Webhooks asks for, and a text that Slack shows.

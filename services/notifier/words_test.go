@@ -120,13 +120,13 @@ func TestAGateClosesForLongerEachTimeAndOpensWithTheFirstThatPasses(t *testing.T
 	})
 }
 
-func TestRetryAfterIsReadInBothFormsAndBelievedUpToMinutes(t *testing.T) {
+func TestARetryAfterOfTheReceiverIsBelievedUpToMinutes(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, 30*time.Second, retryAfter("30"))
-	require.Equal(t, longestNamed, retryAfter("999999999999"[:9]))
-	require.Zero(t, retryAfter("soon"))
-	require.Zero(t, retryAfter("-5"))
-	require.InDelta(t, time.Minute, retryAfter(time.Now().Add(time.Minute).UTC().Format(http.TimeFormat)), float64(2*time.Second))
+	for value, want := range map[string]time.Duration{"30": 30 * time.Second, "2.5": 2500 * time.Millisecond, "999999": longestNamed, "-5": 0} {
+		err := answered(&http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {value}}})
+		after, _ := fault.After(err)
+		require.Equal(t, want, after, value)
+	}
 }
 
 func TestAMessageComesAgainWithinTwoMinutesHoweverLongItHasWaited(t *testing.T) {

@@ -9,10 +9,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/retryafter"
 )
 
 const (
@@ -63,7 +65,7 @@ func refused(ctx context.Context, resp *http.Response, body []byte, err error, e
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return destination.Result{}, fmt.Errorf("status %d: %w", status, destination.ErrAuth)
 	case status == http.StatusTooManyRequests:
-		return destination.Result{}, fault.Throttled("destination_throttled", retryAfter(resp.Header),
+		return destination.Result{}, fault.Throttled("destination_throttled", retryafter.Of(resp.Header, time.Now()),
 			errors.New("the destination answered 429"))
 	case status == http.StatusRequestTimeout:
 		return destination.Result{}, fault.Unknown("destination_timeout", errors.New("the destination answered 408"))

@@ -147,7 +147,7 @@ func TestThePauseThatADestinationAsksFor(t *testing.T) {
 		"":      0,
 		"-5":    0,
 		"soon":  0,
-		"1.5":   0,
+		"1.5":   1500 * time.Millisecond,
 		"86400": time.Hour,
 		strconv.FormatUint(uint64(math.MaxUint64), 10):    time.Hour,
 		date.Add(9 * time.Second).Format(http.TimeFormat): 9 * time.Second,
