@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,6 +45,7 @@ func (p *Publisher) PublishAcked(ctx context.Context, batch []Outgoing) []Acked 
 func (p *Publisher) send(message Outgoing) (jetstream.PubAckFuture, error) {
 	outgoing := nats.NewMsg(message.Subject)
 	outgoing.Data = message.Payload
+	maps.Copy(outgoing.Header, message.Original)
 	for name, value := range message.Headers {
 		outgoing.Header.Set(name, value)
 	}

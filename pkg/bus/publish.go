@@ -22,6 +22,8 @@ type Outgoing struct {
 	ID      string
 	Headers map[string]string
 	Payload []byte
+	// Original are headers of a message that is published once more: they may have several values. Headers and ID win.
+	Original map[string][]string
 }
 
 // Publisher publishes to the streams and waits for their word.

@@ -76,6 +76,17 @@ type ConsumerOf struct {
 	Config jetstream.ConsumerConfig
 }
 
+// IsOwnDurable says whether a consumer is one of rollcall's: partners have consumers of their own on ROLLCALL_EVENTS, under
+// any name.
+func IsOwnDurable(stream, name string) bool {
+	for _, consumer := range ConsumerConfigs(0) {
+		if consumer.Stream == stream && consumer.Config.Durable == name {
+			return true
+		}
+	}
+	return false
+}
+
 // ConsumerConfigs are the durables of the services that exist. ackWait is the claim timeout: how long a worker
 // may be silent before its message goes to another.
 func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {

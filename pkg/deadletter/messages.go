@@ -18,8 +18,11 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// PurposePayload is what a letter's sealed bytes are sealed for.
-const PurposePayload = "letter_payload"
+// Purposes that a letter's sealed bytes are sealed for.
+const (
+	PurposePayload = "letter_payload"
+	PurposeHeaders = "letter_headers"
+)
 
 // Opener opens letters for messages that cannot be handled. It is the worker's Letters.
 type Opener struct {
@@ -59,20 +62,26 @@ func (o *Opener) OpenMessage(ctx context.Context, delivery *worker.Delivery, rea
 // with that letter's attempts: see RedriveHeaders.
 func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) error {
 	customer := bus.CustomerOf(message.Subject)
-	seal := func() ([]byte, error) { return o.Vault.Seal(ctx, customer, PurposePayload, message.Data) }
+	seal := func(purpose string, plain []byte) ([]byte, error) { return o.Vault.Seal(ctx, customer, purpose, plain) }
 	subject := message.Subject
 	if !rollcallv1.ValidCustomerID(customer) || !isText(subject) {
 		customer = rollcallv1.UnknownCustomer
 		// The last token is whatever a stranger wrote: it may be a secret, and it stays out of the clear.
 		subject = asText(subject[:len(subject)-len(bus.CustomerOf(subject))]) + rollcallv1.UnknownCustomer
-		seal = func() ([]byte, error) { return o.Vault.SealForInstallation(ctx, PurposePayload, message.Data) }
+		seal = func(purpose string, plain []byte) ([]byte, error) {
+			return o.Vault.SealForInstallation(ctx, purpose, plain)
+		}
 	}
-	sealed, err := seal()
+	payload, err := seal(PurposePayload, message.Data)
 	if err != nil {
 		return fmt.Errorf("seal the message: %w", err)
 	}
+	headers, err := sealHeaders(message.Header, seal)
+	if err != nil {
+		return err
+	}
 	letter := store.MessageLetter{
-		ID: uuid.New(), Customer: customer, PayloadSealed: sealed, Subject: subject,
+		ID: uuid.New(), Customer: customer, PayloadSealed: payload, HeadersSealed: headers, Subject: subject,
 		Origin: message.Stream + "/" + message.Created.UTC().Format(time.RFC3339Nano) + "/" + strconv.FormatUint(message.Sequence, 10),
 		Job:    o.Job, ErrorCode: fault.CodeOf(reason), Reason: reasonOf(reason), Attempts: message.Deliveries,
 		Redriven: redriveOf(message.Header),
@@ -81,13 +90,6 @@ func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) e
 		_, _, err := tx.AddMessageLetter(ctx, letter)
 		return err
 	})
-}
-
-// RedriveHeaders are those of a message that is published again out of a letter: should it fail again, its letter goes on
-// where that one ended. A stranger may write what they like there: it is believed of a letter that was redriven, and of the
-// same customer.
-func RedriveHeaders(letter uuid.UUID) map[string]string {
-	return map[string]string{bus.HeaderLetterID: letter.String()}
 }
 
 // redriveOf is the letter that a message's headers name, the zero value for none.

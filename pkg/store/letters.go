@@ -43,6 +43,7 @@ type MessageLetter struct {
 	ID            uuid.UUID
 	Customer      string
 	PayloadSealed []byte
+	HeadersSealed []byte // null for a message without headers
 	Subject       string
 	Origin        string // stream, its creation time and the sequence: the letter's identity
 	Job           string
@@ -159,8 +160,9 @@ func (t *Tx) AddMessageLetter(ctx context.Context, letter MessageLetter) (firstF
 		}
 	}
 	firstFailedAt, err = t.queries.LetterInsertMessageIfNew(ctx, t.dbtx, &db.LetterInsertMessageIfNewParams{
-		ID: letter.ID, CustomerID: letter.Customer, PayloadSealed: letter.PayloadSealed, OriginalSubject: letter.Subject,
-		Origin: &letter.Origin, Job: letter.Job, ErrorCode: letter.ErrorCode, Attempts: int32(min(letter.Attempts, 1<<20)), //nolint:gosec // bounded
+		ID: letter.ID, CustomerID: letter.Customer, PayloadSealed: letter.PayloadSealed, HeadersSealed: letter.HeadersSealed,
+		OriginalSubject: letter.Subject,
+		Origin:          &letter.Origin, Job: letter.Job, ErrorCode: letter.ErrorCode, Attempts: int32(min(letter.Attempts, 1<<20)), //nolint:gosec // bounded
 		Reason: given(letter.Reason), Redriven: letter.Redriven,
 	})
 	added, err = inserted(err, "open message letter")

@@ -30,6 +30,7 @@ type Letter struct {
 	RecordID        string // record letters
 	State           string // "waiting", "review" or "settled"
 	PayloadSealed   []byte // message letters
+	HeadersSealed   []byte // message letters; null for a message without headers, and for letters of older versions
 	OriginalSubject string
 	TraceID         string
 	Attempts        int
@@ -127,7 +128,7 @@ func (t *Tx) LockLetter(ctx context.Context, id uuid.UUID) (Letter, error) {
 func letterFrom(row *db.LetterLockRow) Letter {
 	letter := Letter{
 		ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, RecordID: valueOf(row.RecordID), State: row.State,
-		PayloadSealed: row.PayloadSealed, OriginalSubject: row.OriginalSubject, TraceID: valueOf(row.TraceID),
+		PayloadSealed: row.PayloadSealed, HeadersSealed: row.HeadersSealed, OriginalSubject: row.OriginalSubject, TraceID: valueOf(row.TraceID),
 		Attempts: int(row.Attempts), Revision: int(row.Revision), Shown: shownAs(row.ShownSeq, row.ShownStream),
 	}
 	if row.ShownRevision != nil {

@@ -59,7 +59,7 @@ func (a *advisories) handle(ctx context.Context, delivery *worker.Delivery) erro
 	switch {
 	case bus.IsAckSample(delivery.Subject):
 		return a.acked(ctx, told, delivery.Published, log)
-	case bus.IsMaxDeliveries(delivery.Subject) && told.Stream != bus.StreamDLQ:
+	case bus.IsMaxDeliveries(delivery.Subject) && told.Stream != bus.StreamDLQ && bus.IsOwnDurable(told.Stream, told.Consumer):
 		return a.exhausted(ctx, told, delivery.Published, log)
 	}
 	return nil

@@ -45,17 +45,13 @@ func (r *redriver) redriveMessage(ctx context.Context, id uuid.UUID) error {
 		if err != nil {
 			return err
 		}
-		payload, err := r.open(ctx, letter)
+		message, err := r.open(ctx, letter)
 		if err != nil {
 			return err
 		}
 		bounded, cancel := context.WithTimeout(ctx, redriveTimeout)
 		defer cancel()
-		// A new id each time: the stream would take the original one for a duplicate, and drop it.
-		ack := r.publisher.PublishAcked(bounded, []bus.Outgoing{{
-			Subject: letter.OriginalSubject, Payload: payload, Headers: deadletter.RedriveHeaders(letter.ID),
-			ID: "redrive-" + letter.ID.String() + "-" + strconv.Itoa(letter.Attempts),
-		}})[0]
+		ack := r.publisher.PublishAcked(bounded, []bus.Outgoing{message})[0]
 		switch {
 		case errors.Is(ack.Err, bus.ErrSubjectBusy):
 			return &service.ConflictError{Text: "a message stands there already: " + letter.OriginalSubject + " takes one at a time; try again when it is worked"}
@@ -75,18 +71,37 @@ func (r *redriver) redriveMessage(ctx context.Context, id uuid.UUID) error {
 	return nil
 }
 
-// open gives the bytes that the letter was opened for.
-func (r *redriver) open(ctx context.Context, letter store.Letter) ([]byte, error) {
+// open returns the message that the letter was opened for, with its headers, as it is to be published again.
+func (r *redriver) open(ctx context.Context, letter store.Letter) (bus.Outgoing, error) {
 	switch {
 	case !letter.Open():
-		return nil, &service.ConflictError{Text: "the letter is settled"}
+		return bus.Outgoing{}, &service.ConflictError{Text: "the letter is settled"}
 	case letter.Kind != deadletter.KindMessage:
-		return nil, &service.ConflictError{Text: "the letter is a record's: it is retried, not redriven"}
+		return bus.Outgoing{}, &service.ConflictError{Text: "the letter is a record's: it is retried, not redriven"}
 	case letter.Customer == rollcallv1.UnknownCustomer:
-		return nil, &service.ConflictError{Text: "the message named no customer, and where it was published is not known: " +
+		return bus.Outgoing{}, &service.ConflictError{Text: "the message named no customer, and where it was published is not known: " +
 			"publish it again, as it should be, and discard the letter"}
 	}
-	payload, err := r.vault.Open(ctx, letter.Customer, deadletter.PurposePayload, letter.PayloadSealed)
+	payload, err := r.unseal(ctx, letter.Customer, deadletter.PurposePayload, letter.PayloadSealed)
+	if err != nil {
+		return bus.Outgoing{}, err
+	}
+	var headers []byte
+	if letter.HeadersSealed != nil {
+		if headers, err = r.unseal(ctx, letter.Customer, deadletter.PurposeHeaders, letter.HeadersSealed); err != nil {
+			return bus.Outgoing{}, err
+		}
+	}
+	original, err := deadletter.RedriveHeaders(letter.ID, headers)
+	// A new id each time: the stream would take the original one for a duplicate, and drop it.
+	return bus.Outgoing{
+		Subject: letter.OriginalSubject, Payload: payload, Original: original,
+		ID: "redrive-" + letter.ID.String() + "-" + strconv.Itoa(letter.Attempts),
+	}, err
+}
+
+func (r *redriver) unseal(ctx context.Context, customer, purpose string, sealed []byte) ([]byte, error) {
+	plain, err := r.vault.Open(ctx, customer, purpose, sealed)
 	switch {
 	case errors.Is(err, vault.ErrKeyGone):
 		return nil, &service.ConflictError{Text: "the customer's key is gone, and the message with it: discard the letter"}
@@ -95,5 +110,5 @@ func (r *redriver) open(ctx context.Context, letter store.Letter) ([]byte, error
 	case err != nil:
 		return nil, fmt.Errorf("open letter's message: %w", err)
 	}
-	return payload, nil
+	return plain, nil
 }

@@ -59,9 +59,9 @@ FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(record_ids)::t
 -- name: LetterInsertMessageIfNew :one
 -- Idempotent by origin: the same message opens one letter, however often it is delivered. One that was published again
 -- out of a letter goes on where that one ended.
-INSERT INTO dead_letters (id, customer_id, kind, payload_sealed, original_subject, origin, job, error_code,
+INSERT INTO dead_letters (id, customer_id, kind, payload_sealed, headers_sealed, original_subject, origin, job, error_code,
                           error_class, state, attempts, first_failed_at, last_failed_at, history, reason)
-SELECT sqlc.arg(id), sqlc.arg(customer_id), 'message', sqlc.arg(payload_sealed), sqlc.arg(original_subject),
+SELECT sqlc.arg(id), sqlc.arg(customer_id), 'message', sqlc.arg(payload_sealed), sqlc.narg(headers_sealed), sqlc.arg(original_subject),
        sqlc.arg(origin), sqlc.arg(job), sqlc.arg(error_code)::text, 'permanent', 'review',
        sqlc.arg(attempts)::integer + coalesce(b.attempts, 0), coalesce(b.first_failed_at, rollcall_now()), rollcall_now(),
        CASE WHEN b.id IS NULL THEN '[]'::jsonb

@@ -47,12 +47,12 @@ SET state = 'waiting', next_attempt_at = rollcall_now(), asked_at = rollcall_now
 FROM locked l WHERE d.id = l.id;
 
 -- name: LetterGet :one
-SELECT id, customer_id, kind, record_id, state, payload_sealed, original_subject, trace_id, attempts, revision, shown_revision,
+SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision, shown_revision,
        shown_seq, shown_stream
 FROM dead_letters WHERE id = $1;
 
 -- name: LetterLock :one
-SELECT id, customer_id, kind, record_id, state, payload_sealed, original_subject, trace_id, attempts, revision, shown_revision,
+SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision, shown_revision,
        shown_seq, shown_stream
 FROM dead_letters WHERE id = $1 FOR UPDATE;
 

@@ -24,16 +24,16 @@ func (q *Queries) LetterAwait(ctx context.Context, db DBTX, id uuid.UUID) error 
 }
 
 const letterInsertMessageIfNew = `-- name: LetterInsertMessageIfNew :one
-INSERT INTO dead_letters (id, customer_id, kind, payload_sealed, original_subject, origin, job, error_code,
+INSERT INTO dead_letters (id, customer_id, kind, payload_sealed, headers_sealed, original_subject, origin, job, error_code,
                           error_class, state, attempts, first_failed_at, last_failed_at, history, reason)
-SELECT $1, $2, 'message', $3, $4,
-       $5, $6, $7::text, 'permanent', 'review',
-       $8::integer + coalesce(b.attempts, 0), coalesce(b.first_failed_at, rollcall_now()), rollcall_now(),
+SELECT $1, $2, 'message', $3, $4, $5,
+       $6, $7, $8::text, 'permanent', 'review',
+       $9::integer + coalesce(b.attempts, 0), coalesce(b.first_failed_at, rollcall_now()), rollcall_now(),
        CASE WHEN b.id IS NULL THEN '[]'::jsonb
             ELSE b.history || jsonb_build_array(jsonb_build_object(
-                'at', rollcall_now(), 'code', $7::text, 'job', $6::text, 'letterId', b.id)) END,
-       $9::text
-FROM (SELECT $10::uuid AS id) of
+                'at', rollcall_now(), 'code', $8::text, 'job', $7::text, 'letterId', b.id)) END,
+       $10::text
+FROM (SELECT $11::uuid AS id) of
 LEFT JOIN dead_letters b ON b.id = of.id AND b.customer_id = $2 AND b.kind = 'message'
       AND b.state = 'settled' AND b.settled_how = 'redriven'
 ON CONFLICT (origin) DO NOTHING
@@ -44,6 +44,7 @@ type LetterInsertMessageIfNewParams struct {
 	ID              uuid.UUID
 	CustomerID      string
 	PayloadSealed   []byte
+	HeadersSealed   []byte
 	OriginalSubject string
 	Origin          *string
 	Job             string
@@ -60,6 +61,7 @@ func (q *Queries) LetterInsertMessageIfNew(ctx context.Context, db DBTX, arg *Le
 		arg.ID,
 		arg.CustomerID,
 		arg.PayloadSealed,
+		arg.HeadersSealed,
 		arg.OriginalSubject,
 		arg.Origin,
 		arg.Job,

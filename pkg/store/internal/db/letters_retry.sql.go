@@ -77,7 +77,7 @@ func (q *Queries) CustomersIdleWithAlert(ctx context.Context, db DBTX, types []s
 }
 
 const letterGet = `-- name: LetterGet :one
-SELECT id, customer_id, kind, record_id, state, payload_sealed, original_subject, trace_id, attempts, revision, shown_revision,
+SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision, shown_revision,
        shown_seq, shown_stream
 FROM dead_letters WHERE id = $1
 `
@@ -89,6 +89,7 @@ type LetterGetRow struct {
 	RecordID        *string
 	State           string
 	PayloadSealed   []byte
+	HeadersSealed   []byte
 	OriginalSubject string
 	TraceID         *string
 	Attempts        int32
@@ -108,6 +109,7 @@ func (q *Queries) LetterGet(ctx context.Context, db DBTX, id uuid.UUID) (*Letter
 		&i.RecordID,
 		&i.State,
 		&i.PayloadSealed,
+		&i.HeadersSealed,
 		&i.OriginalSubject,
 		&i.TraceID,
 		&i.Attempts,
@@ -120,7 +122,7 @@ func (q *Queries) LetterGet(ctx context.Context, db DBTX, id uuid.UUID) (*Letter
 }
 
 const letterLock = `-- name: LetterLock :one
-SELECT id, customer_id, kind, record_id, state, payload_sealed, original_subject, trace_id, attempts, revision, shown_revision,
+SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision, shown_revision,
        shown_seq, shown_stream
 FROM dead_letters WHERE id = $1 FOR UPDATE
 `
@@ -132,6 +134,7 @@ type LetterLockRow struct {
 	RecordID        *string
 	State           string
 	PayloadSealed   []byte
+	HeadersSealed   []byte
 	OriginalSubject string
 	TraceID         *string
 	Attempts        int32
@@ -151,6 +154,7 @@ func (q *Queries) LetterLock(ctx context.Context, db DBTX, id uuid.UUID) (*Lette
 		&i.RecordID,
 		&i.State,
 		&i.PayloadSealed,
+		&i.HeadersSealed,
 		&i.OriginalSubject,
 		&i.TraceID,
 		&i.Attempts,
