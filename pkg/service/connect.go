@@ -27,7 +27,7 @@ func waitFor[T any](ctx context.Context, logger *zap.Logger, what string, reach 
 	told := false
 	value, err := backoff.Retry(ctx, func() (T, error) {
 		value, err := reach(ctx)
-		if errors.Is(err, store.ErrSchemaOlder) {
+		if errors.Is(err, store.ErrSchemaOlder) || errors.Is(err, store.ErrTransactionPooler) {
 			return value, backoff.Permanent(err)
 		}
 		return value, err

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/store"
 )
 
 const healthTimeout = 2 * time.Second
@@ -97,7 +98,10 @@ func (h *health) check(ctx context.Context) error {
 	if !service.Conn.IsConnected() {
 		problems = append(problems, errors.New("NATS: not connected"))
 	}
-	if err := service.Store.Ping(bounded); err != nil {
+	switch err := service.Store.Ping(bounded); {
+	case errors.Is(err, store.ErrReadOnly):
+		problems = append(problems, errors.New("Postgres: takes no writes"))
+	case err != nil:
 		problems = append(problems, errors.New("Postgres: no answer"))
 	}
 	return errors.Join(problems...)

@@ -15,6 +15,15 @@ const RelayBatch = relayBatch
 
 // Setting is a setting of the pool's sessions, as Postgres shows it.
 func (s *Store) Setting(ctx context.Context, name string) (value string, err error) {
-	err = s.pool.QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)
+	err = s.pool.Load().QueryRow(ctx, `SELECT current_setting($1)`, name).Scan(&value)
 	return value, err
 }
+
+// SetReadOnlySession makes the session of the transaction read-only from the next transaction on.
+func (t *Tx) SetReadOnlySession(ctx context.Context) error {
+	_, err := t.dbtx.Exec(ctx, `SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY`)
+	return err
+}
+
+// MaxConns is how large the pool may be.
+func (s *Store) MaxConns() int32 { return s.pool.Load().Config().MaxConns }

@@ -34,7 +34,7 @@ func (s *Store) Known(ctx context.Context, customer, kind string, vomoIDs, recor
 		known.Letters = lettersFrom(found)
 		return wrap("read open letters", err)
 	})
-	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+	if err := s.pool.Load().SendBatch(ctx, batch).Close(); err != nil {
 		return Known{}, err
 	}
 	return known, nil

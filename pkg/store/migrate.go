@@ -1,13 +1,15 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib" // goose speaks database/sql
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -18,81 +20,241 @@ import (
 // ErrSchemaOlder says that the database has not had all the migrations that this binary carries.
 var ErrSchemaOlder = errors.New("the database schema is older than this program: run `rollcall migrate`")
 
-// Migrate brings the database at databaseURL to the schema this binary carries. It takes a lock that other
-// migrators wait for, and may be run at any time, again too.
+// Bounds of a migration beside running services. All who want a table wait behind a step that waits for it: so it waits
+// for a short time, lets the others go first, and tries again.
+const (
+	stepLockTimeout = 1500 * time.Millisecond
+	stepPause       = 3 * time.Second
+	stepPatience    = time.Hour
+	stepSlow        = 10 * time.Second // after which it is said what a step waits for, and then every minute
+	oldestShown     = 3
+	otherMigrator   = 3600 // how often, each second, another migrator is waited for
+)
+
+// Migration brings a database to the schema this binary carries. Every step waits for a lock for a second and a half
+// at most, and is tried again for an hour: services that run meanwhile, and a pg_dump, are not stopped by it.
+type Migration struct {
+	DatabaseURL string
+	Files       fs.FS                      // nil: those that this binary carries
+	Pause       time.Duration              // between two tries of a step; 0: 3 s
+	Waiting     func(step, holders string) // nil, or hears of a step that waits: which sessions have transactions open
+}
+
+// Migrate is Migration.Run with nothing said.
 func Migrate(ctx context.Context, databaseURL string) error {
-	conn, err := openForGoose(databaseURL)
+	return (&Migration{DatabaseURL: databaseURL}).Run(ctx)
+}
+
+// Run applies the steps that the database has not had, one after the other, in the order of their numbers. It takes a
+// lock that other migrators wait for, and may be run at any time, again too.
+func (m *Migration) Run(ctx context.Context) error {
+	if m.Files == nil {
+		files, err := migrationFiles()
+		if err != nil {
+			return err
+		}
+		m.Files = files
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, stepPatience, errors.New("no lock was given for an hour"))
+	defer cancel()
+	pending, err := m.pending(ctx)
 	if err != nil {
 		return err
 	}
-	provider, err := migrations(conn, true)
-	if err != nil {
-		return errors.Join(err, conn.Close())
-	}
-	if _, err := provider.Up(ctx); err != nil {
-		return errors.Join(fmt.Errorf("migrate: %w", err), provider.Close())
-	}
-	if err := provider.Close(); err != nil {
-		return fmt.Errorf("close database: %w", err)
+	for _, step := range pending {
+		if err := m.apply(ctx, step); err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
 	}
 	return nil
 }
 
-// openForGoose opens the database the way goose wants it. pgx's own error on a bad URL would repeat parts of it.
-func openForGoose(databaseURL string) (*sql.DB, error) {
-	config, err := pgx.ParseConfig(databaseURL)
+func (m *Migration) pending(ctx context.Context) (steps []*goose.Source, err error) {
+	provider, err := openMigrations(m.DatabaseURL, m.Files, true)
 	if err != nil {
-		return nil, errNotPostgresURL
+		return nil, err
 	}
+	defer func() { err = errors.Join(err, provider.Close()) }()
+	states, err := provider.Status(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read schema version: %w", err)
+	}
+	for _, state := range states {
+		if state.State == goose.StatePending {
+			steps = append(steps, state.Source)
+		}
+	}
+	return steps, nil
+}
+
+// apply applies one step, trying again as long as it is refused a lock.
+func (m *Migration) apply(ctx context.Context, step *goose.Source) error {
+	done := m.watch(ctx, step)
+	defer done()
+	pause := m.Pause
+	if pause == 0 {
+		pause = stepPause
+	}
+	for {
+		err := m.try(ctx, step)
+		code := codeOf(err)
+		if code != codeLockNotAvailable && code != codeDeadlock {
+			return err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return errors.Join(context.Cause(ctx), err)
+		case <-timer.C:
+		}
+	}
+}
+
+func (m *Migration) try(ctx context.Context, step *goose.Source) error {
+	content, err := fs.ReadFile(m.Files, step.Path)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", step.Path, err)
+	}
+	timeout := stepLockTimeout
+	// What runs outside a transaction is an index that is built CONCURRENTLY. It waits for old transactions with a lock
+	// that is in the way of no reader or writer; given up, it would begin at the first row again.
+	if bytes.Contains(content, []byte("+goose NO TRANSACTION")) {
+		timeout = 0
+	}
+	provider, err := openMigrations(m.DatabaseURL, m.Files, true, setting{"lock_timeout", strconv.FormatInt(timeout.Milliseconds(), 10)})
+	if err != nil {
+		return err
+	}
+	_, err = provider.ApplyVersion(ctx, step.Version, true)
+	if errors.Is(err, goose.ErrAlreadyApplied) {
+		err = nil // by another migrator
+	}
+	return errors.Join(err, provider.Close())
+}
+
+// watch says what a slow step waits for, until done is called.
+func (m *Migration) watch(ctx context.Context, step *goose.Source) (done func()) {
+	if m.Waiting == nil {
+		return func() {}
+	}
+	watching, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for pause := stepSlow; ; pause = time.Minute {
+			timer := time.NewTimer(pause)
+			select {
+			case <-watching.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			if holders, err := m.oldest(watching); err == nil && holders != "" {
+				m.Waiting(step.Path, holders)
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// oldest names the sessions whose transactions have been open for longest: those that a step may wait for.
+func (m *Migration) oldest(ctx context.Context) (sessions string, err error) {
+	conn, err := openForGoose(m.DatabaseURL)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	err = conn.QueryRowContext(ctx, `SELECT coalesce(string_agg(format('pid %s (%s) for %s s', s.pid, s.name, s.seconds), ', '), '') FROM (
+		SELECT pid, coalesce(nullif(application_name, ''), usename) AS name, extract(epoch FROM now() - xact_start)::bigint AS seconds
+		FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start < now() - interval '1 second'
+		ORDER BY xact_start LIMIT $1) s`, oldestShown).Scan(&sessions)
+	return sessions, err
+}
+
+// openForGoose opens the database the way goose wants it.
+func openForGoose(databaseURL string, settings ...setting) (*sql.DB, error) {
+	config, err := parseURL(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	// Open has looked for a pooler before. The role's own time-out is for queries, and an index takes as long as it takes.
+	prepareSessions(config, func() {}, append(settings, setting{"statement_timeout", "0"})...)
 	return stdlib.OpenDB(*config), nil
 }
 
-func migrations(conn *sql.DB, locked bool) (*goose.Provider, error) {
+func migrationFiles() (fs.FS, error) {
 	files, err := fs.Sub(schema.Migrations, "migrations")
 	if err != nil {
 		return nil, fmt.Errorf("read embedded migrations: %w", err)
 	}
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	return files, nil
+}
+
+func openMigrations(databaseURL string, files fs.FS, locked bool, settings ...setting) (*goose.Provider, error) {
+	// A step is missing if the database has not had it, whatever later ones it has had.
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithAllowOutofOrder(true)}
 	if locked {
-		locker, err := lock.NewPostgresSessionLocker()
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, otherMigrator))
 		if err != nil {
 			return nil, fmt.Errorf("make migration lock: %w", err)
 		}
 		options = append(options, goose.WithSessionLocker(locker))
 	}
+	conn, err := openForGoose(databaseURL, settings...)
+	if err != nil {
+		return nil, err
+	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, conn, files, options...)
 	if err != nil {
-		return nil, fmt.Errorf("load migrations: %w", err)
+		return nil, errors.Join(fmt.Errorf("load migrations: %w", err), conn.Close())
 	}
 	return provider, nil
 }
 
 // CheckSchema is what a service asks at start: ErrSchemaOlder where migrations are missing. A database that
 // is newer than the binary is accepted, so that services can be rolled back one release.
-func CheckSchema(ctx context.Context, databaseURL string) error {
-	conn, err := openForGoose(databaseURL)
+func CheckSchema(ctx context.Context, databaseURL string) (err error) {
+	files, err := migrationFiles()
 	if err != nil {
 		return err
 	}
+	provider, err := openMigrations(databaseURL, files, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, provider.Close()) }()
 	// goose makes its table where there is none, also when it is only asked: services that start together would
 	// trip over one another, and a check must not write.
-	var migrated bool
-	if err := conn.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL`, goose.DefaultTablename).Scan(&migrated); err != nil {
-		return errors.Join(fmt.Errorf("read schema version: %w", err), conn.Close())
+	migrated, err := hasVersions(ctx, databaseURL)
+	if err != nil {
+		return err
 	}
 	if !migrated {
-		return errors.Join(ErrSchemaOlder, conn.Close())
-	}
-	provider, err := migrations(conn, false)
-	if err != nil {
-		return errors.Join(err, conn.Close())
+		return ErrSchemaOlder
 	}
 	pending, err := provider.HasPending(ctx)
-	if err := errors.Join(err, provider.Close()); err != nil {
+	if err != nil {
 		return fmt.Errorf("read schema version: %w", err)
 	}
 	if pending {
 		return ErrSchemaOlder
 	}
 	return nil
+}
+
+// hasVersions says whether goose's table is there.
+func hasVersions(ctx context.Context, databaseURL string) (there bool, err error) {
+	conn, err := openForGoose(databaseURL)
+	if err != nil {
+		return false, err
+	}
+	err = conn.QueryRowContext(ctx, `SELECT to_regclass($1) IS NOT NULL`, goose.DefaultTablename).Scan(&there)
+	if err := errors.Join(err, conn.Close()); err != nil {
+		return false, fmt.Errorf("read schema version: %w", err)
+	}
+	return there, nil
 }

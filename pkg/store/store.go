@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,7 +32,7 @@ type Conn struct {
 // Store is the pool with every statement on it, each in a transaction of its own.
 type Store struct {
 	Conn
-	pool   *pgxpool.Pool
+	pool   atomic.Pointer[pgxpool.Pool]
 	outbox chan struct{} // told, without waiting, after a commit that left messages
 }
 
@@ -57,42 +59,79 @@ const (
 	rollbackTimeout  = 5 * time.Second
 )
 
-// Open connects to the database at databaseURL and checks that it answers.
+// Open connects to the database at databaseURL and checks that it answers, takes writes, and keeps sessions:
+// ErrReadOnly, ErrTransactionPooler.
 func Open(ctx context.Context, databaseURL string, options Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, errNotPostgresURL
 	}
-	config.MaxConns = options.MaxConns
-	if config.MaxConns == 0 {
+	switch {
+	case options.MaxConns != 0:
+		config.MaxConns = options.MaxConns
+	case !namesMaxConns(databaseURL):
 		config.MaxConns = defaultMaxConns
 	}
 	config.ConnConfig.ConnectTimeout = connectTimeout
-	parameters := config.ConnConfig.RuntimeParams
 	idle := options.IdleInTransaction
 	if idle <= 0 {
 		idle = defaultIdle
 	}
-	parameters["idle_in_transaction_session_timeout"] = strconv.FormatInt(idle.Milliseconds(), 10)
-	parameters["statement_timeout"] = statementTimeout
-	parameters["timezone"] = "UTC"
+	var pooled atomic.Bool
+	prepareSessions(config.ConnConfig, func() { pooled.Store(true) },
+		setting{"idle_in_transaction_session_timeout", strconv.FormatInt(idle.Milliseconds(), 10)},
+		setting{"statement_timeout", statementTimeout})
+	s := &Store{Conn: Conn{queries: db.New()}, outbox: make(chan struct{}, 1)}
+	// A server that has become a standby keeps the sessions that it has. All of the pool are given up with the first
+	// that cannot write, so that each of the others does not fail a statement first.
+	config.ConnConfig.OnPgError = func(_ *pgconn.PgConn, raised *pgconn.PgError) bool {
+		if raised.Code == codeReadOnly {
+			s.dropSessions()
+			return false // closes this one
+		}
+		return !strings.EqualFold(raised.Severity, "FATAL")
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open pool: %w", err)
 	}
-	if err := pool.Ping(ctx); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("reach Postgres: %w", err)
+	s.pool.Store(pool)
+	s.dbtx = pool
+	err = s.Ping(ctx)
+	if err == nil && pooled.Load() {
+		err = checkPooler(ctx, config.ConnConfig)
 	}
-	return &Store{Conn: Conn{queries: db.New(), dbtx: pool}, pool: pool, outbox: make(chan struct{}, 1)}, nil
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// namesMaxConns says whether databaseURL says how large the pool may be.
+func namesMaxConns(databaseURL string) bool {
+	config, err := pgx.ParseConfig(databaseURL)
+	return err == nil && config.RuntimeParams["pool_max_conns"] != ""
+}
+
+// dropSessions has every session of the pool closed: idle ones at once, others when they are given back.
+func (s *Store) dropSessions() {
+	if pool := s.pool.Load(); pool != nil {
+		pool.Reset()
+	}
 }
 
 // Close waits for statements under way and closes the pool.
-func (s *Store) Close() { s.pool.Close() }
+func (s *Store) Close() { s.pool.Load().Close() }
 
-// Ping asks whether Postgres answers.
+// Ping asks whether Postgres answers and takes writes: ErrReadOnly if it does not.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.pool.Ping(ctx); err != nil {
+	readOnly, err := s.queries.ServerReadOnly(ctx, s.dbtx)
+	if err == nil && readOnly {
+		s.dropSessions()
+		err = ErrReadOnly
+	}
+	if err != nil {
 		return fmt.Errorf("reach Postgres: %w", err)
 	}
 	return nil
@@ -105,7 +144,7 @@ func (s *Store) InTx(ctx context.Context, work func(ctx context.Context, tx *Tx)
 }
 
 func (s *Store) inTx(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (err error) {
-	ptx, err := s.pool.Begin(ctx)
+	ptx, err := s.pool.Load().Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
@@ -136,7 +175,7 @@ func (s *Store) inTx(ctx context.Context, work func(ctx context.Context, tx *Tx)
 
 // inTxTogether is inTx for statements that are sent at once, see together.
 func (s *Store) inTxTogether(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (err error) {
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := s.pool.Load().Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}

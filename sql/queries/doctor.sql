@@ -1,3 +1,7 @@
+-- name: ServerReadOnly :one
+-- Whether a transaction can write: it cannot on a standby, nor if sessions are read-only by default.
+SELECT current_setting('transaction_read_only')::boolean AS read_only;
+
 -- name: ServerFacts :one
 SELECT current_setting('server_version_num')::int AS version, current_setting('max_connections')::int AS max_connections,
        (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid IS NOT NULL)::int AS connections,

@@ -71,3 +71,15 @@ func (q *Queries) ServerFacts(ctx context.Context, db DBTX) (*ServerFactsRow, er
 	)
 	return &i, err
 }
+
+const serverReadOnly = `-- name: ServerReadOnly :one
+SELECT current_setting('transaction_read_only')::boolean AS read_only
+`
+
+// Whether a transaction can write: it cannot on a standby, nor if sessions are read-only by default.
+func (q *Queries) ServerReadOnly(ctx context.Context, db DBTX) (bool, error) {
+	row := db.QueryRow(ctx, serverReadOnly)
+	var read_only bool
+	err := row.Scan(&read_only)
+	return read_only, err
+}

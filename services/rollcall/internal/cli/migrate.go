@@ -64,7 +64,10 @@ func (a *app) migrateAll(ctx context.Context, settings config.Config, patience t
 	if err != nil {
 		return err
 	}
-	if err := store.Migrate(ctx, settings.DatabaseURL); err != nil {
+	migration := &store.Migration{DatabaseURL: settings.DatabaseURL, Waiting: func(step, holders string) {
+		sayf(a.log, "%s waits for other sessions and is tried again; the oldest open transactions: %s", step, holders)
+	}}
+	if err := migration.Run(ctx); err != nil {
 		return err
 	}
 	a.progressLinef("database: the schema is current")
@@ -130,7 +133,7 @@ func mayPass(err error) bool {
 		return api.Code == http.StatusServiceUnavailable // JetStream has no leader yet
 	}
 	var called usageError
-	return !errors.As(err, &called)
+	return !errors.As(err, &called) && !errors.Is(err, store.ErrTransactionPooler)
 }
 
 // progressLinef tells what was done: on standard output, or beside it when that belongs to a document.

@@ -1,0 +1,8 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+-- The foreign key to job_log: without an index each line that is deleted there reads all runs.
+DROP INDEX CONCURRENTLY IF EXISTS sync_runs_job;
+CREATE INDEX CONCURRENTLY sync_runs_job ON sync_runs (job_id);
+
+-- +goose Down
+DROP INDEX CONCURRENTLY IF EXISTS sync_runs_job;
