@@ -1,5 +1,7 @@
 package event
 
+import "strings"
+
 // explainTimed has the words for the conditions that only time brings; "" for any other.
 func explainTimed(code string) (text, remedy string) {
 	switch code {
@@ -7,8 +9,9 @@ func explainTimed(code string) (text, remedy string) {
 		return "No poll has come to its end for two cadences.",
 			"See that the poller runs (rollcall doctor) and what its log says of this customer; rollcall poll now <customer> asks for one at once."
 	case AlertBackfillStalled:
-		return "The backfill is due, and no page of it has been committed for a quarter of an hour or more.",
-			"See that a backfill worker runs and has free slots (rollcall doctor), and what its log says of this customer."
+		return "The backfill does not get on: no page of it has been committed for a quarter of an hour or more.",
+			"If rollcall status <customer> says what it waits for, do what helps there. Otherwise see that a backfill worker runs and has " +
+				"free slots (rollcall doctor), and what its log says of this customer."
 	case AlertReconcileStalled:
 		return "No daily reconciliation has come to its end for two days.",
 			"See that the reconciler runs (rollcall doctor) and what its log says; rollcall reconcile now <customer> asks for one at once."
@@ -20,4 +23,22 @@ func explainTimed(code string) (text, remedy string) {
 			"See what they have in common: rollcall dlq ls <customer>. It is often a field that the destination has begun to refuse."
 	}
 	return "", ""
+}
+
+// StalledFor is the alert of a stall whose work is parked for a reason: it has the reason's words and remedy. Detail is what
+// stopped the last attempt, "" where that is not known.
+func StalledFor(customer, code, parkedFor, detail string) Alert {
+	alert := AlertFor(customer, code)
+	text, remedy := ExplainFor(customer, parkedFor)
+	alert.Text += " It waits (" + parkedFor + "): " + WithDetail(text, detail)
+	alert.Remedy = remedy
+	return alert
+}
+
+// WithDetail is a condition's text with what stopped the last attempt.
+func WithDetail(text, detail string) string {
+	if detail == "" {
+		return text
+	}
+	return text + " The last attempt: " + strings.TrimSuffix(detail, ".") + "."
 }

@@ -24,3 +24,13 @@ func explainWait(code string) (text, remedy string) {
 	}
 	return "Condition " + code + ".", "Look at the logs of the services."
 }
+
+// IsWait says whether work is parked for a reason by which nothing is wrong: somebody asked for it, another job of the
+// customer goes first, or VOMO sets the pace.
+func IsWait(code string) bool {
+	switch code {
+	case window.ReasonNotBefore, window.ReasonQuietHours, "lane_wanted", "vomo_throttled", "paused":
+		return true
+	}
+	return false
+}

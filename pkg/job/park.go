@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"rollcall.dev/pkg/connector"
@@ -120,4 +121,20 @@ func ClearParks(ctx context.Context, tx *store.Tx, customer string, taken bool) 
 		}
 	}
 	return nil
+}
+
+// longestDetail is as much of what stopped an attempt as people read.
+const longestDetail = 300
+
+// DetailOf is what stopped the work, in the words of the fault itself, for a status: they are ours, and quote no answer.
+func DetailOf(outcome error) string {
+	coded, ok := errors.AsType[*fault.Error](outcome)
+	if !ok {
+		return ""
+	}
+	detail := strings.ToValidUTF8(coded.Error(), "")
+	if runes := []rune(detail); len(runes) > longestDetail {
+		detail = string(runes[:longestDetail]) + "…"
+	}
+	return detail
 }

@@ -43,7 +43,7 @@ func (t *turn) settle(work context.Context, outcome error) error {
 // park puts the run off in Postgres, holding no slot of the broker, and tells of the condition once.
 func (t *turn) park(ctx context.Context, park Park, cause error) error {
 	err := t.Store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.ParkSyncRun(ctx, t.run.ID, t.lease.Epoch, park.Reason, park.Delay); err != nil {
+		if err := tx.ParkSyncRun(ctx, t.run.ID, t.lease.Epoch, park.Reason, DetailOf(cause), park.Delay); err != nil {
 			return err
 		}
 		return TellPark(ctx, tx, t.customer.ID, park.Reason)

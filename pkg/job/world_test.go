@@ -34,6 +34,7 @@ type world struct {
 	token   string
 	vomo    func(page int) int  // a status other than 200 for a page
 	crm     func(id string) int // the status for a record
+	says    string              // what VOMO answers each page with, "": the page
 	onPage  func(page int)      // before a page is answered
 	onQuery func(url.Values)    // as onPage
 	asked   []string            // VOMO's queries
@@ -126,6 +127,10 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	if w.vomo != nil && w.vomo(page) != 0 {
 		rw.WriteHeader(w.vomo(page))
+		return
+	}
+	if w.says != "" {
+		_, _ = io.WriteString(rw, w.says)
 		return
 	}
 	w.list(rw, r, page)

@@ -112,12 +112,17 @@ func standingsOf(ctx context.Context, from *store.Store, now time.Time, customer
 	if err != nil {
 		return nil, err
 	}
+	parked, err := from.ParkedOf(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
 	standings := make([]inList, 0, len(customers))
 	for _, customer := range customers {
 		overview := overviews[customer.ID]
 		standings = append(standings, inList{Overview: overview, standing: standing{
 			customer: customer, now: now, run: overview.Run, rewriteOwed: owed[customer.ID],
 			lastPollFailed: outcomes[customer.ID] == store.OutcomeFailed, openLetters: overview.OpenLetters, alerts: overview.Alerts,
+			parked: parked[customer.ID],
 		}})
 	}
 	return standings, nil

@@ -72,7 +72,7 @@ func StatusUnder(ctx context.Context, from *store.Store, customerID string, inst
 	}
 	facts := standing{customer: customer, now: status.AsOf}
 	for _, add := range []func(context.Context, *store.Store, *Status, *standing) error{
-		addBackfill, addPolling, addReconciliation, addInventory, addAlerts,
+		addBackfill, addPolling, addReconciliation, addInventory, addAlerts, addParks,
 	} {
 		if err := add(ctx, from, &status, &facts); err != nil {
 			return Status{}, err
@@ -110,6 +110,9 @@ func addBackfill(ctx context.Context, from *store.Store, status *Status, facts *
 		return err
 	}
 	facts.run, facts.rewriteOwed = &run, owed != nil
+	if owed != nil {
+		facts.rewriteSince = &owed.Before
+	}
 	shown := BackfillOf(run)
 	status.Backfill = &BackfillStatus{
 		State: shown.State, Processed: shown.Processed, Total: shown.Total, EtaSeconds: shown.EtaSeconds,
@@ -133,8 +136,28 @@ func addInventory(ctx context.Context, from *store.Store, status *Status, facts 
 
 func addAlerts(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
 	alerts, err := from.StandingAlerts(ctx, status.CustomerID)
+	facts.raised = make(map[string]time.Time, len(alerts))
 	for _, alert := range alerts {
 		facts.alerts = append(facts.alerts, alert.Type)
+		facts.raised[alert.Type] = alert.RaisedAt
 	}
+	return err
+}
+
+// addParks adds what the other work of the customer waits for; the backfill's own park is in its run.
+func addParks(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
+	parked, err := from.ParkedOf(ctx, status.CustomerID)
+	if err != nil {
+		return err
+	}
+	facts.parked = parked[status.CustomerID]
+	if facts.openLetters < manyLetters {
+		return nil
+	}
+	since, err := from.OpenLettersSince(ctx, status.CustomerID, manyLetters)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	facts.manyLettersSince = &since
 	return err
 }

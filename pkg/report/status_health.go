@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -27,63 +28,141 @@ type Health struct {
 
 // Reason is one thing that is wrong, or that one should know.
 type Reason struct {
-	Code      string `json:"code"`
-	Text      string `json:"text"`
-	Remedy    string `json:"remedy"`
-	Unhealthy bool   `json:"unhealthy"` // false: it is told, and nothing is wrong by it
+	Code      string     `json:"code"`
+	Text      string     `json:"text"`
+	Remedy    string     `json:"remedy"`
+	Unhealthy bool       `json:"unhealthy"` // false: it is told, and nothing is wrong by it
+	Since     *time.Time `json:"since"`     // null where that is not known
+	Until     *time.Time `json:"until"`     // when the work that waits for it is tried again; null where no time is set
 }
 
-// standing is what the health of a customer is judged by, in a status and in a list alike.
+// standing is what the health of a customer is judged by, in a status and in a list alike. Times that only a status
+// tells are nil in a list.
 type standing struct {
-	customer       store.Customer
-	now            time.Time  // the database's
-	run            *store.Run // the newest backfill
-	rewriteOwed    bool
-	lastPollFailed bool
-	openLetters    int64
-	alerts         []string // types of those that stand, oldest first
+	customer         store.Customer
+	now              time.Time  // the database's
+	run              *store.Run // the newest backfill
+	rewriteOwed      bool
+	rewriteSince     *time.Time
+	lastPollFailed   bool
+	lastPollAt       *time.Time
+	openLetters      int64
+	manyLettersSince *time.Time
+	alerts           []string             // types of those that stand, oldest first
+	raised           map[string]time.Time // since when they do
+	parked           []store.Parked       // of scheduled runs and letters; the backfill's is in run
 }
 
-// reasons are told in this order: what stops everything, what stops the polls, what else stands, and what is only said.
+// reasons are told in this order: what stops everything, what stops the polls, what else stands, what work waits for,
+// and what is only said.
 func (s standing) reasons() []Reason {
-	told := []Reason{}
-	say := func(code string, unhealthy bool) {
-		if !slices.ContainsFunc(told, func(reason Reason) bool { return reason.Code == code }) {
-			text, remedy := event.ExplainFor(s.customer.ID, code)
-			told = append(told, Reason{Code: code, Text: text, Remedy: remedy, Unhealthy: unhealthy})
-		}
-	}
+	told := reasons{customer: s.customer.ID, told: []Reason{}}
 	if code := s.switchedOff(); code != "" {
-		say(code, true)
+		told.say(Reason{Code: code, Unhealthy: true, Since: cmp.Or(s.customer.OffboardedAt, s.raisedAt(code))})
 	}
 	if s.customer.PausedAt != nil {
-		say(event.ConditionPaused, true)
+		told.say(Reason{Code: event.ConditionPaused, Unhealthy: true, Since: s.customer.PausedAt})
 	}
 	if s.stalled() {
-		say(event.AlertPollStalled, true)
+		expected := s.pollExpected()
+		told.say(Reason{Code: event.AlertPollStalled, Unhealthy: true, Since: &expected})
 	}
 	if s.lastPollFailed && s.customer.Steady() {
-		say(event.ConditionPollFailing, true)
+		told.say(Reason{Code: event.ConditionPollFailing, Unhealthy: true, Since: s.lastPollAt})
 	}
 	if s.openLetters >= manyLetters {
-		say(event.ConditionDLQDepth, true)
+		told.say(Reason{Code: event.ConditionDLQDepth, Unhealthy: true, Since: s.manyLettersSince})
 	}
 	for _, alert := range s.standingAlerts() {
-		say(alert, true)
+		told.say(Reason{Code: alert, Unhealthy: true, Since: s.raisedAt(alert)})
+	}
+	for _, parked := range s.parks() {
+		told.say(s.ofPark(parked))
 	}
 	if s.run == nil {
-		return told
+		return told.told
 	}
 	if s.run.State == store.RunPaused {
-		say("paused", s.customer.BackfillCompletedAt == nil)
+		told.say(Reason{Code: "paused", Unhealthy: s.customer.BackfillCompletedAt == nil, Since: &s.run.UpdatedAt})
 	}
 	if s.rewriteOwed {
-		say("rewrite_unfinished", !s.rewrites())
+		told.say(Reason{Code: "rewrite_unfinished", Unhealthy: !s.rewrites(), Since: s.rewriteSince})
 	}
 	if s.run.Verified != nil && !*s.run.Verified {
-		say(event.ConditionUnverified, false)
+		told.say(Reason{Code: event.ConditionUnverified, Since: s.run.CompletedAt})
 	}
-	return told
+	return told.told
+}
+
+// reasons are told once for each code.
+type reasons struct {
+	customer string
+	told     []Reason
+}
+
+// say adds a reason, with the code's words and after them its own. What is told twice holds since the earlier moment, and
+// is tried again at the earlier one.
+func (r *reasons) say(reason Reason) {
+	detail := reason.Text
+	reason.Text, reason.Remedy = event.ExplainFor(r.customer, reason.Code)
+	reason.Text = event.WithDetail(reason.Text, detail)
+	at := slices.IndexFunc(r.told, func(one Reason) bool { return one.Code == reason.Code })
+	if at < 0 {
+		r.told = append(r.told, reason)
+		return
+	}
+	one := &r.told[at]
+	one.Unhealthy = one.Unhealthy || reason.Unhealthy
+	one.Since, one.Until = earlier(one.Since, reason.Since), earlier(one.Until, reason.Until)
+	if len(reason.Text) > len(one.Text) {
+		one.Text = reason.Text
+	}
+}
+
+func earlier(one, other *time.Time) *time.Time {
+	if one == nil || (other != nil && other.Before(*one)) {
+		return other
+	}
+	return one
+}
+
+// parks are what the customer's work waits for; none of a customer for whom none is done anyway.
+func (s standing) parks() []store.Parked {
+	if !s.customer.Active() {
+		return nil
+	}
+	var parks []store.Parked
+	if s.run != nil {
+		if parked, ok := s.run.Parked(); ok {
+			parks = append(parks, parked)
+		}
+	}
+	for _, parked := range s.parked {
+		if parked.Parks > 0 || parked.Until != nil {
+			parks = append(parks, parked)
+		}
+	}
+	return parks
+}
+
+// ofPark is the reason for work that waits. A wait that was asked for, and a pace that VOMO sets, are nothing wrong: if they
+// last too long, an alert stands for that.
+func (s standing) ofPark(parked store.Parked) Reason {
+	reason := Reason{
+		Code: parked.Reason, Text: parked.Detail, Unhealthy: !event.IsWait(parked.Reason),
+		Since: parked.Since, Until: parked.Until,
+	}
+	if reason.Until != nil && reason.Until.Before(s.now) {
+		reason.Until = nil // it is being tried
+	}
+	return reason
+}
+
+func (s standing) raisedAt(alert string) *time.Time {
+	if at, raised := s.raised[alert]; raised {
+		return &at
+	}
+	return nil
 }
 
 // standingAlerts are the types of those that stand by the facts as well. A stall is cleared when the notifier looks the
@@ -110,8 +189,12 @@ func (s standing) stalled() bool {
 	if !s.customer.Steady() {
 		return false
 	}
-	// From when one was to be expected at the latest: never before the first backfill's end, also of whoever was resumed
-	// or got a new token in the middle of it.
+	return s.now.Sub(s.pollExpected()) > stalledCadences*time.Duration(s.customer.PollCadenceMinutes)*time.Minute
+}
+
+// pollExpected is since when the next poll has been expected: never before the first backfill's end, also of a customer
+// that was resumed or got a new token in the middle of it.
+func (s standing) pollExpected() time.Time {
 	var expected time.Time
 	for _, since := range []*time.Time{
 		s.customer.LastPolledAt, s.customer.PollPageAt, s.customer.ActiveSince, s.customer.BackfillCompletedAt,
@@ -120,7 +203,7 @@ func (s standing) stalled() bool {
 			expected = *since
 		}
 	}
-	return s.now.Sub(expected) > stalledCadences*time.Duration(s.customer.PollCadenceMinutes)*time.Minute
+	return expected
 }
 
 // rewrites says whether a run is on its way that writes everybody again.

@@ -70,7 +70,7 @@ func addPolling(ctx context.Context, from *store.Store, status *Status, facts *s
 	}
 	if last := polling.LastRun; last != nil {
 		polling.LastRunAt, polling.LastRunOutcome = &last.CompletedAt, &last.Outcome
-		facts.lastPollFailed = last.Outcome != store.OutcomeSuccess
+		facts.lastPollFailed, facts.lastPollAt = last.Outcome != store.OutcomeSuccess, &last.CompletedAt
 	}
 	polling.CaughtUpAt = facts.customer.CaughtUpAt
 	if facts.customer.Steady() {

@@ -135,6 +135,8 @@ func TestWhatIsWrongIsSaidWithARemedy(t *testing.T) {
 	require.Len(t, status.Health.Reasons, 2, "what cleared is over")
 	require.Equal(t, event.ConditionOffboarded, status.Health.Reasons[0].Code)
 	text, remedy := event.Explain(event.AlertDestinationDown)
+	require.NotNil(t, status.Health.Reasons[1].Since)
+	status.Health.Reasons[1].Since = nil
 	require.Equal(t, report.Reason{Code: event.AlertDestinationDown, Text: text, Remedy: remedy, Unhealthy: true}, status.Health.Reasons[1])
 }
 
@@ -198,8 +200,8 @@ func TestAParkedBackfillsStatusSaysWhatItWaitsForAndUntilWhen(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.onboard(t, "acme")
-	run := h.queue(t, "acme")
-	_, err := h.PutOffRun(t.Context(), run, "quiet_hours", noon)
+	run, until := h.queue(t, "acme"), noon.AddDate(0, 0, 7)
+	_, err := h.PutOffRun(t.Context(), run, "quiet_hours", until)
 	require.NoError(t, err)
 
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")
@@ -207,6 +209,11 @@ func TestAParkedBackfillsStatusSaysWhatItWaitsForAndUntilWhen(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "parked", status.Backfill.State)
 	require.Equal(t, new("quiet_hours"), status.Backfill.WaitingFor)
-	require.True(t, noon.Equal(*status.Backfill.Until))
-	require.Empty(t, status.Health.Reasons, "a wait that was asked for is nothing wrong")
+	require.True(t, until.Equal(*status.Backfill.Until))
+	require.Len(t, status.Health.Reasons, 1)
+	require.Equal(t, "quiet_hours", status.Health.Reasons[0].Code)
+	require.False(t, status.Health.Reasons[0].Unhealthy, "a wait that was asked for is nothing wrong")
+	require.NotNil(t, status.Health.Reasons[0].Since)
+	require.True(t, until.Equal(*status.Health.Reasons[0].Until))
+	require.Nil(t, status.Health.IsHealthy)
 }

@@ -30,7 +30,9 @@ func TestAPausedRunIsRefusedToItsWorkerAndWokenByNothing(t *testing.T) {
 		"advance": func(ctx context.Context, tx *store.Tx) error {
 			return tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 2}})
 		},
-		"park":    func(ctx context.Context, tx *store.Tx) error { return tx.ParkRun(ctx, run.ID, lease.Epoch, "down", 0) },
+		"park": func(ctx context.Context, tx *store.Tx) error {
+			return tx.ParkRun(ctx, run.ID, lease.Epoch, "down", "", 0)
+		},
 		"requeue": func(ctx context.Context, tx *store.Tx) error { return tx.RequeueRun(ctx, run.ID, lease.Epoch) },
 		"finish": func(ctx context.Context, tx *store.Tx) error {
 			return tx.FinishRun(ctx, run, lease.Epoch, store.RunCompleted, "")

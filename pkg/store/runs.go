@@ -47,6 +47,8 @@ type Run struct {
 	Attempts      int   // claims since the last committed page
 	Parks         int   // parks in a row since the last committed page
 	ParkReason    string
+	ParkDetail    string     // what stopped the last attempt, in words of our own
+	ParkSince     *time.Time // since when it has not got on
 	DueAt         time.Time
 	ActiveSeconds float64
 	CreatedAt     time.Time
@@ -148,9 +150,12 @@ func (t *Tx) AdvanceRun(ctx context.Context, id, epoch int64, advance Advance) e
 	return t.later("advance run", func(on db.DBTX) error { return t.queries.RunAdvanceOrFail(ctx, on, params) })
 }
 
-// ParkRun puts the run off for delay, with the reason; it spends no attempt.
-func (t *Tx) ParkRun(ctx context.Context, id, epoch int64, reason string, delay time.Duration) error {
-	changed, err := t.queries.RunParkIfRunning(ctx, t.dbtx, &db.RunParkIfRunningParams{ID: id, Epoch: &epoch, ParkReason: &reason, Delay: delay})
+// ParkRun puts the run off for delay, with the reason and, where it is known, what stopped it in words of our own; it
+// spends no attempt.
+func (t *Tx) ParkRun(ctx context.Context, id, epoch int64, reason, detail string, delay time.Duration) error {
+	changed, err := t.queries.RunParkIfRunning(ctx, t.dbtx, &db.RunParkIfRunningParams{
+		ID: id, Epoch: &epoch, ParkReason: &reason, ParkDetail: detail, Delay: delay,
+	})
 	return stillMine(changed, err, "park run")
 }
 
@@ -268,5 +273,9 @@ func runFrom(row *db.BackfillRun) Run {
 	if row.ParkReason != nil {
 		run.ParkReason = *row.ParkReason
 	}
+	if row.ParkDetail != nil {
+		run.ParkDetail = *row.ParkDetail
+	}
+	run.ParkSince = row.ParkSince
 	return run
 }

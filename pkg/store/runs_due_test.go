@@ -14,7 +14,7 @@ import (
 func (b *bed) park(t testing.TB, run store.Run, lease *store.Lease, delay time.Duration) {
 	t.Helper()
 	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		return tx.ParkRun(ctx, run.ID, lease.Epoch, "destination_down", delay)
+		return tx.ParkRun(ctx, run.ID, lease.Epoch, "destination_down", "", delay)
 	})
 	require.NoError(t, lease.Release(t.Context()))
 }

@@ -135,7 +135,7 @@ func TestACommittedPageMovesTheCursorAndForgetsWhatCountedAgainstTheRun(t *testi
 	b := newBed(t)
 	run, lease := b.claimed(t, "acme")
 	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		return tx.ParkRun(ctx, run.ID, lease.Epoch, "destination_down", time.Second)
+		return tx.ParkRun(ctx, run.ID, lease.Epoch, "destination_down", "", time.Second)
 	})
 	b.advance(t, time.Second)
 	run, err := b.ClaimRun(t.Context(), run.ID, lease.Epoch)
@@ -183,7 +183,7 @@ func TestARunObeysOnlyTheLeaseThatClaimedIt(t *testing.T) {
 		"advance": func(ctx context.Context, tx *store.Tx) error {
 			return tx.AdvanceRun(ctx, run.ID, slept.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 9}})
 		},
-		"park":    func(ctx context.Context, tx *store.Tx) error { return tx.ParkRun(ctx, run.ID, slept.Epoch, "x", 0) },
+		"park":    func(ctx context.Context, tx *store.Tx) error { return tx.ParkRun(ctx, run.ID, slept.Epoch, "x", "", 0) },
 		"requeue": func(ctx context.Context, tx *store.Tx) error { return tx.RequeueRun(ctx, run.ID, slept.Epoch) },
 		"finish": func(ctx context.Context, tx *store.Tx) error {
 			return tx.FinishRun(ctx, run, slept.Epoch, store.RunCompleted, "")

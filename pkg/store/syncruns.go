@@ -45,6 +45,8 @@ type SyncRun struct {
 	Attempts      int // claims since the last committed page
 	Parks         int // parks in a row since the last committed page
 	ParkReason    string
+	ParkDetail    string     // what stopped the last attempt, in words of our own
+	ParkSince     *time.Time // since when it has not got on
 	DueAt         time.Time
 	CreatedAt     time.Time
 }
@@ -113,9 +115,11 @@ func (t *Tx) AdvanceSyncRun(ctx context.Context, id, epoch int64, advance Advanc
 	return t.later("advance run", func(on db.DBTX) error { return t.queries.SyncRunAdvanceOrFail(ctx, on, params) })
 }
 
-// ParkSyncRun puts the run off for delay, with the reason; it spends no attempt.
-func (t *Tx) ParkSyncRun(ctx context.Context, id, epoch int64, reason string, delay time.Duration) error {
-	changed, err := t.queries.SyncRunParkIfRunning(ctx, t.dbtx, &db.SyncRunParkIfRunningParams{ID: id, Epoch: &epoch, ParkReason: &reason, Delay: delay})
+// ParkSyncRun puts the run off for delay, as ParkRun does.
+func (t *Tx) ParkSyncRun(ctx context.Context, id, epoch int64, reason, detail string, delay time.Duration) error {
+	changed, err := t.queries.SyncRunParkIfRunning(ctx, t.dbtx, &db.SyncRunParkIfRunningParams{
+		ID: id, Epoch: &epoch, ParkReason: &reason, ParkDetail: detail, Delay: delay,
+	})
 	return stillMine(changed, err, "park run")
 }
 
@@ -207,6 +211,10 @@ func oneSyncRun(row *db.SyncRun, err error) (SyncRun, error) {
 	if row.ParkReason != nil {
 		run.ParkReason = *row.ParkReason
 	}
+	if row.ParkDetail != nil {
+		run.ParkDetail = *row.ParkDetail
+	}
+	run.ParkSince = row.ParkSince
 	if err := json.Unmarshal(row.Cursor, &run.Cursor); err != nil {
 		return SyncRun{}, fmt.Errorf("decode cursor of run %d: %w", row.ID, err)
 	}

@@ -63,7 +63,7 @@ func (j *turn) settle(work context.Context, outcome error) error {
 // park puts the run off in Postgres, holding no slot of the broker, and tells of the condition once.
 func (j *turn) park(ctx context.Context, park job.Park, cause error) error {
 	err := j.store.InLane(ctx, j.lease, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.ParkRun(ctx, j.run.ID, j.lease.Epoch, park.Reason, park.Delay); err != nil {
+		if err := tx.ParkRun(ctx, j.run.ID, j.lease.Epoch, park.Reason, job.DetailOf(cause), park.Delay); err != nil {
 			return err
 		}
 		return job.TellPark(ctx, tx, j.customer.ID, park.Reason)

@@ -32,6 +32,7 @@ const (
 func (t *turn) settle(turn context.Context, more bool, err error) ended {
 	if err == nil {
 		t.logTurn()
+		t.release(turn)
 		if t.lease.Wanted() {
 			return ended{hold: job.WantedPause} // whoever wants the lane looks for it every two seconds
 		}
@@ -63,7 +64,8 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 		return ownFault(t.holds)
 	}
 	telling := t.store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
-		return errors.Join(job.TellPark(ctx, tx, t.customer.ID, park.Reason), t.finishJob(ctx, tx.Conn, err))
+		return errors.Join(job.TellPark(ctx, tx, t.customer.ID, park.Reason),
+			tx.HoldLetters(ctx, t.customer.ID, park.Reason, job.DetailOf(err), park.Delay), t.finishJob(ctx, tx.Conn, err))
 	})
 	if errors.Is(telling, store.ErrLaneLost) {
 		return ended{hold: laneLostPause, reason: heldLaneLost} // whoever took it may have mended what stopped this turn
@@ -76,6 +78,16 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 		return ended{reason: park.Reason} // switched off until a new token comes, and then tried at once
 	}
 	return ended{hold: park.Delay, reason: park.Reason, counts: true}
+}
+
+// release notes that what held the letters is over: a turn came to its end.
+func (t *turn) release(ctx context.Context) {
+	if t.jobID == 0 {
+		return
+	}
+	if err := t.store.ReleaseLetters(ctx, t.customer.ID); err != nil {
+		t.log.Warn("status may say for a while that the letters are held", zap.Error(err))
+	}
 }
 
 func (t *turn) failJob(ctx context.Context, cause error) {

@@ -110,7 +110,11 @@ func (w *watch) settle(ctx context.Context, tx *store.Tx, customer string) error
 	for _, kind := range store.TimedConditions() {
 		holds := slices.ContainsFunc(holding, func(condition store.Condition) bool { return condition.Type == kind })
 		if holds {
-			err = event.Raise(ctx, tx, event.AlertFor(customer, kind))
+			var alert event.Alert
+			if alert, err = alertOf(ctx, tx, customer, kind); err != nil {
+				return err
+			}
+			err = event.Raise(ctx, tx, alert)
 		} else {
 			err = event.Clear(ctx, tx, customer, kind, over(kind, expected))
 		}
@@ -119,6 +123,40 @@ func (w *watch) settle(ctx context.Context, tx *store.Tx, customer string) error
 		}
 	}
 	return nil
+}
+
+// alertOf is the alert of a condition: that of a stall says what the work waits for, if it is parked.
+func alertOf(ctx context.Context, tx *store.Tx, customer, kind string) (event.Alert, error) {
+	work := map[string]string{
+		store.ConditionBackfillStalled: store.WorkBackfill, store.ConditionPollStalled: store.KindPoll,
+		store.ConditionReconcileStalled: store.KindUserDaily,
+	}[kind]
+	var parked []store.Parked
+	var err error
+	switch work {
+	case "":
+		return event.AlertFor(customer, kind), nil
+	case store.WorkBackfill:
+		var run store.Run
+		if run, err = tx.LatestRun(ctx, customer); err == nil {
+			if one, ok := run.Parked(); ok {
+				parked = append(parked, one)
+			}
+		}
+	default:
+		var all map[string][]store.Parked
+		all, err = tx.ParkedOf(ctx, customer)
+		parked = all[customer]
+	}
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return event.Alert{}, err
+	}
+	for _, one := range parked {
+		if one.Work == work && one.Parks > 0 {
+			return event.StalledFor(customer, kind, one.Reason, one.Detail), nil
+		}
+	}
+	return event.AlertFor(customer, kind), nil
 }
 
 // worked says whether any work is expected for the customer.
@@ -142,7 +180,7 @@ func over(kind string, expected bool) string {
 	case kind == store.ConditionPollStalled:
 		return "A poll came to its end again."
 	case kind == store.ConditionBackfillStalled:
-		return "The backfill moves again, or waits for a reason of its own."
+		return "The backfill gets on again, or waits for a time that was asked for."
 	case kind == store.ConditionReconcileStalled:
 		return "A daily reconciliation came to its end again."
 	}

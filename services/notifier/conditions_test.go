@@ -187,6 +187,39 @@ func TestABackfillWithoutAPageIsTold(t *testing.T) {
 	require.Equal(t, 30*time.Minute, store.BoundsOf(10*time.Minute, 0, 0).Backfill, "a long claim is waited for")
 }
 
+func TestABackfillThatVomoDoesNotLetThroughIsToldWithTheReason(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	for customer, reason := range map[string]string{
+		"unavailable": "vomo_unavailable", "throttled": "vomo_throttled", "down": "destination_down", "quiet": "quiet_hours", "moving": "vomo_unavailable",
+	} {
+		w.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
+			VALUES ($1, 'https://crm.example', '{}', rollcall_now(), rollcall_now())`, customer)
+		//nolint:dupword // columns of the same moment
+		w.exec(`WITH job AS (INSERT INTO job_log (customer_id, job, started_at) VALUES ($1, 'initial_backfill', rollcall_now()) RETURNING id)
+			INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, parks, park_reason, park_detail, park_since, due_at, created_at, updated_at)
+			SELECT $1, id, 't', 'parked', 3, $2, 'VOMO answered 502', at, at + interval '1 day', at, at FROM job, test_clock`, customer, reason)
+	}
+	w.exec(`INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ('down', 'destination_down', 'medium', rollcall_now())`)
+	w.after(15 * time.Minute)
+	require.Empty(t, w.told())
+	w.exec(`UPDATE backfill_runs SET park_since = rollcall_now() WHERE customer_id = 'moving'`) // a page was committed meanwhile
+	w.exec(`UPDATE test_clock SET at = at + $1::interval`, lookEvery)
+	require.NoError(t, w.look(t.Context()))
+	var text, remedy string
+	require.NoError(t, w.conn.QueryRow(t.Context(), `SELECT convert_from(payload, 'UTF8')::json->>'text', convert_from(payload, 'UTF8')::json->>'remedy'
+		FROM outbox WHERE subject LIKE '%unavailable'`).Scan(&text, &remedy))
+	require.Contains(t, text, "vomo_unavailable")
+	require.Contains(t, text, "VOMO does not answer")
+	require.Contains(t, text, "VOMO answered 502")
+	require.Contains(t, remedy, "VOMO_BASE_URL")
+	require.ElementsMatch(t, []string{"backfill_stalled unavailable", "backfill_stalled throttled"}, w.told(),
+		"a wait that was asked for is no stall, and one with an alert of its own is told once")
+	w.exec(`UPDATE backfill_runs SET state = 'running', parks = 0, park_reason = NULL, updated_at = rollcall_now() WHERE customer_id = 'throttled'`)
+	w.after(lookEvery)
+	require.Equal(t, []string{"over backfill_stalled throttled"}, w.told())
+}
+
 func TestAReconciliationThatDoesNotComeToItsEndIsTold(t *testing.T) {
 	t.Parallel()
 	w := newTower(t)

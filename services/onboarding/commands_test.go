@@ -275,7 +275,7 @@ func (o *office) parkFor(t *testing.T, reason string) {
 		if err := event.Raise(ctx, tx, event.AlertFor("acme", reason)); err != nil {
 			return err
 		}
-		return tx.ParkRun(ctx, run.ID, lease.Epoch, reason, time.Hour)
+		return tx.ParkRun(ctx, run.ID, lease.Epoch, reason, "", time.Hour)
 	})
 	require.NoError(t, lease.Release(t.Context()))
 }

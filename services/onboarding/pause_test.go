@@ -80,7 +80,7 @@ func TestAResumptionRequestsWhatIsUnfinishedAndIsToldOnce(t *testing.T) {
 		if _, err = tx.ClaimSyncRun(ctx, poll.ID, 1); err != nil {
 			return err
 		}
-		if err := tx.ParkSyncRun(ctx, poll.ID, 1, "vomo_unavailable", time.Hour); err != nil {
+		if err := tx.ParkSyncRun(ctx, poll.ID, 1, "vomo_unavailable", "", time.Hour); err != nil {
 			return err
 		}
 		open, err := tx.OpenRun(ctx, "acme")

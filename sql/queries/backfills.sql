@@ -50,7 +50,10 @@ SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM advanced;
 -- name: RunParkIfRunning :execrows
 -- A park is no attempt: the claim that led to it is given back.
 UPDATE backfill_runs
-SET state = 'parked', park_reason = sqlc.arg(park_reason), parks = parks + 1, attempts = greatest(attempts - 1, 0),
+SET state = 'parked', park_reason = sqlc.arg(park_reason), park_detail = nullif(sqlc.arg(park_detail)::text, ''),
+    park_since = CASE WHEN parks > 0 AND park_reason NOT IN ('lane_wanted', 'not_before', 'quiet_hours')
+                      THEN coalesce(park_since, rollcall_now()) ELSE rollcall_now() END,
+    parks = parks + 1, attempts = greatest(attempts - 1, 0),
     due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 

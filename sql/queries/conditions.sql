@@ -9,13 +9,24 @@ WHERE (sqlc.arg(everybody)::boolean OR c.customer_id = ANY(sqlc.arg(customer_ids
   AND greatest(c.last_polled_at, c.poll_page_at, c.active_since, c.backfill_completed_at)
       < rollcall_now() - 2 * make_interval(mins => c.poll_cadence_minutes)
 UNION ALL
--- A parked run has a reason of its own, and one that is not due waits for a time.
+-- One that is not due waits for a time.
 SELECT 'backfill_stalled', r.customer_id, r.updated_at
 FROM backfill_runs r JOIN sync_configs c ON c.customer_id = r.customer_id
 WHERE (sqlc.arg(everybody)::boolean OR r.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
   AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
   AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.updated_at < rollcall_now() - sqlc.arg(backfill_patience)::interval
+UNION ALL
+-- One that is parked again and again, whatever state the row is in meanwhile, for a reason of which no alert of its own
+-- stands. What was asked for, or lets another job go first, is no stall.
+SELECT 'backfill_stalled', r.customer_id, r.park_since::timestamptz
+FROM backfill_runs r JOIN sync_configs c ON c.customer_id = r.customer_id
+WHERE (sqlc.arg(everybody)::boolean OR r.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
+  AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
+  AND r.state IN ('queued', 'running', 'parked') AND r.parks > 0
+  AND r.park_reason NOT IN ('not_before', 'quiet_hours', 'lane_wanted')
+  AND r.park_since < rollcall_now() - sqlc.arg(backfill_patience)::interval
+  AND NOT EXISTS (SELECT FROM alerts a WHERE a.customer_id = r.customer_id AND a.type = r.park_reason AND a.cleared_at IS NULL)
 UNION ALL
 -- Whose last one is read only for those who have none in that time.
 SELECT 'reconcile_stalled', c.customer_id,

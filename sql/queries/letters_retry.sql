@@ -76,3 +76,23 @@ WHERE m.customer_id = sqlc.arg(customer_id) AND m.vomo_user_id > sqlc.arg(after)
   AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.customer_id = m.customer_id AND d.kind = 'user' AND d.state <> 'settled'
                   AND d.record_id = m.vomo_user_id OFFSET 0)
 ORDER BY m.vomo_user_id LIMIT sqlc.arg(at_most);
+
+-- name: LettersHold :exec
+-- Why and until when a customer's letters are left alone; the first hold in a row says since when.
+INSERT INTO letter_holds (customer_id, reason, detail, since, until)
+VALUES (sqlc.arg(customer_id), sqlc.arg(reason), nullif(sqlc.arg(detail)::text, ''), rollcall_now(), rollcall_now() + sqlc.arg(delay)::interval)
+ON CONFLICT (customer_id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, until = excluded.until;
+
+-- name: LettersRelease :exec
+DELETE FROM letter_holds WHERE customer_id = $1;
+
+-- name: LettersHeldFor :many
+-- A hold whose end has passed for a while is one that nobody keeps any more: its process has gone.
+SELECT h.customer_id, h.reason, h.detail, h.since, h.until FROM letter_holds h
+WHERE h.customer_id = ANY(sqlc.arg(customer_ids)::text[]) AND h.until > rollcall_now() - interval '2 minutes'
+  AND EXISTS (SELECT FROM dead_letters d WHERE d.customer_id = h.customer_id AND d.state <> 'settled');
+
+-- name: LetterNthOpen :one
+-- Since when a customer has had that many open letters.
+SELECT first_failed_at FROM dead_letters WHERE customer_id = sqlc.arg(customer_id) AND state <> 'settled'
+ORDER BY first_failed_at OFFSET sqlc.arg(before)::integer LIMIT 1;

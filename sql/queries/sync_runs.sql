@@ -30,6 +30,12 @@ SELECT l.customer_id, sqlc.arg(kind), l.id, l.trace_id, 'queued', coalesce(sqlc.
 FROM logged l JOIN wanted w ON w.customer_id = l.customer_id
 RETURNING id, customer_id;
 
+-- name: SyncRunsParkedFor :many
+-- Of these customers the runs that do not get on: their reason stays until a page is committed.
+SELECT customer_id, kind, state, parks, park_reason, park_detail, park_since, due_at FROM sync_runs
+WHERE customer_id = ANY(sqlc.arg(customer_ids)::text[]) AND park_reason IS NOT NULL
+ORDER BY customer_id, kind;
+
 -- name: SyncRunOpen :one
 SELECT * FROM sync_runs WHERE customer_id = $1 AND kind = $2;
 
@@ -53,7 +59,9 @@ SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM advanced;
 -- name: SyncRunParkIfRunning :execrows
 -- A park is no attempt: the claim that led to it is given back.
 UPDATE sync_runs
-SET state = 'parked', park_reason = sqlc.arg(park_reason), parks = parks + 1, attempts = greatest(attempts - 1, 0),
+SET state = 'parked', park_reason = sqlc.arg(park_reason), park_detail = nullif(sqlc.arg(park_detail)::text, ''),
+    park_since = CASE WHEN parks > 0 AND park_reason <> 'lane_wanted' THEN coalesce(park_since, rollcall_now()) ELSE rollcall_now() END,
+    parks = parks + 1, attempts = greatest(attempts - 1, 0),
     due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 

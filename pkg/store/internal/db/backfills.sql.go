@@ -191,7 +191,7 @@ UPDATE backfill_runs
 SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now(),
     started_at = coalesce(started_at, rollcall_now())
 WHERE id = $2 AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail
 `
 
 type RunClaimIfOpenParams struct {
@@ -246,6 +246,8 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.ParkSince,
+		&i.ParkDetail,
 	)
 	return &i, err
 }
@@ -289,7 +291,7 @@ func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinis
 }
 
 const runGet = `-- name: RunGet :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE id = $1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs WHERE id = $1
 `
 
 func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, error) {
@@ -338,6 +340,8 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.ParkSince,
+		&i.ParkDetail,
 	)
 	return &i, err
 }
@@ -363,7 +367,7 @@ func (q *Queries) RunInsertIfNoneOpen(ctx context.Context, db DBTX, arg *RunInse
 }
 
 const runLatestForCustomer = `-- name: RunLatestForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -412,12 +416,14 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.ParkSince,
+		&i.ParkDetail,
 	)
 	return &i, err
 }
 
 const runOpenForCustomer = `-- name: RunOpenForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 `
 
 func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -466,12 +472,14 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.ParkSince,
+		&i.ParkDetail,
 	)
 	return &i, err
 }
 
 const runPage = `-- name: RunPage :many
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type RunPageParams struct {
@@ -531,6 +539,8 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 			&i.Verified,
 			&i.RewriteBefore,
 			&i.NewSystem,
+			&i.ParkSince,
+			&i.ParkDetail,
 		); err != nil {
 			return nil, err
 		}
@@ -544,13 +554,17 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 
 const runParkIfRunning = `-- name: RunParkIfRunning :execrows
 UPDATE backfill_runs
-SET state = 'parked', park_reason = $1, parks = parks + 1, attempts = greatest(attempts - 1, 0),
-    due_at = rollcall_now() + $2::interval, updated_at = rollcall_now()
-WHERE id = $3 AND state = 'running' AND epoch = $4
+SET state = 'parked', park_reason = $1, park_detail = nullif($2::text, ''),
+    park_since = CASE WHEN parks > 0 AND park_reason NOT IN ('lane_wanted', 'not_before', 'quiet_hours')
+                      THEN coalesce(park_since, rollcall_now()) ELSE rollcall_now() END,
+    parks = parks + 1, attempts = greatest(attempts - 1, 0),
+    due_at = rollcall_now() + $3::interval, updated_at = rollcall_now()
+WHERE id = $4 AND state = 'running' AND epoch = $5
 `
 
 type RunParkIfRunningParams struct {
 	ParkReason *string
+	ParkDetail string
 	Delay      time.Duration
 	ID         int64
 	Epoch      *int64
@@ -560,6 +574,7 @@ type RunParkIfRunningParams struct {
 func (q *Queries) RunParkIfRunning(ctx context.Context, db DBTX, arg *RunParkIfRunningParams) (int64, error) {
 	result, err := db.Exec(ctx, runParkIfRunning,
 		arg.ParkReason,
+		arg.ParkDetail,
 		arg.Delay,
 		arg.ID,
 		arg.Epoch,

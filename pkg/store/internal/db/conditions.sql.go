@@ -114,6 +114,15 @@ WHERE ($1::boolean OR r.customer_id = ANY($2::text[]))
   AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.updated_at < rollcall_now() - $3::interval
 UNION ALL
+SELECT 'backfill_stalled', r.customer_id, r.park_since::timestamptz
+FROM backfill_runs r JOIN sync_configs c ON c.customer_id = r.customer_id
+WHERE ($1::boolean OR r.customer_id = ANY($2::text[]))
+  AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
+  AND r.state IN ('queued', 'running', 'parked') AND r.parks > 0
+  AND r.park_reason NOT IN ('not_before', 'quiet_hours', 'lane_wanted')
+  AND r.park_since < rollcall_now() - $3::interval
+  AND NOT EXISTS (SELECT FROM alerts a WHERE a.customer_id = r.customer_id AND a.type = r.park_reason AND a.cleared_at IS NULL)
+UNION ALL
 SELECT 'reconcile_stalled', c.customer_id,
        greatest(c.active_since, c.backfill_completed_at,
                 (SELECT max(d.completed_at) FROM reconciliation_runs d WHERE d.customer_id = c.customer_id AND d.type = 'user_daily'))::timestamptz
@@ -159,7 +168,9 @@ type ConditionsFoundRow struct {
 
 // Whom the conditions concern that only time brings: of these customers, or of everybody. One statement for all
 // customers and all conditions, so that ten thousand who are well cost one question.
-// A parked run has a reason of its own, and one that is not due waits for a time.
+// One that is not due waits for a time.
+// One that is parked again and again, whatever state the row is in meanwhile, for a reason of which no alert of its own
+// stands. What was asked for, or lets another job go first, is no stall.
 // Whose last one is read only for those who have none in that time.
 // What grows is what stays open. It has begun above the mark, and is over below half of it, so that a customer who
 // stands at the mark is not told of every minute.

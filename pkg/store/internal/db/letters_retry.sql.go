@@ -166,6 +166,24 @@ func (q *Queries) LetterLock(ctx context.Context, db DBTX, id uuid.UUID) (*Lette
 	return &i, err
 }
 
+const letterNthOpen = `-- name: LetterNthOpen :one
+SELECT first_failed_at FROM dead_letters WHERE customer_id = $1 AND state <> 'settled'
+ORDER BY first_failed_at OFFSET $2::integer LIMIT 1
+`
+
+type LetterNthOpenParams struct {
+	CustomerID string
+	Before     int32
+}
+
+// Since when a customer has had that many open letters.
+func (q *Queries) LetterNthOpen(ctx context.Context, db DBTX, arg *LetterNthOpenParams) (time.Time, error) {
+	row := db.QueryRow(ctx, letterNthOpen, arg.CustomerID, arg.Before)
+	var first_failed_at time.Time
+	err := row.Scan(&first_failed_at)
+	return first_failed_at, err
+}
+
 const letterSettleIfOpen = `-- name: LetterSettleIfOpen :execrows
 UPDATE dead_letters
 SET state = 'settled', settled_at = rollcall_now(), settled_how = $1::text, next_attempt_at = NULL, asked_at = NULL
@@ -300,6 +318,63 @@ func (q *Queries) LettersDueCustomers(ctx context.Context, db DBTX) ([]*LettersD
 	return items, nil
 }
 
+const lettersHeldFor = `-- name: LettersHeldFor :many
+SELECT h.customer_id, h.reason, h.detail, h.since, h.until FROM letter_holds h
+WHERE h.customer_id = ANY($1::text[]) AND h.until > rollcall_now() - interval '2 minutes'
+  AND EXISTS (SELECT FROM dead_letters d WHERE d.customer_id = h.customer_id AND d.state <> 'settled')
+`
+
+// A hold whose end has passed for a while is one that nobody keeps any more: its process has gone.
+func (q *Queries) LettersHeldFor(ctx context.Context, db DBTX, customerIds []string) ([]*LetterHold, error) {
+	rows, err := db.Query(ctx, lettersHeldFor, customerIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*LetterHold
+	for rows.Next() {
+		var i LetterHold
+		if err := rows.Scan(
+			&i.CustomerID,
+			&i.Reason,
+			&i.Detail,
+			&i.Since,
+			&i.Until,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lettersHold = `-- name: LettersHold :exec
+INSERT INTO letter_holds (customer_id, reason, detail, since, until)
+VALUES ($1, $2, nullif($3::text, ''), rollcall_now(), rollcall_now() + $4::interval)
+ON CONFLICT (customer_id) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, until = excluded.until
+`
+
+type LettersHoldParams struct {
+	CustomerID string
+	Reason     string
+	Detail     string
+	Delay      time.Duration
+}
+
+// Why and until when a customer's letters are left alone; the first hold in a row says since when.
+func (q *Queries) LettersHold(ctx context.Context, db DBTX, arg *LettersHoldParams) error {
+	_, err := db.Exec(ctx, lettersHold,
+		arg.CustomerID,
+		arg.Reason,
+		arg.Detail,
+		arg.Delay,
+	)
+	return err
+}
+
 const lettersOpenByState = `-- name: LettersOpenByState :many
 SELECT state, count(*) FROM dead_letters WHERE state <> 'settled' GROUP BY state
 `
@@ -327,6 +402,15 @@ func (q *Queries) LettersOpenByState(ctx context.Context, db DBTX) ([]*LettersOp
 		return nil, err
 	}
 	return items, nil
+}
+
+const lettersRelease = `-- name: LettersRelease :exec
+DELETE FROM letter_holds WHERE customer_id = $1
+`
+
+func (q *Queries) LettersRelease(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, lettersRelease, customerID)
+	return err
 }
 
 const mappingsWithoutLetter = `-- name: MappingsWithoutLetter :many

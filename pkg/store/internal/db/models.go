@@ -53,6 +53,16 @@ type BackfillRun struct {
 	Verified      *bool
 	RewriteBefore *time.Time
 	NewSystem     bool
+	ParkSince     *time.Time
+	ParkDetail    *string
+}
+
+type LetterHold struct {
+	CustomerID string
+	Reason     string
+	Detail     *string
+	Since      time.Time
+	Until      time.Time
 }
 
 type SyncRun struct {
@@ -79,4 +89,6 @@ type SyncRun struct {
 	Epoch         *int64
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	ParkSince     *time.Time
+	ParkDetail    *string
 }

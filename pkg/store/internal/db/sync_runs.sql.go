@@ -350,7 +350,7 @@ func (q *Queries) SyncRunAdvanceOrFail(ctx context.Context, db DBTX, arg *SyncRu
 const syncRunClaimIfOpen = `-- name: SyncRunClaimIfOpen :one
 UPDATE sync_runs SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now()
 WHERE id = $2 AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at
+RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, park_since, park_detail
 `
 
 type SyncRunClaimIfOpenParams struct {
@@ -386,6 +386,8 @@ func (q *Queries) SyncRunClaimIfOpen(ctx context.Context, db DBTX, arg *SyncRunC
 		&i.Epoch,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ParkSince,
+		&i.ParkDetail,
 	)
 	return &i, err
 }
@@ -429,7 +431,7 @@ func (q *Queries) SyncRunHandBackIfRunning(ctx context.Context, db DBTX, arg *Sy
 }
 
 const syncRunOpen = `-- name: SyncRunOpen :one
-SELECT id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at FROM sync_runs WHERE customer_id = $1 AND kind = $2
+SELECT id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, park_since, park_detail FROM sync_runs WHERE customer_id = $1 AND kind = $2
 `
 
 type SyncRunOpenParams struct {
@@ -464,19 +466,24 @@ func (q *Queries) SyncRunOpen(ctx context.Context, db DBTX, arg *SyncRunOpenPara
 		&i.Epoch,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.ParkSince,
+		&i.ParkDetail,
 	)
 	return &i, err
 }
 
 const syncRunParkIfRunning = `-- name: SyncRunParkIfRunning :execrows
 UPDATE sync_runs
-SET state = 'parked', park_reason = $1, parks = parks + 1, attempts = greatest(attempts - 1, 0),
-    due_at = rollcall_now() + $2::interval, updated_at = rollcall_now()
-WHERE id = $3 AND state = 'running' AND epoch = $4
+SET state = 'parked', park_reason = $1, park_detail = nullif($2::text, ''),
+    park_since = CASE WHEN parks > 0 AND park_reason <> 'lane_wanted' THEN coalesce(park_since, rollcall_now()) ELSE rollcall_now() END,
+    parks = parks + 1, attempts = greatest(attempts - 1, 0),
+    due_at = rollcall_now() + $3::interval, updated_at = rollcall_now()
+WHERE id = $4 AND state = 'running' AND epoch = $5
 `
 
 type SyncRunParkIfRunningParams struct {
 	ParkReason *string
+	ParkDetail string
 	Delay      time.Duration
 	ID         int64
 	Epoch      *int64
@@ -486,6 +493,7 @@ type SyncRunParkIfRunningParams struct {
 func (q *Queries) SyncRunParkIfRunning(ctx context.Context, db DBTX, arg *SyncRunParkIfRunningParams) (int64, error) {
 	result, err := db.Exec(ctx, syncRunParkIfRunning,
 		arg.ParkReason,
+		arg.ParkDetail,
 		arg.Delay,
 		arg.ID,
 		arg.Epoch,
@@ -517,6 +525,53 @@ func (q *Queries) SyncRunsDrop(ctx context.Context, db DBTX, customerID string) 
 	for rows.Next() {
 		var i SyncRunsDropRow
 		if err := rows.Scan(&i.JobID, &i.Processed, &i.Failures); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const syncRunsParkedFor = `-- name: SyncRunsParkedFor :many
+SELECT customer_id, kind, state, parks, park_reason, park_detail, park_since, due_at FROM sync_runs
+WHERE customer_id = ANY($1::text[]) AND park_reason IS NOT NULL
+ORDER BY customer_id, kind
+`
+
+type SyncRunsParkedForRow struct {
+	CustomerID string
+	Kind       string
+	State      string
+	Parks      int32
+	ParkReason *string
+	ParkDetail *string
+	ParkSince  *time.Time
+	DueAt      time.Time
+}
+
+// Of these customers the runs that do not get on: their reason stays until a page is committed.
+func (q *Queries) SyncRunsParkedFor(ctx context.Context, db DBTX, customerIds []string) ([]*SyncRunsParkedForRow, error) {
+	rows, err := db.Query(ctx, syncRunsParkedFor, customerIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*SyncRunsParkedForRow
+	for rows.Next() {
+		var i SyncRunsParkedForRow
+		if err := rows.Scan(
+			&i.CustomerID,
+			&i.Kind,
+			&i.State,
+			&i.Parks,
+			&i.ParkReason,
+			&i.ParkDetail,
+			&i.ParkSince,
+			&i.DueAt,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)

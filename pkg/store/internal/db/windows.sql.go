@@ -12,7 +12,7 @@ import (
 
 const runPutOffIfRunning = `-- name: RunPutOffIfRunning :execrows
 UPDATE backfill_runs
-SET state = 'parked', park_reason = $1, due_at = $2,
+SET state = 'parked', park_reason = $1, park_detail = NULL, park_since = rollcall_now(), due_at = $2,
     attempts = greatest(attempts - 1, 0), updated_at = rollcall_now()
 WHERE id = $3 AND state = 'running' AND epoch = $4
 `
@@ -40,7 +40,9 @@ func (q *Queries) RunPutOffIfRunning(ctx context.Context, db DBTX, arg *RunPutOf
 
 const runPutOffIfWaiting = `-- name: RunPutOffIfWaiting :execrows
 UPDATE backfill_runs
-SET state = 'parked', park_reason = $1, due_at = $2, updated_at = rollcall_now()
+SET state = 'parked', park_reason = $1, park_detail = NULL, due_at = $2,
+    park_since = CASE WHEN state = 'parked' AND park_reason = $1 THEN coalesce(park_since, rollcall_now()) ELSE rollcall_now() END,
+    updated_at = rollcall_now()
 WHERE id = $3 AND state IN ('queued', 'parked')
 `
 

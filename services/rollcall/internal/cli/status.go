@@ -84,9 +84,21 @@ func (a *app) showStatus(status report.Status) error {
 		return fmt.Errorf("print status: %w", err)
 	}
 	for _, reason := range health.Reasons {
-		sayf(a.out, "\n%s: %s\n  %s", reason.Code, reason.Text, reason.Remedy)
+		sayf(a.out, "\n%s: %s\n  %s%s", reason.Code, reason.Text, reason.Remedy, times(reason))
 	}
 	return nil
+}
+
+// times is since when a reason holds, and when the work that waits for it is tried again.
+func times(reason report.Reason) string {
+	text := ""
+	if reason.Since != nil {
+		text = "\n  since " + moment(*reason.Since)
+	}
+	if reason.Until != nil {
+		text += "\n  tried again " + moment(*reason.Until)
+	}
+	return text
 }
 
 // enabled also says why nothing is done for a customer.
