@@ -4,123 +4,160 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
+	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrTopology says that a stream or consumer is missing, or is not as correctness needs it.
-var ErrTopology = errors.New("the streams are not as this program needs them: run `rollcall migrate`")
+// Layout is what Ensure makes of the streams and consumers.
+type Layout struct {
+	Replicas int
+	AckWait  time.Duration // of the consumers
+	// MaxBytes limits streams, by name. A stream without an entry gets no limit.
+	MaxBytes map[string]int64
+	// LowerReplicas lets a stream with more than Replicas lose some.
+	LowerReplicas bool
+}
 
-// Ensure makes every stream and consumer, or brings those that exist to this version's configuration. It may
-// be run again at any time and never deletes a message.
+// Ensure is Layout.Ensure without limits.
 func Ensure(ctx context.Context, js jetstream.JetStream, replicas int, ackWait time.Duration) error {
-	for _, config := range StreamConfigs(replicas) {
-		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
-			return fmt.Errorf("make stream %s: %w", config.Name, err)
-		}
-	}
-	for _, consumer := range ConsumerConfigs(ackWait) {
-		if _, err := js.CreateOrUpdateConsumer(ctx, consumer.Stream, consumer.Config); err != nil {
-			return fmt.Errorf("make consumer %s: %w", consumer.Config.Durable, err)
-		}
-	}
-	return nil
+	_, err := Layout{Replicas: replicas, AckWait: ackWait}.Ensure(ctx, js)
+	return err
 }
 
-// Verify checks what correctness depends on and nothing else, so that an operator may tune the rest: that the
-// streams exist with their subjects, retention and discard policy, and the consumers with explicit acks, no
-// BackOff and an ack wait that the claim timeout can live with.
-func Verify(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) error {
-	for difference := range differences(ctx, js, ackWait) {
-		return difference
-	}
-	return nil
-}
-
-// Differences is every difference that Verify would stop at: ErrTopology each, or the one error for which no more
-// could be asked.
-func Differences(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) []error {
-	var all []error
-	for difference := range differences(ctx, js, ackWait) {
-		all = append(all, difference)
-		if !errors.Is(difference, ErrTopology) {
-			break
+// Ensure makes the streams and consumers that are missing. In those that exist it changes what correctness needs and keeps
+// what an operator tuned. It may be run again at any time and never deletes a message. The notes say, for people, what it
+// did that they may not expect.
+func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (notes []string, err error) {
+	wanted := StreamConfigs(l.Replicas)
+	have := map[string]*jetstream.StreamInfo{}
+	for _, want := range wanted {
+		stream, err := js.Stream(ctx, want.Name)
+		switch {
+		case err == nil:
+			have[want.Name] = stream.CachedInfo()
+		case !errors.Is(err, jetstream.ErrStreamNotFound):
+			return nil, fmt.Errorf("look up stream %s: %w", want.Name, err)
 		}
 	}
-	return all
-}
-
-func differences(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) iter.Seq[error] {
-	return func(yield func(error) bool) {
-		for _, want := range StreamConfigs(1) {
-			if err := streamDiffers(ctx, js, want); err != nil && !yield(err) {
-				return
-			}
-		}
-		for _, want := range ConsumerConfigs(ackWait) {
-			if err := consumerDiffers(ctx, js, want, ackWait); err != nil && !yield(err) {
-				return
-			}
-		}
-	}
-}
-
-func streamDiffers(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
-	stream, err := js.Stream(ctx, want.Name)
+	limits, notes, err := l.limits(ctx, js, have)
 	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", want.Name, asTopology(err, jetstream.ErrStreamNotFound))
+		return nil, err
 	}
-	if problem := streamProblem(want, stream.CachedInfo().Config); problem != "" {
-		return fmt.Errorf("stream %s: %s: %w", want.Name, problem, ErrTopology)
+	for _, want := range wanted {
+		if limit, limited := limits[want.Name]; limited {
+			want.MaxBytes = limit
+			want.Metadata = map[string]string{metadataMaxBytes: strconv.FormatInt(limit, 10)}
+		}
+		note, err := l.ensureStream(ctx, js, want, have[want.Name])
+		if err != nil {
+			return nil, fmt.Errorf("make stream %s: %w", want.Name, err)
+		}
+		if note != "" {
+			notes = append(notes, note)
+		}
 	}
-	return nil
+	for _, want := range ConsumerConfigs(l.AckWait) {
+		if err := ensureConsumer(ctx, js, want); err != nil {
+			return nil, fmt.Errorf("make consumer %s: %w", want.Config.Durable, err)
+		}
+	}
+	return notes, nil
 }
 
-func consumerDiffers(ctx context.Context, js jetstream.JetStream, want ConsumerOf, ackWait time.Duration) error {
-	name := want.Config.Durable
-	consumer, err := js.Consumer(ctx, want.Stream, name)
+func (l Layout) ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, have *jetstream.StreamInfo) (note string, err error) {
+	if have == nil {
+		_, err := js.CreateStream(ctx, want)
+		return "", err
+	}
+	config := mergedStream(have.Config, want, l.LowerReplicas)
+	if config.Replicas > want.Replicas {
+		note = fmt.Sprintf("stream %s keeps its %d replicas, though NATS_REPLICAS is %d: --lower-replicas lowers them", want.Name, config.Replicas, want.Replicas)
+	}
+	if !reflect.DeepEqual(config, have.Config) {
+		_, err = js.UpdateStream(ctx, config)
+	}
+	return note, err
+}
+
+// mergedStream returns have with what correctness needs, and whatever else an operator tuned. docs/decisions/0033 says for
+// each field why.
+func mergedStream(have, want jetstream.StreamConfig, lowerReplicas bool) jetstream.StreamConfig {
+	merged := have
+	merged.Subjects = slices.Clone(have.Subjects)
+	for _, subject := range want.Subjects {
+		if !slices.Contains(merged.Subjects, subject) {
+			merged.Subjects = append(merged.Subjects, subject)
+		}
+	}
+	merged.Retention, merged.Storage = want.Retention, want.Storage // the server says what cannot be changed
+	merged.Discard, merged.DiscardNewPerSubject = want.Discard, want.DiscardNewPerSubject
+	merged.NoAck = false
+	if keepsEverything(want) {
+		merged.MaxAge, merged.MaxMsgsPerSubject = want.MaxAge, want.MaxMsgsPerSubject
+	}
+	if want.Replicas > have.Replicas || lowerReplicas {
+		merged.Replicas = want.Replicas
+	}
+	if mark, limited := want.Metadata[metadataMaxBytes]; limited {
+		merged.MaxBytes = want.MaxBytes
+		merged.Metadata = maps.Clone(have.Metadata)
+		if merged.Metadata == nil {
+			merged.Metadata = map[string]string{}
+		}
+		merged.Metadata[metadataMaxBytes] = mark
+	}
+	return merged
+}
+
+// keepsEverything says whether the stream's messages are work or open letters: none may go before it is settled.
+func keepsEverything(want jetstream.StreamConfig) bool {
+	return want.Retention == jetstream.WorkQueuePolicy || want.Name == StreamDLQ
+}
+
+func ensureConsumer(ctx context.Context, js jetstream.JetStream, want ConsumerOf) error {
+	consumer, err := js.Consumer(ctx, want.Stream, want.Config.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		_, err = js.CreateConsumer(ctx, want.Stream, want.Config)
+		return err
+	}
 	if err != nil {
-		return fmt.Errorf("look up consumer %s: %w", name, asTopology(err, jetstream.ErrConsumerNotFound, jetstream.ErrStreamNotFound))
+		return err
 	}
 	have := consumer.CachedInfo().Config
-	switch {
-	case have.AckPolicy != jetstream.AckExplicitPolicy:
-		return fmt.Errorf("consumer %s does not ack explicitly: %w", name, ErrTopology)
-	case len(have.BackOff) > 0:
-		return fmt.Errorf("consumer %s has a BackOff, which replaces its ack wait: %w", name, ErrTopology)
-	case have.AckWait != ackWait:
-		return fmt.Errorf("consumer %s waits %s for an ack and CLAIM_TIMEOUT is %s: %w", name, have.AckWait, ackWait, ErrTopology)
-	}
-	return nil
-}
-
-func streamProblem(want, have jetstream.StreamConfig) string {
-	switch {
-	case have.Retention != want.Retention:
-		return "has another retention policy"
-	case have.Discard != want.Discard:
-		return "has another discard policy"
-	case want.DiscardNewPerSubject && (have.MaxMsgsPerSubject != want.MaxMsgsPerSubject || !have.DiscardNewPerSubject):
-		return "takes more than one message a subject"
-	}
-	for _, subject := range want.Subjects {
-		if !slices.Contains(have.Subjects, subject) {
-			return "does not listen on " + subject
-		}
-	}
-	return ""
-}
-
-func asTopology(err error, missing ...error) error {
-	for _, sort := range missing {
-		if errors.Is(err, sort) {
-			return fmt.Errorf("it does not exist: %w", ErrTopology)
-		}
+	if merged := mergedConsumer(have, want.Config); !reflect.DeepEqual(merged, have) {
+		_, err = js.UpdateConsumer(ctx, want.Stream, merged)
 	}
 	return err
+}
+
+// mergedConsumer is mergedStream for a consumer.
+func mergedConsumer(have, want jetstream.ConsumerConfig) jetstream.ConsumerConfig {
+	merged := have
+	merged.AckPolicy, merged.AckWait, merged.BackOff = want.AckPolicy, want.AckWait, nil
+	merged.InactiveThreshold, merged.HeadersOnly = 0, false
+	if !slices.Equal(filtersOf(have), filtersOf(want)) {
+		merged.FilterSubject, merged.FilterSubjects = want.FilterSubject, want.FilterSubjects
+	}
+	if want.MaxDeliver == -1 {
+		merged.MaxDeliver = -1
+	}
+	if want.SampleFrequency != "" {
+		merged.SampleFrequency = want.SampleFrequency
+	}
+	return merged
+}
+
+// filtersOf returns a consumer's filters, whichever field the server shows them in.
+func filtersOf(config jetstream.ConsumerConfig) []string {
+	if config.FilterSubject != "" {
+		return []string{config.FilterSubject}
+	}
+	return slices.Sorted(slices.Values(config.FilterSubjects))
 }
 
 // StreamCreated is when a stream was made, to the microsecond that Postgres keeps. With a sequence it names a

@@ -40,12 +40,14 @@ const day = 24 * time.Hour
 
 func design() map[string]shape {
 	exhausted := func(stream string) string { return "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + stream + ".*" }
+	letters := kept(0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*")
+	letters.discard = jetstream.DiscardNew
 	return map[string]shape{
 		"ROLLCALL_ONBOARDING": workStream("rollcall.onboarding.request.*", "rollcall.onboarding.offboard.*"),
 		"ROLLCALL_BACKFILL":   onePerSubject("rollcall.backfill.request.*"),
 		"ROLLCALL_POLL":       onePerSubject("rollcall.poll.request.*"),
 		"ROLLCALL_RECONCILE":  onePerSubject("rollcall.reconcile.*.*"),
-		"ROLLCALL_DLQ":        kept(0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*"),
+		"ROLLCALL_DLQ":        letters,
 		"ROLLCALL_EVENTS":     kept(7*day, "rollcall.events.*.*.*"),
 		"ROLLCALL_ALERTS":     kept(30*day, "rollcall.alerts.*.*.*"),
 		"ROLLCALL_DONATIONS":  workStream("rollcall.donations.submit.*"),

@@ -50,12 +50,14 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 			MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, AllowDirect: true,
 		}
 	}
+	letters := kept(StreamDLQ, 0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*")
+	letters.Discard = jetstream.DiscardNew // a full stream refuses: letters wait in Postgres, and none that is shown goes
 	streams := []jetstream.StreamConfig{
 		work(StreamOnboarding, "rollcall.onboarding.request.*", "rollcall.onboarding.offboard.*"),
 		onePerSubject(StreamBackfill, "rollcall.backfill.request.*"),
 		onePerSubject(StreamPoll, "rollcall.poll.request.*"),
 		onePerSubject(StreamReconcile, "rollcall.reconcile.*.*"),
-		kept(StreamDLQ, 0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*"),
+		letters,
 		kept(StreamEvents, eventsAge, "rollcall.events.*.*.*"),
 		kept(StreamAlerts, alertsAge, "rollcall.alerts.*.*.*"),
 		work(StreamDonations, "rollcall.donations.submit.*"),

@@ -64,6 +64,16 @@ func TestVerifyRefusesWhatWouldBeWrong(t *testing.T) {
 		"an old message makes room for the new": {changeStream(bus.StreamBackfill, func(config *jetstream.StreamConfig) {
 			config.DiscardNewPerSubject, config.Discard = false, jetstream.DiscardOld
 		}), bus.StreamBackfill},
+		// testdata/streams-changed-by-hand.md
+		"deletions denied": {changeStream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) { config.DenyDelete = true }),
+			"ROLLCALL_ONBOARDING: denies deletions, so that no token in it can be erased"},
+		"letters that cannot be taken away": {changeStream(bus.StreamDLQ, func(config *jetstream.StreamConfig) { config.DenyDelete = true }),
+			"ROLLCALL_DLQ: denies deletions"},
+		"sealed":         {changeStream(bus.StreamEvents, func(config *jetstream.StreamConfig) { config.Sealed = true }), "ROLLCALL_EVENTS: is sealed"},
+		"work that ages": {changeStream(bus.StreamBackfill, func(config *jetstream.StreamConfig) { config.MaxAge = time.Hour }), "by their age"},
+		"onboardings that replace each other": {changeStream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) {
+			config.MaxMsgsPerSubject = 1
+		}), "drops older messages of a subject"},
 		"another retention": {func(ctx context.Context, js jetstream.JetStream) error {
 			stream, err := js.Stream(ctx, bus.StreamDonations)
 			if err != nil {

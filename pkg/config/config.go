@@ -29,7 +29,12 @@ type Config struct {
 	NATSCA       string `env:"NATS_CA" doc:"file with the CA that signed the server's certificate"`
 	NATSCert     string `env:"NATS_CERT" doc:"file with our client certificate"`
 	NATSKey      string `env:"NATS_KEY" doc:"file with our client certificate's key"`
-	NATSReplicas int    `env:"NATS_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"replicas of each stream"`
+	NATSReplicas int    `env:"NATS_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"replicas of each stream; rollcall migrate raises them, and lowers them only with --lower-replicas"`
+
+	EventsMaxBytes     Bytes `env:"EVENTS_MAX_BYTES" envDefault:"2GiB" min:"1MiB" max:"1024TiB" doc:"how much ROLLCALL_EVENTS may hold; the oldest events go first"`
+	AlertsMaxBytes     Bytes `env:"ALERTS_MAX_BYTES" envDefault:"256MiB" min:"1MiB" max:"1024TiB" doc:"how much ROLLCALL_ALERTS may hold; the oldest alerts go first"`
+	AdvisoriesMaxBytes Bytes `env:"ADVISORIES_MAX_BYTES" envDefault:"256MiB" min:"1MiB" max:"1024TiB" doc:"how much ROLLCALL_ADVISORIES may hold; the oldest go first"`
+	DLQMaxBytes        Bytes `env:"DLQ_MAX_BYTES" envDefault:"1GiB" min:"1MiB" max:"1024TiB" doc:"how much ROLLCALL_DLQ may hold; a full one takes no more letters, which wait in Postgres"`
 
 	VomoBaseURL           string  `env:"VOMO_BASE_URL" envDefault:"https://api.vomo.org/v1" doc:"VOMO's API"`
 	VomoRequestsPerSecond float64 `env:"VOMO_REQUESTS_PER_SECOND" envDefault:"3" min:"0.001" max:"100000" doc:"requests a second to VOMO for one customer, over all processes"`
@@ -150,6 +155,8 @@ func unreadable(environment map[string]string) (names map[string]bool, problems 
 			_, err = strconv.ParseBool(text)
 		case reflect.TypeFor[time.Duration]():
 			_, err = time.ParseDuration(text)
+		case reflect.TypeFor[Bytes]():
+			_, err = parseBytes(text)
 		default:
 			continue
 		}
@@ -209,6 +216,10 @@ func bound(kind reflect.Type, text string) (float64, error) {
 		duration, err := time.ParseDuration(text)
 		return float64(duration), err
 	}
+	if kind == reflect.TypeFor[Bytes]() {
+		bytes, err := parseBytes(text)
+		return float64(bytes), err
+	}
 	return strconv.ParseFloat(text, 64)
 }
 
@@ -216,6 +227,7 @@ func wanted(field reflect.StructField) string {
 	kind := map[reflect.Type]string{
 		reflect.TypeFor[int](): "a whole number", reflect.TypeFor[float64](): "a number",
 		reflect.TypeFor[bool](): "true or false", reflect.TypeFor[time.Duration](): "a duration such as 30s",
+		reflect.TypeFor[Bytes](): "a size such as 256MiB",
 	}[field.Type]
 	if low := field.Tag.Get("min"); low != "" {
 		return fmt.Sprintf("%s, %s to %s", kind, low, field.Tag.Get("max"))

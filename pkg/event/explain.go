@@ -19,6 +19,9 @@ func Explain(code string) (text, remedy string) {
 	if text, remedy = explainTimed(code); text != "" {
 		return text, remedy
 	}
+	if text, remedy = explainBus(code); text != "" {
+		return text, remedy
+	}
 	switch code {
 	case "disabled":
 		return "The integration is switched off.",
@@ -76,7 +79,7 @@ func ExplainFor(customer, code string) (text, remedy string) {
 // Severity of an alert: how soon somebody has to look.
 func Severity(code string) string {
 	switch code {
-	case AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertVomoForbidden,
+	case AlertMessageNotErased, AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertVomoForbidden,
 		AlertPollStalled, AlertBackfillStalled:
 		return "high"
 	default:

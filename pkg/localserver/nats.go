@@ -29,6 +29,8 @@ type NATSConfig struct {
 	// SyncAlways makes JetStream call fsync before it acknowledges a message, so that an acknowledged message
 	// survives a power cut. Without it the last two minutes may be lost.
 	SyncAlways bool
+	// MaxStore is how many bytes streams may take or reserve; 0 lets the server choose by the disk.
+	MaxStore int64
 	// ServerName is what clients and logs see; "" lets the server choose.
 	ServerName string
 	// LogFile takes the server's log; "" drops it.
@@ -111,14 +113,15 @@ func natsOptions(cfg NATSConfig) *server.Options {
 		port = server.RANDOM_PORT
 	}
 	return &server.Options{
-		ServerName:   cfg.ServerName,
-		Host:         host,
-		Port:         port,
-		JetStream:    true,
-		StoreDir:     cfg.StoreDir,
-		JetStreamKey: cfg.JetStreamKey,
-		SyncAlways:   cfg.SyncAlways,
-		MaxPayload:   natsMaxPayload,
-		NoSigs:       true,
+		ServerName:        cfg.ServerName,
+		Host:              host,
+		Port:              port,
+		JetStream:         true,
+		StoreDir:          cfg.StoreDir,
+		JetStreamKey:      cfg.JetStreamKey,
+		JetStreamMaxStore: cfg.MaxStore,
+		SyncAlways:        cfg.SyncAlways,
+		MaxPayload:        natsMaxPayload,
+		NoSigs:            true,
 	}
 }

@@ -79,6 +79,17 @@ func Connect(settings config.Config, name string, logger *zap.Logger) (*nats.Con
 	return conn, nil
 }
 
+// Layout returns the streams and consumers that the settings ask for.
+func Layout(settings config.Config, lowerReplicas bool) bus.Layout {
+	return bus.Layout{
+		Replicas: settings.NATSReplicas, AckWait: settings.ClaimTimeout, LowerReplicas: lowerReplicas,
+		MaxBytes: map[string]int64{
+			bus.StreamEvents: int64(settings.EventsMaxBytes), bus.StreamAlerts: int64(settings.AlertsMaxBytes),
+			bus.StreamAdvisories: int64(settings.AdvisoriesMaxBytes), bus.StreamDLQ: int64(settings.DLQMaxBytes),
+		},
+	}
+}
+
 // drainConn closes the connection after what is buffered has left: acks, too, are buffered.
 func drainConn(conn *nats.Conn) error {
 	closed := make(chan struct{})

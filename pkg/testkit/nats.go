@@ -45,6 +45,11 @@ func WithSyncAlways() NATSOption {
 	return func(cfg *localserver.NATSConfig) { cfg.SyncAlways = true }
 }
 
+// WithMaxStore bounds what streams may take or reserve.
+func WithMaxStore(bytes int64) NATSOption {
+	return func(cfg *localserver.NATSConfig) { cfg.MaxStore = bytes }
+}
+
 // WithLogFile keeps the server's log in a file.
 func WithLogFile(path string) NATSOption {
 	return func(cfg *localserver.NATSConfig) { cfg.LogFile = path }

@@ -13,9 +13,11 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 const (
@@ -105,11 +107,26 @@ func (a *advisories) exhausted(ctx context.Context, told advisory, at time.Time,
 	a.changed()
 	switch {
 	case told.Stream == bus.StreamOnboarding: // it may hold a token
-		return bus.Erase(ctx, stream, told.Sequence)
+		err := bus.Erase(ctx, stream, told.Sequence)
+		if errors.Is(err, bus.ErrNotErasable) {
+			log.Error("message not erased", zap.Error(err))
+			return a.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+				return event.Raise(ctx, tx, event.AlertFor(letterCustomer(message.Subject), event.AlertMessageNotErased))
+			})
+		}
+		return err
 	case stream.CachedInfo().Config.Retention == jetstream.WorkQueuePolicy:
 		return bus.Delete(ctx, stream, told.Sequence)
 	}
 	return nil // others read the stream, and nobody waits behind it there
+}
+
+// letterCustomer is the customer of a message's letter.
+func letterCustomer(subject string) string {
+	if customer := bus.CustomerOf(subject); rollcallv1.ValidCustomerID(customer) {
+		return customer
+	}
+	return rollcallv1.UnknownCustomer
 }
 
 // acked settles the letter that an operator acked through dlq-review, where that is how it is shown now.

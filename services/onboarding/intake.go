@@ -11,6 +11,7 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
@@ -44,10 +45,36 @@ func (i *intake) handle(ctx context.Context, delivery *worker.Delivery) error {
 	if err := i.commit(ctx, delivery); err != nil {
 		return err
 	}
-	if err := i.erase(ctx, delivery.Sequence); err != nil {
+	customer := bus.CustomerOf(delivery.Subject)
+	if !rollcallv1.ValidCustomerID(customer) {
+		customer = rollcallv1.UnknownCustomer
+	}
+	err := i.erase(ctx, delivery.Sequence)
+	if errors.Is(err, bus.ErrNotErasable) {
+		// It would come again for ever. The ack takes it out of the stream, though not out of the stream's files.
+		i.logger.Error("message not erased", zap.String("customer", customer), zap.Uint64("sequence", delivery.Sequence), zap.Error(err))
+		return i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return event.Raise(ctx, tx, event.AlertFor(customer, event.AlertMessageNotErased))
+		})
+	}
+	if err != nil {
 		return err
 	}
+	if err := i.erasedAgain(ctx, customer); err != nil {
+		i.logger.Warn("alert not cleared", zap.String("customer", customer), zap.Error(err))
+	}
 	return worker.ErrSettled
+}
+
+// erasedAgain clears the alert of an earlier message that could not be erased.
+func (i *intake) erasedAgain(ctx context.Context, customer string) error {
+	active, err := i.store.AlertStands(ctx, customer, event.AlertMessageNotErased)
+	if err != nil || !active {
+		return err
+	}
+	return i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return event.Clear(ctx, tx, customer, event.AlertMessageNotErased, "A later message was erased. If the earlier one had a token in the clear, have it replaced.")
+	})
 }
 
 // commit brings the message to rest in Postgres. It is idempotent by the message's origin.

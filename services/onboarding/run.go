@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/deadletter"
@@ -20,6 +22,10 @@ func run(ctx context.Context, s *service.Service) error {
 	stream, err := s.JetStream.Stream(ctx, bus.StreamOnboarding)
 	if err != nil {
 		return fmt.Errorf("look up stream: %w", err)
+	}
+	if replicas := stream.CachedInfo().Config.Replicas; replicas > 1 && !s.Config.RequireSealedTokens {
+		s.Logger.Warn("tokens in the clear may outlive their erasure in a replica's files: set REQUIRE_SEALED_TOKENS=true",
+			zap.String("stream", bus.StreamOnboarding), zap.Int("replicas", replicas))
 	}
 	consumer, err := s.JetStream.Consumer(ctx, bus.StreamOnboarding, bus.DurableOnboarding)
 	if err != nil {

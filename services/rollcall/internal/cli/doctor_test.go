@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/bus"
@@ -43,6 +44,18 @@ func (w *ward) sql(statement string) {
 	require.NoError(w.t, err)
 	defer func() { require.NoError(w.t, conn.Close(w.t.Context())) }()
 	_, err = conn.Exec(w.t.Context(), statement)
+	require.NoError(w.t, err)
+}
+
+// stream changes a stream as an operator could.
+func (w *ward) stream(name string, change func(*jetstream.StreamConfig)) {
+	w.t.Helper()
+	js := w.nats.JetStream(w.t)
+	stream, err := js.Stream(w.t.Context(), name)
+	require.NoError(w.t, err)
+	config := stream.CachedInfo().Config
+	change(&config)
+	_, err = js.UpdateStream(w.t.Context(), config)
 	require.NoError(w.t, err)
 }
 
@@ -101,6 +114,21 @@ func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
 		"a stream is gone": {func(w *ward) {
 			require.NoError(w.t, w.nats.JetStream(w.t).DeleteStream(w.t.Context(), bus.StreamBackfill))
 		}, findingFailed, "streams", bus.StreamBackfill, "rollcall migrate"},
+		// testdata/streams-changed-by-hand.md
+		"deletions denied": {func(w *ward) {
+			w.stream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) { config.DenyDelete = true })
+		}, findingFailed, "streams", "ROLLCALL_ONBOARDING: denies deletions, so that no token in it can be erased", "cannot be changed in a stream that exists"},
+		"a limit that takes nothing": {func(w *ward) {
+			w.stream(bus.StreamBackfill, func(config *jetstream.StreamConfig) { config.MaxBytes = 1 })
+		}, findingFailed, "streams", "ROLLCALL_BACKFILL takes no message: it is limited to 1 bytes", "--max-bytes=-1"},
+		"a limit that is not ours": {func(w *ward) {
+			w.stream(bus.StreamPoll, func(config *jetstream.StreamConfig) { config.MaxBytes, config.MaxMsgs = 1<<30, 1000 })
+		}, findingWarning, "streams", "ROLLCALL_POLL is limited to 1 GiB and 1,000 messages, and rollcall sets no limit there", "--max-bytes=-1"},
+		"a stream that is nearly full": {func(w *ward) {
+			w.stream(bus.StreamEvents, func(config *jetstream.StreamConfig) { config.MaxMsgs = 1 })
+			_, err := w.nats.JetStream(w.t).Publish(w.t.Context(), bus.SubjectEvent("user.created", "acme"), nil)
+			require.NoError(w.t, err)
+		}, findingWarning, "streams", "ROLLCALL_EVENTS is 100 % full: it is limited to 1 message", "Raise its limit"},
 		"another claim timeout": {func(w *ward) { w.set("CLAIM_TIMEOUT=45s") },
 			findingFailed, "streams", "CLAIM_TIMEOUT is 45s", "rollcall migrate"},
 		"an older schema": {func(w *ward) { w.set("DATABASE_URL=" + testkit.EmptyDatabase(w.t)) },
@@ -222,4 +250,14 @@ func TestAClockThatDiffersIsAWarning(t *testing.T) {
 	require.Equal(t, findingOK, clock("c", now, now.Add(time.Second), now.Add(5*time.Second)).State)
 	require.Equal(t, findingWarning, clock("c", now, now.Add(time.Second), now.Add(time.Minute)).State)
 	require.Equal(t, findingWarning, clock("c", now, now, now.Add(-6*time.Second)).State)
+}
+
+func TestReplicasOfAStreamWithTokensAreNamedUnlessAllTokensAreSealed(t *testing.T) {
+	t.Parallel()
+	replicated := []bus.Usage{{Stream: bus.StreamOnboarding, Work: true, Replicas: 3}, {Stream: bus.StreamBackfill, Work: true, Replicas: 3}}
+	findings := usageFindings(replicated, false)
+	require.Len(t, findings, 1)
+	require.Contains(t, findings[0].Text, "has 3 replicas")
+	require.Contains(t, findings[0].Remedy, "REQUIRE_SEALED_TOKENS=true")
+	require.Empty(t, usageFindings(replicated, true))
 }

@@ -70,10 +70,6 @@ func (p *patient) streams(ctx context.Context, js jetstream.JetStream) []finding
 	bounded, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	differences := bus.Differences(bounded, js, p.settings.ClaimTimeout)
-	if len(differences) == 0 {
-		return []finding{ok("streams", "%s and %s are as the services need them", counted(len(bus.StreamConfigs(1)), "stream"),
-			counted(len(bus.ConsumerConfigs(0)), "consumer"))}
-	}
 	var findings []finding
 	for _, difference := range differences {
 		remedy := remedyMigrate
@@ -83,7 +79,61 @@ func (p *patient) streams(ctx context.Context, js jetstream.JetStream) []finding
 		text, _, _ := strings.Cut(difference.Error(), ": "+bus.ErrTopology.Error()) // the remedy says that
 		findings = append(findings, failed("streams", remedy, "%s", text))
 	}
+	usages, err := bus.Usages(bounded, js)
+	if err == nil { // what is missing has been named above
+		findings = append(findings, usageFindings(usages, p.settings.RequireSealedTokens)...)
+	}
+	if len(findings) == 0 {
+		return []finding{ok("streams", "%s and %s are as the services need them", counted(len(bus.StreamConfigs(1)), "stream"),
+			counted(len(bus.ConsumerConfigs(0)), "consumer"))}
+	}
 	return findings
+}
+
+// fullStream is the share of its limit from which on a stream is named.
+const fullStream = 0.8
+
+// usageFindings names streams that are nearly full, limits that rollcall did not set, and replicas that keep tokens.
+func usageFindings(usages []bus.Usage, sealedOnly bool) []finding {
+	var findings []finding
+	for _, usage := range usages {
+		limits := limitsIn(usage)
+		unlimit := "Remove the limit: nats stream edit " + usage.Stream + " --max-bytes=-1 --max-msgs=-1. What was refused waits in the outbox."
+		switch {
+		case usage.TakesNothing():
+			findings = append(findings, failed("streams", unlimit, "stream %s takes no message: it is limited to %s", usage.Stream, limits))
+		case usage.Work && usage.Share() > fullStream:
+			findings = append(findings, failed("streams", unlimit, "stream %s is %.0f %% full: it is limited to %s", usage.Stream, 100*usage.Share(), limits))
+		case usage.Work && limits != "":
+			findings = append(findings, warning("streams", unlimit, "stream %s is limited to %s, and rollcall sets no limit there", usage.Stream, limits))
+		case usage.Stream == bus.StreamDLQ && usage.Share() > fullStream:
+			findings = append(findings, warning("streams", "Settle letters (rollcall dlq ls), or raise DLQ_MAX_BYTES and run `rollcall migrate`. "+
+				"Letters that find no room wait in Postgres.", "stream %s is %.0f %% full: it is limited to %s", usage.Stream, 100*usage.Share(), limits))
+		case usage.Share() > fullStream:
+			findings = append(findings, warning("streams", "Raise its limit, in its setting and with `rollcall migrate`, or let the oldest messages go: "+
+				"partners who are further behind than that miss them.", "stream %s is %.0f %% full: it is limited to %s", usage.Stream, 100*usage.Share(), limits))
+		}
+		if usage.Stream == bus.StreamOnboarding && usage.Replicas > 1 && !sealedOnly {
+			findings = append(findings, warning("streams", "Seal tokens before they travel (rollcall key) and set REQUIRE_SEALED_TOKENS=true, or keep one replica of this stream.",
+				"stream %s has %d replicas: the bytes of an erased token may live on in a replica's files", usage.Stream, usage.Replicas))
+		}
+	}
+	return findings
+}
+
+// limitsIn writes a stream's limits, "" without any.
+func limitsIn(usage bus.Usage) string {
+	var limits []string
+	if usage.MaxBytes > 0 {
+		limits = append(limits, bus.Size(usage.MaxBytes))
+	}
+	if usage.MaxMessages > 0 {
+		limits = append(limits, counted(int(usage.MaxMessages), "message"))
+	}
+	if usage.TakesNothing() && usage.MaxMessage > 0 {
+		limits = append(limits, bus.Size(usage.MaxMessage)+" a message")
+	}
+	return strings.Join(limits, " and ")
 }
 
 func (p *patient) natsClock(ctx context.Context, js jetstream.JetStream) finding {

@@ -13,6 +13,7 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 )
 
@@ -26,15 +27,18 @@ type migrated struct {
 	Streams   []string `json:"streams"`
 	Consumers []string `json:"consumers"`
 	Replicas  int      `json:"replicas"`
+	Notes     []string `json:"notes"` // what it did, or kept, that people may not expect
 }
 
 func (a *app) migrate() *cobra.Command {
 	var patience time.Duration
+	var lowerReplicas bool
 	command := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the tables, streams and consumers to this version",
 		Long: `Brings the database, the streams and the consumers to what this version needs. It may be run again at any
-time, and beside running services. It reads DATABASE_URL, NATS_REPLICAS and CLAIM_TIMEOUT, as the services do.`,
+time, and beside running services. It reads DATABASE_URL, NATS_REPLICAS, CLAIM_TIMEOUT and the streams' limits, as the
+services do. In streams and consumers that exist it changes what the services need, and keeps what you tuned.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			settings, err := config.Load(a.Environ)
@@ -44,15 +48,16 @@ time, and beside running services. It reads DATABASE_URL, NATS_REPLICAS and CLAI
 			if settings.DatabaseURL == "" {
 				return errors.New("DATABASE_URL is missing: postgres://user:password@host:port/database")
 			}
-			return a.migrateAll(command.Context(), settings, patience)
+			return a.migrateAll(command.Context(), settings, patience, lowerReplicas)
 		},
 	}
+	command.Flags().BoolVar(&lowerReplicas, "lower-replicas", false, "let streams lose replicas if they have more than NATS_REPLICAS")
 	command.Flags().DurationVar(&patience, "wait", startWait, "how long Postgres and NATS are waited for while they start")
 	return command
 }
 
-func (a *app) migrateAll(ctx context.Context, settings config.Config, patience time.Duration) error {
-	done := migrated{Database: "current", Replicas: settings.NATSReplicas}
+func (a *app) migrateAll(ctx context.Context, settings config.Config, patience time.Duration, lowerReplicas bool) error {
+	done := migrated{Database: "current", Replicas: settings.NATSReplicas, Notes: []string{}}
 	err := a.waitFor(ctx, "Postgres", patience, func() error {
 		opened, err := store.Open(ctx, settings.DatabaseURL, store.Options{MaxConns: 1})
 		if err != nil {
@@ -72,9 +77,16 @@ func (a *app) migrateAll(ctx context.Context, settings config.Config, patience t
 	}
 	a.progressLinef("database: the schema is current")
 
-	err = a.waitFor(ctx, "NATS", patience, func() error { return a.ensureStreams(ctx, settings) })
+	err = a.waitFor(ctx, "NATS", patience, func() error {
+		notes, err := a.ensureStreams(ctx, settings, lowerReplicas)
+		done.Notes = append(done.Notes, notes...)
+		return err
+	})
 	if err != nil {
 		return err
+	}
+	for _, note := range done.Notes {
+		a.progressLinef("%s", note)
 	}
 	for _, stream := range bus.StreamConfigs(settings.NATSReplicas) {
 		done.Streams = append(done.Streams, stream.Name)
@@ -90,17 +102,22 @@ func (a *app) migrateAll(ctx context.Context, settings config.Config, patience t
 	return nil
 }
 
-func (a *app) ensureStreams(ctx context.Context, settings config.Config) error {
+func (a *app) ensureStreams(ctx context.Context, settings config.Config, lowerReplicas bool) (notes []string, err error) {
 	on, err := a.connect()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer on.close()
 	js, err := jetstream.New(on.conn)
 	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
+		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return bus.Ensure(ctx, js, settings.NATSReplicas, settings.ClaimTimeout)
+	notes, err = service.Layout(settings, lowerReplicas).Ensure(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	// What is wrong still cannot be changed in a stream that exists.
+	return notes, errors.Join(bus.Differences(ctx, js, settings.ClaimTimeout)...)
 }
 
 // waitFor tries again while something may still be starting: this runs as a one-shot beside it.
@@ -131,6 +148,9 @@ func (a *app) waitFor(ctx context.Context, what string, patience time.Duration, 
 func mayPass(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.Code == http.StatusServiceUnavailable // JetStream has no leader yet
+	}
+	if errors.Is(err, bus.ErrTopology) {
+		return false // it was just mended as far as it can be
 	}
 	var called usageError
 	return !errors.As(err, &called) && !errors.Is(err, store.ErrTransactionPooler)

@@ -67,3 +67,25 @@ func TestMoreReplicasThanServersFailsAtOnceWithTheServersWord(t *testing.T) {
 	require.Contains(t, got.stderr, "replicas")
 	require.NotContains(t, got.stderr, "waiting for")
 }
+
+func TestMigrateSaysWhatItLoweredAndWhatCannotBeMended(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	server := testkit.NATS(t, testkit.WithMaxStore(112<<20))
+	i.process.Environ = []string{"NATS_URL=" + server.URL, "DATABASE_URL=" + testkit.Database(t)}
+	got := i.run("migrate")
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stdout, "stream ROLLCALL_EVENTS is limited to 32 MiB instead of 2 GiB: all limits together stay below half of the server's 112 MiB\n")
+
+	js := server.JetStream(t)
+	stream, err := js.Stream(t.Context(), bus.StreamOnboarding)
+	require.NoError(t, err)
+	config := stream.CachedInfo().Config
+	config.DenyDelete = true
+	_, err = js.UpdateStream(t.Context(), config)
+	require.NoError(t, err)
+	got = i.run("migrate")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "ROLLCALL_ONBOARDING: denies deletions")
+	require.NotContains(t, got.stderr, "waiting for")
+}

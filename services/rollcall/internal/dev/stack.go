@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
-	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/localserver"
 	"rollcall.dev/pkg/service"
@@ -110,7 +109,8 @@ func (s *stack) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
-	return bus.Ensure(ctx, streams, 1, s.settings.ClaimTimeout) //nolint:wrapcheck // it names the operation itself
+	_, err = service.Layout(s.settings, false).Ensure(ctx, streams)
+	return err //nolint:wrapcheck // it names the operation itself
 }
 
 // stop ends everything in the reverse order: the services finish what they have in hand on a bus and a database

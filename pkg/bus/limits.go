@@ -1,0 +1,171 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// metadataMaxBytes is what Ensure set a stream's max_bytes to last: any other value there is an operator's.
+	metadataMaxBytes = "rollcall-max-bytes"
+	// leastBytes is the least limit that is set.
+	leastBytes = 1 << 20
+	// streamRoom is made and deleted to find out how much a server lets streams reserve.
+	streamRoom = "ROLLCALL_ROOM"
+
+	codeNoStorage jetstream.ErrorCode = 10047 // the server, or the account, reserves no more
+	codeNoPeers   jetstream.ErrorCode = 10005 // in a cluster: no server does
+)
+
+// limits returns the max_bytes of the streams that get one. A limit that an operator set is kept. If all limits together
+// are above half of what the server lets these streams reserve, those that are not the operator's are lowered in
+// proportion: without the other half, full events would stop polls, onboarding and alerts.
+func (l Layout) limits(ctx context.Context, js jetstream.JetStream, have map[string]*jetstream.StreamInfo) (limits map[string]int64, notes []string, err error) {
+	limits = map[string]int64{}
+	var wanted, operators, reserved int64
+	var names []string
+	for name, limit := range l.MaxBytes {
+		info := have[name]
+		if info != nil && info.Config.MaxBytes > 0 {
+			reserved += info.Config.MaxBytes
+			if info.Config.Metadata[metadataMaxBytes] != strconv.FormatInt(info.Config.MaxBytes, 10) {
+				operators += info.Config.MaxBytes
+				continue
+			}
+		}
+		names = append(names, name)
+		limits[name], wanted = limit, wanted+limit
+	}
+	if len(names) == 0 {
+		return limits, nil, nil
+	}
+	slices.Sort(names)
+	room, err := l.room(ctx, js, reserved, 2*(wanted+operators))
+	if err != nil {
+		return nil, nil, err
+	}
+	if wanted+operators > room/2 {
+		share := float64(max(room/2-operators, 0)) / float64(wanted)
+		for _, name := range names {
+			limits[name] = max(int64(float64(limits[name])*share)/leastBytes*leastBytes, leastBytes)
+			notes = append(notes, fmt.Sprintf("stream %s is limited to %s instead of %s: all limits together stay below half of the server's %s",
+				name, Size(limits[name]), Size(l.MaxBytes[name]), Size(room)))
+		}
+	}
+	for _, name := range names {
+		if info := have[name]; info != nil && int64(info.State.Bytes) > limits[name] { //nolint:gosec // a store's size
+			limits[name] = int64(info.State.Bytes) + int64(info.State.Bytes)/4                                                                                //nolint:gosec // a store's size
+			notes = append(notes, fmt.Sprintf("stream %s holds %s already, so it is limited to %s", name, Size(int64(info.State.Bytes)), Size(limits[name]))) //nolint:gosec // a store's size
+		}
+	}
+	return limits, notes, nil
+}
+
+// room returns how many bytes our limited streams may reserve together, those included that they have reserved; most if it
+// is more. A client cannot ask for a server's max_file_store: the server tells by accepting or refusing a stream that
+// reserves that much.
+func (l Layout) room(ctx context.Context, js jetstream.JetStream, reserved, most int64) (int64, error) {
+	fits := func(bytes int64) (bool, error) {
+		_, err := js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: streamRoom, Subjects: []string{"rollcall.room"}, Storage: jetstream.FileStorage, MaxBytes: bytes, Replicas: l.Replicas,
+		})
+		if api, refused := errors.AsType[*jetstream.APIError](err); refused && (api.ErrorCode == codeNoStorage || api.ErrorCode == codeNoPeers) {
+			return false, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("look how much the streams may reserve: %w", err)
+		}
+		return true, js.DeleteStream(ctx, streamRoom)
+	}
+	if most <= reserved {
+		return most, nil
+	}
+	if err := js.DeleteStream(ctx, streamRoom); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // of a run that was killed
+		return 0, fmt.Errorf("look how much the streams may reserve: %w", err)
+	}
+	if enough, err := fits(most - reserved); err != nil || enough {
+		return most, err
+	}
+	low, high := int64(0), (most-reserved)/leastBytes
+	for high-low > 1 {
+		middle := (low + high) / 2
+		enough, err := fits(middle * leastBytes)
+		if err != nil {
+			return 0, err
+		}
+		if enough {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return reserved + low*leastBytes, nil
+}
+
+// Size writes bytes for people.
+func Size(bytes int64) string {
+	for _, unit := range []struct {
+		name string
+		size int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if bytes >= unit.size {
+			return strconv.FormatFloat(float64(bytes*10/unit.size)/10, 'f', -1, 64) + " " + unit.name
+		}
+	}
+	return strconv.FormatInt(bytes, 10) + " bytes"
+}
+
+// Usage is how full a stream is, and what limits it.
+type Usage struct {
+	Stream      string
+	Work        bool // a work stream: rollcall sets no limit there
+	Bytes       int64
+	MaxBytes    int64 // 0: no limit
+	Messages    int64
+	MaxMessages int64 // 0: no limit
+	MaxMessage  int64 // bytes of the largest message that is taken; 0: no limit
+	Replicas    int
+}
+
+// Share returns which part of its limits the stream has used, 0 without limits.
+func (u Usage) Share() float64 {
+	share := 0.0
+	if u.MaxBytes > 0 {
+		share = float64(u.Bytes) / float64(u.MaxBytes)
+	}
+	if u.MaxMessages > 0 {
+		share = max(share, float64(u.Messages)/float64(u.MaxMessages))
+	}
+	return share
+}
+
+// TakesNothing says whether a limit lets no whole message in.
+func (u Usage) TakesNothing() bool {
+	return u.Work && ((u.MaxBytes > 0 && u.MaxBytes < maxWorkMessage) || (u.MaxMessage > 0 && u.MaxMessage < leastWorkMessage))
+}
+
+// leastWorkMessage is below what any request of ours needs.
+const leastWorkMessage = 1 << 10
+
+// Usages returns how full each stream is.
+func Usages(ctx context.Context, js jetstream.JetStream) ([]Usage, error) {
+	var usages []Usage
+	for _, want := range StreamConfigs(1) {
+		stream, err := js.Stream(ctx, want.Name)
+		if err != nil {
+			return nil, fmt.Errorf("look up stream %s: %w", want.Name, err)
+		}
+		info := stream.CachedInfo()
+		usages = append(usages, Usage{
+			Stream: want.Name, Work: want.Retention == jetstream.WorkQueuePolicy, Replicas: info.Config.Replicas,
+			Bytes: int64(info.State.Bytes), Messages: int64(info.State.Msgs), //nolint:gosec // a store's size
+			MaxBytes: max(info.Config.MaxBytes, 0), MaxMessages: max(info.Config.MaxMsgs, 0), MaxMessage: max(int64(info.Config.MaxMsgSize), 0),
+		})
+	}
+	return usages, nil
+}

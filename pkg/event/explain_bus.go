@@ -1,0 +1,12 @@
+package event
+
+// explainBus has the words for what is wrong with NATS; "" for any other code.
+func explainBus(code string) (text, remedy string) {
+	switch code {
+	case AlertMessageNotErased:
+		return "An onboarding message could not be erased, because its stream denies deletions. A token in it stays readable in the stream's files.",
+			"If the token was in the clear, have it replaced in VOMO. Deny-delete cannot be undone in a stream: stop the services, nats stream rm " +
+				"ROLLCALL_ONBOARDING, rollcall migrate, start them."
+	}
+	return "", ""
+}
