@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 func TestASmallMeasurementOfBothPrograms(t *testing.T) {
 	t.Parallel()
 	opts := options{
-		users: 300, rounds: 1, profiles: t.TempDir(),
+		users: 300, rounds: 1, profiles: filepath.Join(t.TempDir(), "new", "profiles"),
 		programs: programs{
 			onboarding: testkit.Build(t, "rollcall.dev/services/onboarding"), backfill: testkit.Build(t, "rollcall.dev/services/backfill"),
 			sandbox: testkit.Build(t, "rollcall.dev/services/sandbox"),
@@ -61,6 +61,29 @@ func TestASmallMeasurementOfBothPrograms(t *testing.T) {
 	var again report
 	require.NoError(t, json.Unmarshal(written, &again))
 	require.Equal(t, found.Medians, again.Medians)
+}
+
+// The programs do not exist: a measurement that began would fail with another error.
+func TestFoldersThatCannotBeMadeStopBenchBeforeItMeasures(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for _, arguments := range [][]string{
+		{"-profiles", filepath.Join(file, "profiles")}, {"-out", filepath.Join(file, "reports", "report.json")},
+	} {
+		err := run(t.Context(), append(arguments, "-users", "1", "-bin", t.TempDir()), io.Discard, io.Discard)
+		require.ErrorContains(t, err, "make the folder of "+arguments[0])
+	}
+}
+
+func TestBenchMakesTheFoldersOfItsOutput(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	opts := options{profiles: filepath.Join(folder, "new", "profiles"), out: filepath.Join(folder, "reports", "report.json")}
+	require.NoError(t, opts.makeFolders())
+	require.DirExists(t, opts.profiles)
+	require.DirExists(t, filepath.Dir(opts.out))
+	require.NoError(t, opts.makeFolders(), "folders that exist are used")
 }
 
 func TestTheMedianIsTheOneInTheMiddle(t *testing.T) {

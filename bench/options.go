@@ -62,3 +62,19 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	}
 	return opts, nil
 }
+
+// makeFolders makes the folders of -profiles and -out. It runs before a measurement, which takes minutes and would
+// be lost if its output could not be written.
+func (o options) makeFolders() error {
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o750); err != nil {
+			return fmt.Errorf("make the folder of -profiles: %w", err)
+		}
+	}
+	if o.out != "" {
+		if err := os.MkdirAll(filepath.Dir(o.out), 0o750); err != nil {
+			return fmt.Errorf("make the folder of -out: %w", err)
+		}
+	}
+	return nil
+}

@@ -32,6 +32,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // compare plays the rounds: product and limit in turns, so that what else the machine does meets both.
 func compare(ctx context.Context, opts options, progress io.Writer) (_ *report, err error) {
+	if err := opts.makeFolders(); err != nil {
+		return nil, err
+	}
 	s, err := openStage(ctx, opts)
 	if err != nil {
 		return nil, err
