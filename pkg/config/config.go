@@ -3,7 +3,7 @@
 // It owns their names, defaults, ranges and doc lines, in one struct that is also the source of the settings
 // table in the README. It promises that a value out of range, or one that cannot be read, stops the program
 // with one line that names the setting and what it takes, and never repeats the value of a secret. It reads
-// nothing but the environment.
+// the environment, and the files of passwords that settings name.
 package config
 
 import (
@@ -21,15 +21,18 @@ import (
 
 // Config is every shared setting. Fields with min and max tags are checked against them.
 type Config struct {
-	DatabaseURL string `env:"DATABASE_URL" secret:"true" doc:"Postgres 15 or newer: postgres://user:password@host:port/database"`
+	DatabaseURL          string `env:"DATABASE_URL" secret:"true" doc:"Postgres 15 or newer: postgres://user:password@host:port/database"`
+	DatabasePasswordFile string `env:"DATABASE_PASSWORD_FILE" doc:"file with the password of the user in DATABASE_URL, which then has none"`
 
-	NATSURL      string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"NATS servers, comma-separated"`
-	NATSCreds    string `env:"NATS_CREDS" doc:"file with a user's JWT and seed"`
-	NATSNKey     string `env:"NATS_NKEY" doc:"file with an nkey seed"`
-	NATSCA       string `env:"NATS_CA" doc:"file with the CA that signed the server's certificate"`
-	NATSCert     string `env:"NATS_CERT" doc:"file with our client certificate"`
-	NATSKey      string `env:"NATS_KEY" doc:"file with our client certificate's key"`
-	NATSReplicas int    `env:"NATS_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"replicas of each stream; rollcall migrate raises them, and lowers them only with --lower-replicas"`
+	NATSURL          string `env:"NATS_URL" envDefault:"nats://127.0.0.1:4222" doc:"NATS servers, comma-separated"`
+	NATSUser         string `env:"NATS_USER" doc:"name of our user, with NATS_PASSWORD_FILE"`
+	NATSPasswordFile string `env:"NATS_PASSWORD_FILE" doc:"file with the password of NATS_USER"`
+	NATSCreds        string `env:"NATS_CREDS" doc:"file with a user's JWT and seed"`
+	NATSNKey         string `env:"NATS_NKEY" doc:"file with an nkey seed"`
+	NATSCA           string `env:"NATS_CA" doc:"file with the CA that signed the server's certificate"`
+	NATSCert         string `env:"NATS_CERT" doc:"file with our client certificate"`
+	NATSKey          string `env:"NATS_KEY" doc:"file with our client certificate's key"`
+	NATSReplicas     int    `env:"NATS_REPLICAS" envDefault:"1" min:"1" max:"5" doc:"replicas of each stream; rollcall migrate raises them, and lowers them only with --lower-replicas"`
 
 	EventsMaxBytes     Bytes `env:"EVENTS_MAX_BYTES" envDefault:"2GiB" min:"1MiB" max:"1024TiB" doc:"how much ROLLCALL_EVENTS may hold; the oldest events go first"`
 	AlertsMaxBytes     Bytes `env:"ALERTS_MAX_BYTES" envDefault:"256MiB" min:"1MiB" max:"1024TiB" doc:"how much ROLLCALL_ALERTS may hold; the oldest alerts go first"`
@@ -47,6 +50,7 @@ type Config struct {
 	HTTPAddr                 string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:0" doc:"where health and metrics are served; port 0 takes a free one"`
 	HTTPProfiles             bool          `env:"HTTP_PROFILES" envDefault:"false" doc:"serve Go's profiles under /debug/pprof/ of HTTP_ADDR, for whoever can reach it"`
 	AllowPrivateDestinations bool          `env:"ALLOW_PRIVATE_DESTINATIONS" envDefault:"false" doc:"accept destinations with private, loopback, link-local or reserved addresses; judged by the URL and again by the address that is dialled"`
+	AllowPrivateHosts        string        `env:"ALLOW_PRIVATE_HOSTS" doc:"destinations that may have such an address although the others may not: host:port, comma-separated"`
 	ClaimTimeout             time.Duration `env:"CLAIM_TIMEOUT" envDefault:"30s" min:"2s" max:"10m" doc:"after how long the work of a dead worker is taken over"`
 
 	BackfillSlots    int           `env:"BACKFILL_SLOTS" envDefault:"4" min:"1" max:"256" doc:"customers that one backfill worker works at once"`
@@ -110,6 +114,7 @@ func Load(environ []string) (Config, error) {
 		}
 	}
 	problems = append(problems, config.checkTogether()...)
+	problems = append(problems, config.readPasswords()...)
 	if err := errors.Join(problems...); err != nil {
 		return Config{}, err
 	}
@@ -133,6 +138,9 @@ func (c Config) checkTogether() []error {
 	}
 	if c.SecretsURL == "" {
 		problems = append(problems, errors.New("SECRETS_URL must not be empty: base64key://…, hashivault://… or dev"))
+	}
+	if _, err := c.privateHosts(); err != nil {
+		problems = append(problems, err)
 	}
 	return append(problems, c.checkNotices()...)
 }

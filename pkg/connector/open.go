@@ -18,7 +18,8 @@ const longestRequest = 10 * time.Second
 // Open makes a service's connector, for that many customers at once, from its settings. done closes what it kept open.
 func Open(s *service.Service, slots int) (c *Connector, done func()) {
 	timeout := min(longestRequest, s.Config.ClaimTimeout*2/5)
-	transport := rest.NewTransport(s.Config.AllowPrivateDestinations)
+	private := destination.PrivateAccess{All: s.Config.AllowPrivateDestinations, Hosts: s.Config.PrivateHosts()}
+	transport := rest.NewTransport(private)
 	vomoTransport := newVomoTransport(slots)
 	return &Connector{
 			Store: s.Store, Vault: s.Vault, Logger: s.Logger, VomoBaseURL: s.Config.VomoBaseURL, VomoTransport: vomoTransport,
@@ -27,7 +28,7 @@ func Open(s *service.Service, slots int) (c *Connector, done func()) {
 			IncludeUser: s.Config.EventsIncludeUser,
 			RetryCaps:   store.RetryCaps{Attempts: s.Config.DLQRetryAttempts, Age: s.Config.DLQRetryAge},
 			Opener: &destination.Opener{Factories: map[string]destination.Factory{
-				"rest": rest.Factory(rest.Config{Transport: transport, Timeout: timeout}, s.Config.AllowPrivateDestinations),
+				"rest": rest.Factory(rest.Config{Transport: transport, Timeout: timeout}, private),
 			}},
 		}, func() {
 			transport.CloseIdleConnections()

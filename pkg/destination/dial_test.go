@@ -21,10 +21,10 @@ func TestANameThatLeadsToAPrivateAddressIsNotConnectedTo(t *testing.T) {
 	require.NoError(t, err)
 
 	for _, host := range []string{"localhost", "127.0.0.1", "::ffff:127.0.0.1", "0.0.0.0", "::1"} {
-		_, err := destination.NewDialer(false).DialContext(t.Context(), "tcp", net.JoinHostPort(host, port))
+		_, err := destination.NewDialer(destination.PrivateAccess{}).DialContext(t.Context(), "tcp", net.JoinHostPort(host, port))
 		require.ErrorIs(t, err, destination.ErrNotPublic, host)
 	}
-	conn, err := destination.NewDialer(true).DialContext(t.Context(), "tcp", net.JoinHostPort("localhost", port))
+	conn, err := destination.NewDialer(destination.PrivateAccess{All: true}).DialContext(t.Context(), "tcp", net.JoinHostPort("localhost", port))
 	require.NoError(t, err, "the operator may allow it")
 	accepted, err := listener.Accept()
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestANameThatLeadsToAPrivateAddressIsNotConnectedTo(t *testing.T) {
 
 func TestTheAddressItselfDecidesHoweverItWasFound(t *testing.T) {
 	t.Parallel()
-	control := destination.NewDialer(false).ControlContext
+	control := destination.NewDialer(destination.PrivateAccess{}).ControlContext
 	for address, public := range map[string]bool{
 		"9.9.9.9:443": true, "172.15.255.255:1": true, "172.32.0.0:1": true, "100.63.255.255:1": true, "198.20.0.0:1": true, "223.255.255.255:1": true,
 		"[2606:4700::1111]:443": true, "[2a00:1450::1]:1": true, "[2003::1]:1": true,
@@ -63,7 +63,7 @@ func TestAPrivateAddressIsTheDestinationsFaultAndNoRecords(t *testing.T) {
 	require.Equal(t, fault.KindUnknown, fault.KindOf(destination.ErrNotPublic))
 	require.Equal(t, "destination_not_public", fault.CodeOf(destination.ErrNotPublic))
 	require.False(t, destination.Retryable(destination.ErrNotPublic), "three attempts in a row look up the same name")
-	require.ErrorContains(t, destination.ErrNotPublic, "ALLOW_PRIVATE_DESTINATIONS")
+	require.ErrorContains(t, destination.ErrNotPublic, "ALLOW_PRIVATE_HOSTS")
 }
 
 func FuzzURLThatIsTakenNamesNoPrivateAddress(f *testing.F) {
@@ -73,14 +73,14 @@ func FuzzURLThatIsTakenNamesNoPrivateAddress(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		if destination.CheckURL(raw, false) != nil {
+		if destination.CheckURL(raw, destination.PrivateAccess{}) != nil {
 			return
 		}
-		require.NoError(t, destination.CheckURL(raw, true))
+		require.NoError(t, destination.CheckURL(raw, destination.PrivateAccess{All: true}))
 		target, err := url.Parse(raw)
 		require.NoError(t, err)
 		if addr, err := netip.ParseAddr(target.Hostname()); err == nil {
-			require.NoError(t, destination.NewDialer(false).ControlContext(t.Context(), "tcp", netip.AddrPortFrom(addr, 80).String(), nil))
+			require.NoError(t, destination.NewDialer(destination.PrivateAccess{}).ControlContext(t.Context(), "tcp", netip.AddrPortFrom(addr, 80).String(), nil))
 		}
 	})
 }

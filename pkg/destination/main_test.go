@@ -51,7 +51,7 @@ func newCRM(t *testing.T) *crm {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	transport.DialContext = listener.dial
 	dest, err := rest.New(rest.Config{URL: "http://crm.example/api", Transport: transport})
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 
 func TestADestinationIsOpenedByItsKind(t *testing.T) {
 	t.Parallel()
-	opener := &destination.Opener{Factories: map[string]destination.Factory{"rest": rest.Factory(rest.Config{}, false)}}
+	opener := &destination.Opener{Factories: map[string]destination.Factory{"rest": rest.Factory(rest.Config{}, destination.PrivateAccess{})}}
 
 	dest, err := opener.Open(destination.Config{Kind: "rest", URL: "https://crm.example.org/api", Token: "s3cret"})
 
@@ -24,7 +24,7 @@ func TestADestinationIsOpenedByItsKind(t *testing.T) {
 func TestAnUnknownKindIsAnsweredWithTheKnownOnes(t *testing.T) {
 	t.Parallel()
 	opener := &destination.Opener{Factories: map[string]destination.Factory{
-		"rest": rest.Factory(rest.Config{}, false), "postgres": nil}}
+		"rest": rest.Factory(rest.Config{}, destination.PrivateAccess{}), "postgres": nil}}
 
 	_, err := opener.Open(destination.Config{Kind: "resst", URL: "https://crm.example.org"})
 	require.EqualError(t, err, `kind "resst" of destination is not known: use one of postgres, rest`)
@@ -39,7 +39,7 @@ func TestAPrivateDestinationIsNotOpenedWithoutLeave(t *testing.T) {
 	t.Parallel()
 	cfg := destination.Config{Kind: "rest", URL: "http://127.0.0.1:9090/crm"}
 	for allowed, code := range map[bool]string{false: "destination_url_private", true: "internal"} {
-		opener := &destination.Opener{Factories: map[string]destination.Factory{"rest": rest.Factory(rest.Config{}, allowed)}}
+		opener := &destination.Opener{Factories: map[string]destination.Factory{"rest": rest.Factory(rest.Config{}, destination.PrivateAccess{All: allowed})}}
 		_, err := opener.Open(cfg)
 		require.Equal(t, allowed, err == nil)
 		require.Equal(t, code, fault.CodeOf(err))

@@ -13,13 +13,13 @@ import (
 const maxURL = 2048
 
 // CheckURL tells whether raw may be a destination's base URL: absolute, http or https, with a host, without
-// user, query or fragment, at most 2048 characters. Unless allowPrivate is set, it refuses literal addresses
+// user, query or fragment, at most 2048 characters. Unless private allows the destination, it refuses literal addresses
 // that are not public, and localhost. What a name resolves to is not looked at here: a name may resolve
 // to something else a moment later, so that only the dialer can refuse it (see NewDialer).
 //
 // The error is a permanent fault, destination_url_invalid or destination_url_private; its text says what is
 // wrong and what to do, and never quotes the URL, which may hold a credential.
-func CheckURL(raw string, allowPrivate bool) error {
+func CheckURL(raw string, private PrivateAccess) error {
 	u, err := parseURL(raw)
 	if err != nil {
 		return fault.Permanent("destination_url_invalid", err)
@@ -29,14 +29,26 @@ func CheckURL(raw string, allowPrivate bool) error {
 	if err != nil {
 		return fault.Permanent("destination_url_invalid", err)
 	}
-	if allowPrivate {
+	if private.allows(host, portOf(u)) {
 		return nil
 	}
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || literal && !public(addr) {
 		return fault.Permanent("destination_url_private", errors.New("the destination's URL points to a private, "+
-			"local or reserved address: use a public one, or set ALLOW_PRIVATE_DESTINATIONS=true if this is meant"))
+			"local or reserved address: use a public one or, if this is meant, add its host:port to ALLOW_PRIVATE_HOSTS "+
+			"(ALLOW_PRIVATE_DESTINATIONS=true allows every address)"))
 	}
 	return nil
+}
+
+// portOf returns the port that u names, or the one of its scheme.
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
 }
 
 // parseURL checks all but the host. It drops url.Parse's error, whose text quotes the whole URL.

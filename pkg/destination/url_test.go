@@ -24,7 +24,7 @@ func TestURLsThatMayBeADestination(t *testing.T) {
 		"https://localhost.example.org/crm",
 		"https://172.32.0.1", "https://100.128.0.1", "https://11.0.0.1",
 	} {
-		require.NoError(t, destination.CheckURL(raw, false), raw)
+		require.NoError(t, destination.CheckURL(raw, destination.PrivateAccess{}), raw)
 	}
 }
 
@@ -62,7 +62,7 @@ func TestURLsThatCanNeverBeADestination(t *testing.T) {
 		"https://crm.example../":            "four decimal numbers",
 		"https://a/" + long("s3cret", 2048): "longer than 2048",
 	} {
-		err := destination.CheckURL(raw, true)
+		err := destination.CheckURL(raw, destination.PrivateAccess{All: true})
 		require.ErrorContains(t, err, why, raw)
 		require.NotContains(t, err.Error(), "s3cret")
 		require.Equal(t, fault.KindPermanent, fault.KindOf(err))
@@ -84,10 +84,10 @@ func TestPrivateAddressesNeedTheOperatorsLeave(t *testing.T) {
 		"[64:ff9b::7f00:1]", "[2002:7f00:1::1]",
 	} {
 		raw := "http://" + host + ":8080/crm"
-		err := destination.CheckURL(raw, false)
+		err := destination.CheckURL(raw, destination.PrivateAccess{})
 		require.ErrorContains(t, err, "ALLOW_PRIVATE_DESTINATIONS", raw)
 		require.Equal(t, "destination_url_private", fault.CodeOf(err))
-		require.NoError(t, destination.CheckURL(raw, true), raw)
+		require.NoError(t, destination.CheckURL(raw, destination.PrivateAccess{All: true}), raw)
 	}
 }
 

@@ -51,7 +51,7 @@ func newHouse(t *testing.T) *house {
 	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	h := &house{t: t, world: newWorld(t), store: from, pool: pool}
 	sealer := &vault.Vault{Keeper: keeper, Keys: from}
@@ -62,7 +62,7 @@ func newHouse(t *testing.T) *house {
 			Limits: budget.Limits{PerSecond: 10000}, Concurrency: 4, Breakers: destination.NewBreakers(destination.BreakersConfig{}),
 			RetryCaps: store.RetryCaps{Attempts: 12, Age: 24 * time.Hour},
 			Opener: &destination.Opener{Factories: map[string]destination.Factory{
-				"rest": rest.Factory(rest.Config{Transport: transport}, true),
+				"rest": rest.Factory(rest.Config{Transport: transport}, destination.PrivateAccess{All: true}),
 			}},
 		},
 	}

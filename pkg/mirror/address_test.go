@@ -14,7 +14,7 @@ func TestANameThatLeadsToAPrivateAddressParksThePageAndIsNoRecordsFault(t *testi
 	t.Parallel()
 	h := newHouse(t)
 	for _, count := range []int{1, 15} {
-		transport := rest.NewTransport(false)
+		transport := rest.NewTransport(destination.PrivateAccess{})
 		t.Cleanup(transport.CloseIdleConnections)
 		plain, err := rest.New(rest.Config{URL: h.crm.server.URL, Transport: transport})
 		require.NoError(t, err)

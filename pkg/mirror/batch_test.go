@@ -28,7 +28,7 @@ func newBatchHouse(t *testing.T, size int) *house {
 // nextTurn gives the house a lane as a new turn has it: nothing is known of the destination, its breaker is shut.
 func (h *house) nextTurn(t *testing.T, size int) {
 	t.Helper()
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	plain, err := rest.New(rest.Config{URL: h.crm.server.URL, Transport: transport, BatchSize: size})
 	require.NoError(t, err)

@@ -48,7 +48,7 @@ func newHouse(t testing.TB, settings ...setting) *house {
 	t.Cleanup(pool.Close)
 
 	h := &house{crm: newCRM(t), pool: pool}
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	plain, err := rest.New(rest.Config{URL: h.crm.server.URL, Transport: transport})
 	require.NoError(t, err)

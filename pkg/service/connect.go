@@ -56,6 +56,13 @@ func Connect(settings config.Config, name string, logger *zap.Logger) (*nats.Con
 		nats.ReconnectHandler(func(*nats.Conn) { logger.Info("NATS reconnected") }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { logger.Warn("NATS error", zap.Error(err)) }),
 	}
+	password, err := settings.NATSPassword()
+	if err != nil {
+		return nil, err
+	}
+	if password != "" {
+		options = append(options, nats.UserInfo(settings.NATSUser, password))
+	}
 	if settings.NATSCreds != "" {
 		options = append(options, nats.UserCredentials(settings.NATSCreds))
 	}

@@ -57,9 +57,9 @@ func newCounter(t *testing.T) *counter {
 	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
-	factory := rest.Factory(rest.Config{Transport: transport}, true)
+	factory := rest.Factory(rest.Config{Transport: transport}, destination.PrivateAccess{All: true})
 	c.worker = &backfiller{
 		store: from, logger: zap.NewNop(), holder: "worker-1", leaseFor: 30 * time.Second, turn: time.Minute, tries: 10,
 		metrics: newMetrics(prometheus.NewRegistry()),

@@ -112,11 +112,11 @@ func newDesk(t *testing.T) *desk {
 // wire makes the service's parts as run does.
 func (d *desk) wire(t *testing.T) {
 	t.Helper()
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	vomoTransport := &http.Transport{}
 	t.Cleanup(vomoTransport.CloseIdleConnections)
-	factory := rest.Factory(rest.Config{Transport: transport, Timeout: 5 * time.Second}, true)
+	factory := rest.Factory(rest.Config{Transport: transport, Timeout: 5 * time.Second}, destination.PrivateAccess{All: true})
 	logger, counted := zap.NewNop(), newMetrics(prometheus.NewRegistry())
 	publisher := &bus.Publisher{JetStream: d.js, Logger: logger}
 	d.follow = &follower{

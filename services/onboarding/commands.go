@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
@@ -23,14 +24,14 @@ import (
 // operators does what operators ask for. Each command is one transaction with the events that tell of it, and a
 // line in the log; who asked is not known.
 type operators struct {
-	store        *store.Store
-	vault        *vault.Vault
-	logger       *zap.Logger
-	holder       string
-	leaseFor     time.Duration
-	patience     time.Duration // how long a change of the destination waits for the lane
-	allowPrivate bool
-	limits       budget.Limits // the installation's
+	store    *store.Store
+	vault    *vault.Vault
+	logger   *zap.Logger
+	holder   string
+	leaseFor time.Duration
+	patience time.Duration // how long a change of the destination waits for the lane
+	private  destination.PrivateAccess
+	limits   budget.Limits // the installation's
 }
 
 // command runs a command on a customer whom somebody onboarded, one at a time for each.

@@ -34,7 +34,7 @@ func (o *operators) validate(customer store.Customer, asked report.ConfigChange)
 	case *asked.ExternalSystemURL == "": // a request without one may be a token alone, a change to nothing is none
 		errs[fieldURL] = []string{"must not be empty"}
 	case len(errs[fieldURL]) == 0:
-		checkDestination(errs, request, o.allowPrivate)
+		checkDestination(errs, request, o.private)
 	}
 	if asked.PollCadenceMinutes != nil && *asked.PollCadenceMinutes == 0 {
 		errs.Add(fieldCadence, fmt.Sprintf("must be 1 to %d minutes", rollcallv1.MaxPollCadenceMinutes))

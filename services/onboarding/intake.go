@@ -11,6 +11,7 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
@@ -38,7 +39,7 @@ type intake struct {
 	erase         func(ctx context.Context, sequence uint64) error
 	wakeSettler   func()
 	requireSealed bool
-	allowPrivate  bool
+	private       destination.PrivateAccess
 }
 
 func (i *intake) handle(ctx context.Context, delivery *worker.Delivery) error {
@@ -101,7 +102,7 @@ func (i *intake) commit(ctx context.Context, delivery *worker.Delivery) error {
 	var secrets requestSecrets
 	if len(errs) == 0 {
 		errs = request.Validate(customer, i.requireSealed)
-		checkDestination(errs, request, i.allowPrivate)
+		checkDestination(errs, request, i.private)
 		window.Check(errs, request.GetQuietHours())
 	}
 	if len(errs) == 0 {

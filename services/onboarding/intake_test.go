@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
@@ -44,7 +45,7 @@ func newDesk(t *testing.T) *desk {
 	born := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	created := func(context.Context, string) (time.Time, error) { return born, nil }
 	d.intake = &intake{
-		store: opened, vault: safe, logger: zap.NewNop(), created: created, wakeSettler: func() {}, allowPrivate: true,
+		store: opened, vault: safe, logger: zap.NewNop(), created: created, wakeSettler: func() {}, private: destination.PrivateAccess{All: true},
 		letters: &deadletter.Opener{Store: opened, Vault: safe, Job: "onboarding", StreamCreated: created},
 		erase: func(_ context.Context, sequence uint64) error {
 			if d.failNext > 0 {

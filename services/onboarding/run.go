@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
@@ -39,16 +40,17 @@ func run(ctx context.Context, s *service.Service) error {
 		vomoBaseURL: s.Config.VomoBaseURL,
 		limits:      budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
 	}
+	private := destination.PrivateAccess{All: s.Config.AllowPrivateDestinations, Hosts: s.Config.PrivateHosts()}
 	letters := &deadletter.Opener{Store: s.Store, Vault: s.Vault, Job: "onboarding", StreamCreated: created}
 	intake := &intake{
 		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger, created: created,
 		erase:         func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) },
 		wakeSettler:   settler.wakeUp,
-		requireSealed: s.Config.RequireSealedTokens, allowPrivate: s.Config.AllowPrivateDestinations,
+		requireSealed: s.Config.RequireSealedTokens, private: private,
 	}
 	operators := &operators{
 		store: s.Store, vault: s.Vault, logger: s.Logger, holder: s.Instance, leaseFor: s.Config.ClaimTimeout,
-		patience: lanePatience, allowPrivate: s.Config.AllowPrivateDestinations, limits: settler.limits,
+		patience: lanePatience, private: private, limits: settler.limits,
 	}
 	if err := answerOperators(s, operators, created); err != nil {
 		return err

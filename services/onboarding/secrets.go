@@ -56,7 +56,7 @@ func (i *intake) openSecret(ctx context.Context, inClear, sealed, field string, 
 const kindRest = "rest"
 
 // checkDestination brings the two ways to name a destination into one, and checks its address.
-func checkDestination(errs rollcallv1.FieldErrors, request *rollcallv1.OnboardingRequest, allowPrivate bool) {
+func checkDestination(errs rollcallv1.FieldErrors, request *rollcallv1.OnboardingRequest, private destination.PrivateAccess) {
 	field, address := "destination.url", request.GetDestination().GetUrl()
 	if request.GetDestination() == nil {
 		field, address = "externalSystemUrl", request.GetExternalSystemUrl()
@@ -67,7 +67,7 @@ func checkDestination(errs rollcallv1.FieldErrors, request *rollcallv1.Onboardin
 		errs.Add("destination.kind", `is not a kind that this version knows: "rest"`)
 		return
 	}
-	if err := destination.CheckURL(address, allowPrivate); err != nil {
+	if err := destination.CheckURL(address, private); err != nil {
 		errs.Add(field, err.Error())
 		return
 	}

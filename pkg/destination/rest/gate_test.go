@@ -46,7 +46,7 @@ func TestAWorkerThatSleptBetweenTheCheckAndTheRequestSendsNothing(t *testing.T) 
 			}))
 			tune(server)
 			t.Cleanup(server.Close)
-			transport := rest.NewTransport(true)
+			transport := rest.NewTransport(destination.PrivateAccess{All: true})
 			t.Cleanup(transport.CloseIdleConnections)
 			if server.Certificate() != nil {
 				transport.TLSClientConfig.RootCAs = x509.NewCertPool()

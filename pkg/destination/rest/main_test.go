@@ -39,7 +39,7 @@ func serveWith(t testing.TB, handler http.HandlerFunc, cfg rest.Config, tune fun
 
 func connect(t testing.TB, url string, cfg rest.Config) *rest.Destination {
 	t.Helper()
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg.URL, cfg.Token, cfg.Transport = url+"/very-private/", token, transport
 	dest, err := rest.New(cfg)

@@ -49,13 +49,13 @@ type Destination struct {
 var _ destination.Batcher = (*Destination)(nil)
 
 // Factory makes REST destinations that share common's transport, timeout and user agent; URL and token come
-// from each customer's settings. The URL is checked by destination.CheckURL under allowPrivate.
-func Factory(common Config, allowPrivate bool) destination.Factory {
+// from each customer's settings. The URL is checked by destination.CheckURL under private.
+func Factory(common Config, private destination.PrivateAccess) destination.Factory {
 	if common.Transport == nil {
-		common.Transport = NewTransport(allowPrivate)
+		common.Transport = NewTransport(private)
 	}
 	return func(cfg destination.Config) (destination.Destination, error) {
-		if err := destination.CheckURL(cfg.URL, allowPrivate); err != nil {
+		if err := destination.CheckURL(cfg.URL, private); err != nil {
 			return nil, err
 		}
 		own := common
@@ -67,7 +67,7 @@ func Factory(common Config, allowPrivate bool) destination.Factory {
 // New gives the destination at cfg.URL. Whether its address may be private is not asked here: Factory does.
 // Its errors are permanent faults, destination_url_invalid and destination_token_invalid.
 func New(cfg Config) (*Destination, error) {
-	if err := destination.CheckURL(cfg.URL, true); err != nil {
+	if err := destination.CheckURL(cfg.URL, destination.PrivateAccess{All: true}); err != nil {
 		return nil, err
 	}
 	base, err := url.Parse(strings.TrimRight(cfg.URL, "/"))
@@ -75,7 +75,7 @@ func New(cfg Config) (*Destination, error) {
 		return nil, fault.Permanent("destination_url_invalid", errors.New("the destination's URL is not a URL"))
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = NewTransport(false)
+		cfg.Transport = NewTransport(destination.PrivateAccess{})
 	}
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = defaultTimeout

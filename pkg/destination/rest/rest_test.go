@@ -94,7 +94,7 @@ func TestWithoutATokenNoneIsSent(t *testing.T) {
 		}
 	}))
 	t.Cleanup(server.Close)
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	dest, err := rest.New(rest.Config{URL: server.URL, Transport: transport})
 	require.NoError(t, err)
@@ -115,8 +115,8 @@ func TestATokenThatNoHeaderCanCarryIsRefusedAndNotQuoted(t *testing.T) {
 
 func TestNoProxyIsTakenFromTheEnvironment(t *testing.T) {
 	t.Parallel()
-	require.Nil(t, rest.NewTransport(true).Proxy)
-	require.GreaterOrEqual(t, rest.NewTransport(true).MaxIdleConnsPerHost, 64)
+	require.Nil(t, rest.NewTransport(destination.PrivateAccess{All: true}).Proxy)
+	require.GreaterOrEqual(t, rest.NewTransport(destination.PrivateAccess{All: true}).MaxIdleConnsPerHost, 64)
 }
 
 func TestConnectionsAreReusedWhateverTheAnswer(t *testing.T) {

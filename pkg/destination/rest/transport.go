@@ -12,10 +12,10 @@ import (
 
 // NewTransport gives a transport that all REST destinations of a process share. It keeps connections alive,
 // as many idle ones for each host as a page's writes need at once. Addresses that are not public are refused
-// as they are dialled, unless allowPrivate is set (see destination.NewDialer). It takes no proxy from the
+// as they are dialled, unless private allows the destination (see destination.NewDialer). It takes no proxy from the
 // environment: the proxy would be dialled in the destination's stead and look names up by itself.
-func NewTransport(allowPrivate bool) *http.Transport {
-	dialer := destination.NewDialer(allowPrivate)
+func NewTransport(private destination.PrivateAccess) *http.Transport {
+	dialer := destination.NewDialer(private)
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, address)

@@ -108,7 +108,7 @@ func TestHTTP2AndItsCertificate(t *testing.T) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	dest, err := rest.New(rest.Config{URL: server.URL, Transport: transport})
 	require.NoError(t, err)
@@ -118,7 +118,7 @@ func TestHTTP2AndItsCertificate(t *testing.T) {
 	require.ErrorContains(t, err, "certificate is not trusted")
 	requireDiscreet(t, err)
 
-	trusting := rest.NewTransport(true)
+	trusting := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(trusting.CloseIdleConnections)
 	trusting.TLSClientConfig.RootCAs = x509.NewCertPool()
 	trusting.TLSClientConfig.RootCAs.AddCert(server.Certificate())

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/pflag"
+
+	"rollcall.dev/pkg/config"
 )
 
 const (
@@ -28,7 +30,7 @@ func (n *natsFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&n.creds, "creds", "", "`file` with a user's JWT and seed (NATS_CREDS)")
 	flags.StringVar(&n.nkey, "nkey", "", "`file` with an nkey seed (NATS_NKEY)")
 	flags.StringVar(&n.user, "user", "", "`name` of a user, or a token where no password is given (NATS_USER)")
-	flags.StringVar(&n.password, "password", "", "the user's `password`; rather set NATS_PASSWORD, which no process list shows")
+	flags.StringVar(&n.password, "password", "", "the user's `password`; rather set NATS_PASSWORD or NATS_PASSWORD_FILE, which no process list shows")
 	flags.StringVar(&n.token, "token", "", "`token` for NATS; rather set NATS_TOKEN, which no process list shows")
 	flags.StringVar(&n.ca, "tlsca", "", "`file` with the CA of the server's certificate (NATS_CA)")
 	flags.StringVar(&n.cert, "tlscert", "", "`file` with our client certificate (NATS_CERT)")
@@ -50,6 +52,13 @@ func (a *app) natsSettings() (natsFlags, error) {
 		if *setting.value == "" {
 			*setting.value = a.env(setting.name)
 		}
+	}
+	if path := a.env("NATS_PASSWORD_FILE"); path != "" && read.user != "" && read.password == "" {
+		password, err := config.ReadPasswordFile("NATS_PASSWORD_FILE", path)
+		if err != nil {
+			return read, err
+		}
+		read.password = password
 	}
 	if read.server == "" {
 		read.server = nats.DefaultURL

@@ -69,7 +69,7 @@ variables are those of the nats command.`,
 	a.flags.BoolVarP(&a.json, "json", "j", false, "print one JSON document on standard output")
 	a.nats.add(a.flags)
 	root.AddCommand(a.migrate(), a.onboard(), a.offboard(), a.customer(), a.pause(), a.resume(), a.config(), a.backfill(), a.poll(),
-		a.reconcile(), a.resync(), a.dlq(), a.status(), a.alerts(), a.key(), a.secrets(), a.doctor(), a.version(), dev.Command())
+		a.reconcile(), a.resync(), a.dlq(), a.status(), a.alerts(), a.key(), a.secrets(), a.doctor(), a.version(), a.initialise(), a.natsContext(), dev.Command())
 	return root
 }
 

@@ -15,6 +15,7 @@ type own struct {
 func (o own) settings() map[string]string {
 	settings := map[string]string{
 		"DATABASE_URL":               o.databaseURL,
+		"DATABASE_PASSWORD_FILE":     "",
 		"NATS_URL":                   o.natsURL,
 		"SECRETS_URL":                "",
 		"SECRETS_URL_NEXT":           "",
