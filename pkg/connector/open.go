@@ -1,7 +1,6 @@
 package connector
 
 import (
-	"net/http"
 	"time"
 
 	"rollcall.dev/pkg/budget"
@@ -9,6 +8,7 @@ import (
 	"rollcall.dev/pkg/destination/rest"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
 )
 
 // longestRequest is how long one request may take at most; it stays under half of the claim timeout, so that
@@ -20,7 +20,7 @@ func Open(s *service.Service, slots int) (c *Connector, done func()) {
 	timeout := min(longestRequest, s.Config.ClaimTimeout*2/5)
 	private := destination.PrivateAccess{All: s.Config.AllowPrivateDestinations, Hosts: s.Config.PrivateHosts()}
 	transport := rest.NewTransport(private)
-	vomoTransport := newVomoTransport(slots)
+	vomoTransport := vomo.NewTransport(slots)
 	return &Connector{
 			Store: s.Store, Vault: s.Vault, Logger: s.Logger, VomoBaseURL: s.Config.VomoBaseURL, VomoTransport: vomoTransport,
 			Timeout: timeout, Breakers: destination.NewBreakers(destination.BreakersConfig{}), Concurrency: s.Config.DestinationSlots,
@@ -34,12 +34,4 @@ func Open(s *service.Service, slots int) (c *Connector, done func()) {
 			transport.CloseIdleConnections()
 			vomoTransport.CloseIdleConnections()
 		}
-}
-
-// newVomoTransport keeps connections to VOMO open between pages, for every customer in hand.
-func newVomoTransport(slots int) *http.Transport {
-	return &http.Transport{
-		MaxIdleConns: 8 * slots, MaxIdleConnsPerHost: 8 * slots, IdleConnTimeout: 90 * time.Second,
-		TLSHandshakeTimeout: longestRequest, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: 64 << 10,
-	}
 }

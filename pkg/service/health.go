@@ -18,7 +18,14 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-const healthTimeout = 2 * time.Second
+const (
+	healthTimeout = 2 * time.Second
+	readTimeout   = 10 * time.Second
+	// A profile of the default length takes 30 s. Longer ones than this are refused by package pprof.
+	writeTimeout   = 90 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 16 << 10
+)
 
 // health answers for the process: /livez while it runs, /readyz and /healthz while it can work.
 type health struct {
@@ -70,7 +77,10 @@ func (h *health) serve(settings config.Config, registry *prometheus.Registry, lo
 	if settings.HTTPProfiles {
 		serveProfiles(mux)
 	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: healthTimeout}
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: healthTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -22,8 +22,8 @@ type Config struct {
 	BaseURL string
 	// Token is sent as it is, as a Bearer token.
 	Token string
-	// Transport carries the requests; a process with many clients should share one. nil is a clone of
-	// http.DefaultTransport, with its own connections, made for this client.
+	// Transport carries the requests; a process with many clients should share one. nil: one of
+	// NewTransport, made for this client.
 	Transport http.RoundTripper
 	// Timeout limits one request with its body; 0 is 10 s.
 	Timeout time.Duration
@@ -86,7 +86,7 @@ func New(cfg Config) (*Client, error) {
 	}
 	transport := cfg.Transport
 	if transport == nil {
-		transport = ownTransport()
+		transport = NewTransport(1)
 	}
 	c.http = &http.Client{
 		Transport: transport,
@@ -159,16 +159,4 @@ func checkLimits(cfg Config) error {
 		errs = append(errs, errors.New("Attempts: must not be negative"))
 	}
 	return errors.Join(errs...)
-}
-
-// ownTransport is Go's default transport with room for as many kept connections as pages are read ahead.
-func ownTransport() http.RoundTripper {
-	shared, ok := http.DefaultTransport.(*http.Transport)
-	if !ok { // the process put its own in that place: it knows better
-		return http.DefaultTransport
-	}
-	own := shared.Clone()
-	own.MaxIdleConnsPerHost = maxAhead
-	own.MaxResponseHeaderBytes = maxHeaderBytes
-	return own
 }

@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
 	"rollcall.dev/pkg/worker"
 )
 
@@ -35,10 +36,12 @@ func run(ctx context.Context, s *service.Service) error {
 	created := func(ctx context.Context, name string) (time.Time, error) {
 		return bus.StreamCreated(ctx, s.JetStream, name)
 	}
+	transport := vomo.NewTransport(s.Config.OnboardingSlots)
+	defer transport.CloseIdleConnections()
 	settler := &settler{
 		store: s.Store, vault: s.Vault, logger: s.Logger, slots: s.Config.OnboardingSlots, wake: make(chan struct{}, 1),
-		vomoBaseURL: s.Config.VomoBaseURL,
-		limits:      budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
+		vomoBaseURL: s.Config.VomoBaseURL, transport: transport,
+		limits: budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
 	}
 	private := destination.PrivateAccess{All: s.Config.AllowPrivateDestinations, Hosts: s.Config.PrivateHosts()}
 	letters := &deadletter.Opener{Store: s.Store, Vault: s.Vault, Job: "onboarding", StreamCreated: created}

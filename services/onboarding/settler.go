@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ type settler struct {
 	slots       int
 	wake        chan struct{}
 	vomoBaseURL string
+	transport   http.RoundTripper // to VOMO; nil: each test of a token makes its own
 	limits      budget.Limits
 }
 
@@ -143,7 +145,7 @@ func (s *settler) testToken(ctx context.Context, customer, token string, limits 
 		return vomo.Page{}, err
 	}
 	client, err := vomo.New(vomo.Config{
-		BaseURL: s.vomoBaseURL, Token: token, Timeout: probeTimeout, Before: account.Wait,
+		BaseURL: s.vomoBaseURL, Token: token, Transport: s.transport, Timeout: probeTimeout, Before: account.Wait,
 		Throttled: func(ctx context.Context, after time.Duration) {
 			if err := account.Throttled(ctx, after); err != nil {
 				s.logger.Warn("a refusal of VOMO was not noted", zap.Error(err))

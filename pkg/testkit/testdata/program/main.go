@@ -15,7 +15,8 @@ func main() {
 	terms := make(chan os.Signal, 1)
 	signal.Notify(terms, syscall.SIGTERM)
 	if addr := os.Getenv("HTTP_ADDR"); addr != "" {
-		server := &http.Server{Addr: addr, ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(ready)}
+		server := &http.Server{Addr: addr, ReadHeaderTimeout: time.Second, ReadTimeout: time.Second,
+			WriteTimeout: time.Second, IdleTimeout: time.Second, Handler: http.HandlerFunc(ready)}
 		go func() { _ = server.ListenAndServe() }()
 	}
 	for _, arg := range os.Args[1:] {

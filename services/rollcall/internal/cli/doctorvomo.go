@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strings"
+
+	"rollcall.dev/pkg/vomo"
 )
 
 // vomo asks VOMO for something without a token. A refusal is what it should answer; no customer's budget pays for it.
@@ -15,7 +17,8 @@ func (p *patient) vomo(ctx context.Context) []finding {
 	if err != nil {
 		return []finding{failed("vomo", remedy, "VOMO_BASE_URL cannot be asked")}
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+	transport := vomo.NewTransport(1)
+	transport.DisableKeepAlives = true
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	response, err := client.Do(request)
 	if err != nil {

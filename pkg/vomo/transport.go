@@ -1,0 +1,16 @@
+package vomo
+
+import (
+	"net/http"
+	"time"
+)
+
+// NewTransport returns the transport to VOMO of every job, for that many customers at once. It keeps connections open
+// between pages, and takes the proxy of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
+func NewTransport(customers int) *http.Transport {
+	kept := 2 * maxAhead * max(customers, 1)
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConns: kept, MaxIdleConnsPerHost: kept, IdleConnTimeout: 90 * time.Second,
+		TLSHandshakeTimeout: defaultTimeout, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeaderBytes,
+	}
+}
