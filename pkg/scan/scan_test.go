@@ -67,6 +67,63 @@ func TestNobodyWhoWasThereAllTheTimeIsMissed(t *testing.T) {
 	}
 }
 
+// testdata/cases/past-the-end.md.
+func TestAPageThatVanishesWhileTheListIsReadIsItsEndAndHidesNobody(t *testing.T) {
+	t.Parallel()
+	s := newSource(46, time.Hour, false)
+	s.vanish = true
+	result := readOneByOne(t, s, func(request int) {
+		if request == 3 { // behind it, page 4 is asked for
+			s.users = slices.Delete(s.users, 35, 36)
+		}
+	})
+	require.True(t, result.Verified)
+	result.requireAll(t, s, 46)
+	require.Equal(t, int64(46), result.processed, "the one who is gone, too")
+	require.Less(t, result.requests, 20)
+}
+
+func TestPagesThatVanishHideNobodyWhoeverLeaves(t *testing.T) {
+	t.Parallel()
+	for seed := range *seeds {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			chance := rand.New(rand.NewPCG(seed, 4))
+			users := 16 + chance.IntN(600)
+			s := newSource(users, time.Hour, seed%2 == 0)
+			s.vanish = true
+			result := readOneByOne(t, s, func(int) {
+				if at := chance.IntN(len(s.users)); chance.IntN(4) == 0 && len(s.users) > 1 {
+					s.users = slices.Delete(s.users, at, at+1)
+				}
+			})
+			result.requireAll(t, s, users)
+		})
+	}
+}
+
+func TestALinkToAPageThatIsNeverThereCostsAFewRequests(t *testing.T) {
+	t.Parallel()
+	for users, requests := range map[int]int{15: 4, 45: 8, 600: 40 + 2*scan.ReadAhead + 20} {
+		s := newSource(users, time.Hour, false)
+		s.vanish, s.links = true, true
+		result := readOneByOne(t, s, nil)
+		require.True(t, result.Verified)
+		result.requireAll(t, s, users)
+		require.LessOrEqual(t, result.requests, requests, "%d users", users)
+	}
+}
+
+func TestAListWithoutTotalsEndsAtAPageThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	s := newSource(45, time.Hour, false)
+	s.vanish, s.links, s.lie = true, true, func(int) int { return -1 }
+	result := readOneByOne(t, s, nil)
+	require.False(t, result.Verified)
+	require.Equal(t, int64(45), result.processed)
+	require.Equal(t, 4, result.requests)
+}
+
 func TestAnAdditionBetweenOtherReadsThanADeletionHidesNobody(t *testing.T) {
 	t.Parallel()
 	for seed := range *seeds {

@@ -27,6 +27,8 @@ type source struct {
 	filters func(vomo.Query) vomo.Query // what it honours of a query
 	lie     func(total int) int
 	round   bool // behind the last page comes the first one
+	// vanish: a page behind the last one is not there, and counts nobody. links: each page speaks of another behind it.
+	vanish, links bool
 }
 
 // newSource has users who joined some time apart.
@@ -57,7 +59,12 @@ func (s *source) page(query vomo.Query, number int) vomo.Page {
 		page.Number, page.More = number, true
 		return page
 	}
-	return s.shown(query, number)
+	page := s.shown(query, number)
+	page.More = page.More || s.links && len(page.Users) > 0
+	if s.vanish && number > 1 && len(page.Users) == 0 {
+		page.Total = -1
+	}
+	return page
 }
 
 func (s *source) shown(query vomo.Query, number int) vomo.Page {
@@ -184,6 +191,31 @@ func read(t *testing.T, s *source, chance *rand.Rand, happen func(request int)) 
 				break
 			}
 		}
+	}
+	return result
+}
+
+// readOneByOne reads the source to its end, no page ahead.
+func readOneByOne(t *testing.T, s *source, happen func(request int)) scanned {
+	t.Helper()
+	result := scanned{notes: newNotes()}
+	result.Cursor.NextPage = 1
+	for !result.Done {
+		number := 1
+		if result.Cursor.Phase != store.PhaseWindows || result.Cursor.WindowReading {
+			number = result.Cursor.NextPage
+		}
+		page := s.page(scan.Query(result.Cursor), number)
+		result.requests++
+		require.Less(t, result.requests, requestsAtMost, "the scan has an end")
+		if happen != nil {
+			happen(result.requests)
+		}
+		step, err := scan.Next(t.Context(), result.notes, 1, result.Cursor, page, seen(page))
+		require.NoError(t, err)
+		result.Step = step
+		result.processed += step.Fresh
+		result.recovered += step.Recovered
 	}
 	return result
 }

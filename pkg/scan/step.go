@@ -103,8 +103,9 @@ type stepper struct {
 // list takes in a page of the first phase.
 func (s *stepper) list(ctx context.Context) error {
 	c := &s.step.Cursor
+	met := s.page.Number <= c.FurthestPage
 	switch {
-	case s.page.Number <= c.FurthestPage:
+	case met:
 		s.step.Recovered = s.step.Fresh
 	case s.step.Fresh == 0:
 		c.StalePages++
@@ -123,11 +124,21 @@ func (s *stepper) list(ctx context.Context) error {
 			c.Doubt = true
 		}
 	}
+	// A page that vanished while the list was read counts nobody: whoever stood there moved up, to pages that were read
+	// before. Those are read again, once, and tell how many there are now.
+	if s.vanished() && !met && s.stepBack(1) {
+		return nil
+	}
 	if s.page.More && c.StalePages < stalePages {
 		c.NextPage = s.page.Number + 1
 		return nil
 	}
 	return s.endOfList(ctx)
+}
+
+// vanished says whether the page is gone: VOMO has none of that number, and tells no total.
+func (s *stepper) vanished() bool {
+	return s.page.Number > 1 && s.page.Total < 0 && s.step.Cursor.LastTotal != nil && len(s.page.Users)+len(s.page.Bad) == 0
 }
 
 // stepBack goes back as far as people may have moved since the page that told the higher total was read: that
@@ -151,7 +162,7 @@ func (s *stepper) stepBack(gone int64) bool {
 // endOfList compares at once what fits one window, and begins with the windows of what does not.
 func (s *stepper) endOfList(ctx context.Context) error {
 	c := &s.step.Cursor
-	if s.page.Total < 0 { // VOMO counts nothing that one could compare with
+	if c.LastTotal == nil { // VOMO counts nothing that one could compare with
 		s.step.Done = true
 		return nil
 	}
@@ -159,7 +170,7 @@ func (s *stepper) endOfList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if seen <= windowUsers && seen == int64(s.page.Total) && !c.Doubt {
+	if seen <= windowUsers && seen == *c.LastTotal && !c.Doubt {
 		s.step.Done, s.step.Verified = true, true
 		return nil
 	}

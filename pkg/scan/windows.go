@@ -169,6 +169,9 @@ func (s *stepper) read() {
 func (s *stepper) reading(ctx context.Context) error {
 	c := &s.step.Cursor
 	total := int64(s.page.Total)
+	if s.vanished() && c.WindowTotal != nil {
+		total = *c.WindowTotal // as the pages before it counted
+	}
 	if total < 0 || (c.WindowTotal != nil && *c.WindowTotal != total) {
 		return s.again(ctx)
 	}

@@ -33,7 +33,8 @@ type Config struct {
 	// redirect. It waits for budget and checks the lease; it must return when ctx ends. Its error is returned
 	// wrapped and is not retried. The time spent in it does not count against Timeout.
 	Before func(ctx context.Context) error
-	// Throttled is told of every 429: after is the pause that VOMO named, at most an hour, and 0 when it named none.
+	// Throttled is called for every 429 and for every other refusal that names a pause: after is that pause, at most an
+	// hour, and 0 if a 429 named none.
 	Throttled func(ctx context.Context, after time.Duration)
 	// Now is our clock; nil is time.Now.
 	Now func() time.Time
@@ -99,7 +100,7 @@ func New(cfg Config) (*Client, error) {
 // Probe reads page 1 without filters in a single attempt, to learn whether the token is good: nil means that
 // it is, ErrUnauthorized and ErrForbidden that it is not, and every other error says nothing about it.
 func (c *Client) Probe(ctx context.Context) (Page, error) {
-	a, err := c.fetch(ctx, ask{number: 1, attempts: 1, leave: c.leave})
+	a, err := c.fetch(ctx, ask{number: 1, attempts: 1, probe: true, leave: c.leave})
 	if err != nil {
 		return Page{}, fmt.Errorf("probe VOMO: %w", err)
 	}

@@ -1,9 +1,6 @@
 package vomo
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -35,93 +32,95 @@ func pagesOf(total, size int) int {
 	return (total-1)/size + 1
 }
 
-type wirePage struct {
-	Data  wireEntries     `json:"data"`
-	Links json.RawMessage `json:"links"`
-	Meta  json.RawMessage `json:"meta"`
-}
-
-// wireEntries are the entries of a page, at most maxEntries.
-type wireEntries []json.RawMessage
-
-var errTooManyEntries = errors.New("too many entries")
-
-// UnmarshalJSON reads a list entry by entry, so that a list that is too long is noticed before it is all there.
-func (w *wireEntries) UnmarshalJSON(text []byte) error {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	start, err := decoder.Token()
-	switch {
-	case err != nil:
-		return err //nolint:wrapcheck // decodePage gives words of its own
-	case start == nil:
-		return nil
-	case start != json.Delim('['):
-		return errors.New("no list")
-	}
-	*w = make([]json.RawMessage, 0, defaultPerPage)
-	for decoder.More() {
-		if len(*w) == maxEntries {
-			return errTooManyEntries
-		}
-		var entry json.RawMessage
-		if err := decoder.Decode(&entry); err != nil {
-			return err //nolint:wrapcheck // as above
-		}
-		*w = append(*w, entry)
-	}
-	return nil
-}
-
-type wireLinks struct {
-	Next json.RawMessage `json:"next"`
-}
-
-type wireMeta struct {
-	CurrentPage json.RawMessage `json:"current_page"`
-	PerPage     json.RawMessage `json:"per_page"`
-	Total       json.RawMessage `json:"total"`
-}
-
 // decodePage reads the body of page number. Its errors are faults vomo_broken_page and vomo_page_mismatch;
 // whatever is wrong with a single entry is in the page's Bad.
 func decodePage(body []byte, number int) (answer, error) {
-	var wire wirePage
-	if err := json.Unmarshal(body, &wire); errors.Is(err, errTooManyEntries) {
-		return answer{}, broken("it has more than 5000 entries")
-	} else if err != nil {
-		return answer{}, broken("it is no JSON object with a list of data")
+	const noPage = "it is no JSON object with a list of data"
+	body, ok := document(body)
+	if !ok || !isObject(body) {
+		return answer{}, broken(noPage)
 	}
-	if wire.Data == nil {
+	var data, links, meta []byte
+	for name, value := range members(body) {
+		switch string(name) {
+		case "data":
+			data = value
+		case "links":
+			links = value
+		case "meta":
+			meta = value
+		}
+	}
+	if isNone(data) {
 		return answer{}, broken("it has no list of data")
 	}
-	var links wireLinks
-	var meta wireMeta
-	if !decodeBlock(wire.Links, &links) || !decodeBlock(wire.Meta, &meta) {
+	entries, ok := entriesOf(data)
+	if !ok {
+		return answer{}, broken(noPage)
+	}
+	if len(entries) > maxEntries {
+		return answer{}, broken("it has more than 5000 entries")
+	}
+	if !isBlock(links) || !isBlock(meta) {
 		return answer{}, broken("its links or meta are no object")
 	}
-	if current, ok := wholeNumber(meta.CurrentPage); ok && current != number {
-		return answer{}, fault.Unknown("vomo_page_mismatch", ErrPageMismatch)
+	linked, known, ok := nextLink(member(links, "next"))
+	if !ok {
+		return answer{}, broken("its next link is no text")
 	}
 
 	a := answer{page: Page{Number: number, Total: -1}, perPage: defaultPerPage}
-	if total, ok := wholeNumber(meta.Total); ok && total >= 0 {
+	if total, ok := wholeNumber(member(meta, "total")); ok && total >= 0 {
 		a.page.Total = total
 	}
 	// Without per_page the size of this page stands in when we ask whether there is more: a last page that is
 	// taken for too short costs one request, a page size that is taken for too large would lose people.
-	size := len(wire.Data)
-	if perPage, ok := wholeNumber(meta.PerPage); ok && perPage > 0 {
+	size := len(entries)
+	if perPage, ok := wholeNumber(member(meta, "per_page")); ok && perPage > 0 {
 		a.perPage, size = perPage, perPage
 	}
-	linked, known, ok := nextLink(links.Next)
-	if !ok {
-		return answer{}, broken("its next link is no text")
+	current, ok := wholeNumber(member(meta, "current_page"))
+	if ok && current != number {
+		// The last page, by its own number: the one that was asked for is gone. It has to say itself that it is the last; a
+		// source that ignores the number that is asked for always shows the same one.
+		saysSo := known && !linked || a.page.Total >= 0
+		if current < 1 || current > number || linked || !saysSo || a.lastPage() > current {
+			return answer{}, fault.Unknown("vomo_page_mismatch", ErrPageMismatch)
+		}
+		return pastTheEnd(number, a.page.Total), nil
 	}
-	a.page.More = len(wire.Data) > 0 && (linked || a.saysMore(len(wire.Data), size, known))
+	a.page.More = len(entries) > 0 && (linked || a.saysMore(len(entries), size, known))
+	a.take(entries)
+	return a, nil
+}
 
-	a.page.Users = make([]User, 0, len(wire.Data))
-	a.keys = make([]string, 0, len(wire.Data))
-	for _, raw := range wire.Data {
+// pastTheEnd is the answer for a page behind the last one.
+func pastTheEnd(number, total int) answer {
+	return answer{page: Page{Number: number, Total: total}, perPage: defaultPerPage}
+}
+
+// entriesOf gives the entries of a page, and one more than are allowed if there are too many.
+func entriesOf(data []byte) (entries [][]byte, ok bool) {
+	switch {
+	case isObject(data):
+		return inOrderOfKeys(data, maxEntries)
+	case !isList(data):
+		return nil, false
+	}
+	entries = make([][]byte, 0, defaultPerPage)
+	for entry := range elements(data) {
+		if entries = append(entries, entry); len(entries) > maxEntries {
+			break
+		}
+	}
+	return entries, true
+}
+
+// take reads the entries.
+func (a *answer) take(entries [][]byte) {
+	a.page.Users = make([]User, 0, len(entries))
+	a.keys = make([]string, 0, len(entries))
+	for _, raw := range entries {
 		user, reason := decodeUser(raw)
 		key := entryKey(user.ID, raw)
 		a.keys = append(a.keys, key)
@@ -131,7 +130,36 @@ func decodePage(body []byte, number int) (answer, error) {
 		}
 		a.page.Users = append(a.page.Users, user)
 	}
-	return a, nil
+}
+
+const (
+	// manyAlike is how many entries a page needs to have for its defects to be the source's: those of a few are theirs.
+	manyAlike = 10
+	// fewAlike is the same for an answer that shows a whole organisation: nobody is left whose reading waits for it.
+	fewAlike = 2
+)
+
+// unreadableAlike says whether a page shows that the source is at fault: each of its entries has the same defect. It is ""
+// if not, and else names the defect. A page of a window of creation times is left out: people who were imported together
+// stand together there, so that the defect may be theirs, and the page would be waited for without end.
+func (a answer) unreadableAlike(query Query) string {
+	if !query.CreatedAfter.IsZero() || !query.CreatedBefore.IsZero() || len(a.page.Users) > 0 {
+		return ""
+	}
+	least := manyAlike
+	if query == (Query{}) && a.page.Number == 1 && !a.page.More {
+		least = fewAlike
+	}
+	if len(a.page.Bad) < least {
+		return ""
+	}
+	defect := a.page.Bad[0].Reason
+	for _, bad := range a.page.Bad {
+		if bad.Reason != defect {
+			return ""
+		}
+	}
+	return defect
 }
 
 // saysMore tells whether the page has another one behind it although no link says so; known is false where no
@@ -145,31 +173,48 @@ func (a answer) saysMore(entries, size int, known bool) bool {
 	return full || beyond || a.page.Total < 0
 }
 
-// decodeBlock reads links or meta into block. Absent, null and the empty list, which is what PHP makes of an
-// empty map, all leave block empty.
-func decodeBlock(raw json.RawMessage, block any) bool {
-	if len(raw) > 0 && raw[0] == '[' {
-		var list []json.RawMessage
-		return json.Unmarshal(raw, &list) == nil && len(list) == 0
+// isBlock says whether links or meta can be read. Absent, null and the empty list, which is what PHP makes of an empty
+// map, all are an empty block.
+func isBlock(value []byte) bool {
+	switch {
+	case isNone(value), isObject(value):
+		return true
+	case isList(value):
+		return value[skipSpace(value, 1)] == ']'
 	}
-	return len(raw) == 0 || json.Unmarshal(raw, block) == nil
+	return false
+}
+
+// member gives one value of a block, nil if it has none of that name.
+func member(block []byte, name string) (value []byte) {
+	if !isObject(block) {
+		return nil
+	}
+	for found, v := range members(block) {
+		if string(found) == name {
+			value = v
+		}
+	}
+	return value
 }
 
 // nextLink says whether links.next promises another page; known is false where VOMO sent no next at all, ok is
 // false where it is neither text nor null. Where the link points to does not matter: it is never followed.
-func nextLink(raw json.RawMessage) (more, known, ok bool) {
-	if len(raw) == 0 {
+func nextLink(raw []byte) (more, known, ok bool) {
+	switch {
+	case len(raw) == 0:
 		return false, false, true
-	}
-	var next *string
-	if json.Unmarshal(raw, &next) != nil {
+	case isNone(raw):
+		return false, true, true
+	case !isText(raw):
 		return false, false, false
 	}
-	return next != nil && strings.TrimSpace(*next) != "" && !strings.EqualFold(strings.TrimSpace(*next), "null"), true, true
+	next := strings.TrimSpace(textOf(raw))
+	return next != "" && !strings.EqualFold(next, "null"), true, true
 }
 
 // wholeNumber reads a number that may stand in quotes; false where there is none that can be read.
-func wholeNumber(raw json.RawMessage) (int, bool) {
+func wholeNumber(raw []byte) (int, bool) {
 	n, err := strconv.Atoi(strings.Trim(string(raw), `" `))
 	return n, err == nil
 }

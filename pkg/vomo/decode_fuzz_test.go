@@ -53,8 +53,7 @@ func requireStorable(t *testing.T, user User) {
 		require.LessOrEqual(t, len(*user.Email), maxEmailBytes)
 	}
 	for _, text := range []*string{
-		user.FirstName, user.LastName, user.FullName, user.Email, user.Address, user.Phone, user.Birthday, user.Gender,
-		user.UserStatus, user.MembershipStatus, user.MembershipRole, &user.ID,
+		user.FirstName, user.LastName, user.Email, user.Phone, user.UserStatus, user.MembershipRole, &user.ID,
 	} {
 		if text != nil {
 			require.NotContains(t, *text, "\x00")

@@ -82,12 +82,12 @@ func TestABadEntryDoesNotFailItsPage(t *testing.T) {
 	t.Parallel()
 	a, err := decodePage([]byte(`{"data":[
 		{"id":1,"updated_at":"2026-02-19T10:15:00Z"},
-		{"id":2},
+		{"id":2,"updated_at":"yesterday"},
 		"text", null, 7,
 		{"id":3,"updated_at":"2026-02-19T10:15:00Z"}]}`), 1)
 	require.NoError(t, err)
 	require.Len(t, a.page.Users, 2)
-	require.Equal(t, BadUser{ID: "2", Reason: "updated_at: missing", Key: "2"}, a.page.Bad[0])
+	require.Equal(t, BadUser{ID: "2", Reason: "updated_at: not a time", Key: "2"}, a.page.Bad[0])
 	keys := map[string]bool{}
 	for _, bad := range a.page.Bad[1:] {
 		require.Empty(t, bad.ID)
@@ -105,6 +105,8 @@ func FuzzDecodePage(f *testing.F) {
 	f.Add([]byte(`{"data":[{"id":"8205","updated_at":"2025-11-19 10:15:00","email":null}],"links":[],"meta":[]}`), 1)
 	f.Add([]byte(`{"data":[{"id":1.5},{"id":"\u0000"},{"id":[]},{"ID":2,"email":3},null]}`), 3)
 	f.Add([]byte(`{"data":[{"id":123456789012345678901234567890,"updated_at":"2026-02-19T10:15:00.123456+02:00"}]}`), 1)
+	f.Add([]byte(`{"data":{"16":{"id":2,"updated_at":1771496100},"15":{"id":1,"updated_at":{"date":"2026-02-19 10:15:00","timezone":"UTC"}}}}`), 2)
+	f.Add([]byte("\ufeff"+` {"\u0064ata":[{"id":1,"phone":true,"email":[]}],"Data":4} `), 1)
 	f.Add([]byte("{\"data\":[{\"id\":\"\xff\",\"updated_at\":\"0001-01-01T00:00:00Z\"}]}"), 1)
 	f.Fuzz(func(t *testing.T, body []byte, number int) {
 		a, err := decodePage(body, number)

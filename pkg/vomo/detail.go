@@ -63,40 +63,52 @@ func checkID(id string) error {
 // at is where one user is asked for.
 func (c *Client) at(id string) *url.URL { return c.users.JoinPath(url.PathEscape(id)) }
 
-// wholeUser are the fields without which an entry is not compared with what a list told.
+// wholeUser are the fields without which an entry is not compared with what a list shows.
 func wholeUser() []string {
 	return []string{"id", "first_name", "last_name", "email", "phone", "user_status", "membership_role", "created_at", "updated_at"}
 }
 
-// decodeDetail reads the body of one user's answer.
+// decodeDetail reads the body of one user's answer: a user, or one in a wrapper, beside which an envelope may have a code
+// and a message of its own.
 func decodeDetail(body []byte, id string) (answer, error) {
-	var wire struct {
-		Data json.RawMessage `json:"data"`
-	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(body, &wire) != nil || json.Unmarshal(wire.Data, &fields) != nil || fields == nil {
+	body, ok := document(body)
+	if !ok || !isObject(body) {
 		return answer{}, brokenDetail("it is no JSON object with a user")
 	}
+	user := body
+	if wrapped := member(body, "data"); wrapped != nil {
+		user = wrapped
+	}
+	if !isObject(user) {
+		return answer{}, brokenDetail("it is no JSON object with a user")
+	}
+	there := map[string]bool{}
+	for name := range members(user) {
+		there[string(name)] = true
+	}
 	for _, field := range wholeUser() {
-		if _, there := fields[field]; !there {
-			return answer{}, brokenDetail("it has no " + field)
+		if !there[field] {
+			return answer{}, fault.Unknown("vomo_partial_detail", &brokenUser{what: "it has no " + field, is: ErrPartialDetail})
 		}
 	}
-	user, reason := decodeUser(wire.Data)
-	if user.ID != id {
+	read, reason := decodeUser(user)
+	if read.ID != id {
 		return answer{}, brokenDetail("it is another user's, or names none")
 	}
 	if reason != "" {
-		return answer{page: Page{Bad: []BadUser{{ID: user.ID, Reason: reason}}}}, nil
+		return answer{page: Page{Bad: []BadUser{{ID: read.ID, Reason: reason}}}}, nil
 	}
-	return answer{page: Page{Users: []User{user}}}, nil
+	return answer{page: Page{Users: []User{read}}}, nil
 }
 
 func brokenDetail(what string) error {
-	return fault.Unknown("vomo_broken_detail", &brokenUser{what: what})
+	return fault.Unknown("vomo_broken_detail", &brokenUser{what: what, is: ErrBrokenDetail})
 }
 
-type brokenUser struct{ what string }
+type brokenUser struct {
+	what string
+	is   error
+}
 
-func (b *brokenUser) Error() string { return ErrBrokenDetail.Error() + ": " + b.what }
-func (b *brokenUser) Unwrap() error { return ErrBrokenDetail }
+func (b *brokenUser) Error() string { return b.is.Error() + ": " + b.what }
+func (b *brokenUser) Unwrap() error { return b.is }

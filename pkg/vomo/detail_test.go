@@ -69,18 +69,21 @@ func TestHalfAUserIsNotTakenForAWholeOne(t *testing.T) {
 	t.Parallel()
 	bodies := map[string]any{
 		"another user":  map[string]any{"data": whole("2", nil)},
-		"no wrapping":   whole("1", nil),
 		"a list":        map[string]any{"data": []any{whole("1", nil)}},
 		"null":          map[string]any{"data": nil},
 		"not an object": []any{},
-	}
-	for _, field := range wholeUser() {
-		bodies["without "+field] = map[string]any{"data": whole("1", map[string]any{field: nil})}
 	}
 	for name, body := range bodies {
 		client := detailServer(t, func(w http.ResponseWriter, _ *http.Request) { write(w, body) })
 		_, err := client.Detail(t.Context(), "1")
 		require.ErrorIs(t, err, ErrBrokenDetail, name)
+	}
+	for _, field := range wholeUser() {
+		client := detailServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			write(w, map[string]any{"data": whole("1", map[string]any{field: nil})})
+		})
+		_, err := client.Detail(t.Context(), "1")
+		require.ErrorIs(t, err, ErrPartialDetail, field)
 	}
 	client := detailServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"data":{"id":`)) })
 	_, err := client.Detail(t.Context(), "1")
@@ -111,6 +114,7 @@ func FuzzADetail(f *testing.F) {
 	seed, err := json.Marshal(map[string]any{"data": whole("1", nil)})
 	require.NoError(f, err)
 	f.Add(seed)
+	f.Add([]byte(`{"code":"200","message":"OK","data":{"participations":[],"profile_field_values":[]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		a, err := decodeDetail(body, "1")
 		if err == nil && len(a.page.Users)+len(a.page.Bad) != 1 {

@@ -2,10 +2,7 @@ package vomo
 
 import (
 	"crypto/sha256"
-	"encoding/json"
-	"errors"
 	"strings"
-	"time"
 	"unicode"
 )
 
@@ -18,77 +15,127 @@ const (
 	maxTextBytes  = 64 << 10
 )
 
+// wireUser is an entry, not read yet.
 type wireUser struct {
-	ID               json.RawMessage `json:"id"`
-	FirstName        *string         `json:"first_name"`
-	LastName         *string         `json:"last_name"`
-	FullName         *string         `json:"full_name"`
-	Email            *string         `json:"email"`
-	Address          *string         `json:"address"`
-	Phone            *string         `json:"phone"`
-	Birthday         *string         `json:"birthday"`
-	Gender           *string         `json:"gender"`
-	UserStatus       *string         `json:"user_status"`
-	MembershipStatus *string         `json:"membership_status"`
-	MembershipRole   *string         `json:"membership_role"`
-	CreatedAt        *string         `json:"created_at"`
-	UpdatedAt        *string         `json:"updated_at"`
+	id, createdAt, updatedAt []byte
+	texts                    [textFields][]byte
 }
 
-// decodeUser reads one entry. reason is "" for a user that can be mirrored, and otherwise says in our own words
-// what is wrong; the user's ID is then still set if it could be read.
-func decodeUser(raw json.RawMessage) (user User, reason string) {
-	if len(raw) == 0 || raw[0] != '{' {
+// The fields that are read as texts, in the order of textNames. What no destination gets is not read: whatever it
+// becomes, its users are mirrored.
+const (
+	firstName = iota
+	lastName
+	email
+	phone
+	userStatus
+	membershipRole
+	textFields
+)
+
+func textNames() [textFields]string {
+	return [textFields]string{"first_name", "last_name", "email", "phone", "user_status", "membership_role"}
+}
+
+func wireUserOf(object []byte) (wire wireUser) {
+	for name, value := range members(object) {
+		switch string(name) {
+		case "id":
+			wire.id = value
+		case "created_at":
+			wire.createdAt = value
+		case "updated_at":
+			wire.updatedAt = value
+		case "first_name":
+			wire.texts[firstName] = value
+		case "last_name":
+			wire.texts[lastName] = value
+		case "email":
+			wire.texts[email] = value
+		case "phone":
+			wire.texts[phone] = value
+		case "user_status":
+			wire.texts[userStatus] = value
+		case "membership_role":
+			wire.texts[membershipRole] = value
+		}
+	}
+	return wire
+}
+
+// decodeUser reads one entry, which is valid JSON. reason is "" for a user that can be mirrored, and otherwise says in our
+// own words what is wrong; the user's ID is then still set if it could be read.
+func decodeUser(raw []byte) (user User, reason string) {
+	if !isObject(raw) {
 		return User{}, "entry: not an object"
 	}
-	var wire wireUser
-	err := json.Unmarshal(raw, &wire) // reads on after a field of the wrong type, so that the id is there
-	id, reason := decodeID(wire.ID)
+	wire := wireUserOf(raw)
+	id, reason := decodeID(wire.id)
 	if reason != "" {
 		return User{}, reason
 	}
-	user.ID = id
-	if err != nil {
-		var wrong *json.UnmarshalTypeError
-		if errors.As(err, &wrong) && wrong.Field != "" {
-			return user, wrong.Field + ": not a text"
+	bad := User{ID: id}
+	var texts [textFields]*string
+	for i, name := range textNames() {
+		if texts[i], reason = readText(name, wire.texts[i]); reason != "" {
+			return bad, reason
 		}
-		return user, "entry: cannot be read"
 	}
-	if reason := wire.unstorable(); reason != "" {
-		return user, reason
-	}
-	if wire.UpdatedAt == nil || *wire.UpdatedAt == "" {
-		return user, "updated_at: missing"
-	}
-	updated, ok := parseTime(*wire.UpdatedAt)
+	created, ok := readTime(wire.createdAt)
 	if !ok {
-		return user, "updated_at: not a time"
+		return bad, "created_at: not a time"
 	}
-	var created time.Time
-	if wire.CreatedAt != nil && *wire.CreatedAt != "" {
-		if created, ok = parseTime(*wire.CreatedAt); !ok {
-			return user, "created_at: not a time"
-		}
+	updated, ok := readTime(wire.updatedAt)
+	if !ok {
+		return bad, "updated_at: not a time"
 	}
-	return User{
-		ID: id, FirstName: wire.FirstName, LastName: wire.LastName, FullName: wire.FullName,
-		Email: wire.Email, Address: wire.Address, Phone: wire.Phone, Birthday: wire.Birthday, Gender: wire.Gender,
-		UserStatus: wire.UserStatus, MembershipStatus: wire.MembershipStatus, MembershipRole: wire.MembershipRole,
-		CreatedAt: created, UpdatedAt: updated,
-	}, ""
+	user = User{
+		ID: id, FirstName: texts[firstName], LastName: texts[lastName], Email: texts[email], Phone: texts[phone],
+		UserStatus: texts[userStatus], MembershipRole: texts[membershipRole], CreatedAt: created, UpdatedAt: updated,
+	}
+	if user.UpdatedAt.IsZero() {
+		user.UpdatedAt, user.Undated = created, true
+	}
+	if user.UpdatedAt.IsZero() {
+		user.UpdatedAt = OldestTime()
+	}
+	return user, ""
+}
+
+// readText reads a field that a destination gets as a text. A number or a boolean is its own text: VOMO's documents call
+// these fields texts, and PHP makes numbers of what looks like one. What Postgres cannot hold, or should not, is refused
+// here, where it costs one letter; in the page's transaction it would cost the page, again and again.
+func readText(name string, value []byte) (text *string, reason string) {
+	var read string
+	switch {
+	case isNone(value):
+		return nil, ""
+	case isText(value):
+		read = textOf(value)
+	case isScalar(value):
+		read = string(value)
+	default:
+		return nil, name + ": not a text"
+	}
+	switch {
+	case strings.IndexByte(read, 0) >= 0:
+		return nil, name + ": holds a NUL character"
+	case name == "email" && len(read) > maxEmailBytes:
+		return nil, "email: longer than 1024 bytes"
+	case len(read) > maxTextBytes:
+		return nil, name + ": longer than 64 KiB"
+	}
+	return &read, ""
 }
 
 // decodeID reads an id that is a text or a whole number of any size. The number's digits are taken as they
 // stand: through a float, large ids would become other people's.
-func decodeID(raw json.RawMessage) (id, reason string) {
+func decodeID(raw []byte) (id, reason string) {
 	switch {
-	case len(raw) == 0 || string(raw) == "null":
+	case isNone(raw):
 		return "", "id: missing"
-	case raw[0] == '"':
-		if json.Unmarshal(raw, &id) != nil {
-			return "", "id: cannot be read"
-		}
+	case isText(raw):
+		id = textOf(raw)
 	case strings.Trim(strings.TrimPrefix(string(raw), "-"), "0123456789") == "":
 		id = string(raw)
 	default:
@@ -105,46 +152,8 @@ func decodeID(raw json.RawMessage) (id, reason string) {
 	return id, ""
 }
 
-// unstorable names a field whose text no Postgres column could hold, or none should. Found here it costs one
-// letter; found by the page's transaction it would cost the page, again and again.
-func (w *wireUser) unstorable() string {
-	for _, field := range []struct {
-		name string
-		text *string
-	}{
-		{"first_name", w.FirstName}, {"last_name", w.LastName}, {"full_name", w.FullName}, {"email", w.Email},
-		{"address", w.Address}, {"phone", w.Phone}, {"birthday", w.Birthday}, {"gender", w.Gender},
-		{"user_status", w.UserStatus}, {"membership_status", w.MembershipStatus}, {"membership_role", w.MembershipRole},
-	} {
-		switch {
-		case field.text == nil:
-		case strings.IndexByte(*field.text, 0) >= 0:
-			return field.name + ": holds a NUL character"
-		case field.name == "email" && len(*field.text) > maxEmailBytes:
-			return "email: longer than 1024 bytes"
-		case len(*field.text) > maxTextBytes:
-			return field.name + ": longer than 64 KiB"
-		}
-	}
-	return ""
-}
-
-// parseTime reads VOMO's times, with or without fractions of a second, which are cut off: updated_at has whole
-// seconds, and two readings of one time must be equal. A time without a zone is UTC.
-func parseTime(text string) (time.Time, bool) {
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", time.DateTime} {
-		at, err := time.Parse(layout, text)
-		if err != nil {
-			continue
-		}
-		at = at.UTC().Truncate(time.Second)
-		return at, !at.IsZero() && at.Year() >= 1 && at.Year() <= 9999
-	}
-	return time.Time{}, false
-}
-
 // entryKey tells entries apart when two pages are compared: the id, or a hash where there is none.
-func entryKey(id string, raw json.RawMessage) string {
+func entryKey(id string, raw []byte) string {
 	if id != "" {
 		return id
 	}

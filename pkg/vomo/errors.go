@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"syscall"
+	"time"
 
 	"rollcall.dev/pkg/fault"
 )
@@ -25,8 +26,11 @@ var (
 	ErrBodyTooLarge = errors.New("VOMO's answer is longer than 16 MiB")
 	// ErrBrokenPage: an answer was cut short, or was no page of users.
 	ErrBrokenPage = errors.New("VOMO's answer is not a page of users")
-	// ErrBrokenDetail: an answer about one user was cut short, another user's, or not a whole user.
+	// ErrBrokenDetail: an answer about one user was cut short, another user's, or no user.
 	ErrBrokenDetail = errors.New("VOMO's answer is not the user that was asked for")
+	// ErrPartialDetail: an answer about one user lacks fields that lists have, as VOMO's specification would have it: it
+	// lists no more than a user's participations. Lists have the user whole.
+	ErrPartialDetail = errors.New("VOMO's answer about the user is not a whole user")
 	// ErrPageMismatch: VOMO answered with another page than the one that was asked for.
 	ErrPageMismatch = errors.New("VOMO answered with another page than the one asked for")
 	// ErrPageRepeats: a page holds exactly the entries of one that was read before, in whatever order, as a source
@@ -34,6 +38,11 @@ var (
 	ErrPageRepeats = errors.New("VOMO sent a page again under another number")
 	// ErrEndless: a scan came to page 1,000,001, which no organisation has.
 	ErrEndless = errors.New("VOMO's list goes on beyond a million pages")
+	// ErrUnreadablePage: each entry of a page has the same defect, so that the source is at fault and not a person's record.
+	ErrUnreadablePage = errors.New("VOMO's page of users cannot be read")
+	// ErrRefused: VOMO, or what stands before it, answered with a status from 400 to 499 that has no meaning of its own
+	// here. One such answer says nothing; many in a row say that the request is wrong.
+	ErrRefused = errors.New("VOMO refused the request")
 	// ErrForeignRedirect: VOMO pointed to another origin, to which the token must not go.
 	ErrForeignRedirect = errors.New("VOMO redirected to another origin")
 	// ErrTooManyRedirects: VOMO redirected more than three times in a row, or to nowhere.
@@ -45,8 +54,17 @@ var (
 // errStopped ends the delivery of a scan after Stop; it never leaves the package.
 var errStopped = errors.New("scan stopped")
 
-// statusFault gives the fault for a status from 400 on other than 429, and whether another attempt may help.
-func statusFault(status int) (again bool, err error) {
+// statusFault gives the fault for a status from 400 on other than 429, and whether another attempt may help. after is the
+// pause that the answer asks for, 0 for none.
+func statusFault(status int, after time.Duration) (again bool, err error) {
+	again, err = faultOf(status)
+	if again && after > 0 {
+		err = fault.Throttled(fault.CodeOf(err), after, errors.Unwrap(err))
+	}
+	return again, err
+}
+
+func faultOf(status int) (again bool, err error) {
 	answered := errors.New("VOMO answered " + strconv.Itoa(status))
 	switch {
 	case status == http.StatusUnauthorized:
@@ -60,8 +78,28 @@ func statusFault(status int) (again bool, err error) {
 	case status >= 500:
 		return true, fault.Unknown("vomo_5xx", answered)
 	}
-	return false, fault.Permanent("vomo_http_"+strconv.Itoa(status), answered)
+	return true, fault.Unknown("vomo_http_"+strconv.Itoa(status), &refusedError{status: status})
 }
+
+type refusedError struct{ status int }
+
+func (r *refusedError) Error() string { return "VOMO answered " + strconv.Itoa(r.status) }
+func (r *refusedError) Unwrap() error { return ErrRefused }
+
+// unreadable is the fault for a page whose entries all have the same defect, in our own words.
+func unreadable(entries int, defect string) error {
+	return fault.Unknown("vomo_unreadable_page", &unreadablePage{entries: entries, defect: defect})
+}
+
+type unreadablePage struct {
+	entries int
+	defect  string
+}
+
+func (u *unreadablePage) Error() string {
+	return ErrUnreadablePage.Error() + ": all of its " + strconv.Itoa(u.entries) + " entries have the same defect, " + u.defect
+}
+func (u *unreadablePage) Unwrap() error { return ErrUnreadablePage }
 
 // broken is the fault for an answer that is no page of users; what is our own words, never the answer's.
 func broken(what string) error {

@@ -63,21 +63,8 @@ func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 
 // judge makes an answer or a fault of a reply that is no redirect.
 func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
-	switch {
-	case r.status == http.StatusTooManyRequests:
-		after := retryafter.Of(r.header, c.now())
-		c.throttled(ctx, after)
-		throttled := fault.Throttled("vomo_throttled", after, ErrThrottled)
-		if after > maxPause {
-			return answer{}, throttled
-		}
-		return answer{}, &again{err: throttled, after: after}
-	case r.status >= 400:
-		retry, err := statusFault(r.status)
-		if retry {
-			return answer{}, &again{err: err}
-		}
-		return answer{}, err
+	if r.status >= 400 {
+		return c.judgeRefusal(ctx, a, r)
 	}
 	decode := func() (answer, error) { return decodePage(r.body, a.number) }
 	if a.id != "" {
@@ -87,11 +74,39 @@ func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
 	if err != nil {
 		return answer{}, &again{err: err}
 	}
+	if defect := ans.unreadableAlike(a.query); defect != "" && !a.probe {
+		return answer{}, &again{err: unreadable(len(ans.page.Bad), defect)}
+	}
+	return c.dated(ans, r), nil
+}
+
+// judgeRefusal makes a fault of a status from 400 on. The pause that it asks for, whatever the status, is the
+// customer's; a page behind the first that is not there is the end of the list.
+func (c *Client) judgeRefusal(ctx context.Context, a ask, r reply) (answer, error) {
+	after := retryafter.Of(r.header, c.now())
+	if after > 0 || r.status == http.StatusTooManyRequests {
+		c.throttled(ctx, after)
+	}
+	if r.status == http.StatusNotFound && a.id == "" && a.number > 1 {
+		return c.dated(pastTheEnd(a.number, -1), r), nil
+	}
+	retry, err := true, fault.Throttled("vomo_throttled", after, ErrThrottled)
+	if r.status != http.StatusTooManyRequests {
+		retry, err = statusFault(r.status, after)
+	}
+	if !retry || after > maxPause {
+		return answer{}, err
+	}
+	return answer{}, &again{err: err, after: after}
+}
+
+// dated notes VOMO's own clock in an answer.
+func (c *Client) dated(ans answer, r reply) answer {
 	ans.page.Date = c.now().UTC()
 	if date, err := http.ParseTime(r.header.Get("Date")); err == nil {
 		ans.page.Date = date.UTC()
 	}
-	return ans, nil
+	return ans
 }
 
 // send makes one request and reads its body, all within the client's timeout.

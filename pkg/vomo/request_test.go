@@ -29,7 +29,7 @@ func TestBrokenAnswersAreTriedAgainAndThenGivenBack(t *testing.T) {
 		"null":                 `null`,
 		"no data":              `{"links":{},"meta":{}}`,
 		"data null":            `{"data":null}`,
-		"data an object":       `{"data":{"1":{}}}`,
+		"data an object":       `{"data":{"a":{}}}`,
 		"links a text":         `{"data":[],"links":"none"}`,
 		"links a list of some": `{"data":[],"links":[1]}`,
 		"meta a number":        `{"data":[],"meta":4}`,

@@ -22,6 +22,7 @@ type ask struct {
 	number   int
 	query    Query
 	attempts int
+	probe    bool // for the token's sake: what the page holds does not matter
 	leave    func(ctx context.Context) error
 }
 

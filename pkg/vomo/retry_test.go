@@ -85,8 +85,15 @@ func TestEachStatusHasItsFaultAndItsNumberOfAttempts(t *testing.T) {
 		403: {fault.KindUnknown, "vomo_forbidden", ErrForbidden, 1},
 		404: {fault.KindUnknown, "vomo_not_found", ErrNotFound, 1},
 		408: {fault.KindUnknown, "vomo_timeout", nil, 4},
-		400: {fault.KindPermanent, "vomo_http_400", nil, 1},
-		422: {fault.KindPermanent, "vomo_http_422", nil, 1},
+		400: {fault.KindUnknown, "vomo_http_400", ErrRefused, 4},
+		405: {fault.KindUnknown, "vomo_http_405", ErrRefused, 4},
+		406: {fault.KindUnknown, "vomo_http_406", ErrRefused, 4},
+		409: {fault.KindUnknown, "vomo_http_409", ErrRefused, 4},
+		421: {fault.KindUnknown, "vomo_http_421", ErrRefused, 4},
+		422: {fault.KindUnknown, "vomo_http_422", ErrRefused, 4},
+		423: {fault.KindUnknown, "vomo_http_423", ErrRefused, 4},
+		425: {fault.KindUnknown, "vomo_http_425", ErrRefused, 4},
+		451: {fault.KindUnknown, "vomo_http_451", ErrRefused, 4},
 		429: {fault.KindThrottled, "vomo_throttled", ErrThrottled, 4},
 		500: {fault.KindUnknown, "vomo_5xx", nil, 4},
 		503: {fault.KindUnknown, "vomo_5xx", nil, 4},
@@ -96,7 +103,7 @@ func TestEachStatusHasItsFaultAndItsNumberOfAttempts(t *testing.T) {
 			t.Parallel()
 			org := failing(100, status, nil)
 			client, _ := serve(t, org.serve)
-			_, err := client.Page(t.Context(), Query{UpdatedAfter: testNow}, 2)
+			_, err := client.Page(t.Context(), Query{UpdatedAfter: testNow}, 1)
 			require.Error(t, err)
 			require.Equal(t, want.kind, fault.KindOf(err))
 			require.Equal(t, want.code, fault.CodeOf(err))
@@ -175,6 +182,88 @@ func TestA429WithALongRetryAfterComesBackAtOnce(t *testing.T) {
 		require.Equal(t, []time.Duration{want}, told)
 		require.Empty(t, naps.all())
 		require.Len(t, org.pages(), 1)
+	}
+}
+
+// testdata/cases/odd-statuses.md.
+func TestOneOddStatusInTheMiddleOfAScanIsTriedAgainInPlace(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{400, 405, 406, 409, 421, 423, 425, 451} {
+		org := &organisation{total: 40}
+		org.first = func(w http.ResponseWriter, _ *http.Request) bool {
+			if len(org.pages()) != 3 {
+				return false
+			}
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte("<html>no</html>"))
+			return true
+		}
+		client, naps := serve(t, org.serve)
+		numbers, err := drain(client.Scan(t.Context(), Query{}, ScanOptions{Ahead: 1}))
+		require.NoError(t, err, status)
+		require.Equal(t, upTo(3), numbers, status)
+		require.Len(t, naps.all(), 1, status)
+	}
+}
+
+// testdata/cases/pauses.md.
+func TestAPauseThatIsNamedIsKeptWhateverTheStatus(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status int
+		values []string
+		waited time.Duration // in place; 0: the fault comes back at once
+		after  time.Duration
+		code   string
+	}{
+		"maintenance":                {503, []string{"12"}, 0, 12 * time.Second, "vomo_5xx"},
+		"a short maintenance":        {503, []string{"3"}, 3 * time.Second, 3 * time.Second, "vomo_5xx"},
+		"an internal error":          {500, []string{"4"}, 4 * time.Second, 4 * time.Second, "vomo_5xx"},
+		"a fraction":                 {429, []string{"2.5"}, 2500 * time.Millisecond, 2500 * time.Millisecond, "vomo_throttled"},
+		"two proxies":                {429, []string{"3, 3"}, 3 * time.Second, 3 * time.Second, "vomo_throttled"},
+		"two headers":                {429, []string{"3", "7"}, 7 * time.Second, 7 * time.Second, "vomo_throttled"},
+		"too early":                  {425, []string{"2"}, 2 * time.Second, 2 * time.Second, "vomo_http_425"},
+		"locked for long":            {423, []string{"600"}, 0, 10 * time.Minute, "vomo_http_423"},
+		"a request that timed out":   {408, []string{"2"}, 2 * time.Second, 2 * time.Second, "vomo_timeout"},
+		"a token, and when to retry": {401, []string{"30"}, 0, 30 * time.Second, "vomo_unauthorized"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var named []time.Duration
+			org := failing(100, c.status, nil)
+			refuse := org.first
+			org.first = func(w http.ResponseWriter, r *http.Request) bool {
+				w.Header()["Retry-After"] = c.values
+				return refuse(w, r)
+			}
+			client, naps := serve(t, org.serve, func(cfg *Config) {
+				cfg.Throttled = func(_ context.Context, after time.Duration) { named = append(named, after) }
+			})
+			_, err := client.Page(t.Context(), Query{}, 1)
+			require.Equal(t, c.code, fault.CodeOf(err))
+			if after, throttled := fault.After(err); throttled || c.status != 401 {
+				require.Equal(t, c.after, after)
+			}
+			require.Equal(t, c.after, named[0], "the pause is the customer's")
+			if c.waited == 0 {
+				require.Len(t, org.pages(), 1)
+				return
+			}
+			require.Equal(t, []time.Duration{c.waited, c.waited, c.waited}, naps.all())
+		})
+	}
+}
+
+func TestAPauseThatHasPassedIsNone(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"-5", "Sun, 01 Feb 2026 00:00:00 GMT"} {
+		org := failing(2, 503, map[string]string{"Retry-After": value, "Date": testNow.Format(http.TimeFormat)})
+		client, naps := serve(t, org.serve, func(cfg *Config) {
+			cfg.Throttled = func(context.Context, time.Duration) { t.Error("no pause was named") }
+		})
+		_, err := client.Page(t.Context(), Query{}, 1)
+		require.NoError(t, err)
+		requireBackoff(t, naps.all(), 2)
 	}
 }
 

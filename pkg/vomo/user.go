@@ -2,23 +2,19 @@ package vomo
 
 import "time"
 
-// User is one entry of GET /users (UserResource in the VOMO guide "Users and volunteers"). Text that VOMO
-// may leave out or null is a pointer: null is a value to mirror, not a fault.
+// User is one entry of GET /users (UserResource in the VOMO guide "Users and volunteers"), as far as a destination gets it.
+// Text that VOMO may leave out or null is a pointer: null is a value to mirror, not a fault.
 type User struct {
-	ID               string // int or string on the wire; always text here
-	FirstName        *string
-	LastName         *string
-	FullName         *string
-	Email            *string // as VOMO has it: case and spaces are kept
-	Address          *string
-	Phone            *string
-	Birthday         *string // YYYY-MM-DD
-	Gender           *string
-	UserStatus       *string
-	MembershipStatus *string
-	MembershipRole   *string
-	CreatedAt        time.Time // zero when VOMO gave none
-	UpdatedAt        time.Time // whole seconds, never zero
+	ID             string // int or string on the wire; always text here
+	FirstName      *string
+	LastName       *string
+	Email          *string // as VOMO has it: case and spaces are kept
+	Phone          *string
+	UserStatus     *string
+	MembershipRole *string
+	CreatedAt      time.Time // zero when VOMO gave none
+	UpdatedAt      time.Time // whole seconds, never zero
+	Undated        bool      // VOMO gave no UpdatedAt: it is CreatedAt, or OldestTime
 }
 
 // BadUser is an entry of a page that cannot be mirrored: it becomes a dead letter of its own and never
