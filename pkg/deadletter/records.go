@@ -22,6 +22,7 @@ type Refused struct {
 	RecordID  string
 	Version   store.Version
 	Code      string
+	Reason    string // what is wrong with the record, in words of our own and without its values; "" if the code says all
 	Retryable bool
 }
 
@@ -45,6 +46,7 @@ func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, refused []Refus
 		ids = append(ids, record.RecordID)
 		letters = append(letters, store.RecordLetter{
 			ID: uuid.New(), RecordID: record.RecordID, Version: record.Version, ErrorCode: record.Code, ErrorClass: classOf(record.Retryable),
+			Reason:  record.Reason,
 			Subject: bus.SubjectLetter(true, KindUser, scope.Customer), // where republishing it means "retry it now"
 		})
 	}
@@ -60,6 +62,7 @@ func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, refused []Refus
 type Again struct {
 	Letter    store.OpenLetter
 	Code      string
+	Reason    string // as Refused's
 	Retryable bool
 }
 
@@ -69,7 +72,7 @@ func FailAgain(ctx context.Context, tx *store.Tx, job string, caps store.RetryCa
 	letters := make([]store.FailedAgain, 0, len(failed))
 	for _, one := range failed {
 		letters = append(letters, store.FailedAgain{
-			ID: one.Letter.ID, ErrorCode: one.Code, ErrorClass: classOf(one.Retryable), Delay: Delay(one.Letter.Attempts + 1),
+			ID: one.Letter.ID, ErrorCode: one.Code, ErrorClass: classOf(one.Retryable), Delay: Delay(one.Letter.Attempts + 1), Reason: one.Reason,
 		})
 	}
 	return tx.FailLettersAgain(ctx, job, caps, letters)

@@ -31,7 +31,12 @@ func (t *turn) settle(work context.Context, outcome error) error {
 		// the last committed page, and the lane tells whether it is still ours to hand back.
 		return t.handBack(ctx, outcome)
 	}
+	refusals, refused := CountRefusals(outcome, t.run.Refusals, tries)
+	if refused != nil {
+		return t.giveUp(ctx, refused)
+	}
 	if park, parked := ParkFor(outcome, t.run.Parks); parked {
+		t.run.Refusals = refusals
 		return t.park(ctx, park, outcome)
 	}
 	if fault.KindOf(outcome) == fault.KindPermanent {
@@ -44,6 +49,9 @@ func (t *turn) settle(work context.Context, outcome error) error {
 func (t *turn) park(ctx context.Context, park Park, cause error) error {
 	err := t.Store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.ParkSyncRun(ctx, t.run.ID, t.lease.Epoch, park.Reason, DetailOf(cause), park.Delay); err != nil {
+			return err
+		}
+		if err := tx.CountSyncRefusals(ctx, t.run.ID, t.run.Refusals); err != nil {
 			return err
 		}
 		return TellPark(ctx, tx, t.customer.ID, park.Reason)

@@ -1,6 +1,7 @@
 package job_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -41,6 +42,8 @@ type world struct {
 	written []string            // ids, in the order of the writes
 	holds   map[string]string   // phones at the CRM, by id
 	revoked int                 // how many requests are refused with 401
+
+	timeForm string // of updated_at; "": as VOMO's
 }
 
 func newWorld(t *testing.T) *world {
@@ -152,7 +155,7 @@ func (w *world) list(rw http.ResponseWriter, r *http.Request, page int) {
 	for _, one := range matching[min((page-1)*15, len(matching)):min(page*15, len(matching))] {
 		data = append(data, map[string]any{
 			"id": one.id, "first_name": "First", "last_name": "Last", "email": "u" + strconv.Itoa(one.id) + "@example.org", "phone": one.phone,
-			"user_status": nil, "membership_role": nil, "created_at": one.joined().Format(time.RFC3339), "updated_at": one.updated.Format(time.RFC3339),
+			"user_status": nil, "membership_role": nil, "created_at": one.joined().Format(time.RFC3339), "updated_at": one.updated.Format(cmp.Or(w.timeForm, time.RFC3339)),
 		})
 	}
 	_ = json.NewEncoder(rw).Encode(map[string]any{"data": data, "meta": map[string]any{"total": len(matching), "per_page": 15}})

@@ -168,7 +168,7 @@ func (l *Lane) changes(decided decision, results []written, options ApplyOptions
 		c.refuse(late.Refused, late.letter, options)
 	}
 	c.outcome.Written, c.outcome.Skipped, c.outcome.Failed = len(c.mappings), decided.skipped, len(c.refused)+len(c.again)
-	if !decided.highest.IsZero() {
+	if decided.highest.After(vomo.OldestTime()) { // that is nobody's
 		c.outcome.HighestSeen = &decided.highest
 	}
 	return c
@@ -194,7 +194,7 @@ func (c *changes) taken(entry candidate, externalID string, options ApplyOptions
 // gets a letter of its own.
 func (c *changes) refuse(refused deadletter.Refused, letter *store.OpenLetter, options ApplyOptions) {
 	if options.Redrive && letter != nil && compare(refused.Version, letter.Version) != newer {
-		c.again = append(c.again, deadletter.Again{Letter: *letter, Code: refused.Code, Retryable: refused.Retryable})
+		c.again = append(c.again, deadletter.Again{Letter: *letter, Code: refused.Code, Reason: refused.Reason, Retryable: refused.Retryable})
 		return
 	}
 	c.refused = append(c.refused, refused)

@@ -198,7 +198,7 @@ func (l *Lane) unreadable(page vomo.Page) []deadletter.Refused {
 			id = "unreadable-" + hex.EncodeToString(mac.Sum(nil)[:12])
 		}
 		refused = append(refused, deadletter.Refused{
-			RecordID: id, Code: "source_record_invalid",
+			RecordID: id, Code: "source_record_invalid", Reason: bad.Reason,
 			Version: store.Version{UpdatedAt: time.Unix(0, 0).UTC(), Hash: []byte(bad.Reason)},
 		})
 	}

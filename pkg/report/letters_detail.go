@@ -26,7 +26,7 @@ type LetterDetail struct {
 	History         []LetterAttempt `json:"history"`         // the attempts after the first, oldest first
 	HistoryLeftOut  int             `json:"historyLeftOut"`  // how many older ones are not shown
 	SettledNote     *string         `json:"settledNote"`     // why it was discarded
-	Reason          *string         `json:"reason"`          // message letters: what was wrong, where that can be told without quoting it
+	Reason          *string         `json:"reason"`          // what was wrong, where that can be said without quoting it
 	HasPayload      bool            `json:"hasPayload"`      // a message's bytes are kept, sealed
 	Retryable       bool            `json:"retryable"`       // rollcall dlq retry takes it
 	Text            string          `json:"text"`

@@ -27,6 +27,7 @@ type RecordLetter struct {
 	Subject    string // its own subject: where republishing it means "retry it now"
 	ErrorCode  string
 	ErrorClass string // "retryable" or "permanent"
+	Reason     string // what is wrong, in words of our own; "" if the code says all
 }
 
 // LetterScope is what the letters of one page share.
@@ -108,6 +109,7 @@ type FailedAgain struct {
 	ErrorCode  string
 	ErrorClass string
 	Delay      time.Duration // until the next attempt, where it gets one
+	Reason     string        // as RecordLetter's; "" keeps that of an attempt with the same code
 }
 
 // RetryCaps are when a letter is left to an operator.
@@ -128,6 +130,7 @@ func (t *Tx) FailLettersAgain(ctx context.Context, job string, caps RetryCaps, l
 		params.ErrorCodes = append(params.ErrorCodes, letter.ErrorCode)
 		params.ErrorClasses = append(params.ErrorClasses, letter.ErrorClass)
 		params.Delays = append(params.Delays, letter.Delay.Seconds())
+		params.Reasons = append(params.Reasons, letter.Reason)
 	}
 	return t.later("count an attempt", func(on db.DBTX) error { return t.queries.LettersFailAgain(ctx, on, params) })
 }
@@ -148,6 +151,7 @@ func (t *Tx) AddRecordLetters(ctx context.Context, scope LetterScope, letters []
 		params.Subjects = append(params.Subjects, letter.Subject)
 		params.ErrorCodes = append(params.ErrorCodes, letter.ErrorCode)
 		params.ErrorClasses = append(params.ErrorClasses, letter.ErrorClass)
+		params.Reasons = append(params.Reasons, letter.Reason)
 	}
 	return wrap("open record letters", t.queries.LetterInsertRecords(ctx, t.dbtx, params))
 }

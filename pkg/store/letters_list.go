@@ -66,7 +66,7 @@ type ListedLetter struct {
 	SettledAt       *time.Time
 	SettledHow      *string
 	SettledNote     *string
-	Reason          *string // message letters: what was wrong, in words of our own
+	Reason          *string // what was wrong, in words of our own
 	HasPayload      bool
 	History         []byte // JSON, the attempts after the first
 	Mirrored        bool   // the customer was onboarded, and not offboarded

@@ -49,6 +49,8 @@ type Run struct {
 	ParkReason    string
 	ParkDetail    string     // what stopped the last attempt, in words of our own
 	ParkSince     *time.Time // since when it has not got on
+	Refusals      int        // attempts in a row that VOMO refused with a status without a meaning of its own
+	Failure       string     // failed runs: why, in words of our own; "" of those before it was kept
 	DueAt         time.Time
 	ActiveSeconds float64
 	CreatedAt     time.Time
@@ -159,6 +161,12 @@ func (t *Tx) ParkRun(ctx context.Context, id, epoch int64, reason, detail string
 	return stillMine(changed, err, "park run")
 }
 
+// CountRefusals notes how many attempts in a row VOMO has refused, in the transaction that parks the run for the last one.
+// A committed page forgets them.
+func (t *Tx) CountRefusals(ctx context.Context, id int64, refusals int) error {
+	return wrap("count refusals", t.queries.RunSetRefusals(ctx, t.dbtx, &db.RunSetRefusalsParams{ID: id, Refusals: column(refusals)}))
+}
+
 // RequeueRun hands the run back with its cursor; it spends no attempt.
 func (t *Tx) RequeueRun(ctx context.Context, id, epoch int64) error {
 	changed, err := t.queries.RunRequeueIfRunning(ctx, t.dbtx, &db.RunRequeueIfRunningParams{ID: id, Epoch: &epoch})
@@ -168,7 +176,7 @@ func (t *Tx) RequeueRun(ctx context.Context, id, epoch int64) error {
 // FinishRun ends the run and its line in the job log.
 func (t *Tx) FinishRun(ctx context.Context, run Run, epoch int64, state RunState, errorCode string) error {
 	changed, err := t.queries.RunFinishIfRunning(ctx, t.dbtx, &db.RunFinishIfRunningParams{
-		ID: run.ID, Epoch: &epoch, State: string(state), Verified: run.Verified,
+		ID: run.ID, Epoch: &epoch, State: string(state), Verified: run.Verified, Failure: given(run.Failure),
 	})
 	if err := stillMine(changed, err, "finish run"); err != nil {
 		return err
@@ -263,7 +271,7 @@ func runFrom(row *db.BackfillRun) Run {
 		ID: row.ID, Customer: row.CustomerID, JobID: row.JobID, TraceID: row.TraceID, State: RunState(row.State),
 		Cursor: cursorFrom(row), ScanStartedAt: row.ScanStartedAt, HighestSeen: row.HighestSeen,
 		Pages: row.Pages, Processed: row.Processed, Written: row.Written, Skipped: row.Skipped, Failures: row.Failures,
-		Recovered: row.Recovered, Verified: row.Verified, Attempts: int(row.Attempts), Parks: int(row.Parks),
+		Recovered: row.Recovered, Verified: row.Verified, Attempts: int(row.Attempts), Parks: int(row.Parks), Refusals: int(row.Refusals),
 		DueAt: row.DueAt, ActiveSeconds: row.ActiveSeconds, CreatedAt: row.CreatedAt, StartedAt: row.StartedAt,
 		UpdatedAt: row.UpdatedAt, CompletedAt: row.CompletedAt,
 	}
@@ -277,5 +285,8 @@ func runFrom(row *db.BackfillRun) Run {
 		run.ParkDetail = *row.ParkDetail
 	}
 	run.ParkSince = row.ParkSince
+	if row.Failure != nil {
+		run.Failure = *row.Failure
+	}
 	return run
 }

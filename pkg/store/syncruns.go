@@ -47,6 +47,7 @@ type SyncRun struct {
 	ParkReason    string
 	ParkDetail    string     // what stopped the last attempt, in words of our own
 	ParkSince     *time.Time // since when it has not got on
+	Refusals      int        // attempts in a row that VOMO refused with a status without a meaning of its own
 	DueAt         time.Time
 	CreatedAt     time.Time
 }
@@ -113,6 +114,11 @@ func (t *Tx) AdvanceSyncRun(ctx context.Context, id, epoch int64, advance Advanc
 		Processed: advance.Processed, Written: advance.Written, Failures: advance.Failures,
 	}
 	return t.later("advance run", func(on db.DBTX) error { return t.queries.SyncRunAdvanceOrFail(ctx, on, params) })
+}
+
+// CountSyncRefusals notes how many attempts in a row VOMO has refused, as CountRefusals does.
+func (t *Tx) CountSyncRefusals(ctx context.Context, id int64, refusals int) error {
+	return wrap("count refusals", t.queries.SyncRunSetRefusals(ctx, t.dbtx, &db.SyncRunSetRefusalsParams{ID: id, Refusals: column(refusals)}))
 }
 
 // ParkSyncRun puts the run off for delay, as ParkRun does.
@@ -206,7 +212,7 @@ func oneSyncRun(row *db.SyncRun, err error) (SyncRun, error) {
 		ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, JobID: row.JobID, TraceID: row.TraceID, State: RunState(row.State),
 		UpdatedAfter: row.UpdatedAfter, CoveredUntil: row.CoveredUntil, Day: row.Day.Time, ScanStartedAt: row.ScanStartedAt,
 		HighestSeen: row.HighestSeen, Pages: row.Pages, Processed: row.Processed, Written: row.Written, Failures: row.Failures,
-		Attempts: int(row.Attempts), Parks: int(row.Parks), DueAt: row.DueAt, CreatedAt: row.CreatedAt,
+		Attempts: int(row.Attempts), Parks: int(row.Parks), Refusals: int(row.Refusals), DueAt: row.DueAt, CreatedAt: row.CreatedAt,
 	}
 	if row.ParkReason != nil {
 		run.ParkReason = *row.ParkReason

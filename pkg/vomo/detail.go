@@ -28,8 +28,8 @@ func (d Detail) Page() Page {
 }
 
 // Detail reads one user by its id, trying again as the package says. ErrNotFound means that VOMO has no such user,
-// or hides it from this token. An answer that lacks a field which lists have is a broken one: VOMO's documents do
-// not say that they agree, and half a user must not be taken for a whole one.
+// or hides it from this token. ErrPartialDetail means that the answer lacks a field which lists have, VOMO's documents
+// do not say that they agree, and half a user must not be taken for a whole one: Find reads the user from the list.
 func (c *Client) Detail(ctx context.Context, id string) (Detail, error) {
 	if err := checkID(id); err != nil {
 		return Detail{}, err
@@ -112,3 +112,34 @@ type brokenUser struct {
 
 func (b *brokenUser) Error() string { return b.is.Error() + ": " + b.what }
 func (b *brokenUser) Unwrap() error { return b.is }
+
+// Find reads users from the list whom VOMO does not give whole by their ids, of those that query shows. enough is asked
+// after each page, with their number, whether to end without the rest. found has those who were met, by their ids; whole
+// says that the list was read to its end. Its errors are Page's.
+func (c *Client) Find(ctx context.Context, query Query, ids []string, enough func(pages int) bool) (found map[string]Detail, whole bool, err error) {
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	found = map[string]Detail{}
+	pages := 0
+	for page, err := range c.Scan(ctx, query, ScanOptions{Ahead: 1}).Pages() {
+		if err != nil {
+			return found, false, err
+		}
+		for _, user := range page.Users {
+			if wanted[user.ID] {
+				found[user.ID] = Detail{User: &user}
+			}
+		}
+		for _, bad := range page.Bad {
+			if _, met := found[bad.ID]; wanted[bad.ID] && !met {
+				found[bad.ID] = Detail{Bad: &bad}
+			}
+		}
+		if pages++; len(found) == len(wanted) || page.More && enough(pages) {
+			return found, !page.More, nil
+		}
+	}
+	return found, true, nil
+}

@@ -117,7 +117,7 @@ func (r *resyncer) work(ctx context.Context, lease *store.Lease, customer store.
 	if err != nil {
 		return result, err
 	}
-	detail, err := source.Client.Detail(ctx, id)
+	detail, err := r.detail(ctx, source.Client, customer.ID, id)
 	if errors.Is(err, vomo.ErrNotFound) {
 		result.Outcome = report.ResyncNotFound
 		return result, r.store.FinishJob(ctx, run.JobID, 0, 0, fault.CodeOf(err))
@@ -150,6 +150,39 @@ func (r *resyncer) work(ctx context.Context, lease *store.Lease, customer store.
 		return result, err
 	}
 	return result, r.tell(ctx, outcome, noted.stale, detail.Bad != nil, &result)
+}
+
+// listPages is how many pages of the list are read at most to find a user.
+const listPages = 20
+
+// detail reads the user by its id, and from the list if VOMO does not give it whole so: from those who changed since the
+// known version, and then from everybody. An error of Detail stands if the user is not met in as many pages as are read.
+func (r *resyncer) detail(ctx context.Context, client *vomo.Client, customer, id string) (vomo.Detail, error) {
+	detail, err := client.Detail(ctx, id)
+	if !errors.Is(err, vomo.ErrPartialDetail) {
+		return detail, err
+	}
+	versions, knownErr := r.store.MappedVersions(ctx, customer, []string{id})
+	if knownErr != nil {
+		return vomo.Detail{}, knownErr
+	}
+	queries := []vomo.Query{{}}
+	if known, isKnown := versions[id]; isKnown && known.UpdatedAt.After(vomo.OldestTime()) {
+		queries = append([]vomo.Query{{UpdatedAfter: known.UpdatedAt}}, queries...)
+	}
+	for _, query := range queries {
+		found, whole, findErr := client.Find(ctx, query, []string{id}, func(pages int) bool { return pages >= listPages })
+		if findErr != nil {
+			return vomo.Detail{}, findErr
+		}
+		if met, isMet := found[id]; isMet {
+			return met, nil
+		}
+		if whole && query == (vomo.Query{}) {
+			return vomo.Detail{}, vomo.ErrNotFound
+		}
+	}
+	return vomo.Detail{}, err
 }
 
 // compare notes how VOMO's version stands to the known one, before it is written.

@@ -51,7 +51,12 @@ func (j *turn) settle(work context.Context, outcome error) error {
 		// the last committed page, and the lane tells whether it is still ours to hand back.
 		return j.handBack(ctx, outcome)
 	}
+	refusals, refused := job.CountRefusals(outcome, j.run.Refusals, j.tries)
+	if refused != nil {
+		return j.giveUp(ctx, refused)
+	}
 	if park, parked := job.ParkFor(outcome, j.run.Parks); parked {
+		j.run.Refusals = refusals
 		return j.park(ctx, park, outcome)
 	}
 	if fault.KindOf(outcome) == fault.KindPermanent {
@@ -64,6 +69,9 @@ func (j *turn) settle(work context.Context, outcome error) error {
 func (j *turn) park(ctx context.Context, park job.Park, cause error) error {
 	err := j.store.InLane(ctx, j.lease, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.ParkRun(ctx, j.run.ID, j.lease.Epoch, park.Reason, job.DetailOf(cause), park.Delay); err != nil {
+			return err
+		}
+		if err := tx.CountRefusals(ctx, j.run.ID, j.run.Refusals); err != nil {
 			return err
 		}
 		return job.TellPark(ctx, tx, j.customer.ID, park.Reason)
@@ -95,11 +103,14 @@ func (j *turn) handBack(ctx context.Context, cause error) error {
 // giveUp ends a run that no further attempt can mend. The permanent fault makes the message a letter.
 func (j *turn) giveUp(ctx context.Context, cause error) error {
 	code := fault.CodeOf(cause)
+	j.run.Failure = cause.Error()
+	alert := event.AlertFor(j.customer.ID, event.AlertBackfillFailed)
+	alert.Text = event.BackfillFailedText(j.run.Failure)
 	err := j.store.InLane(ctx, j.lease, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.FinishRun(ctx, j.run, j.lease.Epoch, store.RunFailed, code); err != nil {
 			return err
 		}
-		if err := event.Raise(ctx, tx, event.AlertFor(j.customer.ID, event.AlertBackfillFailed)); err != nil {
+		if err := event.Raise(ctx, tx, alert); err != nil {
 			return err
 		}
 		return j.tell(ctx, tx, event.BackfillFailed, func(now time.Time) *event.Fact {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,9 @@ const (
 
 // readUsers is what VOMO says of the letters' users.
 type readUsers struct {
-	page  vomo.Page
-	again []deadletter.Again // letters whose user VOMO does not give, though it works
+	page    vomo.Page
+	again   []deadletter.Again // letters whose user VOMO does not give, though it works
+	partial []store.DueLetter  // letters whose user VOMO does not give whole by its id
 }
 
 func (r readUsers) none() bool { return len(r.page.Users)+len(r.page.Bad)+len(r.again) == 0 }
@@ -51,10 +53,18 @@ func (t *turn) read(ctx context.Context, due []store.DueLetter) (read readUsers,
 			t.work.unreadable++
 			continue
 		}
+		if len(read.partial) > 0 { // it gives nobody so
+			read.partial = append(read.partial, letter)
+			continue
+		}
 		if i > 0 && (t.stopping() || time.Now().After(end) || t.wanted(ctx, &looked)) {
 			return read, nil
 		}
 		again, err := t.readOne(ctx, letter, &read.page)
+		if errors.Is(err, vomo.ErrPartialDetail) {
+			read.partial = append(read.partial, letter)
+			continue
+		}
 		if err != nil {
 			return read, err
 		}
@@ -62,7 +72,63 @@ func (t *turn) read(ctx context.Context, due []store.DueLetter) (read readUsers,
 			read.again = append(read.again, *again)
 		}
 	}
+	if len(read.partial) > 0 {
+		return read, t.readFromList(ctx, &read)
+	}
 	return read, nil
+}
+
+// listPages is how many pages of the list a turn reads at most to find its letters' users.
+const listPages = 20
+
+// readFromList finds users whom VOMO does not give whole by their ids: among those who changed since the oldest version of
+// the letters, and then among everybody. Whoever is not met in as many pages as are read is one more attempt at the letter.
+func (t *turn) readFromList(ctx context.Context, read *readUsers) error {
+	since := read.partial[0].Version.UpdatedAt
+	for _, letter := range read.partial {
+		if letter.Version.UpdatedAt.Before(since) {
+			since = letter.Version.UpdatedAt
+		}
+	}
+	queries := []vomo.Query{{}}
+	if since.After(vomo.OldestTime()) {
+		queries = []vomo.Query{{UpdatedAfter: since}, {}}
+	}
+	looked, complete := time.Now(), false
+	for _, query := range queries {
+		var ids []string
+		for _, letter := range read.partial {
+			ids = append(ids, letter.RecordID)
+		}
+		found, whole, err := t.source.Client.Find(ctx, query, ids, func(pages int) bool {
+			return pages >= listPages || t.stopping() || t.wanted(ctx, &looked)
+		})
+		if err != nil {
+			return err
+		}
+		read.partial = slices.DeleteFunc(read.partial, func(letter store.DueLetter) bool {
+			detail, met := found[letter.RecordID]
+			if met {
+				one := detail.Page()
+				read.page.Users, read.page.Bad = append(read.page.Users, one.Users...), append(read.page.Bad, one.Bad...)
+			}
+			return met
+		})
+		if complete = whole && query == (vomo.Query{}); len(read.partial) == 0 || t.stopping() || t.lease.Wanted() {
+			break
+		}
+	}
+	if t.stopping() || t.lease.Wanted() {
+		return t.source.Account.Answered(ctx) // the letters wait for the next turn
+	}
+	code := codeUnreadable
+	if complete {
+		code = codeNotFound
+	}
+	for _, letter := range read.partial {
+		read.again = append(read.again, deadletter.Again{Letter: letter.OpenLetter, Code: code, Retryable: true})
+	}
+	return t.source.Account.Answered(ctx)
 }
 
 // readOne adds a user to the page. What VOMO does not give, though it works, is one more attempt at the letter;
@@ -80,6 +146,9 @@ func (t *turn) readOne(ctx context.Context, letter store.DueLetter, page *vomo.P
 		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeNotFound, Retryable: true}, t.source.Account.Answered(ctx)
 	case fault.CodeOf(err) == "vomo_id_invalid":
 		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeInvalid}, nil
+	}
+	if errors.Is(err, vomo.ErrPartialDetail) {
+		return nil, err
 	}
 	code, stopped := t.ofOneUser(ctx, err)
 	if stopped != nil {

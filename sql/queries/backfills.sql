@@ -41,7 +41,7 @@ SET next_page = sqlc.arg(next_page), scan_started_at = coalesce(scan_started_at,
     window_tries = sqlc.arg(window_tries), unsettled = sqlc.arg(unsettled), pass = sqlc.arg(pass),
     pages = pages + 1, processed = processed + sqlc.arg(processed), written = written + sqlc.arg(written),
     skipped = skipped + sqlc.arg(skipped), failures = failures + sqlc.arg(failures), recovered = recovered + sqlc.arg(recovered),
-    active_seconds = active_seconds + sqlc.arg(active_seconds), attempts = 0, parks = 0, park_reason = NULL,
+    active_seconds = active_seconds + sqlc.arg(active_seconds), attempts = 0, parks = 0, refusals = 0, park_reason = NULL,
     updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch)
 RETURNING id)
@@ -57,6 +57,9 @@ SET state = 'parked', park_reason = sqlc.arg(park_reason), park_detail = nullif(
     due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
+-- name: RunSetRefusals :exec
+UPDATE backfill_runs SET refusals = sqlc.arg(refusals) WHERE id = sqlc.arg(id);
+
 -- name: RunRequeueIfRunning :execrows
 -- Handed back with its cursor: by a worker that stops, or that has used up its turn.
 UPDATE backfill_runs
@@ -65,7 +68,7 @@ WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
 -- name: RunFinishIfRunning :execrows
 UPDATE backfill_runs
-SET state = sqlc.arg(state), verified = sqlc.narg(verified), completed_at = rollcall_now(), updated_at = rollcall_now()
+SET state = sqlc.arg(state), verified = sqlc.narg(verified), failure = sqlc.narg(failure), completed_at = rollcall_now(), updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
 -- name: RunCancelOpen :one
@@ -75,7 +78,7 @@ RETURNING id, job_id, processed, failures;
 
 -- name: RunUnparkIfParked :one
 -- The reason stays until a page is committed: that is when the condition people were told of is over.
-UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'parked'
 RETURNING id;
 

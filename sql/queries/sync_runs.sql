@@ -51,7 +51,7 @@ UPDATE sync_runs
 SET cursor = sqlc.arg(cursor), scan_started_at = coalesce(scan_started_at, sqlc.arg(scan_started_at)),
     highest_seen = greatest(highest_seen, sqlc.narg(highest_seen)), pages = pages + 1,
     processed = processed + sqlc.arg(processed), written = written + sqlc.arg(written), failures = failures + sqlc.arg(failures),
-    attempts = 0, parks = 0, park_reason = NULL, updated_at = rollcall_now()
+    attempts = 0, parks = 0, refusals = 0, park_reason = NULL, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch)
 RETURNING id)
 SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM advanced;
@@ -64,6 +64,9 @@ SET state = 'parked', park_reason = sqlc.arg(park_reason), park_detail = nullif(
     parks = parks + 1, attempts = greatest(attempts - 1, 0),
     due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+
+-- name: SyncRunSetRefusals :exec
+UPDATE sync_runs SET refusals = sqlc.arg(refusals) WHERE id = sqlc.arg(id);
 
 -- name: SyncRunHandBackIfRunning :execrows
 -- Due again in a moment: a request that was published now would meet the one that is being worked, and be dropped.
@@ -98,7 +101,7 @@ ORDER BY r.id LIMIT sqlc.arg(page_size);
 
 -- name: SyncRunsUnpark :many
 -- What waited for a token, a resumption or a destination is due at once.
-UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'parked'
 RETURNING id, kind;
 

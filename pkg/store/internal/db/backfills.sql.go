@@ -92,7 +92,7 @@ SET next_page = $1, scan_started_at = coalesce(scan_started_at, $2),
     window_tries = $16, unsettled = $17, pass = $18,
     pages = pages + 1, processed = processed + $19, written = written + $20,
     skipped = skipped + $21, failures = failures + $22, recovered = recovered + $23,
-    active_seconds = active_seconds + $24, attempts = 0, parks = 0, park_reason = NULL,
+    active_seconds = active_seconds + $24, attempts = 0, parks = 0, refusals = 0, park_reason = NULL,
     updated_at = rollcall_now()
 WHERE id = $25 AND state = 'running' AND epoch = $26
 RETURNING id)
@@ -191,7 +191,7 @@ UPDATE backfill_runs
 SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now(),
     started_at = coalesce(started_at, rollcall_now())
 WHERE id = $2 AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail
 `
 
 type RunClaimIfOpenParams struct {
@@ -246,6 +246,8 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.Refusals,
+		&i.Failure,
 		&i.ParkSince,
 		&i.ParkDetail,
 	)
@@ -266,13 +268,14 @@ func (q *Queries) RunDueWaitSeconds(ctx context.Context, db DBTX, id int64) (flo
 
 const runFinishIfRunning = `-- name: RunFinishIfRunning :execrows
 UPDATE backfill_runs
-SET state = $1, verified = $2, completed_at = rollcall_now(), updated_at = rollcall_now()
-WHERE id = $3 AND state = 'running' AND epoch = $4
+SET state = $1, verified = $2, failure = $3, completed_at = rollcall_now(), updated_at = rollcall_now()
+WHERE id = $4 AND state = 'running' AND epoch = $5
 `
 
 type RunFinishIfRunningParams struct {
 	State    string
 	Verified *bool
+	Failure  *string
 	ID       int64
 	Epoch    *int64
 }
@@ -281,6 +284,7 @@ func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinis
 	result, err := db.Exec(ctx, runFinishIfRunning,
 		arg.State,
 		arg.Verified,
+		arg.Failure,
 		arg.ID,
 		arg.Epoch,
 	)
@@ -291,7 +295,7 @@ func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinis
 }
 
 const runGet = `-- name: RunGet :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs WHERE id = $1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs WHERE id = $1
 `
 
 func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, error) {
@@ -340,6 +344,8 @@ func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, 
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.Refusals,
+		&i.Failure,
 		&i.ParkSince,
 		&i.ParkDetail,
 	)
@@ -367,7 +373,7 @@ func (q *Queries) RunInsertIfNoneOpen(ctx context.Context, db DBTX, arg *RunInse
 }
 
 const runLatestForCustomer = `-- name: RunLatestForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
 `
 
 func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -416,6 +422,8 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.Refusals,
+		&i.Failure,
 		&i.ParkSince,
 		&i.ParkDetail,
 	)
@@ -423,7 +431,7 @@ func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID 
 }
 
 const runOpenForCustomer = `-- name: RunOpenForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 `
 
 func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -472,6 +480,8 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.Refusals,
+		&i.Failure,
 		&i.ParkSince,
 		&i.ParkDetail,
 	)
@@ -479,7 +489,7 @@ func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID st
 }
 
 const runPage = `-- name: RunPage :many
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
+SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
 `
 
 type RunPageParams struct {
@@ -539,6 +549,8 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 			&i.Verified,
 			&i.RewriteBefore,
 			&i.NewSystem,
+			&i.Refusals,
+			&i.Failure,
 			&i.ParkSince,
 			&i.ParkDetail,
 		); err != nil {
@@ -605,8 +617,22 @@ func (q *Queries) RunRequeueIfRunning(ctx context.Context, db DBTX, arg *RunRequ
 	return result.RowsAffected(), nil
 }
 
+const runSetRefusals = `-- name: RunSetRefusals :exec
+UPDATE backfill_runs SET refusals = $1 WHERE id = $2
+`
+
+type RunSetRefusalsParams struct {
+	Refusals int32
+	ID       int64
+}
+
+func (q *Queries) RunSetRefusals(ctx context.Context, db DBTX, arg *RunSetRefusalsParams) error {
+	_, err := db.Exec(ctx, runSetRefusals, arg.Refusals, arg.ID)
+	return err
+}
+
 const runUnparkIfParked = `-- name: RunUnparkIfParked :one
-UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'parked'
 RETURNING id
 `

@@ -53,6 +53,8 @@ type BackfillRun struct {
 	Verified      *bool
 	RewriteBefore *time.Time
 	NewSystem     bool
+	Refusals      int32
+	Failure       *string
 	ParkSince     *time.Time
 	ParkDetail    *string
 }
@@ -89,6 +91,7 @@ type SyncRun struct {
 	Epoch         *int64
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Refusals      int32
 	ParkSince     *time.Time
 	ParkDetail    *string
 }

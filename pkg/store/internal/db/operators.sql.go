@@ -162,7 +162,7 @@ func (q *Queries) MappingsSyncedBefore(ctx context.Context, db DBTX, arg *Mappin
 const runPauseIfOpen = `-- name: RunPauseIfOpen :one
 UPDATE backfill_runs SET state = 'paused', parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail
 `
 
 // Whoever works the run: its next page finds it no longer running, and is not committed.
@@ -212,6 +212,8 @@ func (q *Queries) RunPauseIfOpen(ctx context.Context, db DBTX, customerID string
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.Refusals,
+		&i.Failure,
 		&i.ParkSince,
 		&i.ParkDetail,
 	)
@@ -221,7 +223,7 @@ func (q *Queries) RunPauseIfOpen(ctx context.Context, db DBTX, customerID string
 const runResumeIfPaused = `-- name: RunResumeIfPaused :one
 UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'paused'
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail
+RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail
 `
 
 func (q *Queries) RunResumeIfPaused(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
@@ -270,6 +272,8 @@ func (q *Queries) RunResumeIfPaused(ctx context.Context, db DBTX, customerID str
 		&i.Verified,
 		&i.RewriteBefore,
 		&i.NewSystem,
+		&i.Refusals,
+		&i.Failure,
 		&i.ParkSince,
 		&i.ParkDetail,
 	)
@@ -313,7 +317,7 @@ func (q *Queries) RunSetRewrite(ctx context.Context, db DBTX, arg *RunSetRewrite
 }
 
 const runsLatestFor = `-- name: RunsLatestFor :many
-SELECT DISTINCT ON (customer_id) id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, park_since, park_detail FROM backfill_runs
+SELECT DISTINCT ON (customer_id) id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs
 WHERE customer_id = ANY($1::text[]) ORDER BY customer_id, id DESC
 `
 
@@ -369,6 +373,8 @@ func (q *Queries) RunsLatestFor(ctx context.Context, db DBTX, customerIds []stri
 			&i.Verified,
 			&i.RewriteBefore,
 			&i.NewSystem,
+			&i.Refusals,
+			&i.Failure,
 			&i.ParkSince,
 			&i.ParkDetail,
 		); err != nil {

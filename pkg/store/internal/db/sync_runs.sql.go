@@ -316,7 +316,7 @@ UPDATE sync_runs
 SET cursor = $1, scan_started_at = coalesce(scan_started_at, $2),
     highest_seen = greatest(highest_seen, $3), pages = pages + 1,
     processed = processed + $4, written = written + $5, failures = failures + $6,
-    attempts = 0, parks = 0, park_reason = NULL, updated_at = rollcall_now()
+    attempts = 0, parks = 0, refusals = 0, park_reason = NULL, updated_at = rollcall_now()
 WHERE id = $7 AND state = 'running' AND epoch = $8
 RETURNING id)
 SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM advanced
@@ -350,7 +350,7 @@ func (q *Queries) SyncRunAdvanceOrFail(ctx context.Context, db DBTX, arg *SyncRu
 const syncRunClaimIfOpen = `-- name: SyncRunClaimIfOpen :one
 UPDATE sync_runs SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now()
 WHERE id = $2 AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, park_since, park_detail
+RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, refusals, park_since, park_detail
 `
 
 type SyncRunClaimIfOpenParams struct {
@@ -386,6 +386,7 @@ func (q *Queries) SyncRunClaimIfOpen(ctx context.Context, db DBTX, arg *SyncRunC
 		&i.Epoch,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Refusals,
 		&i.ParkSince,
 		&i.ParkDetail,
 	)
@@ -431,7 +432,7 @@ func (q *Queries) SyncRunHandBackIfRunning(ctx context.Context, db DBTX, arg *Sy
 }
 
 const syncRunOpen = `-- name: SyncRunOpen :one
-SELECT id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, park_since, park_detail FROM sync_runs WHERE customer_id = $1 AND kind = $2
+SELECT id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, refusals, park_since, park_detail FROM sync_runs WHERE customer_id = $1 AND kind = $2
 `
 
 type SyncRunOpenParams struct {
@@ -466,6 +467,7 @@ func (q *Queries) SyncRunOpen(ctx context.Context, db DBTX, arg *SyncRunOpenPara
 		&i.Epoch,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Refusals,
 		&i.ParkSince,
 		&i.ParkDetail,
 	)
@@ -502,6 +504,20 @@ func (q *Queries) SyncRunParkIfRunning(ctx context.Context, db DBTX, arg *SyncRu
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const syncRunSetRefusals = `-- name: SyncRunSetRefusals :exec
+UPDATE sync_runs SET refusals = $1 WHERE id = $2
+`
+
+type SyncRunSetRefusalsParams struct {
+	Refusals int32
+	ID       int64
+}
+
+func (q *Queries) SyncRunSetRefusals(ctx context.Context, db DBTX, arg *SyncRunSetRefusalsParams) error {
+	_, err := db.Exec(ctx, syncRunSetRefusals, arg.Refusals, arg.ID)
+	return err
 }
 
 const syncRunsDrop = `-- name: SyncRunsDrop :many
@@ -719,7 +735,7 @@ func (q *Queries) SyncRunsUnattended(ctx context.Context, db DBTX, arg *SyncRuns
 }
 
 const syncRunsUnpark = `-- name: SyncRunsUnpark :many
-UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, updated_at = rollcall_now()
+UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'parked'
 RETURNING id, kind
 `
