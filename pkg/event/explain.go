@@ -58,7 +58,7 @@ func Explain(code string) (text, remedy string) {
 		return "The last poll did not come to its end; it is tried again by itself.",
 			"The job log and the poller's log say why. If it stays, poll_stalled is raised."
 	case AlertBackfillFailed:
-		return BackfillFailedText(""),
+		return "The backfill was given up.",
 			"Read its dead letter and the service's log, mend the cause, and begin a new one: rollcall backfill start <customer>."
 	case ConditionUnverified:
 		return "The last backfill read every page, but VOMO's own counts do not agree with what it read.",
@@ -68,14 +68,6 @@ func Explain(code string) (text, remedy string) {
 			"The backfill does it. Where none runs, begin one: rollcall backfill start <customer>."
 	}
 	return explainWait(code)
-}
-
-// BackfillFailedText says that a backfill was given up, and why if that is known.
-func BackfillFailedText(why string) string {
-	if why == "" {
-		return "The backfill was given up."
-	}
-	return "The backfill was given up: " + why + "."
 }
 
 // ExplainFor is Explain with the customer's id in its commands, so that they can be run as they stand.

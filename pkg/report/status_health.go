@@ -74,7 +74,11 @@ func (s standing) reasons() []Reason {
 		told.say(Reason{Code: event.ConditionDLQDepth, Unhealthy: true, Since: s.manyLettersSince})
 	}
 	for _, alert := range s.standingAlerts() {
-		told.say(Reason{Code: alert, Unhealthy: true, Since: s.raisedAt(alert)})
+		reason := Reason{Code: alert, Unhealthy: true, Since: s.raisedAt(alert)}
+		if alert == event.AlertBackfillFailed && s.run != nil {
+			reason.Text = s.run.Failure
+		}
+		told.say(reason)
 	}
 	for _, parked := range s.parks() {
 		told.say(s.ofPark(parked))

@@ -105,7 +105,7 @@ func (j *turn) giveUp(ctx context.Context, cause error) error {
 	code := fault.CodeOf(cause)
 	j.run.Failure = cause.Error()
 	alert := event.AlertFor(j.customer.ID, event.AlertBackfillFailed)
-	alert.Text = event.BackfillFailedText(j.run.Failure)
+	alert.Text = event.WithDetail(alert.Text, j.run.Failure)
 	err := j.store.InLane(ctx, j.lease, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.FinishRun(ctx, j.run, j.lease.Epoch, store.RunFailed, code); err != nil {
 			return err
