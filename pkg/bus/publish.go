@@ -36,8 +36,31 @@ type Publisher struct {
 // message that no stream has taken: ErrSubjectBusy, or what went wrong. A duplicate counts as taken: the
 // message with this id is in the stream already.
 func (p *Publisher) Publish(ctx context.Context, batch []Outgoing) []error {
-	errs := make([]error, len(batch))
 	limited := map[string]jetstream.Stream{}
+	return p.publish(ctx, batch, func(subject string, err error) error { return p.refusal(ctx, limited, subject, err) })
+}
+
+// Renew publishes requests that may stand in their streams already. A stream that does not store one has it, or is
+// full: the request is published again later in either case, so nothing is looked up. It returns how many were new.
+func (p *Publisher) Renew(ctx context.Context, batch []Outgoing) (fresh int, err error) {
+	for _, refused := range p.publish(ctx, batch, func(_ string, err error) error {
+		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == codeStoreFailed {
+			return ErrSubjectBusy
+		}
+		return err
+	}) {
+		switch {
+		case refused == nil:
+			fresh++
+		case !errors.Is(refused, ErrSubjectBusy):
+			err = refused
+		}
+	}
+	return fresh, err
+}
+
+func (p *Publisher) publish(ctx context.Context, batch []Outgoing, refusal func(subject string, err error) error) []error {
+	errs := make([]error, len(batch))
 	futures := make([]jetstream.PubAckFuture, len(batch))
 	for i, message := range batch {
 		futures[i], errs[i] = p.send(message)
@@ -52,7 +75,7 @@ func (p *Publisher) Publish(ctx context.Context, batch []Outgoing) []error {
 				p.Logger.Debug("published before", zap.String("subject", batch[i].Subject))
 			}
 		case err := <-future.Err():
-			errs[i] = p.refusal(ctx, limited, batch[i].Subject, err)
+			errs[i] = refusal(batch[i].Subject, err)
 		case <-ctx.Done():
 			errs[i] = context.Cause(ctx)
 		}

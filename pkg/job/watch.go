@@ -2,8 +2,7 @@ package job
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -12,11 +11,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-const (
-	lookEvery      = time.Second
-	republishEvery = time.Minute
-	unattendedPage = 500
-)
+const lookEvery = time.Second
 
 // Watch brings runs of a kind to work: those that the schedule has come to, parked ones when they are due, and
 // whatever a crash, a lost message or a lost stream left behind. Every replica runs one; a row is with one of them.
@@ -29,13 +24,24 @@ type Watch struct {
 	Schedule func(ctx context.Context) (more bool, err error)
 }
 
-// Run works until ctx ends: the schedule and the parked every second, the unattended at once and every minute.
+// Run works until ctx ends: the schedule and the parked every second, and beside them the unattended at once and
+// every minute.
 func (w *Watch) Run(ctx context.Context) {
-	w.try(ctx, "unattended runs were not requested again", w.republish)
+	republish := &Republish{
+		Publisher: w.Publisher, Message: w.Kind.Message,
+		Unattended: func(ctx context.Context, after int64, limit int32) ([]store.RunRef, error) {
+			return w.Store.UnattendedSyncRuns(ctx, w.Kind.Name, after, limit)
+		},
+	}
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() {
+		republish.Run(ctx, func(err error) {
+			w.Logger.Warn("unattended runs were not requested again", zap.String("kind", w.Kind.Name), zap.Error(err))
+		})
+	})
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	republish := time.NewTicker(republishEvery)
-	defer republish.Stop()
 	for {
 		w.try(ctx, "the schedule was not looked at", w.schedule)
 		w.try(ctx, "parked runs were not woken", w.wakeParked)
@@ -43,8 +49,6 @@ func (w *Watch) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-		case <-republish.C:
-			w.try(ctx, "unattended runs were not requested again", w.republish)
 		}
 	}
 }
@@ -92,29 +96,4 @@ func (k Kind) Request(ctx context.Context, tx *store.Tx, runs []store.RunRef) er
 		messages = append(messages, message)
 	}
 	return tx.Publish(ctx, messages...)
-}
-
-// republish asks for every unfinished run that nobody works. It goes past the outbox, which would keep and
-// retry what the stream refuses: where a request stands in the stream already, the refusal is the good answer.
-func (w *Watch) republish(ctx context.Context) error {
-	for after := int64(0); ; {
-		runs, err := w.Store.UnattendedSyncRuns(ctx, w.Kind.Name, after, unattendedPage)
-		if err != nil || len(runs) == 0 {
-			return err
-		}
-		batch := make([]bus.Outgoing, 0, len(runs))
-		for _, run := range runs {
-			message, err := w.Kind.Message(run)
-			if err != nil {
-				return err
-			}
-			batch = append(batch, bus.Outgoing{Subject: message.Subject, ID: message.ID, Payload: message.Payload})
-		}
-		for _, err := range w.Publisher.Publish(ctx, batch) {
-			if err != nil && !errors.Is(err, bus.ErrSubjectBusy) {
-				return fmt.Errorf("request an unattended run: %w", err)
-			}
-		}
-		after = runs[len(runs)-1].ID
-	}
 }

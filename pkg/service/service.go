@@ -54,6 +54,8 @@ const (
 	closeTime = 5 * time.Second
 	// A stopped worker's transaction gives its locks up well before its lease does.
 	longestIdle = 10 * time.Second
+	// Three months are made ahead: a month that is refused a lock has time.
+	auditMonthsEvery = 10 * time.Minute
 )
 
 // Main runs a service from the process's environment until SIGTERM or SIGINT, and returns the exit status. Asked
@@ -129,6 +131,7 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 	relaying, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { relay.Run(relaying) })
+	background.Go(func() { service.makeAuditMonths(relaying) })
 
 	err = run(ctx, service)
 	health.stopping()
@@ -143,6 +146,23 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 	return err
 }
 
+// makeAuditMonths makes the months that the audit needs, at once and now and then. Without them the audit goes on in its
+// default partition.
+func (s *Service) makeAuditMonths(ctx context.Context) {
+	ticker := time.NewTicker(auditMonthsEvery)
+	defer ticker.Stop()
+	for {
+		if err := s.Store.EnsureAuditMonths(ctx); err != nil && ctx.Err() == nil {
+			s.Logger.Warn("the audit's months were not made; it is tried again", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
 // open connects everything, in the order in which the rest depends on it.
 func (s *Service) open(ctx context.Context, closers []func() error) ([]func() error, error) {
 	var err error
@@ -153,9 +173,6 @@ func (s *Service) open(ctx context.Context, closers []func() error) ([]func() er
 	}
 	closers = append(closers, func() error { s.Store.Close(); return nil })
 	if err := store.CheckSchema(ctx, s.Config.DatabaseURL); err != nil {
-		return closers, err
-	}
-	if err := s.Store.EnsureAuditMonths(ctx); err != nil {
 		return closers, err
 	}
 	keeper, err := vault.OpenKeeper(ctx, s.Config.SecretsURL, s.Config.SecretsURLNext)

@@ -27,3 +27,8 @@ func (t *Tx) SetReadOnlySession(ctx context.Context) error {
 
 // MaxConns is how large the pool may be.
 func (s *Store) MaxConns() int32 { return s.pool.Load().Config().MaxConns }
+
+// NextPause is how long a relay waits after a look.
+func NextPause(pause, tick time.Duration, found bool) time.Duration {
+	return nextPause(pause, tick, found)
+}

@@ -116,11 +116,6 @@ func (t *Tx) SaveAudit(ctx context.Context, scope AuditScope, entries []AuditEnt
 	return t.later("save audit", func(on db.DBTX) error { return t.queries.AuditInsertMany(ctx, on, params) })
 }
 
-// EnsureAuditMonths makes the audit's partitions of this month and the next.
-func (c Conn) EnsureAuditMonths(ctx context.Context) error {
-	return wrap("make audit partitions", c.queries.AuditEnsureMonths(ctx, c.dbtx))
-}
-
 // CountMappings is how many of the customer's users stand in the destination.
 func (c Conn) CountMappings(ctx context.Context, customer string) (int64, error) {
 	count, err := c.queries.MappingCount(ctx, c.dbtx, customer)

@@ -52,11 +52,14 @@ func (c Conn) FinishJob(ctx context.Context, id, processed, failures int64, erro
 	return wrap("log job end", err)
 }
 
+// jobsAtOnce keeps one deletion from the job log short: each line is looked for in the tables that refer to it.
+const jobsAtOnce = 1000
+
 // ForgetJobs deletes up to a batch of closed lines of polls, reconciliations, retries and resyncs that are older than
 // age, and keeps each customer's newest of each; more says that there may be others.
 func (c Conn) ForgetJobs(ctx context.Context, age time.Duration) (more bool, err error) {
-	deleted, err := c.queries.JobsForget(ctx, c.dbtx, &db.JobsForgetParams{OlderThan: age, AtMost: forgetAtOnce})
-	return deleted == forgetAtOnce, wrap("forget old lines of the job log", err)
+	deleted, err := c.queries.JobsForget(ctx, c.dbtx, &db.JobsForgetParams{OlderThan: age, AtMost: jobsAtOnce})
+	return deleted == jobsAtOnce, wrap("forget old lines of the job log", err)
 }
 
 // Overview is what a list tells of a customer besides its settings.

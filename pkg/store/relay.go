@@ -8,8 +8,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// relayTick is how often a relay looks for rows that others left, or that are due again.
-const relayTick = 250 * time.Millisecond
+// How often a relay looks for rows that others left, or that are due again: each time that it finds none, the pause
+// doubles. What this process commits wakes it at once.
+const (
+	relayTick    = 250 * time.Millisecond
+	relayLongest = 4 * time.Second
+)
 
 // Relay publishes what transactions put into the outbox, at least once, until ctx ends. Every writer runs one.
 type Relay struct {
@@ -25,8 +29,9 @@ func (r *Relay) Run(ctx context.Context) {
 	if tick == 0 {
 		tick = relayTick
 	}
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
+	pause := tick
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	failing := false
 	for {
 		handled, err := r.Store.RelayOutbox(ctx, r.Publisher)
@@ -41,13 +46,24 @@ func (r *Relay) Run(ctx context.Context) {
 		if handled == relayBatch && err == nil {
 			continue
 		}
+		pause = nextPause(pause, tick, handled > 0)
+		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		case <-r.Store.OutboxWoken():
+			pause = tick
 		}
 	}
+}
+
+// nextPause is how long a relay waits after a look. Where there was something, more may come, or come due again.
+func nextPause(pause, tick time.Duration, found bool) time.Duration {
+	if found {
+		return tick
+	}
+	return min(2*pause, max(tick, relayLongest))
 }
 
 // Flush publishes what is due once more, for a service that stops.

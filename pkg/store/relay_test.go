@@ -110,3 +110,17 @@ func TestFlushPublishesWhatIsDue(t *testing.T) {
 	require.Len(t, bus.taken, 1)
 	require.Zero(t, b.depth(t))
 }
+
+func TestARelayThatFindsNothingLooksLessAndLessOften(t *testing.T) {
+	t.Parallel()
+	const tick = 250 * time.Millisecond
+	pause, looks := tick, 0
+	for waited := time.Duration(0); waited < time.Minute; waited += pause {
+		pause = store.NextPause(pause, tick, false)
+		looks++
+	}
+	require.LessOrEqual(t, looks, 20, "in a minute; it was 240")
+	require.Equal(t, 4*time.Second, pause)
+	require.Equal(t, tick, store.NextPause(pause, tick, true))
+	require.Equal(t, time.Hour, store.NextPause(time.Hour, time.Hour, false))
+}

@@ -98,6 +98,11 @@ func (t *Tx) DelayRequest(ctx context.Context, id int64, delay time.Duration) (d
 	return changed > 0, wrap("delay request", err)
 }
 
+// GiveBackRequest makes a claimed request due again after delay.
+func (c Conn) GiveBackRequest(ctx context.Context, id int64, delay time.Duration) error {
+	return wrap("give request back", c.queries.RequestGiveBackIfPending(ctx, c.dbtx, &db.RequestGiveBackIfPendingParams{ID: id, Delay: delay}))
+}
+
 // SupersedeOlderRequests ends what the customer had asked for before origin and is still pending.
 func (t *Tx) SupersedeOlderRequests(ctx context.Context, customer string, origin Origin) error {
 	_, err := t.queries.RequestSupersedeOlder(ctx, t.dbtx, &db.RequestSupersedeOlderParams{

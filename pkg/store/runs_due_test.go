@@ -186,6 +186,8 @@ func TestAnUnparkedRunIsDueAtOnceAndKeepsTheReasonThatPeopleWereToldOf(t *testin
 	require.Equal(t, store.RunQueued, now.State)
 	require.Zero(t, now.Parks)
 	require.Equal(t, "destination_down", now.ParkReason, "the first page that is committed clears the condition by it")
+	require.Empty(t, b.unattended(t, 0, 10), "its message is under way")
+	b.advance(t, time.Minute)
 	require.Len(t, b.unattended(t, 0, 10), 1)
 }
 
@@ -201,6 +203,11 @@ func TestRunsThatNobodyWorksAreFound(t *testing.T) {
 		return tx.FinishRun(ctx, finished, finishedLease.Epoch, store.RunCompleted, "")
 	})
 
+	b.advance(t, 20*time.Second)
+	require.NoError(t, lease.Renew(t.Context()))
+	b.advance(t, 20*time.Second)
+	require.NoError(t, lease.Renew(t.Context()))
+	b.advance(t, 20*time.Second)
 	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued"}}, b.unattended(t, 0, 10), "one that a live lease holds is attended")
 
 	b.advance(t, 30*time.Second) // the worker died; the parked one is due, and waits for its waker

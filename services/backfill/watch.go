@@ -2,20 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
 )
 
 const (
-	wakeEvery      = time.Second
-	republishEvery = time.Minute
-	unattendedPage = 500
+	wakeEvery   = time.Second
+	forgetEvery = time.Minute
 )
 
 // watch brings runs back to work: parked ones when they are due, and whatever a crash, a lost message or a lost
@@ -27,23 +26,34 @@ type watch struct {
 	jobAge    time.Duration // how long lines of the job log are kept
 }
 
-// run works until ctx ends: the unattended runs at once and every minute, the parked ones every second.
+// run works until ctx ends: the parked runs every second, and beside them the unattended ones at once and every minute,
+// and what is deleted by its age.
 func (w *watch) run(ctx context.Context) {
-	w.try(ctx, "unattended backfills were not requested again", w.republish)
-	wake := time.NewTicker(wakeEvery)
-	defer wake.Stop()
-	republish := time.NewTicker(republishEvery)
-	defer republish.Stop()
+	republish := &job.Republish{Publisher: w.publisher, Message: requestMessage, Unattended: w.store.UnattendedRuns}
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() {
+		republish.Run(ctx, func(err error) { w.logger.Warn("unattended backfills were not requested again", zap.Error(err)) })
+	})
+	beside.Go(func() {
+		every(ctx, forgetEvery, func() {
+			w.try(ctx, "finished scans were not forgotten", w.forgetScans)
+			w.try(ctx, "old lines of the job log were not forgotten", w.forgetJobs)
+		})
+	})
+	every(ctx, wakeEvery, func() { w.try(ctx, "parked backfills were not woken", w.wakeParked) })
+}
+
+// every does something each time that a pause is over, until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func()) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-wake.C:
-			w.try(ctx, "parked backfills were not woken", w.wakeParked)
-		case <-republish.C:
-			w.try(ctx, "unattended backfills were not requested again", w.republish)
-			w.try(ctx, "finished scans were not forgotten", w.forgetScans)
-			w.try(ctx, "old lines of the job log were not forgotten", w.forgetJobs)
+		case <-ticker.C:
+			do()
 		}
 	}
 }
@@ -69,33 +79,8 @@ func (w *watch) wakeParked(ctx context.Context) error {
 	})
 }
 
-// republish asks for every unfinished run that nobody works. It goes past the outbox, which would keep and
-// retry what the stream refuses: where a request stands in the stream already, the refusal is the good answer.
-func (w *watch) republish(ctx context.Context) error {
-	for after := int64(0); ; {
-		runs, err := w.store.UnattendedRuns(ctx, after, unattendedPage)
-		if err != nil || len(runs) == 0 {
-			return err
-		}
-		batch := make([]bus.Outgoing, 0, len(runs))
-		for _, run := range runs {
-			message, err := requestMessage(run)
-			if err != nil {
-				return err
-			}
-			batch = append(batch, bus.Outgoing{Subject: message.Subject, ID: message.ID, Payload: message.Payload})
-		}
-		for _, err := range w.publisher.Publish(ctx, batch) {
-			if err != nil && !errors.Is(err, bus.ErrSubjectBusy) {
-				return fmt.Errorf("request an unattended backfill: %w", err)
-			}
-		}
-		after = runs[len(runs)-1].ID
-	}
-}
-
-// forgetAtMost bounds one round of deleting, so that it keeps no parked run waiting; the next goes on.
-const forgetAtMost = 20
+// forgetAtMost bounds one round of deleting: the next goes on.
+const forgetAtMost = 100
 
 // forgetScans deletes what complete scans had noted to know what they saw.
 func (w *watch) forgetScans(ctx context.Context) error {

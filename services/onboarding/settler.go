@@ -91,9 +91,32 @@ func (s *settler) claimNext(ctx context.Context, slots chan struct{}, running *s
 		defer cancel()
 		if err := s.settle(bounded, request); err != nil && ctx.Err() == nil {
 			s.logger.Warn("request not settled; it is tried again", zap.String("customer", request.Customer), zap.Error(err))
+			s.giveBack(ctx, request)
 		}
 	})
 	return true
+}
+
+// giveBack has a request that failed on our side tried again within seconds, and not when its claim has run out. While
+// Postgres cannot be reached that is tried, too, for as long as the claim holds.
+func (s *settler) giveBack(ctx context.Context, pending store.PendingRequest) {
+	ctx, cancel := context.WithTimeout(ctx, claimHold)
+	defer cancel()
+	wait := min(firstDelay<<min(max(pending.Attempts-1, 0), 16), claimHold)
+	for {
+		err := s.store.GiveBackRequest(ctx, pending.ID, wait)
+		if err == nil {
+			return
+		}
+		pause := time.NewTimer(lookEvery)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			s.logger.Warn("request not given back; its claim runs out", zap.String("customer", pending.Customer), zap.Error(err))
+			return
+		case <-pause.C:
+		}
+	}
 }
 
 func (s *settler) settle(ctx context.Context, pending store.PendingRequest) error {

@@ -92,10 +92,12 @@ WHERE id IN (
 RETURNING id, customer_id;
 
 -- name: RunsUnattended :many
--- Unfinished runs that are due and that nobody works: what a lost message, stream or worker leaves behind.
+-- Unfinished runs that are due and that nobody works: what a lost message, stream or worker leaves behind. One that was
+-- touched within a minute has a message under way.
 SELECT r.id, r.customer_id FROM backfill_runs r
 LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
 WHERE r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL AND r.id > sqlc.arg(after)
+  AND r.updated_at <= rollcall_now() - interval '1 minute'
   AND NOT EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = r.customer_id AND (NOT c.enabled OR c.paused_at IS NOT NULL))
 ORDER BY r.id LIMIT sqlc.arg(page_size);
 
@@ -116,4 +118,4 @@ DELETE FROM job_log d WHERE d.id = ANY(ARRAY(
       AND j.job IN ('user_sync_poll', 'user_daily', 'dlq_retry', 'user_resync')
       AND EXISTS (SELECT FROM job_log n WHERE n.customer_id = j.customer_id AND n.job = j.job AND n.started_at > j.started_at
                   AND n.completed_at IS NOT NULL)
-    ORDER BY j.completed_at LIMIT sqlc.arg(at_most)));
+    ORDER BY j.completed_at LIMIT sqlc.arg(at_most) FOR UPDATE OF j SKIP LOCKED));

@@ -34,9 +34,5 @@ SELECT sqlc.arg(customer_id), 'user', v.id, v.operation, sqlc.arg(job_id)::bigin
 FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(error_codes)::text[]) AS error_code,
              unnest(sqlc.arg(updated_ats)::timestamptz[]) AS updated_at, unnest(sqlc.arg(operations)::text[]) AS operation) v;
 
--- name: AuditEnsureMonths :exec
--- This month's partition and the next one's.
-SELECT ensure_audit_month(rollcall_now()), ensure_audit_month(rollcall_now() + interval '1 month');
-
 -- name: MappingCount :one
 SELECT count(*) FROM user_mappings WHERE customer_id = $1;

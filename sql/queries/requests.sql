@@ -49,6 +49,11 @@ UPDATE onboarding_requests
 SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval, delayed_told = true
 WHERE id = sqlc.arg(id) AND state = 'pending';
 
+-- name: RequestGiveBackIfPending :exec
+-- The claim is given back: due again after a moment, and nobody hears of it.
+UPDATE onboarding_requests SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval
+WHERE id = sqlc.arg(id) AND state = 'pending';
+
 -- name: RequestAppliedAfter :one
 -- Whether a later request of this customer was already applied (an older one must not undo it).
 SELECT EXISTS (SELECT 1 FROM onboarding_requests

@@ -91,12 +91,12 @@ WHERE id IN (
 RETURNING id, customer_id;
 
 -- name: SyncRunsUnattended :many
--- What a lost message, stream or worker leaves behind.
+-- What a lost message, stream or worker leaves behind. One that was touched within a minute has a message under way.
 SELECT r.id, r.customer_id FROM sync_runs r
 JOIN sync_configs c ON c.customer_id = r.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
 WHERE r.kind = sqlc.arg(kind) AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL
-  AND r.id > sqlc.arg(after)
+  AND r.id > sqlc.arg(after) AND r.updated_at <= rollcall_now() - interval '1 minute'
 ORDER BY r.id LIMIT sqlc.arg(page_size);
 
 -- name: SyncRunsUnpark :many

@@ -63,7 +63,7 @@ DELETE FROM job_log d WHERE d.id = ANY(ARRAY(
       AND j.job IN ('user_sync_poll', 'user_daily', 'dlq_retry', 'user_resync')
       AND EXISTS (SELECT FROM job_log n WHERE n.customer_id = j.customer_id AND n.job = j.job AND n.started_at > j.started_at
                   AND n.completed_at IS NOT NULL)
-    ORDER BY j.completed_at LIMIT $2))
+    ORDER BY j.completed_at LIMIT $2 FOR UPDATE OF j SKIP LOCKED))
 `
 
 type JobsForgetParams struct {
@@ -649,6 +649,7 @@ const runsUnattended = `-- name: RunsUnattended :many
 SELECT r.id, r.customer_id FROM backfill_runs r
 LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
 WHERE r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL AND r.id > $1
+  AND r.updated_at <= rollcall_now() - interval '1 minute'
   AND NOT EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = r.customer_id AND (NOT c.enabled OR c.paused_at IS NOT NULL))
 ORDER BY r.id LIMIT $2
 `
@@ -663,7 +664,8 @@ type RunsUnattendedRow struct {
 	CustomerID string
 }
 
-// Unfinished runs that are due and that nobody works: what a lost message, stream or worker leaves behind.
+// Unfinished runs that are due and that nobody works: what a lost message, stream or worker leaves behind. One that was
+// touched within a minute has a message under way.
 func (q *Queries) RunsUnattended(ctx context.Context, db DBTX, arg *RunsUnattendedParams) ([]*RunsUnattendedRow, error) {
 	rows, err := db.Query(ctx, runsUnattended, arg.After, arg.PageSize)
 	if err != nil {

@@ -10,16 +10,6 @@ import (
 	"time"
 )
 
-const auditEnsureMonths = `-- name: AuditEnsureMonths :exec
-SELECT ensure_audit_month(rollcall_now()), ensure_audit_month(rollcall_now() + interval '1 month')
-`
-
-// This month's partition and the next one's.
-func (q *Queries) AuditEnsureMonths(ctx context.Context, db DBTX) error {
-	_, err := db.Exec(ctx, auditEnsureMonths)
-	return err
-}
-
 const auditInsertMany = `-- name: AuditInsertMany :exec
 INSERT INTO sync_audit (customer_id, resource_type, record_id, operation, job_id, trace_id, succeeded, error_code,
                         source_updated_at, processed_at)

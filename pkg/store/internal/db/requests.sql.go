@@ -136,6 +136,22 @@ func (q *Queries) RequestGetBySequence(ctx context.Context, db DBTX, arg *Reques
 	return &i, err
 }
 
+const requestGiveBackIfPending = `-- name: RequestGiveBackIfPending :exec
+UPDATE onboarding_requests SET next_attempt_at = rollcall_now() + $1::interval
+WHERE id = $2 AND state = 'pending'
+`
+
+type RequestGiveBackIfPendingParams struct {
+	Delay time.Duration
+	ID    int64
+}
+
+// The claim is given back: due again after a moment, and nobody hears of it.
+func (q *Queries) RequestGiveBackIfPending(ctx context.Context, db DBTX, arg *RequestGiveBackIfPendingParams) error {
+	_, err := db.Exec(ctx, requestGiveBackIfPending, arg.Delay, arg.ID)
+	return err
+}
+
 const requestInsertPendingIfNew = `-- name: RequestInsertPendingIfNew :one
 INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, request, sealed_secrets,
                                  next_attempt_at, received_at)

@@ -698,7 +698,7 @@ SELECT r.id, r.customer_id FROM sync_runs r
 JOIN sync_configs c ON c.customer_id = r.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
 WHERE r.kind = $1 AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL
-  AND r.id > $2
+  AND r.id > $2 AND r.updated_at <= rollcall_now() - interval '1 minute'
 ORDER BY r.id LIMIT $3
 `
 
@@ -713,7 +713,7 @@ type SyncRunsUnattendedRow struct {
 	CustomerID string
 }
 
-// What a lost message, stream or worker leaves behind.
+// What a lost message, stream or worker leaves behind. One that was touched within a minute has a message under way.
 func (q *Queries) SyncRunsUnattended(ctx context.Context, db DBTX, arg *SyncRunsUnattendedParams) ([]*SyncRunsUnattendedRow, error) {
 	rows, err := db.Query(ctx, syncRunsUnattended, arg.Kind, arg.After, arg.PageSize)
 	if err != nil {
