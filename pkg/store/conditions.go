@@ -57,11 +57,17 @@ func (c Conn) ConditionsOfAll(ctx context.Context, bounds ConditionBounds) ([]Co
 }
 
 // ConditionsOf are those of these customers.
-func (c Conn) ConditionsOf(ctx context.Context, bounds ConditionBounds, customers ...string) ([]Condition, error) {
-	return c.conditions(ctx, bounds, false, customers)
+func (t *Tx) ConditionsOf(ctx context.Context, bounds ConditionBounds, customers ...string) ([]Condition, error) {
+	return t.conditions(ctx, bounds, false, customers)
 }
 
 func (c Conn) conditions(ctx context.Context, bounds ConditionBounds, everybody bool, customers []string) ([]Condition, error) {
+	// Planned for these customers alone: a plan that is good for everybody reads all customers.
+	if !everybody {
+		if err := c.queries.LettersPlanByValue(ctx, c.dbtx); err != nil {
+			return nil, wrap("look for conditions", err)
+		}
+	}
 	rows, err := c.queries.ConditionsFound(ctx, c.dbtx, &db.ConditionsFoundParams{
 		Everybody: everybody, CustomerIds: customers, BackfillPatience: bounds.Backfill, ReconcilePatience: bounds.Reconcile,
 		LetterAge: bounds.LetterAge, LetterGrowth: int64(bounds.LetterGrowth),

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"go/ast"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 )
@@ -44,10 +47,10 @@ INSERT INTO job_log (customer_id, job, outcome, trace_id, started_at, completed_
 	SELECT 'c' || n % $1::int, CASE WHEN n % 10 = 0 THEN 'initial_backfill' WHEN n % 10 = 1 THEN 'user_daily' ELSE 'user_sync_poll' END, 'success', n::text, at, at
 	FROM generate_series(1, 10 * $1::int) n, LATERAL (SELECT now() - interval '20 days' + n * interval '20 days' / (10 * $1::int) AS at) a;
 INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at, park_reason)
-	SELECT 'c' || n, n, n::text, CASE WHEN n % 100 = 0 THEN 'parked' WHEN n % 1000 = 1 THEN 'queued' ELSE 'completed' END, now() + interval '1 minute', now(), now(), 'x'
+	SELECT 'c' || n, 10 * n, n::text, CASE WHEN n % 100 = 0 THEN 'parked' WHEN n % 1000 = 1 THEN 'queued' ELSE 'completed' END, now() + interval '1 minute', now(), now(), 'x'
 	FROM generate_series(1, $1::int) n;
 INSERT INTO sync_runs (customer_id, kind, job_id, trace_id, state, updated_after, covered_until, due_at, created_at, updated_at)
-	SELECT 'c' || n, kind, n, n::text, CASE WHEN n % 50 = 0 THEN 'parked' ELSE 'queued' END, now(), now(), now() + n % 50 / 49 * interval '1 minute', now(), now()
+	SELECT 'c' || n, kind, 9 * $1::int + n, n::text, CASE WHEN n % 50 = 0 THEN 'parked' ELSE 'queued' END, now(), now(), now() + n % 50 / 49 * interval '1 minute', now(), now()
 	FROM generate_series(1, $1::int) n, unnest('{poll,user_daily}'::text[]) kind;
 INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_known_email, last_synced_at, last_synced_updated_at, version_hash)
 	SELECT 'c' || n % $1::int, n::text, 'crm-' || n, n || '@example.org', now(), now(), '\x00' FROM generate_series(1, 10 * $1::int) n;
@@ -94,10 +97,18 @@ func scaled(t *testing.T) (url string, conn *pgx.Conn, customers int) {
 }
 
 // readWhole are queries whose purpose is to read a whole table, each with the reason.
-var readWhole = map[string]string{}
+var readWhole = map[string]string{
+	"KeyIDCounts": "a rotation counts every key",
+	"OutboxDepth": "counts what is not published: nothing, unless NATS is away",
+	"Backlog":     "doctor counts what is not published, as OutboxDepth",
+}
 
 // byValue are the values of queries that are planned by their values each time.
-var byValue = map[string]string{}
+var byValue = map[string]string{
+	"ConditionsFound": "false, '{c1}', '1 hour', '1 hour', '1 hour', 10", // of everybody it reads all customers, once a minute
+	"LettersPage":     "false, true, now(), NULL, NULL, '00000000-0000-0000-0000-000000000000', 'c1', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}', 100",
+	"LettersCount":    "true, now(), NULL, 'c1', NULL, NULL, NULL, NULL, NULL, NULL, '{}', '{}'",
+}
 
 // statements are all queries of sql/queries as sqlc gives them to Postgres.
 func statements(t *testing.T) map[string]string {
@@ -177,5 +188,73 @@ func TestScaleNoQueryReadsAWholeTableThatGrows(t *testing.T) {
 	}
 }
 
-var _ = fmt.Sprint
-var _ = store.Options{}
+// The bounds of these figures are for 100,000 customers and a machine that does nothing else.
+func TestScaleFigures(t *testing.T) {
+	t.Parallel()
+	url, conn, customers := scaled(t)
+	defer func() { _ = conn.Close(t.Context()) }()
+	s := openStore(t, url, store.Options{})
+	longest := func(what string, bound time.Duration, times int, do func() error) {
+		t.Helper()
+		if os.Getenv(scaleVariable) == "" { // beside all other tests
+			bound *= 10
+		}
+		took := make([]time.Duration, times)
+		for i := range took {
+			began := time.Now()
+			require.NoError(t, do(), what)
+			took[i] = time.Since(began)
+		}
+		slices.Sort(took)
+		worst := took[times-1]
+		t.Logf("%s: half of %d times within %s, all within %s", what, times, took[times/2].Round(time.Microsecond), worst.Round(time.Microsecond))
+		require.Less(t, worst, bound, what)
+	}
+	exec := func(statement string) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+
+	longest("a pruning batch", 500*time.Millisecond, 20, func() error {
+		_, err := s.ForgetJobs(t.Context(), 14*24*time.Hour)
+		return err
+	})
+	var left int
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM job_log`).Scan(&left))
+	require.LessOrEqual(t, left, 10*customers-20_000, "each batch was a full one")
+	longest("making four months", 4*time.Second, 1, func() error { return s.EnsureAuditMonths(t.Context()) })
+	var months int
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_inherits WHERE inhparent = 'sync_audit'::regclass`).Scan(&months))
+	require.Equal(t, 4, months, "three ahead, and the default one, which has this month")
+	exec(`UPDATE sync_configs SET next_poll_at = now() - interval '1 minute', next_reconcile_at = now() - interval '1 minute'`)
+	exec(`ANALYZE sync_configs`)
+	longest("a scheduling round", time.Second, 20, func() error {
+		return s.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			due, err := tx.DuePolls(ctx, 100)
+			if err != nil || len(due) != 100 {
+				return fmt.Errorf("%d customers: %w", len(due), err)
+			}
+			traces := make([]string, len(due))
+			_, err = tx.StartSyncRuns(ctx, store.SyncStart{Kind: "poll", Job: "user_sync_poll", Customers: due, TraceIDs: traces})
+			return err
+		})
+	})
+	longest("a round of republication", time.Second, 5, func() error {
+		_, err := s.UnattendedSyncRuns(t.Context(), "poll", 0, 500)
+		return err
+	})
+	longest("parked runs woken", time.Second, 5, func() error {
+		return s.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.WakeParkedSyncRuns(ctx, "poll")
+			return err
+		})
+	})
+	number := 0
+	longest("a status", 50*time.Millisecond, 50, func() error {
+		number += customers / 60
+		id := "c" + strconv.Itoa(number)
+		_, err := report.StatusOf(t.Context(), s, id)
+		return err
+	})
+}

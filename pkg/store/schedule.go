@@ -14,7 +14,7 @@ type ReconcileDue struct {
 	DueAt      *time.Time // nil: it has to be given one
 }
 
-// LockReconcileDue locks up to atMost customers whose daily reconciliation is due, or who have no time for it yet.
+// LockReconcileDue locks up to atMost customers whose daily reconciliation is due, and as many who have no time for it yet.
 // Each is locked by one caller, who gives it its next time.
 func (t *Tx) LockReconcileDue(ctx context.Context, atMost int32) ([]ReconcileDue, error) {
 	rows, err := t.queries.SyncConfigsLockReconcileDue(ctx, t.dbtx, atMost)

@@ -63,7 +63,7 @@ type SyncStart struct {
 	Day          time.Time // daily runs
 }
 
-// DuePolls moves up to atMost customers whose poll is due on to their next slot, and returns them: each is returned
+// DuePolls moves up to atMost customers whose poll is due, and as many who have no time for it yet, on to their next slot, and returns them: each is returned
 // to one caller, who owes them a run in the same transaction.
 func (t *Tx) DuePolls(ctx context.Context, atMost int32) ([]string, error) {
 	customers, err := t.queries.SyncRunsStartDuePolls(ctx, t.dbtx, atMost)

@@ -26,7 +26,7 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 		if err != nil || len(customers) == 0 {
 			return err
 		}
-		more = len(customers) == scheduleAtOnce
+		more = len(customers) >= scheduleAtOnce
 		traces := make([]string, 0, len(customers))
 		for range customers {
 			traces = append(traces, event.NewTraceID())

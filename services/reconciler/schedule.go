@@ -34,7 +34,7 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 		if err != nil || len(due) == 0 {
 			return err
 		}
-		more = len(due) == scheduleAtOnce
+		more = len(due) >= scheduleAtOnce
 		now, err := tx.Now(ctx)
 		if err != nil {
 			return err

@@ -78,7 +78,9 @@ SELECT customer_id, payload_sealed FROM dead_letters WHERE id = $1;
 -- name: LettersKnowCustomer :one
 -- Somebody was onboarded under the id, or a letter has it: a message may name a customer who never came to be.
 SELECT (EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = $1)
-     OR EXISTS (SELECT 1 FROM dead_letters d WHERE d.customer_id = $1))::boolean AS known;
+     OR (SELECT d.id FROM dead_letters d WHERE d.customer_id = $1 AND d.state <> 'settled' ORDER BY d.first_failed_at LIMIT 1) IS NOT NULL
+     OR (SELECT d.id FROM dead_letters d WHERE d.customer_id = $1 AND d.state = 'settled' ORDER BY d.first_failed_at LIMIT 1) IS NOT NULL
+    )::boolean AS known;
 
 -- name: MappingStands :one
 -- The version in which a user stands in the destination.

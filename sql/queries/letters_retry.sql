@@ -20,16 +20,19 @@ ORDER BY f.next_attempt_at;
 
 -- name: CustomersIdleWithAlert :many
 -- Of whom one of these alerts stands and no run is parked for it, which would find out by itself. The alerts lead: few
--- stand, whatever the number of customers.
-SELECT DISTINCT a.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = a.customer_id),
-                                        c.onboarded_at)::timestamptz AS renewed_at
-FROM alerts a
-JOIN sync_configs c ON c.customer_id = a.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
-WHERE a.cleared_at IS NULL AND a.type = ANY(sqlc.arg(types)::text[])
-  AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY(sqlc.arg(types)::text[]))
+-- stand, whatever the number of customers. OFFSET 0 has each of them looked up by itself.
+WITH alerted AS MATERIALIZED (
+    SELECT DISTINCT customer_id FROM alerts WHERE cleared_at IS NULL AND type = ANY(sqlc.arg(types)::text[])
+)
+SELECT a.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = a.customer_id),
+                               c.onboarded_at)::timestamptz AS renewed_at
+FROM alerted a
+CROSS JOIN LATERAL (SELECT s.active_since, s.onboarded_at FROM sync_configs s
+    WHERE s.customer_id = a.customer_id AND s.enabled AND s.paused_at IS NULL AND s.offboarded_at IS NULL LIMIT 1) c
+WHERE NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY(sqlc.arg(types)::text[]) OFFSET 0)
   AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
-                  AND b.park_reason = ANY(sqlc.arg(types)::text[]))
-  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now()) -- it would yield to nobody
+                  AND b.park_reason = ANY(sqlc.arg(types)::text[]) OFFSET 0)
+  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now() OFFSET 0) -- it would yield to nobody
 ORDER BY a.customer_id;
 
 -- name: LettersDue :many

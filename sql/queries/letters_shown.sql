@@ -25,10 +25,10 @@ UPDATE dead_letters SET shown_revision = NULL, shown_seq = NULL, shown_stream = 
 -- name: LettersForgetShownElsewhere :execrows
 -- What was shown in a stream that is no more.
 UPDATE dead_letters SET shown_revision = NULL, shown_seq = NULL, shown_stream = NULL
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT d.id FROM dead_letters d
     WHERE d.shown_seq IS NOT NULL AND d.shown_stream IS DISTINCT FROM sqlc.arg(stream)::timestamptz
-    ORDER BY d.id LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED);
+    ORDER BY d.shown_seq LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));
 
 -- name: LettersShownBetween :many
 SELECT id, shown_seq FROM dead_letters

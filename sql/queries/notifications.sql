@@ -8,6 +8,6 @@ ON CONFLICT (message_id, channel) DO NOTHING;
 
 -- name: NotificationsForgetOld :execrows
 DELETE FROM notifications
-WHERE (message_id, channel) IN (
-    SELECT n.message_id, n.channel FROM notifications n WHERE n.sent_at < rollcall_now() - sqlc.arg(older_than)::interval
-    ORDER BY n.sent_at LIMIT sqlc.arg(at_most));
+WHERE ctid = ANY(ARRAY(
+    SELECT n.ctid FROM notifications n WHERE n.sent_at < rollcall_now() - sqlc.arg(older_than)::interval
+    ORDER BY n.sent_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));

@@ -6,22 +6,23 @@ SELECT sqlc.arg(customer_id), sqlc.arg(type), sqlc.arg(severity),
 FROM (SELECT unnest(sqlc.arg(vomo_ids)::text[]) AS id) v;
 
 -- name: AlertsForgetOver :execrows
+-- The ids of a batch are collected first: each is then looked up, and the table is not read for them.
 DELETE FROM alerts
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT a.id FROM alerts a WHERE a.cleared_at < rollcall_now() - sqlc.arg(older_than)::interval
-    ORDER BY a.cleared_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED);
+    ORDER BY a.cleared_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));
 
 -- name: LettersForgetSettled :execrows
 -- Those whose message the stream has no more. A letter failed before it was settled: the oldest are looked at first.
 DELETE FROM dead_letters
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT d.id FROM dead_letters d
     WHERE d.state = 'settled' AND d.first_failed_at < rollcall_now() - sqlc.arg(older_than)::interval
       AND d.settled_at < rollcall_now() - sqlc.arg(older_than)::interval AND d.shown_seq IS NULL
-    ORDER BY d.first_failed_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED);
+    ORDER BY d.first_failed_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));
 
 -- name: GapsForget :execrows
 DELETE FROM reconciliation_gaps
-WHERE (job_id, vomo_user_id) IN (
-    SELECT g.job_id, g.vomo_user_id FROM reconciliation_gaps g WHERE g.noted_at < rollcall_now() - sqlc.arg(older_than)::interval
-    ORDER BY g.noted_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED);
+WHERE ctid = ANY(ARRAY(
+    SELECT g.ctid FROM reconciliation_gaps g WHERE g.noted_at < rollcall_now() - sqlc.arg(older_than)::interval
+    ORDER BY g.noted_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));

@@ -1,14 +1,20 @@
 -- name: SyncRunsStartDuePolls :many
 -- Polls of customers whose time has come: each is scheduled by one process, and moves on to the next place of its
 -- cadence, whether or not the one before is still under way. That one stands for both: nothing is queued twice.
-WITH due AS (
-    SELECT c.customer_id, c.poll_cadence_minutes FROM sync_configs c
+-- Those without a time are looked for by themselves, so that the index has the order of the others.
+WITH untimed AS (
+    SELECT c.customer_id FROM sync_configs c
     WHERE c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
-      AND (c.next_poll_at IS NULL OR c.next_poll_at <= rollcall_now())
-    ORDER BY c.next_poll_at NULLS FIRST LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED
+      AND c.next_poll_at IS NULL
+    LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED
+), timed AS (
+    SELECT c.customer_id FROM sync_configs c
+    WHERE c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
+      AND c.next_poll_at <= rollcall_now()
+    ORDER BY c.next_poll_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE sync_configs c SET next_poll_at = next_poll_slot(c.customer_id, c.poll_cadence_minutes, rollcall_now())
-    FROM due WHERE c.customer_id = due.customer_id RETURNING c.customer_id
+    WHERE c.customer_id = ANY(ARRAY(SELECT u.customer_id FROM untimed u UNION ALL SELECT t.customer_id FROM timed t)) RETURNING c.customer_id
 )
 SELECT m.customer_id FROM moved m;
 
@@ -114,10 +120,19 @@ WHERE customer_id = sqlc.arg(customer_id);
 UPDATE sync_configs SET poll_page_at = rollcall_now() WHERE customer_id = $1;
 
 -- name: SyncConfigsLockReconcileDue :many
-SELECT customer_id, quiet_hours, next_reconcile_at FROM sync_configs
-WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_completed_at IS NOT NULL
-  AND (next_reconcile_at IS NULL OR next_reconcile_at <= rollcall_now())
-ORDER BY next_reconcile_at NULLS FIRST LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED;
+-- As SyncRunsStartDuePolls: up to as many of either kind.
+WITH untimed AS (
+    SELECT c.customer_id, c.quiet_hours, c.next_reconcile_at FROM sync_configs c
+    WHERE c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
+      AND c.next_reconcile_at IS NULL
+    LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED
+), timed AS (
+    SELECT c.customer_id, c.quiet_hours, c.next_reconcile_at FROM sync_configs c
+    WHERE c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
+      AND c.next_reconcile_at <= rollcall_now()
+    ORDER BY c.next_reconcile_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED
+)
+SELECT customer_id, quiet_hours, next_reconcile_at FROM untimed UNION ALL SELECT customer_id, quiet_hours, next_reconcile_at FROM timed;
 
 -- name: SyncConfigReconciled :one
 -- The last day that was reconciled, or that before the backfill.

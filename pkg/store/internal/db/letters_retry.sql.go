@@ -37,15 +37,18 @@ func (q *Queries) AuditInsertLetter(ctx context.Context, db DBTX, arg *AuditInse
 }
 
 const customersIdleWithAlert = `-- name: CustomersIdleWithAlert :many
-SELECT DISTINCT a.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = a.customer_id),
-                                        c.onboarded_at)::timestamptz AS renewed_at
-FROM alerts a
-JOIN sync_configs c ON c.customer_id = a.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
-WHERE a.cleared_at IS NULL AND a.type = ANY($1::text[])
-  AND NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY($1::text[]))
+WITH alerted AS MATERIALIZED (
+    SELECT DISTINCT customer_id FROM alerts WHERE cleared_at IS NULL AND type = ANY($1::text[])
+)
+SELECT a.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = a.customer_id),
+                               c.onboarded_at)::timestamptz AS renewed_at
+FROM alerted a
+CROSS JOIN LATERAL (SELECT s.active_since, s.onboarded_at FROM sync_configs s
+    WHERE s.customer_id = a.customer_id AND s.enabled AND s.paused_at IS NULL AND s.offboarded_at IS NULL LIMIT 1) c
+WHERE NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY($1::text[]) OFFSET 0)
   AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
-                  AND b.park_reason = ANY($1::text[]))
-  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now()) -- it would yield to nobody
+                  AND b.park_reason = ANY($1::text[]) OFFSET 0)
+  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now() OFFSET 0) -- it would yield to nobody
 ORDER BY a.customer_id
 `
 
@@ -55,7 +58,7 @@ type CustomersIdleWithAlertRow struct {
 }
 
 // Of whom one of these alerts stands and no run is parked for it, which would find out by itself. The alerts lead: few
-// stand, whatever the number of customers.
+// stand, whatever the number of customers. OFFSET 0 has each of them looked up by itself.
 func (q *Queries) CustomersIdleWithAlert(ctx context.Context, db DBTX, types []string) ([]*CustomersIdleWithAlertRow, error) {
 	rows, err := db.Query(ctx, customersIdleWithAlert, types)
 	if err != nil {

@@ -14,10 +14,10 @@ import (
 
 const lettersForgetShownElsewhere = `-- name: LettersForgetShownElsewhere :execrows
 UPDATE dead_letters SET shown_revision = NULL, shown_seq = NULL, shown_stream = NULL
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT d.id FROM dead_letters d
     WHERE d.shown_seq IS NOT NULL AND d.shown_stream IS DISTINCT FROM $1::timestamptz
-    ORDER BY d.id LIMIT $2 FOR UPDATE SKIP LOCKED)
+    ORDER BY d.shown_seq LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
 type LettersForgetShownElsewhereParams struct {

@@ -60,9 +60,9 @@ func (q *Queries) NotificationInsertIfNew(ctx context.Context, db DBTX, arg *Not
 
 const notificationsForgetOld = `-- name: NotificationsForgetOld :execrows
 DELETE FROM notifications
-WHERE (message_id, channel) IN (
-    SELECT n.message_id, n.channel FROM notifications n WHERE n.sent_at < rollcall_now() - $1::interval
-    ORDER BY n.sent_at LIMIT $2)
+WHERE ctid = ANY(ARRAY(
+    SELECT n.ctid FROM notifications n WHERE n.sent_at < rollcall_now() - $1::interval
+    ORDER BY n.sent_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
 type NotificationsForgetOldParams struct {

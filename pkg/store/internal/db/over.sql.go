@@ -12,9 +12,9 @@ import (
 
 const alertsForgetOver = `-- name: AlertsForgetOver :execrows
 DELETE FROM alerts
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT a.id FROM alerts a WHERE a.cleared_at < rollcall_now() - $1::interval
-    ORDER BY a.cleared_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+    ORDER BY a.cleared_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
 type AlertsForgetOverParams struct {
@@ -22,6 +22,7 @@ type AlertsForgetOverParams struct {
 	AtMost    int32
 }
 
+// The ids of a batch are collected first: each is then looked up, and the table is not read for them.
 func (q *Queries) AlertsForgetOver(ctx context.Context, db DBTX, arg *AlertsForgetOverParams) (int64, error) {
 	result, err := db.Exec(ctx, alertsForgetOver, arg.OlderThan, arg.AtMost)
 	if err != nil {
@@ -61,9 +62,9 @@ func (q *Queries) AlertsInsertOver(ctx context.Context, db DBTX, arg *AlertsInse
 
 const gapsForget = `-- name: GapsForget :execrows
 DELETE FROM reconciliation_gaps
-WHERE (job_id, vomo_user_id) IN (
-    SELECT g.job_id, g.vomo_user_id FROM reconciliation_gaps g WHERE g.noted_at < rollcall_now() - $1::interval
-    ORDER BY g.noted_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+WHERE ctid = ANY(ARRAY(
+    SELECT g.ctid FROM reconciliation_gaps g WHERE g.noted_at < rollcall_now() - $1::interval
+    ORDER BY g.noted_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
 type GapsForgetParams struct {
@@ -81,11 +82,11 @@ func (q *Queries) GapsForget(ctx context.Context, db DBTX, arg *GapsForgetParams
 
 const lettersForgetSettled = `-- name: LettersForgetSettled :execrows
 DELETE FROM dead_letters
-WHERE id IN (
+WHERE id = ANY(ARRAY(
     SELECT d.id FROM dead_letters d
     WHERE d.state = 'settled' AND d.first_failed_at < rollcall_now() - $1::interval
       AND d.settled_at < rollcall_now() - $1::interval AND d.shown_seq IS NULL
-    ORDER BY d.first_failed_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+    ORDER BY d.first_failed_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
 type LettersForgetSettledParams struct {

@@ -278,10 +278,18 @@ func (q *Queries) SyncConfigSetNextReconcile(ctx context.Context, db DBTX, arg *
 }
 
 const syncConfigsLockReconcileDue = `-- name: SyncConfigsLockReconcileDue :many
-SELECT customer_id, quiet_hours, next_reconcile_at FROM sync_configs
-WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_completed_at IS NOT NULL
-  AND (next_reconcile_at IS NULL OR next_reconcile_at <= rollcall_now())
-ORDER BY next_reconcile_at NULLS FIRST LIMIT $1 FOR UPDATE SKIP LOCKED
+WITH untimed AS (
+    SELECT c.customer_id, c.quiet_hours, c.next_reconcile_at FROM sync_configs c
+    WHERE c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
+      AND c.next_reconcile_at IS NULL
+    LIMIT $1 FOR UPDATE SKIP LOCKED
+), timed AS (
+    SELECT c.customer_id, c.quiet_hours, c.next_reconcile_at FROM sync_configs c
+    WHERE c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
+      AND c.next_reconcile_at <= rollcall_now()
+    ORDER BY c.next_reconcile_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+SELECT customer_id, quiet_hours, next_reconcile_at FROM untimed UNION ALL SELECT customer_id, quiet_hours, next_reconcile_at FROM timed
 `
 
 type SyncConfigsLockReconcileDueRow struct {
@@ -290,6 +298,7 @@ type SyncConfigsLockReconcileDueRow struct {
 	NextReconcileAt *time.Time
 }
 
+// As SyncRunsStartDuePolls: up to as many of either kind.
 func (q *Queries) SyncConfigsLockReconcileDue(ctx context.Context, db DBTX, atMost int32) ([]*SyncConfigsLockReconcileDueRow, error) {
 	rows, err := db.Query(ctx, syncConfigsLockReconcileDue, atMost)
 	if err != nil {
@@ -659,20 +668,26 @@ func (q *Queries) SyncRunsStart(ctx context.Context, db DBTX, arg *SyncRunsStart
 }
 
 const syncRunsStartDuePolls = `-- name: SyncRunsStartDuePolls :many
-WITH due AS (
-    SELECT c.customer_id, c.poll_cadence_minutes FROM sync_configs c
+WITH untimed AS (
+    SELECT c.customer_id FROM sync_configs c
     WHERE c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
-      AND (c.next_poll_at IS NULL OR c.next_poll_at <= rollcall_now())
-    ORDER BY c.next_poll_at NULLS FIRST LIMIT $1 FOR UPDATE SKIP LOCKED
+      AND c.next_poll_at IS NULL
+    LIMIT $1 FOR UPDATE SKIP LOCKED
+), timed AS (
+    SELECT c.customer_id FROM sync_configs c
+    WHERE c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL AND c.backfill_completed_at IS NOT NULL
+      AND c.next_poll_at <= rollcall_now()
+    ORDER BY c.next_poll_at LIMIT $1 FOR UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE sync_configs c SET next_poll_at = next_poll_slot(c.customer_id, c.poll_cadence_minutes, rollcall_now())
-    FROM due WHERE c.customer_id = due.customer_id RETURNING c.customer_id
+    WHERE c.customer_id = ANY(ARRAY(SELECT u.customer_id FROM untimed u UNION ALL SELECT t.customer_id FROM timed t)) RETURNING c.customer_id
 )
 SELECT m.customer_id FROM moved m
 `
 
 // Polls of customers whose time has come: each is scheduled by one process, and moves on to the next place of its
 // cadence, whether or not the one before is still under way. That one stands for both: nothing is queued twice.
+// Those without a time are looked for by themselves, so that the index has the order of the others.
 func (q *Queries) SyncRunsStartDuePolls(ctx context.Context, db DBTX, atMost int32) ([]string, error) {
 	rows, err := db.Query(ctx, syncRunsStartDuePolls, atMost)
 	if err != nil {
