@@ -12,6 +12,10 @@ import (
 // is held against a user.
 var ErrAuth = fault.Unknown("destination_auth_failed", errors.New("the destination refuses our credential"))
 
+// ErrForbidden is ErrAuth for a 403, which may be about one record: some destinations let us write most records and not
+// this one. Who asks for it has to find out.
+var ErrForbidden = fmt.Errorf("the record or the credential is forbidden: %w", ErrAuth)
+
 // ErrOpen says that the circuit breaker is open and the request was not made: the destination failed too
 // often in a row. Where an attempt of the same call failed before, that failure stands in the chain too.
 var ErrOpen = fault.Unknown("destination_open", errors.New("the destination's circuit breaker is open"))

@@ -14,12 +14,15 @@ import (
 	"time"
 )
 
-// Longest is the longest pause that is believed.
+// Longest is the longest pause that Of believes.
 const Longest = time.Hour
 
 // Of returns the longest pause that header names, at most Longest. It is 0 if the header is missing, or names no time
 // ahead. A date is compared with the answer's own Date, so that our clock may be wrong; now stands in if there is none.
-func Of(header http.Header, now time.Time) time.Duration {
+func Of(header http.Header, now time.Time) time.Duration { return Within(header, now, Longest) }
+
+// Within is Of for a client that believes pauses up to most.
+func Within(header http.Header, now time.Time, most time.Duration) time.Duration {
 	if date, err := http.ParseTime(header.Get("Date")); err == nil {
 		now = date
 	}
@@ -27,9 +30,9 @@ func Of(header http.Header, now time.Time) time.Duration {
 	for _, line := range header.Values("Retry-After") {
 		parts := strings.Split(line, ",")
 		for i, part := range parts {
-			longest = max(longest, seconds(part), until(part, now))
+			longest = max(longest, seconds(part, most), until(part, now, most))
 			if i+1 < len(parts) { // most dates have a comma themselves
-				longest = max(longest, until(part+","+parts[i+1], now))
+				longest = max(longest, until(part+","+parts[i+1], now, most))
 			}
 		}
 	}
@@ -37,7 +40,7 @@ func Of(header http.Header, now time.Time) time.Duration {
 }
 
 // seconds reads a number of seconds, 0 if text is none, or is below 0.
-func seconds(text string) time.Duration {
+func seconds(text string, most time.Duration) time.Duration {
 	text = strings.TrimSpace(text)
 	if strings.Trim(text, "0123456789.") != "" { // ParseFloat also knows signs, exponents, "inf" and "nan"
 		return 0
@@ -46,14 +49,14 @@ func seconds(text string) time.Duration {
 	if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range it is infinite
 		return 0
 	}
-	return time.Duration(math.Ceil(min(number, Longest.Seconds()) * float64(time.Second)))
+	return time.Duration(math.Ceil(min(number, most.Seconds()) * float64(time.Second)))
 }
 
 // until reads a date, 0 if text is none, or is not ahead of now.
-func until(text string, now time.Time) time.Duration {
+func until(text string, now time.Time, most time.Duration) time.Duration {
 	at, err := http.ParseTime(strings.TrimSpace(text))
 	if err != nil {
 		return 0
 	}
-	return min(max(at.Sub(now), 0), Longest)
+	return min(max(at.Sub(now), 0), most)
 }

@@ -20,11 +20,14 @@ import (
 const (
 	maxAnswer = 1 << 20
 	maxID     = 512
+
+	// longestPause is the longest Retry-After that a destination is believed: a wrong one may stop a customer for a
+	// day, and not for good.
+	longestPause = 24 * time.Hour
 )
 
-// answer is what a destination may say. The two codes are one: some put it in an error object.
+// answer is what a destination may say with a rejection. The two codes are one: some put it in an error object.
 type answer struct {
-	ID    json.RawMessage `json:"id"`
 	Code  json.RawMessage `json:"code"`
 	Error json.RawMessage `json:"error"`
 }
@@ -41,11 +44,14 @@ func read(ctx context.Context, resp *http.Response, externalID string) (destinat
 	if isPage(body) {
 		return destination.Result{}, pageForPeople(resp.StatusCode)
 	}
-	id := idOf(body)
-	if id == "" {
-		id = externalID
+	if body == nil {
+		return destination.Result{}, unclearAnswer(resp.StatusCode, "a longer body than is read")
 	}
-	return destination.Result{ExternalUserID: id}, nil
+	return accepted(resp.StatusCode, body, pauseOf(resp), externalID)
+}
+
+func pauseOf(resp *http.Response) time.Duration {
+	return retryafter.Within(resp.Header, time.Now(), longestPause)
 }
 
 func succeeded(status int) bool { return status >= 200 && status < 300 }
@@ -58,15 +64,19 @@ func pageForPeople(status int) error {
 // refused tells what an answer means that is no success; err is that of reading its body.
 func refused(ctx context.Context, resp *http.Response, body []byte, err error, externalID string) (destination.Result, error) {
 	status := resp.StatusCode
+	pause := pauseOf(resp)
 	switch {
 	case status >= 300 && status < 400:
 		return destination.Result{}, fault.Unknown("destination_redirect",
 			fmt.Errorf("the destination answered %d, a redirect, which is not followed: configure the final URL", status))
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+	case status == http.StatusUnauthorized:
 		return destination.Result{}, fmt.Errorf("status %d: %w", status, destination.ErrAuth)
-	case status == http.StatusTooManyRequests:
-		return destination.Result{}, fault.Throttled("destination_throttled", retryafter.Of(resp.Header, time.Now()),
-			errors.New("the destination answered 429"))
+	case status == http.StatusForbidden:
+		return destination.Result{}, fmt.Errorf("status %d: %w", status, destination.ErrForbidden)
+	case status == http.StatusTooManyRequests, isRetryable(status) && pause > 0:
+		return destination.Result{}, fault.Throttled("destination_throttled", pause, fmt.Errorf("the destination answered %d", status))
+	case status == http.StatusLocked, status == http.StatusTooEarly:
+		return destination.Result{}, fault.Unknown("destination_not_yet", fmt.Errorf("the destination answered %d", status))
 	case status == http.StatusRequestTimeout:
 		return destination.Result{}, fault.Unknown("destination_timeout", errors.New("the destination answered 408"))
 	case status == http.StatusConflict && err != nil:
@@ -90,7 +100,7 @@ func refused(ctx context.Context, resp *http.Response, body []byte, err error, e
 func readBody(body io.Reader) ([]byte, error) {
 	read, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	if err != nil || len(read) > maxAnswer {
-		return nil, err
+		return nil, err // nil is never an answer without a body, which is empty
 	}
 	return read, nil
 }
@@ -101,17 +111,13 @@ func isPage(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(body, "\ufeff \t\r\n"), []byte("<"))
 }
 
-// idOf gives the id, a string or a number, or "" where there is none that can be kept: one with control
-// characters would break the transaction of its whole page.
-func idOf(body []byte) string {
-	var a answer
-	if json.Unmarshal(body, &a) != nil {
-		return ""
-	}
-	id := text(a.ID)
+// idIn gives the id, a string or a number, or "" if there is none that can be kept: one with control characters would
+// break the transaction of its whole page.
+func idIn(part object) string {
+	id := text(part["id"])
 	if id == "" {
 		var number json.Number
-		if json.Unmarshal(a.ID, &number) != nil {
+		if json.Unmarshal(part["id"], &number) != nil {
 			return ""
 		}
 		id = number.String()

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
@@ -20,13 +22,6 @@ func again() []string {
 
 type batchAnswer struct {
 	Results []json.RawMessage `json:"results"`
-}
-
-// batchError is the error of one record. Its status, which the contract leaves to the destination, is that
-// which a PUT of the record would have had.
-type batchError struct {
-	Code   json.RawMessage `json:"code"`
-	Status int             `json:"status"`
 }
 
 // BatchSize is as configured.
@@ -67,7 +62,9 @@ func (d *Destination) post(ctx context.Context, records []destination.Record) ([
 	target := *d.base
 	target.Path, target.RawPath = d.base.Path+"/users:batchUpsert", d.base.EscapedPath()+"/users:batchUpsert"
 	var answered []json.RawMessage
+	var pause time.Duration
 	err = d.send(ctx, http.MethodPost, &target, body, func(resp *http.Response) error {
+		pause = pauseOf(resp)
 		answered, err = readBatch(ctx, resp, len(sent))
 		return err
 	})
@@ -75,7 +72,7 @@ func (d *Destination) post(ctx context.Context, records []destination.Record) ([
 		return nil, err
 	}
 	for i, at := range sent {
-		results[at] = judge(answered[i], records[at].ExternalID)
+		results[at] = judge(answered[i], pause, records[at].ExternalID)
 		if errors.Is(results[at].Err, destination.ErrAuth) {
 			return nil, results[at].Err
 		}
@@ -100,38 +97,31 @@ func readBatch(ctx context.Context, resp *http.Response, count int) ([]json.RawM
 		return nil, pageForPeople(resp.StatusCode)
 	}
 	var answer batchAnswer
-	if json.Unmarshal(body, &answer) != nil || len(answer.Results) != count {
+	if json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &answer) != nil || len(answer.Results) != count {
 		return nil, fault.Unknown("destination_broken_answer", errors.New("the destination answered a batch with another number of results"))
+	}
+	top, entries := partsOf(body)
+	if _, failed := failureIn(top); failed && !slices.ContainsFunc(entries, func(entry object) bool { _, one := failureIn(entry); return one }) {
+		return nil, unclearAnswer(resp.StatusCode, "errors of which no result speaks")
 	}
 	return answer.Results, nil
 }
 
 // judge tells what one result of a batch means.
-func judge(raw json.RawMessage, externalID string) destination.BatchResult {
-	var a answer
-	if json.Unmarshal(raw, &a) != nil {
+func judge(raw json.RawMessage, pause time.Duration, externalID string) destination.BatchResult {
+	var entry object
+	if json.Unmarshal(raw, &entry) != nil {
 		return unclear()
 	}
-	if len(a.Error) == 0 || string(a.Error) == "null" {
-		id := idOf(raw)
-		if id == "" {
-			return unclear()
+	why, failed := failureIn(entry)
+	if !failed {
+		if id := idIn(entry); id != "" {
+			return destination.BatchResult{Result: destination.Result{ExternalUserID: id}}
 		}
-		return destination.BatchResult{Result: destination.Result{ExternalUserID: id}}
+		return unclear()
 	}
-	var why batchError
-	_ = json.Unmarshal(a.Error, &why) // an error of another form is a refusal without a code
-	code := text(why.Code)
-	switch {
-	case code == "stale":
-		return destination.BatchResult{Result: destination.Result{ExternalUserID: externalID, Stale: true}}
-	case why.Status == http.StatusUnauthorized, why.Status == http.StatusForbidden, why.Status == 0 && code == "unauthorized":
-		return destination.BatchResult{Err: fmt.Errorf("a record of a batch: %w", destination.ErrAuth)}
-	case why.Status == http.StatusTooManyRequests, why.Status == http.StatusRequestTimeout, why.Status >= 500,
-		why.Status == 0 && slices.Contains(again(), code):
-		return destination.BatchResult{Err: fault.Unknown("destination_not_yet", errors.New("the destination did not take the record this time"))}
-	}
-	return destination.BatchResult{Err: destination.NewRefusal(cmp.Or(why.Status, http.StatusUnprocessableEntity), code)}
+	result, err := meaningOf(why, cmp.Or(why.status, http.StatusUnprocessableEntity), pause, externalID)
+	return destination.BatchResult{Result: result, Err: err}
 }
 
 func unclear() destination.BatchResult {
