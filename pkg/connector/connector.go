@@ -53,6 +53,8 @@ type Job struct {
 // ErrNoCredential says that the customer's credentials are gone: it was offboarded.
 var ErrNoCredential = errors.New("the customer has no credentials")
 
+var errHeld = errors.New("the destination asked to be left alone until later")
+
 // Source is VOMO with the account that its requests are booked on.
 type Source struct {
 	Client  *vomo.Client
@@ -118,6 +120,11 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 	if err != nil {
 		return nil, fmt.Errorf("open customer's key: %w", err)
 	}
+	hold, err := c.Store.DestinationHold(ctx, customer.ID)
+	if err != nil {
+		return nil, err
+	}
+	held := time.Now().Add(hold)
 	key := destination.BreakerKey(customer.ID, target.URL)
 	return &mirror.Lane{
 		Store: c.Store, Lease: lease, Customer: customer.ID, Job: job.Name, JobID: job.ID, TraceID: job.TraceID,
@@ -126,8 +133,14 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 		Trips: func() uint64 { return c.Breakers.Trips(key) },
 		Destination: destination.NewGuard(plain, destination.GuardConfig{
 			Key: key, Breakers: c.Breakers,
-			Before: func(context.Context) error { return lease.Outlasts(c.Timeout) },
-			Leave:  func() error { return lease.Outlasts(c.Timeout) },
+			Before: func(context.Context) error {
+				// Read once: the lane has one holder, and only a holder notes a hold.
+				if left := time.Until(held); left > 0 {
+					return fault.Throttled("destination_throttled", left, errHeld)
+				}
+				return lease.Outlasts(c.Timeout)
+			},
+			Leave: func() error { return lease.Outlasts(c.Timeout) },
 		}),
 	}, nil
 }

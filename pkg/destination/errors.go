@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"rollcall.dev/pkg/fault"
 )
@@ -15,6 +16,14 @@ var ErrAuth = fault.Unknown("destination_auth_failed", errors.New("the destinati
 // ErrForbidden is ErrAuth for a 403, which may be about one record: some destinations let us write most records and not
 // this one. Who asks for it has to find out.
 var ErrForbidden = fmt.Errorf("the record or the credential is forbidden: %w", ErrAuth)
+
+// ErrUnclear says that the destination answered with a status of success and it cannot be told whether it accepted the
+// record. It is the destination's fault: no later look at the record would tell more.
+var ErrUnclear = fault.Unknown("destination_unclear_answer", errors.New("it is not known whether the destination took the record"))
+
+// ErrRedirect says that the destination answered with a redirect, which is not followed: its URL has to be configured
+// anew, whatever the record.
+var ErrRedirect = fault.Unknown("destination_redirect", errors.New("a redirect is not followed: configure the final URL"))
 
 // ErrOpen says that the circuit breaker is open and the request was not made: the destination failed too
 // often in a row. Where an attempt of the same call failed before, that failure stands in the chain too.
@@ -70,6 +79,13 @@ func Retryable(err error) bool {
 		return false
 	}
 	return true
+}
+
+// ThrottledFor gives the pause that the destination asked for, if err says so and the pause is longer than a Guard waits
+// in place: the work has to be parked for it.
+func ThrottledFor(err error) (pause time.Duration, throttled bool) {
+	pause, named := fault.After(err)
+	return pause, named && (pause > longestWait || errors.Is(err, ErrHeld))
 }
 
 // isWord tells whether s is a machine's word and not a sentence.

@@ -113,7 +113,7 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 		switch {
 		case errors.Is(err, ErrOpen):
 			return Result{}, withCause(last)
-		case !Retryable(err):
+		case !Retryable(err), errors.Is(err, ErrRedirect): // which no wait of seconds ends
 			return result, err
 		case br.open():
 			// A wait would only end at the open breaker.

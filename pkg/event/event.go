@@ -34,6 +34,8 @@ const (
 // Types of alerts.
 const (
 	AlertDestinationDown       = "destination_down"
+	AlertDestinationRedirect   = "destination_redirect"
+	AlertDestinationUnclear    = "destination_unclear"
 	AlertDestinationNotPublic  = "destination_not_public"
 	AlertDestinationAuthFailed = "destination_auth_failed"
 	AlertAuthFailed            = "auth_failed"

@@ -32,6 +32,14 @@ func Explain(code string) (text, remedy string) {
 	case AlertDestinationDown:
 		return "The destination does not take records; the work waits and tries again by itself.",
 			"Look at the destination's own health. The work goes on within a minute after it answers again."
+	case AlertDestinationRedirect:
+		return "The destination answers with a redirect, which is not followed, so it gets no records; the work waits and tries again by itself.",
+			"Onboard the customer again with the URL that the redirect leads to as its destination, and all other settings as they are. " +
+				"The work goes on within a minute."
+	case AlertDestinationUnclear:
+		return "The destination answers with a status of success and a body that does not say whether it took the record: no JSON, or a " +
+				"207 without a result. The work waits and tries again by itself.",
+			"See that the URL leads to the destination's API, and that it answers with JSON or with no body. The work goes on within a minute."
 	case AlertDestinationNotPublic:
 		return "The destination's name leads to a private, local or reserved address, so nothing is sent there; the work waits.",
 			"Have the name lead to a public address, or set ALLOW_PRIVATE_DESTINATIONS=true if this is meant. The work goes on within a minute."
@@ -79,7 +87,8 @@ func ExplainFor(customer, code string) (text, remedy string) {
 // Severity of an alert: how soon somebody has to look.
 func Severity(code string) string {
 	switch code {
-	case AlertMessageNotErased, AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertVomoForbidden,
+	case AlertMessageNotErased, AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertDestinationRedirect,
+		AlertVomoForbidden,
 		AlertPollStalled, AlertBackfillStalled:
 		return "high"
 	default:

@@ -17,6 +17,9 @@ func explainWait(code string) (text, remedy string) {
 	case "vomo_throttled":
 		return "VOMO asks for a slower pace; the work waits and goes on by itself.",
 			"Nothing has to be done. If it stays, another program spends the customer's requests, too: lower its limits, or ours with rollcall config set."
+	case "destination_throttled":
+		return "The destination asked for a pause; nothing is sent to it until the time that it named, a day at most.",
+			"Nothing has to be done. If it stays, ask the destination's operator for a higher limit, or lower DESTINATION_SLOTS."
 	case "lane_wanted":
 		return "The work let another job of this customer go first, and goes on in a moment.", "Nothing has to be done."
 	case "paused":

@@ -22,6 +22,9 @@ const (
 	ParkVomoUnavailable = "vomo_unavailable"
 	ParkVomoThrottled   = "vomo_throttled"
 	ParkLaneWanted      = "lane_wanted"
+
+	// ParkDestinationThrottled: nothing is sent to the destination until the time that it named.
+	ParkDestinationThrottled = "destination_throttled"
 )
 
 // How long work is parked, by who is at fault.
@@ -47,6 +50,13 @@ func ParkFor(outcome error, parks int) (park Park, parked bool) {
 	switch {
 	case errors.Is(outcome, destination.ErrNotPublic):
 		return Park{event.AlertDestinationNotPublic, doubling(longestProbe, parks)}, true
+	case errors.Is(outcome, destination.ErrRedirect):
+		return Park{event.AlertDestinationRedirect, doubling(longestProbe, parks)}, true
+	case errors.Is(outcome, destination.ErrUnclear):
+		return Park{event.AlertDestinationUnclear, doubling(longestProbe, parks)}, true
+	case errors.Is(outcome, mirror.ErrDestinationThrottled):
+		after, _ := fault.After(outcome)
+		return Park{ParkDestinationThrottled, max(after, doubling(longestProbe, parks))}, true
 	case errors.Is(outcome, mirror.ErrDestinationDown):
 		return Park{event.AlertDestinationDown, doubling(longestProbe, parks)}, true
 	case errors.Is(outcome, mirror.ErrDestinationAuth):
@@ -78,15 +88,19 @@ func doubling(longest time.Duration, times int) time.Duration {
 
 // TellPark tells of what work is parked for, in the transaction that parks it: once, however much is parked. A token
 // that VOMO refuses also switches the customer off (the recipe's handleAuthFailure), until a new one comes.
-func TellPark(ctx context.Context, tx *store.Tx, customer, reason string) error {
+func TellPark(ctx context.Context, tx *store.Tx, customer string, park Park) error {
+	reason := park.Reason
 	switch reason {
+	case ParkDestinationThrottled:
+		return tx.HoldDestination(ctx, customer, park.Delay) // for every job of the customer
 	case event.AlertAuthFailed:
 		if err := event.Raise(ctx, tx, event.AlertFor(customer, reason)); err != nil {
 			return err
 		}
 		_, err := tx.DisableCustomer(ctx, customer, reason)
 		return err
-	case event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed, event.AlertVomoForbidden:
+	case event.AlertDestinationDown, event.AlertDestinationRedirect, event.AlertDestinationUnclear, event.AlertDestinationNotPublic,
+		event.AlertDestinationAuthFailed, event.AlertVomoForbidden:
 		return event.Raise(ctx, tx, event.AlertFor(customer, reason))
 	}
 	return nil
@@ -97,7 +111,7 @@ func IsDestination(reason string) bool { return slices.Contains(DestinationAlert
 
 // DestinationAlerts are the alerts of a destination that does not work.
 func DestinationAlerts() []string {
-	return []string{event.AlertDestinationDown, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed}
+	return []string{event.AlertDestinationDown, event.AlertDestinationRedirect, event.AlertDestinationUnclear, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed}
 }
 
 // ParksStand says whether people were told of something that parked work of the customer, whichever job's. It is asked

@@ -54,7 +54,7 @@ func (t *turn) park(ctx context.Context, park Park, cause error) error {
 		if err := tx.CountSyncRefusals(ctx, t.run.ID, t.run.Refusals); err != nil {
 			return err
 		}
-		return TellPark(ctx, tx, t.customer.ID, park.Reason)
+		return TellPark(ctx, tx, t.customer.ID, park)
 	})
 	if err != nil {
 		return t.notSettled(ctx, "park", err)

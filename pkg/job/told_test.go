@@ -17,7 +17,7 @@ import (
 func (h *house) told() {
 	h.t.Helper()
 	require.NoError(h.t, h.store.InTx(h.t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		return job.TellPark(ctx, tx, "acme", event.AlertDestinationDown)
+		return job.TellPark(ctx, tx, "acme", job.Park{Reason: event.AlertDestinationDown})
 	}))
 }
 

@@ -63,6 +63,9 @@ func (t *turn) work(ctx context.Context, draining <-chan struct{}) error {
 		Probe: t.run.ParkReason != "" && t.run.ParkReason != ParkLaneWanted, Lenient: t.run.Parks < lenientParks,
 		NewSystem: owed != nil && owed.NewSystem, // ids that the system before gave are of no use
 	}
+	if t.options.Forbidden, err = ForbiddenIsRecords(ctx, t.Store, t.source, t.lane, t.run.ParkReason, t.run.Parks); err != nil {
+		return err
+	}
 	// What ends a turn lets the page in hand be finished; only ctx ends it, too.
 	turn, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -162,7 +165,7 @@ func (t *turn) commit(ctx context.Context, page vomo.Page) (scan.Step, error) {
 		return scan.Step{}, err
 	}
 	t.run, t.done = next, step.Done
-	t.options.Probe, t.options.Lenient = false, true // what the run was parked for is over
+	t.options.Probe, t.options.Lenient, t.options.Forbidden = false, true, false // what the run was parked for is over
 	t.Metrics.page(t.Kind.Name, outcome)
 	t.logPage(page, outcome, step)
 	return step, nil

@@ -36,6 +36,7 @@ type world struct {
 	vomo    func(page int) int  // a status other than 200 for a page
 	crm     func(id string) int // the status for a record
 	says    string              // what VOMO answers each page with, "": the page
+	pause   string              // its Retry-After, "" for none
 	onPage  func(page int)      // before a page is answered
 	onQuery func(url.Values)    // as onPage
 	asked   []string            // VOMO's queries
@@ -110,6 +111,10 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w.put(rw, r)
 		return
 	}
+	if id, one := strings.CutPrefix(r.URL.Path, "/v1/users/"); one {
+		w.detail(rw, id)
+		return
+	}
 	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 	w.mu.Lock()
 	onPage, onQuery := w.onPage, w.onQuery
@@ -153,10 +158,7 @@ func (w *world) list(rw http.ResponseWriter, r *http.Request, page int) {
 	}
 	data := []map[string]any{}
 	for _, one := range matching[min((page-1)*15, len(matching)):min(page*15, len(matching))] {
-		data = append(data, map[string]any{
-			"id": one.id, "first_name": "First", "last_name": "Last", "email": "u" + strconv.Itoa(one.id) + "@example.org", "phone": one.phone,
-			"user_status": nil, "membership_role": nil, "created_at": one.joined().Format(time.RFC3339), "updated_at": one.updated.Format(cmp.Or(w.timeForm, time.RFC3339)),
-		})
+		data = append(data, one.shown(cmp.Or(w.timeForm, time.RFC3339)))
 	}
 	_ = json.NewEncoder(rw).Encode(map[string]any{"data": data, "meta": map[string]any{"total": len(matching), "per_page": 15}})
 }
@@ -170,9 +172,32 @@ func (w *world) put(rw http.ResponseWriter, r *http.Request) {
 	defer w.mu.Unlock()
 	w.written = append(w.written, id)
 	if w.crm != nil && w.crm(id) != 0 {
+		if w.pause != "" {
+			rw.Header().Set("Retry-After", w.pause)
+		}
 		rw.WriteHeader(w.crm(id))
 		return
 	}
 	w.holds[id] = record.Phone
 	_, _ = io.WriteString(rw, `{"id":"crm-`+id+`"}`)
+}
+
+func (p person) shown(form string) map[string]any {
+	return map[string]any{
+		"id": p.id, "first_name": "First", "last_name": "Last", "email": "u" + strconv.Itoa(p.id) + "@example.org", "phone": p.phone,
+		"user_status": nil, "membership_role": nil, "created_at": p.joined().Format(time.RFC3339), "updated_at": p.updated.Format(form),
+	}
+}
+
+// detail answers for one user.
+func (w *world) detail(rw http.ResponseWriter, id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, one := range w.people {
+		if strconv.Itoa(one.id) == id {
+			_ = json.NewEncoder(rw).Encode(map[string]any{"data": one.shown(time.RFC3339)})
+			return
+		}
+	}
+	rw.WriteHeader(http.StatusNotFound)
 }

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -50,6 +51,9 @@ type ApplyOptions struct {
 	// that is known: the destination is a new one, or lost them. What was written since is skipped as ever, and an
 	// older version never replaces a newer one. Zero: what is known is skipped.
 	RewriteBefore time.Time
+	// Forbidden takes a 403 for the record's: the destination has just accepted a record that it has by the same
+	// credential, and three parks in a row ended with a 403.
+	Forbidden bool
 	// Redrive has records written whose letters are open: the page holds their newest state, and what is refused in
 	// the letter's own version counts as one more attempt at it.
 	Redrive bool
@@ -95,7 +99,7 @@ type Brought struct {
 }
 
 // Write brings a page to the destination. After an error nothing of the page may be committed:
-// ErrDestinationDown and ErrDestinationAuth are the destination's, store.ErrLaneLost means that another worker
+// ErrDestinationDown, ErrDestinationThrottled and ErrDestinationAuth are the destination's, store.ErrLaneLost means that another worker
 // has the customer.
 //
 // The page before may be committed meanwhile, where the two share no user: what Write compares with is what is
@@ -107,11 +111,33 @@ func (l *Lane) Write(ctx context.Context, page vomo.Page, options ApplyOptions) 
 	}
 	results, err := l.writeAll(ctx, decided.write, options)
 	if err != nil {
-		return nil, fmt.Errorf("write page %d: %w", page.Number, err)
+		err = fmt.Errorf("write page %d: %w", page.Number, err)
+		return nil, errors.Join(err, l.keepAccepted(ctx, decided, results, options, err))
 	}
 	brought := &Brought{lane: l, number: page.Number, options: options, changes: l.changes(decided, results, options)}
 	brought.changes.outcome.Seen = decided.seen
 	return brought, nil
+}
+
+// keepAccepted remembers what the destination accepted of a page that it then ended with a pause or with a 403. Each
+// attempt at such a page would otherwise begin with the same records: a destination that takes ten a minute would never
+// have taken a page, and a customer's first page would never give a record by which a 403 can be judged.
+func (l *Lane) keepAccepted(ctx context.Context, decided decision, results []written, options ApplyOptions, cause error) error {
+	if !errors.Is(cause, ErrDestinationThrottled) && !errors.Is(cause, destination.ErrForbidden) {
+		return nil
+	}
+	accepted, answers := decision{}, []written{}
+	for i, result := range results {
+		if result.externalID != "" {
+			accepted.write, answers = append(accepted.write, decided.write[i]), append(answers, result)
+		}
+	}
+	if len(answers) == 0 {
+		return nil
+	}
+	kept := &Brought{lane: l, options: options, changes: l.changes(accepted, answers, options)}
+	_, err := kept.Commit(ctx, func(context.Context, *store.Tx, Outcome) error { return nil })
+	return err
 }
 
 // Commit remembers the page: mappings, audit, letters and whatever remember adds (cursor, progress, events) in one

@@ -21,7 +21,7 @@ import (
 // counted and the circuit breaker tells the destination's fault from a record's. So there is one place that
 // decides who is at fault, and one bad record that brings a whole batch down costs a page some requests and
 // nobody a letter.
-func (l *Lane) writeBatches(ctx context.Context, candidates []candidate, results []written, todo []int) ([]int, error) {
+func (l *Lane) writeBatches(ctx context.Context, candidates []candidate, results []written, todo []int, options ApplyOptions) ([]int, error) {
 	batcher, can := l.Destination.(destination.Batcher)
 	if !can || batcher.BatchSize() < 2 || len(todo) <= shortPage || l.oneByOne.Load() {
 		return todo, nil
@@ -36,7 +36,7 @@ func (l *Lane) writeBatches(ctx context.Context, candidates []candidate, results
 		}
 		group.Go(func() error {
 			defer l.leave()
-			unsettled, err := l.writeBatch(grouped, batcher, candidates, results, places)
+			unsettled, err := l.writeBatch(grouped, batcher, candidates, results, places, options)
 			mu.Lock()
 			defer mu.Unlock()
 			left = append(left, unsettled...)
@@ -51,7 +51,9 @@ func (l *Lane) writeBatches(ctx context.Context, candidates []candidate, results
 }
 
 // writeBatch sends one batch and returns the places that it did not settle.
-func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, candidates []candidate, results []written, places []int) ([]int, error) {
+func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, candidates []candidate, results []written, places []int,
+	options ApplyOptions,
+) ([]int, error) {
 	records := make([]destination.Record, 0, len(places))
 	for _, place := range places {
 		records = append(records, candidates[place].record)
@@ -60,9 +62,14 @@ func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, cand
 	var refusal *destination.Refusal
 	switch {
 	case err == nil:
+	case options.Forbidden && errors.Is(err, destination.ErrForbidden):
+		l.oneByOne.Store(true) // which of them is the forbidden one?
+		return places, nil
 	case errors.Is(err, destination.ErrAuth):
 		return nil, fmt.Errorf("write batch: %w: %w", ErrDestinationAuth, err)
-	case errors.Is(err, destination.ErrNotPublic), errors.Is(err, destination.ErrOpen), fault.KindOf(err) == fault.KindThrottled:
+	case fault.KindOf(err) == fault.KindThrottled:
+		return nil, fmt.Errorf("write batch: %w: %w", ErrDestinationThrottled, err)
+	case errors.Is(err, destination.ErrNotPublic), errors.Is(err, destination.ErrRedirect), errors.Is(err, destination.ErrOpen):
 		return nil, fmt.Errorf("write batch: %w: %w", ErrDestinationDown, err)
 	case errors.As(err, &refusal), destination.Retryable(err):
 		// It has no such endpoint, will not take this size, or stumbles over one record: for the rest of the turn
@@ -73,6 +80,7 @@ func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, cand
 		return nil, fmt.Errorf("write batch: %w", err)
 	}
 	var left []int
+	var throttled error
 	for i, place := range places {
 		switch answer := answers[i]; {
 		case answer.Err == nil:
@@ -80,8 +88,11 @@ func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, cand
 		case errors.As(answer.Err, &refusal):
 			results[place].err = answer.Err
 		default:
+			if _, named := destination.ThrottledFor(answer.Err); named {
+				throttled = fmt.Errorf("write batch: %w: %w", ErrDestinationThrottled, answer.Err)
+			}
 			left = append(left, place)
 		}
 	}
-	return left, nil
+	return left, throttled
 }

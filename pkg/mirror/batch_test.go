@@ -75,6 +75,7 @@ func (c *crm) serveBatch(w http.ResponseWriter, r *http.Request) {
 		c.holds[id] = request.Users[i]
 		c.mu.Unlock()
 	}
+	c.writePause(w)
 	_, _ = io.WriteString(w, `{"results":[`+strings.Join(results, ",")+`]}`)
 }
 
@@ -189,7 +190,7 @@ func TestABatchThatMeetsTheDestinationsFaultParksThePage(t *testing.T) {
 		"unauthorised":             {http.StatusUnauthorized, "", mirror.ErrDestinationAuth},
 		"forbidden":                {http.StatusForbidden, "", mirror.ErrDestinationAuth},
 		"a record unauthorised":    {http.StatusOK, strings.Replace(results(15), `{"id":"x"}`, `{"error":{"code":"unauthorized"}}`, 1), mirror.ErrDestinationAuth},
-		"throttled":                {http.StatusTooManyRequests, "", mirror.ErrDestinationDown},
+		"throttled":                {http.StatusTooManyRequests, "", mirror.ErrDestinationThrottled},
 		"down, one by one as well": {unavailable, "", mirror.ErrDestinationDown},
 		"each of them not now": {http.StatusOK, strings.ReplaceAll(results(15), `{"id":"x"}`, `{"error":{"code":"unavailable"}}`),
 			mirror.ErrDestinationDown},

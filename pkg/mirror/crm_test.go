@@ -25,6 +25,8 @@ type crm struct {
 	active int
 	atMost int
 
+	pause string // Retry-After of each answer, "" for none
+
 	batches     [][]string                       // ids of each batch
 	batchAnswer func(ids []string) (int, string) // nil: each record as answer says
 }
@@ -64,6 +66,7 @@ func (c *crm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.holds[id] = record
 	}
 	c.mu.Unlock()
+	c.writePause(w)
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, text) // the client may have gone: some tests make it
 }
@@ -86,6 +89,20 @@ func (c *crm) says(status int, body string, ids ...string) {
 		}
 		return takes(id, r)
 	})
+}
+
+func (c *crm) retryAfter(value string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pause = value
+}
+
+func (c *crm) writePause(w http.ResponseWriter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pause != "" {
+		w.Header().Set("Retry-After", c.pause)
+	}
 }
 
 func (c *crm) works() { c.answers(takes) }

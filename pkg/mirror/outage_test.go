@@ -125,7 +125,10 @@ func TestRefusedCredentialsAreTheDestinationsFault(t *testing.T) {
 					require.NotErrorIs(t, err, mirror.ErrDestinationDown)
 				}
 			}
-			h.requireNothingCommitted(t)
+			require.Empty(t, h.letters(t))
+			if status == http.StatusUnauthorized { // after a 403 what was accepted is known: it may be that one record's
+				h.requireNothingCommitted(t)
+			}
 		})
 	}
 }

@@ -21,8 +21,8 @@ const (
 )
 
 // Works brings a user to the destination once more who stands there in this very version, to tell a destination that
-// takes nothing from records that nobody takes. Nothing is remembered: it changes nothing. ErrDestinationDown and
-// ErrDestinationAuth say that it does not work.
+// takes nothing from records that nobody takes. Nothing is remembered: it changes nothing. ErrDestinationDown,
+// ErrDestinationThrottled and ErrDestinationAuth say that it does not work.
 func (l *Lane) Works(ctx context.Context, user vomo.User) (Trial, error) {
 	record := RecordOf(user)
 	version, err := VersionOf(l.HashKey, record)
@@ -45,8 +45,9 @@ func (l *Lane) Works(ctx context.Context, user vomo.User) (Trial, error) {
 		return Refused, nil
 	case errors.Is(err, destination.ErrAuth):
 		return Untried, fmt.Errorf("write a known record: %w: %w", ErrDestinationAuth, err)
-	case errors.Is(err, destination.ErrNotPublic), errors.Is(err, destination.ErrOpen),
-		fault.KindOf(err) == fault.KindThrottled, destination.Retryable(err):
+	case fault.KindOf(err) == fault.KindThrottled:
+		return Untried, fmt.Errorf("write a known record: %w: %w", ErrDestinationThrottled, err)
+	case errors.Is(err, destination.ErrNotPublic), errors.Is(err, destination.ErrOpen), destination.Retryable(err):
 		return Untried, fmt.Errorf("write a known record: %w: %w", ErrDestinationDown, err)
 	}
 	return Untried, fmt.Errorf("write a known record: %w", err)

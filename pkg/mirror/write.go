@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,6 +19,10 @@ var ErrDestinationDown = errors.New("the destination does not work")
 
 // ErrDestinationAuth says that the destination refuses us altogether.
 var ErrDestinationAuth = errors.New("the destination refuses our credentials")
+
+// ErrDestinationThrottled says that the destination asks for a pause: fault.After gives it, if it named one. What it
+// accepted of the page is remembered; the rest waits.
+var ErrDestinationThrottled = errors.New("the destination asks for a pause")
 
 // refusedAlike is the size from which a page whose records are all refused in the same way speaks of the
 // destination and not of the records.
@@ -34,7 +39,8 @@ type written struct {
 }
 
 // writeAll sends the candidates to the destination, several at once, and returns what became of each. An error
-// is the destination's or the job's own: then nothing of the page may be committed.
+// is the destination's or the job's own: then the page may not be committed, and of the records only those with an
+// external id were accepted.
 func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options ApplyOptions) ([]written, error) {
 	if len(candidates) == 0 {
 		return nil, nil
@@ -49,11 +55,11 @@ func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options App
 		// One record alone finds out whether the destination works again, instead of a page's worth. Which one
 		// is left to chance: always the first, and one record that nobody can write stops the job for good.
 		probed = rand.IntN(len(candidates)) //nolint:gosec // not a secret
-		if err := l.writeOne(ctx, candidates[probed], &results[probed], excused); err != nil {
-			return nil, err
+		if err := l.writeOne(ctx, candidates[probed], &results[probed], excused, options); err != nil {
+			return results, err
 		}
 		if err := results[probed].err; err != nil && excused && destination.Retryable(err) {
-			return nil, fmt.Errorf("probe: %w: %w", ErrDestinationDown, err)
+			return results, fmt.Errorf("probe: %w: %w", ErrDestinationDown, err)
 		}
 	}
 	left := make([]int, 0, len(candidates))
@@ -62,9 +68,9 @@ func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options App
 			left = append(left, i)
 		}
 	}
-	left, err := l.writeBatches(ctx, candidates, results, left)
+	left, err := l.writeBatches(ctx, candidates, results, left, options)
 	if err != nil {
-		return nil, err
+		return results, err
 	}
 	group, grouped := errgroup.WithContext(ctx)
 	for _, i := range left {
@@ -74,14 +80,14 @@ func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options App
 		}
 		group.Go(func() error {
 			defer l.leave()
-			return l.writeOne(grouped, candidates[i], &results[i], excused)
+			return l.writeOne(grouped, candidates[i], &results[i], excused, options)
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return results, err
 	}
 	if excused && l.Trips() != trips {
-		return nil, fmt.Errorf("the circuit breaker opened: %w", ErrDestinationDown)
+		return results, fmt.Errorf("the circuit breaker opened: %w", ErrDestinationDown)
 	}
 	return results, l.destinationAtFault(results, options)
 }
@@ -101,7 +107,7 @@ func (l *Lane) leave() { <-l.room }
 
 // writeOne sorts the answer: what concerns the record goes into result, what does not is returned. An open
 // breaker concerns the record only where it no longer excuses the page.
-func (l *Lane) writeOne(ctx context.Context, entry candidate, result *written, excused bool) error {
+func (l *Lane) writeOne(ctx context.Context, entry candidate, result *written, excused bool, options ApplyOptions) error {
 	answer, err := l.Destination.Upsert(ctx, entry.record)
 	var refusal *destination.Refusal
 	switch {
@@ -109,9 +115,13 @@ func (l *Lane) writeOne(ctx context.Context, entry candidate, result *written, e
 		result.externalID = answer.ExternalUserID
 	case errors.As(err, &refusal):
 		result.err = err
+	case options.Forbidden && errors.Is(err, destination.ErrForbidden):
+		result.err = destination.NewRefusal(http.StatusForbidden, "")
 	case errors.Is(err, destination.ErrAuth):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationAuth, err)
-	case errors.Is(err, destination.ErrNotPublic):
+	case isThrottled(err, options):
+		return fmt.Errorf("write record: %w: %w", ErrDestinationThrottled, err)
+	case isDestinations(err):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationDown, err)
 	case excused && errors.Is(err, destination.ErrOpen):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationDown, err)
@@ -121,6 +131,18 @@ func (l *Lane) writeOne(ctx context.Context, entry candidate, result *written, e
 		return fmt.Errorf("write record: %w", err)
 	}
 	return nil
+}
+
+// isThrottled says whether an answer asks for a pause that concerns the destination and not the record: one that it
+// named, or, as long as the page has the benefit of the doubt, any.
+func isThrottled(err error, options ApplyOptions) bool {
+	_, named := destination.ThrottledFor(err)
+	return named || options.Lenient && fault.KindOf(err) == fault.KindThrottled
+}
+
+// isDestinations says whether an answer is the destination's fault, whichever record it answers.
+func isDestinations(err error) bool {
+	return errors.Is(err, destination.ErrNotPublic) || errors.Is(err, destination.ErrRedirect) || errors.Is(err, destination.ErrUnclear)
 }
 
 // destinationAtFault looks at a page as a whole (principle 7).
@@ -133,7 +155,11 @@ func (l *Lane) destinationAtFault(results []written, options ApplyOptions) error
 		case result.err == nil:
 			succeeded++
 		case errors.As(result.err, &refusal):
-			alike[refusal.Code]++
+			word := refusal.Code
+			if refusal.Status/100 == 2 { // by an answer of success; its words are as many as the records
+				word = "an answer of success"
+			}
+			alike[word]++
 		default:
 			retryable++
 		}

@@ -74,7 +74,7 @@ func (j *turn) park(ctx context.Context, park job.Park, cause error) error {
 		if err := tx.CountRefusals(ctx, j.run.ID, j.run.Refusals); err != nil {
 			return err
 		}
-		return job.TellPark(ctx, tx, j.customer.ID, park.Reason)
+		return job.TellPark(ctx, tx, j.customer.ID, park)
 	})
 	if err != nil {
 		return j.notSettled(ctx, "park", err)

@@ -26,6 +26,9 @@ func inWords(err error) error {
 		return &service.BusyError{Text: "the customer's lane was lost to another job: try again"}
 	case errors.Is(err, mirror.ErrDestinationDown):
 		return &service.BusyError{Text: "the destination does not take the record now" + unchanged + ": try again when it works"}
+	case errors.Is(err, mirror.ErrDestinationThrottled):
+		after, _ := fault.After(err)
+		return &service.BusyError{Text: fmt.Sprintf("the destination asks for a pause%s: try again in %s", unchanged, max(after, time.Second).Round(time.Second))}
 	case errors.Is(err, mirror.ErrDestinationAuth):
 		return &service.ConflictError{Text: "the destination refuses our credentials" + unchanged}
 	case errors.Is(err, vomo.ErrUnauthorized), errors.Is(err, vomo.ErrForbidden):

@@ -87,6 +87,9 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	if j.run.Rewrite != nil {
 		reading.options.RewriteBefore, reading.options.NewSystem = j.run.Rewrite.Before, j.run.Rewrite.NewSystem
 	}
+	if reading.options.Forbidden, err = job.ForbiddenIsRecords(ctx, j.store, source, lane, j.run.ParkReason, j.run.Parks); err != nil {
+		return err
+	}
 	for !reading.done {
 		if err := reading.read(ctx, turn); err != nil {
 			return err
@@ -213,8 +216,8 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Br
 	}
 	r.run, r.committed, r.done = next, now, step.Done
 	// What the run was parked for is over. A reading's first page goes alone: no other reads this meanwhile.
-	if r.options.Probe || !r.options.Lenient {
-		r.options.Probe, r.options.Lenient = false, true
+	if r.options.Probe || !r.options.Lenient || r.options.Forbidden {
+		r.options.Probe, r.options.Lenient, r.options.Forbidden = false, true, false
 	}
 	r.metrics.page(outcome)
 	r.logPage(page, outcome, step)

@@ -62,6 +62,7 @@ func (t *turn) apply(ctx context.Context, read readUsers) error {
 // carefully brings records to a destination that is known to work, a few at a time.
 func (t *turn) carefully(ctx context.Context, read readUsers, options mirror.ApplyOptions) error {
 	options.Lenient = false
+	options.Forbidden = t.taken && t.holds >= job.ForbiddenParks
 	parts := slices.Collect(slices.Chunk(read.page.Users, carefully))
 	for i, users := range parts {
 		// It may have gone down meanwhile, and the breaker has to hear of a success now and then.

@@ -64,7 +64,7 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 		return ownFault(t.holds)
 	}
 	telling := t.store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
-		return errors.Join(job.TellPark(ctx, tx, t.customer.ID, park.Reason),
+		return errors.Join(job.TellPark(ctx, tx, t.customer.ID, park),
 			tx.HoldLetters(ctx, t.customer.ID, park.Reason, job.DetailOf(err), park.Delay), t.finishJob(ctx, tx.Conn, err))
 	})
 	if errors.Is(telling, store.ErrLaneLost) {

@@ -22,7 +22,7 @@ func TestAWorkerThatWasRefusedForTheOldTokenSwitchesNobodyOff(t *testing.T) {
 	c.receivesToken(t, 2, "n3w", "") // after the worker's second request was refused, too
 
 	err = c.store.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
-		return job.TellPark(ctx, tx, "acme", event.AlertAuthFailed)
+		return job.TellPark(ctx, tx, "acme", job.Park{Reason: event.AlertAuthFailed})
 	})
 	require.ErrorIs(t, err, store.ErrLaneLost)
 	require.Equal(t, 1, c.count(t, `SELECT count(*) FROM sync_configs WHERE enabled`))

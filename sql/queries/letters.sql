@@ -28,6 +28,7 @@ WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND state <> 'settled';
 UPDATE dead_letters d
 SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
     reason = CASE WHEN v.reason <> '' THEN v.reason WHEN d.error_code = v.error_code THEN d.reason END,
+    answer_sealed = nullif(v.answer, ''::bytea),
     history = d.history || jsonb_build_array(jsonb_build_object('at', rollcall_now(), 'code', v.error_code, 'job', sqlc.arg(job)::text)),
     revision = d.revision + 1, asked_at = NULL,
     state = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= sqlc.arg(most_attempts)::integer
@@ -40,7 +41,7 @@ FROM (SELECT u.*, l.waited + CASE WHEN l.asked_at IS NULL THEN
                   ELSE '0' END AS waited
       FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(error_codes)::text[]) AS error_code,
                    unnest(sqlc.arg(error_classes)::text[]) AS error_class, unnest(sqlc.arg(delays)::double precision[]) AS delay,
-                   unnest(sqlc.arg(reasons)::text[]) AS reason) u
+                   unnest(sqlc.arg(reasons)::text[]) AS reason, unnest(sqlc.arg(answers)::bytea[]) AS answer) u
       JOIN dead_letters l USING (id)) v
 WHERE d.id = v.id AND d.state <> 'settled';
 
@@ -48,15 +49,17 @@ WHERE d.id = v.id AND d.state <> 'settled';
 -- A page's record letters in one statement.
 INSERT INTO dead_letters (id, customer_id, kind, record_id, source_updated_at, version_hash, original_subject, job,
                           trace_id, error_code, error_class, state, attempts, first_failed_at, last_failed_at,
-                          next_attempt_at, reason)
+                          next_attempt_at, reason, answer_sealed)
 SELECT v.id, sqlc.arg(customer_id), sqlc.arg(kind), v.record_id, v.updated_at, v.hash, v.subject, sqlc.arg(job),
        sqlc.arg(trace_id), v.error_code, v.error_class,
        CASE WHEN v.error_class = 'retryable' THEN 'waiting' ELSE 'review' END, 1, rollcall_now(), rollcall_now(),
-       CASE WHEN v.error_class = 'retryable' THEN rollcall_now() + sqlc.arg(first_delay)::interval END, nullif(v.reason, '')
+       CASE WHEN v.error_class = 'retryable' THEN rollcall_now() + sqlc.arg(first_delay)::interval END, nullif(v.reason, ''),
+       nullif(v.answer, ''::bytea)
 FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(record_ids)::text[]) AS record_id,
              unnest(sqlc.arg(updated_ats)::timestamptz[]) AS updated_at, unnest(sqlc.arg(hashes)::bytea[]) AS hash,
              unnest(sqlc.arg(subjects)::text[]) AS subject, unnest(sqlc.arg(error_codes)::text[]) AS error_code,
-             unnest(sqlc.arg(error_classes)::text[]) AS error_class, unnest(sqlc.arg(reasons)::text[]) AS reason) v;
+             unnest(sqlc.arg(error_classes)::text[]) AS error_class, unnest(sqlc.arg(reasons)::text[]) AS reason,
+             unnest(sqlc.arg(answers)::bytea[]) AS answer) v;
 
 -- name: LetterInsertMessageIfNew :one
 -- Idempotent by origin: the same message opens one letter, however often it is delivered. One that was published again

@@ -67,8 +67,7 @@ func refused(ctx context.Context, resp *http.Response, body []byte, err error, e
 	pause := pauseOf(resp)
 	switch {
 	case status >= 300 && status < 400:
-		return destination.Result{}, fault.Unknown("destination_redirect",
-			fmt.Errorf("the destination answered %d, a redirect, which is not followed: configure the final URL", status))
+		return destination.Result{}, fmt.Errorf("the destination answered %d: %w", status, destination.ErrRedirect)
 	case status == http.StatusUnauthorized:
 		return destination.Result{}, fmt.Errorf("status %d: %w", status, destination.ErrAuth)
 	case status == http.StatusForbidden:

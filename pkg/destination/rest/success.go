@@ -147,6 +147,5 @@ func isRetryable(status int) bool {
 }
 
 func unclearAnswer(status int, what string) error {
-	return fault.Unknown("destination_unclear_answer",
-		fmt.Errorf("the destination answered %d with %s: whether it took the record is not known", status, what))
+	return fmt.Errorf("the destination answered %d with %s: %w", status, what, destination.ErrUnclear)
 }

@@ -78,15 +78,17 @@ func (q *Queries) LetterInsertMessageIfNew(ctx context.Context, db DBTX, arg *Le
 const letterInsertRecords = `-- name: LetterInsertRecords :exec
 INSERT INTO dead_letters (id, customer_id, kind, record_id, source_updated_at, version_hash, original_subject, job,
                           trace_id, error_code, error_class, state, attempts, first_failed_at, last_failed_at,
-                          next_attempt_at, reason)
+                          next_attempt_at, reason, answer_sealed)
 SELECT v.id, $1, $2, v.record_id, v.updated_at, v.hash, v.subject, $3,
        $4, v.error_code, v.error_class,
        CASE WHEN v.error_class = 'retryable' THEN 'waiting' ELSE 'review' END, 1, rollcall_now(), rollcall_now(),
-       CASE WHEN v.error_class = 'retryable' THEN rollcall_now() + $5::interval END, nullif(v.reason, '')
+       CASE WHEN v.error_class = 'retryable' THEN rollcall_now() + $5::interval END, nullif(v.reason, ''),
+       nullif(v.answer, ''::bytea)
 FROM (SELECT unnest($6::uuid[]) AS id, unnest($7::text[]) AS record_id,
              unnest($8::timestamptz[]) AS updated_at, unnest($9::bytea[]) AS hash,
              unnest($10::text[]) AS subject, unnest($11::text[]) AS error_code,
-             unnest($12::text[]) AS error_class, unnest($13::text[]) AS reason) v
+             unnest($12::text[]) AS error_class, unnest($13::text[]) AS reason,
+             unnest($14::bytea[]) AS answer) v
 `
 
 type LetterInsertRecordsParams struct {
@@ -103,6 +105,7 @@ type LetterInsertRecordsParams struct {
 	ErrorCodes   []string
 	ErrorClasses []string
 	Reasons      []string
+	Answers      [][]byte
 }
 
 // A page's record letters in one statement.
@@ -121,6 +124,7 @@ func (q *Queries) LetterInsertRecords(ctx context.Context, db DBTX, arg *LetterI
 		arg.ErrorCodes,
 		arg.ErrorClasses,
 		arg.Reasons,
+		arg.Answers,
 	)
 	return err
 }
@@ -129,6 +133,7 @@ const lettersFailAgain = `-- name: LettersFailAgain :exec
 UPDATE dead_letters d
 SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
     reason = CASE WHEN v.reason <> '' THEN v.reason WHEN d.error_code = v.error_code THEN d.reason END,
+    answer_sealed = nullif(v.answer, ''::bytea),
     history = d.history || jsonb_build_array(jsonb_build_object('at', rollcall_now(), 'code', v.error_code, 'job', $1::text)),
     revision = d.revision + 1, asked_at = NULL,
     state = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= $2::integer
@@ -136,12 +141,12 @@ SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(
     next_attempt_at = CASE WHEN v.error_class = 'permanent' OR d.attempts + 1 >= $2::integer
                       OR v.waited >= $3::interval THEN NULL
                       ELSE rollcall_now() + make_interval(secs => v.delay) END
-FROM (SELECT u.id, u.error_code, u.error_class, u.delay, u.reason, l.waited + CASE WHEN l.asked_at IS NULL THEN
+FROM (SELECT u.id, u.error_code, u.error_class, u.delay, u.reason, u.answer, l.waited + CASE WHEN l.asked_at IS NULL THEN
                       greatest(least(coalesce(l.next_attempt_at, rollcall_now()), rollcall_now()) - l.last_failed_at, '0')
                   ELSE '0' END AS waited
       FROM (SELECT unnest($4::uuid[]) AS id, unnest($5::text[]) AS error_code,
                    unnest($6::text[]) AS error_class, unnest($7::double precision[]) AS delay,
-                   unnest($8::text[]) AS reason) u
+                   unnest($8::text[]) AS reason, unnest($9::bytea[]) AS answer) u
       JOIN dead_letters l USING (id)) v
 WHERE d.id = v.id AND d.state <> 'settled'
 `
@@ -155,6 +160,7 @@ type LettersFailAgainParams struct {
 	ErrorClasses []string
 	Delays       []float64
 	Reasons      []string
+	Answers      [][]byte
 }
 
 // The same version was refused once more. Past the caps, or for good, it is an operator's. Of its age counts for how long
@@ -169,6 +175,7 @@ func (q *Queries) LettersFailAgain(ctx context.Context, db DBTX, arg *LettersFai
 		arg.ErrorClasses,
 		arg.Delays,
 		arg.Reasons,
+		arg.Answers,
 	)
 	return err
 }
