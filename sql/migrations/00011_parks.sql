@@ -2,7 +2,6 @@
 -- Since when a run has not got on, and what stopped its last attempt, in words of our own. Both count while parks is above
 -- 0, or while the run waits for a time; the version before writes neither.
 ALTER TABLE backfill_runs ADD COLUMN park_since timestamptz, ADD COLUMN park_detail text;
-ALTER TABLE sync_runs ADD COLUMN park_since timestamptz, ADD COLUMN park_detail text;
 
 -- Why a customer's letters are not retried for now. The line is of the last attempt, and goes with one that succeeds.
 CREATE TABLE letter_holds (
@@ -15,5 +14,4 @@ CREATE TABLE letter_holds (
 
 -- +goose Down
 DROP TABLE letter_holds;
-ALTER TABLE sync_runs DROP COLUMN park_since, DROP COLUMN park_detail;
 ALTER TABLE backfill_runs DROP COLUMN park_since, DROP COLUMN park_detail;
