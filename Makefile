@@ -78,7 +78,7 @@ generate: $(TOOLS)/.built ## write the Go that buf and sqlc make
 	cp -R "$$dir/proto" "$$dir/pkg" .
 
 .PHONY: deps
-deps: deps-postgres deps-race ## install what tests and the demo need: Postgres, a C compiler for -race
+deps: deps-postgres deps-pooler deps-race ## install what tests and the demo need: Postgres, PgBouncer, a C compiler for -race
 
 .PHONY: tools
 tools: $(TOOLS)/.built ## build the pinned tools into .tools/
@@ -128,9 +128,11 @@ test/compose: ## bring it up in containers of its own, crash and restart it, rem
 
 # What stands below is not for the help text.
 
-.PHONY: deps-postgres deps-race
+.PHONY: deps-postgres deps-pooler deps-race
 deps-postgres:
 	@.ci/deps postgres
+deps-pooler:
+	@.ci/deps pooler
 deps-race:
 	@.ci/deps race
 

@@ -25,6 +25,8 @@ const (
 	codeReadOnly         = "25006"
 	codeLockNotAvailable = "55P03"
 	codeDeadlock         = "40P01"
+
+	codeProtocolViolation = "08P01"
 )
 
 // setting is one parameter of a session.
@@ -117,7 +119,11 @@ func checkPooler(ctx context.Context, config *pgx.ConnConfig) (err error) {
 			session    int
 			statements string
 		}{{0, pid}, {1, "BEGIN; " + pid}, {0, pid}} {
-			if pids[i], err = backend(sessions[step.session], step.statements); err != nil {
+			pids[i], err = backend(sessions[step.session], step.statements)
+			if codeOf(err) == codeProtocolViolation { // what PgBouncer says to BEGIN with pool_mode=statement
+				return ErrTransactionPooler
+			}
+			if err != nil {
 				return err
 			}
 		}
