@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -59,6 +60,25 @@ var errHeld = errors.New("the destination asked to be left alone until later")
 type Source struct {
 	Client  *vomo.Client
 	Account *budget.Account
+
+	store    *store.Store
+	customer string
+	works    atomic.Bool // it is noted that VOMO takes the token
+}
+
+// Answered is told of an answer of VOMO's that was no refusal, neither of the pace nor of the token.
+func (s *Source) Answered(ctx context.Context) error {
+	if err := s.Account.Answered(ctx); err != nil {
+		return err
+	}
+	if s.works.Load() {
+		return nil
+	}
+	if err := s.store.TokenWorked(ctx, s.customer); err != nil {
+		return err
+	}
+	s.works.Store(true)
+	return nil
 }
 
 // Source opens VOMO for a job that holds the lease. Errors: ErrNoCredential.
@@ -95,7 +115,7 @@ func (c *Connector) Source(ctx context.Context, customer store.Customer, lease *
 	if err != nil {
 		return nil, fmt.Errorf("open VOMO: %w", err)
 	}
-	return &Source{Client: client, Account: account}, nil
+	return &Source{Client: client, Account: account, store: c.Store, customer: customer.ID}, nil
 }
 
 // Lane opens the destination for a job that holds the lease.

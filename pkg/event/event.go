@@ -41,6 +41,7 @@ const (
 	AlertAuthFailed            = "auth_failed"
 	AlertBackfillFailed        = "backfill_failed"
 	AlertVomoForbidden         = "vomo_forbidden"
+	AlertVomoRefusesMany       = "vomo_refuses_many" // of the installation, not of one customer
 	AlertPollStalled           = "poll_stalled"
 	AlertBackfillStalled       = "backfill_stalled"
 	AlertReconcileStalled      = "reconcile_stalled"

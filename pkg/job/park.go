@@ -145,7 +145,10 @@ func ClearParks(ctx context.Context, tx *store.Tx, customer string, taken bool) 
 const longestDetail = 300
 
 // DetailOf is what stopped the work, in the words of the fault itself, for a status: they are ours, and quote no answer.
-func DetailOf(outcome error) string {
+func DetailOf(park Park, outcome error) string {
+	if park.Reason == ParkVomoUnavailable && errors.Is(outcome, vomo.ErrUnauthorized) {
+		return RefusedMany
+	}
 	coded, ok := errors.AsType[*fault.Error](outcome)
 	if !ok {
 		return ""

@@ -48,13 +48,20 @@ func (t *turn) settle(work context.Context, outcome error) error {
 // park puts the run off in Postgres, holding no slot of the broker, and tells of the condition once.
 func (t *turn) park(ctx context.Context, park Park, cause error) error {
 	err := t.Store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.ParkSyncRun(ctx, t.run.ID, t.lease.Epoch, park.Reason, DetailOf(cause), park.Delay); err != nil {
+		var err error
+		if park, err = Judge(ctx, tx.Conn, t.customer.ID, park, cause, t.run.Parks); err != nil {
+			return err
+		}
+		if err := tx.ParkSyncRun(ctx, t.run.ID, t.lease.Epoch, park.Reason, DetailOf(park, cause), park.Delay); err != nil {
 			return err
 		}
 		if err := tx.CountSyncRefusals(ctx, t.run.ID, t.run.Refusals); err != nil {
 			return err
 		}
-		return TellPark(ctx, tx, t.customer.ID, park)
+		if err := TellPark(ctx, tx, t.customer.ID, park); err != nil {
+			return err
+		}
+		return NoteRefusal(ctx, tx, t.customer.ID, cause)
 	})
 	if err != nil {
 		return t.notSettled(ctx, "park", err)

@@ -105,7 +105,7 @@ func (t *turn) read(ctx, turn context.Context, end context.CancelCauseFunc) erro
 		if err != nil {
 			return t.Connect.Confirm(ctx, t.customer, t.lease, t.Kind.Job, err)
 		}
-		if err := t.source.Account.Answered(ctx); err != nil {
+		if err := t.source.Answered(ctx); err != nil {
 			return err
 		}
 		step, err := t.commit(ctx, page)

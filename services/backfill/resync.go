@@ -125,7 +125,7 @@ func (r *resyncer) work(ctx context.Context, lease *store.Lease, customer store.
 	if err != nil {
 		return result, err
 	}
-	if err := source.Account.Answered(ctx); err != nil {
+	if err := source.Answered(ctx); err != nil {
 		return result, err
 	}
 	lane, err := r.connect.Lane(ctx, customer, lease, connector.Job{

@@ -68,13 +68,20 @@ func (j *turn) settle(work context.Context, outcome error) error {
 // park puts the run off in Postgres, holding no slot of the broker, and tells of the condition once.
 func (j *turn) park(ctx context.Context, park job.Park, cause error) error {
 	err := j.store.InLane(ctx, j.lease, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.ParkRun(ctx, j.run.ID, j.lease.Epoch, park.Reason, job.DetailOf(cause), park.Delay); err != nil {
+		var err error
+		if park, err = job.Judge(ctx, tx.Conn, j.customer.ID, park, cause, j.run.Parks); err != nil {
+			return err
+		}
+		if err := tx.ParkRun(ctx, j.run.ID, j.lease.Epoch, park.Reason, job.DetailOf(park, cause), park.Delay); err != nil {
 			return err
 		}
 		if err := tx.CountRefusals(ctx, j.run.ID, j.run.Refusals); err != nil {
 			return err
 		}
-		return job.TellPark(ctx, tx, j.customer.ID, park)
+		if err := job.TellPark(ctx, tx, j.customer.ID, park); err != nil {
+			return err
+		}
+		return job.NoteRefusal(ctx, tx, j.customer.ID, cause)
 	})
 	if err != nil {
 		return j.notSettled(ctx, "park", err)

@@ -160,7 +160,7 @@ func (r *reading) bring(ctx context.Context, pages *vomo.Scan, line *pipeline) e
 			}
 			return r.connect.Confirm(ctx, r.customer, r.lease, backfillJob(r.customer), err)
 		}
-		if err := r.source.Account.Answered(ctx); err != nil {
+		if err := r.source.Answered(ctx); err != nil {
 			return err
 		}
 		if err := line.next(ctx, page); err != nil {

@@ -138,12 +138,12 @@ func (t *turn) readOne(ctx context.Context, letter store.DueLetter, page *vomo.P
 	if err == nil {
 		one := detail.Page()
 		page.Users, page.Bad = append(page.Users, one.Users...), append(page.Bad, one.Bad...)
-		return nil, t.source.Account.Answered(ctx)
+		return nil, t.source.Answered(ctx)
 	}
 	switch {
 	case errors.Is(err, vomo.ErrNotFound): // unknown is not deleted: it is tried again, and ends in review
 		t.work.gone++
-		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeNotFound, Retryable: true}, t.source.Account.Answered(ctx)
+		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeNotFound, Retryable: true}, t.source.Answered(ctx)
 	case fault.CodeOf(err) == "vomo_id_invalid":
 		return &deadletter.Again{Letter: letter.OpenLetter, Code: codeInvalid}, nil
 	}

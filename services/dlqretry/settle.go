@@ -64,8 +64,7 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 		return ownFault(t.holds)
 	}
 	telling := t.store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {
-		return errors.Join(job.TellPark(ctx, tx, t.customer.ID, park),
-			tx.HoldLetters(ctx, t.customer.ID, park.Reason, job.DetailOf(err), park.Delay), t.finishJob(ctx, tx.Conn, err))
+		return t.tellHold(ctx, tx, &park, err)
 	})
 	if errors.Is(telling, store.ErrLaneLost) {
 		return ended{hold: laneLostPause, reason: heldLaneLost} // whoever took it may have mended what stopped this turn
@@ -78,6 +77,19 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 		return ended{reason: park.Reason} // switched off until a new token comes, and then tried at once
 	}
 	return ended{hold: park.Delay, reason: park.Reason, counts: true}
+}
+
+// tellHold tells of what holds the letters, in the transaction of the lane; a refused token may be VOMO's fault.
+func (t *turn) tellHold(ctx context.Context, tx *store.Tx, park *job.Park, cause error) error {
+	var err error
+	if *park, err = job.Judge(ctx, tx.Conn, t.customer.ID, *park, cause, t.holds); err != nil {
+		return err
+	}
+	errs := []error{job.TellPark(ctx, tx, t.customer.ID, *park), job.NoteRefusal(ctx, tx, t.customer.ID, cause)}
+	if park.Reason != event.AlertAuthFailed { // a customer that is switched off is not tried: there is no time to tell
+		errs = append(errs, tx.HoldLetters(ctx, t.customer.ID, park.Reason, job.DetailOf(*park, cause), park.Delay))
+	}
+	return errors.Join(append(errs, t.finishJob(ctx, tx.Conn, cause))...)
 }
 
 // release notes that what held the letters is over: a turn came to its end.

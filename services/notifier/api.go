@@ -25,7 +25,7 @@ const (
 // answer answers the noun that this service owns, alerts; answered waits for tests under way.
 func answer(ctx context.Context, s *service.Service, n *notifier) (answered func(), err error) {
 	err = service.Answer(s, "alerts", "ls", func(ctx context.Context, question report.AlertsQuestion) (report.AlertsReply, error) {
-		if id := question.CustomerID; id != "" && id != rollcallv1.UnknownCustomer && !rollcallv1.ValidCustomerID(id) {
+		if id := question.CustomerID; id != "" && id != rollcallv1.UnknownCustomer && id != rollcallv1.Installation && !rollcallv1.ValidCustomerID(id) {
 			return report.AlertsReply{}, &service.BadRequestError{Text: "that is no customer id: 1 to 63 characters of a-z, 0-9, _ and -"}
 		}
 		return report.Alerts(ctx, s.Store, question)

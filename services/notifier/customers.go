@@ -88,16 +88,32 @@ func (n *notifier) customerNotice(ctx context.Context, delivery *worker.Delivery
 	return []notice{sent}, nil
 }
 
-// tokenInvalid asks the customer's admin for a new token, unless one has come while the mail server, or we, were away.
+// mailAfter is how long a customer stays switched off before its admin is asked for a new token: by then it is known
+// whether VOMO refuses many at once, for which no customer is asked for anything.
+const (
+	mailAfter = time.Minute
+	heldLook  = 10 * time.Second
+)
+
+// tokenInvalid asks the customer's admin for a new token, once a minute has passed in which none came and the refusal did not
+// turn out to be VOMO's fault. The message waits in its stream for that, so a restart forgets nothing.
 func (n *notifier) tokenInvalid(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) ([]notice, error) {
-	standing, err := n.teller.store.AlertStands(ctx, alert.GetCustomerId(), alert.GetType())
+	standing, err := n.stillStands(ctx, alert)
 	if err != nil {
 		return nil, err
 	}
+	notYet := func(why error) ([]notice, error) {
+		return []notice{{kind: kindTokenInvalid, channel: channelCustomer, way: channelCustomer, send: func(context.Context) error { return why }}}, nil
+	}
 	if !standing {
-		return []notice{{kind: kindTokenInvalid, channel: channelCustomer, way: channelCustomer, send: func(context.Context) error {
-			return &skipped{code: "over"}
-		}}}, nil
+		return notYet(&skipped{code: "over"})
+	}
+	now, err := n.teller.store.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if left := alert.GetAt().AsTime().Add(mailAfter).Sub(now); left > 0 && n.mailer != nil {
+		return notYet(&heldError{left: min(left, n.heldFor)})
 	}
 	return n.customerNotice(ctx, delivery, alert.GetCustomerId(), customerMail{
 		kind: kindTokenInvalid, at: alert.GetAt().AsTime(),
@@ -105,6 +121,17 @@ func (n *notifier) tokenInvalid(ctx context.Context, delivery *worker.Delivery, 
 			return struct{ Customer, Since string }{alert.GetCustomerId(), moment(alert.GetAt().AsTime(), zone)}
 		},
 	})
+}
+
+// stillStands says whether this alert does, and not one that was raised after it was over.
+func (n *notifier) stillStands(ctx context.Context, alert *rollcallv1.Alert) (bool, error) {
+	alerts, err := n.teller.store.StandingAlerts(ctx, alert.GetCustomerId())
+	for _, one := range alerts {
+		if one.Type == alert.GetType() {
+			return !one.RaisedAt.After(alert.GetAt().AsTime().Add(time.Second)), err
+		}
+	}
+	return false, err
 }
 
 // scheduledWords is when a backfill runs.

@@ -131,6 +131,31 @@ func TestAnAdminWhoHasGivenANewTokenMeanwhileIsNotAskedForOne(t *testing.T) {
 	office.nothingMore()
 }
 
+func TestTheMailToACustomerWaitsAMinuteAlsoOverARestart(t *testing.T) {
+	t.Parallel()
+	h, office := mailed(t)
+	h.customer("acme")
+	h.customer("globex")
+	stop := h.start()
+	h.raise("acme", event.AlertAuthFailed)
+	require.Equal(t, "[rollcall] high: acme: auth_failed", office.next().subject, "operators hear of it at once")
+	h.raise("globex", event.AlertAuthFailed)
+	require.Equal(t, "[rollcall] high: globex: auth_failed", office.next().subject)
+	h.advance(mailAfter - 20*time.Second)
+	stop()
+	h.start()
+	h.clear("globex", event.AlertAuthFailed) // VOMO's fault, as it turns out
+	require.Equal(t, "[rollcall] over: globex: auth_failed", office.next().subject)
+	require.Equal(t, "none", h.outcome("alert-1", channelCustomer), "not yet")
+	h.advance(20 * time.Second)
+	mail := office.next()
+	require.Equal(t, adminOfAcme, mail.to)
+	require.Equal(t, "acme: VOMO refuses the API token", mail.subject)
+	h.settled(bus.StreamAlerts)
+	office.nothingMore()
+	require.Equal(t, "skipped over", h.outcome("alert-2", channelCustomer))
+}
+
 func TestAnAdminIsNotAskedForATokenThatHasComeWhileTheNotifierWasAway(t *testing.T) {
 	t.Parallel()
 	h, office := mailed(t)

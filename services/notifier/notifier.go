@@ -23,10 +23,11 @@ import (
 type notifier struct {
 	teller    *teller
 	words     *mails
-	mailer    *mailer  // nil: there is no mail server
-	operators []string // their addresses
-	webhook   *webhook // nil: there is none
-	patience  int      // tries for which the end of an alert waits for its beginning
+	mailer    *mailer       // nil: there is no mail server
+	operators []string      // their addresses
+	webhook   *webhook      // nil: there is none
+	patience  int           // tries for which the end of an alert waits for its beginning
+	heldFor   time.Duration // a mail that is held is looked at again after it, or when its time has come
 }
 
 // alert tells an alert on each channel.

@@ -80,7 +80,7 @@ func open(settings config.Config) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	told := &notifier{words: words, patience: beginningTries}
+	told := &notifier{words: words, patience: beginningTries, heldFor: heldLook}
 	if server.Host != "" {
 		told.mailer = &mailer{server: server, from: settings.MailFrom}
 		if told.operators, err = settings.AlertRecipients(); err != nil {

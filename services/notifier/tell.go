@@ -48,6 +48,12 @@ type skipped struct{ code string }
 // Error is the reason.
 func (s *skipped) Error() string { return s.code }
 
+// heldError is of a notice that is not to be sent yet.
+type heldError struct{ left time.Duration }
+
+// Error says for how long.
+func (e *heldError) Error() string { return "not to be sent for another " + e.left.Round(time.Second).String() }
+
 // teller sends notices. A channel that was told is noted after it was sent, and is not told again: at least once, and
 // once more only where a crash came in between, with the same Message-ID or webhook-id.
 type teller struct {
@@ -85,6 +91,7 @@ func (t *teller) tellOne(ctx context.Context, messageID string, notice notice) e
 	log := t.logger.With(zap.String("message", messageID), zap.String("channel", notice.way), zap.String("kind", notice.kind))
 	var skip *skipped
 	var closed *closedError
+	var held *heldError
 	switch {
 	case err == nil:
 		log.Info("told")
@@ -94,6 +101,8 @@ func (t *teller) tellOne(ctx context.Context, messageID string, notice notice) e
 	case fault.KindOf(err) == fault.KindPermanent:
 		note.Outcome, note.Code = store.NotificationFailed, fault.CodeOf(err)
 		log.Error("not told: refused for good", zap.String("code", note.Code), zap.Error(err))
+	case errors.As(err, &held):
+		return err // it comes again when its time has come
 	case errors.As(err, &closed):
 		return err // told of when it was closed
 	default:
@@ -122,7 +131,9 @@ func again(errs []error, deliveries int) error {
 			continue
 		}
 		wait := min(firstAgain<<min(max(deliveries-1, 0), 16), longestAgain)
-		if named, ok := fault.After(err); ok {
+		if held, ok := errors.AsType[*heldError](err); ok {
+			wait = held.left
+		} else if named, ok := fault.After(err); ok {
 			wait = named
 		} else if closed, ok := errors.AsType[*closedError](err); ok {
 			wait = closed.opens

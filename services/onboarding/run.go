@@ -67,6 +67,7 @@ func run(ctx context.Context, s *service.Service) error {
 	defer stop()
 	var background sync.WaitGroup
 	background.Go(func() { settler.run(settling) })
+	background.Go(func() { (&refusals{settler}).run(settling) })
 	s.Ready()
 	err = pull.Run(ctx)
 	stop()

@@ -151,6 +151,9 @@ func (s *settler) settle(ctx context.Context, pending store.PendingRequest) erro
 			pending: pending, wanted: wanted, tokenOnly: tokenOnly, secrets: secrets, usersTotal: int64(max(page.Total, 0)), limits: limits,
 		})
 	case errors.Is(err, vomo.ErrUnauthorized), errors.Is(err, vomo.ErrForbidden):
+		if many, looking := s.store.VomoRefusesMany(ctx); looking != nil || many {
+			return errors.Join(looking, s.delay(ctx, pending, err)) // it says nothing about this token now
+		}
 		errs := rollcallv1.FieldErrors{}
 		errs.Add("vomoToken", "Token rejected by VOMO API")
 		return s.refuse(ctx, pending, errs)

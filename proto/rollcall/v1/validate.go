@@ -13,6 +13,9 @@ import (
 // UnknownCustomer is the customer token of letters that belong to no readable customer.
 const UnknownCustomer = "_unknown"
 
+// Installation is the customer token of alerts that are about no single customer. Like UnknownCustomer it is no customer id.
+const Installation = "_installation"
+
 var customerID = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
 // ValidCustomerID says whether id may name a customer: it is a subject token, a key and part of file names.
