@@ -88,7 +88,7 @@ func customerFrom(row *db.SyncConfigGetRow) Customer {
 	return customer
 }
 
-// SaveCustomer writes what a request asked for and enables the customer. The date of a first onboarding is
+// SaveCustomer writes what a request asked for, whose token VOMO has just taken, and enables the customer. The date of a first onboarding is
 // kept; that of one who had left begins anew. It returns the date.
 func (t *Tx) SaveCustomer(ctx context.Context, customer Customer) (onboardedAt time.Time, err error) {
 	onboardedAt, err = t.queries.SyncConfigUpsert(ctx, t.dbtx, &db.SyncConfigUpsertParams{
@@ -97,7 +97,10 @@ func (t *Tx) SaveCustomer(ctx context.Context, customer Customer) (onboardedAt t
 		RequestsPerSecond: customer.RequestsPerSecond, RequestsPerMinute: customer.RequestsPerMinute,
 		BackfillNotBefore: customer.BackfillNotBefore, QuietHours: customer.QuietHours,
 	})
-	return onboardedAt, wrap("save customer", err)
+	if err != nil {
+		return onboardedAt, wrap("save customer", err)
+	}
+	return onboardedAt, wrap("note that the token works", t.queries.TokenGiven(ctx, t.dbtx, customer.ID))
 }
 
 // OffboardCustomer disables the customer and deletes the credentials; known is false where there is no such
@@ -106,6 +109,9 @@ func (t *Tx) OffboardCustomer(ctx context.Context, id string) (known bool, err e
 	changed, err := t.queries.SyncConfigOffboardIfKnown(ctx, t.dbtx, id)
 	if err != nil {
 		return false, wrap("offboard customer", err)
+	}
+	if err := t.queries.TokenForget(ctx, t.dbtx, id); err != nil {
+		return false, wrap("forget the token", err)
 	}
 	if err := t.queries.CredentialsDelete(ctx, t.dbtx, id); err != nil {
 		return false, wrap("delete credentials", err)

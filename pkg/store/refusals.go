@@ -72,7 +72,13 @@ func (c Conn) ClaimTokenTries(ctx context.Context) ([]string, error) {
 // where the customer is not switched off for that any more.
 func (t *Tx) SwitchOn(ctx context.Context, customer string, works bool) (changed bool, err error) {
 	rows, err := t.queries.SyncConfigSwitchOn(ctx, t.dbtx, &db.SyncConfigSwitchOnParams{CustomerID: customer, Works: works})
-	return rows > 0, wrap("switch on", err)
+	if err != nil || rows == 0 {
+		return false, wrap("switch on", err)
+	}
+	if works {
+		return true, wrap("note that the token works", t.queries.TokenGiven(ctx, t.dbtx, customer))
+	}
+	return true, wrap("end the tries of the token", t.queries.TokenTriesEnd(ctx, t.dbtx, customer))
 }
 
 // BlameVomo has the customer's runs that are parked for the token wait for VOMO instead.

@@ -46,7 +46,7 @@ func (c *counter) customers(t *testing.T, ids ...string) {
 			return err
 		}))
 	}
-	c.sql(t, `UPDATE sync_configs SET token_worked_at = rollcall_now() - interval '1 hour'`)
+	c.sql(t, `UPDATE customer_tokens SET worked_at = rollcall_now() - interval '1 hour'`)
 }
 
 // poll is what a worker does with the customer's poll when VOMO answers so: it asks, and parks or completes.
@@ -86,8 +86,8 @@ func (c *counter) poll(t *testing.T, id string, outcome error) (parkedFor string
 // asked has VOMO asked for so many other customers, for whom nothing is wrong.
 func (c *counter) asked(t *testing.T, others int) {
 	t.Helper()
-	c.sql(t, fmt.Sprintf(`INSERT INTO customer_budgets (customer_id, next_at, granted_at)
-		SELECT 'other-' || n, rollcall_now(), rollcall_now() FROM generate_series(1, %d) n`, others))
+	c.sql(t, fmt.Sprintf(`INSERT INTO customer_budgets (customer_id, next_at)
+		SELECT 'other-' || n, rollcall_now() FROM generate_series(1, %d) n`, others))
 }
 
 func (c *counter) later(t *testing.T, interval string) {
@@ -184,7 +184,7 @@ func TestATokenThatHadNotWorkedForADayStaysSwitchedOff(t *testing.T) {
 	c := newCounter(t, "2026-01-15T00:00:00Z")
 	r := &refusals{c.settler}
 	c.customers(t, "a", "b", "c", "old")
-	c.sql(t, `UPDATE sync_configs SET token_worked_at = rollcall_now() - interval '25 hours' WHERE customer_id = 'old'`)
+	c.sql(t, `UPDATE customer_tokens SET worked_at = rollcall_now() - interval '25 hours' WHERE customer_id = 'old'`)
 	for _, id := range []string{"old", "a", "b", "c"} {
 		c.poll(t, id, errRefused)
 	}
@@ -232,7 +232,7 @@ func TestTheTriesEndAfterADay(t *testing.T) {
 	source.status.Store(http.StatusUnauthorized)
 	r := &refusals{c.settler}
 	c.customers(t, "acme", "never")
-	c.sql(t, `UPDATE sync_configs SET token_worked_at = NULL WHERE customer_id = 'never'`)
+	c.sql(t, `UPDATE customer_tokens SET worked_at = NULL WHERE customer_id = 'never'`)
 	c.poll(t, "acme", errRefused)
 	c.poll(t, "never", errRefused)
 	for range 48 {

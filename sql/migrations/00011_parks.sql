@@ -1,6 +1,6 @@
 -- +goose Up
--- Since when a run has not got on, and what stopped its last attempt, in words of our own. Both count while parks is above
--- 0, or while the run waits for a time; the version before writes neither.
+-- Since when a backfill has not got on, and what stopped its last attempt, in words of our own. Both count while parks is
+-- above 0, or while the run waits for a time; the version before writes neither.
 ALTER TABLE backfill_runs ADD COLUMN park_since timestamptz, ADD COLUMN park_detail text;
 
 -- Why a customer's letters are not retried for now. The line is of the last attempt, and goes with one that succeeds.

@@ -1,14 +1,16 @@
 -- +goose Up
--- When a customer's token worked last (to the hour), and since when VOMO has refused it; null while it works.
-ALTER TABLE sync_configs
-    ADD COLUMN token_worked_at  timestamptz,
-    ADD COLUMN token_refused_at timestamptz,
-    ADD COLUMN token_try_at     timestamptz;              -- a switched-off token that had worked is tried again then
-CREATE INDEX sync_configs_token_refused ON sync_configs (token_refused_at) WHERE token_refused_at IS NOT NULL;
-CREATE INDEX sync_configs_token_try ON sync_configs (token_try_at) WHERE token_try_at IS NOT NULL;
+-- The same for scheduled runs as for backfills.
+ALTER TABLE sync_runs ADD COLUMN IF NOT EXISTS park_since timestamptz, ADD COLUMN IF NOT EXISTS park_detail text;
 
--- When VOMO was asked for a customer last. Without an index: the row changes with every request.
-ALTER TABLE customer_budgets ADD COLUMN granted_at timestamptz;
+-- What VOMO says of a customer's token.
+CREATE TABLE customer_tokens (
+    customer_id text PRIMARY KEY,
+    worked_at   timestamptz,                              -- to the hour
+    refused_at  timestamptz,                              -- the last refusal; null while it works
+    try_at      timestamptz                               -- a switched-off token that had worked is tried again then
+);
+CREATE INDEX customer_tokens_refused ON customer_tokens (refused_at) WHERE refused_at IS NOT NULL;
+CREATE INDEX customer_tokens_try ON customer_tokens (try_at) WHERE try_at IS NOT NULL;
 
 -- Whether VOMO refuses the tokens of many customers at once, which is its own fault: one row for the installation.
 CREATE TABLE vomo_refusals (
@@ -20,6 +22,5 @@ CREATE TABLE vomo_refusals (
 INSERT INTO vomo_refusals DEFAULT VALUES;
 
 -- +goose Down
-DROP TABLE vomo_refusals;
-ALTER TABLE customer_budgets DROP COLUMN granted_at;
-ALTER TABLE sync_configs DROP COLUMN token_worked_at, DROP COLUMN token_refused_at, DROP COLUMN token_try_at;
+DROP TABLE vomo_refusals, customer_tokens;
+ALTER TABLE sync_runs DROP COLUMN park_since, DROP COLUMN park_detail;

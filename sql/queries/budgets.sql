@@ -2,7 +2,7 @@
 -- One grant: next_at as it was, or now, is when the caller may send; the row moves on by one interval. No row
 -- comes back where that moment is further away than the caller is ready to wait: then nothing was spent.
 UPDATE customer_budgets
-SET next_at = greatest(next_at, rollcall_now()) + sqlc.arg(step)::interval, granted_at = rollcall_now(),
+SET next_at = greatest(next_at, rollcall_now()) + sqlc.arg(step)::interval,
     spent = jsonb_set(spent, ARRAY[sqlc.arg(job)::text],
                       to_jsonb(coalesce((spent ->> sqlc.arg(job)::text)::bigint, 0) + 1)),
     spent_today = CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date

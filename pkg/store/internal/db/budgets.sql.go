@@ -38,7 +38,7 @@ func (q *Queries) BudgetSpent(ctx context.Context, db DBTX, customerID string) (
 
 const budgetTake = `-- name: BudgetTake :one
 UPDATE customer_budgets
-SET next_at = greatest(next_at, rollcall_now()) + $1::interval, granted_at = rollcall_now(),
+SET next_at = greatest(next_at, rollcall_now()) + $1::interval,
     spent = jsonb_set(spent, ARRAY[$2::text],
                       to_jsonb(coalesce((spent ->> $2::text)::bigint, 0) + 1)),
     spent_today = CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date

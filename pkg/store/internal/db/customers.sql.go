@@ -234,8 +234,7 @@ func (q *Queries) SyncConfigMarkBackfilled(ctx context.Context, db DBTX, arg *Sy
 
 const syncConfigOffboardIfKnown = `-- name: SyncConfigOffboardIfKnown :execrows
 UPDATE sync_configs
-SET enabled = false, offboarded_at = coalesce(offboarded_at, rollcall_now()), token_refused_at = NULL, token_try_at = NULL,
-    updated_at = rollcall_now()
+SET enabled = false, offboarded_at = coalesce(offboarded_at, rollcall_now()), updated_at = rollcall_now()
 WHERE customer_id = $1
 `
 
@@ -332,18 +331,17 @@ func (q *Queries) SyncConfigPage(ctx context.Context, db DBTX, arg *SyncConfigPa
 const syncConfigUpsert = `-- name: SyncConfigUpsert :one
 INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, admin_email,
                           requests_per_second, requests_per_minute, backfill_not_before, quiet_hours, enabled,
-                          onboarded_at, updated_at, token_worked_at)
+                          onboarded_at, updated_at)
 VALUES ($1, $2, $3,
         $4, $5, $6,
         $7, $8, $9, true,
-        rollcall_now(), rollcall_now(), rollcall_now())
+        rollcall_now(), rollcall_now())
 ON CONFLICT (customer_id) DO UPDATE SET
     external_system_url = excluded.external_system_url, destination = excluded.destination,
     poll_cadence_minutes = excluded.poll_cadence_minutes, admin_email = excluded.admin_email,
     requests_per_second = excluded.requests_per_second, requests_per_minute = excluded.requests_per_minute,
     backfill_not_before = excluded.backfill_not_before, quiet_hours = excluded.quiet_hours,
     enabled = true, disabled_reason = NULL, updated_at = rollcall_now(), offboarded_at = NULL,
-    token_worked_at = excluded.token_worked_at, token_refused_at = NULL, token_try_at = NULL, -- VOMO has just taken the token
     paused_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.paused_at END, -- a pause ends with the customer
     active_since = CASE WHEN sync_configs.enabled AND sync_configs.poll_cadence_minutes = excluded.poll_cadence_minutes
                         THEN sync_configs.active_since ELSE rollcall_now() END,

@@ -11,10 +11,13 @@ import (
 
 const askedLately = `-- name: AskedLately :one
 SELECT count(*) FROM (
-    SELECT FROM customer_budgets b WHERE b.granted_at > rollcall_now() - interval '60 seconds' LIMIT $1) asked
+    SELECT FROM customer_budgets b
+    WHERE b.next_at > rollcall_now() - interval '60 seconds' AND b.next_at < rollcall_now() + interval '60 seconds'
+    LIMIT $1) asked
 `
 
-// Counted no further than is of use; only read while several are refused.
+// For how many customers VOMO was asked within a minute: a grant moves next_at to just behind the moment of the request. One
+// that is held for longer was throttled before. Counted no further than is of use, and only while several are refused.
 func (q *Queries) AskedLately(ctx context.Context, db DBTX, atMost int32) (int64, error) {
 	row := db.QueryRow(ctx, askedLately, atMost)
 	var count int64
@@ -25,8 +28,9 @@ func (q *Queries) AskedLately(ctx context.Context, db DBTX, atMost int32) (int64
 const refusalIsVomos = `-- name: RefusalIsVomos :one
 SELECT EXISTS (
     SELECT FROM vomo_refusals r JOIN sync_configs c ON c.customer_id = $1
+    LEFT JOIN customer_tokens t ON t.customer_id = c.customer_id
     WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
-      AND greatest(c.token_worked_at, c.last_polled_at, c.poll_page_at) > r.began_at - interval '24 hours') AS vomos
+      AND greatest(t.worked_at, c.last_polled_at, c.poll_page_at) > r.began_at - interval '24 hours') AS vomos
 `
 
 // Whether VOMO refuses many at once now, and this customer's token worked in the day before it began to.
@@ -64,7 +68,7 @@ const refusalsEnd = `-- name: RefusalsEnd :execrows
 UPDATE vomo_refusals r SET over_at = rollcall_now()
 WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
   AND (r.worked_at IS NOT NULL OR r.began_at < rollcall_now() - interval '24 hours'
-       OR NOT EXISTS (SELECT FROM sync_configs c WHERE c.token_refused_at >= r.began_at - interval '60 seconds'))
+       OR NOT EXISTS (SELECT FROM customer_tokens t WHERE t.refused_at >= r.began_at - interval '60 seconds'))
 `
 
 // After a day it is no outage: tokens that are refused until then are bad ones.
@@ -77,10 +81,12 @@ func (q *Queries) RefusalsEnd(ctx context.Context, db DBTX) (int64, error) {
 }
 
 const refusedByVomo = `-- name: RefusedByVomo :many
-SELECT c.customer_id FROM vomo_refusals r JOIN sync_configs c ON c.token_refused_at >= r.began_at - interval '60 seconds'
+SELECT c.customer_id FROM vomo_refusals r
+JOIN customer_tokens t ON t.refused_at >= r.began_at - interval '60 seconds'
+JOIN sync_configs c ON c.customer_id = t.customer_id
 WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
   AND NOT c.enabled AND c.disabled_reason = 'auth_failed' AND c.offboarded_at IS NULL
-  AND greatest(c.token_worked_at, c.last_polled_at, c.poll_page_at) > r.began_at - interval '24 hours'
+  AND greatest(t.worked_at, c.last_polled_at, c.poll_page_at) > r.began_at - interval '24 hours'
 ORDER BY c.customer_id LIMIT 100
 `
 
@@ -106,9 +112,9 @@ func (q *Queries) RefusedByVomo(ctx context.Context, db DBTX) ([]string, error) 
 }
 
 const refusedLately = `-- name: RefusedLately :one
-SELECT count(*) FROM sync_configs
-WHERE token_refused_at > rollcall_now() - interval '60 seconds'
-  AND greatest(token_worked_at, last_polled_at, poll_page_at) > rollcall_now() - interval '24 hours'
+SELECT count(*) FROM customer_tokens t JOIN sync_configs c ON c.customer_id = t.customer_id
+WHERE t.refused_at > rollcall_now() - interval '60 seconds'
+  AND greatest(t.worked_at, c.last_polled_at, c.poll_page_at) > rollcall_now() - interval '24 hours'
 `
 
 // Tokens that had worked within a day: those of others are no news.
@@ -138,10 +144,8 @@ func (q *Queries) RunBlameVomo(ctx context.Context, db DBTX, arg *RunBlameVomoPa
 
 const syncConfigSwitchOn = `-- name: SyncConfigSwitchOn :execrows
 UPDATE sync_configs
-SET enabled = true, disabled_reason = NULL, token_try_at = NULL, active_since = rollcall_now(), updated_at = rollcall_now(),
-    next_poll_at = CASE WHEN $1::boolean THEN rollcall_now() ELSE next_poll_at END,
-    token_worked_at = CASE WHEN $1::boolean THEN rollcall_now() ELSE token_worked_at END,
-    token_refused_at = CASE WHEN $1::boolean THEN NULL ELSE token_refused_at END
+SET enabled = true, disabled_reason = NULL, active_since = rollcall_now(), updated_at = rollcall_now(),
+    next_poll_at = CASE WHEN $1::boolean THEN rollcall_now() ELSE next_poll_at END
 WHERE customer_id = $2 AND NOT enabled AND disabled_reason = 'auth_failed' AND offboarded_at IS NULL
 `
 
@@ -150,7 +154,7 @@ type SyncConfigSwitchOnParams struct {
 	CustomerID string
 }
 
-// With works, the token is known to work; otherwise only the switching off was wrong.
+// With works, the token is known to work, and a poll is due; otherwise only the switching off was wrong.
 func (q *Queries) SyncConfigSwitchOn(ctx context.Context, db DBTX, arg *SyncConfigSwitchOnParams) (int64, error) {
 	result, err := db.Exec(ctx, syncConfigSwitchOn, arg.Works, arg.CustomerID)
 	if err != nil {
@@ -177,12 +181,33 @@ func (q *Queries) SyncRunsBlameVomo(ctx context.Context, db DBTX, arg *SyncRunsB
 	return err
 }
 
+const tokenForget = `-- name: TokenForget :exec
+DELETE FROM customer_tokens WHERE customer_id = $1
+`
+
+func (q *Queries) TokenForget(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, tokenForget, customerID)
+	return err
+}
+
+const tokenGiven = `-- name: TokenGiven :exec
+INSERT INTO customer_tokens (customer_id, worked_at) VALUES ($1, rollcall_now())
+ON CONFLICT (customer_id) DO UPDATE SET worked_at = excluded.worked_at, refused_at = NULL, try_at = NULL
+`
+
+// VOMO has just taken the new token; the old one is not tried any more.
+func (q *Queries) TokenGiven(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, tokenGiven, customerID)
+	return err
+}
+
 const tokenRefused = `-- name: TokenRefused :exec
-UPDATE sync_configs
-SET token_refused_at = rollcall_now(),
-    token_try_at = CASE WHEN NOT enabled AND greatest(token_worked_at, last_polled_at, poll_page_at) IS NOT NULL
-                        THEN rollcall_now() + interval '1 hour' END
-WHERE customer_id = $1
+INSERT INTO customer_tokens (customer_id, refused_at, try_at)
+SELECT c.customer_id, rollcall_now(),
+       CASE WHEN NOT c.enabled AND greatest(t.worked_at, c.last_polled_at, c.poll_page_at) IS NOT NULL THEN rollcall_now() + interval '1 hour' END
+FROM sync_configs c LEFT JOIN customer_tokens t ON t.customer_id = c.customer_id
+WHERE c.customer_id = $1
+ON CONFLICT (customer_id) DO UPDATE SET refused_at = excluded.refused_at, try_at = excluded.try_at
 `
 
 // Only a token that has worked before is tried again.
@@ -192,14 +217,13 @@ func (q *Queries) TokenRefused(ctx context.Context, db DBTX, customerID string) 
 }
 
 const tokenTriesClaim = `-- name: TokenTriesClaim :many
-UPDATE sync_configs
-SET token_try_at = CASE WHEN rollcall_now() + interval '1 hour' <= token_refused_at + interval '24 hours 10 minutes'
-                        THEN rollcall_now() + interval '1 hour' END
+UPDATE customer_tokens
+SET try_at = CASE WHEN rollcall_now() + interval '1 hour' <= refused_at + interval '24 hours 10 minutes' THEN rollcall_now() + interval '1 hour' END
 WHERE customer_id IN (
-    SELECT t.customer_id FROM sync_configs t
-    WHERE t.token_try_at <= rollcall_now() AND NOT t.enabled AND t.disabled_reason = 'auth_failed'
-      AND t.offboarded_at IS NULL AND t.paused_at IS NULL
-    ORDER BY t.token_try_at LIMIT 10 FOR UPDATE SKIP LOCKED)
+    SELECT t.customer_id FROM customer_tokens t JOIN sync_configs c ON c.customer_id = t.customer_id
+    WHERE t.try_at <= rollcall_now() AND NOT c.enabled AND c.disabled_reason = 'auth_failed'
+      AND c.offboarded_at IS NULL AND c.paused_at IS NULL
+    ORDER BY t.try_at LIMIT 10 FOR UPDATE OF t SKIP LOCKED)
 RETURNING customer_id
 `
 
@@ -224,18 +248,30 @@ func (q *Queries) TokenTriesClaim(ctx context.Context, db DBTX) ([]string, error
 	return items, nil
 }
 
+const tokenTriesEnd = `-- name: TokenTriesEnd :exec
+UPDATE customer_tokens SET try_at = NULL WHERE customer_id = $1
+`
+
+func (q *Queries) TokenTriesEnd(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, tokenTriesEnd, customerID)
+	return err
+}
+
 const tokenWorked = `-- name: TokenWorked :exec
 WITH heard AS (
     UPDATE vomo_refusals r SET worked_at = rollcall_now()
     WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
-      AND EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = $1 AND c.token_refused_at IS NOT NULL)
+      AND EXISTS (SELECT FROM customer_tokens b WHERE b.customer_id = $1 AND b.refused_at IS NOT NULL)
 )
-UPDATE sync_configs s SET token_worked_at = rollcall_now(), token_refused_at = NULL
-WHERE s.customer_id = $1 AND s.enabled
-  AND (s.token_refused_at IS NOT NULL OR s.token_worked_at IS NULL OR s.token_worked_at < rollcall_now() - interval '1 hour')
+INSERT INTO customer_tokens (customer_id, worked_at)
+SELECT c.customer_id, rollcall_now() FROM sync_configs c
+WHERE c.customer_id = $1 AND c.enabled
+  AND NOT EXISTS (SELECT FROM customer_tokens k WHERE k.customer_id = c.customer_id AND k.refused_at IS NULL
+                  AND k.worked_at >= rollcall_now() - interval '1 hour')
+ON CONFLICT (customer_id) DO UPDATE SET worked_at = excluded.worked_at, refused_at = NULL
 `
 
-// Written once an hour, and when a refusal is over. The row of all refusals is read as it was before.
+// Written once an hour, and when a refusal is over. The row of all refusals is changed by what stood before.
 func (q *Queries) TokenWorked(ctx context.Context, db DBTX, customerID string) error {
 	_, err := db.Exec(ctx, tokenWorked, customerID)
 	return err
