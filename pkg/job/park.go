@@ -67,11 +67,11 @@ func ParkFor(outcome error, parks int) (park Park, parked bool) {
 		return Park{event.AlertVomoForbidden, authPause}, true
 	case fault.KindOf(outcome) == fault.KindThrottled:
 		after, _ := fault.After(outcome)
-		reason := ParkVomoThrottled
 		if strings.HasPrefix(fault.CodeOf(outcome), "vomo_") && !errors.Is(outcome, vomo.ErrThrottled) {
-			reason = ParkVomoUnavailable // it named the pause of an outage, or of maintenance
+			// It named the pause of an outage, or of maintenance.
+			return Park{ParkVomoUnavailable, max(after, doubling(longestVomoPause, parks))}, true
 		}
-		return Park{reason, max(after, doubling(longestVomoPause, parks))}, true
+		return Park{ParkVomoThrottled, max(after, doubling(longestVomoPause, parks))}, true
 	case fault.KindOf(outcome) == fault.KindPermanent:
 		return Park{}, false
 	case errors.Is(outcome, vomo.ErrNotFound), errors.As(outcome, &coded) && coded.Code != "":

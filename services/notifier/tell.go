@@ -52,7 +52,9 @@ func (s *skipped) Error() string { return s.code }
 type heldError struct{ left time.Duration }
 
 // Error says for how long.
-func (e *heldError) Error() string { return "not to be sent for another " + e.left.Round(time.Second).String() }
+func (e *heldError) Error() string {
+	return "not to be sent for another " + e.left.Round(time.Second).String()
+}
 
 // teller sends notices. A channel that was told is noted after it was sent, and is not told again: at least once, and
 // once more only where a crash came in between, with the same Message-ID or webhook-id.
