@@ -157,7 +157,7 @@ func TestAnIndexThatWasLeftInvalidIsBuiltAgain(t *testing.T) {
 
 // large are the tables that grow with customers or runs.
 const large = `sync_configs|user_mappings|sync_audit\w*|job_log|backfill_runs|sync_runs|dead_letters|scan_seen|alerts|outbox|customer_\w+|` +
-	`credentials|sync_checkpoints|onboarding_requests|notifications|reconciliation_\w+|letter_holds`
+	`credentials|sync_checkpoints|onboarding_requests|notifications|reconciliation_\w+|letter_holds|destination_holds`
 
 func TestMigrationsStandInNobodysWay(t *testing.T) {
 	t.Parallel()
