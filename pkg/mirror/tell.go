@@ -29,21 +29,27 @@ func fieldNames() []string {
 	return []string{"email", "first_name", "last_name", "phone", "user_status", "membership_role", "vomo_created_at"}
 }
 
-// digestsOf are short keyed digests of a record's fields: an event can name what changed, and nobody keeps what the
-// fields held.
+// digestsForm is the first byte of a user's digests. Digests of another form are not known: the first form had no such
+// byte and did not mix in the user, so that a copy of the table showed which users share a phone number.
+const digestsForm = 2
+
+// digestsOf returns short keyed digests of a record's fields, so that an event can name the fields that changed and no
+// table keeps what they held. The user is mixed in: equal values of two users have different digests.
 func digestsOf(hashKey []byte, record destination.Record) []byte {
 	created := ""
 	if at := record.CustomFields.VomoCreatedAt; at != nil {
 		created = at.Format(time.RFC3339Nano)
 	}
 	mac := hmac.New(sha256.New, hashKey)
-	digests := make([]byte, 0, digestSize*len(fieldNames()))
+	digests := make([]byte, 0, digestsSize())
+	digests = append(digests, digestsForm)
 	var sum [sha256.Size]byte
 	for i, value := range []*string{
 		record.Email, record.FirstName, record.LastName, record.Phone, record.CustomFields.UserStatus, record.CustomFields.MembershipRole, &created,
 	} {
 		mac.Reset()
-		mac.Write([]byte{byte(i)}) // equal values of two fields must not look equal
+		mac.Write([]byte(record.ExternalID))
+		mac.Write([]byte{0, byte(i)}) // equal values of two fields must not look equal
 		if value != nil {
 			mac.Write([]byte{1})
 			mac.Write([]byte(*value))
@@ -53,12 +59,15 @@ func digestsOf(hashKey []byte, record destination.Record) []byte {
 	return digests
 }
 
-// changedFields names the fields in which two versions differ; none where one of the two is not known well enough.
+func digestsSize() int { return 1 + digestSize*len(fieldNames()) }
+
+// changedFields names the fields in which two versions differ. It names none if one of the two has digests of another form.
 func changedFields(before, now []byte) []string {
 	names := fieldNames()
-	if len(before) != len(now) || len(now) != digestSize*len(names) {
+	if len(before) != digestsSize() || len(now) != digestsSize() || before[0] != digestsForm || now[0] != digestsForm {
 		return nil
 	}
+	before, now = before[1:], now[1:]
 	var changed []string
 	for i, name := range names {
 		if !bytes.Equal(before[i*digestSize:(i+1)*digestSize], now[i*digestSize:(i+1)*digestSize]) {
