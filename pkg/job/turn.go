@@ -135,9 +135,9 @@ func (t *turn) commit(ctx context.Context, page vomo.Page) (scan.Step, error) {
 		if step, err = scan.Next(ctx, tx, t.run.JobID, t.run.Cursor, page, outcome.Seen); err != nil {
 			return err
 		}
-		follow(&next, step, page, outcome)
+		follow(&next, step, outcome)
 		advance := store.Advance{
-			Cursor: step.Cursor, ScanStartedAt: page.Date, HighestSeen: outcome.HighestSeen,
+			Cursor: step.Cursor, ScanStartedAt: outcome.Date, HighestSeen: outcome.HighestSeen,
 			Processed: step.Fresh, Written: int64(outcome.Written), Failures: int64(outcome.Failed),
 		}
 		if err := tx.AdvanceSyncRun(ctx, t.run.ID, t.lease.Epoch, advance); err != nil {
@@ -187,10 +187,10 @@ func (t *turn) logPage(page vomo.Page, outcome mirror.Outcome, step scan.Step) {
 }
 
 // follow does to the run in hand what AdvanceSyncRun does to its row.
-func follow(run *store.SyncRun, step scan.Step, page vomo.Page, outcome mirror.Outcome) {
+func follow(run *store.SyncRun, step scan.Step, outcome mirror.Outcome) {
 	run.Cursor = step.Cursor
 	if run.ScanStartedAt == nil {
-		run.ScanStartedAt = &page.Date
+		run.ScanStartedAt = &outcome.Date
 	}
 	if outcome.HighestSeen != nil && (run.HighestSeen == nil || outcome.HighestSeen.After(*run.HighestSeen)) {
 		run.HighestSeen = outcome.HighestSeen

@@ -48,12 +48,15 @@ type ApplyOptions struct {
 	// notwithstanding: otherwise the one bad record of a last page would park its job for ever.
 	Lenient bool
 	// RewriteBefore has records written again that were written, or refused, before this time, also in the version
-	// that is known: the destination is a new one, or lost them. What was written since is skipped as ever, and an
-	// older version never replaces a newer one. Zero: what is known is skipped.
+	// that is known: the destination is a new one, or lost them. What was written since is skipped as ever. Zero: what
+	// is known is skipped.
 	RewriteBefore time.Time
 	// Forbidden takes a 403 for the record's: the destination has just accepted a record that it has by the same
 	// credential, and three parks in a row ended with a 403.
 	Forbidden bool
+	// AsShown has RewriteBefore's records written as VOMO shows them, also in an older version than the known one:
+	// known by a time that was wrong, a user would be missing there. Without it, an older version never replaces a newer one.
+	AsShown bool
 	// Redrive has records written whose letters are open: the page holds their newest state, and what is refused in
 	// the letter's own version counts as one more attempt at it.
 	Redrive bool
@@ -67,7 +70,8 @@ type Outcome struct {
 	Skipped     int              // known, or with an open letter
 	Failed      int              // got a letter, or one more attempt at theirs
 	Unsynced    []Unsynced       // those of this page that the mapping did not have in this version
-	HighestSeen *time.Time       // the latest updated_at; nil on a page without users
+	HighestSeen *time.Time       // the latest change, none later than Date allows; nil on a page without users
+	Date        time.Time        // VOMO's clock when it answered, or the database's where VOMO did not say
 	Seen        []store.SeenUser // every entry's id once; those without one are named by what they hold
 }
 
@@ -115,7 +119,7 @@ func (l *Lane) Write(ctx context.Context, page vomo.Page, options ApplyOptions) 
 		return nil, errors.Join(err, l.keepAccepted(ctx, decided, results, options, err))
 	}
 	brought := &Brought{lane: l, number: page.Number, options: options, changes: l.changes(decided, results, options)}
-	brought.changes.outcome.Seen = decided.seen
+	brought.changes.outcome.Seen, brought.changes.outcome.Date = decided.seen, decided.clocks.vomo
 	return brought, nil
 }
 
@@ -166,10 +170,11 @@ type changes struct {
 	again      []deadletter.Again
 	told       []change
 	outcome    Outcome
+	clocks     clocks
 }
 
 func (l *Lane) changes(decided decision, results []written, options ApplyOptions) changes {
-	c := changes{moot: decided.moot}
+	c := changes{moot: decided.moot, clocks: decided.clocks}
 	for i, entry := range decided.write {
 		audit := store.AuditEntry{RecordID: entry.vomoID, UpdatedAt: entry.version.UpdatedAt, Operation: l.operation(entry.mapped)}
 		if !entry.rewrite {
@@ -203,6 +208,7 @@ func (l *Lane) changes(decided decision, results []written, options ApplyOptions
 func (c *changes) taken(entry candidate, externalID string, options ApplyOptions) {
 	c.mappings = append(c.mappings, store.Mapping{
 		VomoID: entry.vomoID, ExternalID: externalID, Email: entry.email, Version: entry.version, Digests: entry.digests,
+		SentAt: entry.record.SourceUpdatedAt, Lower: entry.lower,
 	})
 	if !entry.rewrite {
 		c.told = append(c.told, change{entry: entry, externalID: externalID})
@@ -219,7 +225,7 @@ func (c *changes) taken(entry candidate, externalID string, options ApplyOptions
 // refuse sorts a record that was not taken: a redriven version that was refused before keeps its letter, any other
 // gets a letter of its own.
 func (c *changes) refuse(refused deadletter.Refused, letter *store.OpenLetter, options ApplyOptions) {
-	if options.Redrive && letter != nil && compare(refused.Version, letter.Version) != newer {
+	if options.Redrive && letter != nil && c.clocks.compare(refused.Version, letter.Version, letter.FailedAt) != newer {
 		c.again = append(c.again, deadletter.Again{Letter: *letter, Code: refused.Code, Reason: refused.Reason, Retryable: refused.Retryable})
 		return
 	}

@@ -22,6 +22,7 @@ type crm struct {
 	answer func(id string, r *http.Request) (status int, body string)
 	asked  []string                      // ids in the order of the requests, refused ones too
 	holds  map[string]destination.Record // what it took, by id
+	stale  bool                          // an earlier source_updated_at than the one it has is refused
 	active int
 	atMost int
 
@@ -56,6 +57,9 @@ func (c *crm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.active++
 	c.atMost = max(c.atMost, c.active)
 	answer := c.answer
+	if c.stale && record.SourceUpdatedAt.Before(c.holds[id].SourceUpdatedAt) {
+		answer = func(string, *http.Request) (int, string) { return http.StatusConflict, `{"code":"stale"}` }
+	}
 	c.mu.Unlock()
 
 	status, text := answer(id, r)

@@ -27,6 +27,7 @@ type candidate struct {
 
 	mapped        bool // the mapping knows the user
 	rewrite       bool // in this very version, which is written once more
+	lower         bool // the mapping has a later time
 	emailBefore   string
 	digestsBefore []byte
 }
@@ -47,6 +48,7 @@ type decision struct {
 	skipped    int
 	highest    time.Time
 	seen       []store.SeenUser
+	clocks     clocks
 }
 
 // codeBehind is of a letter that was to be redriven, and to whose version VOMO's answer does not come up.
@@ -55,23 +57,32 @@ const codeBehind = "source_behind"
 // decide compares a page with what is known. A version that stands in the mapping, an older one, and one whose
 // letter is open are left alone; of an id that comes twice the newest counts, of an unreadable one the readable.
 func (l *Lane) decide(ctx context.Context, page vomo.Page, options ApplyOptions) (decision, error) {
-	var result decision
+	refused := l.unreadable(page)
+	known, err := l.known(ctx, page, refused)
+	if err != nil {
+		return decision{}, err
+	}
+	result := decision{clocks: clocks{vomo: page.Date, own: known.Now}, seen: seen(page, refused)}
+	if page.Date.IsZero() {
+		result.clocks.vomo = known.Now
+	}
 	newest := map[string]int{}
 	for _, user := range page.Users {
-		if user.UpdatedAt.After(result.highest) {
-			result.highest = user.UpdatedAt
-		}
 		record := RecordOf(user)
 		version, err := VersionOf(l.HashKey, record)
 		if err != nil {
 			return decision{}, err
+		}
+		version.UpdatedAt = result.clocks.changedAt(version.UpdatedAt)
+		if version.UpdatedAt.After(result.highest) {
+			result.highest = version.UpdatedAt
 		}
 		entry := candidate{
 			vomoID: user.ID, record: record, version: version, email: storedEmail(user.Email), digests: digestsOf(l.HashKey, record),
 		}
 		if at, twice := newest[user.ID]; twice {
 			result.skipped++
-			if compare(version, result.write[at].version) == newer {
+			if result.clocks.compare(version, result.write[at].version, time.Time{}) == newer {
 				result.write[at] = entry
 			}
 			continue
@@ -79,8 +90,6 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page, options ApplyOptions)
 		newest[user.ID] = len(result.write)
 		result.write = append(result.write, entry)
 	}
-	refused := l.unreadable(page)
-	result.seen = seen(page, refused)
 	refused = slices.DeleteFunc(refused, func(bad deadletter.Refused) bool {
 		// At most one letter is open for a record: an entry that comes again, readable or not, adds none.
 		_, twice := newest[bad.RecordID]
@@ -90,13 +99,28 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page, options ApplyOptions)
 		}
 		return twice
 	})
-	if err := l.leaveKnown(ctx, &result, refused, options); err != nil {
+	if err := l.leaveKnown(ctx, &result, known, refused, options); err != nil {
 		return decision{}, err
 	}
 	return result, nil
 }
 
-func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadletter.Refused, options ApplyOptions) error {
+// known reads what is known of a page's users, and the time.
+func (l *Lane) known(ctx context.Context, page vomo.Page, refused []deadletter.Refused) (store.Known, error) {
+	ids := make([]string, 0, len(page.Users))
+	for _, user := range page.Users {
+		ids = append(ids, user.ID)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	records := slices.Clone(ids)
+	for _, bad := range refused {
+		records = append(records, bad.RecordID)
+	}
+	return l.Store.Known(ctx, l.Customer, deadletter.KindUser, ids, records)
+}
+
+func (l *Lane) leaveKnown(ctx context.Context, result *decision, known store.Known, refused []deadletter.Refused, options ApplyOptions) error {
 	ids := make([]string, 0, len(result.write))
 	for _, entry := range result.write {
 		ids = append(ids, entry.vomoID)
@@ -105,26 +129,20 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 	if err != nil {
 		return err
 	}
-	records := slices.Clone(ids)
-	for _, bad := range refused {
-		records = append(records, bad.RecordID)
-	}
-	known, err := l.Store.Known(ctx, l.Customer, deadletter.KindUser, ids, records)
-	if err != nil {
-		return err
-	}
 	kept := result.write[:0]
 	for _, entry := range result.write {
 		mapping, isMapped := known.Mapped[entry.vomoID]
 		letter, hasLetter := known.Letters[entry.vomoID]
-		stands := isMapped && isKnown(entry.version, mapping.Version, again[entry.vomoID])
-		if hasLetter && options.Redrive && isBehind(entry.version, letter.Version, isMapped, mapping.Version) {
+		toMapping := result.clocks.compare(entry.version, mapping.Version, mapping.SyncedAt)
+		stands := isMapped && options.isKnown(toMapping, again[entry.vomoID])
+		if hasLetter && options.Redrive && result.clocks.isBehind(entry.version, letter, isMapped, mapping) {
 			result.behind = append(result.behind, badEntry{letter: &letter, Refused: deadletter.Refused{
 				RecordID: entry.vomoID, Version: entry.version, Code: codeBehind, Retryable: true,
 			}})
 			continue
 		}
-		leftToLetter := hasLetter && !options.Redrive && isKnown(entry.version, letter.Version, letter.FailedAt.Before(options.RewriteBefore))
+		leftToLetter := hasLetter && !options.Redrive &&
+			options.isKnown(result.clocks.compare(entry.version, letter.Version, letter.FailedAt), letter.FailedAt.Before(options.RewriteBefore))
 		if leftToLetter || stands {
 			result.skipped++
 			if stands && hasLetter && options.Redrive {
@@ -136,7 +154,12 @@ func (l *Lane) leaveKnown(ctx context.Context, result *decision, refused []deadl
 			entry.letter = &letter
 		}
 		entry.mapped, entry.emailBefore, entry.digestsBefore = isMapped, mapping.Email, mapping.Digests
-		entry.rewrite = isMapped && compare(entry.version, mapping.Version) == same
+		entry.rewrite = isMapped && toMapping == same
+		entry.lower = isMapped && entry.version.UpdatedAt.Before(mapping.Version.UpdatedAt)
+		// A destination may call an earlier time than the one that it got stale: what it gets never goes back.
+		if !(options.NewSystem && again[entry.vomoID]) && mapping.SentAt.After(entry.record.SourceUpdatedAt) {
+			entry.record.SourceUpdatedAt = mapping.SentAt.UTC()
+		}
 		kept = append(kept, entry)
 	}
 	result.write = kept
@@ -149,7 +172,7 @@ func (d *decision) leaveLetters(refused []deadletter.Refused, letters map[string
 	for _, bad := range refused {
 		entry := badEntry{Refused: bad}
 		if letter, open := letters[bad.RecordID]; open {
-			if !options.Redrive && compare(bad.Version, letter.Version) == same {
+			if !options.Redrive && d.clocks.compare(bad.Version, letter.Version, letter.FailedAt) == same {
 				d.skipped++
 				continue
 			}
@@ -161,15 +184,17 @@ func (d *decision) leaveLetters(refused []deadletter.Refused, letters map[string
 
 // isBehind says whether a version in hand is older than the letter's, and the letter's is one that the destination does
 // not have: VOMO may answer from a replica that lags.
-func isBehind(inHand, letters store.Version, isMapped bool, mapped store.Version) bool {
-	return compare(inHand, letters) == older && !(isMapped && compare(letters, mapped) != newer)
+func (c clocks) isBehind(inHand store.Version, letter store.OpenLetter, isMapped bool, mapped store.Mapping) bool {
+	return c.compare(inHand, letter.Version, letter.FailedAt) == older &&
+		!(isMapped && c.compare(letter.Version, mapped.Version, mapped.SyncedAt) != newer)
 }
 
-// isKnown says whether a version has to be left alone: an older one always, the same unless it is written again.
-func isKnown(inHand, known store.Version, again bool) bool {
-	switch compare(inHand, known) {
+// isKnown says whether a version has to be left alone: the same one unless it is written again, an older one unless it
+// is written again whatever VOMO shows.
+func (o ApplyOptions) isKnown(toKnown relation, again bool) bool {
+	switch toKnown {
 	case older:
-		return true
+		return !again || !o.AsShown
 	case same:
 		return !again
 	case newer:

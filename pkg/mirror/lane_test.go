@@ -208,7 +208,7 @@ func TestACancelledPageDoesNotSitOutTheWaitBetweenAttempts(t *testing.T) {
 
 // counted is an outcome without the ids it met.
 func counted(outcome mirror.Outcome) mirror.Outcome {
-	outcome.Seen, outcome.Unsynced = nil, nil
+	outcome.Seen, outcome.Unsynced, outcome.Date = nil, nil, time.Time{}
 	return outcome
 }
 

@@ -37,16 +37,30 @@ func TestARewriteWritesWhoIsKnownAgainAndOnlyOnce(t *testing.T) {
 	require.Equal(t, []string{"6"}, h.crm.saw())
 }
 
-func TestARewriteNeverBringsAnOlderVersion(t *testing.T) {
+func TestARewriteBringsAnOlderVersionOnlyIfItIsToWriteWhatVOMOShows(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.applied(t, user("1", after(time.Hour)))
+	options := h.rewriting(t)
 
-	outcome, err := h.apply(t, page(1, user("1")), h.rewriting(t))
-
+	outcome, err := h.apply(t, page(1, user("1", named("As shown"))), options)
 	require.NoError(t, err)
 	require.Equal(t, 1, outcome.Skipped)
 	require.Len(t, h.crm.saw(), 1)
+
+	options.AsShown = true
+	outcome, err = h.apply(t, page(1, user("1", named("As shown"))), options)
+	require.NoError(t, err)
+	require.Equal(t, 1, outcome.Written)
+	require.Equal(t, "As shown", *h.crm.record("1").FirstName)
+	require.Equal(t, []time.Time{noon}, inUTC(values[time.Time](t, h, `SELECT last_synced_updated_at FROM user_mappings`)))
+
+	outcome, err = h.apply(t, page(1, user("1")), options)
+	require.NoError(t, err)
+	require.Equal(t, 1, outcome.Written, "what was written since is compared as ever: another content in the same second")
+	outcome, err = h.apply(t, page(1, user("1", after(-time.Hour))), options)
+	require.NoError(t, err)
+	require.Equal(t, 1, outcome.Skipped, "and older versions are left alone")
 }
 
 func TestARewriteTriesWhoHasALetterAgain(t *testing.T) {

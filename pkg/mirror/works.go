@@ -1,10 +1,12 @@
 package mirror
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 
+	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/vomo"
@@ -29,12 +31,16 @@ func (l *Lane) Works(ctx context.Context, user vomo.User) (Trial, error) {
 	if err != nil {
 		return Untried, err
 	}
-	known, err := l.Store.MappedVersions(ctx, l.Customer, []string{user.ID})
+	known, err := l.Store.Known(ctx, l.Customer, deadletter.KindUser, []string{user.ID}, nil)
 	if err != nil {
 		return Untried, err
 	}
-	if mapped, isMapped := known[user.ID]; !isMapped || compare(version, mapped) != same {
+	mapped, isMapped := known.Mapped[user.ID]
+	if !isMapped || !bytes.Equal(version.Hash, mapped.Version.Hash) {
 		return Untried, nil
+	}
+	if mapped.SentAt.After(record.SourceUpdatedAt) {
+		record.SourceUpdatedAt = mapped.SentAt.UTC()
 	}
 	_, err = l.Destination.Upsert(ctx, record)
 	var refusal *destination.Refusal

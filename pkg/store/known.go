@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,9 +13,10 @@ import (
 type Known struct {
 	Mapped  map[string]Mapping    // what stands in the destination, by VOMO id
 	Letters map[string]OpenLetter // by record id
+	Now     time.Time             // by the database's clock
 }
 
-// Known reads the mappings and OpenLetters in one round trip; every page of every job needs both.
+// Known reads the mappings, OpenLetters and the time in one round trip; every page of every job needs both.
 func (s *Store) Known(ctx context.Context, customer, kind string, vomoIDs, recordIDs []string) (Known, error) {
 	var known Known
 	batch := &pgx.Batch{}
@@ -34,6 +36,10 @@ func (s *Store) Known(ctx context.Context, customer, kind string, vomoIDs, recor
 		known.Letters = lettersFrom(found)
 		return wrap("read open letters", err)
 	})
+	queue(batch, func(on db.DBTX) error {
+		_, err := s.queries.Now(ctx, on)
+		return err
+	}).QueryRow(func(row pgx.Row) error { return wrap("read the time", row.Scan(&known.Now)) })
 	if err := s.pool.Load().SendBatch(ctx, batch).Close(); err != nil {
 		return Known{}, err
 	}

@@ -20,7 +20,10 @@ type Mapping struct {
 	ExternalID string
 	Email      string // lower-cased and trimmed; "" for none
 	Version    Version
-	Digests    []byte // of the fields, see package mirror; nil where they are not known
+	Digests    []byte    // of the fields, see package mirror; nil where they are not known
+	SyncedAt   time.Time // by the database's clock; only read
+	SentAt     time.Time // the latest source_updated_at that the destination got; zero when saved: the version's
+	Lower      bool      // when saved: the version also replaces one of a later time
 }
 
 // AuditEntry is one line of sync_audit. ErrorCode is "" for what succeeded.
@@ -59,7 +62,7 @@ func mappingsFrom(rows []*db.MappingVersionsRow) map[string]Mapping {
 	mappings := make(map[string]Mapping, len(rows))
 	for _, row := range rows {
 		mapping := Mapping{
-			VomoID: row.VomoUserID, ExternalID: row.ExternalUserID, Digests: row.FieldDigests,
+			VomoID: row.VomoUserID, ExternalID: row.ExternalUserID, Digests: row.FieldDigests, SyncedAt: row.LastSyncedAt, SentAt: row.SentUpdatedAt,
 			Version: Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash},
 		}
 		if row.LastKnownEmail != nil {
@@ -70,7 +73,8 @@ func mappingsFrom(rows []*db.MappingVersionsRow) map[string]Mapping {
 	return mappings
 }
 
-// SaveMappings writes a page's mappings in one statement; an older version never replaces a newer one. In a lane
+// SaveMappings writes a page's mappings in one statement; an older version never replaces a newer one unless the mapping
+// says that it does. In a lane
 // its failure may come with a later statement, or with the commit.
 func (t *Tx) SaveMappings(ctx context.Context, customer string, mappings []Mapping) error {
 	return t.saveMappings(ctx, customer, mappings, false)
@@ -87,13 +91,27 @@ func (t *Tx) saveMappings(ctx context.Context, customer string, mappings []Mappi
 		return nil
 	}
 	params := &db.MappingUpsertNewerParams{CustomerID: customer, Anew: anew}
+	lower := &db.MappingLowerParams{CustomerID: customer}
 	for _, mapping := range mappings {
+		if mapping.Lower {
+			lower.Ids, lower.UpdatedAts = append(lower.Ids, mapping.VomoID), append(lower.UpdatedAts, mapping.Version.UpdatedAt)
+		}
+		sentAt := mapping.SentAt
+		if sentAt.IsZero() {
+			sentAt = mapping.Version.UpdatedAt
+		}
+		params.SentAts = append(params.SentAts, sentAt)
 		params.Ids = append(params.Ids, mapping.VomoID)
 		params.ExternalIds = append(params.ExternalIds, mapping.ExternalID)
 		params.Emails = append(params.Emails, mapping.Email)
 		params.UpdatedAts = append(params.UpdatedAts, mapping.Version.UpdatedAt)
 		params.Hashes = append(params.Hashes, mapping.Version.Hash)
 		params.Digests = append(params.Digests, mapping.Digests)
+	}
+	if len(lower.Ids) > 0 {
+		if err := t.later("lower mappings", func(on db.DBTX) error { return t.queries.MappingLower(ctx, on, lower) }); err != nil {
+			return err
+		}
 	}
 	return t.later("save mappings", func(on db.DBTX) error {
 		_, err := t.queries.MappingUpsertNewer(ctx, on, params)

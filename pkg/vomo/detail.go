@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"time"
 
 	"rollcall.dev/pkg/fault"
 )
@@ -13,11 +14,12 @@ import (
 type Detail struct {
 	User *User
 	Bad  *BadUser
+	Date time.Time // as a Page's
 }
 
 // Page is the answer as a page of one entry.
 func (d Detail) Page() Page {
-	page := Page{Number: 1, Total: -1}
+	page := Page{Number: 1, Total: -1, Date: d.Date}
 	if d.User != nil {
 		page.Users = []User{*d.User}
 	}
@@ -38,7 +40,7 @@ func (c *Client) Detail(ctx context.Context, id string) (Detail, error) {
 	if err != nil {
 		return Detail{}, fmt.Errorf("read a user: %w", err)
 	}
-	var detail Detail
+	detail := Detail{Date: a.page.Date}
 	if len(a.page.Users) > 0 {
 		detail.User = &a.page.Users[0]
 	}

@@ -102,7 +102,6 @@ func (c *Client) judgeRefusal(ctx context.Context, a ask, r reply) (answer, erro
 
 // dated notes VOMO's own clock in an answer.
 func (c *Client) dated(ans answer, r reply) answer {
-	ans.page.Date = c.now().UTC()
 	if date, err := http.ParseTime(r.header.Get("Date")); err == nil {
 		ans.page.Date = date.UTC()
 	}

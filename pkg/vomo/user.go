@@ -33,5 +33,5 @@ type Page struct {
 	Bad    []BadUser // entries that could not be decoded
 	Total  int       // meta.total; -1 when VOMO gave none
 	More   bool      // whether VOMO has a page after this one
-	Date   time.Time // VOMO's own clock: the answer's Date header, or our clock where it sent none
+	Date   time.Time // VOMO's own clock: the answer's Date header; zero where it sent none
 }

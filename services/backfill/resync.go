@@ -200,7 +200,7 @@ func (r *resyncer) compare(ctx context.Context, lane *mirror.Lane, detail vomo.D
 	}
 	result.UpdatedAt = &detail.User.UpdatedAt
 	version, err := mirror.VersionOf(lane.HashKey, mirror.RecordOf(*detail.User))
-	result.WasCurrent = isKnown && known.UpdatedAt.Equal(version.UpdatedAt) && bytes.Equal(known.Hash, version.Hash)
+	result.WasCurrent = isKnown && bytes.Equal(known.Hash, version.Hash)
 	return err
 }
 

@@ -85,7 +85,7 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 		options: mirror.ApplyOptions{Probe: j.run.ParkReason != "", Lenient: j.run.Parks < lenientParks},
 	}
 	if j.run.Rewrite != nil {
-		reading.options.RewriteBefore, reading.options.NewSystem = j.run.Rewrite.Before, j.run.Rewrite.NewSystem
+		reading.options.RewriteBefore, reading.options.NewSystem, reading.options.AsShown = j.run.Rewrite.Before, j.run.Rewrite.NewSystem, true
 	}
 	if reading.options.Forbidden, err = job.ForbiddenIsRecords(ctx, j.store, source, lane, j.run.ParkReason, j.run.Parks); err != nil {
 		return err
@@ -190,7 +190,7 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Br
 		if step, err = scan.Next(ctx, tx, r.run.JobID, r.run.Cursor, page, outcome.Seen); err != nil {
 			return err
 		}
-		advance := advanceOf(step, page, outcome, now.Sub(r.committed))
+		advance := advanceOf(step, outcome, now.Sub(r.committed))
 		if err := tx.AdvanceRun(ctx, r.run.ID, r.lease.Epoch, advance); err != nil {
 			return err
 		}
@@ -238,9 +238,9 @@ func (r *reading) logPage(page vomo.Page, outcome mirror.Outcome, step scan.Step
 }
 
 // advanceOf is what the page changes in its run. A user who was read before counts once.
-func advanceOf(step scan.Step, page vomo.Page, outcome mirror.Outcome, active time.Duration) store.Advance {
+func advanceOf(step scan.Step, outcome mirror.Outcome, active time.Duration) store.Advance {
 	return store.Advance{
-		Cursor: step.Cursor, ScanStartedAt: page.Date, HighestSeen: outcome.HighestSeen,
+		Cursor: step.Cursor, ScanStartedAt: outcome.Date, HighestSeen: outcome.HighestSeen,
 		Processed: step.Fresh, Recovered: step.Recovered, Written: int64(outcome.Written), Failures: int64(outcome.Failed),
 		Skipped: max(step.Fresh-int64(outcome.Written)-int64(outcome.Failed), 0), Active: active,
 	}

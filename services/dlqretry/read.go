@@ -137,7 +137,7 @@ func (t *turn) readOne(ctx context.Context, letter store.DueLetter, page *vomo.P
 	detail, err := t.source.Client.Detail(ctx, letter.RecordID)
 	if err == nil {
 		one := detail.Page()
-		page.Users, page.Bad = append(page.Users, one.Users...), append(page.Bad, one.Bad...)
+		page.Users, page.Bad, page.Date = append(page.Users, one.Users...), append(page.Bad, one.Bad...), one.Date
 		return nil, t.source.Answered(ctx)
 	}
 	switch {

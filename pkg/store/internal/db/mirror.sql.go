@@ -53,19 +53,40 @@ func (q *Queries) MappingCount(ctx context.Context, db DBTX, customerID string) 
 	return count, err
 }
 
+const mappingLower = `-- name: MappingLower :exec
+UPDATE user_mappings m SET last_synced_updated_at = v.updated_at
+FROM (SELECT unnest($2::text[]) AS id, unnest($3::timestamptz[]) AS updated_at) v
+WHERE m.customer_id = $1 AND m.vomo_user_id = v.id AND m.last_synced_updated_at > v.updated_at
+`
+
+type MappingLowerParams struct {
+	CustomerID string
+	Ids        []string
+	UpdatedAts []time.Time
+}
+
+// Of mappings whose time a version of an earlier time replaces: MappingUpsertNewer of the same transaction finds them at
+// that time.
+func (q *Queries) MappingLower(ctx context.Context, db DBTX, arg *MappingLowerParams) error {
+	_, err := db.Exec(ctx, mappingLower, arg.CustomerID, arg.Ids, arg.UpdatedAts)
+	return err
+}
+
 const mappingUpsertNewer = `-- name: MappingUpsertNewer :execrows
 INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_known_email, last_synced_at,
-                           last_synced_updated_at, version_hash, field_digests)
-SELECT $1, v.id, v.external_id, nullif(v.email, ''), rollcall_now(), v.updated_at, v.hash, v.digests
+                           last_synced_updated_at, version_hash, field_digests, sent_updated_at)
+SELECT $1, v.id, v.external_id, nullif(v.email, ''), rollcall_now(), v.updated_at, v.hash, v.digests,
+       nullif(v.sent_at, v.updated_at)
 FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS external_id,
              unnest($4::text[]) AS email, unnest($5::timestamptz[]) AS updated_at,
-             unnest($6::bytea[]) AS hash, unnest($7::bytea[]) AS digests) v
+             unnest($6::bytea[]) AS hash, unnest($7::bytea[]) AS digests,
+             unnest($8::timestamptz[]) AS sent_at) v
 ON CONFLICT (customer_id, vomo_user_id) DO UPDATE
-SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id AND NOT $8::boolean
+SET external_user_id = CASE WHEN excluded.external_user_id = 'vomo-' || excluded.vomo_user_id AND NOT $9::boolean
                             THEN user_mappings.external_user_id ELSE excluded.external_user_id END,
     last_known_email = excluded.last_known_email,
     last_synced_at = excluded.last_synced_at, last_synced_updated_at = excluded.last_synced_updated_at,
-    version_hash = excluded.version_hash, field_digests = excluded.field_digests
+    version_hash = excluded.version_hash, field_digests = excluded.field_digests, sent_updated_at = excluded.sent_updated_at
 WHERE user_mappings.last_synced_updated_at <= excluded.last_synced_updated_at
 `
 
@@ -77,6 +98,7 @@ type MappingUpsertNewerParams struct {
 	UpdatedAts  []time.Time
 	Hashes      [][]byte
 	Digests     [][]byte
+	SentAts     []time.Time
 	Anew        bool
 }
 
@@ -92,6 +114,7 @@ func (q *Queries) MappingUpsertNewer(ctx context.Context, db DBTX, arg *MappingU
 		arg.UpdatedAts,
 		arg.Hashes,
 		arg.Digests,
+		arg.SentAts,
 		arg.Anew,
 	)
 	if err != nil {
@@ -101,10 +124,12 @@ func (q *Queries) MappingUpsertNewer(ctx context.Context, db DBTX, arg *MappingU
 }
 
 const mappingVersions = `-- name: MappingVersions :many
-SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash, m.last_known_email, m.field_digests, m.external_user_id
+SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash, m.last_known_email, m.field_digests, m.external_user_id,
+       m.last_synced_at, greatest(m.last_synced_updated_at, m.sent_updated_at)::timestamptz AS sent_updated_at
 FROM (SELECT unnest($1::text[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash, u.last_known_email, u.field_digests, u.external_user_id
+    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash, u.last_known_email, u.field_digests, u.external_user_id,
+           u.last_synced_at, u.sent_updated_at
     FROM user_mappings u
     WHERE u.customer_id = $2 AND u.vomo_user_id = v.id LIMIT 1) m
 `
@@ -121,6 +146,8 @@ type MappingVersionsRow struct {
 	LastKnownEmail      *string
 	FieldDigests        []byte
 	ExternalUserID      string
+	LastSyncedAt        time.Time
+	SentUpdatedAt       time.Time
 }
 
 // Each id is looked up by itself, through the key. Asked for all at once, the planner may find it cheaper to read all rows
@@ -141,6 +168,8 @@ func (q *Queries) MappingVersions(ctx context.Context, db DBTX, arg *MappingVers
 			&i.LastKnownEmail,
 			&i.FieldDigests,
 			&i.ExternalUserID,
+			&i.LastSyncedAt,
+			&i.SentUpdatedAt,
 		); err != nil {
 			return nil, err
 		}
