@@ -11,6 +11,7 @@ const (
 	ConditionPollFailing = "poll_failing"
 	ConditionDLQDepth    = "dlq_depth"
 	ConditionOffboarded  = "offboarded"
+	ConditionStampsLag   = "vomo_stamps_lag"
 )
 
 // Explain gives the words for a condition, the same in an alert, in a status and on a page: what is wrong, and

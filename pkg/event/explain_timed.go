@@ -18,6 +18,10 @@ func explainTimed(code string) (text, remedy string) {
 	case AlertDLQAge:
 		return "A dead letter has been open for longer than DLQ_MAX_AGE.",
 			"Look at it with rollcall dlq ls <customer>, mend its cause, and retry or discard it."
+	case ConditionStampsLag:
+		return "VOMO stamps changes up to <lag> behind its own clock. Polls would miss them, so polls ask for changes from that much earlier.",
+			"Tell VOMO's support that updated_at lags behind the Date of the answers: the clock of its database may be wrong. " +
+				"Polls reach back less again by themselves, a day after the last late change."
 	case AlertDLQGrowth:
 		return "Unusually many dead letters were opened within an hour, and are open still.",
 			"See what they have in common: rollcall dlq ls <customer>. It is often a field that the destination has begun to refuse."

@@ -83,6 +83,9 @@ func (s standing) reasons() []Reason {
 	for _, parked := range s.parks() {
 		told.say(s.ofPark(parked))
 	}
+	if s.customer.StampLag > 0 {
+		told = append(told, s.stampsLag())
+	}
 	if s.run == nil {
 		return told.told
 	}

@@ -40,6 +40,8 @@ type Customer struct {
 	CaughtUpAt             *time.Time // by VOMO's clock: the mirror has what had happened by then
 	NextPollAt             *time.Time
 	NextReconcileAt        *time.Time
+	StampLag               time.Duration // how far VOMO's updated_at lie behind its clock; 0: they do not
+	StampLagSeenAt         *time.Time    // when a change last came so late
 }
 
 // Active says whether anything may be read or written for the customer.
@@ -81,6 +83,9 @@ func customerFrom(row *db.SyncConfigGetRow) Customer {
 		BackfillNotBefore:      row.BackfillNotBefore, QuietHours: row.QuietHours,
 		PausedAt: row.PausedAt, ActiveSince: row.ActiveSince, LastPolledAt: row.LastPolledAt, PollPageAt: row.PollPageAt, CaughtUpAt: row.CaughtUpAt,
 		NextPollAt: row.NextPollAt, NextReconcileAt: row.NextReconcileAt,
+	}
+	if row.StampLagMinutes != nil {
+		customer.StampLag, customer.StampLagSeenAt = time.Duration(*row.StampLagMinutes)*time.Minute, row.StampLagSeenAt
 	}
 	if row.DisabledReason != nil {
 		customer.DisabledReason = *row.DisabledReason

@@ -25,7 +25,7 @@ func TestTheCheckpointNeverPassesTheScansStartNorALatestChangeOfTheHour(t *testi
 		"nobody changed since the poll before":                    {nil, began.Add(-30*time.Minute - scan.Overlap)},
 		"the latest change was just as long ago as lists may lag": {at(-quietTail), began.Add(-quietTail - scan.Overlap)},
 	} {
-		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest, UpdatedAfter: asked}, began.Add(time.Minute)), name)
+		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest, CoveredUntil: asked}, began.Add(time.Minute)), name)
 	}
 }
 
@@ -42,7 +42,7 @@ func TestAListThatLagsByMinutesLosesNobodyInAQuietOrganisation(t *testing.T) {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	checkpoint := noon
 	for at := noon.Add(scan.Overlap); at.Before(noon.Add(3 * time.Hour)); at = at.Add(15 * time.Minute) {
-		checkpoint = checkpointOf(store.SyncRun{ScanStartedAt: &at, UpdatedAfter: checkpoint}, at)
+		checkpoint = checkpointOf(store.SyncRun{ScanStartedAt: &at, CoveredUntil: checkpoint}, at)
 
 		want := at.Add(-quietTail - scan.Overlap)
 		if want.Before(noon) {

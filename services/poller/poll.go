@@ -52,8 +52,23 @@ func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (st
 	return refs[0], nil
 }
 
-// polling notes that a poll of many pages goes on: it is not stalled, however long it takes.
-func polling(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step, _ mirror.Outcome) error {
+// lagGoneAfter is for how long no change may have come late before VOMO's stamps are taken for right again.
+const lagGoneAfter = 24 * time.Hour
+
+// polling notes that a poll of many pages goes on: it is not stalled, however long it takes. It also measures how far
+// VOMO's stamps lag, by changes from before the checkpoint: only a poll that reaches back reads them.
+func polling(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step, outcome mirror.Outcome) error {
+	var lag time.Duration
+	for _, user := range outcome.Unsynced {
+		if user.UpdatedAt.Before(run.CoveredUntil) {
+			lag = max(lag, outcome.Date.Sub(user.UpdatedAt))
+		}
+	}
+	if lag > 0 {
+		if err := tx.MeasureStampLag(ctx, run.Customer, lag); err != nil {
+			return err
+		}
+	}
 	if step.Done {
 		return nil
 	}
@@ -68,6 +83,11 @@ func polled(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) e
 	}
 	if err := tx.AdvanceCheckpoint(ctx, run.Customer, store.ResourceUserSync, checkpointOf(run, now)); err != nil {
 		return err
+	}
+	if run.Written > 0 {
+		if err := tx.EndStampLag(ctx, run.Customer, lagGoneAfter); err != nil {
+			return err
+		}
 	}
 	return tx.MarkPolled(ctx, run.Customer, *run.ScanStartedAt)
 }
@@ -87,7 +107,7 @@ func checkpointOf(run store.SyncRun, now time.Time) time.Time {
 	if now.Before(start) {
 		start = now
 	}
-	latest := run.UpdatedAfter.Add(scan.Overlap)
+	latest := run.CoveredUntil.Add(scan.Overlap)
 	if run.HighestSeen != nil {
 		latest = *run.HighestSeen
 	}

@@ -93,10 +93,30 @@ func noteGaps(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step,
 	return tx.NoteGaps(ctx, run.JobID, run.Customer, gaps)
 }
 
+const (
+	// lateAfter is how far a gap's updated_at lies behind for it to be late: polls reach as far back as an hour and more.
+	lateAfter = time.Hour
+	// lateGaps is from how many late gaps within a week on VOMO's stamps are taken to lag.
+	lateGaps = 3
+)
+
+// noteStampLag has polls reach back further if VOMO stamps changes so far behind its clock that polls miss them. The newest
+// of the late gaps says by how much at most; the first poll that finds a late change measures it.
+func noteStampLag(ctx context.Context, tx *store.Tx, run store.SyncRun) error {
+	late, err := tx.LateGaps(ctx, run, lateAfter)
+	if err != nil || late.Now == 0 || late.Recent < lateGaps {
+		return err
+	}
+	return tx.RaiseStampLag(ctx, run.Customer, late.Lag)
+}
+
 // reconciled records the result in the last page's transaction. The checkpoint is the polls', and does not move.
 func reconciled(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step) error {
 	gaps, err := tx.RecordReconciliation(ctx, run, step.Verified)
 	if err != nil {
+		return err
+	}
+	if err := noteStampLag(ctx, tx, run); err != nil {
 		return err
 	}
 	now, err := tx.Now(ctx)

@@ -19,11 +19,13 @@ WITH untimed AS (
 SELECT m.customer_id FROM moved m;
 
 -- name: SyncRunsStart :many
--- A run for each of these customers who has none of the kind, from its checkpoint, with its line in the job log.
+-- A run for each of these customers who has none of the kind, from its checkpoint, or before it if VOMO's stamps lag, with its
+-- line in the job log.
 WITH wanted AS (
-    SELECT v.customer_id, v.trace_id, p.checkpoint
+    SELECT v.customer_id, v.trace_id, p.checkpoint, make_interval(mins => coalesce(c.stamp_lag_minutes, 0)) AS lag
     FROM (SELECT unnest(sqlc.arg(customer_ids)::text[]) AS customer_id, unnest(sqlc.arg(trace_ids)::text[]) AS trace_id) v
     JOIN sync_checkpoints p ON p.customer_id = v.customer_id AND p.resource = 'user_sync'
+    LEFT JOIN sync_configs c ON c.customer_id = v.customer_id
     WHERE NOT EXISTS (SELECT 1 FROM sync_runs r WHERE r.customer_id = v.customer_id AND r.kind = sqlc.arg(kind))
 ), logged AS (
     INSERT INTO job_log (customer_id, job, trace_id, started_at)
@@ -31,7 +33,7 @@ WITH wanted AS (
     RETURNING id, customer_id, trace_id
 )
 INSERT INTO sync_runs (customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, due_at, created_at, updated_at)
-SELECT l.customer_id, sqlc.arg(kind), l.id, l.trace_id, 'queued', coalesce(sqlc.narg(updated_after)::timestamptz, w.checkpoint),
+SELECT l.customer_id, sqlc.arg(kind), l.id, l.trace_id, 'queued', coalesce(sqlc.narg(updated_after)::timestamptz, w.checkpoint - w.lag),
        w.checkpoint, sqlc.narg(day)::date, rollcall_now(), rollcall_now(), rollcall_now()
 FROM logged l JOIN wanted w ON w.customer_id = l.customer_id
 RETURNING id, customer_id;
@@ -168,6 +170,29 @@ SELECT sqlc.arg(job_id), sqlc.arg(customer_id), v.id, v.reason, v.updated_at, ro
 FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(reasons)::text[]) AS reason,
              unnest(sqlc.arg(updated_ats)::timestamptz[]) AS updated_at) v
 ON CONFLICT (job_id, vomo_user_id) DO NOTHING;
+
+-- name: ReconciliationLateGaps :one
+-- Of the last week's reconciliations the gaps whose time lay far behind the moment at which they were read, and for this one how far
+-- the newest of them did.
+SELECT count(*) AS recent, count(*) FILTER (WHERE g.job_id = sqlc.arg(job_id)) AS now,
+       coalesce(ceil(extract(epoch FROM min(g.noted_at - g.source_updated_at) FILTER (WHERE g.job_id = sqlc.arg(job_id))) / 60), 0)::integer AS minutes
+FROM (SELECT r.job_id FROM reconciliation_runs r
+      WHERE r.customer_id = sqlc.arg(customer_id) AND r.type = sqlc.arg(type) AND r.date > (rollcall_now() AT TIME ZONE 'UTC')::date - 8
+      ORDER BY r.date DESC LIMIT 20) runs
+JOIN reconciliation_gaps g ON g.job_id = runs.job_id
+WHERE g.noted_at - g.source_updated_at > sqlc.arg(later_than)::interval;
+
+-- name: SyncConfigRaiseStampLag :exec
+UPDATE sync_configs SET stamp_lag_minutes = greatest(stamp_lag_minutes, sqlc.arg(minutes)::integer), stamp_lag_seen_at = rollcall_now()
+WHERE customer_id = sqlc.arg(customer_id);
+
+-- name: SyncConfigMeasureStampLag :exec
+UPDATE sync_configs SET stamp_lag_minutes = sqlc.arg(minutes)::integer, stamp_lag_seen_at = rollcall_now()
+WHERE customer_id = sqlc.arg(customer_id) AND stamp_lag_minutes IS NOT NULL;
+
+-- name: SyncConfigEndStampLag :exec
+UPDATE sync_configs SET stamp_lag_minutes = NULL, stamp_lag_seen_at = NULL
+WHERE customer_id = sqlc.arg(customer_id) AND stamp_lag_seen_at < rollcall_now() - sqlc.arg(after)::interval;
 
 -- name: ReconciliationGapCount :one
 SELECT count(*) FROM reconciliation_gaps WHERE job_id = $1;

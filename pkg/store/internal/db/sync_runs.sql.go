@@ -122,6 +122,43 @@ func (q *Queries) ReconciliationInsert(ctx context.Context, db DBTX, arg *Reconc
 	return err
 }
 
+const reconciliationLateGaps = `-- name: ReconciliationLateGaps :one
+SELECT count(*) AS recent, count(*) FILTER (WHERE g.job_id = $1) AS now,
+       coalesce(ceil(extract(epoch FROM min(g.noted_at - g.source_updated_at) FILTER (WHERE g.job_id = $1)) / 60), 0)::integer AS minutes
+FROM (SELECT r.job_id FROM reconciliation_runs r
+      WHERE r.customer_id = $2 AND r.type = $3 AND r.date > (rollcall_now() AT TIME ZONE 'UTC')::date - 8
+      ORDER BY r.date DESC LIMIT 20) runs
+JOIN reconciliation_gaps g ON g.job_id = runs.job_id
+WHERE g.noted_at - g.source_updated_at > $4::interval
+`
+
+type ReconciliationLateGapsParams struct {
+	JobID      int64
+	CustomerID string
+	Type       string
+	LaterThan  time.Duration
+}
+
+type ReconciliationLateGapsRow struct {
+	Recent  int64
+	Now     int64
+	Minutes int32
+}
+
+// Of the last week's reconciliations the gaps whose time lay far behind the moment at which they were read, and for this one how far
+// the newest of them did.
+func (q *Queries) ReconciliationLateGaps(ctx context.Context, db DBTX, arg *ReconciliationLateGapsParams) (*ReconciliationLateGapsRow, error) {
+	row := db.QueryRow(ctx, reconciliationLateGaps,
+		arg.JobID,
+		arg.CustomerID,
+		arg.Type,
+		arg.LaterThan,
+	)
+	var i ReconciliationLateGapsRow
+	err := row.Scan(&i.Recent, &i.Now, &i.Minutes)
+	return &i, err
+}
+
 const reconciliationsRecent = `-- name: ReconciliationsRecent :many
 SELECT type, date, expected_count, gap_count, failure_count, verified, started_at, completed_at FROM reconciliation_runs
 WHERE customer_id = $1 AND type = $2 AND completed_at > rollcall_now() - $3::interval
@@ -198,6 +235,21 @@ func (q *Queries) SyncConfigDisable(ctx context.Context, db DBTX, arg *SyncConfi
 	return result.RowsAffected(), nil
 }
 
+const syncConfigEndStampLag = `-- name: SyncConfigEndStampLag :exec
+UPDATE sync_configs SET stamp_lag_minutes = NULL, stamp_lag_seen_at = NULL
+WHERE customer_id = $1 AND stamp_lag_seen_at < rollcall_now() - $2::interval
+`
+
+type SyncConfigEndStampLagParams struct {
+	CustomerID string
+	After      time.Duration
+}
+
+func (q *Queries) SyncConfigEndStampLag(ctx context.Context, db DBTX, arg *SyncConfigEndStampLagParams) error {
+	_, err := db.Exec(ctx, syncConfigEndStampLag, arg.CustomerID, arg.After)
+	return err
+}
+
 const syncConfigMarkPollPage = `-- name: SyncConfigMarkPollPage :exec
 UPDATE sync_configs SET poll_page_at = rollcall_now() WHERE customer_id = $1
 `
@@ -223,6 +275,21 @@ func (q *Queries) SyncConfigMarkPolled(ctx context.Context, db DBTX, arg *SyncCo
 	return err
 }
 
+const syncConfigMeasureStampLag = `-- name: SyncConfigMeasureStampLag :exec
+UPDATE sync_configs SET stamp_lag_minutes = $1::integer, stamp_lag_seen_at = rollcall_now()
+WHERE customer_id = $2 AND stamp_lag_minutes IS NOT NULL
+`
+
+type SyncConfigMeasureStampLagParams struct {
+	Minutes    int32
+	CustomerID string
+}
+
+func (q *Queries) SyncConfigMeasureStampLag(ctx context.Context, db DBTX, arg *SyncConfigMeasureStampLagParams) error {
+	_, err := db.Exec(ctx, syncConfigMeasureStampLag, arg.Minutes, arg.CustomerID)
+	return err
+}
+
 const syncConfigPause = `-- name: SyncConfigPause :execrows
 UPDATE sync_configs SET paused_at = rollcall_now(), updated_at = rollcall_now() WHERE customer_id = $1 AND paused_at IS NULL
 `
@@ -233,6 +300,21 @@ func (q *Queries) SyncConfigPause(ctx context.Context, db DBTX, customerID strin
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const syncConfigRaiseStampLag = `-- name: SyncConfigRaiseStampLag :exec
+UPDATE sync_configs SET stamp_lag_minutes = greatest(stamp_lag_minutes, $1::integer), stamp_lag_seen_at = rollcall_now()
+WHERE customer_id = $2
+`
+
+type SyncConfigRaiseStampLagParams struct {
+	Minutes    int32
+	CustomerID string
+}
+
+func (q *Queries) SyncConfigRaiseStampLag(ctx context.Context, db DBTX, arg *SyncConfigRaiseStampLagParams) error {
+	_, err := db.Exec(ctx, syncConfigRaiseStampLag, arg.Minutes, arg.CustomerID)
+	return err
 }
 
 const syncConfigReconciled = `-- name: SyncConfigReconciled :one
@@ -609,9 +691,10 @@ func (q *Queries) SyncRunsParkedFor(ctx context.Context, db DBTX, customerIds []
 
 const syncRunsStart = `-- name: SyncRunsStart :many
 WITH wanted AS (
-    SELECT v.customer_id, v.trace_id, p.checkpoint
+    SELECT v.customer_id, v.trace_id, p.checkpoint, make_interval(mins => coalesce(c.stamp_lag_minutes, 0)) AS lag
     FROM (SELECT unnest($4::text[]) AS customer_id, unnest($5::text[]) AS trace_id) v
     JOIN sync_checkpoints p ON p.customer_id = v.customer_id AND p.resource = 'user_sync'
+    LEFT JOIN sync_configs c ON c.customer_id = v.customer_id
     WHERE NOT EXISTS (SELECT 1 FROM sync_runs r WHERE r.customer_id = v.customer_id AND r.kind = $1)
 ), logged AS (
     INSERT INTO job_log (customer_id, job, trace_id, started_at)
@@ -619,7 +702,7 @@ WITH wanted AS (
     RETURNING id, customer_id, trace_id
 )
 INSERT INTO sync_runs (customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, due_at, created_at, updated_at)
-SELECT l.customer_id, $1, l.id, l.trace_id, 'queued', coalesce($2::timestamptz, w.checkpoint),
+SELECT l.customer_id, $1, l.id, l.trace_id, 'queued', coalesce($2::timestamptz, w.checkpoint - w.lag),
        w.checkpoint, $3::date, rollcall_now(), rollcall_now(), rollcall_now()
 FROM logged l JOIN wanted w ON w.customer_id = l.customer_id
 RETURNING id, customer_id
@@ -639,7 +722,8 @@ type SyncRunsStartRow struct {
 	CustomerID string
 }
 
-// A run for each of these customers who has none of the kind, from its checkpoint, with its line in the job log.
+// A run for each of these customers who has none of the kind, from its checkpoint, or before it if VOMO's stamps lag, with its
+// line in the job log.
 func (q *Queries) SyncRunsStart(ctx context.Context, db DBTX, arg *SyncRunsStartParams) ([]*SyncRunsStartRow, error) {
 	rows, err := db.Query(ctx, syncRunsStart,
 		arg.Kind,
