@@ -64,8 +64,10 @@ func TestATimeFarAheadOfVOMOsClockIsStoredAsThatClockAndSkippedWhenItComesAgain(
 func TestEditsAfterOneThatWasStampedAheadArrive(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]func(h *house, date time.Time){
-		"the stamps alone were ahead":  func(h *house, date time.Time) { h.shown(t, date, user("1", at(date.Add(3*time.Hour)))) },
-		"VOMO's clock was ahead":       func(h *house, date time.Time) { h.shown(t, date.Add(3*time.Hour), user("1", at(date.Add(3*time.Hour)))) },
+		"the stamps alone were ahead": func(h *house, date time.Time) { h.shown(t, date, user("1", at(date.Add(3*time.Hour)))) },
+		"VOMO's clock was ahead": func(h *house, date time.Time) {
+			h.shown(t, date.Add(3*time.Hour), user("1", at(date.Add(3*time.Hour))))
+		},
 		"stamped for a hundred years":  func(h *house, date time.Time) { h.shown(t, date, user("1", at(date.AddDate(100, 0, 0)))) },
 		"stored by an earlier version": func(h *house, date time.Time) { h.storedAhead(t, date.Add(3*time.Hour)) },
 	} {

@@ -84,7 +84,7 @@ func (s standing) reasons() []Reason {
 		told.say(s.ofPark(parked))
 	}
 	if s.customer.StampLag > 0 {
-		told = append(told, s.stampsLag())
+		told.told = append(told.told, s.stampsLag())
 	}
 	if s.run == nil {
 		return told.told

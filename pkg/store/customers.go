@@ -41,7 +41,7 @@ type Customer struct {
 	NextPollAt             *time.Time
 	NextReconcileAt        *time.Time
 	StampLag               time.Duration // how far VOMO's updated_at lie behind its clock; 0: they do not
-	StampLagSeenAt         *time.Time    // when a change last came so late
+	StampLagSince          *time.Time
 }
 
 // Active says whether anything may be read or written for the customer.
@@ -85,7 +85,7 @@ func customerFrom(row *db.SyncConfigGetRow) Customer {
 		NextPollAt: row.NextPollAt, NextReconcileAt: row.NextReconcileAt,
 	}
 	if row.StampLagMinutes != nil {
-		customer.StampLag, customer.StampLagSeenAt = time.Duration(*row.StampLagMinutes)*time.Minute, row.StampLagSeenAt
+		customer.StampLag, customer.StampLagSince = time.Duration(*row.StampLagMinutes)*time.Minute, row.StampLagSince
 	}
 	if row.DisabledReason != nil {
 		customer.DisabledReason = *row.DisabledReason

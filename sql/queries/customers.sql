@@ -2,7 +2,7 @@
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
        backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
-       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_seen_at
+       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_since
 FROM sync_configs WHERE customer_id = $1;
 
 -- name: SyncConfigPage :many
@@ -10,7 +10,7 @@ FROM sync_configs WHERE customer_id = $1;
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
        backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
-       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_seen_at
+       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_since
 FROM sync_configs WHERE customer_id > sqlc.arg(after) ORDER BY customer_id LIMIT sqlc.arg(page_size);
 
 -- name: SyncConfigUpsert :one

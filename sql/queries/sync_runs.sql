@@ -183,7 +183,8 @@ JOIN reconciliation_gaps g ON g.job_id = runs.job_id
 WHERE g.noted_at - g.source_updated_at > sqlc.arg(later_than)::interval;
 
 -- name: SyncConfigRaiseStampLag :exec
-UPDATE sync_configs SET stamp_lag_minutes = greatest(stamp_lag_minutes, sqlc.arg(minutes)::integer), stamp_lag_seen_at = rollcall_now()
+UPDATE sync_configs SET stamp_lag_minutes = greatest(stamp_lag_minutes, sqlc.arg(minutes)::integer), stamp_lag_seen_at = rollcall_now(),
+    stamp_lag_since = coalesce(stamp_lag_since, rollcall_now())
 WHERE customer_id = sqlc.arg(customer_id);
 
 -- name: SyncConfigMeasureStampLag :exec
@@ -191,7 +192,7 @@ UPDATE sync_configs SET stamp_lag_minutes = sqlc.arg(minutes)::integer, stamp_la
 WHERE customer_id = sqlc.arg(customer_id) AND stamp_lag_minutes IS NOT NULL;
 
 -- name: SyncConfigEndStampLag :exec
-UPDATE sync_configs SET stamp_lag_minutes = NULL, stamp_lag_seen_at = NULL
+UPDATE sync_configs SET stamp_lag_minutes = NULL, stamp_lag_since = NULL, stamp_lag_seen_at = NULL
 WHERE customer_id = sqlc.arg(customer_id) AND stamp_lag_seen_at < rollcall_now() - sqlc.arg(after)::interval;
 
 -- name: ReconciliationGapCount :one

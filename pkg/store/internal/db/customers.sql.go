@@ -155,7 +155,7 @@ const syncConfigGet = `-- name: SyncConfigGet :one
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
        backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
-       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_seen_at
+       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_since
 FROM sync_configs WHERE customer_id = $1
 `
 
@@ -183,7 +183,7 @@ type SyncConfigGetRow struct {
 	NextPollAt             *time.Time
 	NextReconcileAt        *time.Time
 	StampLagMinutes        *int32
-	StampLagSeenAt         *time.Time
+	StampLagSince          *time.Time
 }
 
 func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string) (*SyncConfigGetRow, error) {
@@ -213,7 +213,7 @@ func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string)
 		&i.NextPollAt,
 		&i.NextReconcileAt,
 		&i.StampLagMinutes,
-		&i.StampLagSeenAt,
+		&i.StampLagSince,
 	)
 	return &i, err
 }
@@ -254,7 +254,7 @@ const syncConfigPage = `-- name: SyncConfigPage :many
 SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
        backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
-       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_seen_at
+       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_since
 FROM sync_configs WHERE customer_id > $1 ORDER BY customer_id LIMIT $2
 `
 
@@ -287,7 +287,7 @@ type SyncConfigPageRow struct {
 	NextPollAt             *time.Time
 	NextReconcileAt        *time.Time
 	StampLagMinutes        *int32
-	StampLagSeenAt         *time.Time
+	StampLagSince          *time.Time
 }
 
 // Keyset paging: the customers after @after, in order.
@@ -324,7 +324,7 @@ func (q *Queries) SyncConfigPage(ctx context.Context, db DBTX, arg *SyncConfigPa
 			&i.NextPollAt,
 			&i.NextReconcileAt,
 			&i.StampLagMinutes,
-			&i.StampLagSeenAt,
+			&i.StampLagSince,
 		); err != nil {
 			return nil, err
 		}

@@ -236,7 +236,7 @@ func (q *Queries) SyncConfigDisable(ctx context.Context, db DBTX, arg *SyncConfi
 }
 
 const syncConfigEndStampLag = `-- name: SyncConfigEndStampLag :exec
-UPDATE sync_configs SET stamp_lag_minutes = NULL, stamp_lag_seen_at = NULL
+UPDATE sync_configs SET stamp_lag_minutes = NULL, stamp_lag_since = NULL, stamp_lag_seen_at = NULL
 WHERE customer_id = $1 AND stamp_lag_seen_at < rollcall_now() - $2::interval
 `
 
@@ -303,7 +303,8 @@ func (q *Queries) SyncConfigPause(ctx context.Context, db DBTX, customerID strin
 }
 
 const syncConfigRaiseStampLag = `-- name: SyncConfigRaiseStampLag :exec
-UPDATE sync_configs SET stamp_lag_minutes = greatest(stamp_lag_minutes, $1::integer), stamp_lag_seen_at = rollcall_now()
+UPDATE sync_configs SET stamp_lag_minutes = greatest(stamp_lag_minutes, $1::integer), stamp_lag_seen_at = rollcall_now(),
+    stamp_lag_since = coalesce(stamp_lag_since, rollcall_now())
 WHERE customer_id = $2
 `
 
