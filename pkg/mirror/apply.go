@@ -130,7 +130,7 @@ func (l *Lane) keepAccepted(ctx context.Context, decided decision, results []wri
 	if !errors.Is(cause, ErrDestinationThrottled) && !errors.Is(cause, destination.ErrForbidden) {
 		return nil
 	}
-	accepted, answers := decision{}, []written{}
+	accepted, answers := decision{clocks: decided.clocks}, []written{}
 	for i, result := range results {
 		if result.externalID != "" {
 			accepted.write, answers = append(accepted.write, decided.write[i]), append(answers, result)
