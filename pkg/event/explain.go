@@ -51,17 +51,10 @@ func Explain(code string) (text, remedy string) {
 		return "VOMO refuses the customer's token; the work waits.",
 			"Ask the customer for a new token and give it; all settings stay, and the work goes on where it stopped: " +
 				"rollcall config set <customer> --vomo-token-file <file>."
-	case AlertVomoRefusesMany:
-		return "VOMO refuses the tokens of many customers at once. Their work is parked as vomo_unavailable and tried again by itself; " +
-				"no customer stays switched off for it, and no customer is mailed.",
-			"See how VOMO does. Nothing has to be done here: it is over as soon as VOMO takes these tokens again."
 	case AlertVomoForbidden:
 		return "VOMO knows the customer's token, but does not let it read users; the work waits and tries again by itself.",
 			"Ask the customer's admin in VOMO to let the token read users, or for a token that may, and give that: " +
 				"rollcall config set <customer> --vomo-token-file <file>."
-	case ConditionDLQDepth:
-		return "Ten or more dead letters are open.",
-			"Look at them with rollcall dlq ls <customer>; those in review wait for somebody."
 	case AlertEmailChanged:
 		return "A user's address changed in VOMO; the destination has the new one.",
 			"If the destination matches people by their address, see that no second record came of it."

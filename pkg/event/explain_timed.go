@@ -2,7 +2,7 @@ package event
 
 import "strings"
 
-// explainTimed has the words for the conditions that only time brings; "" for any other.
+// explainTimed has the words for the conditions that only time or many customers bring; "" for any other.
 func explainTimed(code string) (text, remedy string) {
 	switch code {
 	case AlertPollStalled:
@@ -25,6 +25,13 @@ func explainTimed(code string) (text, remedy string) {
 	case AlertDLQGrowth:
 		return "Unusually many dead letters were opened within an hour, and are open still.",
 			"See what they have in common: rollcall dlq ls <customer>. It is often a field that the destination has begun to refuse."
+	case AlertVomoRefusesMany:
+		return "VOMO refuses the tokens of many customers at once. Their work is parked as vomo_unavailable and tried again by itself; " +
+				"no customer stays switched off for it, and no customer is mailed.",
+			"See how VOMO does. Nothing has to be done here: it is over as soon as VOMO takes these tokens again."
+	case ConditionDLQDepth:
+		return "Ten or more dead letters are open.",
+			"Look at them with rollcall dlq ls <customer>; those in review wait for somebody."
 	}
 	return "", ""
 }

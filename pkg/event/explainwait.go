@@ -29,10 +29,10 @@ func explainWait(code string) (text, remedy string) {
 }
 
 // IsWait says whether work is parked for a reason by which nothing is wrong: somebody asked for it, another job of the
-// customer goes first, or VOMO sets the pace.
+// customer goes first, or VOMO or the destination sets the pace.
 func IsWait(code string) bool {
 	switch code {
-	case window.ReasonNotBefore, window.ReasonQuietHours, "lane_wanted", "vomo_throttled", "paused":
+	case window.ReasonNotBefore, window.ReasonQuietHours, "lane_wanted", "vomo_throttled", "destination_throttled", "paused":
 		return true
 	}
 	return false

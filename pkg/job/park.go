@@ -111,7 +111,10 @@ func IsDestination(reason string) bool { return slices.Contains(DestinationAlert
 
 // DestinationAlerts are the alerts of a destination that does not work.
 func DestinationAlerts() []string {
-	return []string{event.AlertDestinationDown, event.AlertDestinationRedirect, event.AlertDestinationUnclear, event.AlertDestinationNotPublic, event.AlertDestinationAuthFailed}
+	return []string{
+		event.AlertDestinationDown, event.AlertDestinationRedirect, event.AlertDestinationUnclear, event.AlertDestinationNotPublic,
+		event.AlertDestinationAuthFailed,
+	}
 }
 
 // ParksStand says whether people were told of something that parked work of the customer, whichever job's. It is asked

@@ -195,7 +195,6 @@ func TestABackfillThatVomoDoesNotLetThroughIsToldWithTheReason(t *testing.T) {
 	} {
 		w.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
 			VALUES ($1, 'https://crm.example', '{}', rollcall_now(), rollcall_now())`, customer)
-		//nolint:dupword // columns of the same moment
 		w.exec(`WITH job AS (INSERT INTO job_log (customer_id, job, started_at) VALUES ($1, 'initial_backfill', rollcall_now()) RETURNING id)
 			INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, parks, park_reason, park_detail, park_since, due_at, created_at, updated_at)
 			SELECT $1, id, 't', 'parked', 3, $2, 'VOMO answered 502', at, at + interval '1 day', at, at FROM job, test_clock`, customer, reason)

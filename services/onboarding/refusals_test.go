@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -135,7 +134,8 @@ func TestARefusalOfEverybodyForSomeSecondsSwitchesNobodyOffForGood(t *testing.T)
 	require.Zero(t, c.count(t, standingAuth), "their alerts are cleared")
 	require.Equal(t, 1, c.alerts(t, "_installation", event.AlertVomoRefusesMany))
 	require.Equal(t, 1, c.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.alerts.high.vomo_refuses_many._installation'`))
-	require.Equal(t, 8, c.count(t, `SELECT count(*) FROM sync_runs WHERE due_at <= rollcall_now() + interval '25 seconds' AND park_detail = '`+job.RefusedMany+`'`))
+	const soon = `SELECT count(*) FROM sync_runs WHERE due_at <= rollcall_now() + interval '25 seconds' AND park_detail = '` + job.RefusedMany + `'`
+	require.Equal(t, 8, c.count(t, soon))
 
 	// It lasts: nothing changes, however often VOMO is asked.
 	for range 3 {
@@ -262,7 +262,7 @@ func TestARequestIsNotRejectedWhileVomoRefusesEverybody(t *testing.T) {
 	source := c.watchesVomo(t)
 	source.status.Store(http.StatusUnauthorized)
 	c.customers(t, "a", "b", "c")
-	for _, id := range strings.Split("abc", "") {
+	for _, id := range []string{"a", "b", "c"} {
 		c.poll(t, id, errRefused)
 	}
 	require.NoError(t, (&refusals{c.settler}).look(t.Context()))
