@@ -103,6 +103,9 @@ func SubjectAlert(severity, kind, customer string) string {
 	return alerts + severity + "." + kind + "." + customer
 }
 
+// AlertSubjects begins the subject of every alert.
+const AlertSubjects = alerts
+
 // SubjectLetter is where ROLLCALL_DLQ shows an open letter: under retry while it is tried again by itself,
 // under review when it waits for an operator.
 func SubjectLetter(retryable bool, kind, customer string) string {

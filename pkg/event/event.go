@@ -47,6 +47,7 @@ const (
 	AlertReconcileStalled      = "reconcile_stalled"
 	AlertDLQAge                = "dlq_age"
 	AlertDLQGrowth             = "dlq_growth"
+	AlertOutboxStalled         = "outbox_stalled" // of the installation
 	AlertMessageNotErased      = "message_not_erased"
 	AlertEmailChanged          = "email_changed" // of one user: told once, and never cleared
 )

@@ -85,9 +85,8 @@ func ExplainFor(customer, code string) (text, remedy string) {
 // Severity of an alert: how soon somebody has to look.
 func Severity(code string) string {
 	switch code {
-	case AlertMessageNotErased, AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertDestinationRedirect,
-		AlertVomoForbidden,
-		AlertPollStalled, AlertBackfillStalled, AlertVomoRefusesMany:
+	case AlertOutboxStalled, AlertMessageNotErased, AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic,
+		AlertDestinationRedirect, AlertVomoForbidden, AlertPollStalled, AlertBackfillStalled, AlertVomoRefusesMany:
 		return "high"
 	default:
 		return "medium"

@@ -1,8 +1,14 @@
 package event
 
+// Installation is the customer of alerts that concern no single customer.
+const Installation = "_installation"
+
 // explainBus has the words for what is wrong with NATS; "" for any other code.
 func explainBus(code string) (text, remedy string) {
 	switch code {
+	case AlertOutboxStalled:
+		return "NATS has refused messages for two minutes or more. What they ask for, or tell, waits in Postgres.",
+			"rollcall doctor says what is wrong: NATS away, its store full, or a limit on a stream. Services go on within 30 s once it is mended."
 	case AlertMessageNotErased:
 		return "An onboarding message could not be erased, because its stream denies deletions. A token in it stays readable in the stream's files.",
 			"If the token was in the clear, have it replaced in VOMO. Deny-delete cannot be undone in a stream: stop the services, nats stream rm " +

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -122,7 +123,50 @@ func drainConn(conn *nats.Conn) error {
 }
 
 // outboxPublisher lets the store's relay publish through the bus; the two packages don't know each other.
-type outboxPublisher struct{ bus bus.Publisher }
+type outboxPublisher struct {
+	bus     bus.Publisher
+	refusal refusal
+}
+
+// refusal is since when the streams have refused whatever this process publishes.
+type refusal struct {
+	mu    sync.Mutex
+	since time.Time // zero: they take messages
+	last  time.Time
+}
+
+const (
+	// A refusal is known after this time: one stream's leader may just change.
+	refusalPatience = 5 * time.Second
+	// A refused message is tried again within 15 s. Without another refusal, another process published it.
+	refusalAge = 20 * time.Second
+)
+
+func (r *refusal) note(deliveries []store.Delivery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, delivery := range deliveries {
+		if delivery != store.Failed {
+			r.since = time.Time{}
+			return
+		}
+	}
+	now := time.Now()
+	if r.since.IsZero() || now.Sub(r.last) > refusalAge {
+		r.since = now
+	}
+	r.last = now
+}
+
+// active returns for how long the streams have refused everything, 0 if they take messages.
+func (r *refusal) active() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.since.IsZero() || time.Since(r.last) > refusalAge || r.last.Sub(r.since) < refusalPatience {
+		return 0
+	}
+	return time.Since(r.since)
+}
 
 // PublishBatch publishes a batch and says what became of each message.
 func (p *outboxPublisher) PublishBatch(ctx context.Context, messages []store.Message) []store.Delivery {
@@ -144,5 +188,6 @@ func (p *outboxPublisher) PublishBatch(ctx context.Context, messages []store.Mes
 			p.bus.Logger.Debug("not published", zap.String("subject", messages[i].Subject), zap.Error(err))
 		}
 	}
+	p.refusal.note(deliveries)
 	return deliveries
 }

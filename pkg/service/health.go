@@ -107,6 +107,8 @@ func (h *health) check(ctx context.Context) error {
 	var problems []error
 	if !service.Conn.IsConnected() {
 		problems = append(problems, errors.New("NATS: not connected"))
+	} else if refused := service.refused(); refused > 0 {
+		problems = append(problems, fmt.Errorf("NATS: the streams have taken no message for %s", refused.Round(time.Second)))
 	}
 	switch err := service.Store.Ping(bounded); {
 	case errors.Is(err, store.ErrReadOnly):

@@ -38,7 +38,8 @@ type Service struct {
 	Vault     *vault.Vault
 	Micro     micro.Service
 
-	ready func()
+	ready   func()
+	refused func() time.Duration // for how long the streams have refused everything
 }
 
 // Ready says that the service works, to probes and in the log. Run calls it once it answers what it owns: whoever sees a
@@ -127,7 +128,9 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 	unready := context.AfterFunc(ctx, health.stopping) // from the signal on, not from the end of the drain
 	defer unready()
 
-	relay := &store.Relay{Store: service.Store, Publisher: &outboxPublisher{bus.Publisher{JetStream: service.JetStream, Logger: logger}}, Logger: logger}
+	publisher := &outboxPublisher{bus: bus.Publisher{JetStream: service.JetStream, Logger: logger}}
+	service.refused = publisher.refusal.active
+	relay := &store.Relay{Store: service.Store, Publisher: publisher, Logger: logger}
 	relaying, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
 	background.Go(func() { relay.Run(relaying) })

@@ -72,7 +72,7 @@ func TestWhatAnotherStreamShowedIsForgotten(t *testing.T) {
 	before, now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	old, here := b.letterIn(t, "acme", "user", "review"), b.letterIn(t, "acme", "user", "review")
 	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		letters, err := tx.UnshownLetters(ctx, 10)
+		letters, err := tx.UnshownLetters(ctx, false, 10)
 		require.Len(t, letters, 2)
 		require.NoError(t, tx.NoteShown(ctx, before, []store.ShownLetter{{ID: old, Sequence: 7}}))
 		require.NoError(t, tx.NoteShown(ctx, now, []store.ShownLetter{{ID: here, Sequence: 7}}))

@@ -26,13 +26,13 @@ type ShownLetter struct {
 	Sequence uint64
 }
 
-// UnshownLetters locks up to atMost letters whose showing has to be brought up to date: open ones to publish, settled
-// ones to take away. Those that another replica has in hand are passed by. It waits while ExcludeShowing's lock is held.
-func (t *Tx) UnshownLetters(ctx context.Context, atMost int32) ([]UnshownLetter, error) {
+// UnshownLetters locks up to atMost letters whose showing has to be brought up to date: settled ones to take away, or open
+// ones to publish. Those that another replica has in hand are passed by. It waits while ExcludeShowing's lock is held.
+func (t *Tx) UnshownLetters(ctx context.Context, settled bool, atMost int32) ([]UnshownLetter, error) {
 	if err := t.queries.LettersShownShare(ctx, t.dbtx); err != nil {
 		return nil, wrap("lock showing", err)
 	}
-	rows, err := t.queries.LettersLockUnshown(ctx, t.dbtx, atMost)
+	rows, err := t.queries.LettersLockUnshown(ctx, t.dbtx, &db.LettersLockUnshownParams{Settled: settled, AtMost: atMost})
 	if err != nil {
 		return nil, wrap("read unshown letters", err)
 	}

@@ -70,8 +70,8 @@ const (
 	relayBatch     = 100
 	relayBusyPause = 200 * time.Millisecond
 	relayMinPause  = 500 * time.Millisecond
-	relayMaxPause  = 30 * time.Second
-	publishTimeout = 5 * time.Second // below the time that a transaction may idle
+	relayMaxPause  = 15 * time.Second // people expect a service to go on within half a minute
+	publishTimeout = 5 * time.Second  // below the time that a transaction may idle
 )
 
 // RelayOutbox publishes up to one batch of due messages and reports how many it looked at. Any number of
@@ -114,7 +114,7 @@ func (t *Tx) settleOutbox(ctx context.Context, rows []*db.OutboxLockDueRow, deli
 		case Failed:
 			pause = min(relayMinPause<<min(row.Attempts, 16), relayMaxPause)
 		}
-		if err := t.queries.OutboxDelay(ctx, t.dbtx, &db.OutboxDelayParams{ID: row.ID, Delay: pause}); err != nil {
+		if err := t.queries.OutboxDelay(ctx, t.dbtx, &db.OutboxDelayParams{ID: row.ID, Delay: pause, Refused: deliveries[i] == Failed}); err != nil {
 			return wrap("delay outbox row", err)
 		}
 	}

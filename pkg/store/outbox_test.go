@@ -131,7 +131,7 @@ func TestAFailedMessageWaitsLongerEachTime(t *testing.T) {
 	b.owe(t, "m")
 	bus := stream{answer: store.Failed}
 	for _, pause := range []time.Duration{
-		500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 30 * time.Second, 30 * time.Second,
+		500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, 15 * time.Second, 15 * time.Second,
 	} {
 		require.Equal(t, 1, b.relay(t, &bus))
 		b.advance(t, pause-time.Microsecond)
@@ -224,4 +224,49 @@ func TestACrashBetweenPublishAndDeletePublishesAgainWithTheSameID(t *testing.T) 
 	require.Len(t, bus.taken, 2)
 	require.Equal(t, bus.taken[0], bus.taken[1])
 	require.Zero(t, b.depth(t))
+}
+
+func TestRefusedMessagesAreKnownByTheirAgeAndBusyOnesAreNot(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	stalled := func() time.Duration {
+		age, err := b.OutboxStalled(t.Context())
+		require.NoError(t, err)
+		return age
+	}
+	require.Zero(t, stalled())
+	b.owe(t, "busy", "refused")
+	answers := map[string]store.Delivery{"busy": store.Busy, "refused": store.Failed}
+	publisher := publisherFunc(func(_ context.Context, messages []store.Message) []store.Delivery {
+		deliveries := make([]store.Delivery, len(messages))
+		for i, message := range messages {
+			deliveries[i] = answers[message.ID]
+		}
+		return deliveries
+	})
+	require.Equal(t, 2, b.relay(t, publisher))
+	b.advance(t, time.Minute)
+	require.Equal(t, 2, b.relay(t, publisher))
+	require.Equal(t, time.Minute, stalled(), "from the first refusal on")
+
+	claim := func() []string {
+		claimed, err := b.ClaimRefused(t.Context(), "subject.", time.Minute, 10)
+		require.NoError(t, err)
+		var ids []string
+		for _, message := range claimed {
+			ids = append(ids, message.ID)
+		}
+		return ids
+	}
+	require.Equal(t, []string{"refused"}, claim())
+	require.Empty(t, claim(), "another has it")
+	b.advance(t, time.Minute)
+	require.Equal(t, []string{"refused"}, claim())
+
+	answers["refused"] = store.Delivered
+	require.Equal(t, 2, b.relay(t, publisher))
+	require.Zero(t, stalled(), "what is busy waits for its turn")
+	b.owe(t, "forgotten")
+	b.advance(t, time.Hour)
+	require.Equal(t, time.Hour, stalled(), "no relay asked")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 const (
 	followEvery   = 300 * time.Millisecond
-	followAtMost  = 30 * time.Second // between looks while the bus or the database does not work
+	followAtMost  = 15 * time.Second // between looks while the bus or the database does not work
 	showAtOnce    = 100
 	deletesAtOnce = 16
 	forgetAtOnce  = 1000
@@ -89,12 +90,19 @@ func (f *follower) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	for {
-		n, err := f.show(ctx)
-		if err != nil || n < showAtOnce {
-			return err
+	// Settled letters first: a stream that is full has room for others once they are gone.
+	for _, settled := range []bool{true, false} {
+		for {
+			n, err := f.show(ctx, settled)
+			if err != nil {
+				return err
+			}
+			if n < showAtOnce {
+				break
+			}
 		}
 	}
+	return nil
 }
 
 // look finds out whether the stream is the one that letters were shown in. Where it is another, all are to be shown
@@ -126,55 +134,64 @@ func (f *follower) look(ctx context.Context) error {
 	return nil
 }
 
-// show brings one batch up to date, and returns how many letters it was.
-func (f *follower) show(ctx context.Context) (n int, err error) {
+// show brings one batch up to date, and returns how many letters it was. What the stream took is noted also if it refused
+// the rest, which the error says.
+func (f *follower) show(ctx context.Context, settled bool) (n int, err error) {
+	var refused error
 	err = f.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		letters, err := tx.UnshownLetters(ctx, showAtOnce)
+		letters, err := tx.UnshownLetters(ctx, settled, showAtOnce)
 		if err != nil || len(letters) == 0 {
 			return err
 		}
 		n = len(letters)
 		bounded, cancel := context.WithTimeout(ctx, showTimeout)
 		defer cancel()
-		return f.bring(bounded, tx, letters)
+		refused, err = f.bring(bounded, tx, letters)
+		return err
 	})
-	return n, err
+	return n, errors.Join(err, refused)
 }
 
-func (f *follower) bring(ctx context.Context, tx *store.Tx, letters []store.UnshownLetter) error {
+func (f *follower) bring(ctx context.Context, tx *store.Tx, letters []store.UnshownLetter) (refused, err error) {
 	var open []store.UnshownLetter
 	var settled []uuid.UUID
-	var replaced []uint64
 	for _, letter := range letters {
 		if letter.Open() {
 			open = append(open, letter)
 		} else {
 			settled = append(settled, letter.ID)
 		}
+	}
+	shown, refused := f.publish(ctx, open)
+	gone := map[uuid.UUID]bool{} // whose older message has to go
+	for _, letter := range shown {
+		gone[letter.ID] = true
+	}
+	for _, id := range settled {
+		gone[id] = true
+	}
+	var replaced []uint64
+	for _, letter := range letters {
 		// A sequence of another stream is somebody else's by now.
-		if letter.Shown.Sequence != 0 && letter.Shown.Stream.Equal(f.created) {
+		if gone[letter.ID] && letter.Shown.Sequence != 0 && letter.Shown.Stream.Equal(f.created) {
 			replaced = append(replaced, letter.Shown.Sequence)
 		}
-	}
-	shown, err := f.publish(ctx, open)
-	if err != nil {
-		return err
 	}
 	for i := range shown {
 		replaced = without(replaced, shown[i].Sequence)
 	}
 	if err := f.delete(ctx, replaced); err != nil {
-		return err
+		return nil, err
 	}
 	if err := tx.NoteShown(ctx, f.created, shown); err != nil {
-		return err
+		return nil, err
 	}
 	if err := tx.NoteGone(ctx, settled); err != nil {
-		return err
+		return nil, err
 	}
 	f.metrics.changed("shown", len(shown))
 	f.metrics.changed("taken_away", len(settled))
-	return nil
+	return refused, nil
 }
 
 // delete takes messages away, several at once.

@@ -100,9 +100,10 @@ func (d *desk) crash(t *testing.T) {
 	require.NoError(t, d.follow.look(t.Context()))
 	died := errors.New("killed")
 	err := d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		letters, err := tx.UnshownLetters(ctx, showAtOnce)
+		letters, err := tx.UnshownLetters(ctx, false, showAtOnce)
 		require.NoError(t, err)
-		require.NoError(t, d.follow.bring(ctx, tx, letters))
+		refused, err := d.follow.bring(ctx, tx, letters)
+		require.NoError(t, errors.Join(refused, err))
 		return died
 	})
 	require.ErrorIs(t, err, died)

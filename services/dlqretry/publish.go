@@ -13,8 +13,9 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// publish shows letters, all under way at once, and says where each stands.
-func (f *follower) publish(ctx context.Context, letters []store.UnshownLetter) ([]store.ShownLetter, error) {
+// publish shows letters, all under way at once, and says where each stands that the stream took. The error says why it did
+// not take the rest: a full stream refuses some.
+func (f *follower) publish(ctx context.Context, letters []store.UnshownLetter) (shown []store.ShownLetter, refused error) {
 	batch := make([]bus.Outgoing, 0, len(letters))
 	for _, letter := range letters {
 		message, err := shownOf(letter).Message()
@@ -23,16 +24,17 @@ func (f *follower) publish(ctx context.Context, letters []store.UnshownLetter) (
 		}
 		batch = append(batch, message)
 	}
-	shown := make([]store.ShownLetter, 0, len(letters))
 	var again []int // what the stream calls a duplicate of a message that it has no more
 	for i, ack := range f.publisher.PublishAcked(ctx, batch) {
 		switch {
 		case ack.Err != nil:
-			return nil, fmt.Errorf("show letter %s: %w", letters[i].ID, ack.Err)
+			refused = fmt.Errorf("show letter %s: %w", letters[i].ID, ack.Err)
+			continue
 		case ack.Duplicate:
 			stands, err := f.stands(ctx, ack.Sequence, batch[i])
 			if err != nil {
-				return nil, err
+				refused = err
+				continue
 			}
 			if !stands {
 				again = append(again, i)
@@ -42,7 +44,7 @@ func (f *follower) publish(ctx context.Context, letters []store.UnshownLetter) (
 		shown = append(shown, store.ShownLetter{ID: letters[i].ID, Sequence: ack.Sequence})
 	}
 	if len(again) == 0 {
-		return shown, nil
+		return shown, refused
 	}
 	fresh := make([]bus.Outgoing, 0, len(again))
 	for _, i := range again {
@@ -52,11 +54,12 @@ func (f *follower) publish(ctx context.Context, letters []store.UnshownLetter) (
 	}
 	for i, ack := range f.publisher.PublishAcked(ctx, fresh) {
 		if ack.Err != nil {
-			return nil, fmt.Errorf("show letter %s: %w", letters[again[i]].ID, ack.Err)
+			refused = fmt.Errorf("show letter %s: %w", letters[again[i]].ID, ack.Err)
+			continue
 		}
 		shown = append(shown, store.ShownLetter{ID: letters[again[i]].ID, Sequence: ack.Sequence})
 	}
-	return shown, nil
+	return shown, refused
 }
 
 // stands says whether the message that the stream took before is there yet: it may have been deleted since, and its

@@ -67,7 +67,11 @@ func serve(ctx context.Context, s *service.Service, told *notifier) error {
 		bounds: store.BoundsOf(s.Config.ClaimTimeout, s.Config.DLQMaxAge, s.Config.DLQGrowth),
 	}
 	s.Ready()
-	return together(ctx, alerts.Run, events.Run, func(ctx context.Context) error { watch.run(ctx); return nil })
+	return together(ctx, alerts.Run, events.Run, func(ctx context.Context) error { watch.run(ctx); return nil },
+		func(ctx context.Context) error {
+			(&direct{store: s.Store, told: told, logger: s.Logger}).run(ctx)
+			return nil
+		})
 }
 
 // open makes the channels that the settings name.

@@ -6,11 +6,12 @@ SELECT pg_advisory_xact_lock_shared(hashtext('rollcall.letters_shown'));
 SELECT pg_advisory_xact_lock(hashtext('rollcall.letters_shown'));
 
 -- name: LettersLockUnshown :many
--- A batch of which the stream shows another state than the table has.
+-- A batch of which the stream shows another state than the table has: of settled letters, or of open ones.
 SELECT id, customer_id, kind, state, record_id, source_updated_at, error_code, error_class, attempts, first_failed_at, job, trace_id,
        original_subject, revision, shown_seq, shown_stream
 FROM dead_letters
-WHERE (state <> 'settled' AND shown_revision IS DISTINCT FROM revision) OR (state = 'settled' AND shown_seq IS NOT NULL)
+WHERE ((state <> 'settled' AND shown_revision IS DISTINCT FROM revision) OR (state = 'settled' AND shown_seq IS NOT NULL))
+  AND (state = 'settled') = sqlc.arg(settled)::boolean
 ORDER BY first_failed_at, id LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED;
 
 -- name: LettersNoteShown :exec

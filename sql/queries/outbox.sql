@@ -13,8 +13,25 @@ WHERE next_attempt_at <= rollcall_now() ORDER BY next_attempt_at, id LIMIT sqlc.
 DELETE FROM outbox WHERE id = ANY(sqlc.arg(ids)::bigint[]);
 
 -- name: OutboxDelay :exec
-UPDATE outbox SET attempts = attempts + 1, next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval
+UPDATE outbox SET attempts = attempts + 1, next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval,
+    refused_since = CASE WHEN sqlc.arg(refused)::boolean THEN coalesce(refused_since, rollcall_now()) END
 WHERE id = sqlc.arg(id);
+
+-- name: OutboxStalledSeconds :one
+-- For how long the oldest message has been refused, or has been due without a relay that asks.
+SELECT greatest(extract(epoch FROM rollcall_now() - least(
+    (SELECT min(refused_since) FROM outbox WHERE refused_since IS NOT NULL),
+    (SELECT next_attempt_at FROM outbox ORDER BY next_attempt_at, id LIMIT 1))), 0)::double precision AS seconds;
+
+-- name: OutboxClaimRefused :many
+-- Refused messages of a subject, for one who sends them past the bus. They stay: the bus gets them, too.
+UPDATE outbox o SET direct_at = rollcall_now()
+FROM (SELECT r.id FROM outbox r
+      WHERE r.refused_since IS NOT NULL AND starts_with(r.subject, sqlc.arg(prefix)::text)
+        AND (r.direct_at IS NULL OR r.direct_at <= rollcall_now() - sqlc.arg(again)::interval)
+      ORDER BY r.refused_since, r.id LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED) claimed
+WHERE o.id = claimed.id
+RETURNING o.id, o.subject, o.msg_id, o.headers, o.payload, o.created_at;
 
 -- name: OutboxDepth :one
 SELECT count(*) FROM outbox;

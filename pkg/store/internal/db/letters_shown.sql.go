@@ -38,9 +38,15 @@ const lettersLockUnshown = `-- name: LettersLockUnshown :many
 SELECT id, customer_id, kind, state, record_id, source_updated_at, error_code, error_class, attempts, first_failed_at, job, trace_id,
        original_subject, revision, shown_seq, shown_stream
 FROM dead_letters
-WHERE (state <> 'settled' AND shown_revision IS DISTINCT FROM revision) OR (state = 'settled' AND shown_seq IS NOT NULL)
-ORDER BY first_failed_at, id LIMIT $1 FOR UPDATE SKIP LOCKED
+WHERE ((state <> 'settled' AND shown_revision IS DISTINCT FROM revision) OR (state = 'settled' AND shown_seq IS NOT NULL))
+  AND (state = 'settled') = $1::boolean
+ORDER BY first_failed_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
 `
+
+type LettersLockUnshownParams struct {
+	Settled bool
+	AtMost  int32
+}
 
 type LettersLockUnshownRow struct {
 	ID              uuid.UUID
@@ -61,9 +67,9 @@ type LettersLockUnshownRow struct {
 	ShownStream     *time.Time
 }
 
-// A batch of which the stream shows another state than the table has.
-func (q *Queries) LettersLockUnshown(ctx context.Context, db DBTX, atMost int32) ([]*LettersLockUnshownRow, error) {
-	rows, err := db.Query(ctx, lettersLockUnshown, atMost)
+// A batch of which the stream shows another state than the table has: of settled letters, or of open ones.
+func (q *Queries) LettersLockUnshown(ctx context.Context, db DBTX, arg *LettersLockUnshownParams) ([]*LettersLockUnshownRow, error) {
+	rows, err := db.Query(ctx, lettersLockUnshown, arg.Settled, arg.AtMost)
 	if err != nil {
 		return nil, err
 	}

@@ -94,18 +94,73 @@ func (q *Queries) Now(ctx context.Context, db DBTX) (time.Time, error) {
 	return now, err
 }
 
+const outboxClaimRefused = `-- name: OutboxClaimRefused :many
+UPDATE outbox o SET direct_at = rollcall_now()
+FROM (SELECT r.id FROM outbox r
+      WHERE r.refused_since IS NOT NULL AND starts_with(r.subject, $1::text)
+        AND (r.direct_at IS NULL OR r.direct_at <= rollcall_now() - $2::interval)
+      ORDER BY r.refused_since, r.id LIMIT $3 FOR UPDATE SKIP LOCKED) claimed
+WHERE o.id = claimed.id
+RETURNING o.id, o.subject, o.msg_id, o.headers, o.payload, o.created_at
+`
+
+type OutboxClaimRefusedParams struct {
+	Prefix string
+	Again  time.Duration
+	AtMost int32
+}
+
+type OutboxClaimRefusedRow struct {
+	ID        int64
+	Subject   string
+	MsgID     string
+	Headers   []byte
+	Payload   []byte
+	CreatedAt time.Time
+}
+
+// Refused messages of a subject, for one who sends them past the bus. They stay: the bus gets them, too.
+func (q *Queries) OutboxClaimRefused(ctx context.Context, db DBTX, arg *OutboxClaimRefusedParams) ([]*OutboxClaimRefusedRow, error) {
+	rows, err := db.Query(ctx, outboxClaimRefused, arg.Prefix, arg.Again, arg.AtMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*OutboxClaimRefusedRow
+	for rows.Next() {
+		var i OutboxClaimRefusedRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Subject,
+			&i.MsgID,
+			&i.Headers,
+			&i.Payload,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const outboxDelay = `-- name: OutboxDelay :exec
-UPDATE outbox SET attempts = attempts + 1, next_attempt_at = rollcall_now() + $1::interval
-WHERE id = $2
+UPDATE outbox SET attempts = attempts + 1, next_attempt_at = rollcall_now() + $1::interval,
+    refused_since = CASE WHEN $2::boolean THEN coalesce(refused_since, rollcall_now()) END
+WHERE id = $3
 `
 
 type OutboxDelayParams struct {
-	Delay time.Duration
-	ID    int64
+	Delay   time.Duration
+	Refused bool
+	ID      int64
 }
 
 func (q *Queries) OutboxDelay(ctx context.Context, db DBTX, arg *OutboxDelayParams) error {
-	_, err := db.Exec(ctx, outboxDelay, arg.Delay, arg.ID)
+	_, err := db.Exec(ctx, outboxDelay, arg.Delay, arg.Refused, arg.ID)
 	return err
 }
 
@@ -193,4 +248,18 @@ func (q *Queries) OutboxLockDue(ctx context.Context, db DBTX, batchSize int32) (
 		return nil, err
 	}
 	return items, nil
+}
+
+const outboxStalledSeconds = `-- name: OutboxStalledSeconds :one
+SELECT greatest(extract(epoch FROM rollcall_now() - least(
+    (SELECT min(refused_since) FROM outbox WHERE refused_since IS NOT NULL),
+    (SELECT next_attempt_at FROM outbox ORDER BY next_attempt_at, id LIMIT 1))), 0)::double precision AS seconds
+`
+
+// For how long the oldest message has been refused, or has been due without a relay that asks.
+func (q *Queries) OutboxStalledSeconds(ctx context.Context, db DBTX) (float64, error) {
+	row := db.QueryRow(ctx, outboxStalledSeconds)
+	var seconds float64
+	err := row.Scan(&seconds)
+	return seconds, err
 }
