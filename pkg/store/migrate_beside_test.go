@@ -76,8 +76,10 @@ func TestMigrateBesideADumpAndTrafficDelaysNoPage(t *testing.T) {
 	longest, pages := time.Duration(0), 0
 	page := func() {
 		began := time.Now()
-		_, err := seed.Exec(t.Context(), `WITH read AS (SELECT FROM backfill_runs b JOIN job_log j ON j.id = b.job_id, sync_runs, dead_letters, alerts, outbox, user_mappings),
-			audit AS (INSERT INTO sync_audit (customer_id, resource_type, record_id, operation, succeeded, processed_at) VALUES ('acme', 'user', '1', 'create', true, now()))
+		_, err := seed.Exec(t.Context(), `WITH read AS (
+				SELECT FROM backfill_runs b JOIN job_log j ON j.id = b.job_id, sync_runs, dead_letters, alerts, outbox, user_mappings),
+			audit AS (INSERT INTO sync_audit (customer_id, resource_type, record_id, operation, succeeded, processed_at)
+				VALUES ('acme', 'user', '1', 'create', true, now()))
 			UPDATE sync_configs SET updated_at = now() WHERE customer_id = 'acme'`)
 		require.NoError(t, err)
 		longest = max(longest, time.Since(began))

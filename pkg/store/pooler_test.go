@@ -29,10 +29,10 @@ func (b *bed) pooled(t *testing.T, mode string) string {
 	require.NoError(t, err)
 	port := listener.Addr().(*net.TCPAddr).Port
 	require.NoError(t, listener.Close())
-	folder, err := os.MkdirTemp("", "rollcall-pgbouncer-") // t.TempDir is closed to other users
+	folder, err := os.MkdirTemp("", "rollcall-pgbouncer-") //nolint:usetesting // t.TempDir is closed to the user that PgBouncer runs as
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
-	require.NoError(t, os.Chmod(folder, 0o755)) //nolint:gosec // for the user that PgBouncer runs as
+	require.NoError(t, os.Chmod(folder, 0o755))
 	config := fmt.Sprintf(`[databases]
 * = host=%s port=%s user=%s password=%s
 [pgbouncer]
@@ -44,7 +44,7 @@ pool_mode = %s
 default_pool_size = 20
 `, direct.Hostname(), direct.Port(), direct.User.Username(), password, port, mode)
 	file := filepath.Join(folder, "pgbouncer.ini")
-	require.NoError(t, os.WriteFile(file, []byte(config), 0o644)) //nolint:gosec // as the folder
+	require.NoError(t, os.WriteFile(file, []byte(config), 0o644))
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
 		program = "/usr/sbin/pgbouncer" // which is not on everybody's PATH

@@ -99,11 +99,17 @@ func checkPooler(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	var sessions [2]*pgx.Conn
+	defer func() {
+		for _, session := range sessions {
+			if session != nil {
+				_ = session.Close(context.WithoutCancel(ctx)) // nothing was changed in it
+			}
+		}
+	}()
 	for i := range sessions {
 		if sessions[i], err = pgx.ConnectConfig(ctx, config); err != nil {
 			return fmt.Errorf("try the pooler: %w", err)
 		}
-		defer func() { _ = sessions[i].Close(context.WithoutCancel(ctx)) }() // nothing was changed in it
 	}
 	backend := func(session *pgx.Conn, statements string) (pid string, err error) {
 		values, err := ask(ctx, session.PgConn(), statements)
