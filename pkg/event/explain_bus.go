@@ -1,8 +1,5 @@
 package event
 
-// Installation is the customer of alerts that concern no single customer.
-const Installation = "_installation"
-
 // explainBus has the words for what is wrong with NATS; "" for any other code.
 func explainBus(code string) (text, remedy string) {
 	switch code {

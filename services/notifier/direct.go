@@ -10,6 +10,7 @@ import (
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 const (
@@ -54,9 +55,9 @@ func (d *direct) look(ctx context.Context) error {
 	stalled := age >= outboxPatience
 	err = d.store.InTx(asking, func(ctx context.Context, tx *store.Tx) error {
 		if stalled {
-			return event.Raise(ctx, tx, event.AlertFor(event.Installation, event.AlertOutboxStalled))
+			return event.Raise(ctx, tx, event.AlertFor(rollcallv1.Installation, event.AlertOutboxStalled))
 		}
-		return event.Clear(ctx, tx, event.Installation, event.AlertOutboxStalled, "NATS takes messages again.")
+		return event.Clear(ctx, tx, rollcallv1.Installation, event.AlertOutboxStalled, "NATS takes messages again.")
 	})
 	if err != nil || !stalled {
 		return err

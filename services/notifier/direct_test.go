@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 // refusing stands for a bus that takes nothing.
@@ -50,7 +51,7 @@ func TestPeopleHearOfAlertsThatNATSRefusesAndOnceOnly(t *testing.T) {
 	require.NoError(t, watching.look(t.Context()))
 	own := hook.next()
 	require.Equal(t, event.AlertOutboxStalled, own.body.Data["type"])
-	require.Equal(t, event.Installation, own.body.Data["customerId"])
+	require.Equal(t, rollcallv1.Installation, own.body.Data["customerId"])
 	require.NoError(t, watching.look(t.Context()))
 	h.advance(directAgain)
 	refuse()
