@@ -62,13 +62,14 @@ UPDATE vomo_refusals SET began_at = rollcall_now(), worked_at = NULL, over_at = 
 UPDATE vomo_refusals r SET over_at = rollcall_now()
 WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
   AND (r.worked_at IS NOT NULL OR r.began_at < rollcall_now() - interval '24 hours'
-       OR NOT EXISTS (SELECT FROM customer_tokens t WHERE t.refused_at >= r.began_at - interval '60 seconds'));
+       OR (SELECT t.customer_id FROM customer_tokens t WHERE t.refused_at >= r.began_at - interval '60 seconds'
+           ORDER BY t.refused_at DESC LIMIT 1) IS NULL);
 
 -- name: RefusedByVomo :many
--- Customers that were switched off for what is VOMO's fault.
+-- Customers that were switched off for what is VOMO's fault. LIMIT 1 has each of them looked up by itself.
 SELECT c.customer_id FROM vomo_refusals r
-JOIN customer_tokens t ON t.refused_at >= r.began_at - interval '60 seconds'
-JOIN sync_configs c ON c.customer_id = t.customer_id
+JOIN customer_tokens t ON t.refused_at IS NOT NULL AND t.refused_at >= r.began_at - interval '60 seconds'
+CROSS JOIN LATERAL (SELECT s.* FROM sync_configs s WHERE s.customer_id = t.customer_id LIMIT 1) c
 WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
   AND NOT c.enabled AND c.disabled_reason = 'auth_failed' AND c.offboarded_at IS NULL
   AND greatest(t.worked_at, c.last_polled_at, c.poll_page_at) > r.began_at - interval '24 hours'

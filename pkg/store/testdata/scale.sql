@@ -36,6 +36,7 @@ INSERT INTO alerts (customer_id, type, severity, raised_at, cleared_at)
 	SELECT 'c' || n % $1::int, 'poll_stalled', 'warning', now(), CASE WHEN n > $1::int / 50 THEN now() - n % 40 * interval '1 day' END FROM generate_series(1, 3 * $1::int) n;
 INSERT INTO letter_holds (customer_id, reason, since, until) SELECT 'c' || n, 'lane_taken', now(), now() FROM generate_series(1, $1::int / 2) n;
 INSERT INTO destination_holds SELECT 'c' || n, '{"kind":"rest"}', now() FROM generate_series(1, $1::int / 2) n;
+INSERT INTO customer_tokens SELECT 'c' || n, now(), CASE WHEN n % 500 = 0 THEN now() END, CASE WHEN n % 500 = 0 THEN now() END FROM generate_series(1, $1::int) n;
 INSERT INTO scan_seen SELECT n / 100, n::text, now(), 0 FROM generate_series(1, 5 * $1::int) n;
 INSERT INTO notifications SELECT n::text, 'webhook', 'sent', NULL, now() - n % 30 * interval '1 day' FROM generate_series(1, 3 * $1::int) n;
 INSERT INTO reconciliation_runs (customer_id, type, date, job_id, expected_count, gap_count, started_at, completed_at)

@@ -68,7 +68,8 @@ const refusalsEnd = `-- name: RefusalsEnd :execrows
 UPDATE vomo_refusals r SET over_at = rollcall_now()
 WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
   AND (r.worked_at IS NOT NULL OR r.began_at < rollcall_now() - interval '24 hours'
-       OR NOT EXISTS (SELECT FROM customer_tokens t WHERE t.refused_at >= r.began_at - interval '60 seconds'))
+       OR (SELECT t.customer_id FROM customer_tokens t WHERE t.refused_at >= r.began_at - interval '60 seconds'
+           ORDER BY t.refused_at DESC LIMIT 1) IS NULL)
 `
 
 // After a day it is no outage: tokens that are refused until then are bad ones.
@@ -82,15 +83,15 @@ func (q *Queries) RefusalsEnd(ctx context.Context, db DBTX) (int64, error) {
 
 const refusedByVomo = `-- name: RefusedByVomo :many
 SELECT c.customer_id FROM vomo_refusals r
-JOIN customer_tokens t ON t.refused_at >= r.began_at - interval '60 seconds'
-JOIN sync_configs c ON c.customer_id = t.customer_id
+JOIN customer_tokens t ON t.refused_at IS NOT NULL AND t.refused_at >= r.began_at - interval '60 seconds'
+CROSS JOIN LATERAL (SELECT s.customer_id, s.external_system_url, s.destination, s.poll_cadence_minutes, s.admin_email, s.requests_per_second, s.requests_per_minute, s.enabled, s.onboarded_at, s.offboarded_at, s.backfill_completed_at, s.backfill_processed_count, s.next_poll_at, s.updated_at, s.backfill_not_before, s.quiet_hours, s.paused_at, s.disabled_reason, s.active_since, s.last_polled_at, s.poll_page_at, s.caught_up_at, s.next_reconcile_at, s.stamp_lag_minutes, s.stamp_lag_since, s.stamp_lag_seen_at FROM sync_configs s WHERE s.customer_id = t.customer_id LIMIT 1) c
 WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
   AND NOT c.enabled AND c.disabled_reason = 'auth_failed' AND c.offboarded_at IS NULL
   AND greatest(t.worked_at, c.last_polled_at, c.poll_page_at) > r.began_at - interval '24 hours'
 ORDER BY c.customer_id LIMIT 100
 `
 
-// Customers that were switched off for what is VOMO's fault.
+// Customers that were switched off for what is VOMO's fault. LIMIT 1 has each of them looked up by itself.
 func (q *Queries) RefusedByVomo(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, refusedByVomo)
 	if err != nil {
