@@ -140,7 +140,9 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 // attempt makes one attempt and tells the caller's own end from the destination's slowness. What the
 // destination did answer stays an answer, also when the caller went away meanwhile.
 func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
-	result, err := send(withLeave(ctx, g.cfg.Leave))
+	// A request that has left is not cut off: the destination may write it all the same, after what the next holder of the
+	// customer's lane sends. It ends by its own limit of time, and the caller waits for it.
+	result, err := send(withLeave(context.WithoutCancel(ctx), g.leave(ctx)))
 	var refusal *Refusal
 	switch {
 	case errors.Is(err, ErrHeld):
@@ -154,6 +156,19 @@ func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Res
 		return Result{}, fault.Unknown("destination_timeout", errors.New("the destination did not answer in time"))
 	}
 	return Result{}, err
+}
+
+// leave is asked as the bytes of a request leave: none does for a caller that has gone.
+func (g *Guard) leave(ctx context.Context) func() error {
+	return func() error {
+		if ctx.Err() != nil {
+			return gaveUp(ctx)
+		}
+		if g.cfg.Leave == nil {
+			return nil
+		}
+		return g.cfg.Leave()
+	}
 }
 
 // withCause puts the failure in front, so that fault.CodeOf and fault.After speak of it.

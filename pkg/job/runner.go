@@ -96,14 +96,14 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 	if err != nil {
 		return err
 	}
+	ctx, done := lease.Hold(ctx)
 	defer func() {
 		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 		defer cancel()
-		if err := lease.Release(releasing); err != nil {
+		if err := done(releasing); err != nil {
 			log.Warn("lease not released; it runs out by itself", zap.Error(err))
 		}
 	}()
-	delivery.OnHeartbeat(lease.Renew)
 	// Read again now that nobody else can change it.
 	if customer, err = r.Store.Customer(ctx, customer.ID); err != nil {
 		return err
@@ -111,14 +111,20 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 	if !customer.Steady() {
 		return nil
 	}
-	run, err := r.Store.ClaimSyncRun(ctx, open.ID, lease.Epoch)
-	if errors.Is(err, store.ErrNotFound) {
+	turn := &turn{Runner: r, customer: customer, run: open, lease: lease, log: log.With(zap.Int64("run", open.ID), zap.String("trace", open.TraceID))}
+	err = r.Store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) (err error) {
+		turn.run, err = tx.ClaimSyncRun(ctx, open.ID, lease.Epoch)
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return nil // it has ended meanwhile
-	}
-	if err != nil {
+	case errors.Is(err, store.ErrLaneLost):
+		return turn.laneLost(ctx, err)
+	case err != nil:
 		return err
 	}
-	turn := &turn{Runner: r, customer: customer, run: run, lease: lease, log: log.With(zap.Int64("run", run.ID), zap.String("trace", run.TraceID))}
+	run := turn.run
 	if run.Attempts > tries {
 		return turn.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
 	}

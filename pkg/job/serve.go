@@ -10,7 +10,6 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/service"
-	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
 )
 
@@ -43,7 +42,7 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 				return bus.StreamCreated(ctx, s.JetStream, name)
 			},
 		},
-		Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry), EndsWork: store.ErrLaneLost,
+		Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
 	}
 	watch := &Watch{
 		Store: s.Store, Logger: s.Logger, Publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}, Kind: of.Kind,

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"rollcall.dev/pkg/store/internal/db"
@@ -25,9 +26,10 @@ type Lease struct {
 	Customer string
 	Epoch    int64
 
-	store *Store
-	ttl   time.Duration
-	now   func() time.Time
+	holder string // this lease's alone
+	store  *Store
+	ttl    time.Duration
+	now    func() time.Time
 
 	mu       sync.Mutex
 	deadline time.Time
@@ -42,6 +44,9 @@ func (s *Store) TakeLease(ctx context.Context, customer, holder string, ttl time
 
 func (s *Store) takeLease(ctx context.Context, customer, holder string, ttl time.Duration, now func() time.Time) (*Lease, error) {
 	sent := now()
+	// A process in a container that starts again has the name and the number of the one before, and a process may take a
+	// lane twice.
+	holder += "/" + uuid.NewString()
 	epoch, err := s.queries.LeaseTakeIfFree(ctx, s.dbtx, &db.LeaseTakeIfFreeParams{CustomerID: customer, Holder: holder, Ttl: ttl})
 	if noRows(err) {
 		if err := s.queries.LeaseMarkWanted(ctx, s.dbtx, customer); err != nil {
@@ -52,13 +57,13 @@ func (s *Store) takeLease(ctx context.Context, customer, holder string, ttl time
 	if err != nil {
 		return nil, wrap("take lease", err)
 	}
-	return &Lease{Customer: customer, Epoch: epoch, store: s, ttl: ttl, now: now, deadline: sent.Add(ttl)}, nil
+	return &Lease{Customer: customer, Epoch: epoch, holder: holder, store: s, ttl: ttl, now: now, deadline: sent.Add(ttl)}, nil
 }
 
 // Renew extends the lease by its length. ErrLaneLost is final.
 func (l *Lease) Renew(ctx context.Context) error {
 	sent := l.now()
-	wanted, err := l.store.queries.LeaseRenewIfHeld(ctx, l.store.dbtx, &db.LeaseRenewIfHeldParams{CustomerID: l.Customer, Epoch: l.Epoch, Ttl: l.ttl})
+	wanted, err := l.store.queries.LeaseRenewIfHeld(ctx, l.store.dbtx, l.renewal())
 	if noRows(err) {
 		return l.lose("renew lease")
 	}
@@ -67,6 +72,25 @@ func (l *Lease) Renew(ctx context.Context) error {
 	}
 	l.extend(sent, wanted)
 	return nil
+}
+
+// stillHeld is Renew without renewing.
+func (l *Lease) stillHeld(ctx context.Context) error {
+	wanted, err := l.store.queries.LeaseWantedIfHeld(ctx, l.store.dbtx, &db.LeaseWantedIfHeldParams{CustomerID: l.Customer, Epoch: l.Epoch, Holder: l.holder})
+	if noRows(err) {
+		return l.lose("look at lease")
+	}
+	if err != nil {
+		return wrap("look at lease", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wanted = l.wanted || wanted
+	return nil
+}
+
+func (l *Lease) renewal() *db.LeaseRenewIfHeldParams {
+	return &db.LeaseRenewIfHeldParams{CustomerID: l.Customer, Epoch: l.Epoch, Holder: l.holder, Ttl: l.ttl}
 }
 
 // Outlasts returns nil where the lease lasts for at least d from now, ErrLaneLost where it may not. Both the
@@ -89,12 +113,15 @@ func (l *Lease) Wanted() bool {
 	return l.wanted
 }
 
-// Release gives the lane back. It is no error where the lane was lost before.
+// Release gives the lane back, also one that was fenced, which is closed until then. It must come after the holder's
+// last request has ended. It is no error if the lane was lost before.
 func (l *Lease) Release(ctx context.Context) error {
 	l.mu.Lock()
 	l.lost = true
 	l.mu.Unlock()
-	_, err := l.store.queries.LeaseReleaseIfHeld(ctx, l.store.dbtx, &db.LeaseReleaseIfHeldParams{CustomerID: l.Customer, Epoch: l.Epoch})
+	_, err := l.store.queries.LeaseReleaseIfHeld(ctx, l.store.dbtx, &db.LeaseReleaseIfHeldParams{
+		CustomerID: l.Customer, Holder: l.holder, Epoch: l.Epoch,
+	})
 	return wrap("release lease", err)
 }
 
@@ -106,7 +133,7 @@ func (s *Store) InLane(ctx context.Context, lease *Lease, work func(ctx context.
 	var wanted bool
 	err := s.inTxTogether(ctx, func(ctx context.Context, tx *Tx) error {
 		tx.together.keep(func(on db.DBTX) error {
-			_, err := tx.queries.LeaseRenewIfHeld(ctx, on, &db.LeaseRenewIfHeldParams{CustomerID: lease.Customer, Epoch: lease.Epoch, Ttl: lease.ttl})
+			_, err := tx.queries.LeaseRenewIfHeld(ctx, on, lease.renewal())
 			return err
 		}, func(results pgx.BatchResults) error {
 			err := results.QueryRow().Scan(&wanted)
@@ -140,7 +167,14 @@ func (l *Lease) lose(operation string) error {
 	return fmt.Errorf("%s of %s: %w", operation, l.Customer, ErrLaneLost)
 }
 
-// FenceLane ends whatever lease of the customer stands: its holder commits nothing more.
+// FenceLane closes the customer's lane: its holder commits nothing more, hears of it within a second, and lets go when
+// its last request has ended. Until then, or until the lease runs out, the lane is taken.
 func (t *Tx) FenceLane(ctx context.Context, customer string) error {
 	return wrap("fence lane", t.queries.LeaseFence(ctx, t.dbtx, customer))
+}
+
+// LaneClosingUntil is when at the latest a lane that was fenced is free again; ErrNotFound if it is not closing.
+func (c Conn) LaneClosingUntil(ctx context.Context, customer string) (time.Time, error) {
+	until, err := c.queries.LeaseClosingUntil(ctx, c.dbtx, customer)
+	return until, wrap("read whether the lane is closing", err)
 }

@@ -69,7 +69,8 @@ func TestTheEpochGrowsWithEveryHolderAndNeverFalls(t *testing.T) {
 		case 1:
 			b.advance(t, 30*time.Second)
 		case 2:
-			b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
+			b.fence(t, "acme")
+			require.NoError(t, lease.Release(t.Context()))
 		}
 		require.GreaterOrEqual(t, value[int64](t, b, `SELECT epoch FROM customer_leases`), last)
 	}
@@ -156,17 +157,6 @@ func TestALateReleaseDoesNotEndTheNextHoldersLease(t *testing.T) {
 	require.NoError(t, present.Renew(t.Context()))
 }
 
-func TestFencingALaneEndsItsHolder(t *testing.T) {
-	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
-
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
-
-	require.ErrorIs(t, lease.Renew(t.Context()), store.ErrLaneLost)
-	require.ErrorIs(t, lease.Outlasts(0), store.ErrLaneLost)
-	b.lease(t, "acme")
-}
 
 func TestOfTakersThatRaceOneWins(t *testing.T) {
 	t.Parallel()

@@ -38,12 +38,13 @@ type Worker struct {
 	MaxDeliveries int           // at entry: a message that kills its reader becomes a letter; 0: the handler counts
 	EndsWork      error         // an error of this kind from a heartbeat ends the work at once
 	Ceiling       time.Duration // how long one delivery may be worked; default 15 minutes
-	DrainTime     time.Duration // how long work may go on after ctx has ended; default 20 s
+	DrainTime     time.Duration // how long work may go on after ctx has ended; default 14 s
 }
 
 const (
 	defaultCeiling   = 15 * time.Minute
-	defaultDrainTime = 20 * time.Second
+	// A write that has left is waited for after it, up to 10 s: together under the 25 s in which a service stops.
+	defaultDrainTime = 14 * time.Second
 	// How long one request for a message waits at the server. A stop waits for the answer at most as long: see
 	// pull.
 	pullExpiry = time.Second

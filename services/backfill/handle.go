@@ -98,14 +98,14 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 	if err != nil {
 		return err
 	}
+	ctx, done := lease.Hold(ctx)
 	defer func() {
 		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 		defer cancel()
-		if err := lease.Release(releasing); err != nil {
+		if err := done(releasing); err != nil {
 			log.Warn("lease not released; it runs out by itself", zap.Error(err))
 		}
 	}()
-	delivery.OnHeartbeat(lease.Renew)
 	// Read again now that nobody else can change it: the destination may have been replaced while we waited.
 	if customer, err = b.store.Customer(ctx, customer.ID); err != nil {
 		return err
@@ -113,14 +113,20 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 	if !customer.Active() {
 		return nil
 	}
-	run, err := b.store.ClaimRun(ctx, open.ID, lease.Epoch)
-	if errors.Is(err, store.ErrNotFound) {
+	turn := &turn{backfiller: b, customer: customer, run: open, lease: lease, log: log.With(zap.Int64("run", open.ID))}
+	err = b.store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) (err error) {
+		turn.run, err = tx.ClaimRun(ctx, open.ID, lease.Epoch)
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return nil // finished, or stopped by an operator, meanwhile
-	}
-	if err != nil {
+	case errors.Is(err, store.ErrLaneLost):
+		return turn.laneLost(ctx, err)
+	case err != nil:
 		return err
 	}
-	turn := &turn{backfiller: b, customer: customer, run: run, lease: lease, log: log.With(zap.Int64("run", run.ID))}
+	run := turn.run
 	if run.Attempts > b.tries {
 		return turn.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
 	}

@@ -10,7 +10,6 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/service"
-	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
 )
 
@@ -35,7 +34,6 @@ func run(ctx context.Context, s *service.Service) error {
 	pull := &worker.Worker{
 		Name: bus.DurableBackfill, Conn: s.Conn, Consumer: consumer, Slots: s.Config.BackfillSlots,
 		Handler: backfiller.handle, Letters: letters, Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
-		EndsWork: store.ErrLaneLost,
 	}
 	resynced, err := service.AnswerSlowly(ctx, s, "users", "resync", service.Slow{Within: resyncWithin, Slots: resyncSlots},
 		newResyncer(backfiller).resync)

@@ -20,7 +20,7 @@ const (
 	// often each is asked is a matter of its holds.
 	standingEvery = 2 * time.Second
 	// drainTime is how long turns may go on after the service was asked to stop.
-	drainTime = 15 * time.Second
+	drainTime = 14 * time.Second
 	// A turn that panicked, or failed by our own fault, comes again no sooner than this.
 	ownFaultPause = 2 * time.Second
 	longestFault  = time.Minute

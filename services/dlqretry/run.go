@@ -11,7 +11,6 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/service"
-	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
 )
 
@@ -56,7 +55,7 @@ func run(ctx context.Context, s *service.Service) error {
 	operators := &worker.Worker{
 		Name: bus.DurableDLQRetry, Conn: s.Conn, Consumer: retrying, Slots: republishedSlots, Letters: noLetters{s.Logger},
 		Handler: (&republished{store: s.Store, js: s.JetStream, redriver: redrive, logger: s.Logger}).handle,
-		Logger:  s.Logger, Metrics: messages, EndsWork: store.ErrLaneLost,
+		Logger:  s.Logger, Metrics: messages,
 	}
 	letters := &deadletter.Opener{
 		Store: s.Store, Vault: s.Vault, StreamCreated: func(ctx context.Context, name string) (time.Time, error) {
@@ -66,7 +65,7 @@ func run(ctx context.Context, s *service.Service) error {
 	server := &worker.Worker{
 		Name: bus.DurableAdvisories, Conn: s.Conn, Consumer: told, Slots: advisorySlots, Letters: noLetters{s.Logger},
 		Handler: (&advisories{store: s.Store, js: s.JetStream, letters: letters, logger: s.Logger, changed: follow.wake}).handle,
-		Logger:  s.Logger, Metrics: messages, EndsWork: store.ErrLaneLost,
+		Logger:  s.Logger, Metrics: messages,
 	}
 	s.Ready()
 	group, working := errgroup.WithContext(ctx)

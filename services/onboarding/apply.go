@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
@@ -59,8 +60,11 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 			return err
 		}
 		var err error
-		if verdict, err = s.judge(ctx, tx, &proposed); err != nil || verdict.refused != nil {
+		if verdict, err = s.judge(ctx, tx, &proposed); err != nil {
 			return err
+		}
+		if verdict.refused != nil {
+			return errRefused
 		}
 		settled, err := tx.SettleRequest(ctx, proposed.pending.ID, verdict.outcome, nil)
 		if err != nil || !settled || verdict.outcome == store.RequestSuperseded {
@@ -74,15 +78,18 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 		}
 		return setUp(ctx, tx, proposed)
 	})
+	if errors.Is(err, errRefused) {
+		return s.refuse(ctx, proposed.pending, verdict.refused)
+	}
 	if err != nil {
 		return err
-	}
-	if verdict.refused != nil {
-		return s.refuse(ctx, proposed.pending, verdict.refused)
 	}
 	s.logger.Info("onboarding settled", zap.String("customer", customer), zap.String("outcome", string(verdict.outcome)))
 	return nil
 }
+
+// errRefused rolls back what was done to find out that a request is refused: it must stop no work.
+var errRefused = errors.New("the request is refused")
 
 // setUp writes everything that a customer needs to be worked.
 func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {

@@ -36,7 +36,8 @@ func (s *settler) judge(ctx context.Context, tx *store.Tx, proposed *proposal) (
 	if current.ExternalSystemURL != proposed.wanted.ExternalSystemURL {
 		// A mirror does not move by itself: everybody in it is known as written, and the new place would stay
 		// empty while every number says complete.
-		// Whoever writes to the old address commits nothing more: what is counted stays.
+		// The holder that writes to the old address commits nothing more: what is counted stays. A refusal takes the fence
+		// back with the transaction.
 		if err := tx.FenceLane(ctx, customer); err != nil {
 			return verdict{}, err
 		}

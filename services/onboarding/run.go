@@ -14,7 +14,6 @@ import (
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/service"
-	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
 	"rollcall.dev/pkg/worker"
 )
@@ -61,7 +60,6 @@ func run(ctx context.Context, s *service.Service) error {
 	pull := &worker.Worker{
 		Name: bus.DurableOnboarding, Conn: s.Conn, Consumer: consumer, Slots: s.Config.OnboardingSlots,
 		Handler: intake.handle, Letters: letters, Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
-		EndsWork: store.ErrLaneLost,
 	}
 	settling, stop := context.WithCancel(ctx)
 	defer stop()

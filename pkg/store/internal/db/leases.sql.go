@@ -7,15 +7,28 @@ package db
 
 import (
 	"context"
-
 	"time"
 )
 
-const leaseFence = `-- name: LeaseFence :exec
-UPDATE customer_leases SET epoch = epoch + 1, expires_at = rollcall_now(), wanted = false WHERE customer_id = $1
+const leaseClosingUntil = `-- name: LeaseClosingUntil :one
+SELECT expires_at FROM customer_leases
+WHERE customer_id = $1 AND fenced_epoch = epoch AND expires_at > rollcall_now()
 `
 
-// Ends whatever lease stands: its holder's next page is refused.
+// When at the latest a lane that was fenced is free; no row if it is not closing.
+func (q *Queries) LeaseClosingUntil(ctx context.Context, db DBTX, customerID string) (time.Time, error) {
+	row := db.QueryRow(ctx, leaseClosingUntil, customerID)
+	var expires_at time.Time
+	err := row.Scan(&expires_at)
+	return expires_at, err
+}
+
+const leaseFence = `-- name: LeaseFence :exec
+UPDATE customer_leases SET epoch = epoch + 1, fenced_epoch = epoch + 1 WHERE customer_id = $1
+`
+
+// The holder's next page is refused. The lease stands until the holder lets go, or until it runs out: requests that have
+// left are still on their way, and the next holder's must not overtake them.
 func (q *Queries) LeaseFence(ctx context.Context, db DBTX, customerID string) error {
 	_, err := db.Exec(ctx, leaseFence, customerID)
 	return err
@@ -32,18 +45,19 @@ func (q *Queries) LeaseMarkWanted(ctx context.Context, db DBTX, customerID strin
 
 const leaseReleaseIfHeld = `-- name: LeaseReleaseIfHeld :execrows
 UPDATE customer_leases SET epoch = epoch + 1, expires_at = rollcall_now(), wanted = false
-WHERE customer_id = $1 AND epoch = $2
+WHERE customer_id = $1 AND holder = $2 AND epoch >= $3
 `
 
 type LeaseReleaseIfHeldParams struct {
 	CustomerID string
+	Holder     string
 	Epoch      int64
 }
 
 // The epoch ends with the lease: a renewal that was begun before the release and comes after it must not bring the
-// lease back, with nobody there to hold it.
+// lease back without a holder. A holder that was fenced has an epoch of before, and lets the next one in all the same.
 func (q *Queries) LeaseReleaseIfHeld(ctx context.Context, db DBTX, arg *LeaseReleaseIfHeldParams) (int64, error) {
-	result, err := db.Exec(ctx, leaseReleaseIfHeld, arg.CustomerID, arg.Epoch)
+	result, err := db.Exec(ctx, leaseReleaseIfHeld, arg.CustomerID, arg.Holder, arg.Epoch)
 	if err != nil {
 		return 0, err
 	}
@@ -52,7 +66,7 @@ func (q *Queries) LeaseReleaseIfHeld(ctx context.Context, db DBTX, arg *LeaseRel
 
 const leaseRenewIfHeld = `-- name: LeaseRenewIfHeld :one
 UPDATE customer_leases SET expires_at = greatest(expires_at, rollcall_now() + $1::interval)
-WHERE customer_id = $2 AND epoch = $3 AND expires_at > rollcall_now()
+WHERE customer_id = $2 AND epoch = $3 AND holder = $4 AND expires_at > rollcall_now()
 RETURNING wanted
 `
 
@@ -60,12 +74,19 @@ type LeaseRenewIfHeldParams struct {
 	Ttl        time.Duration
 	CustomerID string
 	Epoch      int64
+	Holder     string
 }
 
 // Never shortens the lease: now() is when a transaction began, and the holder already counts on a renewal that was
-// begun later and came first.
+// begun later and came first. The holder is compared, too: a Postgres that lost its last transactions may give an epoch
+// a second time.
 func (q *Queries) LeaseRenewIfHeld(ctx context.Context, db DBTX, arg *LeaseRenewIfHeldParams) (bool, error) {
-	row := db.QueryRow(ctx, leaseRenewIfHeld, arg.Ttl, arg.CustomerID, arg.Epoch)
+	row := db.QueryRow(ctx, leaseRenewIfHeld,
+		arg.Ttl,
+		arg.CustomerID,
+		arg.Epoch,
+		arg.Holder,
+	)
 	var wanted bool
 	err := row.Scan(&wanted)
 	return wanted, err
@@ -86,10 +107,29 @@ type LeaseTakeIfFreeParams struct {
 	Ttl        time.Duration
 }
 
-// A new epoch for whoever finds the lane free; no row where somebody holds it.
+// A new epoch for the one who finds the lane free; no row if another holds it, or held it and has not let go yet.
 func (q *Queries) LeaseTakeIfFree(ctx context.Context, db DBTX, arg *LeaseTakeIfFreeParams) (int64, error) {
 	row := db.QueryRow(ctx, leaseTakeIfFree, arg.CustomerID, arg.Holder, arg.Ttl)
 	var epoch int64
 	err := row.Scan(&epoch)
 	return epoch, err
+}
+
+const leaseWantedIfHeld = `-- name: LeaseWantedIfHeld :one
+SELECT wanted FROM customer_leases
+WHERE customer_id = $1 AND epoch = $2 AND holder = $3 AND expires_at > rollcall_now()
+`
+
+type LeaseWantedIfHeldParams struct {
+	CustomerID string
+	Epoch      int64
+	Holder     string
+}
+
+// What a renewal says, without renewing.
+func (q *Queries) LeaseWantedIfHeld(ctx context.Context, db DBTX, arg *LeaseWantedIfHeldParams) (bool, error) {
+	row := db.QueryRow(ctx, leaseWantedIfHeld, arg.CustomerID, arg.Epoch, arg.Holder)
+	var wanted bool
+	err := row.Scan(&wanted)
+	return wanted, err
 }
