@@ -63,7 +63,8 @@ func NewGuard(dest Destination, cfg GuardConfig) *Guard {
 
 // Upsert hands the record to the destination. Its error is the last attempt's; ErrOpen when the breaker
 // stopped it, with the failure of an attempt before where there was one; ErrHeld with Before's error when
-// Before did; or the context's error with its cause, at once, when ctx ended.
+// Before did; or the context's error with its cause, when ctx ended: at once, or when a request that had left has
+// ended.
 func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
 	return g.insist(ctx, func(ctx context.Context) (Result, error) { return g.dest.Upsert(ctx, record) })
 }

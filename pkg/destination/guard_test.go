@@ -197,3 +197,33 @@ type upsertFunc func(context.Context, destination.Record) (destination.Result, e
 func (f upsertFunc) Upsert(ctx context.Context, r destination.Record) (destination.Result, error) {
 	return f(ctx, r)
 }
+
+// slowly is a destination that takes a record after a while, also from a caller that has gone.
+type slowly struct{ arrived, written chan struct{} }
+
+func (s *slowly) Upsert(ctx context.Context, _ destination.Record) (destination.Result, error) {
+	close(s.arrived)
+	select {
+	case <-ctx.Done():
+		return destination.Result{}, ctx.Err()
+	case <-s.written:
+		return destination.Result{ExternalUserID: "crm-1"}, nil
+	}
+}
+
+func TestARequestThatHasLeftIsNotCutOffWithItsCaller(t *testing.T) {
+	t.Parallel()
+	dest := &slowly{arrived: make(chan struct{}), written: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := destination.NewGuard(dest, destination.GuardConfig{}).Upsert(ctx, record())
+		ended <- err
+	}()
+	<-dest.arrived
+
+	cancel()
+	close(dest.written)
+
+	require.NoError(t, <-ended)
+}

@@ -12,6 +12,7 @@ const (
 	ConditionDLQDepth    = "dlq_depth"
 	ConditionOffboarded  = "offboarded"
 	ConditionStampsLag   = "vomo_stamps_lag"
+	ConditionLaneClosing = "lane_closing"
 )
 
 // Explain gives the words for a condition, the same in an alert, in a status and on a page: what is wrong, and

@@ -22,6 +22,9 @@ func explainWait(code string) (text, remedy string) {
 			"Nothing has to be done. If it stays, ask the destination's operator for a higher limit, or lower DESTINATION_SLOTS."
 	case "lane_wanted":
 		return "The work let another job of this customer go first, and goes on in a moment.", "Nothing has to be done."
+	case ConditionLaneClosing:
+		return "The job that was stopped finishes the request that it had sent; the next job of this customer starts after it.",
+			"Nothing has to be done: it takes seconds, and CLAIM_TIMEOUT at most."
 	case "paused":
 		return "An operator paused the backfill.", "It goes on where it stopped with: rollcall backfill start <customer>."
 	}

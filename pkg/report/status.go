@@ -72,7 +72,7 @@ func StatusUnder(ctx context.Context, from *store.Store, customerID string, inst
 	}
 	facts := standing{customer: customer, now: status.AsOf}
 	for _, add := range []func(context.Context, *store.Store, *Status, *standing) error{
-		addBackfill, addPolling, addReconciliation, addInventory, addAlerts, addParks,
+		addBackfill, addPolling, addReconciliation, addInventory, addAlerts, addParks, addLane,
 	} {
 		if err := add(ctx, from, &status, &facts); err != nil {
 			return Status{}, err
@@ -159,5 +159,15 @@ func addParks(ctx context.Context, from *store.Store, status *Status, facts *sta
 		return nil
 	}
 	facts.manyLettersSince = &since
+	return err
+}
+
+// addLane notes whether the job that was stopped last has not let go yet.
+func addLane(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
+	until, err := from.LaneClosingUntil(ctx, status.CustomerID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	facts.closingUntil = &until
 	return err
 }

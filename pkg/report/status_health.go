@@ -51,6 +51,7 @@ type standing struct {
 	alerts           []string             // types of those that stand, oldest first
 	raised           map[string]time.Time // since when they do
 	parked           []store.Parked       // of scheduled runs and letters; the backfill's is in run
+	closingUntil     *time.Time           // when a lane that was fenced is free at the latest
 }
 
 // reasons are told in this order: what stops everything, what stops the polls, what else stands, what work waits for,
@@ -85,6 +86,9 @@ func (s standing) reasons() []Reason {
 	}
 	if s.customer.StampLag > 0 {
 		told.told = append(told.told, s.stampsLag())
+	}
+	if s.closingUntil != nil {
+		told.say(Reason{Code: event.ConditionLaneClosing, Until: s.closingUntil})
 	}
 	if s.run == nil {
 		return told.told

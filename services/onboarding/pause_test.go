@@ -54,6 +54,17 @@ func TestAPauseFencesWhoeverWorksAndIsToldOnce(t *testing.T) {
 	require.NotNil(t, done.PausedAt)
 	require.Nil(t, done.NextPollAt, "none is scheduled")
 	require.ErrorIs(t, o.store.InLane(t.Context(), lease, func(context.Context, *store.Tx) error { return nil }), store.ErrLaneLost)
+	closing := func() (codes []string) {
+		status, err := report.StatusUnder(t.Context(), o.store, "acme", o.limits)
+		require.NoError(t, err)
+		for _, reason := range status.Health.Reasons {
+			codes = append(codes, reason.Code)
+		}
+		return codes
+	}
+	require.Contains(t, closing(), event.ConditionLaneClosing, "the command returns at once")
+	require.NoError(t, lease.Release(t.Context()))
+	require.NotContains(t, closing(), event.ConditionLaneClosing)
 	require.Equal(t, 2, o.desk.count(t, `SELECT count(*) FROM sync_runs`), "what is unfinished stays")
 
 	again, err := o.pauseCustomer(t.Context(), acmeItself)
