@@ -85,7 +85,7 @@ func (b *bothSides) put(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	b.writing[customer]++
 	b.mu.Unlock()
-	<-time.After(rand.N(80 * time.Millisecond)) // the slow page itself
+	<-time.After(rand.N(400 * time.Millisecond)) // the slow page itself
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.writing[customer]--
@@ -219,7 +219,7 @@ func (f *fenced) round(t *testing.T, number int) error {
 	for !f.sides.busy(customer) {
 		<-time.After(time.Millisecond)
 	}
-	<-time.After(rand.N(60 * time.Millisecond))
+	<-time.After(rand.N(300 * time.Millisecond))
 	f.sides.show(customer, 3)
 	began := time.Now()
 	if err := f.act(ctx, number, customer); err != nil {
@@ -259,7 +259,7 @@ func (f *fenced) act(ctx context.Context, number int, customer string) error {
 func TestWhateverFencesALaneNoOlderVersionReachesTheDestinationAfterANewerOne(t *testing.T) {
 	t.Parallel()
 	f := newFenced(t)
-	const rounds, atOnce = 200, 16
+	const rounds, atOnce = 200, 25
 	for number := range rounds {
 		f.polled(t, fmt.Sprint("acme-", number))
 	}
