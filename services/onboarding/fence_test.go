@@ -69,6 +69,8 @@ func (b *bothSides) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"updated_at": time.Date(2026, 1, 1, 0, version, 0, 0, time.UTC).Format(time.RFC3339),
 		})
 	}
+	// In another order each time: the next holder would else stay behind the one before, and prove nothing.
+	rand.Shuffle(len(data), func(i, j int) { data[i], data[j] = data[j], data[i] })
 	_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": len(data), "per_page": 15}})
 }
 
