@@ -164,7 +164,7 @@ func newFenced(t *testing.T) *fenced {
 	f.settler = &settler{
 		store: f.store, vault: f.vault, logger: zap.NewNop(), slots: 4, wake: make(chan struct{}, 1), vomoBaseURL: f.sides.server.URL, limits: limits,
 	}
-	transport := rest.NewTransport(true)
+	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	for i := range f.replicas {
 		f.replicas[i] = &job.Runner{
@@ -174,7 +174,7 @@ func newFenced(t *testing.T) *fenced {
 				Limits: limits, Concurrency: 2, Breakers: destination.NewBreakers(destination.BreakersConfig{}),
 				RetryCaps: store.RetryCaps{Attempts: 12, Age: time.Hour},
 				Opener: &destination.Opener{Factories: map[string]destination.Factory{
-					"rest": rest.Factory(rest.Config{Transport: transport, Timeout: 4 * time.Second}, true),
+					"rest": rest.Factory(rest.Config{Transport: transport, Timeout: 4 * time.Second}, destination.PrivateAccess{All: true}),
 				}},
 			},
 		}
