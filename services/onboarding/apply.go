@@ -64,7 +64,7 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 			return err
 		}
 		if verdict.refused != nil {
-			return errRefused
+			return errRequestRefused
 		}
 		settled, err := tx.SettleRequest(ctx, proposed.pending.ID, verdict.outcome, nil)
 		if err != nil || !settled || verdict.outcome == store.RequestSuperseded {
@@ -78,7 +78,7 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 		}
 		return setUp(ctx, tx, proposed)
 	})
-	if errors.Is(err, errRefused) {
+	if errors.Is(err, errRequestRefused) {
 		return s.refuse(ctx, proposed.pending, verdict.refused)
 	}
 	if err != nil {
@@ -88,8 +88,8 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 	return nil
 }
 
-// errRefused rolls back what was done to find out that a request is refused: it must stop no work.
-var errRefused = errors.New("the request is refused")
+// errRequestRefused rolls back what was done to find out that a request is refused: it must stop no work.
+var errRequestRefused = errors.New("the request is refused")
 
 // setUp writes everything that a customer needs to be worked.
 func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
