@@ -157,7 +157,6 @@ func TestALateReleaseDoesNotEndTheNextHoldersLease(t *testing.T) {
 	require.NoError(t, present.Renew(t.Context()))
 }
 
-
 func TestOfTakersThatRaceOneWins(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)

@@ -42,7 +42,7 @@ type Worker struct {
 }
 
 const (
-	defaultCeiling   = 15 * time.Minute
+	defaultCeiling = 15 * time.Minute
 	// A write that has left is waited for after it, up to 10 s: together under the 25 s in which a service stops.
 	defaultDrainTime = 14 * time.Second
 	// How long one request for a message waits at the server. A stop waits for the answer at most as long: see
