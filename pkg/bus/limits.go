@@ -25,7 +25,9 @@ const (
 // limits returns the max_bytes of the streams that get one. A limit that an operator set is kept. If all limits together
 // are above half of what the server lets these streams reserve, those that are not the operator's are lowered in
 // proportion: without the other half, full events would stop polls, onboarding and alerts.
-func (l Layout) limits(ctx context.Context, js jetstream.JetStream, have map[string]*jetstream.StreamInfo) (limits map[string]int64, notes []string, err error) {
+func (l Layout) limits(
+	ctx context.Context, js jetstream.JetStream, have map[string]*jetstream.StreamInfo,
+) (limits map[string]int64, notes []string, err error) {
 	limits = map[string]int64{}
 	var wanted, operators, reserved int64
 	var names []string
@@ -58,9 +60,13 @@ func (l Layout) limits(ctx context.Context, js jetstream.JetStream, have map[str
 		}
 	}
 	for _, name := range names {
-		if info := have[name]; info != nil && int64(info.State.Bytes) > limits[name] { //nolint:gosec // a store's size
-			limits[name] = int64(info.State.Bytes) + int64(info.State.Bytes)/4                                                                                //nolint:gosec // a store's size
-			notes = append(notes, fmt.Sprintf("stream %s holds %s already, so it is limited to %s", name, Size(int64(info.State.Bytes)), Size(limits[name]))) //nolint:gosec // a store's size
+		info := have[name]
+		if info == nil {
+			continue
+		}
+		if holds := int64(info.State.Bytes); holds > limits[name] { //nolint:gosec // a store's size
+			limits[name] = holds + holds/4
+			notes = append(notes, fmt.Sprintf("stream %s holds %s already, so it is limited to %s", name, Size(holds), Size(limits[name])))
 		}
 	}
 	return limits, notes, nil

@@ -114,7 +114,7 @@ func Load(environ []string) (Config, error) {
 		}
 	}
 	problems = append(problems, config.checkTogether()...)
-	problems = append(problems, config.readPasswords()...)
+	problems = append(problems, readPasswords(&config)...)
 	if err := errors.Join(problems...); err != nil {
 		return Config{}, err
 	}

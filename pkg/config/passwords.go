@@ -37,7 +37,7 @@ func (c Config) NATSPassword() (string, error) {
 }
 
 // readPasswords puts the password of DATABASE_PASSWORD_FILE into DatabaseURL, and checks that NATS_PASSWORD_FILE can be read.
-func (c *Config) readPasswords() []error {
+func readPasswords(c *Config) []error {
 	var problems []error
 	if c.DatabasePasswordFile != "" {
 		password, err := ReadPasswordFile("DATABASE_PASSWORD_FILE", c.DatabasePasswordFile)

@@ -35,12 +35,13 @@ func TestAPasswordFileThatCannotBeUsedIsNamed(t *testing.T) {
 	good := passwordFile(t, "hunter2")
 	missing := filepath.Join(t.TempDir(), "hunter2-missing")
 	const database = "DATABASE_URL=postgres://u@h/db"
+	const withPassword = "DATABASE_URL=postgres://u:hunter2@h/db"
 	for want, environ := range map[string][]string{
 		"DATABASE_PASSWORD_FILE names a file that cannot be read: no such file or directory": {database, "DATABASE_PASSWORD_FILE=" + missing},
 		"DATABASE_PASSWORD_FILE names an empty file":                                         {database, "DATABASE_PASSWORD_FILE=" + passwordFile(t, "\n")},
 		"DATABASE_PASSWORD_FILE names a file with more than one line":                        {database, "DATABASE_PASSWORD_FILE=" + passwordFile(t, "hunter2\nx")},
 		"DATABASE_PASSWORD_FILE needs a DATABASE_URL with a user":                            {"DATABASE_PASSWORD_FILE=" + good},
-		"DATABASE_URL has a password and DATABASE_PASSWORD_FILE is set":                      {"DATABASE_URL=postgres://u:hunter2@h/db", "DATABASE_PASSWORD_FILE=" + good},
+		"DATABASE_URL has a password and DATABASE_PASSWORD_FILE is set":                      {withPassword, "DATABASE_PASSWORD_FILE=" + good},
 		"NATS_PASSWORD_FILE names a file that cannot be read: no such file or directory":     {"NATS_USER=u", "NATS_PASSWORD_FILE=" + missing},
 		"NATS_PASSWORD_FILE needs NATS_USER":                                                 {"NATS_PASSWORD_FILE=" + good},
 	} {

@@ -120,7 +120,9 @@ func (l *Lane) known(ctx context.Context, page vomo.Page, refused []deadletter.R
 	return l.Store.Known(ctx, l.Customer, deadletter.KindUser, ids, records)
 }
 
-func (l *Lane) leaveKnown(ctx context.Context, result *decision, known store.Known, refused []deadletter.Refused, options ApplyOptions) error {
+func (l *Lane) leaveKnown( //nolint:cyclop // one rule a line, in the order in which they hold
+	ctx context.Context, result *decision, known store.Known, refused []deadletter.Refused, options ApplyOptions,
+) error {
 	ids := make([]string, 0, len(result.write))
 	for _, entry := range result.write {
 		ids = append(ids, entry.vomoID)

@@ -11,7 +11,8 @@ import (
 // stampsLag says how far VOMO's updated_at lie behind its clock.
 func (s standing) stampsLag() Reason {
 	text, remedy := event.ExplainFor(s.customer.ID, event.ConditionStampsLag)
-	return Reason{Code: event.ConditionStampsLag, Text: strings.ReplaceAll(text, "<lag>", inHours(s.customer.StampLag)), Remedy: remedy, Since: s.customer.StampLagSince}
+	text = strings.ReplaceAll(text, "<lag>", inHours(s.customer.StampLag))
+	return Reason{Code: event.ConditionStampsLag, Text: text, Remedy: remedy, Since: s.customer.StampLagSince}
 }
 
 func inHours(d time.Duration) string {

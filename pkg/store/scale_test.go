@@ -67,7 +67,7 @@ var readWhole = map[string]string{
 var byValue = map[string]string{
 	// Of everybody it reads all customers, once a minute.
 	"ConditionsFound": "false, '{c1}', '1 hour', '1 hour', '1 hour', 10",
-	"LettersPage": "false, true, now(), NULL, NULL, '00000000-0000-0000-0000-000000000000', 'c1', " +
+	"LettersPage": "false, true, now(), " + strings.Repeat("NULL, ", 2) + "'00000000-0000-0000-0000-000000000000', 'c1', " +
 		strings.Repeat("NULL, ", 6) + "'{}', '{}', 100",
 	"LettersCount": "true, now(), NULL, 'c1', " + strings.Repeat("NULL, ", 6) + "'{}', '{}'",
 }

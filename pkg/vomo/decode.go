@@ -34,7 +34,7 @@ func pagesOf(total, size int) int {
 
 // decodePage reads the body of page number. Its errors are faults vomo_broken_page and vomo_page_mismatch;
 // whatever is wrong with a single entry is in the page's Bad.
-func decodePage(body []byte, number int) (answer, error) {
+func decodePage(body []byte, number int) (answer, error) { //nolint:cyclop // one case a name
 	const noPage = "it is no JSON object with a list of data"
 	body, ok := document(body)
 	if !ok || !isObject(body) {
@@ -90,7 +90,7 @@ func decodePage(body []byte, number int) (answer, error) {
 		return pastTheEnd(number, a.page.Total), nil
 	}
 	a.page.More = len(entries) > 0 && (linked || a.saysMore(len(entries), size, known))
-	a.take(entries)
+	takeEntries(&a, entries)
 	return a, nil
 }
 
@@ -116,8 +116,8 @@ func entriesOf(data []byte) (entries [][]byte, ok bool) {
 	return entries, true
 }
 
-// take reads the entries.
-func (a *answer) take(entries [][]byte) {
+// takeEntries reads the entries.
+func takeEntries(a *answer, entries [][]byte) {
 	a.page.Users = make([]User, 0, len(entries))
 	a.keys = make([]string, 0, len(entries))
 	for _, raw := range entries {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -23,7 +23,7 @@ func TestLettersThatFindNoRoomWaitAndAreShownOnceOthersAreSettled(t *testing.T) 
 	}
 	limit(6)
 	for n := range 10 {
-		d.letter(t, "acme", fmt.Sprint(n), false)
+		d.letter(t, "acme", strconv.Itoa(n), false)
 	}
 	shown := func() (letters, messages int) {
 		stream, err := d.js.Stream(t.Context(), bus.StreamDLQ)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -64,7 +65,7 @@ func (b *bothSides) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	data := []map[string]any{}
 	for id := 1; id <= fenceUsers; id++ {
 		data = append(data, map[string]any{
-			"id": id, "first_name": "First", "last_name": "Last", "email": fmt.Sprintf("u%d@example.org", id), "phone": fmt.Sprint(version),
+			"id": id, "first_name": "First", "last_name": "Last", "email": fmt.Sprintf("u%d@example.org", id), "phone": strconv.Itoa(version),
 			"user_status": nil, "membership_role": nil, "created_at": "2025-01-01T00:00:00Z",
 			"updated_at": time.Date(2026, 1, 1, 0, version, 0, 0, time.UTC).Format(time.RFC3339),
 		})
@@ -189,7 +190,7 @@ func (f *fenced) polled(t *testing.T, customer string) {
 	require.NoError(t, err)
 	for statement, argument := range map[string]any{
 		`WITH config AS (INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at,
-			backfill_completed_at, active_since) VALUES ($1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), now(), now(), now(), now()))
+			backfill_completed_at, active_since) SELECT $1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), n, n, n, n FROM now() n)
 		INSERT INTO sync_checkpoints VALUES ($1, 'user_sync', '2025-12-01', now())`: f.sides.server.URL + "/" + customer,
 		`INSERT INTO credentials VALUES ($1, 'vomo_token', $2, now())`: sealed,
 	} {
@@ -200,6 +201,7 @@ func (f *fenced) polled(t *testing.T, customer string) {
 
 // round changes the customer's users, and does something to the customer, at a random moment of the page that is written.
 func (f *fenced) round(t *testing.T, number int) error {
+	t.Helper()
 	ctx, customer := t.Context(), fmt.Sprint("acme-", number)
 	f.sides.show(customer, 1)
 	if err := f.replicas[0].Work(ctx, &worker.Delivery{}, customer, 0); err != nil {
@@ -242,7 +244,8 @@ func (f *fenced) round(t *testing.T, number int) error {
 func (f *fenced) act(ctx context.Context, number int, customer string) error {
 	message := func(body string) error {
 		return f.commit(ctx, &worker.Delivery{
-			Subject: "rollcall.onboarding.request." + customer, Data: []byte(body), Stream: "ROLLCALL_ONBOARDING", Sequence: uint64(number) + 1, Deliveries: 1, //nolint:gosec // small
+			Subject: "rollcall.onboarding.request." + customer, Data: []byte(body), Stream: "ROLLCALL_ONBOARDING",
+			Sequence: uint64(number) + 1, Deliveries: 1, //nolint:gosec // small
 		})
 	}
 	switch number % 3 {

@@ -74,7 +74,8 @@ func (i *intake) erasedAgain(ctx context.Context, customer string) error {
 		return err
 	}
 	return i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return event.Clear(ctx, tx, customer, event.AlertMessageNotErased, "A later message was erased. If the earlier one had a token in the clear, have it replaced.")
+		return event.Clear(ctx, tx, customer, event.AlertMessageNotErased,
+			"A later message was erased. If the earlier one had a token in the clear, have it replaced.")
 	})
 }
 

@@ -114,7 +114,8 @@ func usageFindings(usages []bus.Usage, sealedOnly bool) []finding {
 				"partners who are further behind than that miss them.", "stream %s is %.0f %% full: it is limited to %s", usage.Stream, 100*usage.Share(), limits))
 		}
 		if usage.Stream == bus.StreamOnboarding && usage.Replicas > 1 && !sealedOnly {
-			findings = append(findings, warning("streams", "Seal tokens before they travel (rollcall key) and set REQUIRE_SEALED_TOKENS=true, or keep one replica of this stream.",
+			findings = append(findings, warning("streams",
+				"Seal tokens before they travel (rollcall key) and set REQUIRE_SEALED_TOKENS=true, or keep one replica of this stream.",
 				"stream %s has %d replicas: the bytes of an erased token may live on in a replica's files", usage.Stream, usage.Replicas))
 		}
 	}

@@ -58,7 +58,7 @@ func (a *app) sayContext(name string, context natsContext) error {
 	if !regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`).MatchString(name) {
 		return usage("the name of a context is letters, digits, - and _")
 	}
-	content, err := json.MarshalIndent(context, "", "  ")
+	content, err := json.MarshalIndent(context, "", "  ") //nolint:gosec // G117: to print the password is what it is for
 	if err != nil {
 		return fmt.Errorf("print context: %w", err)
 	}

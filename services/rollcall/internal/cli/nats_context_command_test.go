@@ -28,7 +28,7 @@ func TestTheNATSContextIsAScriptThatGivesTheHostItsAccess(t *testing.T) {
 
 	home := t.TempDir()
 	program := "#!/bin/sh\necho \"$@\" >" + filepath.Join(home, "chosen") + "\n"
-	require.NoError(t, os.WriteFile(filepath.Join(home, "nats"), []byte(program), 0o700)) //nolint:gosec // G306: it is a program
+	require.NoError(t, os.WriteFile(filepath.Join(home, "nats"), []byte(program), 0o700))
 	shell := exec.CommandContext(t.Context(), "sh")
 	shell.Env = []string{"HOME=" + home, "PATH=" + home + ":" + os.Getenv("PATH")}
 	shell.Stdin = strings.NewReader(got.stdout)
