@@ -45,7 +45,8 @@ func threeWorkers(t *testing.T, users int) (*house, *testkit.Process) {
 	})
 	var holder string
 	require.NoError(t, h.pool.QueryRow(t.Context(), `SELECT holder FROM customer_leases WHERE customer_id = 'acme'`).Scan(&holder))
-	pid, err := strconv.Atoi(holder[strings.LastIndexByte(holder, '/')+1:])
+	parts := strings.Split(holder, "/") // the instance, its process and the lease
+	pid, err := strconv.Atoi(parts[len(parts)-2])
 	require.NoError(t, err)
 	require.Contains(t, workers, pid)
 	return h, workers[pid]
