@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrNotErasable says that the stream lets nobody delete: an operator has denied it, or sealed the stream.
+// ErrNotErasable says that the stream refuses deletions: an operator has denied it, or sealed the stream.
 var ErrNotErasable = errors.New("the stream denies deletions: the message cannot be erased")
 
 // Erase overwrites a message in the stream's files and deletes it, also while a worker has it in hand: its place

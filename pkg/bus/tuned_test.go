@@ -49,7 +49,7 @@ func TestEnsureKeepsWhatAnOperatorTuned(t *testing.T) {
 	require.Equal(t, backfill, streamConfig(t, js, bus.StreamBackfill))
 	require.Equal(t, consumer, consumerOf())
 	require.Empty(t, notes)
-	require.Equal(t, int64(256*mib), streamConfig(t, js, bus.StreamAlerts).MaxBytes, "what nobody tuned gets its limit")
+	require.Equal(t, int64(256*mib), streamConfig(t, js, bus.StreamAlerts).MaxBytes, "a stream that was not tuned gets its limit")
 }
 
 func TestEnsureMendsWhatCorrectnessNeedsInATunedStream(t *testing.T) {

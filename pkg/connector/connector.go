@@ -66,7 +66,7 @@ type Source struct {
 	works    atomic.Bool // it is noted that VOMO takes the token
 }
 
-// Answered is told of an answer of VOMO's that was no refusal, neither of the pace nor of the token.
+// Answered is called for each answer of VOMO that rejects neither the pace nor the token.
 func (s *Source) Answered(ctx context.Context) error {
 	if err := s.Account.Answered(ctx); err != nil {
 		return err

@@ -14,11 +14,11 @@ import (
 var ErrAuth = fault.Unknown("destination_auth_failed", errors.New("the destination refuses our credential"))
 
 // ErrForbidden is ErrAuth for a 403, which may be about one record: some destinations let us write most records and not
-// this one. Who asks for it has to find out.
+// this one. The caller has to find out which.
 var ErrForbidden = fmt.Errorf("the record or the credential is forbidden: %w", ErrAuth)
 
-// ErrUnclear says that the destination answered with a status of success and it cannot be told whether it accepted the
-// record. It is the destination's fault: no later look at the record would tell more.
+// ErrUnclear says that the destination answered with a status of success and a body that does not say whether it accepted the
+// record. It is the destination's fault: the record does not decide it.
 var ErrUnclear = fault.Unknown("destination_unclear_answer", errors.New("it is not known whether the destination took the record"))
 
 // ErrRedirect says that the destination answered with a redirect, which is not followed: its URL has to be configured

@@ -13,7 +13,7 @@ func TestAPrivateDestinationIsAllowedByItsName(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = listener.Close() })
+	t.Cleanup(func() { require.NoError(t, listener.Close()) })
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	require.NoError(t, err)
 	private := destination.PrivateAccess{Hosts: []string{"localhost:" + port}}
@@ -26,7 +26,7 @@ func TestAPrivateDestinationIsAllowedByItsName(t *testing.T) {
 	require.ErrorIs(t, err, destination.ErrNotPublic, "the name is allowed, its address under another name is not")
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = other.Close() })
+	t.Cleanup(func() { require.NoError(t, other.Close()) })
 	_, otherPort, err := net.SplitHostPort(other.Addr().String())
 	require.NoError(t, err)
 	_, err = dialer.DialContext(t.Context(), "tcp", "localhost:"+otherPort)

@@ -124,7 +124,7 @@ func (s *stepper) list(ctx context.Context) error {
 			c.Doubt = true
 		}
 	}
-	// A page that vanished while the list was read counts nobody: whoever stood there moved up, to pages that were read
+	// A page that vanished while the list was read counts no user: the users on it moved up, to pages that were read
 	// before. Those are read again, once, and tell how many there are now.
 	if s.vanished() && !met && s.stepBack(1) {
 		return nil

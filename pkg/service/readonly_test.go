@@ -29,7 +29,7 @@ func TestReadinessIsForWriting(t *testing.T) {
 	exec(`CREATE ROLE ` + role + ` LOGIN SUPERUSER PASSWORD 'app'`)
 	t.Cleanup(func() {
 		exec(`DROP ROLE ` + role)
-		_ = conn.Close(context.WithoutCancel(t.Context()))
+		require.NoError(t, conn.Close(context.WithoutCancel(t.Context())))
 	})
 	address.User = url.UserPassword(role, "app")
 	settings := stage.settings

@@ -89,7 +89,7 @@ func (m auditMonth) exclude(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = m.conn.Exec(ctx, `ALTER TABLE sync_audit_default VALIDATE CONSTRAINT `+m.excluded()) // shuts nobody out
+	_, err = m.conn.Exec(ctx, `ALTER TABLE sync_audit_default VALIDATE CONSTRAINT `+m.excluded()) // blocks neither reads nor writes
 	return err
 }
 

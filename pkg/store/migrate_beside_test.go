@@ -41,7 +41,7 @@ func dump(t *testing.T, url string) (finish func()) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
-	finish = func() { _ = conn.Close(context.WithoutCancel(t.Context())) }
+	finish = func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) } // a second time it does nothing
 	t.Cleanup(finish)
 	for _, statement := range []string{
 		`BEGIN ISOLATION LEVEL REPEATABLE READ`,
@@ -63,7 +63,7 @@ func TestMigrateBesideADumpAndTrafficDelaysNoPage(t *testing.T) {
 	require.NoError(t, (&store.Migration{DatabaseURL: url, Files: before}).Run(t.Context()))
 	seed, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = seed.Close(context.WithoutCancel(t.Context())) })
+	t.Cleanup(func() { require.NoError(t, seed.Close(context.WithoutCancel(t.Context()))) })
 	_, err = seed.Exec(t.Context(), `INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
 		VALUES ('acme', 'https://crm.example.org', '{}', now(), now())`)
 	require.NoError(t, err)

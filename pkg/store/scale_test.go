@@ -117,7 +117,7 @@ func (p plan) readsWhole(growing *regexp.Regexp) (relations []string) {
 func TestScaleNoQueryReadsAWholeTableThatGrows(t *testing.T) {
 	t.Parallel()
 	_, conn, _ := scaled(t)
-	defer func() { _ = conn.Close(t.Context()) }()
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
 	growing := regexp.MustCompile(`^(` + large + `|user_mappings_p\d+)$`)
 	for name, statement := range statements(t) {
 		_, err := conn.Exec(t.Context(), "PREPARE planned AS "+statement, pgx.QueryExecModeSimpleProtocol)
@@ -154,7 +154,7 @@ func TestScaleNoQueryReadsAWholeTableThatGrows(t *testing.T) {
 func TestScaleFigures(t *testing.T) {
 	t.Parallel()
 	url, conn, customers := scaled(t)
-	defer func() { _ = conn.Close(t.Context()) }()
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
 	s := openStore(t, url, store.Options{})
 	longest := func(what string, bound time.Duration, times int, do func() error) {
 		t.Helper()

@@ -19,7 +19,7 @@ func (d *desk) runOut(t *testing.T, consumer jetstream.Consumer, message *nats.M
 	require.NoError(t, err)
 	msg, err := consumer.Next(jetstream.FetchMaxWait(within))
 	require.NoError(t, err)
-	require.NoError(t, msg.Nak())
+	require.NoError(t, msg.NakWithDelay(time.Millisecond))                 // one delivery is all there is
 	_, err = consumer.Next(jetstream.FetchMaxWait(200 * time.Millisecond)) // the server notices at the next request
 	require.ErrorIs(t, err, nats.ErrTimeout)
 }

@@ -3,7 +3,7 @@
 -- above 0, or while the run waits for a time; the version before writes neither.
 ALTER TABLE backfill_runs ADD COLUMN park_since timestamptz, ADD COLUMN park_detail text;
 
--- Why a customer's letters are not retried for now. The line is of the last attempt, and goes with one that succeeds.
+-- Why a customer's letters are held, and until when. A row describes the last attempt; an attempt that succeeds deletes it.
 CREATE TABLE letter_holds (
     customer_id text PRIMARY KEY,
     reason      text NOT NULL,

@@ -32,7 +32,7 @@ CROSS JOIN LATERAL (SELECT s.active_since, s.onboarded_at FROM sync_configs s
 WHERE NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY(sqlc.arg(types)::text[]) OFFSET 0)
   AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
                   AND b.park_reason = ANY(sqlc.arg(types)::text[]) OFFSET 0)
-  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now() OFFSET 0) -- it would yield to nobody
+  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now() OFFSET 0) -- a holder yields to jobs, not to a probe
 ORDER BY a.customer_id;
 
 -- name: LettersDue :many
@@ -90,7 +90,7 @@ ON CONFLICT (customer_id) DO UPDATE SET reason = excluded.reason, detail = exclu
 DELETE FROM letter_holds WHERE customer_id = $1;
 
 -- name: LettersHeldFor :many
--- A hold whose end has passed for a while is one that nobody keeps any more: its process has gone.
+-- A hold whose end passed a while ago belongs to a process that has gone.
 SELECT h.customer_id, h.reason, h.detail, h.since, h.until FROM letter_holds h
 WHERE h.customer_id = ANY(sqlc.arg(customer_ids)::text[]) AND h.until > rollcall_now() - interval '2 minutes'
   AND EXISTS (SELECT FROM dead_letters d WHERE d.customer_id = h.customer_id AND d.state <> 'settled');

@@ -50,7 +50,7 @@ SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval, delayed_told =
 WHERE id = sqlc.arg(id) AND state = 'pending';
 
 -- name: RequestGiveBackIfPending :exec
--- The claim is given back: due again after a moment, and nobody hears of it.
+-- Gives the claim back: the request is due again after a moment, and no event is published.
 UPDATE onboarding_requests SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval
 WHERE id = sqlc.arg(id) AND state = 'pending';
 

@@ -48,7 +48,7 @@ CROSS JOIN LATERAL (SELECT s.active_since, s.onboarded_at FROM sync_configs s
 WHERE NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY($1::text[]) OFFSET 0)
   AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
                   AND b.park_reason = ANY($1::text[]) OFFSET 0)
-  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now() OFFSET 0) -- it would yield to nobody
+  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now() OFFSET 0) -- a holder yields to jobs, not to a probe
 ORDER BY a.customer_id
 `
 
@@ -327,7 +327,7 @@ WHERE h.customer_id = ANY($1::text[]) AND h.until > rollcall_now() - interval '2
   AND EXISTS (SELECT FROM dead_letters d WHERE d.customer_id = h.customer_id AND d.state <> 'settled')
 `
 
-// A hold whose end has passed for a while is one that nobody keeps any more: its process has gone.
+// A hold whose end passed a while ago belongs to a process that has gone.
 func (q *Queries) LettersHeldFor(ctx context.Context, db DBTX, customerIds []string) ([]*LetterHold, error) {
 	rows, err := db.Query(ctx, lettersHeldFor, customerIds)
 	if err != nil {

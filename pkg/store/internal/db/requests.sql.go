@@ -146,7 +146,7 @@ type RequestGiveBackIfPendingParams struct {
 	ID    int64
 }
 
-// The claim is given back: due again after a moment, and nobody hears of it.
+// Gives the claim back: the request is due again after a moment, and no event is published.
 func (q *Queries) RequestGiveBackIfPending(ctx context.Context, db DBTX, arg *RequestGiveBackIfPendingParams) error {
 	_, err := db.Exec(ctx, requestGiveBackIfPending, arg.Delay, arg.ID)
 	return err
