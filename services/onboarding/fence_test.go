@@ -190,7 +190,8 @@ func (f *fenced) polled(t *testing.T, customer string) {
 	require.NoError(t, err)
 	for statement, argument := range map[string]any{
 		`WITH config AS (INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at,
-			backfill_completed_at, active_since) SELECT $1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), n, n, n, n FROM now() n)
+			backfill_completed_at, active_since) SELECT $1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), a, b, c, d
+			FROM (SELECT now() AS a, now() AS b, now() AS c, now() AS d) t)
 		INSERT INTO sync_checkpoints VALUES ($1, 'user_sync', '2025-12-01', now())`: f.sides.server.URL + "/" + customer,
 		`INSERT INTO credentials VALUES ($1, 'vomo_token', $2, now())`: sealed,
 	} {
@@ -245,7 +246,7 @@ func (f *fenced) act(ctx context.Context, number int, customer string) error {
 	message := func(body string) error {
 		return f.commit(ctx, &worker.Delivery{
 			Subject: "rollcall.onboarding.request." + customer, Data: []byte(body), Stream: "ROLLCALL_ONBOARDING",
-			Sequence: uint64(number) + 1, Deliveries: 1, //nolint:gosec // small
+			Sequence: uint64(number) + 1, Deliveries: 1,
 		})
 	}
 	switch number % 3 {
