@@ -21,6 +21,7 @@ type candidate struct {
 	vomoID  string
 	record  destination.Record
 	version store.Version
+	undated bool // VOMO shows no time of a change
 	email   string
 	digests []byte
 	letter  *store.OpenLetter // the record's open letter, nil where it has none
@@ -78,7 +79,8 @@ func (l *Lane) decide(ctx context.Context, page vomo.Page, options ApplyOptions)
 			result.highest = version.UpdatedAt
 		}
 		entry := candidate{
-			vomoID: user.ID, record: record, version: version, email: storedEmail(user.Email), digests: digestsOf(l.HashKey, record),
+			vomoID: user.ID, record: record, version: version, undated: user.Undated, email: storedEmail(user.Email),
+			digests: digestsOf(l.HashKey, record),
 		}
 		if at, twice := newest[user.ID]; twice {
 			result.skipped++
@@ -135,6 +137,12 @@ func (l *Lane) leaveKnown( //nolint:cyclop // one rule a line, in the order in w
 	for _, entry := range result.write {
 		mapping, isMapped := known.Mapped[entry.vomoID]
 		letter, hasLetter := known.Letters[entry.vomoID]
+		if entry.undated {
+			// Without a time of its own a version is as late as what is known, so that the record itself decides.
+			entry.version.UpdatedAt = slices.MaxFunc([]time.Time{
+				entry.version.UpdatedAt, mapping.Version.UpdatedAt, letter.Version.UpdatedAt,
+			}, time.Time.Compare)
+		}
 		toMapping := result.clocks.compare(entry.version, mapping.Version, mapping.SyncedAt)
 		stands := isMapped && options.isKnown(toMapping, again[entry.vomoID])
 		if hasLetter && options.Redrive && result.clocks.isBehind(entry.version, letter, isMapped, mapping) {
