@@ -131,12 +131,12 @@ func (c *Client) Find(ctx context.Context, query Query, ids []string, enough fun
 		}
 		for _, user := range page.Users {
 			if wanted[user.ID] {
-				found[user.ID] = Detail{User: &user}
+				found[user.ID] = Detail{User: &user, Date: page.Date}
 			}
 		}
 		for _, bad := range page.Bad {
 			if _, met := found[bad.ID]; wanted[bad.ID] && !met {
-				found[bad.ID] = Detail{Bad: &bad}
+				found[bad.ID] = Detail{Bad: &bad, Date: page.Date}
 			}
 		}
 		if pages++; len(found) == len(wanted) || page.More && enough(pages) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -37,6 +38,7 @@ type counter struct {
 	mu      sync.Mutex
 	updated string // VOMO's updated_at of every user; "" for 404
 	vomo    int    // what VOMO says otherwise
+	partial bool   // by its id VOMO gives a user's participations alone
 	crm     int
 	body    string
 	written []string // the CRM's paths
@@ -103,8 +105,11 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"id": "1", "first_name": "Ana", "last_name": nil, "email": "Ana@Example.org", "phone": nil, "user_status": nil,
 			"membership_role": nil, "created_at": nil, "updated_at": c.updated,
 		}
-		if r.URL.Path == "/v1/users" {
+		switch {
+		case r.URL.Path == "/v1/users":
 			data = []any{data}
+		case c.partial:
+			data = map[string]any{"id": path.Base(r.URL.Path), "participations": []any{}}
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": 1, "per_page": 15}})
 	}
@@ -228,4 +233,21 @@ func TestAResyncThatCannotBeDoneNowSaysSoAndChangesNothing(t *testing.T) {
 	_, err = c.pool.Exec(t.Context(), `UPDATE sync_configs SET enabled = false`)
 	require.NoError(t, err)
 	require.ErrorAs(t, ask("1"), &conflict)
+}
+
+func TestAResyncReadsAUserFromTheListIfVOMOGivesParticipationsAlone(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t)
+	c.set(func() { c.partial = true })
+
+	first := c.asked(t)
+	require.Equal(t, report.ResyncWritten, first.Outcome)
+	require.Equal(t, 1, c.writes())
+
+	again := c.asked(t)
+	require.True(t, again.WasCurrent, "the whole user was read, and not half of it")
+
+	result, err := c.resync(t.Context(), report.ResyncQuestion{CustomerID: "acme", VomoID: "2"})
+	require.NoError(t, err)
+	require.Equal(t, report.ResyncNotFound, result.Outcome, "the whole list has no such user")
 }

@@ -67,6 +67,7 @@ type desk struct {
 
 	mu      sync.Mutex
 	users   map[string]string // VOMO's updated_at by id; absent: 404
+	partial bool              // by its id VOMO gives a user's participations alone
 	vomo    func(path string) int
 	crm     func(customer, id string) (int, string)
 	asked   map[string]int // VOMO's paths
@@ -189,14 +190,26 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case status != 0:
 		w.WriteHeader(status)
 	case path == "":
-		_, _ = io.WriteString(w, `{"data":[],"meta":{"total":0,"per_page":15}}`)
+		data := []any{}
+		if d.partial {
+			for id, updated := range d.users {
+				data = append(data, ana(id, updated))
+			}
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": len(data), "per_page": 15}})
+	case d.partial && known:
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{"id": id, "participations": []any{}}})
 	case !known:
 		w.WriteHeader(http.StatusNotFound)
 	default:
-		_ = json.NewEncoder(w).Encode(map[string]any{"data": map[string]any{
-			"id": id, "first_name": "Ana", "last_name": nil, "email": "ana@example.org", "phone": nil, "user_status": nil,
-			"membership_role": nil, "created_at": nil, "updated_at": updated,
-		}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": ana(id, updated)})
+	}
+}
+
+func ana(id, updated string) map[string]any {
+	return map[string]any{
+		"id": id, "first_name": "Ana", "last_name": nil, "email": "ana@example.org", "phone": nil, "user_status": nil,
+		"membership_role": nil, "created_at": nil, "updated_at": updated,
 	}
 }
 

@@ -82,7 +82,7 @@ func (t *turn) read(ctx context.Context, due []store.DueLetter) (read readUsers,
 const listPages = 20
 
 // readFromList finds users whom VOMO does not give whole by their ids: among those who changed since the oldest version of
-// the letters, and then among everybody. Whoever is not met in as many pages as are read is one more attempt at the letter.
+// the letters, and then among all users. A user that is not met in as many pages as are read counts as one more attempt at the letter.
 func (t *turn) readFromList(ctx context.Context, read *readUsers) error {
 	since := read.partial[0].Version.UpdatedAt
 	for _, letter := range read.partial {
@@ -110,7 +110,7 @@ func (t *turn) readFromList(ctx context.Context, read *readUsers) error {
 			detail, met := found[letter.RecordID]
 			if met {
 				one := detail.Page()
-				read.page.Users, read.page.Bad = append(read.page.Users, one.Users...), append(read.page.Bad, one.Bad...)
+				read.page.Users, read.page.Bad, read.page.Date = append(read.page.Users, one.Users...), append(read.page.Bad, one.Bad...), one.Date
 			}
 			return met
 		})
@@ -119,7 +119,7 @@ func (t *turn) readFromList(ctx context.Context, read *readUsers) error {
 		}
 	}
 	if t.stopping() || t.lease.Wanted() {
-		return t.source.Account.Answered(ctx) // the letters wait for the next turn
+		return t.source.Answered(ctx) // the letters wait for the next turn
 	}
 	code := codeUnreadable
 	if complete {
@@ -128,7 +128,7 @@ func (t *turn) readFromList(ctx context.Context, read *readUsers) error {
 	for _, letter := range read.partial {
 		read.again = append(read.again, deadletter.Again{Letter: letter.OpenLetter, Code: code, Retryable: true})
 	}
-	return t.source.Account.Answered(ctx)
+	return t.source.Answered(ctx)
 }
 
 // readOne adds a user to the page. What VOMO does not give, though it works, is one more attempt at the letter;

@@ -200,6 +200,23 @@ func TestAUserWhomVomoDoesNotFindIsNotDeletedAndEndsInReview(t *testing.T) {
 	require.Equal(t, 2, value[int](t, d, `SELECT jsonb_array_length(history) FROM dead_letters WHERE record_id = '1'`))
 }
 
+func TestALettersUserIsReadFromTheListIfVOMOGivesParticipationsAlone(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	arrives, gone := d.letter(t, "acme", "1", true), d.letter(t, "acme", "2", true)
+	d.set(func() {
+		d.partial = true
+		delete(d.users, "2")
+	})
+
+	d.turn(t, "acme", 0, "")
+
+	require.Equal(t, "retried", d.state(t, arrives))
+	require.Equal(t, "waiting", d.state(t, gone))
+	require.Equal(t, "source_not_found", value[string](t, d, `SELECT error_code FROM dead_letters WHERE record_id = '2'`))
+	require.Len(t, d.wrote(), 1)
+}
+
 func TestAnEntryWithoutAnIdGoesBackToReviewWhenItIsAskedFor(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
