@@ -91,40 +91,38 @@ clean: ## remove what was built (not .rollcall/, the data of `rollcall dev`, nor
 
 BACKFILL ?= 1
 
+# What the image says of itself.
+up images: export VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+up images: export REVISION ?= $(shell git rev-parse HEAD 2>/dev/null)
+
 .PHONY: up
-up: .env images ## bring everything up, sandbox included; BACKFILL=3: with three workers
-	$(COMPOSE) up --detach --no-build --remove-orphans --scale backfill=$(BACKFILL)
+up: ## build the image and bring everything up, sandbox included; BACKFILL=3: with three workers
+	$(COMPOSE) up --detach --build --remove-orphans --scale backfill=$(BACKFILL)
 
 .PHONY: down
-down: .env ## stop everything; the volumes stay
+down: ## stop everything; the volumes stay
 	$(COMPOSE) down --remove-orphans
 
 .PHONY: migrate
-migrate: .env ## create or update tables, streams and consumers; may be run at any time
+migrate: ## create or update tables, streams and consumers; may be run at any time
 	$(COMPOSE) run --rm migrate
 
 .PHONY: images
-images: ## build the services' images from programs built here; no registry is needed
-	@deploy/images
+images: ## build the image with all programs
+	$(COMPOSE) build
 
 .PHONY: offline
-offline: .env ## build NATS and Postgres too, from Debian's packages, and use them from now on
+offline: ## build what a registry would have (Go, NATS, Postgres) on this machine, and use it from now on
 	@deploy/offline/build
+	umask 077
+	touch .env
 	grep -q '^COMPOSE_FILE=' .env || echo 'COMPOSE_FILE=docker-compose.yml:docker-compose.offline.yml' >> .env
-	echo "NATS and Postgres come from this machine's own images: .env says so"
+	grep -q '^BUILD_IMAGE=' .env || echo 'BUILD_IMAGE=localhost/rollcall-golang' >> .env
+	echo "Go, NATS and Postgres come from this machine's own images: .env says so"
 
 .PHONY: test/compose
 test/compose: ## bring it up in containers of its own, crash and restart it, remove it; nothing without an engine
 	@deploy/test-compose
-
-# Drawn once and kept: the volumes can be read with these alone. A letter comes first, so that no configuration
-# language takes one for a number.
-.env:
-	@umask 077
-	random() { head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \n'; }
-	printf 'POSTGRES_PASSWORD=p%s\nNATS_JETSTREAM_KEY=k%s\n' "$$(random)" "$$(random)" > .env.new
-	mv .env.new .env
-	echo "wrote .env with new secrets; keep it as long as the volumes"
 
 # What stands below is not for the help text.
 

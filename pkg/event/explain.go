@@ -44,7 +44,7 @@ func Explain(code string) (text, remedy string) {
 			"See that the URL leads to the destination's API, and that it answers with JSON or with no body. The work goes on within a minute."
 	case AlertDestinationNotPublic:
 		return "The destination's name leads to a private, local or reserved address, so nothing is sent there; the work waits.",
-			"Have the name lead to a public address, or set ALLOW_PRIVATE_DESTINATIONS=true if this is meant. The work goes on within a minute."
+			"Have the name lead to a public address or, if this is meant, add its host:port to ALLOW_PRIVATE_HOSTS. The work goes on within a minute."
 	case AlertDestinationAuthFailed:
 		return "The destination refuses our credentials; the work waits and tries again by itself.",
 			"Give one that works: rollcall config set <customer> --destination-token-file <file>."

@@ -67,6 +67,17 @@ func (s *stack) workerOf(customer string) string {
 	return workers[at]
 }
 
+// hardened makes sure that no container may do more than it has to, and that none has ended badly.
+func (s *stack) hardened() {
+	s.t.Helper()
+	for _, container := range s.containers("") {
+		name := s.inspect(container, "{{.Name}}")
+		require.Equal(s.t, "true [ALL] [no-new-privileges:true] false", s.inspect(container,
+			"{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}} {{.HostConfig.Privileged}}"), name)
+		require.NotContains(s.t, s.inspect(container, "{{.Config.Env}}"), "ALLOW_PRIVATE_DESTINATIONS=true", name)
+	}
+}
+
 // endedWell: nobody was killed for being slow (137), and nobody died of a signal that asks to end (143).
 func (s *stack) endedWell() {
 	s.t.Helper()

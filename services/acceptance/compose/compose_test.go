@@ -20,9 +20,14 @@ const (
 func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
-	s.step("up")
-	s.up(1)
-	p := reach(t)
+	s.step("up, from a clone without .env and without built programs")
+	s.up()
+	require.NoFileExists(t, s.clone+"/.env")
+	s.step("NATS refuses clients without the password")
+	p := reach(t, s)
+	p.refusesStrangers()
+	s.step("every container is hardened")
+	s.hardened()
 
 	s.step("onboard acme: one message makes a complete mirror")
 	p.onboard("acme", "sandbox-acme-token")
@@ -32,7 +37,7 @@ func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
 	p.follows("acme", acmeUsers)
 
 	s.step("scale to three workers, and onboard birch")
-	s.up(3)
+	s.scale(3)
 	require.Len(t, s.containers("backfill"), 3)
 	p.organisation("birch", birchUsers)
 	p.onboard("birch", "birch-token")
@@ -57,7 +62,7 @@ func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
 	require.Empty(t, s.containers(""))
 
 	s.step("up again: the keys open what was sealed, and the work goes on")
-	s.up(2)
+	s.scale(2)
 	p.brisk()
 	s.completed(p, "cedar", cedarUsers)
 	for customer, users := range map[string]int{"acme": acmeUsers, "birch": birchUsers} {

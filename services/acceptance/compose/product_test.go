@@ -29,9 +29,15 @@ type product struct {
 	sandbox string // base URL
 }
 
-func reach(t *testing.T) *product {
+// access is the context of the nats command that an operator gets.
+type access struct{ URL, User, Password string }
+
+// reach connects as the nats command on the host does, with the context that the installation prints.
+func reach(t *testing.T, s *stack) *product {
 	t.Helper()
-	conn, err := nats.Connect("nats://127.0.0.1:"+setting(t, "NATS_PORT"),
+	var printed access
+	require.NoError(t, json.Unmarshal([]byte(s.do("run", "--rm", "-T", "rollcall", "nats-context", "--json")), &printed))
+	conn, err := nats.Connect(printed.URL, nats.UserInfo(printed.User, printed.Password),
 		nats.MaxReconnects(-1), nats.ReconnectWait(200*time.Millisecond), nats.RetryOnFailedConnect(true))
 	require.NoError(t, err)
 	t.Cleanup(conn.Close)
@@ -40,13 +46,25 @@ func reach(t *testing.T) *product {
 	return &product{t: t, conn: conn, js: js, sandbox: "http://127.0.0.1:" + setting(t, "SANDBOX_PORT")}
 }
 
+// refusesStrangers makes sure that NATS accepts no client without the password, nor with another one.
+func (p *product) refusesStrangers() {
+	p.t.Helper()
+	for _, credentials := range [][]nats.Option{nil, {nats.UserInfo("rollcall", "rollcall")}, {nats.UserInfo("rollcall", "")}, {nats.Token("rollcall")}} {
+		conn, err := nats.Connect(p.conn.ConnectedUrl(), credentials...)
+		if err == nil {
+			conn.Close()
+		}
+		require.ErrorIs(p.t, err, nats.ErrAuthorization)
+	}
+}
+
 // organisation makes one in the sandbox; its token is <name>-token.
 func (p *product) organisation(name string, users int) {
 	p.t.Helper()
 	p.control(http.MethodPost, "/control/orgs", map[string]any{"name": name, "token": name + "-token", "users": users, "seed": 7}, nil)
 }
 
-// onboard publishes what an operator publishes, the destination as the containers reach it.
+// onboard publishes what an operator publishes with "nats req", the destination as the containers reach it.
 func (p *product) onboard(customer, token string) {
 	p.t.Helper()
 	message, err := json.Marshal(map[string]any{
@@ -54,10 +72,11 @@ func (p *product) onboard(customer, token string) {
 		"adminEmail": "it@" + customer + ".example",
 	})
 	require.NoError(p.t, err)
-	ctx, cancel := context.WithTimeout(p.t.Context(), soon)
-	defer cancel()
-	_, err = p.js.Publish(ctx, bus.SubjectOnboard(customer), message)
+	answer, err := p.conn.Request(bus.SubjectOnboard(customer), message, soon)
 	require.NoError(p.t, err)
+	var stored jetstream.PubAck
+	require.NoError(p.t, json.Unmarshal(answer.Data, &stored))
+	require.Equal(p.t, "ROLLCALL_ONBOARDING", stored.Stream, string(answer.Data))
 }
 
 // slow makes the organisation's pages come late, until brisk.

@@ -18,6 +18,7 @@ import (
 const (
 	soon    = 30 * time.Second
 	longest = 2 * time.Minute // what takes seconds, on a machine that does many other things
+	build   = 8 * time.Minute // what takes minutes: all programs, from nothing
 )
 
 // stack is the product as Compose runs it. deploy/test-compose decides on its project, files, settings and ports,
@@ -25,12 +26,13 @@ const (
 type stack struct {
 	t       *testing.T
 	compose []string // the command, with the options that every call takes
+	clone   string   // folder with the sources, and neither .env nor built programs
 	began   time.Time
 }
 
 func newStack(t *testing.T) *stack {
 	t.Helper()
-	s := &stack{t: t, compose: strings.Fields(setting(t, "COMPOSE")), began: time.Now()}
+	s := &stack{t: t, compose: strings.Fields(setting(t, "COMPOSE")), clone: setting(t, "CLONE"), began: time.Now()}
 	t.Cleanup(func() {
 		if t.Failed() {
 			s.explain()
@@ -55,16 +57,21 @@ func (s *stack) step(what string) {
 // run is a command that must succeed. The test's context has ended when cleanups run: they bring their own.
 func (s *stack) run(command ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), longest)
+	return s.runWithin(longest, command...)
+}
+
+func (s *stack) runWithin(limit time.Duration, command ...string) string {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
 	defer cancel()
-	out, errors, err := output(ctx, command)
+	out, errors, err := s.output(ctx, command)
 	require.NoError(s.t, err, "%s: %s%s", strings.Join(command, " "), out, errors)
 	return strings.TrimSpace(out)
 }
 
-func output(ctx context.Context, command []string) (out, errors string, err error) {
+func (s *stack) output(ctx context.Context, command []string) (out, errors string, err error) {
 	run := exec.CommandContext(ctx, command[0], command[1:]...)
-	run.Dir = "../../.." // where the Compose files are
+	run.Dir = s.clone
 	var stdout, stderr bytes.Buffer
 	run.Stdout, run.Stderr = &stdout, &stderr
 	err = run.Run()
@@ -76,10 +83,16 @@ func (s *stack) do(arguments ...string) string {
 	return s.run(append(append([]string{}, s.compose...), arguments...)...)
 }
 
-// up is the command of the operator's that brings all up, with as many backfill workers.
-func (s *stack) up(workers int) {
+// up is the command of the operator's that brings all up, and builds what is missing.
+func (s *stack) up(options ...string) {
 	s.t.Helper()
-	s.do("up", "--detach", "--no-build", "--scale", "backfill="+strconv.Itoa(workers))
+	s.runWithin(build, append(append(append([]string{}, s.compose...), "up", "--detach"), options...)...)
+}
+
+// scale is up with as many backfill workers.
+func (s *stack) scale(workers int) {
+	s.t.Helper()
+	s.up("--scale", "backfill="+strconv.Itoa(workers))
 }
 
 // containers are the ids of a service's containers, or of all; also of those that have ended.
@@ -126,7 +139,7 @@ func (s *stack) until(within time.Duration, what string, holds func() bool) {
 func (s *stack) explain() {
 	for _, arguments := range [][]string{{"ps"}, {"logs", "--no-color", "--tail=60"}} {
 		ctx, cancel := context.WithTimeout(context.Background(), soon)
-		out, errors, err := output(ctx, append(append([]string{}, s.compose...), arguments...))
+		out, errors, err := s.output(ctx, append(append([]string{}, s.compose...), arguments...))
 		cancel()
 		s.t.Logf("%s (%v):\n%s%s", strings.Join(arguments, " "), err, out, errors)
 	}

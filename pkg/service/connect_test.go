@@ -1,0 +1,50 @@
+package service
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/config"
+)
+
+// containerNATS is a server with the configuration of the containers. It takes its secrets from variables, which the file
+// itself may also define: so the test needs no environment of its own.
+func containerNATS(t *testing.T, password string) *server.Server {
+	t.Helper()
+	shipped, err := os.ReadFile("../../deploy/nats/nats.conf")
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "nats.conf")
+	require.NoError(t, os.WriteFile(file, append([]byte("NATS_PASSWORD: "+password+"\nNATS_JETSTREAM_KEY: k1\n"), shipped...), 0o600))
+	options, err := server.ProcessConfigFile(file)
+	require.NoError(t, err)
+	options.Host, options.Port, options.HTTPPort, options.StoreDir, options.NoLog, options.NoSigs = "127.0.0.1", server.RANDOM_PORT, 0, t.TempDir(), true, true
+	running, err := server.NewServer(options)
+	require.NoError(t, err)
+	running.Start()
+	t.Cleanup(func() { running.Shutdown(); running.WaitForShutdown() })
+	require.True(t, running.ReadyForConnections(30*time.Second))
+	return running
+}
+
+func TestTheContainersNATSAcceptsServicesByTheirPasswordAndNoOneElse(t *testing.T) {
+	t.Parallel()
+	address := containerNATS(t, "n0ne").ClientURL()
+	file := filepath.Join(t.TempDir(), "nats-password")
+	require.NoError(t, os.WriteFile(file, []byte("n0ne\n"), 0o600))
+
+	conn, err := Connect(config.Config{NATSURL: address, NATSUser: "rollcall", NATSPasswordFile: file}, "test", zap.NewNop())
+	require.NoError(t, err)
+	conn.Close()
+	_, err = Connect(config.Config{NATSURL: address}, "test", zap.NewNop())
+	require.ErrorIs(t, err, nats.ErrAuthorization)
+	require.NoError(t, os.WriteFile(file, []byte("wrong"), 0o600))
+	_, err = Connect(config.Config{NATSURL: address, NATSUser: "rollcall", NATSPasswordFile: file}, "test", zap.NewNop())
+	require.ErrorIs(t, err, nats.ErrAuthorization)
+}
