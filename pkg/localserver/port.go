@@ -13,35 +13,68 @@ import (
 // (32768 and up on Linux, 49152 and up elsewhere). A port from that range can be taken by any program's next
 // connection while a server that means to come back to it is down.
 const (
-	lowestPort  = 20000
-	highestPort = 32000
-	portTries   = 1000
+	lowestPort = 20000
+	blocks     = 120
+	blockSize  = 100 // 20000-31999
 )
 
-// handedOut keeps two callers in one process from being given the same port before either listens on it.
-var handedOut sync.Map //nolint:gochecknoglobals // ports are the whole process's, whoever asks for one
+// ports keeps two callers from being given the same port before either listens on it: callers in one process by its
+// counter, callers in several (tests of many packages run at once) by a block of ports that is this process's alone.
+var ports portBlock //nolint:gochecknoglobals // ports are the whole process's, whoever asks for one
 
-// FreePort is a TCP port of 127.0.0.1 that nobody listens on, different at each call in a process. Another
-// process may still take it first, so whoever listens on it must be ready to ask again.
+// portBlock is a block of ports that this process has reserved.
+type portBlock struct {
+	sync.Mutex
+
+	// held are the listeners on the first port of each reserved block. They are the reservation, and stay open for the
+	// life of the process: the system gives them back when it ends, however it ends.
+	held       []net.Listener
+	next, last int
+}
+
+// FreePort is a TCP port of 127.0.0.1 that nobody listens on, different at each call in a process, and in each process
+// that asks here. A program of another kind may still take it first.
 func FreePort() (int, error) {
-	var last error
-	for range portTries {
-		port := lowestPort + rand.IntN(highestPort-lowestPort) //nolint:gosec // not a secret
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
-			continue
+	ports.Lock()
+	defer ports.Unlock()
+	for {
+		for ; ports.next < ports.last; ports.next++ {
+			if portFree(ports.next) == nil {
+				ports.next++
+				return ports.next - 1, nil
+			}
 		}
-		if last = portFree(port); last == nil {
-			return port, nil
+		if err := ports.reserve(); err != nil {
+			return 0, fmt.Errorf("find a free port: %w", err)
 		}
 	}
-	return 0, fmt.Errorf("find a free port: %w", errors.Join(errors.New("none found"), last))
+}
+
+// reserve takes a block that no other process has.
+func (p *portBlock) reserve() error {
+	last := errors.New("no block of ports")
+	for _, block := range rand.Perm(blocks) {
+		first := lowestPort + block*blockSize
+		l, err := listen(first)
+		if err != nil {
+			last = err
+			continue
+		}
+		p.held, p.next, p.last = append(p.held, l), first+1, first+blockSize
+		return nil
+	}
+	return fmt.Errorf("reserve a block of ports: %w", last)
 }
 
 // portFree is nil when 127.0.0.1:port can be listened on.
 func portFree(port int) error {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // it returns at once
+	l, err := listen(port)
 	if err != nil {
 		return err
 	}
 	return l.Close()
+}
+
+func listen(port int) (net.Listener, error) {
+	return net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // it returns at once
 }

@@ -1,7 +1,4 @@
 -- +goose Up
--- The same for scheduled runs as for backfills.
-ALTER TABLE sync_runs ADD COLUMN IF NOT EXISTS park_since timestamptz, ADD COLUMN IF NOT EXISTS park_detail text;
-
 -- What VOMO says of a customer's token.
 CREATE TABLE customer_tokens (
     customer_id text PRIMARY KEY,
@@ -23,4 +20,3 @@ INSERT INTO vomo_refusals DEFAULT VALUES;
 
 -- +goose Down
 DROP TABLE vomo_refusals, customer_tokens;
-ALTER TABLE sync_runs DROP COLUMN park_since, DROP COLUMN park_detail;

@@ -1,6 +1,0 @@
--- +goose Up
--- As 00011 has it for backfills: a step locks one table.
-ALTER TABLE sync_runs ADD COLUMN IF NOT EXISTS park_since timestamptz, ADD COLUMN IF NOT EXISTS park_detail text;
-
--- +goose Down
-ALTER TABLE sync_runs DROP COLUMN park_since, DROP COLUMN park_detail;
