@@ -139,12 +139,9 @@ func ensureConsumer(ctx context.Context, js jetstream.JetStream, want ConsumerOf
 func mergedConsumer(have, want jetstream.ConsumerConfig) jetstream.ConsumerConfig {
 	merged := have
 	merged.AckPolicy, merged.AckWait, merged.BackOff = want.AckPolicy, want.AckWait, nil
-	merged.InactiveThreshold, merged.HeadersOnly = 0, false
+	merged.InactiveThreshold, merged.HeadersOnly, merged.MaxDeliver = 0, false, want.MaxDeliver
 	if !slices.Equal(filtersOf(have), filtersOf(want)) {
 		merged.FilterSubject, merged.FilterSubjects = want.FilterSubject, want.FilterSubjects
-	}
-	if want.MaxDeliver == -1 {
-		merged.MaxDeliver = -1
 	}
 	if want.SampleFrequency != "" {
 		merged.SampleFrequency = want.SampleFrequency

@@ -103,6 +103,9 @@ func SubjectAlert(severity, kind, customer string) string {
 	return alerts + severity + "." + kind + "." + customer
 }
 
+// OnboardingSubjects begins the subjects of ROLLCALL_ONBOARDING.
+const OnboardingSubjects = "rollcall.onboarding."
+
 // AlertSubjects begins the subject of every alert.
 const AlertSubjects = alerts
 
@@ -127,6 +130,9 @@ func IsAckSample(subject string) bool { return strings.HasPrefix(subject, ackSam
 
 // IsMaxDeliveries is described at IsAckSample.
 func IsMaxDeliveries(subject string) bool { return strings.HasPrefix(subject, maxDeliveries) }
+
+// IsOnboarding says whether subject asks to onboard or to offboard a customer: subjects that begin with OnboardingSubjects.
+func IsOnboarding(subject string) bool { return strings.HasPrefix(subject, OnboardingSubjects) }
 
 // IsOffboard says whether subject asks to offboard a customer.
 func IsOffboard(subject string) bool { return strings.HasPrefix(subject, onboardingOffboard) }

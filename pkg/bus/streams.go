@@ -13,9 +13,9 @@ const (
 	dedupWindow = 2 * time.Minute
 	eventsAge   = 7 * 24 * time.Hour
 	alertsAge   = 30 * 24 * time.Hour
-	// Attempts that count are kept in Postgres, or checked by the worker at entry. This is only the last ceiling:
-	// a backfill that waits for its lane spends a delivery every two seconds.
-	maxDeliver = 1000
+	// Deliveries without end: an outage of ours, or a lane that is taken for long, spends any number of them. Attempts that
+	// count are noted in Postgres.
+	maxDeliver = -1
 	// Messages handed out and not yet settled, over all replicas: never the narrow place.
 	maxAckPending = 4096
 )
@@ -103,24 +103,18 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		consumer.Config.FilterSubjects = subjects
 		return consumer
 	}
-	// What a letter's message runs out of must not become a letter, and nor must what the server tells: they are
-	// delivered for as long as they are there.
-	forEver := func(consumer ConsumerOf) ConsumerOf {
-		consumer.Config.MaxDeliver = -1
-		return consumer
-	}
-	review := forEver(filtered(durable(StreamDLQ, DurableDLQReview), dlqReview+">"))
+	review := filtered(durable(StreamDLQ, DurableDLQReview), dlqReview+">")
 	review.Config.SampleFrequency = "100" // an operator's ack settles a letter: each is told of
 	return []ConsumerOf{
 		durable(StreamOnboarding, DurableOnboarding),
 		durable(StreamBackfill, DurableBackfill),
 		durable(StreamPoll, DurablePoller),
 		durable(StreamReconcile, DurableReconciler),
-		forEver(filtered(durable(StreamDLQ, DurableDLQRetry), Retries)),
+		filtered(durable(StreamDLQ, DurableDLQRetry), Retries),
 		review,
 		// What cannot be told waits for as long as its stream keeps it, however long the mail server is down.
-		forEver(durable(StreamAlerts, DurableNotifier)),
-		forEver(filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*")),
-		forEver(durable(StreamAdvisories, DurableAdvisories)),
+		durable(StreamAlerts, DurableNotifier),
+		filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*"),
+		durable(StreamAdvisories, DurableAdvisories),
 	}
 }

@@ -32,7 +32,7 @@ func TestEnsureKeepsWhatAnOperatorTuned(t *testing.T) {
 		config.MaxMsgSize, config.Description = 64<<10, "tuned"
 	})(bounded(t), js))
 	require.NoError(t, changeConsumer(func(config *jetstream.ConsumerConfig) {
-		config.MaxAckPending, config.MaxDeliver, config.Description = 100, 50, "tuned"
+		config.MaxAckPending, config.Description = 100, "tuned"
 	})(bounded(t), js))
 	events, backfill := streamConfig(t, js, bus.StreamEvents), streamConfig(t, js, bus.StreamBackfill)
 	consumerOf := func() jetstream.ConsumerConfig {
@@ -60,7 +60,7 @@ func TestEnsureMendsWhatCorrectnessNeedsInATunedStream(t *testing.T) {
 		config.Description, config.Duplicates = "tuned", time.Minute
 	})(bounded(t), js))
 	require.NoError(t, changeConsumer(func(config *jetstream.ConsumerConfig) {
-		config.BackOff, config.Description = []time.Duration{time.Second}, "tuned"
+		config.BackOff, config.MaxDeliver, config.Description = []time.Duration{time.Second}, 1000, "tuned"
 	})(bounded(t), js))
 	require.ErrorIs(t, bus.Verify(bounded(t), js, ackWait), bus.ErrTopology)
 
@@ -70,6 +70,9 @@ func TestEnsureMendsWhatCorrectnessNeedsInATunedStream(t *testing.T) {
 	config := streamConfig(t, js, bus.StreamOnboarding)
 	require.Equal(t, []any{time.Duration(0), int64(-1), jetstream.DiscardNew, "tuned", time.Minute},
 		[]any{config.MaxAge, config.MaxMsgsPerSubject, config.Discard, config.Description, config.Duplicates})
+	consumer, err := js.Consumer(bounded(t), bus.StreamBackfill, bus.DurableBackfill)
+	require.NoError(t, err)
+	require.Equal(t, -1, consumer.CachedInfo().Config.MaxDeliver, "a lane that is taken for half an hour must not end the request")
 }
 
 func TestLimitsAreSetOnceAndFollowTheirSettingUntilAnOperatorSetsThem(t *testing.T) {

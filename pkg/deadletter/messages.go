@@ -44,6 +44,11 @@ type Stored struct {
 	Deliveries int
 }
 
+// OriginOf names a message for ever: its stream, when that was made, and its sequence there.
+func OriginOf(stream string, created time.Time, sequence uint64) string {
+	return stream + "/" + created.UTC().Format(time.RFC3339Nano) + "/" + strconv.FormatUint(sequence, 10)
+}
+
 // OpenMessage seals the message and opens its letter, durably, before it returns. It is idempotent by the
 // message's stream and sequence. A subject that names no readable customer puts the letter under _unknown,
 // sealed with the installation's own key.
@@ -82,13 +87,16 @@ func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) e
 	}
 	letter := store.MessageLetter{
 		ID: uuid.New(), Customer: customer, PayloadSealed: payload, HeadersSealed: headers, Subject: subject,
-		Origin: message.Stream + "/" + message.Created.UTC().Format(time.RFC3339Nano) + "/" + strconv.FormatUint(message.Sequence, 10),
+		Origin: OriginOf(message.Stream, message.Created, message.Sequence),
 		Job:    o.Job, ErrorCode: fault.CodeOf(reason), Reason: reasonOf(reason), Attempts: message.Deliveries,
 		Redriven: redriveOf(message.Header),
 	}
 	return o.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, _, err := tx.AddMessageLetter(ctx, letter)
-		return err
+		_, added, err := tx.AddMessageLetter(ctx, letter)
+		if err != nil || !added || !bus.IsOnboarding(letter.Subject) {
+			return err
+		}
+		return raiseFor(ctx, tx, letter.Customer)
 	})
 }
 

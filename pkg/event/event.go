@@ -49,6 +49,7 @@ const (
 	AlertDLQGrowth             = "dlq_growth"
 	AlertOutboxStalled         = "outbox_stalled" // of the installation
 	AlertMessageNotErased      = "message_not_erased"
+	AlertOnboardingLetter      = "onboarding_letter"
 	AlertEmailChanged          = "email_changed" // of one user: told once, and never cleared
 )
 

@@ -10,6 +10,10 @@ func explainBus(code string) (text, remedy string) {
 		return "An onboarding message could not be erased, because its stream denies deletions. A token in it stays readable in the stream's files.",
 			"If the token was in the clear, have it replaced in VOMO. Deny-delete cannot be undone in a stream: stop the services, nats stream rm " +
 				"ROLLCALL_ONBOARDING, rollcall migrate, start them."
+	case AlertOnboardingLetter:
+		return "An onboarding or offboarding message became a dead letter: what it asks for was not done.",
+			"rollcall dlq ls <customer> shows its reason. Mend that and retry the letter, or publish the message anew and discard the letter: " +
+				"rollcall dlq retry <customer>, rollcall dlq discard <customer>."
 	}
 	return "", ""
 }

@@ -40,6 +40,15 @@ func (t *Tx) ClearAlert(ctx context.Context, customer, kind string) (alert Clear
 	return ClearedAlert{ID: row.ID, Severity: row.Severity, RaisedAt: row.RaisedAt}, true, nil
 }
 
+// LockAlert locks the customer's standing alert of that type until the transaction ends; stands is false if there is none.
+func (t *Tx) LockAlert(ctx context.Context, customer, kind string) (stands bool, err error) {
+	_, err = t.queries.AlertLockStanding(ctx, t.dbtx, &db.AlertLockStandingParams{CustomerID: customer, Type: kind})
+	if noRows(err) {
+		return false, nil
+	}
+	return err == nil, wrap("lock alert", err)
+}
+
 // UserAlerts are alerts of one type that are each about one user, and over as soon as they are told: they are kept so that
 // somebody can look them up, and stand never.
 type UserAlerts struct {

@@ -173,6 +173,12 @@ func (t *Tx) AddMessageLetter(ctx context.Context, letter MessageLetter) (firstF
 	return firstFailedAt, added, err
 }
 
+// MessageLetterOpen says whether a letter of the customer is open whose message was published on a subject that begins so.
+func (c Conn) MessageLetterOpen(ctx context.Context, customer, prefix string) (bool, error) {
+	open, err := c.queries.LettersOpenUnder(ctx, c.dbtx, &db.LettersOpenUnderParams{CustomerID: customer, Prefix: prefix})
+	return open, wrap("look for open letters", err)
+}
+
 // CountOpenLetters is the customer's dead-letter depth.
 func (c Conn) CountOpenLetters(ctx context.Context, customer string) (int64, error) {
 	count, err := c.queries.LettersOpenCount(ctx, c.dbtx, customer)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,26 +77,4 @@ func TestACrashBetweenLetterAndAckShowsTheMessageToLettersAgain(t *testing.T) {
 	require.Equal(t, []any{one.stream, one.sequence, one.body}, []any{again.stream, again.sequence, again.body}) // by which they know it
 	b.requireDone(t, 1)
 	b.requireEmpty(t)
-}
-
-func TestAMessageThatIsDeliveredTooOftenBecomesALetterBeforeItIsWorked(t *testing.T) {
-	t.Parallel()
-	b := newBench(t, longWait)
-	opened := newLetters()
-	worked := make(chan int, 10)
-	b.start(t, &worker.Worker{
-		MaxDeliveries: 2, Letters: opened,
-		Handler: func(_ context.Context, delivery *worker.Delivery) error {
-			worked <- delivery.Deliveries
-			return worker.Retry(time.Millisecond, errors.New("no outcome"))
-		},
-	})
-	b.publish(t, "one")
-	got := opened.opened.Wait(t, soon)
-	require.Equal(t, 3, got.deliveries)
-	require.Equal(t, "too_many_deliveries", fault.CodeOf(got.reason))
-	requireNak(t, b.acks.Wait(t, soon))
-	requireNak(t, b.acks.Wait(t, soon))
-	b.requireDone(t, 1)
-	require.Len(t, worked, 2)
 }

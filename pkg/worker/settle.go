@@ -16,14 +16,12 @@ import (
 const (
 	settleTimeout = 5 * time.Second
 	firstDelay    = time.Second
-	longestDelay  = 2 * time.Minute
+	// longestDelay is for failures, most of which are outages of ours: work goes on within 30 s of their end.
+	longestDelay  = 20 * time.Second
+	longestAsked  = 2 * time.Minute // for a time that the handler, or whoever stopped it, named
 	handBackDelay = 100 * time.Millisecond
 	shortestDelay = 100 * time.Millisecond // none at all would be a bare nak on the wire
 )
-
-func errTooManyDeliveries() error {
-	return fault.Permanent("too_many_deliveries", errors.New("delivered too often without an outcome"))
-}
 
 // settle turns the handler's outcome into the message's. It has a context of its own: the work's may have
 // ended, and a message that is not settled comes again only after the ack wait.
@@ -52,7 +50,7 @@ func (w *Worker) verb(ctx context.Context, msg jetstream.Msg, delivery *Delivery
 		return "lost", nil
 	case errors.As(outcome, &retry):
 		log.Debug("message comes again", zap.Duration("after", retry.after), zap.Error(outcome))
-		return "retry", msg.NakWithDelay(min(max(retry.after, shortestDelay), longestDelay))
+		return "retry", msg.NakWithDelay(min(max(retry.after, shortestDelay), longestAsked))
 	case fault.KindOf(outcome) == fault.KindPermanent:
 		// The letter first: a crash between the two brings the message again, and the letter is idempotent.
 		if err := w.Letters.OpenMessage(ctx, delivery, outcome); err != nil {
@@ -66,7 +64,7 @@ func (w *Worker) verb(ctx context.Context, msg jetstream.Msg, delivery *Delivery
 	default:
 		delay := backoff(delivery.Deliveries)
 		if after, ok := fault.After(outcome); ok {
-			delay = min(max(after, shortestDelay), longestDelay)
+			delay = min(max(after, shortestDelay), longestAsked)
 		}
 		log.Warn("message failed; it comes again", zap.Duration("after", delay), zap.Error(outcome))
 		return "failed", msg.NakWithDelay(delay)
@@ -80,7 +78,7 @@ func (w *Worker) handBack(msg jetstream.Msg) {
 	w.Metrics.settled(w.Name, "handed_back", 0)
 }
 
-// backoff doubles from a second to two minutes, with jitter.
+// backoff doubles from a second to 20 seconds, with jitter.
 func backoff(deliveries int) time.Duration {
 	delay := min(firstDelay<<min(max(deliveries-1, 0), 7), longestDelay)
 	return delay/2 + rand.N(delay/2+1) //nolint:gosec // jitter, not a secret

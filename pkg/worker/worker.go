@@ -35,10 +35,9 @@ type Worker struct {
 	Logger   *zap.Logger
 	Metrics  *Metrics
 
-	MaxDeliveries int           // at entry: a message that kills its reader becomes a letter; 0: the handler counts
-	EndsWork      error         // an error of this kind from a heartbeat ends the work at once
-	Ceiling       time.Duration // how long one delivery may be worked; default 15 minutes
-	DrainTime     time.Duration // how long work may go on after ctx has ended; default 14 s
+	EndsWork  error         // an error of this kind from a heartbeat ends the work at once
+	Ceiling   time.Duration // how long one delivery may be worked; default 15 minutes
+	DrainTime time.Duration // how long work may go on after ctx has ended; default 14 s
 }
 
 const (
@@ -151,21 +150,16 @@ func (w *Worker) deliver(ctx, work context.Context, msg jetstream.Msg) {
 		return
 	}
 	started := time.Now()
-	var outcome error
-	if w.MaxDeliveries > 0 && delivery.Deliveries > w.MaxDeliveries {
-		outcome = errTooManyDeliveries()
-	} else {
-		handling, cancel := context.WithCancelCause(work)
-		beating := w.startHeartbeat(handling, cancel, msg, delivery)
-		outcome = w.call(handling, delivery)
-		if cause := context.Cause(handling); outcome != nil && cause != nil {
-			outcome = errors.Join(cause, outcome)
-		}
-		cancel(nil)
-		<-beating.stopped
-		if outcome != nil && beating.overdue() {
-			outcome = errors.Join(ErrHeartbeatLost, outcome)
-		}
+	handling, cancel := context.WithCancelCause(work)
+	beating := w.startHeartbeat(handling, cancel, msg, delivery)
+	outcome := w.call(handling, delivery)
+	if cause := context.Cause(handling); outcome != nil && cause != nil {
+		outcome = errors.Join(cause, outcome)
+	}
+	cancel(nil)
+	<-beating.stopped
+	if outcome != nil && beating.overdue() {
+		outcome = errors.Join(ErrHeartbeatLost, outcome)
 	}
 	w.settle(work, msg, delivery, outcome, time.Since(started))
 }

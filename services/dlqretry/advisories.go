@@ -159,7 +159,10 @@ func (a *advisories) acked(ctx context.Context, told advisory, at time.Time, log
 			return nil
 		}
 		settled = true
-		return tx.SettleLetter(ctx, letter, store.SettledByHand, operationByHand)
+		if err := tx.SettleLetter(ctx, letter, store.SettledByHand, operationByHand); err != nil {
+			return err
+		}
+		return deadletter.ClearOnboarding(ctx, tx, letter.Customer)
 	})
 	switch {
 	case err != nil:

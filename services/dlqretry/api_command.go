@@ -183,8 +183,18 @@ func (d *letterDesk) discard(ctx context.Context, command report.LettersCommand)
 		open = append(open, letter)
 	}
 	err = d.whileHeld(ctx, b, open, func(ctx context.Context, tx *store.Tx, held []uuid.UUID) error {
-		_, err := tx.DiscardLetters(ctx, held, command.Note)
-		return err
+		if _, err := tx.DiscardLetters(ctx, held, command.Note); err != nil {
+			return err
+		}
+		messages := slices.DeleteFunc(slices.Clone(open), func(letter store.ListedLetter) bool {
+			return letter.Kind != deadletter.KindMessage || !slices.Contains(held, letter.ID)
+		})
+		for _, customer := range customersOf(messages) {
+			if err := deadletter.ClearOnboarding(ctx, tx, customer); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return report.LettersDone{}, err

@@ -61,7 +61,10 @@ func (r *redriver) redriveMessage(ctx context.Context, id uuid.UUID) error {
 			// Of this letter's attempt: it was published before, and what should have followed was not.
 			r.logger.Info("letter's message had been published", zap.Stringer("letter", letter.ID), zap.Uint64("sequence", ack.Sequence))
 		}
-		return tx.SettleLetter(ctx, letter, store.SettledRedriven, operationRedriven)
+		if err := tx.SettleLetter(ctx, letter, store.SettledRedriven, operationRedriven); err != nil {
+			return err
+		}
+		return deadletter.ClearOnboarding(ctx, tx, letter.Customer)
 	})
 	if err != nil {
 		return err

@@ -247,7 +247,7 @@ func (f *fenced) act(ctx context.Context, number int, customer string) error {
 		return f.commit(ctx, &worker.Delivery{
 			Subject: "rollcall.onboarding.request." + customer, Data: []byte(body), Stream: "ROLLCALL_ONBOARDING",
 			Sequence: uint64(number) + 1, Deliveries: 1,
-		})
+		}, streamBorn, false)
 	}
 	switch number % 3 {
 	case 0:

@@ -21,10 +21,6 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// maxDeliveries is after how many attempts a message that gets nowhere becomes a letter. The worker's own cap
-// would ack the letter's message, and an acked message can no longer be erased.
-const maxDeliveries = 10
-
 // purposeSecrets is what a request's sealed secrets are sealed for.
 const purposeSecrets = "onboarding_request"
 
@@ -34,6 +30,7 @@ type intake struct {
 	store         *store.Store
 	vault         *vault.Vault
 	letters       *deadletter.Opener
+	attempts      *attempts
 	logger        *zap.Logger
 	created       func(ctx context.Context, stream string) (time.Time, error)
 	erase         func(ctx context.Context, sequence uint64) error
@@ -42,8 +39,25 @@ type intake struct {
 	private       destination.PrivateAccess
 }
 
+// handle works a message. What fails on our side, as Postgres or the key service being away, is not the message's fault,
+// and is tried for ever; only a message under which the process dies, or panics, becomes a letter.
 func (i *intake) handle(ctx context.Context, delivery *worker.Delivery) error {
-	if err := i.commit(ctx, delivery); err != nil {
+	created, err := i.created(ctx, delivery.Stream)
+	if err != nil {
+		return err
+	}
+	attempt, tooMany, err := i.attempts.begin(ctx, deadletter.OriginOf(delivery.Stream, created, delivery.Sequence))
+	if err != nil {
+		return err
+	}
+	err = i.work(ctx, delivery, created, tooMany)
+	i.attempts.end(ctx, attempt) // not deferred: a panic is no end
+	return err
+}
+
+// work commits what becomes of the message, and erases it.
+func (i *intake) work(ctx context.Context, delivery *worker.Delivery, created time.Time, tooMany bool) error {
+	if err := i.commit(ctx, delivery, created, tooMany); err != nil {
 		return err
 	}
 	customer := bus.CustomerOf(delivery.Subject)
@@ -80,19 +94,17 @@ func (i *intake) erasedAgain(ctx context.Context, customer string) error {
 }
 
 // commit brings the message to rest in Postgres. It is idempotent by the message's origin.
-func (i *intake) commit(ctx context.Context, delivery *worker.Delivery) error {
+func (i *intake) commit(ctx context.Context, delivery *worker.Delivery, created time.Time, tooMany bool) error {
 	customer := bus.CustomerOf(delivery.Subject)
 	if !rollcallv1.ValidCustomerID(customer) {
 		i.logger.Warn("message for no readable customer became a letter", zap.Uint64("sequence", delivery.Sequence))
 		return i.letters.OpenMessage(ctx, delivery, fault.Permanent("customer_unreadable", errors.New("the subject names no readable customer")))
 	}
-	if delivery.Deliveries > maxDeliveries {
-		i.logger.Error("message became a letter after too many attempts", zap.Uint64("sequence", delivery.Sequence))
-		return i.letters.OpenMessage(ctx, delivery, fault.Permanent("too_many_deliveries", errors.New("delivered too often without an outcome")))
-	}
-	created, err := i.created(ctx, delivery.Stream)
-	if err != nil {
-		return err
+	if tooMany {
+		// Not by the worker's own way to a letter: that acks the message, and an acked message can no longer be erased.
+		i.logger.Error("message becomes a letter: attempts at it ended with a crash or a panic", zap.Uint64("sequence", delivery.Sequence),
+			zap.Int("attempts", maxUnended))
+		return i.letters.OpenMessage(ctx, delivery, fault.Permanent("too_many_deliveries", errors.New("too many attempts ended with a crash or a panic")))
 	}
 	origin := store.Origin{StreamCreated: created, Sequence: delivery.Sequence}
 	if bus.IsOffboard(delivery.Subject) {
@@ -101,6 +113,7 @@ func (i *intake) commit(ctx context.Context, delivery *worker.Delivery) error {
 	request := &rollcallv1.OnboardingRequest{}
 	errs := rollcallv1.Decode(delivery.Data, request)
 	var secrets requestSecrets
+	var err error
 	if len(errs) == 0 {
 		errs = request.Validate(customer, i.requireSealed)
 		checkDestination(errs, request, i.private)

@@ -22,6 +22,9 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
+// streamBorn is when the stream of the messages was made.
+var streamBorn = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
 var errCrash = errors.New("the process died here")
 
 // desk is an intake on a real database, whose erasures are noted and may be made to fail.
@@ -42,10 +45,10 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 	safe := &vault.Vault{Keeper: keeper, Keys: opened}
-	born := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	created := func(context.Context, string) (time.Time, error) { return born, nil }
+	created := func(context.Context, string) (time.Time, error) { return streamBorn, nil }
 	d.intake = &intake{
 		store: opened, vault: safe, logger: zap.NewNop(), created: created, wakeSettler: func() {}, private: destination.PrivateAccess{All: true},
+		attempts: &attempts{store: opened, logger: zap.NewNop()},
 		letters: &deadletter.Opener{Store: opened, Vault: safe, Job: "onboarding", StreamCreated: created},
 		erase: func(_ context.Context, sequence uint64) error {
 			if d.failNext > 0 {
@@ -125,16 +128,6 @@ func TestAnOffboardingEndsWhatStandsOfTheCustomer(t *testing.T) {
 	require.Equal(t, 2, d.count(t, `SELECT count(*) FROM alerts WHERE customer_id = 'acme' AND cleared_at IS NOT NULL`))
 	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`), "others' stand")
 	require.Equal(t, 5, d.count(t, `SELECT count(*) FROM outbox WHERE subject LIKE 'rollcall.alerts.%'`), "told when it began, and when it was over")
-}
-
-func TestAMessageThatGetsNowhereBecomesALetterAndIsErasedToo(t *testing.T) {
-	t.Parallel()
-	d := newDesk(t)
-	delivery := message("rollcall.onboarding.request.acme", wellFormed)
-	delivery.Deliveries = maxDeliveries + 1
-	require.ErrorIs(t, d.handle(t.Context(), delivery), worker.ErrSettled)
-	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM dead_letters WHERE error_code = 'too_many_deliveries' AND payload_sealed IS NOT NULL`))
-	require.Equal(t, []uint64{7}, d.erased)
 }
 
 func TestAnInstallationThatWantsSealedTokensRefusesClearOnes(t *testing.T) {

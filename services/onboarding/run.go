@@ -46,6 +46,7 @@ func run(ctx context.Context, s *service.Service) error {
 	letters := &deadletter.Opener{Store: s.Store, Vault: s.Vault, Job: "onboarding", StreamCreated: created}
 	intake := &intake{
 		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger, created: created,
+		attempts:      &attempts{store: s.Store, logger: s.Logger},
 		erase:         func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) },
 		wakeSettler:   settler.wakeUp,
 		requireSealed: s.Config.RequireSealedTokens, private: private,

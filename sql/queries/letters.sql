@@ -86,3 +86,8 @@ SELECT FROM dead_letters WHERE id = $1 FOR SHARE;
 
 -- name: LettersOpenCount :one
 SELECT count(*) FROM dead_letters WHERE customer_id = $1 AND state <> 'settled';
+
+-- name: LettersOpenUnder :one
+-- Whether a message letter of the customer is open whose message was published below a subject.
+SELECT EXISTS (SELECT FROM dead_letters
+               WHERE customer_id = $1 AND kind = 'message' AND state <> 'settled' AND starts_with(original_subject, sqlc.arg(prefix)));

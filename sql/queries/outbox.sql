@@ -46,6 +46,9 @@ UPDATE alerts SET cleared_at = rollcall_now()
 WHERE customer_id = $1 AND type = $2 AND cleared_at IS NULL
 RETURNING id, severity, raised_at;
 
+-- name: AlertLockStanding :one
+SELECT id FROM alerts WHERE customer_id = $1 AND type = $2 AND cleared_at IS NULL FOR UPDATE;
+
 -- name: AlertsStanding :many
 SELECT type, severity, raised_at FROM alerts WHERE customer_id = $1 AND cleared_at IS NULL ORDER BY type;
 

@@ -248,6 +248,24 @@ func (q *Queries) LettersOpenFor(ctx context.Context, db DBTX, arg *LettersOpenF
 	return items, nil
 }
 
+const lettersOpenUnder = `-- name: LettersOpenUnder :one
+SELECT EXISTS (SELECT FROM dead_letters
+               WHERE customer_id = $1 AND kind = 'message' AND state <> 'settled' AND starts_with(original_subject, $2))
+`
+
+type LettersOpenUnderParams struct {
+	CustomerID string
+	Prefix     string
+}
+
+// Whether a message letter of the customer is open whose message was published below a subject.
+func (q *Queries) LettersOpenUnder(ctx context.Context, db DBTX, arg *LettersOpenUnderParams) (bool, error) {
+	row := db.QueryRow(ctx, lettersOpenUnder, arg.CustomerID, arg.Prefix)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const lettersSettleRedriven = `-- name: LettersSettleRedriven :exec
 UPDATE dead_letters
 SET state = 'settled', settled_at = rollcall_now(), settled_how = $1, next_attempt_at = NULL, asked_at = NULL

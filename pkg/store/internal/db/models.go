@@ -91,7 +91,7 @@ type SyncRun struct {
 	Epoch         *int64
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Refusals      int32
 	ParkSince     *time.Time
 	ParkDetail    *string
-	Refusals      int32
 }

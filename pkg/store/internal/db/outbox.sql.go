@@ -34,6 +34,22 @@ func (q *Queries) AlertClearIfStanding(ctx context.Context, db DBTX, arg *AlertC
 	return &i, err
 }
 
+const alertLockStanding = `-- name: AlertLockStanding :one
+SELECT id FROM alerts WHERE customer_id = $1 AND type = $2 AND cleared_at IS NULL FOR UPDATE
+`
+
+type AlertLockStandingParams struct {
+	CustomerID string
+	Type       string
+}
+
+func (q *Queries) AlertLockStanding(ctx context.Context, db DBTX, arg *AlertLockStandingParams) (int64, error) {
+	row := db.QueryRow(ctx, alertLockStanding, arg.CustomerID, arg.Type)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
 const alertRaiseIfNew = `-- name: AlertRaiseIfNew :one
 INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ($1, $2, $3, rollcall_now())
 ON CONFLICT (customer_id, type) WHERE cleared_at IS NULL DO NOTHING

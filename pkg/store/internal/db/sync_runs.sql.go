@@ -442,7 +442,7 @@ func (q *Queries) SyncRunAdvanceOrFail(ctx context.Context, db DBTX, arg *SyncRu
 const syncRunClaimIfOpen = `-- name: SyncRunClaimIfOpen :one
 UPDATE sync_runs SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now()
 WHERE id = $2 AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, park_since, park_detail, refusals
+RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, refusals, park_since, park_detail
 `
 
 type SyncRunClaimIfOpenParams struct {
@@ -478,9 +478,9 @@ func (q *Queries) SyncRunClaimIfOpen(ctx context.Context, db DBTX, arg *SyncRunC
 		&i.Epoch,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Refusals,
 		&i.ParkSince,
 		&i.ParkDetail,
-		&i.Refusals,
 	)
 	return &i, err
 }
@@ -524,7 +524,7 @@ func (q *Queries) SyncRunHandBackIfRunning(ctx context.Context, db DBTX, arg *Sy
 }
 
 const syncRunOpen = `-- name: SyncRunOpen :one
-SELECT id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, park_since, park_detail, refusals FROM sync_runs WHERE customer_id = $1 AND kind = $2
+SELECT id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, cursor, scan_started_at, highest_seen, pages, processed, written, failures, attempts, parks, park_reason, due_at, epoch, created_at, updated_at, refusals, park_since, park_detail FROM sync_runs WHERE customer_id = $1 AND kind = $2
 `
 
 type SyncRunOpenParams struct {
@@ -559,9 +559,9 @@ func (q *Queries) SyncRunOpen(ctx context.Context, db DBTX, arg *SyncRunOpenPara
 		&i.Epoch,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Refusals,
 		&i.ParkSince,
 		&i.ParkDetail,
-		&i.Refusals,
 	)
 	return &i, err
 }
