@@ -8,7 +8,11 @@ import (
 	"strings"
 )
 
-// ReadPasswordFile reads the password in the file that a setting names, without the newline at its end. The error names the
+// byteOrderMark stands before what some editors save.
+const byteOrderMark = "\ufeff"
+
+// ReadPasswordFile reads the password in the file that a setting names, without the newline at its end and a byte order
+// mark before it. The error names the
 // setting and never the path, which may be a secret that was put into the wrong setting.
 func ReadPasswordFile(setting, path string) (string, error) {
 	content, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
@@ -18,7 +22,7 @@ func ReadPasswordFile(setting, path string) (string, error) {
 		}
 		return "", fmt.Errorf("%s names a file that cannot be read: %w", setting, err)
 	}
-	password := strings.TrimSuffix(strings.TrimSuffix(string(content), "\n"), "\r")
+	password := strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(string(content), byteOrderMark), "\n"), "\r")
 	if password == "" {
 		return "", fmt.Errorf("%s names an empty file", setting)
 	}

@@ -21,7 +21,7 @@ func TestPasswordsAreReadFromFiles(t *testing.T) {
 	t.Parallel()
 	loaded, err := config.Load([]string{
 		"DATABASE_URL=postgres://rollcall@postgres:5432/rollcall?sslmode=disable", "DATABASE_PASSWORD_FILE=" + passwordFile(t, "p@ss/w%rd\n"),
-		"NATS_USER=rollcall", "NATS_PASSWORD_FILE=" + passwordFile(t, "word\r\n"),
+		"NATS_USER=rollcall", "NATS_PASSWORD_FILE=" + passwordFile(t, "\ufeffword\r\n"),
 	})
 	require.NoError(t, err)
 	require.Equal(t, "postgres://rollcall:p%40ss%2Fw%25rd@postgres:5432/rollcall?sslmode=disable", loaded.DatabaseURL)

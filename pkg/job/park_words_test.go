@@ -9,6 +9,8 @@ import (
 	"rollcall.dev/pkg/report"
 )
 
+// The first line of testdata/words.md. The others: a redirect in destination_test.go, the field of a letter in package vomo
+// (entry_test.go) and the CLI (dlq_test.go), refusals in refusals_test.go, broken messages in package rollcallv1.
 func TestWhatTheLogKnowsOfAParkTheStatusSays(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

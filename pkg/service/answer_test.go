@@ -46,10 +46,13 @@ func TestAQuestionHasItsAnswer(t *testing.T) {
 	conn := stage.nats.Conn(t)
 	require.NoError(t, service.Conn.Flush())
 	for name, one := range map[string]struct{ data, code, text, body string }{
-		"an answer":          {data: `{"customer":"acme"}`, body: `{"greeting":"hello acme"}`},
-		"no data":            {data: "", code: CodeBadRequest, text: "customer is missing"},
-		"not JSON":           {data: "{", code: CodeBadRequest, text: "the question is not the JSON that this verb takes"},
-		"JSON of other type": {data: `{"customer":7}`, code: CodeBadRequest, text: "the question is not the JSON that this verb takes"},
+		"an answer": {data: `{"customer":"acme"}`, body: `{"greeting":"hello acme"}`},
+		"no data":   {data: "", code: CodeBadRequest, text: "customer is missing"},
+		"not JSON": {data: "{”customer”:1}", code: CodeBadRequest, text: "the question is not the JSON that this verb takes: it is not JSON: " +
+			"a typographic quotation mark at byte 2 (line 1, column 2); JSON takes plain double quotation marks only"},
+		"a byte order mark":  {data: "\ufeff" + `{"customer":"acme"}`, body: `{"greeting":"hello acme"}`},
+		"JSON of other type": {data: `{"customer":7}`, code: CodeBadRequest, text: "the question is not the JSON that this verb takes: customer has the wrong type"},
+		"no object":          {data: `[]`, code: CodeBadRequest, text: "the question is not the JSON that this verb takes"},
 		"bad request":        {data: `{}`, code: CodeBadRequest, text: "customer is missing"},
 		"not found":          {data: `{"customer":"nobody"}`, code: CodeNotFound, text: "not found"},
 		"internal":           {data: `{"customer":"broken"}`, code: CodeInternal, text: "internal error; the service's log says more"},

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/store"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 const apiTimeout = 10 * time.Second
@@ -82,8 +83,8 @@ func answerOne[Question, Reply any](ctx context.Context, logger *zap.Logger, req
 ) {
 	var question Question
 	if len(request.Data()) > 0 {
-		if err := json.Unmarshal(request.Data(), &question); err != nil {
-			respondError(logger, request, CodeBadRequest, "the question is not the JSON that this verb takes", nil)
+		if err := json.Unmarshal(rollcallv1.TrimByteOrderMark(request.Data()), &question); err != nil {
+			respondError(logger, request, CodeBadRequest, unreadable(request.Data(), err), nil)
 			return
 		}
 	}
@@ -95,6 +96,18 @@ func answerOne[Question, Reply any](ctx context.Context, logger *zap.Logger, req
 	if err := request.RespondJSON(reply); err != nil {
 		logger.Warn("answer not sent", zap.String("subject", request.Subject()), zap.Error(err))
 	}
+}
+
+// unreadable says what is wrong with a question, without quoting it: operators write some by hand.
+func unreadable(question []byte, err error) string {
+	const text = "the question is not the JSON that this verb takes"
+	if broken := rollcallv1.DescribeBrokenJSON(question); broken != "" {
+		return text + ": it " + broken
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		return text + ": " + wrong.Field + " has the wrong type"
+	}
+	return text
 }
 
 func refuseQuestion(logger *zap.Logger, request micro.Request, err error) {

@@ -29,15 +29,18 @@ func (d *letterDesk) payload(ctx context.Context, question report.LetterPayloadQ
 		return report.LetterPayload{}, err
 	}
 	reply := report.LetterPayload{Format: report.PayloadJSON}
+	document := rollcallv1.TrimByteOrderMark(plain)
 	switch {
-	case !isDocument(plain):
+	case !isDocument(document):
 		if !question.Secrets {
-			return report.LetterPayload{}, &service.ConflictError{Text: "the message is no JSON document, so nothing in it can be told " +
-				"from a secret: --secrets shows its bytes, in base64"}
+			return report.LetterPayload{}, &service.ConflictError{Text: "the message is no JSON document" + whatBreaks(plain) +
+				", so nothing in it can be told from a secret: --secrets shows its bytes, in base64"}
 		}
 		reply.Format = report.PayloadBytes
-	case !question.Secrets:
-		if plain, reply.Hidden, err = hideSecrets(plain); err != nil {
+	case question.Secrets:
+		plain = document
+	default:
+		if plain, reply.Hidden, err = hideSecrets(document); err != nil {
 			return report.LetterPayload{}, err
 		}
 	}
@@ -51,6 +54,15 @@ func (d *letterDesk) payload(ctx context.Context, question report.LetterPayloadQ
 		reply.Next = &end
 	}
 	return reply, nil
+}
+
+// whatBreaks names the character that makes a message no JSON, in brackets; "" for JSON that is no object or list.
+func whatBreaks(message []byte) string {
+	broken := rollcallv1.DescribeBrokenJSON(message)
+	if broken == "" {
+		return ""
+	}
+	return " (it " + broken + ")"
 }
 
 // open opens the sealed bytes of a message letter.

@@ -60,6 +60,22 @@ func TestAMessageThatIsNoDocumentIsShownOnlyWithItsSecrets(t *testing.T) {
 	}
 }
 
+func TestABrokenMessageNamesItsCharacterAndAByteOrderMarkIsSkipped(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	broken := o.message(1, "acme", time.Hour, `{”vomoToken”:”s3cret”}`)
+	_, code, text := ask[report.LetterPayload](o, "payload", report.LetterPayloadQuestion{ID: broken.String()})
+	require.Equal(t, service.CodeConflict, code)
+	require.Contains(t, text, "a typographic quotation mark at byte 2 (line 1, column 2)")
+
+	marked := o.message(2, "acme", time.Hour, "\ufeff"+`{"customerId":"acme","vomoToken":"s3cret"}`)
+	for secrets, want := range map[bool]string{true: "s3cret", false: "…"} {
+		format, whole, _ := o.held(marked, secrets)
+		require.Equal(t, report.PayloadJSON, format)
+		require.Equal(t, `{"customerId":"acme","vomoToken":"`+want+`"}`, whole)
+	}
+}
+
 func TestALongMessageComesInPieces(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)

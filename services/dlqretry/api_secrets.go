@@ -12,7 +12,7 @@ import (
 // hidden stands for a value that may be a secret.
 const hidden = `"…"`
 
-// isDocument says whether a message is a JSON object or list. A text or number alone may itself be the secret.
+// isDocument says whether a message is a JSON object or list, as rollcallv1.TrimByteOrderMark leaves it. A text or number alone may itself be the secret.
 func isDocument(message []byte) bool {
 	start := bytes.TrimLeft(message, " \t\r\n")
 	return len(start) > 0 && (start[0] == '{' || start[0] == '[') && json.Valid(message)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
@@ -108,6 +111,32 @@ func TestACrashBetweenCommitAndErasureLeavesOneRowAndTheRedeliveryErases(t *test
 			require.Equal(t, 1, d.count(t, kind.rows), "the redelivery adds nothing")
 			require.Equal(t, []uint64{7}, d.erased)
 		})
+	}
+}
+
+// The cases of proto/rollcall/v1/testdata/onboarding, as the event and the log tell of them.
+func TestABrokenMessageIsRejectedWithThePlaceOfItsFaultAndNothingOfIt(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	core, logs := observer.New(zap.InfoLevel)
+	d.logger = zap.New(core)
+	const folder = "../../proto/rollcall/v1/testdata/onboarding/"
+	for sequence, name := range []string{"bom.json", "trailing-comma.json", "typographic-quotes.json"} {
+		body, err := os.ReadFile(folder + name)
+		require.NoError(t, err)
+		for place, subject := range []string{"rollcall.onboarding.request.acme", "rollcall.onboarding.offboard.acme"} {
+			delivery := message(subject, string(body))
+			delivery.Sequence = uint64(10*place + sequence)
+			require.ErrorIs(t, d.handle(t.Context(), delivery), worker.ErrSettled)
+		}
+	}
+	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending' AND stream_seq = 0`), "the byte order mark is skipped")
+	const told = `SELECT count(*) FROM outbox WHERE subject LIKE '%onboarding.rejected.acme' AND convert_from(payload, 'UTF8') LIKE `
+	require.Equal(t, 2, d.count(t, told+`'%a comma before a closing bracket at byte 105 (line 1, column 105)%'`))
+	require.Equal(t, 2, d.count(t, told+`'%a typographic quotation mark at byte 2 (line 1, column 2)%'`))
+	require.Zero(t, d.count(t, told+`'%sandbox-acme-token%'`))
+	for _, entry := range logs.All() {
+		require.NotContains(t, fmt.Sprint(entry.Message, entry.ContextMap()), "sandbox-acme-token")
 	}
 }
 

@@ -130,7 +130,7 @@ func idIn(part object) string {
 // codeOf gives the destination's own code, "" where there is none. NewRefusal decides what may be kept.
 func codeOf(body []byte) string {
 	var a answer
-	if json.Unmarshal(body, &a) != nil {
+	if json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &a) != nil {
 		return ""
 	}
 	if code := text(a.Code); code != "" {

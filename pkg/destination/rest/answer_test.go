@@ -73,6 +73,7 @@ func TestARefusalIsOfThisRecordAndCarriesTheDestinationsCode(t *testing.T) {
 	for _, status := range []int{400, 404, 405, 409, 410, 413, 418, 422, 451} {
 		for body, code := range map[string]string{
 			`{"code":"bad_phone"}`:                           "bad_phone",
+			"\ufeff" + `{"code":"bad_phone"}`:                "bad_phone",
 			`{"error":{"code":"bad_phone","message":"Ada"}}`: "bad_phone",
 			`{"code":"","error":{"code":"inner"}}`:           "inner",
 			`{"code":17}`:                                    fmt.Sprintf("http_%d", status),

@@ -83,9 +83,23 @@ func requireSilent(t *testing.T, errs rollcallv1.FieldErrors, canary, text strin
 	}
 }
 
+const aPlace = `byte \d+ \(line \d+, column \d+\)`
+
+// brokenBy is every kind of character that may be named.
+var brokenBy = []string{
+	`a comma before a closing bracket`, `a backslash before a character that needs none`, `an invisible character`, `a control character`,
+	`a (typographic|single) quotation mark`, `a quotation mark that nothing separates from what is before it`,
+	`a (line break|tab) inside a text`, `a space that is not a plain one`, `a (bracket|comma|colon|digit|sign) that does not belong there`,
+	`a slash or number sign \(JSON has no comments\)`, `a letter outside quotation marks`,
+	`a character outside ASCII and outside quotation marks`,
+}
+
 // vocabulary is everything that an error of Decode or Validate may say.
 var vocabulary = regexp.MustCompile(`^(` + strings.Join([]string{
-	`is \d+ bytes long; at most 65536 are taken`, `is not valid UTF-8`, `is not a JSON object`, `is given more than once`,
+	`is \d+ bytes long; at most 65536 are taken`, `is not a JSON object, but (an? (list|string|number)|true or false|null)`, `is given more than once`,
+	`is not valid UTF-8: ` + aPlace + ` does not belong to a character`, `is not JSON: it is (empty|written in UTF-16; save it as UTF-8)`,
+	`is not JSON: (it ends too early, after|(` + strings.Join(brokenBy, "|") + `) at) ` + aPlace +
+		`(; JSON takes plain double quotation marks only|; before it, a typographic quotation mark at ` + aPlace + `)?`,
 	`is not a field that this version knows; check the spelling or leave it out`,
 	`has a field whose name this version does not know`, `has more fields that this version does not know`,
 	`has the wrong type: expected a (string|number|whole number)`,

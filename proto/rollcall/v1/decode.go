@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -27,17 +26,20 @@ const maxUnknownNamed = 10
 
 // Decode reads protobuf JSON from outside into message and tells what is wrong field by field. protojson's
 // own errors quote the input, which may hold a token, so each field is decoded by itself and a failure says
-// which type was expected and nothing of what was there. Unknown fields are errors: a mistyped name would
+// which type was expected and nothing of what was there; of what is no JSON it says which kind of character stands at
+// which byte. A byte order mark is skipped. Unknown fields are errors: a mistyped name would
 // otherwise be dropped in silence.
 func Decode(data []byte, message proto.Message) FieldErrors {
 	errs := FieldErrors{}
 	switch {
 	case len(data) > MaxRequestBytes:
 		errs.Add(FieldBody, fmt.Sprintf("is %d bytes long; at most %d are taken", len(data), MaxRequestBytes))
-	case !utf8.Valid(data):
-		errs.Add(FieldBody, "is not valid UTF-8")
 	default:
-		decodeObject(data, message.ProtoReflect(), "", errs)
+		if broken := DescribeBrokenJSON(data); broken != "" {
+			errs.Add(FieldBody, broken)
+			break
+		}
+		decodeObject(TrimByteOrderMark(data), message.ProtoReflect(), "", errs)
 	}
 	return errs
 }
@@ -45,8 +47,8 @@ func Decode(data []byte, message proto.Message) FieldErrors {
 // decodeObject reads the members one by one: a map would keep the last of two of the same name, and drop the order.
 func decodeObject(data []byte, message protoreflect.Message, prefix string, errs FieldErrors) {
 	members := json.NewDecoder(bytes.NewReader(data))
-	if start, err := members.Token(); !json.Valid(data) || err != nil || start != json.Delim('{') {
-		errs.Add(objectName(prefix), "is not a JSON object")
+	if start, err := members.Token(); err != nil || start != json.Delim('{') {
+		errs.Add(objectName(prefix), "is not a JSON object, but "+kindOfValue(data))
 		return
 	}
 	seen := map[protoreflect.FieldNumber]int{}
@@ -130,6 +132,23 @@ func decodeField(value json.RawMessage, message protoreflect.Message, field prot
 	if single.ProtoReflect().Has(field) {
 		message.Set(field, single.ProtoReflect().Get(field))
 	}
+}
+
+// kindOfValue names the type of a JSON value.
+func kindOfValue(value []byte) string {
+	switch first := bytes.TrimLeft(value, " \t\r\n")[0]; first {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "true or false"
+	case 'n':
+		return "null"
+	}
+	return "a number"
 }
 
 func ownMessage(field protoreflect.FieldDescriptor) bool {

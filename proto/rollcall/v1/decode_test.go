@@ -83,16 +83,17 @@ func TestOneWrongFieldDoesNotHideAnother(t *testing.T) {
 
 func TestWhatIsNoObjectIsSaidOfTheBodyOrItsField(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{
-		``, ` `, `null`, `[]`, `[{"customerId":"acme"}]`, `"acme"`, `17`, `true`, `{`, `{"customerId"`, `{"customerId":}`, `{"customerId":"acme",}`,
-		`{'customerId':'acme'}`, `{"customerId":"acme"}{}`, `{"customerId":"acme"} x`, "\ufeff{}", `{"customerId":NaN}`, `{customerId:"acme"}`, "\x00",
+	for text, what := range map[string]string{
+		`null`: "null", `[]`: "a list", `[{"customerId":"acme"}]`: "a list", `"acme"`: "a string", ` 17`: "a number", "-1": "a number",
+		`true`: "true or false", `[{}]`: "a list",
 	} {
 		_, errs := decoded(text)
-		require.Equal(t, rollcallv1.FieldErrors{"body": {"is not a JSON object"}}, errs, "%q", text)
-	}
-	for _, value := range []string{`[]`, `"x"`, `1`, `true`, `[{}]`} {
-		_, errs := decoded(`{"destination":` + value + `}`)
-		require.Equal(t, rollcallv1.FieldErrors{"destination": {"is not a JSON object"}}, errs, value)
+		require.Equal(t, rollcallv1.FieldErrors{"body": {"is not a JSON object, but " + what}}, errs, "%q", text)
+		if what == "null" {
+			continue // a field that is null is absent
+		}
+		_, errs = decoded(`{"destination":` + text + `}`)
+		require.Equal(t, rollcallv1.FieldErrors{"destination": {"is not a JSON object, but " + what}}, errs, text)
 	}
 }
 
@@ -154,7 +155,8 @@ func TestInvalidUTF8IsRefusedWherever(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"{\"customerId\":\"a\xff\"}", "{\"\xc3\x28\":1}", "\xff\xfe{\x00}\x00", "{}\x80"} {
 		_, errs := decoded(text)
-		require.Equal(t, rollcallv1.FieldErrors{"body": {"is not valid UTF-8"}}, errs, "%q", text)
+		require.Equal(t, []string{"body"}, fieldsOf(errs), "%q", text)
+		require.Contains(t, errs["body"][0], "UTF-", "%q", text)
 	}
 }
 

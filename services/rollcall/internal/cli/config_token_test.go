@@ -26,7 +26,7 @@ func TestANewTokenIsGivenWhereSettingsAreChanged(t *testing.T) {
 	s.answers("requests", "get", inTurn(report.Request{CustomerID: "acme", State: "pending"}, report.Request{CustomerID: "acme", State: "applied"},
 		report.Request{CustomerID: "acme", State: "duplicate"}, report.Request{CustomerID: "acme", State: "applied"}))
 
-	got := s.run("config", "set", "acme", "--vomo-token-file", tokenFile(t, vomoToken))
+	got := s.run("config", "set", "acme", "--vomo-token-file", tokenFile(t, "\ufeff"+vomoToken)) // as some editors save it
 
 	require.Equal(t, result{stdout: "acme: published as message 1 of ROLLCALL_ONBOARDING\nacme: VOMO token replaced; all settings stay\n"}, got)
 	request := s.request()

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 // maxSecretBytes is above what a request takes; a wrong file is refused before it is read whole.
@@ -57,7 +59,7 @@ func (a *app) secretFrom(ctx context.Context, file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read secret: %w", err)
 	}
-	secret := strings.TrimSpace(string(data))
+	secret := strings.TrimSpace(string(rollcallv1.TrimByteOrderMark(data)))
 	switch {
 	case len(data) > maxSecretBytes:
 		return "", fmt.Errorf("%s is longer than any token", named(file))
