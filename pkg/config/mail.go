@@ -4,9 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/mail"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -104,31 +102,13 @@ func mailTLS(address *url.URL, withPassword bool) (MailTLS, error) {
 	return 0, errMailServer
 }
 
-// AlertRecipients are the addresses of ALERT_MAIL_TO.
-func (c Config) AlertRecipients() ([]string, error) {
-	if strings.TrimSpace(c.AlertMailTo) == "" {
-		return nil, nil
-	}
-	var recipients []string
-	for text := range strings.SplitSeq(c.AlertMailTo, ",") {
-		address, err := mail.ParseAddress(strings.TrimSpace(text))
-		if err != nil {
-			return nil, errors.New("ALERT_MAIL_TO must be mail addresses, comma-separated: ops@example.org,oncall@example.org")
-		}
-		if !slices.Contains(recipients, address.Address) {
-			recipients = append(recipients, address.Address)
-		}
-	}
-	return recipients, nil
-}
-
 // checkNotices holds the settings by which people are told.
 func (c Config) checkNotices() []error {
 	var problems []error
 	if _, err := ParseMailServer(c.SMTPURL); err != nil {
 		problems = append(problems, err)
 	}
-	switch _, err := mail.ParseAddress(c.MailFrom); {
+	switch _, err := ParseMailAddress(c.MailFrom); {
 	case c.MailFrom == "" && c.SMTPURL != "":
 		problems = append(problems, errors.New("MAIL_FROM is missing: SMTP_URL needs a sender, such as rollcall@example.org"))
 	case c.MailFrom != "" && err != nil:

@@ -9,13 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/mail"
 	"net/textproto"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
+	"github.com/wneessen/go-mail/smtp"
 
 	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/fault"
@@ -30,6 +31,8 @@ type mailer struct {
 	from   string
 	roots  *x509.CertPool // nil: the system's
 	gate   gate
+	// loggedInBy is the way to log in that the server took last: a server may lock an account after some refusals.
+	loggedInBy atomic.Value // string
 }
 
 // letter is one mail without its recipient.
@@ -60,10 +63,18 @@ func (m *mailer) send(ctx context.Context, to string, letter letter) error {
 // compose writes the mail with both parts.
 func (m *mailer) compose(to string, letter letter) (*gomail.Msg, error) {
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	if err := message.From(m.from); err != nil {
+	from, err := config.ParseMailAddress(m.from)
+	if err == nil {
+		err = message.FromFormat(from.Name, from.Address)
+	}
+	if err != nil {
 		return nil, fault.Permanent("mail_from", errors.New("MAIL_FROM is not a mail address"))
 	}
-	if err := message.To(to); err != nil {
+	recipient, err := config.ParseMailAddress(to)
+	if errors.Is(err, config.ErrMailDomain) {
+		return nil, fault.Permanent("mail_address", fmt.Errorf("the recipient's address %w", err))
+	}
+	if err != nil || message.To(recipient.Address) != nil {
 		return nil, fault.Permanent("mail_address", errors.New("the recipient's address is not one"))
 	}
 	message.Subject(oneLine(letter.subject))
@@ -89,14 +100,35 @@ func (m *mailer) messageID(id string) string {
 		}
 	}
 	domain := "rollcall.invalid"
-	if sender, err := mail.ParseAddress(m.from); err == nil {
+	if sender, err := config.ParseMailAddress(m.from); err == nil {
 		domain = sender.Address[strings.LastIndexByte(sender.Address, '@')+1:]
 	}
 	return "rollcall." + id + "@" + domain
 }
 
-// hand gives the mail to the server.
+// hand gives the mail to the server. If the server refuses a way to log in, hand tries the next one.
 func (m *mailer) hand(ctx context.Context, message *gomail.Msg) error {
+	if m.server.User == "" {
+		return m.converse(ctx, message, nil)
+	}
+	tried := &login{user: m.server.User, password: m.server.Password, host: m.server.Host}
+	tried.first, _ = m.loggedInBy.Load().(string)
+	for {
+		err := m.converse(ctx, message, tried)
+		if !tried.refusedNow {
+			if tried.accepted {
+				m.loggedInBy.Store(tried.way)
+			}
+			return err
+		}
+		if !tried.next() {
+			return tried.refusal(err)
+		}
+	}
+}
+
+// converse is one conversation with the server.
+func (m *mailer) converse(ctx context.Context, message *gomail.Msg, by *login) error {
 	options := []gomail.Option{
 		gomail.WithPort(m.server.Port), gomail.WithTimeout(mailTimeout),
 		gomail.WithTLSConfig(&tls.Config{ServerName: m.server.Host, RootCAs: m.roots, MinVersion: tls.VersionTLS12}),
@@ -124,15 +156,14 @@ func (m *mailer) hand(ctx context.Context, message *gomail.Msg) error {
 			return conn, err
 		}))
 	}
-	if m.server.User != "" {
-		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover),
-			gomail.WithUsername(m.server.User), gomail.WithPassword(m.server.Password))
+	if by != nil {
+		options = append(options, gomail.WithSMTPAuthCustom(by))
 	}
 	client, err := gomail.NewClient(m.server.Host, options...)
 	if err != nil {
 		return downError{fault.Unknown("mail_server", errors.New("the mail server's settings cannot be used"))}
 	}
-	err = client.DialAndSendWithContext(ctx, message)
+	err = send(ctx, client, message, by)
 	hangUp()
 	if conn != nil {
 		_ = conn.Close() // closed already where all went well
@@ -143,8 +174,47 @@ func (m *mailer) hand(ctx context.Context, message *gomail.Msg) error {
 	return refusal(err)
 }
 
+// errNeedsUTF8 says that the server cannot take an address as it is.
+var errNeedsUTF8 = errors.New("has characters outside ASCII before the @, and the mail server does not take such addresses (it offers no SMTPUTF8)")
+
+func send(ctx context.Context, client *gomail.Client, message *gomail.Msg, by *login) error {
+	connected, err := client.DialToSMTPClientWithContext(ctx)
+	if by != nil {
+		by.settle(err)
+	}
+	if err != nil {
+		return err
+	}
+	if err = takesAddresses(connected, message); err == nil {
+		err = client.SendWithSMTPClient(connected, message)
+	}
+	return errors.Join(err, client.CloseWithSMTPClient(connected))
+}
+
+// takesAddresses fails if the server cannot take the sender's or the recipient's address: without SMTPUTF8 each server makes
+// of such an address what it likes.
+func takesAddresses(connected *smtp.Client, message *gomail.Msg) error {
+	if utf8, _ := connected.Extension("SMTPUTF8"); utf8 {
+		return nil
+	}
+	for _, sender := range message.GetFrom() {
+		if !config.IsASCII(sender.Address) {
+			return downError{fault.Unknown("smtp_no_utf8", fmt.Errorf("MAIL_FROM %w", errNeedsUTF8))}
+		}
+	}
+	for _, recipient := range message.GetTo() {
+		if !config.IsASCII(recipient.Address) {
+			return fault.Permanent("smtp_no_utf8", fmt.Errorf("the recipient's address %w", errNeedsUTF8))
+		}
+	}
+	return nil
+}
+
 // refusal tells a mail that is refused from a server that takes none, in words without addresses.
 func refusal(err error) error {
+	if errors.Is(err, errNeedsUTF8) || errors.Is(err, errNoLogin) {
+		return err
+	}
 	var sending *gomail.SendError
 	if errors.As(err, &sending) && sending.ErrorCode() != 0 {
 		code := "smtp_" + strconv.Itoa(sending.ErrorCode())

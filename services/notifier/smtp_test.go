@@ -2,13 +2,13 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net"
 	"net/mail"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +32,11 @@ type postOffice struct {
 	address string
 	came    *testkit.Signal[received]
 	logins  bool
-	atOnce  bool // TLS from the first byte
+	ways    []string // to log in, in the server's order; PLAIN if nil
+	works   []string // of these; the others answer 535
+	utf8    bool     // takes addresses outside ASCII
+	tried   []string // each AUTH that came
+	atOnce  bool     // TLS from the first byte
 	tls     *tls.Config
 
 	mu       sync.Mutex
@@ -62,7 +66,7 @@ func (o *postOffice) open() {
 	o.t.Helper()
 	server := smtp.NewServer(o)
 	server.Domain, server.TLSConfig, server.AllowInsecureAuth = "mail.test", o.tls, false
-	server.ErrorLog = quiet{}
+	server.ErrorLog, server.EnableSMTPUTF8 = quiet{}, o.utf8
 	var listener net.Listener
 	require.Eventually(o.t, func() bool { // where it was open before, the port may take a moment to be free again
 		var err error
@@ -121,17 +125,55 @@ func (c *counter) AuthMechanisms() []string {
 	if !c.office.logins {
 		return nil
 	}
+	if c.office.ways != nil {
+		return c.office.ways
+	}
 	return []string{sasl.Plain}
 }
 
-func (c *counter) Auth(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, user, password string) error {
-		if user != mailUser || password != mailPassword {
-			return errors.New("no")
+func (c *counter) Auth(way string) (sasl.Server, error) {
+	c.office.mu.Lock()
+	c.office.tried = append(c.office.tried, way)
+	c.office.mu.Unlock()
+	check := func(user, password string) error {
+		if user != mailUser || password != mailPassword || (c.office.ways != nil && !slices.Contains(c.office.works, way)) {
+			return smtp.ErrAuthFailed
 		}
 		c.known = true
 		return nil
-	}), nil
+	}
+	switch way {
+	case "LOGIN":
+		return &asked{questions: []string{"Username:", "Password:"}, check: check}, nil
+	case "CRAM-MD5": // no server that keeps hashed passwords can check it
+		return &asked{questions: []string{"<1.2@mail.test>"}, check: check}, nil
+	}
+	return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
+}
+
+// asked is a way to log in by questions.
+type asked struct {
+	questions, answers []string
+	check              func(user, password string) error
+}
+
+func (a *asked) Next(answer []byte) (challenge []byte, done bool, err error) {
+	if answer != nil {
+		a.answers = append(a.answers, string(answer))
+	}
+	if len(a.answers) < len(a.questions) {
+		return []byte(a.questions[len(a.answers)]), false, nil
+	}
+	return nil, true, a.check(a.answers[0], a.answers[len(a.answers)-1])
+}
+
+// triedWays are the ways that were tried since the last call.
+func (o *postOffice) triedWays() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	tried := o.tried
+	o.tried = nil
+	return tried
 }
 
 func (c *counter) Mail(string, *smtp.MailOptions) error {
