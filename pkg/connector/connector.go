@@ -37,6 +37,7 @@ type Connector struct {
 	Limits        budget.Limits // the installation's
 	Opener        *destination.Opener
 	Breakers      *destination.Breakers
+	Hosts         *destination.Hosts
 	Concurrency   int // writes under way at once to one customer's destination
 	IncludeUser   bool
 	RetryCaps     store.RetryCaps
@@ -118,21 +119,42 @@ func (c *Connector) Source(ctx context.Context, customer store.Customer, lease *
 	return &Source{Client: client, Account: account, store: c.Store, customer: customer.ID}, nil
 }
 
+// target is where a customer's settings have its users written.
+type target struct {
+	Kind      string `json:"kind"`
+	URL       string `json:"url"`
+	BatchSize int    `json:"batchSize"`
+}
+
+func targetOf(customer store.Customer) (target, error) {
+	var to target
+	if err := json.Unmarshal(customer.Destination, &to); err != nil {
+		return target{}, fault.Permanent("destination_unreadable", fmt.Errorf("decode destination: %w", err))
+	}
+	return to, nil
+}
+
+// HostSilent is for how long nothing may be sent to the customer's destination because its host answers no customer; 0 if
+// something may, also where that is not known.
+func (c *Connector) HostSilent(customer store.Customer) time.Duration {
+	to, err := targetOf(customer)
+	if err != nil || c.Hosts == nil {
+		return 0
+	}
+	return c.Hosts.Silent(destination.HostKey(to.URL))
+}
+
 // Lane opens the destination for a job that holds the lease.
 func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *store.Lease, job Job) (*mirror.Lane, error) {
-	var target struct {
-		Kind      string `json:"kind"`
-		URL       string `json:"url"`
-		BatchSize int    `json:"batchSize"`
-	}
-	if err := json.Unmarshal(customer.Destination, &target); err != nil {
-		return nil, fault.Permanent("destination_unreadable", fmt.Errorf("decode destination: %w", err))
+	to, err := targetOf(customer)
+	if err != nil {
+		return nil, err
 	}
 	token, err := c.secret(ctx, customer.ID, store.CredentialDestinationToken)
 	if err != nil && !errors.Is(err, ErrNoCredential) {
 		return nil, err
 	}
-	plain, err := c.Opener.Open(destination.Config{Kind: target.Kind, URL: target.URL, Token: token, BatchSize: target.BatchSize})
+	plain, err := c.Opener.Open(destination.Config{Kind: to.Kind, URL: to.URL, Token: token, BatchSize: to.BatchSize})
 	if err != nil {
 		return nil, fmt.Errorf("open destination: %w", err)
 	}
@@ -145,14 +167,14 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 		return nil, err
 	}
 	held := time.Now().Add(hold)
-	key := destination.BreakerKey(customer.ID, target.URL)
+	key := destination.BreakerKey(customer.ID, to.URL)
 	return &mirror.Lane{
 		Store: c.Store, Lease: lease, Customer: customer.ID, Job: job.Name, JobID: job.ID, TraceID: job.TraceID,
 		Operation: job.Operation, Events: job.Events, IncludeUser: c.IncludeUser, RetryCaps: c.RetryCaps,
 		HashKey: hashKey, Concurrency: c.Concurrency,
 		Trips: func() uint64 { return c.Breakers.Trips(key) },
 		Destination: destination.NewGuard(plain, destination.GuardConfig{
-			Key: key, Breakers: c.Breakers,
+			Key: key, Breakers: c.Breakers, Customer: customer.ID, Host: destination.HostKey(to.URL), Hosts: c.Hosts,
 			Before: func(context.Context) error {
 				// Read once: the lane has one holder, and only a holder notes a hold.
 				if left := time.Until(held); left > 0 {

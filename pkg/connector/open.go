@@ -23,7 +23,8 @@ func Open(s *service.Service, slots int) (c *Connector, done func()) {
 	vomoTransport := vomo.NewTransport(slots)
 	return &Connector{
 			Store: s.Store, Vault: s.Vault, Logger: s.Logger, VomoBaseURL: s.Config.VomoBaseURL, VomoTransport: vomoTransport,
-			Timeout: timeout, Breakers: destination.NewBreakers(destination.BreakersConfig{}), Concurrency: s.Config.DestinationSlots,
+			Timeout: timeout, Breakers: destination.NewBreakers(destination.BreakersConfig{}),
+			Hosts: destination.NewHosts(destination.HostsConfig{}), Concurrency: s.Config.DestinationSlots,
 			Limits:      budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
 			IncludeUser: s.Config.EventsIncludeUser,
 			RetryCaps:   store.RetryCaps{Attempts: s.Config.DLQRetryAttempts, Age: s.Config.DLQRetryAge},

@@ -29,6 +29,11 @@ var ErrRedirect = fault.Unknown("destination_redirect", errors.New("a redirect i
 // often in a row. Where an attempt of the same call failed before, that failure stands in the chain too.
 var ErrOpen = fault.Unknown("destination_open", errors.New("the destination's circuit breaker is open"))
 
+// ErrHostSilent says that the destination's host answers no customer and that the request was not made: another one asks
+// for all. It is the destination's fault, whatever the record.
+var ErrHostSilent = fault.Unknown("destination_host_silent", errors.New("the destination's host answers none of several customers: "+
+	"nothing is sent until one request, which is made for all of them, is answered"))
+
 // ErrHeld says that GuardConfig.Before or Leave did not let the request out; its own error stands in the chain.
 // It says nothing of the destination or of the record.
 var ErrHeld = errors.New("the request was held back")

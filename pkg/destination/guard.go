@@ -17,7 +17,16 @@ const (
 	secondWait  = time.Second
 	jitter      = 0.3             // each wait is this share shorter or longer
 	longestWait = 3 * time.Second // a longer pause is not sat out here: the job parks instead
+	probeTime   = 5 * time.Second // of the one attempt of a probe
 )
+
+type probeKey struct{}
+
+// AsProbe makes the writes under the context probes: one attempt each, of 5 s at most. They ask whether a destination works
+// that did not, and most of them find that it does not: what hangs must not hold a worker for the time of three attempts.
+func AsProbe(ctx context.Context) context.Context { return context.WithValue(ctx, probeKey{}, true) }
+
+func isProbe(ctx context.Context) bool { return ctx.Value(probeKey{}) != nil }
 
 // GuardConfig is what a Guard needs besides its destination.
 type GuardConfig struct {
@@ -25,6 +34,10 @@ type GuardConfig struct {
 	Key string
 	// Breakers are the process's; nil gives the Guard one of its own.
 	Breakers *Breakers
+	// Customer is whose destination it is, and Host the HostKey of its URL; "": it is known to no one else.
+	Customer, Host string
+	// Hosts are the process's; nil gives the Guard a set of its own.
+	Hosts *Hosts
 	// Before is asked before each attempt whether the request may leave (does the lease outlast it?).
 	// nil lets all leave.
 	Before func(ctx context.Context) error
@@ -38,8 +51,8 @@ type GuardConfig struct {
 // Guard is a destination with retries in place and a circuit breaker around it.
 //
 // A retryable failure is tried again, three attempts in all, after some 0.3 s and 1 s, or after the pause
-// that the destination asked for where that is at most 3 s. A longer pause, and a breaker that opened
-// meanwhile, end the call at once: whoever calls parks the job.
+// that the destination asked for where that is at most 3 s. A longer pause, and a breaker or a host that opened
+// meanwhile, end the call at once: whoever calls parks the job. A probe (AsProbe) is not tried again.
 type Guard struct {
 	dest Destination
 	cfg  GuardConfig
@@ -52,6 +65,9 @@ func NewGuard(dest Destination, cfg GuardConfig) *Guard {
 	if cfg.Breakers == nil {
 		cfg.Breakers = NewBreakers(BreakersConfig{})
 	}
+	if cfg.Hosts == nil {
+		cfg.Hosts = NewHosts(HostsConfig{})
+	}
 	if cfg.Before == nil {
 		cfg.Before = func(context.Context) error { return nil }
 	}
@@ -62,7 +78,8 @@ func NewGuard(dest Destination, cfg GuardConfig) *Guard {
 }
 
 // Upsert hands the record to the destination. Its error is the last attempt's; ErrOpen when the breaker
-// stopped it, with the failure of an attempt before where there was one; ErrHeld with Before's error when
+// stopped it, with the failure of an attempt before where there was one; ErrHostSilent when the host answers no customer and
+// it is not this request's turn to ask; ErrHeld with Before's error when
 // Before did; or the context's error with its cause, when ctx ended: at once, or when a request that had left has
 // ended.
 func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
@@ -105,6 +122,10 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 		RandomizationFactor: jitter,
 	}
 	br := g.cfg.Breakers.get(g.cfg.Key)
+	most := attempts
+	if isProbe(ctx) {
+		most = 1
+	}
 	var last error // of the attempt before
 	for n := 1; ; n++ {
 		if err := g.cfg.Before(ctx); err != nil {
@@ -114,12 +135,12 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 		switch {
 		case errors.Is(err, ErrOpen):
 			return Result{}, withCause(last)
-		case !Retryable(err), errors.Is(err, ErrRedirect): // which no wait of seconds ends
+		case !Retryable(err), errors.Is(err, ErrRedirect), errors.Is(err, ErrHostSilent): // which no wait of seconds ends
 			return result, err
 		case br.open():
 			// A wait would only end at the open breaker.
 			return Result{}, withCause(err)
-		case n == attempts:
+		case n == most:
 			return Result{}, fmt.Errorf("%d attempts: %w", n, err)
 		}
 		wait := waits.NextBackOff()
@@ -141,9 +162,26 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 // attempt makes one attempt and tells the caller's own end from the destination's slowness. What the
 // destination did answer stays an answer, also when the caller went away meanwhile.
 func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
+	probe, err := g.cfg.Hosts.enter(g.cfg.Host)
+	if err != nil {
+		return Result{}, &abandonedError{err} // no request was made
+	}
 	// A request that has left is not cut off: the destination may write it all the same, after what the next holder of the
 	// customer's lane sends. It ends by its own limit of time, and the caller waits for it.
-	result, err := send(withLeave(context.WithoutCancel(ctx), g.leave(ctx)))
+	sending := withLeave(context.WithoutCancel(ctx), g.leave(ctx))
+	if probe || isProbe(ctx) {
+		limited, cancel := context.WithTimeout(sending, probeTime)
+		defer cancel()
+		sending = limited
+	}
+	result, err := g.judge(ctx, send, sending)
+	g.cfg.Hosts.ended(g.cfg.Host, g.cfg.Customer, err)
+	return result, err
+}
+
+// judge sends and tells whose the failure is, if it fails.
+func (g *Guard) judge(ctx context.Context, send func(ctx context.Context) (Result, error), sending context.Context) (Result, error) {
+	result, err := send(sending)
 	var refusal *Refusal
 	switch {
 	case errors.Is(err, ErrHeld):
@@ -154,7 +192,7 @@ func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Res
 		return Result{}, &abandonedError{gaveUp(ctx)}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		// A limit of the destination's client, not of our caller.
-		return Result{}, fault.Unknown("destination_timeout", errors.New("the destination did not answer in time"))
+		return Result{}, fault.Unknown("destination_timeout", NoAnswer(errors.New("the destination did not answer in time")))
 	}
 	return Result{}, err
 }

@@ -35,12 +35,14 @@ type Runner struct {
 	Kind     Kind
 	Connect  *connector.Connector
 	Metrics  *Metrics
+	Probes   *ProbeSlots // nil: as many probes as runs
 }
 
 // Work claims the customer's unfinished run and works it until it is complete, parked, or handed back. runID is the
 // run that the message was published for; 0 is one published by hand, for which a run is begun where none stands.
 // Its outcome is a worker's.
 func (r *Runner) Work(ctx context.Context, delivery *worker.Delivery, customerID string, runID int64) error {
+	defer r.Probes.Begin()()
 	log := r.Logger.With(zap.String("customer", customerID), zap.String("kind", r.Kind.Name))
 	customer, err := r.Store.Customer(ctx, customerID)
 	if errors.Is(err, store.ErrNotFound) {
@@ -65,7 +67,34 @@ func (r *Runner) Work(ctx context.Context, delivery *worker.Delivery, customerID
 	if run.State == store.RunParked && runID != 0 {
 		return nil // an old wake-up: the run is woken when it is due; one published by hand is worked now
 	}
-	return r.claim(ctx, delivery, customer, run, log)
+	release := func() {}
+	if IsProbe(run.ParkReason) {
+		var wait time.Duration
+		release, wait, err = r.Probes.Admit(ctx, customer.ID, r.Connect.HostSilent(customer), func(ctx context.Context) (bool, error) {
+			return r.Store.SyncRunWaitsBeside(ctx, r.Kind.Name, run.ParkReason)
+		})
+		if err != nil || release == nil {
+			return r.comeAgain(ctx, run, wait, err, log)
+		}
+		defer release()
+	}
+	return r.claim(ctx, delivery, customer, run, release, log)
+}
+
+// comeAgain puts off a probe that found no slot. It was not tried, and no attempt is counted.
+func (r *Runner) comeAgain(ctx context.Context, run store.SyncRun, wait time.Duration, err error, log *zap.Logger) error {
+	if err != nil {
+		return err
+	}
+	done, err := r.Store.SyncRunComeAgain(ctx, run.ID, wait)
+	if err != nil {
+		return err
+	}
+	if !done { // a worker has it, or had: the message comes again
+		return worker.Retry(shortestWait, ErrNoProbeSlot)
+	}
+	log.Debug("probe of a destination put off", zap.Int64("run", run.ID), zap.Duration("for", wait))
+	return nil
 }
 
 // open reads the run, and begins one where somebody asked for it by hand.
@@ -88,7 +117,9 @@ func (r *Runner) open(ctx context.Context, customer store.Customer, runID int64)
 }
 
 // claim takes the customer's lane for the time of the work.
-func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer store.Customer, open store.SyncRun, log *zap.Logger) error {
+func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer store.Customer, open store.SyncRun, release func(),
+	log *zap.Logger,
+) error {
 	lease, err := r.Store.TakeLease(ctx, customer.ID, r.Holder, r.LeaseFor)
 	if errors.Is(err, store.ErrLaneTaken) {
 		return worker.Retry(LaneTakenPause, err)
@@ -111,7 +142,7 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 	if !customer.Steady() {
 		return nil
 	}
-	turn := &turn{Runner: r, customer: customer, run: open, lease: lease, log: log.With(zap.Int64("run", open.ID), zap.String("trace", open.TraceID))}
+	turn := &turn{Runner: r, customer: customer, run: open, lease: lease, release: release, log: log.With(zap.Int64("run", open.ID), zap.String("trace", open.TraceID))}
 	err = r.Store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) (err error) {
 		turn.run, err = tx.ClaimSyncRun(ctx, open.ID, lease.Epoch)
 		return err

@@ -32,7 +32,7 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 	defer disconnect()
 	runner := &Runner{
 		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Kind: of.Kind, Connect: connect,
-		Metrics: NewMetrics(s.Registry),
+		Metrics: NewMetrics(s.Registry), Probes: NewProbeSlots(of.Slots, time.Now),
 	}
 	pull := &worker.Worker{
 		Name: of.Durable, Conn: s.Conn, Consumer: consumer, Slots: of.Slots, Handler: of.Handler(runner),

@@ -39,6 +39,7 @@ type turn struct {
 	options mirror.ApplyOptions
 	told    bool // people were told of something that may be over now
 	done    bool
+	release func() // gives a probe's slot back
 }
 
 // work reads who changed until all of them were read, and commits each page. It returns nil when the run is complete,
@@ -60,7 +61,8 @@ func (t *turn) work(ctx context.Context, draining <-chan struct{}) error {
 		return err
 	}
 	t.options = mirror.ApplyOptions{
-		Probe: t.run.ParkReason != "" && t.run.ParkReason != ParkLaneWanted, Lenient: t.run.Parks < lenientParks,
+		Probe: t.run.ParkReason != "" && t.run.ParkReason != ParkLaneWanted, Silent: IsProbe(t.run.ParkReason),
+		Lenient:   t.run.Parks < lenientParks,
 		NewSystem: owed != nil && owed.NewSystem, // ids that the system before gave are of no use
 	}
 	if t.options.Forbidden, err = ForbiddenIsRecords(ctx, t.Store, t.source, t.lane, t.run.ParkReason, t.run.Parks); err != nil {
@@ -165,7 +167,8 @@ func (t *turn) commit(ctx context.Context, page vomo.Page) (scan.Step, error) {
 		return scan.Step{}, err
 	}
 	t.run, t.done = next, step.Done
-	t.options.Probe, t.options.Lenient, t.options.Forbidden = false, true, false // what the run was parked for is over
+	t.options.Probe, t.options.Silent, t.options.Lenient, t.options.Forbidden = false, false, true, false // what the run was parked for is over
+	t.release()
 	t.Metrics.page(t.Kind.Name, outcome)
 	t.logPage(page, outcome, step)
 	return step, nil

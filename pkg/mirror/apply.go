@@ -43,6 +43,8 @@ type ApplyOptions struct {
 	// Probe writes one record first, and no other where that fails: the job was parked because the destination
 	// did not work.
 	Probe bool
+	// Silent says that it was parked because the destination did not answer: the probe is one attempt of 5 s.
+	Silent bool
 	// Lenient takes a page of which nothing was taken for the destination's fault, however short it is. Without
 	// it, what fails on a page too short to open the circuit breaker becomes letters, probe or breaker
 	// notwithstanding: otherwise the one bad record of a last page would park its job for ever.

@@ -69,7 +69,8 @@ func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, cand
 		return nil, fmt.Errorf("write batch: %w: %w", ErrDestinationAuth, err)
 	case fault.KindOf(err) == fault.KindThrottled:
 		return nil, fmt.Errorf("write batch: %w: %w", ErrDestinationThrottled, err)
-	case errors.Is(err, destination.ErrNotPublic), errors.Is(err, destination.ErrRedirect), errors.Is(err, destination.ErrOpen):
+	case errors.Is(err, destination.ErrNotPublic), errors.Is(err, destination.ErrRedirect), errors.Is(err, destination.ErrOpen),
+		errors.Is(err, destination.ErrHostSilent):
 		return nil, fmt.Errorf("write batch: %w: %w", ErrDestinationDown, err)
 	case errors.As(err, &refusal), destination.Retryable(err):
 		// It has no such endpoint, will not take this size, or stumbles over one record: for the rest of the turn

@@ -42,7 +42,7 @@ func (l *Lane) Works(ctx context.Context, user vomo.User) (Trial, error) {
 	if mapped.SentAt.After(record.SourceUpdatedAt) {
 		record.SourceUpdatedAt = mapped.SentAt.UTC()
 	}
-	_, err = l.Destination.Upsert(ctx, record)
+	_, err = l.Destination.Upsert(destination.AsProbe(ctx), record)
 	var refusal *destination.Refusal
 	switch {
 	case err == nil:

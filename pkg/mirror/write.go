@@ -55,7 +55,11 @@ func (l *Lane) writeAll(ctx context.Context, candidates []candidate, options App
 		// One record alone finds out whether the destination works again, instead of a page's worth. Which one
 		// is left to chance: always the first, and one record that nobody can write stops the job for good.
 		probed = rand.IntN(len(candidates)) //nolint:gosec // not a secret
-		if err := l.writeOne(ctx, candidates[probed], &results[probed], excused, options); err != nil {
+		trying := ctx
+		if excused && options.Silent { // not excused, the record gets a letter: after as many attempts as any
+			trying = destination.AsProbe(ctx)
+		}
+		if err := l.writeOne(trying, candidates[probed], &results[probed], excused, options); err != nil {
 			return results, err
 		}
 		if err := results[probed].err; err != nil && excused && destination.Retryable(err) {
@@ -142,7 +146,8 @@ func isThrottled(err error, options ApplyOptions) bool {
 
 // isDestinations says whether an answer is the destination's fault, whichever record it answers.
 func isDestinations(err error) bool {
-	return errors.Is(err, destination.ErrNotPublic) || errors.Is(err, destination.ErrRedirect) || errors.Is(err, destination.ErrUnclear)
+	return errors.Is(err, destination.ErrNotPublic) || errors.Is(err, destination.ErrRedirect) || errors.Is(err, destination.ErrUnclear) ||
+		errors.Is(err, destination.ErrHostSilent)
 }
 
 // destinationAtFault looks at a page as a whole (principle 7).

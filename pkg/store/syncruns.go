@@ -135,6 +135,19 @@ func (t *Tx) HandBackSyncRun(ctx context.Context, id, epoch int64, delay time.Du
 	return stillMine(changed, err, "hand run back")
 }
 
+// SyncRunComeAgain has a run that waits for a slot come again after delay; done is false where a worker has it, or it has
+// ended. It was not tried: the reason for which it is parked stays.
+func (c Conn) SyncRunComeAgain(ctx context.Context, id int64, delay time.Duration) (done bool, err error) {
+	changed, err := c.queries.SyncRunComeAgain(ctx, c.dbtx, &db.SyncRunComeAgainParams{ID: id, Delay: delay})
+	return changed > 0, wrap("put run off", err)
+}
+
+// SyncRunWaitsBeside says whether a run of the kind waits for a worker that is not parked for this reason.
+func (c Conn) SyncRunWaitsBeside(ctx context.Context, kind, reason string) (bool, error) {
+	waits, err := c.queries.SyncRunWaitsBeside(ctx, c.dbtx, &db.SyncRunWaitsBesideParams{Kind: kind, ParkReason: &reason})
+	return waits, wrap("look for waiting runs", err)
+}
+
 // EndSyncRun ends the run and its line in the job log, as failed where errorCode is not "".
 func (t *Tx) EndSyncRun(ctx context.Context, run SyncRun, epoch int64, errorCode string) error {
 	changed, err := t.queries.SyncRunEndIfRunning(ctx, t.dbtx, &db.SyncRunEndIfRunningParams{ID: run.ID, Epoch: &epoch})

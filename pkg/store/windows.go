@@ -22,3 +22,16 @@ func (t *Tx) PutOffClaimedRun(ctx context.Context, id, epoch int64, reason strin
 	})
 	return stillMine(changed, err, "put run off")
 }
+
+// RunComeAgain has a run that waits for a slot come again after delay; done is false where a worker has it, or it has
+// ended. It was not tried: the reason for which it is parked stays.
+func (c Conn) RunComeAgain(ctx context.Context, id int64, delay time.Duration) (done bool, err error) {
+	changed, err := c.queries.RunComeAgain(ctx, c.dbtx, &db.RunComeAgainParams{ID: id, Delay: delay})
+	return changed > 0, wrap("put run off", err)
+}
+
+// RunWaitsBeside says whether a backfill waits for a worker that is not parked for this reason.
+func (c Conn) RunWaitsBeside(ctx context.Context, reason string) (bool, error) {
+	waits, err := c.queries.RunWaitsBeside(ctx, c.dbtx, &reason)
+	return waits, wrap("look for waiting backfills", err)
+}

@@ -34,10 +34,12 @@ type backfiller struct {
 	tries    int
 	metrics  *metrics
 	connect  *connector.Connector
+	probes   *job.ProbeSlots // nil: as many probes as runs
 }
 
 // handle claims the customer's unfinished run and works it until it is complete, parked, or handed back.
 func (b *backfiller) handle(ctx context.Context, delivery *worker.Delivery) error {
+	defer b.probes.Begin()()
 	request := &rollcallv1.BackfillRequest{}
 	customerID := bus.CustomerOf(delivery.Subject)
 	errs := rollcallv1.Decode(delivery.Data, request)
@@ -78,7 +80,34 @@ func (b *backfiller) handle(ctx context.Context, delivery *worker.Delivery) erro
 	if done, err := b.putOff(ctx, customer, run, log); err != nil || done {
 		return err
 	}
-	return b.claim(ctx, delivery, customer, run, log)
+	release := func() {}
+	if job.IsProbe(run.ParkReason) {
+		var wait time.Duration
+		release, wait, err = b.probes.Admit(ctx, customer.ID, b.connect.HostSilent(customer), func(ctx context.Context) (bool, error) {
+			return b.store.RunWaitsBeside(ctx, run.ParkReason)
+		})
+		if err != nil || release == nil {
+			return b.comeAgain(ctx, run, wait, err, log)
+		}
+		defer release()
+	}
+	return b.claim(ctx, delivery, customer, run, release, log)
+}
+
+// comeAgain puts off a probe that found no slot. It was not tried, and no attempt is counted.
+func (b *backfiller) comeAgain(ctx context.Context, run store.Run, wait time.Duration, err error, log *zap.Logger) error {
+	if err != nil {
+		return err
+	}
+	done, err := b.store.RunComeAgain(ctx, run.ID, wait)
+	if err != nil {
+		return err
+	}
+	if !done { // a worker has it, or had: the message comes again
+		return worker.Retry(job.LaneTakenPause, job.ErrNoProbeSlot)
+	}
+	log.Debug("probe of a destination put off", zap.Int64("run", run.ID), zap.Duration("for", wait))
+	return nil
 }
 
 // backfillJob is the job that reads all users of this customer.
@@ -90,7 +119,9 @@ func backfillJob(customer store.Customer) string {
 }
 
 // claim takes the customer's lane for the time of the work.
-func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, customer store.Customer, open store.Run, log *zap.Logger) error {
+func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, customer store.Customer, open store.Run, release func(),
+	log *zap.Logger,
+) error {
 	lease, err := b.store.TakeLease(ctx, customer.ID, b.holder, b.leaseFor)
 	if errors.Is(err, store.ErrLaneTaken) {
 		return worker.Retry(job.LaneTakenPause, err)
@@ -113,7 +144,7 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 	if !customer.Active() {
 		return nil
 	}
-	turn := &turn{backfiller: b, customer: customer, run: open, lease: lease, log: log.With(zap.Int64("run", open.ID))}
+	turn := &turn{backfiller: b, customer: customer, run: open, lease: lease, release: release, log: log.With(zap.Int64("run", open.ID))}
 	err = b.store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) (err error) {
 		turn.run, err = tx.ClaimRun(ctx, open.ID, lease.Epoch)
 		return err

@@ -160,7 +160,7 @@ func TestAWorkerReadsTheDestinationAgainOnceItHasTheLane(t *testing.T) {
 		return err
 	}))
 
-	require.NoError(t, c.worker.claim(t.Context(), &worker.Delivery{}, before, run, zap.NewNop()))
+	require.NoError(t, c.worker.claim(t.Context(), &worker.Delivery{}, before, run, func() {}, zap.NewNop()))
 
 	require.Equal(t, []string{"/crm-two/users/vomo-1"}, c.written)
 }

@@ -9,6 +9,7 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/worker"
 )
@@ -24,6 +25,7 @@ func run(ctx context.Context, s *service.Service) error {
 	backfiller := &backfiller{
 		store: s.Store, logger: s.Logger, holder: s.Instance, leaseFor: s.Config.ClaimTimeout,
 		turn: s.Config.BackfillTurn, tries: s.Config.BackfillTries, metrics: newMetrics(s.Registry), connect: connect,
+		probes: job.NewProbeSlots(s.Config.BackfillSlots, time.Now),
 	}
 	letters := &deadletter.Opener{
 		Store: s.Store, Vault: s.Vault, Job: jobInitialBackfill,

@@ -41,6 +41,7 @@ type turn struct {
 	lease    *store.Lease
 	log      *zap.Logger
 	window   window.Window // set by openFor
+	release  func()        // gives a probe's slot back
 }
 
 // work reads the customer's users until all of them were read, and commits each page. It returns nil when the
@@ -82,7 +83,9 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	}()
 	reading := &reading{
 		turn: j, source: source, lane: lane, committed: time.Now(), end: end, told: told,
-		options: mirror.ApplyOptions{Probe: j.run.ParkReason != "", Lenient: j.run.Parks < lenientParks},
+		options: mirror.ApplyOptions{
+			Probe: j.run.ParkReason != "", Silent: job.IsProbe(j.run.ParkReason), Lenient: j.run.Parks < lenientParks,
+		},
 	}
 	if j.run.Rewrite != nil {
 		reading.options.RewriteBefore, reading.options.NewSystem, reading.options.AsShown = j.run.Rewrite.Before, j.run.Rewrite.NewSystem, true
@@ -217,8 +220,9 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Br
 	r.run, r.committed, r.done = next, now, step.Done
 	// What the run was parked for is over. A reading's first page goes alone: no other reads this meanwhile.
 	if r.options.Probe || !r.options.Lenient || r.options.Forbidden {
-		r.options.Probe, r.options.Lenient, r.options.Forbidden = false, true, false
+		r.options.Probe, r.options.Silent, r.options.Lenient, r.options.Forbidden = false, false, true, false
 	}
+	r.release()
 	r.metrics.page(outcome)
 	r.logPage(page, outcome, step)
 	return step, nil

@@ -42,7 +42,7 @@ func (t *turn) apply(ctx context.Context, read readUsers) error {
 	case t.proven:
 	case t.suspect: // and there is nothing to ask by: after a while, a few records count their attempts
 		options.Lenient = t.holds < lenientHolds
-		options.Probe = options.Lenient
+		options.Probe, options.Silent = options.Lenient, true
 		return t.page(ctx, read.page, read.again, options, true)
 	default:
 		err := t.page(ctx, read.page, read.again, options, true)

@@ -181,6 +181,27 @@ func TestWhoHadATurnGoesToTheBackAndWhoIsHeldStandsNowhere(t *testing.T) {
 	require.Empty(t, q.of, "nobody is remembered for nothing")
 }
 
+func TestACustomerWhoseDestinationHungLetsOthersGoFirstForAWhile(t *testing.T) {
+	t.Parallel()
+	clock := testkit.NewClock(time.Time{})
+	q := newQueue(1, clock.Now)
+	q.offer(dueOf("hangs"))
+	next, _ := q.take()
+	q.done(next.customer, ended{hold: time.Second, reason: "destination_down", counts: true})
+	clock.Advance(time.Second)
+	q.offer(dueOf("hangs", "fine"))
+	for range 59 {
+		next, ok := q.take()
+		require.True(t, ok)
+		require.Equal(t, "fine", next.customer, "though it came later")
+		clock.Advance(time.Second)
+		q.done("fine", ended{more: true})
+	}
+	clock.Advance(time.Second)
+	next, _ = q.take()
+	require.Equal(t, "hangs", next.customer, "others with work without end do not keep it for good")
+}
+
 func TestLookingForDueLettersCostsAStepForEachCustomer(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -13,6 +13,8 @@ const (
 	forgetAfter = 10 * time.Minute
 	// waiveEvery is how often the hold that a turn ends with is waived because somebody asked during the turn.
 	waiveEvery = 5 * time.Second
+	// givesWayFor is how long a customer whose last turn something else put an end to lets others go first.
+	givesWayFor = time.Minute
 )
 
 // queue is whose letters are retried next: each customer stands in it once, whoever had a turn goes to the back, and
@@ -29,6 +31,7 @@ type queue struct {
 // place is how a customer stands.
 type place struct {
 	queued  bool
+	since   time.Time // when it came into the queue last
 	running bool
 	wanted  bool      // while running: an operator, or a new token, asks for a turn whatever the last one met
 	waived  time.Time // when a hold was waived for that last
@@ -65,12 +68,13 @@ func (q *queue) offer(customers []store.LetterCustomer) {
 		if at.queued || at.running || q.now().Before(at.held) {
 			continue
 		}
-		at.queued = true
+		at.queued, at.since = true, q.now()
 		q.order = append(q.order, one.ID)
 	}
 }
 
-// take is the next one whose turn it is; ok is false where nobody may have one.
+// take is the next one whose turn it is; ok is false where nobody may have one. A customer whose last turn something else
+// put an end to lets others go first, for a while.
 func (q *queue) take() (next turnFor, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -80,16 +84,25 @@ func (q *queue) take() (next turnFor, ok bool) {
 			suspects++
 		}
 	}
+	now, chosen := q.now(), -1
 	for i, customer := range q.order {
 		at := q.of[customer]
-		if at.holds > 0 && suspects >= q.suspects {
-			continue
+		if at.holds == 0 || suspects < q.suspects && now.Sub(at.since) >= givesWayFor {
+			chosen = i
+			break
 		}
-		q.order = slices.Delete(q.order, i, i+1)
-		at.queued, at.running, at.wanted = false, true, false
-		return turnFor{customer: customer, holds: at.holds, reason: at.reason, asked: at.asked}, true
+		if chosen < 0 && suspects < q.suspects {
+			chosen = i
+		}
 	}
-	return turnFor{}, false
+	if chosen < 0 {
+		return turnFor{}, false
+	}
+	customer := q.order[chosen]
+	at := q.of[customer]
+	q.order = slices.Delete(q.order, chosen, chosen+1)
+	at.queued, at.running, at.wanted = false, true, false
+	return turnFor{customer: customer, holds: at.holds, reason: at.reason, asked: at.asked}, true
 }
 
 // done says what became of a turn. Whoever has more that is due goes to the back.
@@ -112,7 +125,7 @@ func (q *queue) done(customer string, ended ended) {
 	if ended.hold > 0 && !waive {
 		at.held = q.now().Add(ended.hold)
 	} else if ended.more || waive {
-		at.queued = true
+		at.queued, at.since = true, q.now()
 		q.order = append(q.order, customer)
 	}
 }

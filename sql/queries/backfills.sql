@@ -82,6 +82,19 @@ UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, r
 WHERE customer_id = $1 AND state = 'parked'
 RETURNING id;
 
+-- name: RunComeAgain :execrows
+-- A run that waits for a slot stays parked for the same reason, since the same time: it was not tried.
+UPDATE backfill_runs SET state = 'parked', due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
+WHERE id = sqlc.arg(id) AND state IN ('queued', 'parked');
+
+-- name: RunWaitsBeside :one
+-- Whether a run waits for a worker that no destination's silence has parked.
+SELECT EXISTS (SELECT FROM backfill_runs r
+    WHERE r.state = 'queued' AND r.due_at <= rollcall_now() AND r.park_reason IS DISTINCT FROM sqlc.arg(park_reason)
+    AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now())
+    AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = r.customer_id
+                    AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL)))::boolean;
+
 -- name: RunsWakeDueParked :many
 -- Parked runs whose time has come, each woken by one process only.
 UPDATE backfill_runs SET state = 'queued', updated_at = rollcall_now()

@@ -99,6 +99,32 @@ func TestADestinationThatCannotBeReachedIsNamedWithoutItsURL(t *testing.T) {
 	}
 }
 
+func TestOnlySilenceIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	down := httptest.NewServer(http.NotFoundHandler())
+	down.Close()
+	reset := rawServer(t, func(conn net.Conn) {
+		readRequest(bufio.NewReader(conn))
+		_ = conn.(*net.TCPConn).SetLinger(0)
+	})
+	hangs := serveWith(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}, rest.Config{Timeout: 50 * time.Millisecond}, nil)
+	for name, dest := range map[string]*rest.Destination{
+		"refused": connect(t, down.URL, rest.Config{}), "reset": connect(t, reset, rest.Config{}), "hangs": hangs,
+		"no such name": connect(t, "http://nowhere.invalid", rest.Config{Timeout: 10 * time.Second}),
+	} {
+		_, err := dest.Upsert(t.Context(), record())
+		require.True(t, destination.IsNoAnswer(err), "%s: %v", name, err)
+		require.True(t, destination.Retryable(err), name)
+	}
+	for _, status := range []int{200, 302, 401, 403, 404, 408, 422, 423, 429, 500, 503, 504} {
+		_, err := serve(t, answering(status, `{"errors":["no"]}`)).Upsert(t.Context(), record())
+		require.False(t, destination.IsNoAnswer(err), status)
+	}
+}
+
 func TestHTTP2AndItsCertificate(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -22,7 +22,7 @@ func transportFault(ctx context.Context, err error) error {
 	}
 	var timeout net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout() {
-		return fault.Unknown("destination_timeout", errors.New("the destination did not answer in time"))
+		return fault.Unknown("destination_timeout", destination.NoAnswer(errors.New("the destination did not answer in time")))
 	}
 	if errors.Is(err, destination.ErrNotPublic) {
 		return destination.ErrNotPublic
@@ -40,17 +40,17 @@ func transportFault(ctx context.Context, err error) error {
 	)
 	switch {
 	case errors.As(err, &name):
-		return fault.Unknown("destination_unreachable", errors.New("the destination's host name was not found"))
+		return fault.Unknown("destination_unreachable", destination.NoAnswer(errors.New("the destination's host name was not found")))
 	case errors.As(err, &cert):
 		return fault.Unknown("destination_unreachable", errors.New("the destination's certificate is not trusted"))
 	case errors.As(err, &errn):
-		return fault.Unknown("destination_unreachable", errn)
+		return fault.Unknown("destination_unreachable", destination.NoAnswer(errn))
 	case errors.As(err, &op):
-		return fault.Unknown("destination_unreachable", errors.New("no connection to the destination: "+op.Op))
+		return fault.Unknown("destination_unreachable", destination.NoAnswer(errors.New("no connection to the destination: "+op.Op)))
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fault.Unknown("destination_broken_answer", errors.New("the destination's answer broke off"))
 	case errors.Is(err, io.EOF):
-		return fault.Unknown("destination_unreachable", errors.New("the destination closed the connection"))
+		return fault.Unknown("destination_unreachable", destination.NoAnswer(errors.New("the destination closed the connection")))
 	}
 	return fault.Unknown("destination_broken_answer", errors.New("the destination's answer is not readable HTTP"))
 }

@@ -254,6 +254,25 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 	return &i, err
 }
 
+const runComeAgain = `-- name: RunComeAgain :execrows
+UPDATE backfill_runs SET state = 'parked', due_at = rollcall_now() + $1::interval, updated_at = rollcall_now()
+WHERE id = $2 AND state IN ('queued', 'parked')
+`
+
+type RunComeAgainParams struct {
+	Delay time.Duration
+	ID    int64
+}
+
+// A run that waits for a slot stays parked for the same reason, since the same time: it was not tried.
+func (q *Queries) RunComeAgain(ctx context.Context, db DBTX, arg *RunComeAgainParams) (int64, error) {
+	result, err := db.Exec(ctx, runComeAgain, arg.Delay, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const runDueWaitSeconds = `-- name: RunDueWaitSeconds :one
 SELECT (extract(epoch FROM (due_at - rollcall_now())))::double precision AS wait_seconds
 FROM backfill_runs WHERE id = $1
@@ -643,6 +662,22 @@ func (q *Queries) RunUnparkIfParked(ctx context.Context, db DBTX, customerID str
 	var id int64
 	err := row.Scan(&id)
 	return id, err
+}
+
+const runWaitsBeside = `-- name: RunWaitsBeside :one
+SELECT EXISTS (SELECT FROM backfill_runs r
+    WHERE r.state = 'queued' AND r.due_at <= rollcall_now() AND r.park_reason IS DISTINCT FROM $1
+    AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now())
+    AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = r.customer_id
+                    AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL)))::boolean
+`
+
+// Whether a run waits for a worker that no destination's silence has parked.
+func (q *Queries) RunWaitsBeside(ctx context.Context, db DBTX, parkReason *string) (bool, error) {
+	row := db.QueryRow(ctx, runWaitsBeside, parkReason)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const runsUnattended = `-- name: RunsUnattended :many

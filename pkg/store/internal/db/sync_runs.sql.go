@@ -485,6 +485,25 @@ func (q *Queries) SyncRunClaimIfOpen(ctx context.Context, db DBTX, arg *SyncRunC
 	return &i, err
 }
 
+const syncRunComeAgain = `-- name: SyncRunComeAgain :execrows
+UPDATE sync_runs SET state = 'parked', due_at = rollcall_now() + $1::interval, updated_at = rollcall_now()
+WHERE id = $2 AND state IN ('queued', 'parked')
+`
+
+type SyncRunComeAgainParams struct {
+	Delay time.Duration
+	ID    int64
+}
+
+// A run that waits for a slot stays parked for the same reason, since the same time: it was not tried.
+func (q *Queries) SyncRunComeAgain(ctx context.Context, db DBTX, arg *SyncRunComeAgainParams) (int64, error) {
+	result, err := db.Exec(ctx, syncRunComeAgain, arg.Delay, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const syncRunEndIfRunning = `-- name: SyncRunEndIfRunning :execrows
 DELETE FROM sync_runs WHERE id = $1 AND state = 'running' AND epoch = $2
 `
@@ -610,6 +629,27 @@ type SyncRunSetRefusalsParams struct {
 func (q *Queries) SyncRunSetRefusals(ctx context.Context, db DBTX, arg *SyncRunSetRefusalsParams) error {
 	_, err := db.Exec(ctx, syncRunSetRefusals, arg.Refusals, arg.ID)
 	return err
+}
+
+const syncRunWaitsBeside = `-- name: SyncRunWaitsBeside :one
+SELECT EXISTS (SELECT FROM sync_runs r
+    WHERE r.state = 'queued' AND r.kind = $1 AND r.due_at <= rollcall_now() AND r.park_reason IS DISTINCT FROM $2
+    AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now())
+    AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = r.customer_id
+                    AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL)))::boolean
+`
+
+type SyncRunWaitsBesideParams struct {
+	Kind       string
+	ParkReason *string
+}
+
+// Whether a run waits for a worker that no destination's silence has parked.
+func (q *Queries) SyncRunWaitsBeside(ctx context.Context, db DBTX, arg *SyncRunWaitsBesideParams) (bool, error) {
+	row := db.QueryRow(ctx, syncRunWaitsBeside, arg.Kind, arg.ParkReason)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const syncRunsDrop = `-- name: SyncRunsDrop :many

@@ -1,0 +1,130 @@
+package job
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"rollcall.dev/pkg/event"
+)
+
+const (
+	// probeTakes is how long a probe holds its slot if the destination hangs.
+	probeTakes = 5 * time.Second
+	// A probe that finds no slot comes again after this, or after longestWait if many others wait, too.
+	shortestWait = 2 * time.Second
+	longestWait  = time.Minute
+	// givesWayFor is how long a probe lets other runs go first: a destination that works again must not wait for an end of
+	// work that has none.
+	givesWayFor = time.Minute
+)
+
+// ErrNoProbeSlot says that a probe found no slot.
+var ErrNoProbeSlot = errors.New("other probes have the slots, or other runs wait for them")
+
+// ProbeSlots shares the slots of one process between probes and other runs. A probe is a run that was parked because its
+// destination did not answer; most probes find that it still does not, and hold their slot for that. So they hold half of
+// the slots at most, at least one, and the last free slot only if no other run waits for it.
+//
+// Its methods may be called on nil, which knows no bound.
+type ProbeSlots struct {
+	slots, most int
+	now         func() time.Time
+
+	mu      sync.Mutex
+	busy    int // runs at work, probes among them
+	probes  int
+	waiting map[string]*waiting // customers whose probes found no slot
+}
+
+type waiting struct{ since, seen time.Time }
+
+// NewProbeSlots shares that many slots.
+func NewProbeSlots(slots int, now func() time.Time) *ProbeSlots {
+	return &ProbeSlots{slots: slots, most: max(1, slots/2), now: now, waiting: map[string]*waiting{}}
+}
+
+// IsProbe says whether a run that was parked for this reason is a probe now that it is due.
+func IsProbe(reason string) bool { return reason == event.AlertDestinationDown }
+
+// Begin counts a run that has a slot; end is called when it gives it back.
+func (p *ProbeSlots) Begin() (end func()) {
+	if p == nil {
+		return func() {}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy++
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.busy--
+	})
+}
+
+// Admit gives a slot to the probe of a customer whose run has begun. If it finds none, release is nil, and wait is after how
+// long the probe is to come again. silent is for how long nothing may be sent to its host; waits says whether another run
+// waits for a slot, and is asked only about the last free one. release is called when the destination has answered, or the
+// run has ended.
+func (p *ProbeSlots) Admit(ctx context.Context, customer string, silent time.Duration, waits func(ctx context.Context) (bool, error),
+) (release func(), wait time.Duration, err error) {
+	if p == nil {
+		return func() {}, 0, nil
+	}
+	if silent <= 0 && p.givesWay(customer) {
+		others, err := waits(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		if others {
+			return nil, p.comeAgain(customer, 0), nil
+		}
+	}
+	if silent > 0 || !p.take(customer) {
+		return nil, p.comeAgain(customer, silent), nil
+	}
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.probes--
+	}), 0, nil
+}
+
+// givesWay says whether the probe would hold the last free slot, and has not let others go first for long enough.
+func (p *ProbeSlots) givesWay(customer string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, waited := p.waiting[customer]
+	return p.probes < p.most && p.busy >= p.slots && !(waited && p.now().Sub(at.since) >= givesWayFor)
+}
+
+func (p *ProbeSlots) take(customer string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.probes >= p.most {
+		return false
+	}
+	p.probes++
+	delete(p.waiting, customer)
+	return true
+}
+
+// comeAgain notes that the customer's probe waits. Those that wait come as often as slots come free, and no more often:
+// each coming costs a message and a row.
+func (p *ProbeSlots) comeAgain(customer string, silent time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	at := cmp.Or(p.waiting[customer], &waiting{since: now})
+	at.seen = now
+	p.waiting[customer] = at
+	for one, other := range p.waiting {
+		if now.Sub(other.seen) > 2*longestWait { // another process had a slot for it, or its run has ended
+			delete(p.waiting, one)
+		}
+	}
+	rounds := time.Duration(len(p.waiting)) * probeTakes / time.Duration(2*p.most)
+	return min(max(rounds, silent, shortestWait), longestWait)
+}
