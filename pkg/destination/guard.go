@@ -52,7 +52,8 @@ type GuardConfig struct {
 //
 // A retryable failure is tried again, three attempts in all, after some 0.3 s and 1 s, or after the pause
 // that the destination asked for where that is at most 3 s. A longer pause, and a breaker or a host that opened
-// meanwhile, end the call at once: whoever calls parks the job. A probe (AsProbe) is not tried again.
+// meanwhile, end the call at once: whoever calls parks the job. A probe (AsProbe) is not tried again, nor is what
+// waited in vain for longer than a probe would while the host answered nothing else.
 type Guard struct {
 	dest Destination
 	cfg  GuardConfig
@@ -131,6 +132,7 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 		if err := g.cfg.Before(ctx); err != nil {
 			return Result{}, fmt.Errorf("%w: %w", ErrHeld, err)
 		}
+		hangs := g.cfg.Hosts.hanging(g.cfg.Host)
 		result, err := br.do(func() (Result, error) { return g.attempt(ctx, send) })
 		switch {
 		case errors.Is(err, ErrOpen):
@@ -140,7 +142,7 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 		case br.open():
 			// A wait would only end at the open breaker.
 			return Result{}, withCause(err)
-		case n == most:
+		case n == most, IsNoAnswer(err) && hangs():
 			return Result{}, fmt.Errorf("%d attempts: %w", n, err)
 		}
 		wait := waits.NextBackOff()
@@ -174,14 +176,14 @@ func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Res
 		defer cancel()
 		sending = limited
 	}
-	result, err := g.judge(ctx, send, sending)
+	result, err := send(sending)
+	result, err = judge(ctx, result, err)
 	g.cfg.Hosts.ended(g.cfg.Host, g.cfg.Customer, err)
 	return result, err
 }
 
-// judge sends and tells whose the failure is, if it fails.
-func (g *Guard) judge(ctx context.Context, send func(ctx context.Context) (Result, error), sending context.Context) (Result, error) {
-	result, err := send(sending)
+// judge tells whose a failure is; ctx is our caller's.
+func judge(ctx context.Context, result Result, err error) (Result, error) {
 	var refusal *Refusal
 	switch {
 	case errors.Is(err, ErrHeld):

@@ -79,6 +79,20 @@ func (h *Hosts) Silent(key string) time.Duration {
 	return max(at.probed.Add(h.cfg.ProbeEvery).Sub(h.cfg.Now()), 0)
 }
 
+// hanging is asked as an attempt begins; hangs says, after one without an answer, whether it lasted for as long as a probe
+// and the host has answered no other request lately: then the next attempt would only hold a worker for as long again.
+func (h *Hosts) hanging(key string) (hangs func() bool) {
+	began := h.cfg.Now()
+	return func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		now := h.cfg.Now()
+		at, known := h.byKey[key]
+		answers := known && !at.answered.IsZero() && now.Sub(at.answered) < h.cfg.Within
+		return key != "" && !answers && now.Sub(began) >= probeTime
+	}
+}
+
 // enter lets a request out, or returns ErrHostSilent. probe says that the request asks for all customers of the host.
 func (h *Hosts) enter(key string) (probe bool, err error) {
 	h.mu.Lock()

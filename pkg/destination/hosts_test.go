@@ -19,6 +19,7 @@ type shared struct {
 	hosts    *destination.Hosts
 	answers  map[string]error
 	requests int
+	takes    time.Duration // of a request
 	deadline time.Duration // of the last request, as it left; 0: none
 }
 
@@ -30,6 +31,7 @@ func newShared() *shared {
 
 func (s *shared) Upsert(ctx context.Context, record destination.Record) (destination.Result, error) {
 	s.requests++
+	s.clock.Advance(s.takes)
 	s.deadline = 0
 	if at, limited := ctx.Deadline(); limited {
 		s.deadline = time.Until(at)
@@ -127,6 +129,30 @@ func TestAHostOpensForNoCustomerWhileItAnswersOne(t *testing.T) {
 	require.False(t, opened(), "the others had none a minute ago: that is too long")
 	_, _ = s.write(t.Context(), "c")
 	require.True(t, opened())
+}
+
+func TestWhatHangsIsNotTriedAgainInPlaceUnlessTheHostAnswersOthers(t *testing.T) {
+	t.Parallel()
+	for _, one := range []struct {
+		takes    time.Duration
+		answers  bool
+		requests int
+	}{
+		{takes: 10 * time.Second, requests: 1}, // nothing is known of it, and three tries take half a minute
+		{takes: 10 * time.Second, answers: true, requests: 3},
+		{takes: time.Millisecond, requests: 3}, // a refused connection: it may be starting
+	} {
+		s := newShared()
+		s.silence("a")
+		if one.answers {
+			_, err := s.write(t.Context(), "answered")
+			require.NoError(t, err)
+		}
+		s.takes = one.takes
+		requests, err := s.write(t.Context(), "a")
+		require.True(t, destination.IsNoAnswer(err))
+		require.Equal(t, one.requests, requests, "%+v", one)
+	}
 }
 
 func TestAStatusIsAnAnswerWhateverItSays(t *testing.T) {

@@ -127,7 +127,8 @@ func TestAProbeOfASilentHostWaitsForTheNextRequestToIt(t *testing.T) {
 func TestAProbeIsNotAdmittedIfNothingIsKnownOfOtherRuns(t *testing.T) {
 	t.Parallel()
 	slots := job.NewProbeSlots(1, time.Now)
-	defer slots.Begin()()
+	end := slots.Begin()
+	defer end()
 	away := errors.New("Postgres is away")
 	release, _, err := slots.Admit(t.Context(), "acme", 0, func(context.Context) (bool, error) { return false, away })
 	require.ErrorIs(t, err, away)

@@ -42,7 +42,8 @@ type Runner struct {
 // run that the message was published for; 0 is one published by hand, for which a run is begun where none stands.
 // Its outcome is a worker's.
 func (r *Runner) Work(ctx context.Context, delivery *worker.Delivery, customerID string, runID int64) error {
-	defer r.Probes.Begin()()
+	end := r.Probes.Begin()
+	defer end()
 	log := r.Logger.With(zap.String("customer", customerID), zap.String("kind", r.Kind.Name))
 	customer, err := r.Store.Customer(ctx, customerID)
 	if errors.Is(err, store.ErrNotFound) {
@@ -142,7 +143,8 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 	if !customer.Steady() {
 		return nil
 	}
-	turn := &turn{Runner: r, customer: customer, run: open, lease: lease, release: release, log: log.With(zap.Int64("run", open.ID), zap.String("trace", open.TraceID))}
+	turn := &turn{Runner: r, customer: customer, run: open, lease: lease, release: release}
+	turn.log = log.With(zap.Int64("run", open.ID), zap.String("trace", open.TraceID))
 	err = r.Store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) (err error) {
 		turn.run, err = tx.ClaimSyncRun(ctx, open.ID, lease.Epoch)
 		return err

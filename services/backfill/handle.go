@@ -39,7 +39,8 @@ type backfiller struct {
 
 // handle claims the customer's unfinished run and works it until it is complete, parked, or handed back.
 func (b *backfiller) handle(ctx context.Context, delivery *worker.Delivery) error {
-	defer b.probes.Begin()()
+	end := b.probes.Begin()
+	defer end()
 	request := &rollcallv1.BackfillRequest{}
 	customerID := bus.CustomerOf(delivery.Subject)
 	errs := rollcallv1.Decode(delivery.Data, request)

@@ -665,11 +665,14 @@ func (q *Queries) RunUnparkIfParked(ctx context.Context, db DBTX, customerID str
 }
 
 const runWaitsBeside = `-- name: RunWaitsBeside :one
-SELECT EXISTS (SELECT FROM backfill_runs r
-    WHERE r.state = 'queued' AND r.due_at <= rollcall_now() AND r.park_reason IS DISTINCT FROM $1
-    AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now())
-    AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = r.customer_id
-                    AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL)))::boolean
+SELECT EXISTS (
+    SELECT FROM backfill_runs r
+    WHERE r.state IN ('queued', 'running', 'parked') AND r.state = 'queued' AND r.due_at <= rollcall_now()
+      AND r.park_reason IS DISTINCT FROM $1
+      AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now() OFFSET 0)
+      AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = r.customer_id
+                      AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL) OFFSET 0)
+    ORDER BY r.due_at LIMIT 1)::boolean
 `
 
 // Whether a run waits for a worker that no destination's silence has parked.
