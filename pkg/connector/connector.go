@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/mirror"
@@ -162,6 +163,10 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 	if err != nil {
 		return nil, fmt.Errorf("open customer's key: %w", err)
 	}
+	sealAnswer, err := c.Vault.Sealer(ctx, customer.ID, deadletter.PurposeAnswer)
+	if err != nil {
+		return nil, fmt.Errorf("open customer's key: %w", err)
+	}
 	hold, err := c.Store.DestinationHold(ctx, customer.ID)
 	if err != nil {
 		return nil, err
@@ -171,7 +176,7 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 	return &mirror.Lane{
 		Store: c.Store, Lease: lease, Customer: customer.ID, Job: job.Name, JobID: job.ID, TraceID: job.TraceID,
 		Operation: job.Operation, Events: job.Events, IncludeUser: c.IncludeUser, RetryCaps: c.RetryCaps,
-		HashKey: hashKey, Concurrency: c.Concurrency,
+		HashKey: hashKey, SealAnswer: sealAnswer, Concurrency: c.Concurrency,
 		Trips: func() uint64 { return c.Breakers.Trips(key) },
 		Destination: destination.NewGuard(plain, destination.GuardConfig{
 			Key: key, Breakers: c.Breakers, Customer: customer.ID, Host: destination.HostKey(to.URL), Hosts: c.Hosts,

@@ -22,6 +22,7 @@ import (
 const (
 	PurposePayload = "letter_payload"
 	PurposeHeaders = "letter_headers"
+	PurposeAnswer  = "letter_answer"
 )
 
 // Opener opens letters for messages that cannot be handled. It is the worker's Letters.

@@ -23,6 +23,7 @@ type Refused struct {
 	Version   store.Version
 	Code      string
 	Reason    string // what is wrong with the record, in words of our own and without its values; "" if the code says all
+	Answer    []byte // what the destination said of it, sealed for PurposeAnswer; nil if it said nothing
 	Retryable bool
 }
 
@@ -46,7 +47,7 @@ func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, refused []Refus
 		ids = append(ids, record.RecordID)
 		letters = append(letters, store.RecordLetter{
 			ID: uuid.New(), RecordID: record.RecordID, Version: record.Version, ErrorCode: record.Code, ErrorClass: classOf(record.Retryable),
-			Reason:  record.Reason,
+			Reason: record.Reason, Answer: record.Answer,
 			Subject: bus.SubjectLetter(true, KindUser, scope.Customer), // where republishing it means "retry it now"
 		})
 	}
@@ -63,6 +64,7 @@ type Again struct {
 	Letter    store.OpenLetter
 	Code      string
 	Reason    string // as Refused's
+	Answer    []byte // as Refused's
 	Retryable bool
 }
 
@@ -72,7 +74,8 @@ func FailAgain(ctx context.Context, tx *store.Tx, job string, caps store.RetryCa
 	letters := make([]store.FailedAgain, 0, len(failed))
 	for _, one := range failed {
 		letters = append(letters, store.FailedAgain{
-			ID: one.Letter.ID, ErrorCode: one.Code, ErrorClass: classOf(one.Retryable), Delay: Delay(one.Letter.Attempts + 1), Reason: one.Reason,
+			ID: one.Letter.ID, ErrorCode: one.Code, ErrorClass: classOf(one.Retryable), Delay: Delay(one.Letter.Attempts + 1),
+			Reason: one.Reason, Answer: one.Answer,
 		})
 	}
 	return tx.FailLettersAgain(ctx, job, caps, letters)

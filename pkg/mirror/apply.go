@@ -32,6 +32,9 @@ type Lane struct {
 	Trips       func() uint64 // how often the destination's circuit breaker has opened
 	HashKey     []byte        // the customer's, from the vault
 	Concurrency int           // writes under way at once, of all pages
+	// SealAnswer seals what the destination said of a rejected record, a destination.Answer as JSON, for its letter. nil
+	// keeps nothing of it.
+	SealAnswer func(plain []byte) ([]byte, error)
 
 	roomOnce sync.Once
 	room     chan struct{}
@@ -120,6 +123,9 @@ func (l *Lane) Write(ctx context.Context, page vomo.Page, options ApplyOptions) 
 		err = fmt.Errorf("write page %d: %w", page.Number, err)
 		return nil, errors.Join(err, l.keepAccepted(ctx, decided, results, options, err))
 	}
+	if err := l.sealAnswers(results); err != nil {
+		return nil, fmt.Errorf("write page %d: %w", page.Number, err)
+	}
 	brought := &Brought{lane: l, number: page.Number, options: options, changes: l.changes(decided, results, options)}
 	brought.changes.outcome.Seen, brought.changes.outcome.Date = decided.seen, decided.clocks.vomo
 	return brought, nil
@@ -185,7 +191,9 @@ func (l *Lane) changes(decided decision, results []written, options ApplyOptions
 		if err := results[i].err; err != nil {
 			code, retryable := refusalCode(err)
 			audit.ErrorCode = code
-			c.refuse(deadletter.Refused{RecordID: entry.vomoID, Version: entry.version, Code: code, Retryable: retryable}, entry.letter, options)
+			c.refuse(deadletter.Refused{
+				RecordID: entry.vomoID, Version: entry.version, Code: code, Answer: results[i].answer, Retryable: retryable,
+			}, entry.letter, options)
 		} else {
 			c.taken(entry, results[i].externalID, options)
 		}
@@ -228,7 +236,7 @@ func (c *changes) taken(entry candidate, externalID string, options ApplyOptions
 // gets a letter of its own.
 func (c *changes) refuse(refused deadletter.Refused, letter *store.OpenLetter, options ApplyOptions) {
 	if options.Redrive && letter != nil && c.clocks.compare(refused.Version, letter.Version, letter.FailedAt) != newer {
-		c.again = append(c.again, deadletter.Again{Letter: *letter, Code: refused.Code, Reason: refused.Reason, Retryable: refused.Retryable})
+		c.again = append(c.again, deadletter.Again{Letter: *letter, Code: refused.Code, Reason: refused.Reason, Answer: refused.Answer, Retryable: refused.Retryable})
 		return
 	}
 	c.refused = append(c.refused, refused)

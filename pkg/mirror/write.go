@@ -35,7 +35,8 @@ const shortPage = 3
 // written is what became of one candidate.
 type written struct {
 	externalID string
-	err        error // nil, a *destination.Refusal, or retryable
+	err        error  // nil, a *destination.Refusal, or retryable
+	answer     []byte // what the destination said in err's place, sealed; nil if it said nothing
 }
 
 // writeAll sends the candidates to the destination, several at once, and returns what became of each. An error
@@ -120,7 +121,8 @@ func (l *Lane) writeOne(ctx context.Context, entry candidate, result *written, e
 	case errors.As(err, &refusal):
 		result.err = err
 	case options.Forbidden && errors.Is(err, destination.ErrForbidden):
-		result.err = destination.NewRefusal(http.StatusForbidden, "")
+		said, _ := destination.AnswerOf(err)
+		result.err = destination.WithAnswer(destination.NewRefusal(http.StatusForbidden, ""), said.Status, []byte(said.Text))
 	case errors.Is(err, destination.ErrAuth):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationAuth, err)
 	case isThrottled(err, options):

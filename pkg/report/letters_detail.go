@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/store"
 )
 
@@ -47,6 +48,9 @@ type LetterShown struct {
 	LetterDetail
 
 	Standing *LetterStanding `json:"standing"` // null: nothing, or the very version that was refused
+	// DestinationAnswer is what the destination said of the record; null where it said nothing, or its key is gone. It may
+	// quote the person, so ls and export leave it out.
+	DestinationAnswer *destination.Answer `json:"destinationAnswer"`
 }
 
 // LetterStanding is another version of the record that stands in the destination.
@@ -105,7 +109,8 @@ func textsOf(ids []uuid.UUID) []string {
 	return texts
 }
 
-// ShowLetter answers rollcall.api.letters.show, with the errors of LetterNamed.
+// ShowLetter answers rollcall.api.letters.show but for the destination's answer, which is sealed. Errors: those of
+// LetterNamed.
 func ShowLetter(ctx context.Context, from store.Conn, question LetterQuestion) (LetterShown, error) {
 	id, err := LetterNamed(ctx, from, question.ID)
 	if err != nil {

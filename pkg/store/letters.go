@@ -28,6 +28,7 @@ type RecordLetter struct {
 	ErrorCode  string
 	ErrorClass string // "retryable" or "permanent"
 	Reason     string // what is wrong, in words of our own; "" if the code says all
+	Answer     []byte // what the destination said, sealed; nil if it said nothing
 }
 
 // LetterScope is what the letters of one page share.
@@ -110,6 +111,7 @@ type FailedAgain struct {
 	ErrorClass string
 	Delay      time.Duration // until the next attempt, where it gets one
 	Reason     string        // as RecordLetter's; "" keeps that of an attempt with the same code
+	Answer     []byte        // as RecordLetter's
 }
 
 // RetryCaps are when a letter is left to an operator.
@@ -131,6 +133,7 @@ func (t *Tx) FailLettersAgain(ctx context.Context, job string, caps RetryCaps, l
 		params.ErrorClasses = append(params.ErrorClasses, letter.ErrorClass)
 		params.Delays = append(params.Delays, letter.Delay.Seconds())
 		params.Reasons = append(params.Reasons, letter.Reason)
+		params.Answers = append(params.Answers, letter.Answer)
 	}
 	return t.later("count an attempt", func(on db.DBTX) error { return t.queries.LettersFailAgain(ctx, on, params) })
 }
@@ -152,6 +155,7 @@ func (t *Tx) AddRecordLetters(ctx context.Context, scope LetterScope, letters []
 		params.ErrorCodes = append(params.ErrorCodes, letter.ErrorCode)
 		params.ErrorClasses = append(params.ErrorClasses, letter.ErrorClass)
 		params.Reasons = append(params.Reasons, letter.Reason)
+		params.Answers = append(params.Answers, letter.Answer)
 	}
 	return wrap("open record letters", t.queries.LetterInsertRecords(ctx, t.dbtx, params))
 }

@@ -84,6 +84,16 @@ func (c Conn) LetterPayload(ctx context.Context, id uuid.UUID) (customer string,
 	return row.CustomerID, row.PayloadSealed, nil
 }
 
+// LetterAnswer reads what the destination said of a record letter's record, sealed; nil where it said nothing. ErrNotFound
+// where there is no such letter.
+func (c Conn) LetterAnswer(ctx context.Context, id uuid.UUID) (customer string, sealed []byte, err error) {
+	row, err := c.queries.LetterAnswer(ctx, c.dbtx, id)
+	if err != nil {
+		return "", nil, wrap("read the destination's answer", err)
+	}
+	return row.CustomerID, row.AnswerSealed, nil
+}
+
 // LettersKnowCustomer says whether somebody was onboarded under this id, or a letter has it.
 func (c Conn) LettersKnowCustomer(ctx context.Context, customer string) (bool, error) {
 	known, err := c.queries.LettersKnowCustomer(ctx, c.dbtx, customer)

@@ -86,7 +86,11 @@ func (d *letterDesk) export(ctx context.Context, question report.LettersQuestion
 
 func (d *letterDesk) show(ctx context.Context, question report.LetterQuestion) (report.LetterShown, error) {
 	shown, err := report.ShowLetter(ctx, d.store.Conn, question)
-	return shown, named(err)
+	if err != nil {
+		return report.LetterShown{}, named(err)
+	}
+	shown.DestinationAnswer, err = d.destinationAnswer(ctx, shown.ID)
+	return shown, err
 }
 
 func (d *letterDesk) count(ctx context.Context, command report.LettersCommand) (report.LettersPlanned, error) {

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/vault"
@@ -63,6 +66,31 @@ func whatBreaks(message []byte) string {
 		return ""
 	}
 	return " (it " + broken + ")"
+}
+
+// destinationAnswer opens what the destination said of a letter's record: nil where it said nothing, or where the key was
+// destroyed since.
+func (d *letterDesk) destinationAnswer(ctx context.Context, letter string) (*destination.Answer, error) {
+	id, err := uuid.Parse(letter)
+	if err != nil {
+		return nil, fmt.Errorf("parse letter's id: %w", err)
+	}
+	customer, sealed, err := d.store.LetterAnswer(ctx, id)
+	if err != nil || sealed == nil {
+		return nil, err
+	}
+	plain, err := d.vault.Open(ctx, customer, deadletter.PurposeAnswer, sealed)
+	if errors.Is(err, vault.ErrKeyGone) {
+		return nil, nil //nolint:nilnil // nobody can read it any more
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the destination's answer: %w", err)
+	}
+	var answer destination.Answer
+	if err := json.Unmarshal(plain, &answer); err != nil {
+		return nil, fmt.Errorf("read the destination's answer: %w", err)
+	}
+	return &answer, nil
 }
 
 // open opens the sealed bytes of a message letter.

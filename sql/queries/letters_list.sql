@@ -75,6 +75,10 @@ ORDER BY l.first_failed_at DESC, l.id DESC;
 -- name: LetterPayload :one
 SELECT customer_id, payload_sealed FROM dead_letters WHERE id = $1;
 
+-- name: LetterAnswer :one
+-- What the destination said of a record letter's record, sealed.
+SELECT customer_id, answer_sealed FROM dead_letters WHERE id = $1;
+
 -- name: LettersKnowCustomer :one
 -- Somebody was onboarded under the id, or a letter has it: a message may name a customer who never came to be.
 SELECT (EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = $1)

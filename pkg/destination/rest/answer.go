@@ -36,7 +36,8 @@ type answer struct {
 func read(ctx context.Context, resp *http.Response, externalID string) (destination.Result, error) {
 	body, err := readBody(resp.Body)
 	if !succeeded(resp.StatusCode) {
-		return refused(ctx, resp, body, err, externalID)
+		result, err := refused(ctx, resp, body, err, externalID)
+		return result, destination.WithAnswer(err, resp.StatusCode, body)
 	}
 	if err != nil {
 		return destination.Result{}, transportFault(ctx, err)
@@ -47,7 +48,8 @@ func read(ctx context.Context, resp *http.Response, externalID string) (destinat
 	if body == nil {
 		return destination.Result{}, unclearAnswer(resp.StatusCode, "a longer body than is read")
 	}
-	return accepted(resp.StatusCode, body, pauseOf(resp), externalID)
+	result, err := accepted(resp.StatusCode, body, pauseOf(resp), externalID)
+	return result, destination.WithAnswer(err, resp.StatusCode, body)
 }
 
 func pauseOf(resp *http.Response) time.Duration {

@@ -63,8 +63,9 @@ func (d *Destination) post(ctx context.Context, records []destination.Record) ([
 	target.Path, target.RawPath = d.base.Path+"/users:batchUpsert", d.base.EscapedPath()+"/users:batchUpsert"
 	var answered []json.RawMessage
 	var pause time.Duration
+	var status int
 	err = d.send(ctx, http.MethodPost, &target, body, func(resp *http.Response) error {
-		pause = pauseOf(resp)
+		pause, status = pauseOf(resp), resp.StatusCode
 		answered, err = readBatch(ctx, resp, len(sent))
 		return err
 	})
@@ -73,6 +74,7 @@ func (d *Destination) post(ctx context.Context, records []destination.Record) ([
 	}
 	for i, at := range sent {
 		results[at] = judge(answered[i], pause, records[at].ExternalID)
+		results[at].Err = destination.WithAnswer(results[at].Err, status, answered[i])
 		if errors.Is(results[at].Err, destination.ErrAuth) {
 			return nil, results[at].Err
 		}

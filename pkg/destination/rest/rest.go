@@ -2,8 +2,9 @@
 // perhaps POST {base}/users:batchUpsert.
 //
 // It owns the HTTP request, what each answer means, and the shared transport. It promises that a redirect is
-// never followed (the token would go with it), that no answer is read beyond 1 MiB, and that no error holds
-// the URL, the token, or a word that the destination wrote other than a short code. It makes one attempt:
+// never followed (the token would go with it), that no answer is read beyond 1 MiB, and that no error's
+// text holds the URL, the token, or a word that the destination wrote other than a short code: what it answered is kept
+// apart, see destination.AnswerOf. It makes one attempt:
 // retries and the circuit breaker are destination.Guard's.
 package rest
 

@@ -12,6 +12,23 @@ import (
 	"github.com/google/uuid"
 )
 
+const letterAnswer = `-- name: LetterAnswer :one
+SELECT customer_id, answer_sealed FROM dead_letters WHERE id = $1
+`
+
+type LetterAnswerRow struct {
+	CustomerID   string
+	AnswerSealed []byte
+}
+
+// What the destination said of a record letter's record, sealed.
+func (q *Queries) LetterAnswer(ctx context.Context, db DBTX, id uuid.UUID) (*LetterAnswerRow, error) {
+	row := db.QueryRow(ctx, letterAnswer, id)
+	var i LetterAnswerRow
+	err := row.Scan(&i.CustomerID, &i.AnswerSealed)
+	return &i, err
+}
+
 const letterPayload = `-- name: LetterPayload :one
 SELECT customer_id, payload_sealed FROM dead_letters WHERE id = $1
 `

@@ -24,6 +24,9 @@ func (a *app) dlqShow() *cobra.Command {
 		Long: `Shows one dead letter with its attempts, what can be done about it, and whether the destination has another version of
 the user. The id may be shortened to its first 8 characters or more where no other letter's begins so.
 
+A letter of a user that the destination rejected has what the destination answered, at most 2 KiB of it. Such an answer may
+quote the person. It is kept sealed; no list, stream, log or metric has it.
+
 A message letter keeps the message, sealed. --payload shows it. An onboarding message may hold tokens in the clear: the
 values of the fields vomoToken, token and webhookSecret, and of any other whose name says token, secret, password, key or
 credential, are shown as "…" unless --secrets is given too. A message that is no JSON document may hold anything
@@ -157,6 +160,9 @@ func (a *app) showLetter(shown shownDocument) error {
 	}
 	if err := a.showAttempts(shown.LetterShown); err != nil {
 		return err
+	}
+	if said := shown.DestinationAnswer; said != nil {
+		sayf(a.out, "\nthe destination answered %d\n%s", said.Status, harmless([]byte(said.Text)))
 	}
 	sayf(a.out, "\n%s\n  %s", shown.Text, shown.Remedy)
 	a.showPayload(shown)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 )
@@ -169,7 +170,8 @@ func shownLetter() report.LetterShown {
 			Letter: letterNo(1), OriginalSubject: "rollcall.dlq.retry.user.acme", TraceID: new("00-trace-01"), SourceUpdatedAt: &moment1,
 			History: []report.LetterAttempt{{At: moment1, Code: "destination_5xx", Job: "dlq_retry"}}, Text: "Refused.", Remedy: "Mend it.",
 		},
-		Standing: &report.LetterStanding{SourceUpdatedAt: moment1.Add(time.Hour), SyncedAt: moment1.Add(2 * time.Hour), Compared: "newer"},
+		Standing:          &report.LetterStanding{SourceUpdatedAt: moment1.Add(time.Hour), SyncedAt: moment1.Add(2 * time.Hour), Compared: "newer"},
+		DestinationAnswer: &destination.Answer{Status: 422, Text: "{\"message\":\"no such\u001b[31m role\"}"},
 	}
 }
 
@@ -183,6 +185,7 @@ func TestALetterIsShownWithItsAttemptsAndWhatHelps(t *testing.T) {
 		`letter 00000001-0000-4000-8000-000000000000`, `record +8201`, `error +http_422 \(permanent\)`, `state +review`, `trace +00-trace-01`,
 		`refused version +2026-11-20 08:00:00 UTC`, `in the destination +a newer version, of 2026-11-20 09:00:00 UTC, written 2026-11-20 10:00:00 UTC`,
 		`2026-11-20 08:00:00 UTC +destination_5xx +dlq_retry`, `Refused.\n +Mend it.`,
+		`the destination answered 422\n\{"message":"no such\\u001b\[31m role"\}`,
 	} {
 		require.Regexp(t, want, got.stdout)
 	}
