@@ -194,6 +194,7 @@ func (w *watch) forget(ctx context.Context) error {
 		inBatches(func() (int64, error) { return w.store.ForgetAlerts(ctx, overKept, forgetBatch) }),
 		inBatches(func() (int64, error) { return w.store.ForgetLetters(ctx, overKept, forgetBatch) }),
 		inBatches(func() (int64, error) { return w.store.ForgetGaps(ctx, overKept, forgetBatch) }),
+		inBatches(func() (int64, error) { return w.store.ForgetAlertArrivals(ctx, noteKept, forgetBatch) }),
 		inBatches(func() (int64, error) { return w.store.ForgetAttempts(ctx, noteKept, forgetBatch) }),
 	)
 }

@@ -18,7 +18,7 @@ const (
 	outboxPatience = 2 * time.Minute
 	// directAgain is when an alert that was claimed is tried again, by any replica.
 	directAgain  = 2 * time.Minute
-	directAtOnce = 20
+	directAtOnce = 200 // more than a few of one type are gathered, see gather.go
 )
 
 // direct watches the outbox in Postgres. If NATS refuses messages, it raises outbox_stalled, and sends that and every other

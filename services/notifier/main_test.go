@@ -78,7 +78,7 @@ func (h *house) start() (stop func()) {
 			if told.mailer != nil {
 				told.mailer.roots = h.roots
 			}
-			told.heldFor = time.Millisecond // the clock is the test's: look as often as may be
+			told.heldFor, told.gatherEvery = time.Millisecond, 20*time.Millisecond // the clock is the test's: look as often as may be
 			if h.patience > 0 {
 				told.patience = h.patience
 			}

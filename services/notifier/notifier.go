@@ -28,6 +28,8 @@ type notifier struct {
 	webhook   *webhook      // nil: there is none
 	patience  int           // tries for which the end of an alert waits for its beginning
 	heldFor   time.Duration // a mail that is held is looked at again after it, or when its time has come
+	// gatherEvery is how often it is looked for summaries that are due.
+	gatherEvery time.Duration
 }
 
 // alert tells an alert on each channel.
@@ -57,6 +59,18 @@ func (n *notifier) alert(ctx context.Context, delivery *worker.Delivery) error {
 	}
 	if delivery.Deliveries == 1 {
 		log.Warn("alert", zap.String("severity", alert.GetSeverity()), zap.String("text", alert.GetText()))
+	}
+	gathered, err := n.gathered(ctx, delivery, alert)
+	if err != nil {
+		return err
+	}
+	if gathered {
+		// Only what concerns one customer is sent by itself.
+		notices, err := n.adminNotices(ctx, delivery, alert)
+		if err != nil {
+			return err
+		}
+		return n.teller.tell(ctx, messageID(delivery), delivery.Deliveries, notices)
 	}
 	notices, err := n.noticesOf(ctx, delivery, alert)
 	if err != nil {
@@ -131,14 +145,16 @@ func (n *notifier) noticesOf(ctx context.Context, delivery *worker.Delivery, ale
 			notices = append(notices, n.mailer.operatorNotice(operator, mail))
 		}
 	}
-	if alert.GetType() == event.AlertAuthFailed && !alert.GetCleared() {
-		mail, err := n.tokenInvalid(ctx, delivery, alert)
-		if err != nil {
-			return nil, err
-		}
-		notices = append(notices, mail...)
+	toAdmin, err := n.adminNotices(ctx, delivery, alert)
+	return append(notices, toAdmin...), err
+}
+
+// adminNotices is what the customer's admin is sent of an alert.
+func (n *notifier) adminNotices(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) ([]notice, error) {
+	if alert.GetType() != event.AlertAuthFailed || alert.GetCleared() {
+		return nil, nil
 	}
-	return notices, nil
+	return n.tokenInvalid(ctx, delivery, alert)
 }
 
 // tooOld is from when on a message that nobody has tried to tell is one that piled up before anybody was there to do

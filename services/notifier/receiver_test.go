@@ -22,6 +22,7 @@ type receiver struct {
 
 	mu      sync.Mutex
 	answers []func(http.ResponseWriter, *http.Request) // to the next posts, one each
+	types   []string                                   // of all posts so far, each alert's or summary's
 }
 
 type post struct {
@@ -58,6 +59,8 @@ func (r *receiver) take(answer http.ResponseWriter, request *http.Request) {
 		r.t.Errorf("a post that is not JSON: %v", err)
 	}
 	r.mu.Lock()
+	kind, _ := got.body.Data["type"].(string)
+	r.types = append(r.types, kind)
 	say := status(http.StatusNoContent)
 	if len(r.answers) > 0 {
 		say, r.answers = r.answers[0], r.answers[1:]
@@ -68,6 +71,18 @@ func (r *receiver) take(answer http.ResponseWriter, request *http.Request) {
 }
 
 func (r *receiver) next() post { return r.came.Wait(r.t, within) }
+
+// posts is how many posts of a type came so far.
+func (r *receiver) posts(kind string) (count int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.types {
+		if one == kind {
+			count++
+		}
+	}
+	return count
+}
 
 func (r *receiver) nothingMore() { r.came.RequireNone(r.t) }
 

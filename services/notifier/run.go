@@ -71,7 +71,8 @@ func serve(ctx context.Context, s *service.Service, told *notifier) error {
 		func(ctx context.Context) error {
 			(&direct{store: s.Store, told: told, logger: s.Logger}).run(ctx)
 			return nil
-		})
+		},
+		func(ctx context.Context) error { (&gatherer{told: told, logger: s.Logger}).run(ctx); return nil })
 }
 
 // open makes the channels that the settings name.
@@ -84,7 +85,7 @@ func open(settings config.Config) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	told := &notifier{words: words, patience: beginningTries, heldFor: heldLook}
+	told := &notifier{words: words, patience: beginningTries, heldFor: heldLook, gatherEvery: gatherEvery}
 	if server.Host != "" {
 		told.mailer = &mailer{server: server, from: settings.MailFrom}
 		if told.operators, err = settings.AlertRecipients(); err != nil {

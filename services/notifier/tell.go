@@ -23,6 +23,7 @@ const (
 	kindBackfillScheduled = "backfill_scheduled"
 	kindBackfillCompleted = "backfill_completed"
 	kindTest              = "test"
+	kindAlertSummary      = "alert_summary"
 )
 
 // Channels; that of an operator's mail has a digest of the address behind it.

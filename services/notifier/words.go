@@ -25,7 +25,7 @@ type mails struct {
 }
 
 func mailKinds() []string {
-	return []string{kindAlertRaised, kindAlertCleared, kindTokenInvalid, kindBackfillScheduled, kindBackfillCompleted, kindTest}
+	return []string{kindAlertRaised, kindAlertCleared, kindTokenInvalid, kindBackfillScheduled, kindBackfillCompleted, kindTest, kindAlertSummary}
 }
 
 func readMails() (*mails, error) {
@@ -139,6 +139,10 @@ func slackText(alert *rollcallv1.Alert) string {
 			text += " What to do: " + words.Remedy
 		}
 	}
+	return forSlack(text)
+}
+
+func forSlack(text string) string {
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(oneLine(text))
 }
 

@@ -52,7 +52,7 @@ func newDesk(t *testing.T) *desk {
 	d.intake = &intake{
 		store: opened, vault: safe, logger: zap.NewNop(), created: created, wakeSettler: func() {}, private: destination.PrivateAccess{All: true},
 		attempts: &attempts{store: opened, logger: zap.NewNop()},
-		letters: &deadletter.Opener{Store: opened, Vault: safe, Job: "onboarding", StreamCreated: created},
+		letters:  &deadletter.Opener{Store: opened, Vault: safe, Job: "onboarding", StreamCreated: created},
 		erase: func(_ context.Context, sequence uint64) error {
 			if d.failNext > 0 {
 				d.failNext--
