@@ -39,7 +39,10 @@ func TestOnboardingMessagesOfEditorsAreReadOrNameTheCharacter(t *testing.T) {
 
 func TestBrokenJSONIsNamedByItsCharacterAndPlace(t *testing.T) {
 	t.Parallel()
-	const plainOnly = "; JSON takes plain double quotation marks only"
+	const (
+		plainOnly = "; JSON takes plain double quotation marks only"
+		before    = "; before it, a typographic quotation mark at byte 8 (line 1, column 8)"
+	)
 	for text, want := range map[string]string{
 		``:                                     "it is empty",
 		" \n":                                  "it is empty",
@@ -52,8 +55,8 @@ func TestBrokenJSONIsNamedByItsCharacterAndPlace(t *testing.T) {
 		`{'customerId':'acme'}`:                "a single quotation mark at byte 2 (line 1, column 2)" + plainOnly,
 		"\ufeff{“customerId”:1}":               "a typographic quotation mark at byte 5 (line 1, column 2)" + plainOnly,
 		"{\"a\":\"é\",\n\"b\":»x«}":            "a typographic quotation mark at byte 16 (line 2, column 5)" + plainOnly,
-		`{"a":"b”,"c":"d"}`:                    "a letter outside quotation marks at byte 13 (line 1, column 11); before it, a typographic quotation mark at byte 8 (line 1, column 8)",
-		`{"a":"b”}`:                            "it ends too early, after byte 11 (line 1, column 9); before it, a typographic quotation mark at byte 8 (line 1, column 8)",
+		`{"a":"b”,"c":"d"}`:                    "a letter outside quotation marks at byte 13 (line 1, column 11)" + before,
+		`{"a":"b”}`:                            "it ends too early, after byte 11 (line 1, column 9)" + before,
 		`{"a":1 "b":2}`:                        "a quotation mark that nothing separates from what is before it at byte 8 (line 1, column 8)",
 		`{"a":1}{}`:                            "a bracket that does not belong there at byte 8 (line 1, column 8)",
 		`{"a":1} x`:                            "a letter outside quotation marks at byte 9 (line 1, column 9)",
