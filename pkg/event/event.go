@@ -45,6 +45,7 @@ const (
 	AlertPollStalled           = "poll_stalled"
 	AlertBackfillStalled       = "backfill_stalled"
 	AlertReconcileStalled      = "reconcile_stalled"
+	AlertContactShared         = "contact_shared"
 	AlertDLQAge                = "dlq_age"
 	AlertDLQGrowth             = "dlq_growth"
 	AlertOutboxStalled         = "outbox_stalled" // of the installation

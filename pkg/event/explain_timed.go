@@ -1,6 +1,10 @@
 package event
 
-import "strings"
+import (
+	"strings"
+
+	"rollcall.dev/pkg/store"
+)
 
 // explainTimed has the words for the conditions that only time or many customers bring; "" for any other.
 func explainTimed(code string) (text, remedy string) {
@@ -15,6 +19,10 @@ func explainTimed(code string) (text, remedy string) {
 	case AlertReconcileStalled:
 		return "No daily reconciliation has come to its end for two days.",
 			"See that the reconciler runs (rollcall doctor) and what its log says; rollcall reconcile now <customer> asks for one at once."
+	case AlertContactShared:
+		return "Two VOMO users are one record at the destination, which shows whoever was written last. Both count as mirrored.",
+			"The destination matches people by their address, or by another field that the two share: give each an address of their own in VOMO, " +
+				"or have the destination match by external_id. It is over when an edit of either brings an id of its own."
 	case AlertDLQAge:
 		return "A dead letter has been open for longer than DLQ_MAX_AGE.",
 			"Look at it with rollcall dlq ls <customer>, mend its cause, and retry or discard it."
@@ -44,6 +52,22 @@ func StalledFor(customer, code, parkedFor, detail string) Alert {
 	alert.Text += " It waits (" + parkedFor + "): " + WithDetail(text, detail)
 	alert.Remedy = remedy
 	return alert
+}
+
+// SharedContactFor is the alert of two users who share a record. The record's id is left out where it may be a person's
+// address.
+func SharedContactFor(customer string, shared store.SharedContact) Alert {
+	alert := AlertFor(customer, AlertContactShared)
+	pair := "VOMO users " + shared.VomoID + " and " + shared.OtherVomoID
+	alert.Text = strings.Replace(alert.Text, "Two VOMO users", pair, 1)
+	if !strings.ContainsFunc(shared.ExternalID, func(c rune) bool { return !isIDLetter(c) }) {
+		alert.Text = strings.Replace(alert.Text, "at the destination", "at the destination ("+shared.ExternalID+")", 1)
+	}
+	return alert
+}
+
+func isIDLetter(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_'
 }
 
 // WithDetail is a condition's text with what stopped the last attempt.

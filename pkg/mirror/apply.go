@@ -261,6 +261,13 @@ func (l *Lane) save(ctx context.Context, tx *store.Tx, c changes, options ApplyO
 	if err := save(ctx, l.Customer, c.mappings); err != nil {
 		return err
 	}
+	var since time.Time
+	if options.NewSystem {
+		since = options.RewriteBefore // ids that the system before gave may be the same by chance
+	}
+	if err := tx.NoteSharedContact(ctx, l.Customer, c.mappings, since); err != nil {
+		return err
+	}
 	if err := tx.SaveAudit(ctx, store.AuditScope{Customer: l.Customer, JobID: l.JobID, TraceID: l.TraceID}, c.audit); err != nil {
 		return err
 	}

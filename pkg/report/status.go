@@ -3,9 +3,11 @@ package report
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
 )
 
@@ -141,6 +143,15 @@ func addAlerts(ctx context.Context, from *store.Store, status *Status, facts *st
 		facts.alerts = append(facts.alerts, alert.Type)
 		facts.raised[alert.Type] = alert.RaisedAt
 	}
+	if err != nil || !slices.Contains(facts.alerts, event.AlertContactShared) {
+		return err
+	}
+	shared, err := from.SharedContactOf(ctx, status.CustomerID)
+	if errors.Is(err, store.ErrNotFound) { // it is over, and the notifier has not looked yet
+		facts.alerts = slices.DeleteFunc(facts.alerts, func(kind string) bool { return kind == event.AlertContactShared })
+		return nil
+	}
+	facts.shared = &shared
 	return err
 }
 

@@ -51,6 +51,7 @@ type standing struct {
 	alerts           []string             // types of those that stand, oldest first
 	raised           map[string]time.Time // since when they do
 	parked           []store.Parked       // of scheduled runs and letters; the backfill's is in run
+	shared           *store.SharedContact // two users who are one record at the destination; nil also in a list
 	closingUntil     *time.Time           // when a lane that was fenced is free at the latest
 }
 
@@ -75,6 +76,10 @@ func (s standing) reasons() []Reason {
 		told.say(Reason{Code: event.ConditionDLQDepth, Unhealthy: true, Since: s.manyLettersSince})
 	}
 	for _, alert := range s.standingAlerts() {
+		if alert == event.AlertContactShared {
+			told.told = append(told.told, s.contactShared())
+			continue
+		}
 		reason := Reason{Code: alert, Unhealthy: true, Since: s.raisedAt(alert)}
 		if alert == event.AlertBackfillFailed && s.run != nil {
 			reason.Text = s.run.Failure
@@ -103,6 +108,15 @@ func (s standing) reasons() []Reason {
 		told.say(Reason{Code: event.ConditionUnverified, Since: s.run.CompletedAt})
 	}
 	return told.told
+}
+
+// contactShared is nothing wrong with the mirror: both users stand at the destination as it wants them.
+func (s standing) contactShared() Reason {
+	alert := event.AlertFor(s.customer.ID, event.AlertContactShared)
+	if s.shared != nil {
+		alert = event.SharedContactFor(s.customer.ID, *s.shared)
+	}
+	return Reason{Code: alert.Type, Text: alert.Text, Remedy: alert.Remedy, Since: s.raisedAt(alert.Type)}
 }
 
 // reasons are told once for each code.

@@ -8,11 +8,12 @@ import (
 	"rollcall.dev/pkg/store/internal/db"
 )
 
-// Conditions that only time brings, by the types of their alerts.
+// Conditions that only a look at all customers shows, most of them because only time brings them, by the types of their alerts.
 const (
 	ConditionPollStalled      = "poll_stalled"
 	ConditionBackfillStalled  = "backfill_stalled"
 	ConditionReconcileStalled = "reconcile_stalled"
+	ConditionContactShared    = "contact_shared"
 	ConditionDLQAge           = "dlq_age"
 	ConditionDLQGrowth        = "dlq_growth"
 )
@@ -20,7 +21,9 @@ const (
 // TimedConditions are their types, in the order in which everybody raises and clears alerts: two who do it in one
 // transaction each wait for one another otherwise.
 func TimedConditions() []string {
-	return []string{ConditionBackfillStalled, ConditionDLQAge, ConditionDLQGrowth, ConditionPollStalled, ConditionReconcileStalled}
+	return []string{
+		ConditionBackfillStalled, ConditionContactShared, ConditionDLQAge, ConditionDLQGrowth, ConditionPollStalled, ConditionReconcileStalled,
+	}
 }
 
 // ConditionBounds are from when on a condition is one. The bound of polls is two of the customer's own cadences.

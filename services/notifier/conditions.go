@@ -55,6 +55,9 @@ func (w *watch) run(ctx context.Context) {
 func (w *watch) look(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
+	if err := w.store.RefreshSharedContacts(asking); err != nil {
+		return err
+	}
 	holding, err := w.store.ConditionsOfAll(asking, w.bounds)
 	if err != nil {
 		return err
@@ -125,8 +128,13 @@ func (w *watch) settle(ctx context.Context, tx *store.Tx, customer string) error
 	return nil
 }
 
-// alertOf is the alert of a condition: that of a stall says what the work waits for, if it is parked.
+// alertOf is the alert of a condition: that of a stall says what the work waits for, if it is parked, and that of a shared
+// record who shares it.
 func alertOf(ctx context.Context, tx *store.Tx, customer, kind string) (event.Alert, error) {
+	if kind == store.ConditionContactShared {
+		shared, err := tx.SharedContactOf(ctx, customer)
+		return event.SharedContactFor(customer, shared), err
+	}
 	work := map[string]string{
 		store.ConditionBackfillStalled: store.WorkBackfill, store.ConditionPollStalled: store.KindPoll,
 		store.ConditionReconcileStalled: store.KindUserDaily,
@@ -173,6 +181,8 @@ func over(kind string, expected bool) string {
 	switch {
 	case kind == store.ConditionDLQAge:
 		return "No open dead letter is older than DLQ_MAX_AGE any more."
+	case kind == store.ConditionContactShared:
+		return "No two users are known to be one record at the destination any more."
 	case kind == store.ConditionDLQGrowth:
 		return "Dead letters of the last hour are few again."
 	case !expected:

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 
+	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 )
@@ -391,4 +392,45 @@ func BenchmarkALookAtTenThousandWhoAreWell(b *testing.B) {
 	found, err := from.ConditionsOfAll(b.Context(), w.bounds)
 	require.NoError(b, err)
 	require.Empty(b, found)
+}
+
+func TestTwoUsersWhoAreOneContactAreToldOnceWithBothIDs(t *testing.T) { // pkg/mirror/testdata/one-contact-two-users.md
+	t.Parallel()
+	w := newTower(t)
+	w.steady("acme")
+	told := func() []string {
+		rows, err := w.conn.Query(t.Context(), `SELECT convert_from(payload, 'UTF8') FROM outbox ORDER BY id`)
+		require.NoError(t, err)
+		texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return texts
+	}
+	for id, external := range map[string]string{"12": "contact-77", "34": "contact-77", "56": "contact-56"} {
+		w.exec(`INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, version_hash, last_synced_at, last_synced_updated_at, sent_updated_at)
+			SELECT 'acme', $1, $2, '\x00', at, at, at FROM test_clock`, id, external)
+	}
+	require.NoError(t, w.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return tx.NoteSharedContact(ctx, "acme", []store.Mapping{{VomoID: "34", ExternalID: "contact-77"}}, time.Time{})
+	}))
+	w.after(time.Minute)
+	w.after(time.Minute)
+	require.Len(t, told(), 1, "once")
+	require.Contains(t, told()[0], "VOMO users 34 and 12 are one record at the destination (contact-77)")
+	status, err := report.StatusOf(t.Context(), w.store, "acme")
+	require.NoError(t, err)
+	require.Len(t, status.Health.Reasons, 1)
+	require.Equal(t, "contact_shared", status.Health.Reasons[0].Code)
+	require.Contains(t, status.Health.Reasons[0].Text, "VOMO users 34 and 12 are one record at the destination (contact-77)")
+	require.Contains(t, status.Health.Reasons[0].Remedy, "match by external_id")
+	require.False(t, status.Health.Reasons[0].Unhealthy)
+
+	w.exec(`UPDATE user_mappings SET external_user_id = 'ana@example.org' WHERE vomo_user_id <> '56'`)
+	status, err = report.StatusOf(t.Context(), w.store, "acme")
+	require.NoError(t, err)
+	require.NotContains(t, status.Health.Reasons[0].Text, "ana@example.org", "an id that may be an address is not shown")
+
+	w.exec(`UPDATE user_mappings SET external_user_id = 'contact-12' WHERE vomo_user_id = '12'`)
+	w.after(time.Minute)
+	require.Len(t, told(), 2)
+	require.Contains(t, told()[1], `"cleared":true`)
 }

@@ -28,6 +28,11 @@ WHERE (sqlc.arg(everybody)::boolean OR r.customer_id = ANY(sqlc.arg(customer_ids
   AND r.park_since < rollcall_now() - sqlc.arg(backfill_patience)::interval
   AND NOT EXISTS (SELECT FROM alerts a WHERE a.customer_id = r.customer_id AND a.type = r.park_reason AND a.cleared_at IS NULL)
 UNION ALL
+SELECT 'contact_shared', s.customer_id, s.noted_at
+FROM shared_contacts s
+WHERE (sqlc.arg(everybody)::boolean OR s.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
+  AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = s.customer_id AND o.offboarded_at IS NOT NULL)
+UNION ALL
 -- Whose last one is read only for those who have none in that time.
 SELECT 'reconcile_stalled', c.customer_id,
        greatest(c.active_since, c.backfill_completed_at,

@@ -12,26 +12,38 @@ SET until = CASE WHEN h.destination = excluded.destination THEN greatest(h.until
 SELECT (h.until - rollcall_now())::interval AS remaining FROM destination_holds h JOIN sync_configs c USING (customer_id)
 WHERE h.customer_id = $1 AND h.destination = c.destination AND h.until > rollcall_now();
 
--- name: SharedRecord :one
+-- name: SharedContactNoteIfAny :exec
 -- Two users who share one record at the destination, one of them among these of a page. Each id is looked up by itself,
--- through the index. Ids that are only our own are never shared.
-SELECT v.id::text AS vomo_id, o.other::text AS other_vomo_id
+-- through the index. Ids that are only our own are never shared; those given before since are another system's.
+INSERT INTO shared_contacts (customer_id, vomo_user_id, other_vomo_user_id, noted_at)
+SELECT sqlc.arg(customer_id), v.id, o.other, rollcall_now()
 FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(external_ids)::text[]) AS external_id) v
 CROSS JOIN LATERAL (
     SELECT u.vomo_user_id AS other FROM user_mappings u
-    WHERE u.customer_id = sqlc.arg(customer_id) AND u.external_user_id = v.external_id AND u.vomo_user_id <> v.id LIMIT 1) o
+    WHERE u.customer_id = sqlc.arg(customer_id) AND u.external_user_id = v.external_id AND u.vomo_user_id <> v.id
+      AND u.last_synced_at >= sqlc.arg(since)::timestamptz LIMIT 1) o
 WHERE v.external_id <> 'vomo-' || v.id
-LIMIT 1;
+LIMIT 1
+ON CONFLICT (customer_id) DO NOTHING;
 
--- name: SharedRecordOf :one
--- The two users that the active alert names, and whether they share a record still.
-SELECT coalesce(a.details->>'vomoUserId', '')::text AS vomo_id, coalesce(a.details->>'otherVomoUserId', '')::text AS other_vomo_id,
-       EXISTS (SELECT FROM user_mappings m JOIN user_mappings n ON n.customer_id = m.customer_id AND n.external_user_id = m.external_user_id
-               WHERE m.customer_id = a.customer_id AND m.vomo_user_id = a.details->>'vomoUserId'
-                 AND n.vomo_user_id = a.details->>'otherVomoUserId' AND n.vomo_user_id <> m.vomo_user_id)::boolean AS shared
-FROM alerts a WHERE a.customer_id = sqlc.arg(customer_id) AND a.type = sqlc.arg(type) AND a.cleared_at IS NULL;
+-- name: SharedContactsOver :many
+-- Customers whose noted pair shares nothing any more.
+SELECT s.customer_id FROM shared_contacts s
+WHERE NOT EXISTS (
+    SELECT FROM user_mappings m JOIN user_mappings n ON n.customer_id = m.customer_id AND n.external_user_id = m.external_user_id
+    WHERE m.customer_id = s.customer_id AND m.vomo_user_id = s.vomo_user_id AND n.vomo_user_id = s.other_vomo_user_id);
 
--- name: SharedRecordAny :one
--- Asked only when the two of an alert share nothing any more: it reads all of the customer's mappings.
-SELECT min(vomo_user_id)::text AS vomo_id, max(vomo_user_id)::text AS other_vomo_id FROM user_mappings
-WHERE customer_id = $1 GROUP BY external_user_id HAVING count(*) > 1 LIMIT 1;
+-- name: SharedContactForget :exec
+DELETE FROM shared_contacts WHERE customer_id = $1;
+
+-- name: SharedContactFindAnother :exec
+-- Asked only when a noted pair shares nothing any more: it reads all of the customer's mappings.
+INSERT INTO shared_contacts (customer_id, vomo_user_id, other_vomo_user_id, noted_at)
+SELECT u.customer_id, min(u.vomo_user_id), max(u.vomo_user_id), rollcall_now() FROM user_mappings u
+WHERE u.customer_id = sqlc.arg(customer_id) GROUP BY u.customer_id, u.external_user_id HAVING count(*) > 1 LIMIT 1
+ON CONFLICT (customer_id) DO NOTHING;
+
+-- name: SharedContactOf :one
+SELECT s.vomo_user_id, s.other_vomo_user_id, m.external_user_id
+FROM shared_contacts s JOIN user_mappings m ON m.customer_id = s.customer_id AND m.vomo_user_id = s.vomo_user_id
+WHERE s.customer_id = $1;

@@ -123,6 +123,11 @@ WHERE ($1::boolean OR r.customer_id = ANY($2::text[]))
   AND r.park_since < rollcall_now() - $3::interval
   AND NOT EXISTS (SELECT FROM alerts a WHERE a.customer_id = r.customer_id AND a.type = r.park_reason AND a.cleared_at IS NULL)
 UNION ALL
+SELECT 'contact_shared', s.customer_id, s.noted_at
+FROM shared_contacts s
+WHERE ($1::boolean OR s.customer_id = ANY($2::text[]))
+  AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = s.customer_id AND o.offboarded_at IS NOT NULL)
+UNION ALL
 SELECT 'reconcile_stalled', c.customer_id,
        greatest(c.active_since, c.backfill_completed_at,
                 (SELECT max(d.completed_at) FROM reconciliation_runs d WHERE d.customer_id = c.customer_id AND d.type = 'user_daily'))::timestamptz

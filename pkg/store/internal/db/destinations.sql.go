@@ -7,7 +7,6 @@ package db
 
 import (
 	"context"
-
 	"time"
 )
 
@@ -44,77 +43,103 @@ func (q *Queries) DestinationHoldLeft(ctx context.Context, db DBTX, customerID s
 	return remaining, err
 }
 
-const sharedRecord = `-- name: SharedRecord :one
-SELECT v.id::text AS vomo_id, o.other::text AS other_vomo_id
-FROM (SELECT unnest($1::text[]) AS id, unnest($2::text[]) AS external_id) v
-CROSS JOIN LATERAL (
-    SELECT u.vomo_user_id AS other FROM user_mappings u
-    WHERE u.customer_id = $3 AND u.external_user_id = v.external_id AND u.vomo_user_id <> v.id LIMIT 1) o
-WHERE v.external_id <> 'vomo-' || v.id
-LIMIT 1
+const sharedContactFindAnother = `-- name: SharedContactFindAnother :exec
+INSERT INTO shared_contacts (customer_id, vomo_user_id, other_vomo_user_id, noted_at)
+SELECT u.customer_id, min(u.vomo_user_id), max(u.vomo_user_id), rollcall_now() FROM user_mappings u
+WHERE u.customer_id = $1 GROUP BY u.customer_id, u.external_user_id HAVING count(*) > 1 LIMIT 1
+ON CONFLICT (customer_id) DO NOTHING
 `
 
-type SharedRecordParams struct {
-	Ids         []string
-	ExternalIds []string
-	CustomerID  string
+// Asked only when a noted pair shares nothing any more: it reads all of the customer's mappings.
+func (q *Queries) SharedContactFindAnother(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, sharedContactFindAnother, customerID)
+	return err
 }
 
-type SharedRecordRow struct {
-	VomoID      string
-	OtherVomoID string
+const sharedContactForget = `-- name: SharedContactForget :exec
+DELETE FROM shared_contacts WHERE customer_id = $1
+`
+
+func (q *Queries) SharedContactForget(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, sharedContactForget, customerID)
+	return err
+}
+
+const sharedContactNoteIfAny = `-- name: SharedContactNoteIfAny :exec
+INSERT INTO shared_contacts (customer_id, vomo_user_id, other_vomo_user_id, noted_at)
+SELECT $1, v.id, o.other, rollcall_now()
+FROM (SELECT unnest($2::text[]) AS id, unnest($3::text[]) AS external_id) v
+CROSS JOIN LATERAL (
+    SELECT u.vomo_user_id AS other FROM user_mappings u
+    WHERE u.customer_id = $1 AND u.external_user_id = v.external_id AND u.vomo_user_id <> v.id
+      AND u.last_synced_at >= $4::timestamptz LIMIT 1) o
+WHERE v.external_id <> 'vomo-' || v.id
+LIMIT 1
+ON CONFLICT (customer_id) DO NOTHING
+`
+
+type SharedContactNoteIfAnyParams struct {
+	CustomerID  string
+	Ids         []string
+	ExternalIds []string
+	Since       time.Time
 }
 
 // Two users who share one record at the destination, one of them among these of a page. Each id is looked up by itself,
-// through the index. Ids that are only our own are never shared.
-func (q *Queries) SharedRecord(ctx context.Context, db DBTX, arg *SharedRecordParams) (*SharedRecordRow, error) {
-	row := db.QueryRow(ctx, sharedRecord, arg.Ids, arg.ExternalIds, arg.CustomerID)
-	var i SharedRecordRow
-	err := row.Scan(&i.VomoID, &i.OtherVomoID)
-	return &i, err
+// through the index. Ids that are only our own are never shared; those given before since are another system's.
+func (q *Queries) SharedContactNoteIfAny(ctx context.Context, db DBTX, arg *SharedContactNoteIfAnyParams) error {
+	_, err := db.Exec(ctx, sharedContactNoteIfAny,
+		arg.CustomerID,
+		arg.Ids,
+		arg.ExternalIds,
+		arg.Since,
+	)
+	return err
 }
 
-const sharedRecordAny = `-- name: SharedRecordAny :one
-SELECT min(vomo_user_id)::text AS vomo_id, max(vomo_user_id)::text AS other_vomo_id FROM user_mappings
-WHERE customer_id = $1 GROUP BY external_user_id HAVING count(*) > 1 LIMIT 1
+const sharedContactOf = `-- name: SharedContactOf :one
+SELECT s.vomo_user_id, s.other_vomo_user_id, m.external_user_id
+FROM shared_contacts s JOIN user_mappings m ON m.customer_id = s.customer_id AND m.vomo_user_id = s.vomo_user_id
+WHERE s.customer_id = $1
 `
 
-type SharedRecordAnyRow struct {
-	VomoID      string
-	OtherVomoID string
+type SharedContactOfRow struct {
+	VomoUserID      string
+	OtherVomoUserID string
+	ExternalUserID  string
 }
 
-// Asked only when the two of an alert share nothing any more: it reads all of the customer's mappings.
-func (q *Queries) SharedRecordAny(ctx context.Context, db DBTX, customerID string) (*SharedRecordAnyRow, error) {
-	row := db.QueryRow(ctx, sharedRecordAny, customerID)
-	var i SharedRecordAnyRow
-	err := row.Scan(&i.VomoID, &i.OtherVomoID)
+func (q *Queries) SharedContactOf(ctx context.Context, db DBTX, customerID string) (*SharedContactOfRow, error) {
+	row := db.QueryRow(ctx, sharedContactOf, customerID)
+	var i SharedContactOfRow
+	err := row.Scan(&i.VomoUserID, &i.OtherVomoUserID, &i.ExternalUserID)
 	return &i, err
 }
 
-const sharedRecordOf = `-- name: SharedRecordOf :one
-SELECT coalesce(a.details->>'vomoUserId', '')::text AS vomo_id, coalesce(a.details->>'otherVomoUserId', '')::text AS other_vomo_id,
-       EXISTS (SELECT FROM user_mappings m JOIN user_mappings n ON n.customer_id = m.customer_id AND n.external_user_id = m.external_user_id
-               WHERE m.customer_id = a.customer_id AND m.vomo_user_id = a.details->>'vomoUserId'
-                 AND n.vomo_user_id = a.details->>'otherVomoUserId' AND n.vomo_user_id <> m.vomo_user_id)::boolean AS shared
-FROM alerts a WHERE a.customer_id = $1 AND a.type = $2 AND a.cleared_at IS NULL
+const sharedContactsOver = `-- name: SharedContactsOver :many
+SELECT s.customer_id FROM shared_contacts s
+WHERE NOT EXISTS (
+    SELECT FROM user_mappings m JOIN user_mappings n ON n.customer_id = m.customer_id AND n.external_user_id = m.external_user_id
+    WHERE m.customer_id = s.customer_id AND m.vomo_user_id = s.vomo_user_id AND n.vomo_user_id = s.other_vomo_user_id)
 `
 
-type SharedRecordOfParams struct {
-	CustomerID string
-	Type       string
-}
-
-type SharedRecordOfRow struct {
-	VomoID      string
-	OtherVomoID string
-	Shared      bool
-}
-
-// The two users that the active alert names, and whether they share a record still.
-func (q *Queries) SharedRecordOf(ctx context.Context, db DBTX, arg *SharedRecordOfParams) (*SharedRecordOfRow, error) {
-	row := db.QueryRow(ctx, sharedRecordOf, arg.CustomerID, arg.Type)
-	var i SharedRecordOfRow
-	err := row.Scan(&i.VomoID, &i.OtherVomoID, &i.Shared)
-	return &i, err
+// Customers whose noted pair shares nothing any more.
+func (q *Queries) SharedContactsOver(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, sharedContactsOver)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var customer_id string
+		if err := rows.Scan(&customer_id); err != nil {
+			return nil, err
+		}
+		items = append(items, customer_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
