@@ -21,9 +21,11 @@ type answeredError struct {
 	answer Answer
 }
 
-func (e *answeredError) Error() string    { return e.err.Error() }
-func (e *answeredError) Unwrap() error    { return e.err }
-func (e *answeredError) GoString() string { return e.err.Error() } // without it %#v prints the answer
+func (e *answeredError) Error() string { return e.err.Error() }
+func (e *answeredError) Unwrap() error { return e.err }
+
+// GoString is what %#v prints: without it, the answer.
+func (e *answeredError) GoString() string { return e.err.Error() }
 
 // WithAnswer returns err with what the destination answered. Only AnswerOf gives it again: it is in no text that is made
 // of the error. An empty body says nothing, and nil stays nil.

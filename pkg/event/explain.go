@@ -86,8 +86,8 @@ func ExplainFor(customer, code string) (text, remedy string) {
 // Severity of an alert: how soon somebody has to look.
 func Severity(code string) string {
 	switch code {
-	case AlertOutboxStalled, AlertMessageNotErased, AlertOnboardingLetter, AlertAuthFailed, AlertBackfillFailed, AlertDestinationAuthFailed, AlertDestinationNotPublic,
-		AlertDestinationRedirect, AlertVomoForbidden, AlertPollStalled, AlertBackfillStalled, AlertVomoRefusesMany:
+	case AlertOutboxStalled, AlertMessageNotErased, AlertOnboardingLetter, AlertAuthFailed, AlertBackfillFailed,
+		AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertDestinationRedirect, AlertVomoForbidden, AlertPollStalled, AlertBackfillStalled, AlertVomoRefusesMany:
 		return "high"
 	default:
 		return "medium"

@@ -53,7 +53,7 @@ func FreePort() (int, error) {
 // reserve takes a block that no other process has.
 func (p *portBlock) reserve() error {
 	last := errors.New("no block of ports")
-	for _, block := range rand.Perm(blocks) {
+	for _, block := range rand.Perm(blocks) { //nolint:gosec // not a secret
 		first := lowestPort + block*blockSize
 		l, err := listen(first)
 		if err != nil {

@@ -406,6 +406,7 @@ func TestTwoUsersWhoAreOneContactAreToldOnceWithBothIDs(t *testing.T) { // pkg/m
 		return texts
 	}
 	for id, external := range map[string]string{"12": "contact-77", "34": "contact-77", "56": "contact-56"} {
+		//nolint:dupword // columns of the same moment
 		w.exec(`INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, version_hash, last_synced_at, last_synced_updated_at, sent_updated_at)
 			SELECT 'acme', $1, $2, '\x00', at, at, at FROM test_clock`, id, external)
 	}
