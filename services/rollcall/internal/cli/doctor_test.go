@@ -131,6 +131,10 @@ func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
 		}, findingWarning, "streams", "ROLLCALL_EVENTS is 100 % full: it is limited to 1 message", "Raise its limit"},
 		"another claim timeout": {func(w *ward) { w.set("CLAIM_TIMEOUT=45s") },
 			findingFailed, "streams", "CLAIM_TIMEOUT is 45s", "rollcall migrate"},
+		// testdata/cases/pooler.md of package store
+		"a pooler of transactions": {func(w *ward) {
+			w.set("DATABASE_URL=" + testkit.PgBouncer(w.t, w.setting("DATABASE_URL"), "transaction"))
+		}, findingFailed, "postgres", "a pooler that gives each transaction another connection", "pool_mode=session"},
 		"an older schema": {func(w *ward) { w.set("DATABASE_URL=" + testkit.EmptyDatabase(w.t)) },
 			findingFailed, "schema", "older", "rollcall migrate"},
 		"another key": {func(w *ward) { w.set("SECRETS_URL=" + anotherKey) }, findingFailed, "secrets", "key of customer acme", "SECRETS_URL"},

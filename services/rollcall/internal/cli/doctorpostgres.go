@@ -27,7 +27,11 @@ func (p *patient) postgres(ctx context.Context) []finding {
 	defer cancel()
 	opened, err := openStore(bounded, p.settings)
 	if err != nil {
-		return append([]finding{failed("postgres", "Check DATABASE_URL, and that Postgres runs and lets this machine in.", "%v", err)},
+		remedy := "Check DATABASE_URL, and that Postgres runs and lets this machine in."
+		if errors.Is(err, store.ErrTransactionPooler) {
+			remedy = "Name Postgres itself in DATABASE_URL, or a pooler with pool_mode=session."
+		}
+		return append([]finding{failed("postgres", remedy, "%v", err)},
 			skipped("Postgres is not reached", "postgres clock", "schema", "secrets", "backlog")...)
 	}
 	defer opened.Close()
