@@ -188,7 +188,8 @@ func TestAProbeThatFindsNoSlotIsNotTried(t *testing.T) {
 		require.Equal(t, "parked destination_down attempts 0 parks 1", c.works(customer))
 	}
 	slow := make(chan struct{})
-	c.world.set(func(w *world) { w.onPage = func(int) { <-slow } })
+	var first sync.Once
+	c.world.set(func(w *world) { w.onPage = func(int) { first.Do(func() { <-slow }) } })
 	probed := make(chan error, 1)
 	ctx := t.Context()
 	go func() { probed <- c.runner.Work(ctx, &worker.Delivery{}, "first", 0) }()
@@ -199,7 +200,6 @@ func TestAProbeThatFindsNoSlotIsNotTried(t *testing.T) {
 	require.Equal(t, "parked destination_down attempts 0 parks 1", c.works("second"), "it is due again, and no attempt was made")
 	require.InDelta(t, 2.5, values[float64](c.house,
 		`SELECT extract(epoch FROM due_at - updated_at)::float8 FROM sync_runs WHERE customer_id = 'second'`)[0], 0.1)
-	c.world.set(func(w *world) { w.onPage = nil })
 	require.Empty(t, c.works("fine"))
 	close(slow)
 	require.NoError(t, <-probed)

@@ -38,6 +38,8 @@ type counter struct {
 	mu      sync.Mutex
 	updated string // VOMO's updated_at of every user; "" for 404
 	vomo    int    // what VOMO says otherwise
+	pause   string // its Retry-After, "" for none
+	reads   int    // requests to VOMO
 	partial bool   // by its id VOMO gives a user's participations alone
 	crm     int
 	body    string
@@ -97,6 +99,10 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(c.crm)
 		_, _ = io.WriteString(w, c.body)
 	case c.vomo != 0:
+		c.reads++
+		if c.pause != "" {
+			w.Header().Set("Retry-After", c.pause)
+		}
 		w.WriteHeader(c.vomo)
 	case c.updated == "":
 		w.WriteHeader(http.StatusNotFound)
@@ -191,6 +197,28 @@ func TestAResyncWritesWhatIsKnownAndNeverAnOlderVersion(t *testing.T) {
 	require.Equal(t, 4, c.count(t, `SELECT count(*) FROM job_log WHERE job = 'user_resync' AND completed_at IS NOT NULL`))
 	require.Zero(t, c.count(t, `SELECT count(*) FROM customer_leases WHERE expires_at > now()`), "the lane is free again")
 	require.Equal(t, 4, c.count(t, `SELECT (spent->>'user_resync')::int FROM customer_budgets`), "under the customer's budget")
+}
+
+func TestAResyncWritesAUserWhoseStoredTimeIsAhead(t *testing.T) {
+	t.Parallel()
+	c := newCounter(t)
+	c.asked(t)
+	changed := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
+	for _, ahead := range []string{"3 hours", "100 years"} {
+		_, err := c.pool.Exec(t.Context(), `UPDATE user_mappings SET last_synced_updated_at = now() + $1::text::interval`, ahead)
+		require.NoError(t, err)
+		changed = changed.Add(time.Minute)
+		c.set(func() { c.updated = changed.Format(time.RFC3339) })
+
+		edited := c.asked(t)
+
+		require.Equal(t, report.ResyncWritten, edited.Outcome, ahead)
+		require.False(t, edited.WasCurrent)
+		require.Equal(t, 1, c.writes())
+		require.Equal(t, 1, c.count(t, `SELECT count(*) FROM user_mappings WHERE last_synced_updated_at < now()`), "by VOMO's time")
+	}
+	c.set(func() { c.updated = changed.Add(-time.Minute).Format(time.RFC3339) })
+	require.Equal(t, report.ResyncOlder, c.asked(t).Outcome, "an older answer loses against a time that is not ahead")
 }
 
 func TestAResyncTellsWhyADestinationDidNotTakeTheUser(t *testing.T) {
