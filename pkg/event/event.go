@@ -51,7 +51,9 @@ const (
 	AlertOutboxStalled         = "outbox_stalled" // of the installation
 	AlertMessageNotErased      = "message_not_erased"
 	AlertOnboardingLetter      = "onboarding_letter"
-	AlertEmailChanged          = "email_changed" // of one user: told once, and never cleared
+	AlertKeeperUnavailable     = "keeper_unavailable"   // of the installation
+	AlertDatabaseUnavailable   = "database_unavailable" // of the installation, told by the notifier alone
+	AlertEmailChanged          = "email_changed"        // of one user: told once, and never cleared
 )
 
 // Fact is what happened: ID is unique to it and the same each time it is told.

@@ -86,7 +86,7 @@ func ExplainFor(customer, code string) (text, remedy string) {
 // Severity of an alert: how soon somebody has to look.
 func Severity(code string) string {
 	switch code {
-	case AlertOutboxStalled, AlertMessageNotErased, AlertOnboardingLetter, AlertAuthFailed, AlertBackfillFailed,
+	case AlertOutboxStalled, AlertMessageNotErased, AlertOnboardingLetter, AlertKeeperUnavailable, AlertDatabaseUnavailable, AlertAuthFailed, AlertBackfillFailed,
 		AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertDestinationRedirect, AlertVomoForbidden, AlertPollStalled, AlertBackfillStalled, AlertVomoRefusesMany:
 		return "high"
 	default:

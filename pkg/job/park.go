@@ -15,6 +15,7 @@ import (
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/vomo"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 // Reasons to park; those that are alerts, too, have the alert's name.
@@ -22,6 +23,9 @@ const (
 	ParkVomoUnavailable = "vomo_unavailable"
 	ParkVomoThrottled   = "vomo_throttled"
 	ParkLaneWanted      = "lane_wanted"
+
+	// ParkDatabaseUnavailable is noted when Postgres is back. The notifier tells people while it is away.
+	ParkDatabaseUnavailable = "database_unavailable"
 
 	// ParkDestinationThrottled: nothing is sent to the destination until the time that it named.
 	ParkDestinationThrottled = "destination_throttled"
@@ -32,6 +36,7 @@ const (
 	firstPark        = 2 * time.Second
 	longestProbe     = time.Minute // a destination that is down
 	longestVomoPause = 5 * time.Minute
+	longestOutage    = 15 * time.Second // of ours: work goes on within 30 s of its end
 	authPause        = 15 * time.Minute // a new token wakes the work at once
 	WantedPause      = 2500 * time.Millisecond
 	handBackPause    = 500 * time.Millisecond
@@ -43,11 +48,15 @@ type Park struct {
 	Delay  time.Duration
 }
 
-// ParkFor says how long work is parked that was stopped by the fault of another system, after so many parks in a
-// row; parked is false for faults of ours, and for permanent ones.
+// ParkFor says how long work is parked that was stopped by the fault of another system, or by an outage of Postgres or the
+// key service, after so many parks in a row; parked is false for other faults of ours, and for permanent ones.
 func ParkFor(outcome error, parks int) (park Park, parked bool) {
 	var coded *fault.Error
 	switch {
+	case errors.Is(outcome, store.ErrUnavailable): // whatever was being done with it
+		return Park{ParkDatabaseUnavailable, doubling(longestOutage, parks)}, true
+	case errors.Is(outcome, vault.ErrUnavailable):
+		return Park{event.AlertKeeperUnavailable, doubling(longestOutage, parks)}, true
 	case errors.Is(outcome, destination.ErrNotPublic):
 		return Park{event.AlertDestinationNotPublic, doubling(longestProbe, parks)}, true
 	case errors.Is(outcome, destination.ErrRedirect):
@@ -93,6 +102,8 @@ func TellPark(ctx context.Context, tx *store.Tx, customer string, park Park) err
 	switch reason {
 	case ParkDestinationThrottled:
 		return tx.HoldDestination(ctx, customer, park.Delay) // for every job of the customer
+	case event.AlertKeeperUnavailable: // one for all customers
+		return event.Raise(ctx, tx, event.AlertFor(rollcallv1.Installation, reason))
 	case event.AlertAuthFailed:
 		if err := event.Raise(ctx, tx, event.AlertFor(customer, reason)); err != nil {
 			return err
@@ -126,11 +137,20 @@ func ParksStand(ctx context.Context, conn store.Conn, customer string) (bool, er
 			return true, err
 		}
 	}
-	return false, err
+	if err != nil {
+		return false, err
+	}
+	return KeeperAlertStands(ctx, conn)
+}
+
+// KeeperAlertStands says whether people were told that the key service is not available.
+func KeeperAlertStands(ctx context.Context, conn store.Conn) (bool, error) {
+	return conn.AlertStands(ctx, rollcallv1.Installation, event.AlertKeeperUnavailable)
 }
 
 // ClearParks tells that what parked work is over, in the transaction of a page that shows it: VOMO gave the page, and
 // with taken, the destination took something. A page of which nothing had to be written says nothing of the destination.
+// The job opened its keys after it had asked ParksStand, so the key service works, too.
 func ClearParks(ctx context.Context, tx *store.Tx, customer string, taken bool) error {
 	var over []string
 	if taken {
@@ -141,7 +161,8 @@ func ClearParks(ctx context.Context, tx *store.Tx, customer string, taken bool) 
 			return err
 		}
 	}
-	return nil
+	// Last, as everywhere: all customers share it.
+	return event.Clear(ctx, tx, rollcallv1.Installation, event.AlertKeeperUnavailable, "The key service answers again.")
 }
 
 // longestDetail is as much of what stopped an attempt as people read.
@@ -151,6 +172,9 @@ const longestDetail = 300
 func DetailOf(park Park, outcome error) string {
 	if park.Reason == ParkVomoUnavailable && errors.Is(outcome, vomo.ErrUnauthorized) {
 		return RefusedMany
+	}
+	if park.Reason == ParkDatabaseUnavailable || park.Reason == event.AlertKeeperUnavailable {
+		return "" // words of Postgres and of the key service, which may quote anything
 	}
 	coded, ok := errors.AsType[*fault.Error](outcome)
 	if !ok {

@@ -17,7 +17,6 @@ const (
 	// LaneTakenPause: a job that finds the lane taken comes back within two seconds.
 	LaneTakenPause = 1500 * time.Millisecond
 	releaseTimeout = 5 * time.Second
-	settleTimeout  = 5 * time.Second
 	laneLostPause  = time.Second
 	// defaultTurn is how long a run keeps its slot before it queues behind the others.
 	defaultTurn = time.Minute
@@ -128,6 +127,7 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 	if err != nil {
 		return err
 	}
+	message := ctx
 	ctx, done := lease.Hold(ctx)
 	defer func() {
 		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -145,22 +145,28 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 	}
 	turn := &turn{Runner: r, customer: customer, run: open, lease: lease, release: release}
 	turn.log = log.With(zap.Int64("run", open.ID), zap.String("trace", open.TraceID))
-	err = r.Store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) (err error) {
-		turn.run, err = tx.ClaimSyncRun(ctx, open.ID, lease.Epoch)
+	err = r.Store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) error {
+		claimed, err := tx.ClaimSyncRun(ctx, open.ID, lease.Epoch)
+		if err == nil {
+			turn.run = claimed
+		}
 		return err
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil // it has ended meanwhile
-	case errors.Is(err, store.ErrLaneLost):
-		return turn.laneLost(ctx, err)
+	case errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable): // it may have been claimed all the same
+		return Settled(message, func(ctx context.Context) error { return turn.laneLost(ctx, err) })
 	case err != nil:
 		return err
 	}
 	run := turn.run
 	if run.Attempts > tries {
-		return turn.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
+		return Settled(message, func(ctx context.Context) error {
+			return turn.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
+		})
 	}
 	turn.log.Debug("run claimed", zap.Int("from_page", run.NextPage), zap.Int64("epoch", lease.Epoch), zap.Int("attempt", run.Attempts))
-	return turn.settle(ctx, turn.work(ctx, delivery.Draining()))
+	outcome := turn.work(ctx, delivery.Draining())
+	return Settled(message, func(settling context.Context) error { return turn.settle(settling, ctx, outcome) })
 }

@@ -14,9 +14,7 @@ import (
 
 // settle turns the outcome of a turn into the run's next state and the message's outcome. Nothing of it needs
 // the work's own context, which may have ended.
-func (t *turn) settle(work context.Context, outcome error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), settleTimeout)
-	defer cancel()
+func (t *turn) settle(ctx, work context.Context, outcome error) error {
 	switch {
 	case outcome == nil:
 		return nil
@@ -98,16 +96,20 @@ func (t *turn) giveUp(ctx context.Context, cause error) error {
 }
 
 func (t *turn) notSettled(ctx context.Context, verb string, err error) error {
-	err = fmt.Errorf("%s run: %w", verb, err)
 	if errors.Is(err, store.ErrLaneLost) {
-		return t.laneLost(ctx, err)
+		return t.laneLost(ctx, fmt.Errorf("%s run: %w", verb, err))
 	}
-	return err
+	return &NotSettledError{verb + " run", err}
 }
 
 // laneLost leaves the run to whoever has the lane now. Where an operator paused the customer under this worker that
 // is nobody, and nothing is wrong: the message comes once more, and is settled or, should the customer go on, worked.
+//
+// The claim does not count: this worker did not die of the run.
 func (t *turn) laneLost(ctx context.Context, cause error) error {
+	if err := t.Store.UncountSyncClaim(ctx, t.run.ID, t.lease.Epoch); err != nil {
+		return &NotSettledError{"give the claim back", err}
+	}
 	if why := StoppedBy(ctx, t.Store.Conn, t.customer); why != "" {
 		t.log.Info("run stopped by an operator", zap.String("why", why), zap.Int("next_page", t.run.NextPage))
 	} else {

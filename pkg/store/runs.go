@@ -173,6 +173,11 @@ func (t *Tx) RequeueRun(ctx context.Context, id, epoch int64) error {
 	return stillMine(changed, err, "hand run back")
 }
 
+// UncountClaim takes back that the claim of this epoch counts against the run, if nobody has claimed it since.
+func (c Conn) UncountClaim(ctx context.Context, id, epoch int64) error {
+	return wrap("take the claim back", c.queries.RunUncountClaim(ctx, c.dbtx, &db.RunUncountClaimParams{ID: id, Epoch: &epoch}))
+}
+
 // FinishRun ends the run and its line in the job log.
 func (t *Tx) FinishRun(ctx context.Context, run Run, epoch int64, state RunState, errorCode string) error {
 	changed, err := t.queries.RunFinishIfRunning(ctx, t.dbtx, &db.RunFinishIfRunningParams{

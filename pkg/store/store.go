@@ -132,7 +132,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		err = ErrReadOnly
 	}
 	if err != nil {
-		return fmt.Errorf("reach Postgres: %w", err)
+		return fmt.Errorf("reach Postgres: %w", marked(err))
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func (s *Store) InTx(ctx context.Context, work func(ctx context.Context, tx *Tx)
 func (s *Store) inTx(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (err error) {
 	ptx, err := s.pool.Load().Begin(ctx)
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return fmt.Errorf("begin transaction: %w", marked(err))
 	}
 	defer func() {
 		if ptx == nil {
@@ -164,7 +164,7 @@ func (s *Store) inTx(ctx context.Context, work func(ctx context.Context, tx *Tx)
 		return err
 	}
 	if err := ptx.Commit(ctx); err != nil {
-		return fmt.Errorf("commit: %w", err)
+		return fmt.Errorf("commit: %w", marked(err))
 	}
 	ptx = nil
 	if tx.owesMessages {
@@ -177,7 +177,7 @@ func (s *Store) inTx(ctx context.Context, work func(ctx context.Context, tx *Tx)
 func (s *Store) inTxTogether(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (err error) {
 	conn, err := s.pool.Load().Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return fmt.Errorf("begin transaction: %w", marked(err))
 	}
 	defer conn.Release() // which closes a connection that is not where it began
 	kept := newTogether(conn)
@@ -216,7 +216,7 @@ func (s *Store) wakeRelay() {
 func (c Conn) Now(ctx context.Context) (time.Time, error) {
 	now, err := c.queries.Now(ctx, c.dbtx)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read the clock: %w", err)
+		return time.Time{}, fmt.Errorf("read the clock: %w", marked(err))
 	}
 	return now, nil
 }
@@ -231,7 +231,7 @@ func wrap(operation string, err error) error {
 	case isLaneLost(err):
 		return fmt.Errorf("%s: %w", operation, ErrLaneLost)
 	default:
-		return fmt.Errorf("%s: %w", operation, err)
+		return fmt.Errorf("%s: %w", operation, marked(err))
 	}
 }
 

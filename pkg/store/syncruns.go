@@ -148,6 +148,11 @@ func (c Conn) SyncRunWaitsBeside(ctx context.Context, kind, reason string) (bool
 	return waits, wrap("look for waiting runs", err)
 }
 
+// UncountSyncClaim is UncountClaim.
+func (c Conn) UncountSyncClaim(ctx context.Context, id, epoch int64) error {
+	return wrap("take the claim back", c.queries.SyncRunUncountClaim(ctx, c.dbtx, &db.SyncRunUncountClaimParams{ID: id, Epoch: &epoch}))
+}
+
 // EndSyncRun ends the run and its line in the job log, as failed where errorCode is not "".
 func (t *Tx) EndSyncRun(ctx context.Context, run SyncRun, epoch int64, errorCode string) error {
 	changed, err := t.queries.SyncRunEndIfRunning(ctx, t.dbtx, &db.SyncRunEndIfRunningParams{ID: run.ID, Epoch: &epoch})

@@ -60,8 +60,8 @@ func (t *together) send(ctx context.Context) error {
 	if closed := results.Close(); err == nil && closed != nil {
 		err = fmt.Errorf("end of statements: %w", closed)
 	}
-	t.batch, t.answers, t.failed = &pgx.Batch{}, nil, err
-	return err
+	t.batch, t.answers, t.failed = &pgx.Batch{}, nil, marked(err)
+	return t.failed
 }
 
 // Exec sends what is kept together with this statement.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"gocloud.dev/secrets"
 	_ "gocloud.dev/secrets/hashivault"   // SECRETS_URL=hashivault://…
@@ -61,8 +62,22 @@ func (k *Keeper) IDs() []string {
 	return slices.Clone(k.ids)
 }
 
-// Close lets go of the keeper's connections.
+// Close lets go of the keeper's connections. A key is closed when the last call of it has ended; one that hangs is not
+// waited for.
 func (k *Keeper) Close() error {
+	closed := make(chan error, 1)
+	go func() { closed <- k.close() }()
+	limit := time.NewTimer(closeTimeout)
+	defer limit.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-limit.C:
+		return nil
+	}
+}
+
+func (k *Keeper) close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var problems []error
@@ -157,9 +172,9 @@ func (k *Keeper) seal(ctx context.Context, id string, plain []byte) ([]byte, err
 	if key == nil {
 		return nil, fmt.Errorf("seal key with %s: %w", id, ErrNoSuchKey)
 	}
-	sealed, err := key.Encrypt(ctx, plain)
+	sealed, err := ask(ctx, func(ctx context.Context) ([]byte, error) { return key.Encrypt(ctx, plain) })
 	if err != nil {
-		return nil, fmt.Errorf("seal key: %w", err)
+		return nil, fmt.Errorf("seal key: %w", k.marked(ctx, id, err))
 	}
 	return sealed, nil
 }
@@ -172,19 +187,28 @@ func (k *Keeper) open(ctx context.Context, id string, sealed []byte) ([]byte, er
 	if key == nil {
 		return k.openWithAny(ctx, id, sealed)
 	}
-	plain, err := key.Decrypt(ctx, sealed)
+	plain, err := ask(ctx, func(ctx context.Context) ([]byte, error) { return key.Decrypt(ctx, sealed) })
 	if err != nil {
-		return nil, fmt.Errorf("open key (is SECRETS_URL the one that sealed it?): %w", err)
+		return nil, fmt.Errorf("open key (is SECRETS_URL the one that sealed it?): %w", k.marked(ctx, id, err))
 	}
 	return plain, nil
 }
 
 // openWithAny tries the keys that there are: one key of a Vault goes by two ids where its URL is written in two ways.
 func (k *Keeper) openWithAny(ctx context.Context, id string, sealed []byte) ([]byte, error) {
+	var away error
 	for _, other := range k.IDs() {
-		if plain, err := k.known(other).Decrypt(ctx, sealed); err == nil {
+		key := k.known(other)
+		plain, err := ask(ctx, func(ctx context.Context) ([]byte, error) { return key.Decrypt(ctx, sealed) })
+		if err == nil {
 			return plain, nil
 		}
+		if err = k.marked(ctx, other, err); errors.Is(err, ErrUnavailable) {
+			away = err
+		}
+	}
+	if away != nil {
+		return nil, fmt.Errorf("open key sealed by %s: %w", id, away)
 	}
 	return nil, fmt.Errorf("open key sealed by %s: neither SECRETS_URL nor SECRETS_URL_NEXT opens it", id)
 }

@@ -130,6 +130,7 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 	if err != nil {
 		return err
 	}
+	message := ctx
 	ctx, done := lease.Hold(ctx)
 	defer func() {
 		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
@@ -146,22 +147,28 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 		return nil
 	}
 	turn := &turn{backfiller: b, customer: customer, run: open, lease: lease, release: release, log: log.With(zap.Int64("run", open.ID))}
-	err = b.store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) (err error) {
-		turn.run, err = tx.ClaimRun(ctx, open.ID, lease.Epoch)
+	err = b.store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) error {
+		claimed, err := tx.ClaimRun(ctx, open.ID, lease.Epoch)
+		if err == nil {
+			turn.run = claimed
+		}
 		return err
 	})
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil // finished, or stopped by an operator, meanwhile
-	case errors.Is(err, store.ErrLaneLost):
-		return turn.laneLost(ctx, err)
+	case errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable): // it may have been claimed all the same
+		return job.Settled(message, func(ctx context.Context) error { return turn.laneLost(ctx, err) })
 	case err != nil:
 		return err
 	}
 	run := turn.run
 	if run.Attempts > b.tries {
-		return turn.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
+		return job.Settled(message, func(ctx context.Context) error {
+			return turn.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
+		})
 	}
 	turn.log.Info("backfill claimed", zap.Int("from_page", run.NextPage), zap.Int64("epoch", lease.Epoch), zap.Int("attempt", run.Attempts))
-	return turn.settle(ctx, turn.work(ctx, delivery.Draining()))
+	outcome := turn.work(ctx, delivery.Draining())
+	return job.Settled(message, func(settling context.Context) error { return turn.settle(settling, ctx, outcome) })
 }

@@ -106,7 +106,7 @@ func (r *resyncer) logged(ctx context.Context, lease *store.Lease, question repo
 		return result, nil
 	}
 	log.Warn("user not resynced", zap.Error(err))
-	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	return result, errors.Join(err, r.store.FinishJob(finishing, jobID, 0, 0, fault.CodeOf(err)))
 }

@@ -19,16 +19,11 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-const (
-	settleTimeout = 5 * time.Second
-	laneLostPause = time.Second
-)
+const laneLostPause = time.Second
 
 // settle turns the outcome of a turn into the run's next state and the message's outcome. Nothing of it needs
 // the work's own context, which may have ended.
-func (j *turn) settle(work context.Context, outcome error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), settleTimeout)
-	defer cancel()
+func (j *turn) settle(ctx, work context.Context, outcome error) error {
 	var notNow *notNowError
 	switch {
 	case outcome == nil:
@@ -139,12 +134,15 @@ func (j *turn) notSettled(ctx context.Context, verb string, err error) error {
 		}
 		return j.laneLost(ctx, fmt.Errorf("%s run: %w", verb, err))
 	}
-	return fmt.Errorf("%s run: %w", verb, err)
+	return &job.NotSettledError{Verb: verb + " run", Err: err}
 }
 
 // laneLost leaves the run to whoever has the lane now: another worker, or, where the customer was paused for a moment
-// under this one, whoever gets the message that comes again.
+// under this one, whoever gets the message that comes again. The claim does not count: this worker did not die of the run.
 func (j *turn) laneLost(ctx context.Context, cause error) error {
+	if err := j.store.UncountClaim(ctx, j.run.ID, j.lease.Epoch); err != nil {
+		return &job.NotSettledError{Verb: "give the claim back", Err: err}
+	}
 	if why := job.StoppedBy(ctx, j.store.Conn, j.customer); why != "" {
 		j.log.Info("backfill stopped by an operator", zap.String("why", why), zap.Int("next_page", j.run.NextPage))
 	} else {

@@ -211,7 +211,7 @@ func TestATurnThatIsOverIsPutOffInTheQuietHoursAndHandedBackOutsideThem(t *testi
 		require.NoError(t, err)
 		o.timeIs(now)
 
-		require.NoError(t, turn.settle(t.Context(), errTurnOver))
+		require.NoError(t, turn.settle(t.Context(), t.Context(), errTurnOver))
 
 		require.Equal(t, state, o.run(id).State, now)
 		require.Zero(t, o.run(id).Attempts)

@@ -23,7 +23,7 @@ const (
 	drainTime = 14 * time.Second
 	// A turn that panicked, or failed by our own fault, comes again no sooner than this.
 	ownFaultPause = 2 * time.Second
-	longestFault  = time.Minute
+	longestFault  = 20 * time.Second // most are outages of ours: work goes on within 30 s of their end
 )
 
 var errStopping = errors.New("the service stops and the time for draining is over")

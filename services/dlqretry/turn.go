@@ -111,6 +111,11 @@ func (t *turn) begin(ctx context.Context, customer string) ([]store.DueLetter, e
 		t.standing = t.standing || job.IsDestination(alert.Type)
 		t.told = t.told || t.standing || alert.Type == event.AlertVomoForbidden
 	}
+	if !t.told {
+		if t.told, err = job.KeeperAlertStands(ctx, t.store.Conn); err != nil {
+			return nil, err
+		}
+	}
 	t.suspect = t.suspect || t.standing
 	t.traceID = event.NewTraceID()
 	if len(due) == 0 {

@@ -33,10 +33,16 @@ type direct struct {
 func (d *direct) run(ctx context.Context) {
 	ticker := time.NewTicker(directEvery)
 	defer ticker.Stop()
+	database := &databaseWatch{told: d.told, logger: d.logger, now: time.Now}
 	for {
-		if err := d.look(ctx); err != nil && ctx.Err() == nil {
+		err := d.look(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
 			d.logger.Warn("the outbox was not looked at; it is tried again", zap.Error(err))
 		}
+		database.look(ctx, err)
 		select {
 		case <-ctx.Done():
 			return

@@ -120,29 +120,17 @@ func (n *notifier) inOrder(ctx context.Context, delivery *worker.Delivery, alert
 
 // noticesOf is what an alert is on each channel.
 func (n *notifier) noticesOf(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) ([]notice, error) {
-	id := messageID(delivery)
-	var notices []notice
-	if n.webhook != nil {
-		body, err := alertBody(alert)
-		if err != nil {
-			return nil, err
-		}
-		post := n.webhook.notice(id, kindOfAlert(alert), body)
-		if old, err := n.old(ctx, alert.GetAt().AsTime()); err != nil {
-			return nil, err
-		} else if old {
-			post.send = forADay(post.send)
-		}
-		notices = append(notices, post)
+	notices, err := n.onEachChannel(messageID(delivery), alert)
+	if err != nil {
+		return nil, err
 	}
-	if len(n.operators) > 0 {
-		mail, err := n.words.alert(alert)
+	if n.webhook != nil {
+		old, err := n.old(ctx, alert.GetAt().AsTime())
 		if err != nil {
 			return nil, err
 		}
-		mail.id, mail.answers = id, raisedID(id, alert)
-		for _, operator := range n.operators {
-			notices = append(notices, n.mailer.operatorNotice(operator, mail))
+		if old {
+			notices[0].send = forADay(notices[0].send)
 		}
 	}
 	toAdmin, err := n.adminNotices(ctx, delivery, alert)
@@ -155,6 +143,29 @@ func (n *notifier) adminNotices(ctx context.Context, delivery *worker.Delivery, 
 		return nil, nil
 	}
 	return n.tokenInvalid(ctx, delivery, alert)
+}
+
+// onEachChannel is what an alert is for operators: the webhook first, if there is one.
+func (n *notifier) onEachChannel(id string, alert *rollcallv1.Alert) ([]notice, error) {
+	var notices []notice
+	if n.webhook != nil {
+		body, err := alertBody(alert)
+		if err != nil {
+			return nil, err
+		}
+		notices = append(notices, n.webhook.notice(id, kindOfAlert(alert), body))
+	}
+	if len(n.operators) > 0 {
+		mail, err := n.words.alert(alert)
+		if err != nil {
+			return nil, err
+		}
+		mail.id, mail.answers = id, raisedID(id, alert)
+		for _, operator := range n.operators {
+			notices = append(notices, n.mailer.operatorNotice(operator, mail))
+		}
+	}
+	return notices, nil
 }
 
 // tooOld is from when on a message that nobody has tried to tell is one that piled up before anybody was there to do

@@ -27,8 +27,10 @@ const (
 	settleTime   = 45 * time.Second
 	firstDelay   = 2 * time.Second
 	longestDelay = 5 * time.Minute
-	probeTimeout = 10 * time.Second
-	jobOnboard   = "onboarding"
+	// longestGiveBack is for failures on our side: work goes on within 30 s of their end.
+	longestGiveBack = 15 * time.Second
+	probeTimeout    = 10 * time.Second
+	jobOnboard      = "onboarding"
 )
 
 // settler works pending requests until they are applied or refused: any replica, the newest request of a
@@ -102,7 +104,7 @@ func (s *settler) claimNext(ctx context.Context, slots chan struct{}, running *s
 func (s *settler) giveBack(ctx context.Context, pending store.PendingRequest) {
 	ctx, cancel := context.WithTimeout(ctx, claimHold)
 	defer cancel()
-	wait := min(firstDelay<<min(max(pending.Attempts-1, 0), 16), claimHold)
+	wait := min(firstDelay<<min(max(pending.Attempts-1, 0), 16), longestGiveBack)
 	for {
 		err := s.store.GiveBackRequest(ctx, pending.ID, wait)
 		if err == nil {

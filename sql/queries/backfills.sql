@@ -66,6 +66,11 @@ UPDATE backfill_runs
 SET state = 'queued', attempts = greatest(attempts - 1, 0), due_at = rollcall_now(), updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
+-- name: RunUncountClaim :exec
+-- The claim's worker could do nothing, and did not die of the run. Another worker's claim, which has a later epoch, stays counted.
+UPDATE backfill_runs SET attempts = greatest(attempts - 1, 0)
+WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+
 -- name: RunFinishIfRunning :execrows
 UPDATE backfill_runs
 SET state = sqlc.arg(state), verified = sqlc.narg(verified), failure = sqlc.narg(failure), completed_at = rollcall_now(), updated_at = rollcall_now()

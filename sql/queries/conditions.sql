@@ -26,7 +26,8 @@ WHERE (sqlc.arg(everybody)::boolean OR r.customer_id = ANY(sqlc.arg(customer_ids
   AND r.state IN ('queued', 'running', 'parked') AND r.parks > 0
   AND r.park_reason NOT IN ('not_before', 'quiet_hours', 'lane_wanted')
   AND r.park_since < rollcall_now() - sqlc.arg(backfill_patience)::interval
-  AND NOT EXISTS (SELECT FROM alerts a WHERE a.customer_id = r.customer_id AND a.type = r.park_reason AND a.cleared_at IS NULL)
+  AND NOT EXISTS (SELECT FROM alerts a
+                  WHERE a.customer_id IN (r.customer_id, '_installation') AND a.type = r.park_reason AND a.cleared_at IS NULL)
 UNION ALL
 SELECT 'contact_shared', s.customer_id, s.noted_at
 FROM shared_contacts s

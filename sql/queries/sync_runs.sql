@@ -82,6 +82,11 @@ UPDATE sync_runs
 SET state = 'parked', attempts = greatest(attempts - 1, 0), due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
+-- name: SyncRunUncountClaim :exec
+-- As RunUncountClaim.
+UPDATE sync_runs SET attempts = greatest(attempts - 1, 0)
+WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+
 -- name: SyncRunEndIfRunning :execrows
 DELETE FROM sync_runs WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 

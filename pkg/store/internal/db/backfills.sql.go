@@ -650,6 +650,22 @@ func (q *Queries) RunSetRefusals(ctx context.Context, db DBTX, arg *RunSetRefusa
 	return err
 }
 
+const runUncountClaim = `-- name: RunUncountClaim :exec
+UPDATE backfill_runs SET attempts = greatest(attempts - 1, 0)
+WHERE id = $1 AND state = 'running' AND epoch = $2
+`
+
+type RunUncountClaimParams struct {
+	ID    int64
+	Epoch *int64
+}
+
+// The claim's worker could do nothing, and did not die of the run. Another worker's claim, which has a later epoch, stays counted.
+func (q *Queries) RunUncountClaim(ctx context.Context, db DBTX, arg *RunUncountClaimParams) error {
+	_, err := db.Exec(ctx, runUncountClaim, arg.ID, arg.Epoch)
+	return err
+}
+
 const runUnparkIfParked = `-- name: RunUnparkIfParked :one
 UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'parked'

@@ -631,6 +631,22 @@ func (q *Queries) SyncRunSetRefusals(ctx context.Context, db DBTX, arg *SyncRunS
 	return err
 }
 
+const syncRunUncountClaim = `-- name: SyncRunUncountClaim :exec
+UPDATE sync_runs SET attempts = greatest(attempts - 1, 0)
+WHERE id = $1 AND state = 'running' AND epoch = $2
+`
+
+type SyncRunUncountClaimParams struct {
+	ID    int64
+	Epoch *int64
+}
+
+// As RunUncountClaim.
+func (q *Queries) SyncRunUncountClaim(ctx context.Context, db DBTX, arg *SyncRunUncountClaimParams) error {
+	_, err := db.Exec(ctx, syncRunUncountClaim, arg.ID, arg.Epoch)
+	return err
+}
+
 const syncRunWaitsBeside = `-- name: SyncRunWaitsBeside :one
 SELECT EXISTS (
     SELECT FROM sync_runs r
