@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,8 +189,16 @@ func TestAProbeThatFindsNoSlotIsNotTried(t *testing.T) {
 		require.Equal(t, "parked destination_down attempts 0 parks 1", c.works(customer))
 	}
 	slow := make(chan struct{})
-	var first sync.Once
-	c.world.set(func(w *world) { w.onPage = func(int) { first.Do(func() { <-slow }) } })
+	end := sync.OnceFunc(func() { close(slow) })
+	t.Cleanup(end)
+	var pages atomic.Int64
+	c.world.set(func(w *world) {
+		w.onPage = func(int) {
+			if pages.Add(1) == 1 {
+				<-slow
+			}
+		}
+	})
 	probed := make(chan error, 1)
 	ctx := t.Context()
 	go func() { probed <- c.runner.Work(ctx, &worker.Delivery{}, "first", 0) }()
@@ -201,7 +210,7 @@ func TestAProbeThatFindsNoSlotIsNotTried(t *testing.T) {
 	require.InDelta(t, 2.5, values[float64](c.house,
 		`SELECT extract(epoch FROM due_at - updated_at)::float8 FROM sync_runs WHERE customer_id = 'second'`)[0], 0.1)
 	require.Empty(t, c.works("fine"))
-	close(slow)
+	end()
 	require.NoError(t, <-probed)
 	require.Equal(t, "parked destination_down attempts 0 parks 2", c.works("second"), "the slot is free")
 }
