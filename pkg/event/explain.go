@@ -87,7 +87,8 @@ func ExplainFor(customer, code string) (text, remedy string) {
 func Severity(code string) string {
 	switch code {
 	case AlertOutboxStalled, AlertMessageNotErased, AlertOnboardingLetter, AlertKeeperUnavailable, AlertDatabaseUnavailable, AlertAuthFailed, AlertBackfillFailed,
-		AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertDestinationRedirect, AlertVomoForbidden, AlertPollStalled, AlertBackfillStalled, AlertVomoRefusesMany:
+		AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertDestinationRedirect, AlertVomoForbidden, AlertPollStalled, AlertBackfillStalled,
+		AlertVomoRefusesMany:
 		return "high"
 	default:
 		return "medium"

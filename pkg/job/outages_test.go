@@ -23,7 +23,8 @@ func (lostKeys) CustomerKey(context.Context, string) (store.SealedKey, error) {
 	return store.SealedKey{}, fmt.Errorf("open key: %w", vault.ErrUnavailable)
 }
 
-const keeperAlerts = `SELECT customer_id || ' ' || count(*) FILTER (WHERE cleared_at IS NULL) || ' standing ' || count(*) FILTER (WHERE cleared_at IS NOT NULL) || ' cleared'
+const keeperAlerts = `SELECT customer_id || ' ' || count(*) FILTER (WHERE cleared_at IS NULL) || ' standing ' ||
+	count(*) FILTER (WHERE cleared_at IS NOT NULL) || ' cleared'
 	FROM alerts WHERE type = 'keeper_unavailable' GROUP BY customer_id`
 
 func TestAKeyServiceThatIsAwayCostsNoAttemptAndRaisesOneAlert(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 
 // ErrUnavailable says that Postgres could not be reached, or could not do now what it was asked to do: nothing is wrong with
 // what was asked.
-var ErrUnavailable = errors.New("Postgres is not available")
+var ErrUnavailable = errors.New("the database is not available")
 
 // unavailableError has the words of its cause.
 type unavailableError struct{ cause error }

@@ -40,6 +40,11 @@ func TestTheAlertOfOnboardingLettersIsClearedWithTheLastOfThem(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return d.state(t, acked) == "by_hand" }, within, 10*time.Millisecond)
 	require.Equal(t, "0 standing, 1 cleared", value[string](t, d, onboardingAlerts))
+
+	last := d.messageLetter(t, bus.SubjectOffboard("acme"), `{}`, 10)
+	require.Equal(t, "1 standing, 1 cleared", value[string](t, d, onboardingAlerts))
+	require.NoError(t, d.redrive.redriveMessage(t.Context(), last))
+	require.Equal(t, "0 standing, 2 cleared", value[string](t, d, onboardingAlerts))
 }
 
 func TestDiscardingTheLastOnboardingLetterClearsItsAlert(t *testing.T) {
