@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"testing"
 	"time"
 
@@ -14,18 +13,6 @@ import (
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 )
-
-// outage is how long the store stays full: 20 s, or what ROLLCALL_TEST_OUTAGE says (10m by hand).
-func outage(t *testing.T) time.Duration {
-	t.Helper()
-	text := os.Getenv("ROLLCALL_TEST_OUTAGE")
-	if text == "" {
-		return 20 * time.Second
-	}
-	length, err := time.ParseDuration(text)
-	require.NoError(t, err)
-	return length
-}
 
 func TestAFullStoreLosesNothingAndServicesGoOnWithin30SecondsOfRoom(t *testing.T) {
 	t.Parallel()
@@ -57,7 +44,7 @@ func TestAFullStoreLosesNothingAndServicesGoOnWithin30SecondsOfRoom(t *testing.T
 				store.Message{Subject: bus.SubjectEvent("user.created", customer), ID: "event-" + customer, Payload: make([]byte, 1<<10)})
 		}))
 	}
-	ends := time.NewTimer(outage(t))
+	ends := time.NewTimer(testkit.Outage(t))
 	defer ends.Stop()
 	for number := range customers {
 		owe(number)

@@ -39,14 +39,7 @@ func TestOnboardingAndABackfillPassThroughAFullStore(t *testing.T) {
 	h := newHouse(t, settings, testkit.WithMaxStore(16<<20))
 	first := h.start(programOnboarding)
 	h.startAt(programBackfill)
-	h.organisation("leaver", 40)
-	h.organisation("newcomer", 40)
-	h.organisation("half-read", 3000)
-	h.onboard("leaver")
-	h.untilDone("leaver")
-	h.slow(20)
-	h.onboard("half-read")
-	h.untilRead("half-read", 100)
+	underWay(h)
 	first.Stop()
 	h.wait() // for the next one
 	h.fill()
@@ -54,7 +47,7 @@ func TestOnboardingAndABackfillPassThroughAFullStore(t *testing.T) {
 	h.startUnready(programOnboarding)
 	h.untilRow("the offboarding is done all the same", `SELECT offboarded_at IS NOT NULL FROM sync_configs WHERE customer_id = 'leaver'`)
 	h.untilRow("the newcomer's backfill waits for its request", `SELECT count(*) = 1 FROM backfill_runs WHERE customer_id = 'newcomer' AND state = 'queued'`)
-	h.lasts(outage(t), func() {
+	h.lasts(testkit.Outage(t), func() {
 		h.fill() // events that are erased or expire would make room
 	})
 	require.Zero(t, h.count(`SELECT count(*) FROM backfill_runs WHERE customer_id = 'newcomer' AND state <> 'queued'`))

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,18 +20,6 @@ import (
 
 // recovery is within which everything goes on after the end of an outage, without a person.
 const recovery = 30 * time.Second
-
-// outage is how long a server of ours stays away: 20 s, or what ROLLCALL_TEST_OUTAGE says (10m by hand).
-func outage(t *testing.T) time.Duration {
-	t.Helper()
-	text := os.Getenv("ROLLCALL_TEST_OUTAGE")
-	if text == "" {
-		return 20 * time.Second
-	}
-	length, err := time.ParseDuration(text)
-	require.NoError(t, err)
-	return length
-}
 
 // lasts waits for as long as an outage, and looks all the while that something holds.
 func (h *house) lasts(length time.Duration, holds func()) {
@@ -135,7 +122,7 @@ func TestNothingIsLostWhilePostgresIsAway(t *testing.T) {
 	h.until(recovery, "neither is ready", func() bool {
 		return onboarding() == http.StatusServiceUnavailable && backfill() == http.StatusServiceUnavailable
 	})
-	h.lasts(outage(t), func() {
+	h.lasts(testkit.Outage(t), func() {
 		require.Equal(t, http.StatusServiceUnavailable, onboarding())
 		require.Equal(t, http.StatusServiceUnavailable, backfill())
 	})
@@ -181,7 +168,7 @@ func TestABackfillAndAPollPassThroughAPostgresThatTakesNoWrites(t *testing.T) {
 	for _, readiness := range ready {
 		h.until(recovery, "not ready", func() bool { return readiness() == http.StatusServiceUnavailable })
 	}
-	h.lasts(outage(t), func() {
+	h.lasts(testkit.Outage(t), func() {
 		for _, readiness := range ready {
 			require.Equal(t, http.StatusServiceUnavailable, readiness())
 		}
@@ -253,7 +240,7 @@ func TestNothingIsLostWhileTheKeyServiceIsAway(t *testing.T) {
 	h.untilRow("the backfill is parked with its reason, and its claim is given back", `SELECT park_reason = 'keeper_unavailable' AND attempts = 0
 		FROM backfill_runs WHERE customer_id = 'half-read' AND state = 'parked'`)
 	read := h.count(`SELECT processed FROM backfill_runs WHERE customer_id = 'half-read'`)
-	h.lasts(outage(t), func() {
+	h.lasts(testkit.Outage(t), func() {
 		require.Equal(t, 1, h.count(`SELECT count(*) FROM alerts WHERE type = 'keeper_unavailable' AND cleared_at IS NULL`))
 		require.Zero(t, h.count(`SELECT count(*) FROM dead_letters`))
 		require.LessOrEqual(t, h.count(`SELECT attempts FROM backfill_runs WHERE customer_id = 'half-read'`), 1)
