@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// shape is what the design says of a stream.
+// shape is what the configuration of a stream must be.
 type shape struct {
 	subjects      []string
 	retention     jetstream.RetentionPolicy

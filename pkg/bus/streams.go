@@ -26,8 +26,8 @@ const (
 	maxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
 )
 
-// StreamConfigs are all streams of the design, so that nothing that is published is ever refused for want of
-// a stream, also by services that come later.
+// StreamConfigs returns all streams, also those of services that are not built yet (docs/guides.md), so that no
+// publisher is refused for want of a stream.
 func StreamConfigs(replicas int) []jetstream.StreamConfig {
 	work := func(name string, subjects ...string) jetstream.StreamConfig {
 		return jetstream.StreamConfig{

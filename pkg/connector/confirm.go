@@ -13,7 +13,7 @@ import (
 const confirmAfter = 2 * time.Second
 
 // Confirm asks a second time before a token that worked is called bad: one wrong answer must not stop a
-// customer (DESIGN §5). Any other outcome comes back as it is.
+// customer (docs/decisions/0022-a-refused-token-switches-off.md). Any other outcome comes back as it is.
 func (c *Connector) Confirm(ctx context.Context, customer store.Customer, lease *store.Lease, job string, outcome error) error {
 	if !errors.Is(outcome, vomo.ErrUnauthorized) && !errors.Is(outcome, vomo.ErrForbidden) {
 		return outcome

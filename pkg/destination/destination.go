@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Record is one user as a destination gets it (recipe step 2, processUserForBackfill). Null in VOMO is null
-// here: a pointer that is nil is sent as JSON null.
+// Record is one user as a destination gets it (docs/guides.md#initial-backfill). Null in VOMO is null here: a pointer
+// that is nil is sent as JSON null.
 type Record struct {
 	ExternalID      string       `json:"external_id"` // "vomo-" + the VOMO id
 	Email           *string      `json:"email"`       // as VOMO has it, not lower-cased
@@ -23,7 +23,7 @@ type Record struct {
 	SourceUpdatedAt time.Time    `json:"source_updated_at"` // RFC 3339, UTC
 }
 
-// CustomFields are the recipe's three.
+// CustomFields are the three that docs/guides.md#initial-backfill names.
 type CustomFields struct {
 	UserStatus     *string    `json:"user_status"`
 	MembershipRole *string    `json:"membership_role"`

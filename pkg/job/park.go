@@ -96,7 +96,7 @@ func doubling(longest time.Duration, times int) time.Duration {
 }
 
 // TellPark tells of what work is parked for, in the transaction that parks it: once, however much is parked. A token
-// that VOMO refuses also switches the customer off (the recipe's handleAuthFailure), until a new one comes.
+// that VOMO rejects also switches the customer off, until a new one comes (docs/guides.md#token-failures).
 func TellPark(ctx context.Context, tx *store.Tx, customer string, park Park) error {
 	reason := park.Reason
 	switch reason {

@@ -14,10 +14,10 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-// externalIDPrefix is the recipe's: destinations know a user as "vomo-123".
+// externalIDPrefix makes the ids by which destinations know users, such as "vomo-123" (docs/guides.md#names).
 const externalIDPrefix = "vomo-"
 
-// RecordOf is a user as a destination gets it (recipe step 2).
+// RecordOf returns a user as a destination gets it (docs/guides.md#initial-backfill).
 func RecordOf(user vomo.User) destination.Record {
 	record := destination.Record{
 		ExternalID: externalIDPrefix + user.ID, Email: user.Email, FirstName: user.FirstName, LastName: user.LastName,

@@ -152,7 +152,8 @@ func isDestinations(err error) bool {
 		errors.Is(err, destination.ErrHostSilent)
 }
 
-// destinationAtFault looks at a page as a whole (principle 7).
+// destinationAtFault looks at a page as a whole: if the destination is at fault, the work is parked, and no record of
+// the page becomes a letter.
 func (l *Lane) destinationAtFault(results []written, options ApplyOptions) error {
 	var succeeded, retryable int
 	alike := map[string]int{}

@@ -11,8 +11,8 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// Status is one customer's integration in the recipe's shape (recipe step 5). Every name is always there: null stands
-// for what is not known yet. All of our own times are the database's.
+// Status is one customer's integration, with the groups and names of docs/guides.md#sync-status and more. Every name is
+// always there: null stands for what is not known yet. All of our own times are the database's.
 type Status struct {
 	CustomerID     string          `json:"customerId"`
 	AsOf           time.Time       `json:"asOf"`

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// manyLetters is from how many open letters on a customer is not well: the recipe's number.
+	// manyLetters is the number of open letters that makes a customer unhealthy (docs/guides.md#sync-status).
 	manyLetters = 10
 	// stalledCadences is after how many cadences without a poll one is missing.
 	stalledCadences = 2

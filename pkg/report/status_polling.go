@@ -9,7 +9,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// Polling is how the mirror keeps up. The first four names are the recipe's.
+// Polling is how the mirror keeps up. The first four names are those of docs/guides.md#sync-status.
 type Polling struct {
 	LastRunAt           *time.Time `json:"lastRunAt"`
 	LastRunOutcome      *string    `json:"lastRunOutcome"` // success, failed
@@ -79,7 +79,7 @@ func addPolling(ctx context.Context, from *store.Store, status *Status, facts *s
 	return nil
 }
 
-// gapRateOver is of how long back reconciliations count: the recipe's week.
+// gapRateOver is the time over which the average gap rate is taken (docs/guides.md#sync-status).
 const gapRateOver = 7 * 24 * time.Hour
 
 func addReconciliation(ctx context.Context, from *store.Store, status *Status, facts *standing) error {

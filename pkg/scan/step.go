@@ -14,7 +14,7 @@ const (
 	// ReadAhead is how many pages may be in flight: what a step back has to go behind.
 	ReadAhead = 4
 
-	// Overlap is what a checkpoint stays behind (trap 2): VOMO's clock and its index need not agree.
+	// Overlap is what a checkpoint stays behind, because VOMO's clock and its index need not agree.
 	Overlap = 2 * time.Minute
 
 	windowUsers = 20 * PageSize

@@ -7,7 +7,7 @@ import (
 	"rollcall.dev/pkg/store/internal/db"
 )
 
-// ResourceUserSync is the checkpoint's resource, in the recipe's word.
+// ResourceUserSync is the resource of the users' checkpoint (docs/guides.md#names).
 const ResourceUserSync = "user_sync"
 
 // Names of credentials.

@@ -17,7 +17,7 @@ const (
 	KindUserDaily = "user_daily"
 )
 
-// Jobs of scheduled runs, in job_log's words; requests to VOMO are booked by them, too. The poll's is the recipe's.
+// Jobs of scheduled runs, as job_log names them (docs/guides.md#names); requests to VOMO are booked by them, too.
 const (
 	JobPoll      = "user_sync_poll"
 	JobUserDaily = "user_daily"

@@ -2,7 +2,7 @@ package vomo
 
 import "time"
 
-// User is one entry of GET /users (UserResource in the VOMO guide "Users and volunteers"), as far as a destination gets it.
+// User is one entry of VOMO's GET /users, with the fields that a destination gets.
 // Text that VOMO may leave out or null is a pointer: null is a value to mirror, not a fault.
 type User struct {
 	ID             string // int or string on the wire; always text here
