@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	jobInitialBackfill = "initial_backfill" // job_log's word, the recipe's
+	jobInitialBackfill = "initial_backfill" // its name in job_log (docs/guides.md#names)
 	jobFullResync      = "full_resync"      // the same for a customer whose first backfill is complete
-	operation          = "backfill"         // sync_audit's word, the recipe's
+	operation          = "backfill"         // its name in sync_audit (docs/guides.md#names)
 	releaseTimeout     = 5 * time.Second
 )
 

@@ -269,7 +269,7 @@ func follow(run *store.Run, advance store.Advance) {
 	run.Attempts, run.Parks, run.ParkReason = 0, 0, ""
 }
 
-// checkpointOf is from where polling goes on (trap 2): no later than the scan's start by VOMO's own clock, since
+// checkpointOf is from where polling goes on: no later than the scan's start by VOMO's own clock, since
 // a user changed during the scan may stand on a page that was read before; nor than now, by the database's, however far
 // ahead VOMO's is.
 func checkpointOf(run store.Run, now time.Time) time.Time {

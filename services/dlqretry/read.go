@@ -41,7 +41,7 @@ type readUsers struct {
 
 func (r readUsers) none() bool { return len(r.page.Users)+len(r.page.Bad)+len(r.again) == 0 }
 
-// read reads each user by its id (trap 9: a retry takes the newest state). stopped is what put an end to it before
+// read reads each user by its id, since a retry takes the newest state. stopped is what put an end to it before
 // the last one, of VOMO's or of ours: what was read until then is of use all the same.
 func (t *turn) read(ctx context.Context, due []store.DueLetter) (read readUsers, stopped error) {
 	read.page = vomo.Page{Number: 1, Total: -1}

@@ -19,7 +19,7 @@ import (
 const (
 	kindAlertRaised       = "alert_raised"
 	kindAlertCleared      = "alert_cleared"
-	kindTokenInvalid      = "vomo_token_invalid" //nolint:gosec // the recipe's word for a mail
+	kindTokenInvalid      = "vomo_token_invalid" //nolint:gosec // the kind of a mail, not a credential
 	kindBackfillScheduled = "backfill_scheduled"
 	kindBackfillCompleted = "backfill_completed"
 	kindTest              = "test"

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	jobInitialBackfill    = "initial_backfill" // the recipe's word
+	jobInitialBackfill    = "initial_backfill" // its name in job_log (docs/guides.md#names)
 	jobFullResync         = "full_resync"      // the same for a customer whose first backfill is complete
 	defaultCadenceMinutes = 30
 )

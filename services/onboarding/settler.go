@@ -166,7 +166,7 @@ func (s *settler) settle(ctx context.Context, pending store.PendingRequest) erro
 	}
 }
 
-// testToken is recipe step 1: the token works when page 1 can be read with it.
+// testToken reads page 1 of the users: a token works if that does (docs/guides.md#onboarding).
 func (s *settler) testToken(ctx context.Context, customer, token string, limits budget.Limits) (vomo.Page, error) {
 	account, err := budget.Open(s.store, customer, jobOnboard, limits)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// jobPoll is job_log's word, the recipe's (step 3).
+// jobPoll is the name of a poll in job_log (docs/guides.md#names).
 const jobPoll = store.JobPoll
 
 // poller works poll requests.
@@ -95,7 +95,7 @@ func polled(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) e
 // quietTail is how far behind the scan's start a checkpoint stays at most, where nobody changed any later.
 const quietTail = time.Hour
 
-// checkpointOf is from where the next poll goes on (trap 2): no later than the scan's start by VOMO's own clock, since
+// checkpointOf is from where the next poll goes on: no later than the scan's start by VOMO's own clock, since
 // a user changed during the scan may stand on a page that was read before; and no later than the latest change seen by
 // this poll or, where it saw none, by those before it, since VOMO's list may lag behind its clock. Both less an overlap.
 // A list that lags by an hour is none that can be polled: without that bound, everybody who was imported in the last

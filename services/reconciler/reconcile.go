@@ -43,7 +43,7 @@ func (r *reconciler) handle(ctx context.Context, delivery *worker.Delivery) erro
 	return r.userDaily.Work(ctx, delivery, customer, request.GetRunId())
 }
 
-// userDailyKind is what is the daily reconciliation's own in the life of a run (recipe step 4).
+// userDailyKind is what is the daily reconciliation's own in the life of a run (docs/guides.md#daily-reconciliation).
 func userDailyKind() job.Kind {
 	return job.Kind{
 		Name: store.KindUserDaily, Job: store.JobUserDaily, Start: startByHand, Message: job.UserDailyMessage, OnPage: noteGaps, OnDone: reconciled,
@@ -70,7 +70,7 @@ func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (st
 	return refs[0], nil
 }
 
-// dayBefore is the beginning of the day before, UTC, as the recipe has its days.
+// dayBefore returns the beginning of the day before. Days are UTC (docs/guides.md#daily-reconciliation).
 func dayBefore(moment time.Time) time.Time {
 	return moment.UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
 }

@@ -44,7 +44,7 @@ func (a *app) status() *cobra.Command {
 	}
 }
 
-// showStatus writes the recipe's groups and names in its order.
+// showStatus writes the groups of report.Status in their order.
 func (a *app) showStatus(status report.Status) error {
 	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	integration, polling, health := status.Integration, status.Polling, status.Health

@@ -22,9 +22,9 @@ const statusEvery = 2 * time.Second
 // errRejected says that the onboarding message was refused.
 var errRejected = errors.New("the onboarding was rejected")
 
-// onboard publishes the plain message of the recipe and waits until it was taken or refused. It listens before
-// it publishes, on the same connection, which keeps the order; and it looks for the backfill too, since a request
-// that was worked before tells nothing again.
+// onboard publishes the plain onboarding message (docs/guides.md#onboarding) and waits until it is accepted or rejected.
+// It listens before it publishes, on the same connection, which keeps the order; and it looks for the backfill too, since
+// a request that was worked before raises no event again.
 func (d *demo) onboard(ctx context.Context) error {
 	events := make(chan *nats.Msg, 16)
 	listening, err := d.conn.ChanSubscribe(bus.SubjectEvent("onboarding.*", demoOrg), events)
