@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OnboardingRejected: a request that was refused, with the errors of each field, as the recipe has them:
+// OnboardingRejected: a request that was rejected, with a list of errors for each field (docs/guides.md#onboarding):
 // {"errors":{"vomoToken":["Token rejected by VOMO API"]}}.
 type OnboardingRejected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
