@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/window"
 )
 
 const (
@@ -48,6 +51,17 @@ func NewProbeSlots(slots int, now func() time.Time) *ProbeSlots {
 
 // IsProbe says whether a run that was parked for this reason is a probe now that it is due.
 func IsProbe(reason string) bool { return reason == event.AlertDestinationDown }
+
+// OptionsAfter returns how a run brings its first page to the destination that was parked for this reason, after so many parks
+// in a row; "" and 0 for a run that was not parked. It asks the destination with one record first only if it was parked
+// for it, also before hours in which it slept. A run that yielded its lane, or that waited for another system, knows nothing
+// of the destination: if it asked with one record, one that nobody can write could stop it as destination_down.
+func OptionsAfter(reason string, parks int) mirror.ApplyOptions {
+	slept := reason == window.ReasonQuietHours || reason == window.ReasonNotBefore
+	return mirror.ApplyOptions{
+		Probe: strings.HasPrefix(reason, "destination_") || slept && parks > 0, Silent: IsProbe(reason), Lenient: parks < lenientParks,
+	}
+}
 
 // Begin counts a run that has a slot; end is called when it gives it back.
 func (p *ProbeSlots) Begin() (end func()) {

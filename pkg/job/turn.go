@@ -60,11 +60,8 @@ func (t *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	t.options = mirror.ApplyOptions{
-		Probe: t.run.ParkReason != "" && t.run.ParkReason != ParkLaneWanted, Silent: IsProbe(t.run.ParkReason),
-		Lenient:   t.run.Parks < lenientParks,
-		NewSystem: owed != nil && owed.NewSystem, // ids that the system before gave are of no use
-	}
+	t.options = OptionsAfter(t.run.ParkReason, t.run.Parks)
+	t.options.NewSystem = owed != nil && owed.NewSystem // ids that the system before gave are of no use
 	if t.options.Forbidden, err = ForbiddenIsRecords(ctx, t.Store, t.source, t.lane, t.run.ParkReason, t.run.Parks); err != nil {
 		return err
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +42,7 @@ type counter struct {
 	vomo    int    // what VOMO says otherwise
 	pause   string // its Retry-After, "" for none
 	reads   int    // requests to VOMO
+	more    int    // users in the list beside the first
 	partial bool   // by its id VOMO gives a user's participations alone
 	crm     int
 	body    string
@@ -113,11 +116,17 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		switch {
 		case r.URL.Path == "/v1/users":
-			data = []any{data}
+			list := []any{data}
+			for n := range c.more {
+				another := maps.Clone(data.(map[string]any)) //nolint:forcetypeassert // made above
+				another["id"] = strconv.Itoa(n + 2)
+				list = append(list, another)
+			}
+			data = list
 		case c.partial:
 			data = map[string]any{"id": path.Base(r.URL.Path), "participations": []any{}}
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": 1, "per_page": 15}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": 1 + c.more, "per_page": 15}})
 	}
 }
 

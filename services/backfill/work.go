@@ -21,11 +21,6 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-const (
-	// lenientParks is for how many parks in a row a short page without a success is the destination's fault.
-	lenientParks = 5
-)
-
 // Why a job stopped before its last page, with its cursor committed.
 var (
 	errTurnOver = errors.New("the turn is over")
@@ -83,9 +78,7 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	}()
 	reading := &reading{
 		turn: j, source: source, lane: lane, committed: time.Now(), end: end, told: told,
-		options: mirror.ApplyOptions{
-			Probe: j.run.ParkReason != "", Silent: job.IsProbe(j.run.ParkReason), Lenient: j.run.Parks < lenientParks,
-		},
+		options: job.OptionsAfter(j.run.ParkReason, j.run.Parks),
 	}
 	if j.run.Rewrite != nil {
 		reading.options.RewriteBefore, reading.options.NewSystem, reading.options.AsShown = j.run.Rewrite.Before, j.run.Rewrite.NewSystem, true
