@@ -118,7 +118,7 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case r.URL.Path == "/v1/users":
 			list := []any{data}
 			for n := range c.more {
-				another := maps.Clone(data.(map[string]any)) //nolint:forcetypeassert // made above
+				another := maps.Clone(data.(map[string]any))
 				another["id"] = strconv.Itoa(n + 2)
 				list = append(list, another)
 			}

@@ -29,7 +29,7 @@ import (
 )
 
 // updateNames writes testdata/names.txt anew, but for its codes, which are listed by hand.
-var updateNames = flag.Bool("update-names", false, "write testdata/names.txt") //nolint:gochecknoglobals // a test's flag
+var updateNames = flag.Bool("update-names", false, "write testdata/names.txt")
 
 const namesFile = "testdata/names.txt"
 
@@ -61,7 +61,7 @@ func TestNamesThatOthersReadStayAsTheyAre(t *testing.T) {
 	for _, code := range codes {
 		fields := strings.Fields(code)
 		require.Len(t, fields, 3, code)
-		require.Contains(t, literals, fields[2], "%s is stored or shown, and no code has it any more", code)
+		require.True(t, literals[fields[2]], "%s is stored or shown, and no code has it any more", code)
 	}
 }
 
@@ -74,8 +74,8 @@ func testdata(t *testing.T, name string) []byte {
 
 func settingNames() (names []string) {
 	settings := reflect.TypeFor[config.Config]()
-	for i := range settings.NumField() {
-		if name := settings.Field(i).Tag.Get("env"); name != "" {
+	for field := range settings.Fields() {
+		if name := field.Tag.Get("env"); name != "" {
 			names = append(names, "setting "+name)
 		}
 	}
@@ -200,7 +200,7 @@ func literalsInSource(t *testing.T) map[string]bool {
 func sources(t *testing.T, folders ...string) (files []string) {
 	t.Helper()
 	for _, folder := range folders {
-		require.NoError(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		require.NoError(t, filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 			generated := strings.Contains(path, "/internal/db/") || strings.Contains(path, "/testkit/")
 			if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") && !generated {
 				files = append(files, path)
