@@ -48,7 +48,7 @@ type Config struct {
 	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"refuse tokens in the clear in onboarding messages"`
 
 	HTTPAddr                 string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:0" doc:"where health and metrics are served; port 0 takes a free one"`
-	HTTPProfiles             bool          `env:"HTTP_PROFILES" envDefault:"false" doc:"serve Go's profiles under /debug/pprof/ of HTTP_ADDR, for whoever can reach it"`
+	HTTPProfiles             bool          `env:"HTTP_PROFILES" envDefault:"false" doc:"serve Go's profiles under /debug/pprof/ of HTTP_ADDR, for everybody who can reach it"`
 	AllowPrivateDestinations bool          `env:"ALLOW_PRIVATE_DESTINATIONS" envDefault:"false" doc:"accept destinations with private, loopback, link-local or reserved addresses; judged by the URL and again by the address that is dialled"`
 	AllowPrivateHosts        string        `env:"ALLOW_PRIVATE_HOSTS" doc:"destinations that may have such an address although the others may not: host:port, comma-separated"`
 	ClaimTimeout             time.Duration `env:"CLAIM_TIMEOUT" envDefault:"30s" min:"2s" max:"10m" doc:"after how long the work of a dead worker is taken over"`
@@ -63,7 +63,7 @@ type Config struct {
 	ReconcileSlots   int           `env:"RECONCILE_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers that one reconciler works at once"`
 	DLQSlots         int           `env:"DLQ_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers whose dead letters one dlqretry retries at once"`
 	DLQRetryAttempts int           `env:"DLQ_RETRY_ATTEMPTS" envDefault:"12" min:"1" max:"1000" doc:"after how many attempts a dead letter is left to an operator"`
-	DLQRetryAge      time.Duration `env:"DLQ_RETRY_AGE" envDefault:"24h" min:"1m" max:"8760h" doc:"after how much waiting for its attempts a dead letter is left to an operator; outages and pauses are none of it"`
+	DLQRetryAge      time.Duration `env:"DLQ_RETRY_AGE" envDefault:"24h" min:"1m" max:"8760h" doc:"after which total retry delay a dead letter is left to an operator; time in outages or while paused is not counted"`
 	DLQMaxAge        time.Duration `env:"DLQ_MAX_AGE" envDefault:"72h" min:"1m" max:"8760h" doc:"how old a dead letter may become before an alert is raised"`
 	DLQGrowth        int           `env:"DLQ_GROWTH" envDefault:"100" min:"1" max:"1000000" doc:"how many dead letters of one customer within an hour raise an alert"`
 
