@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
 )
 
 // runsPage is how many the service gives at once.
@@ -95,4 +97,115 @@ func row(to io.Writer, run report.Backfill) {
 	}
 	sayf(to, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", run.ID, run.CustomerID, standingUntil(run), grouped(run.Processed), total,
 		grouped(run.Failures), rate, left, moment(run.CreatedAt))
+}
+
+func open(run report.Backfill) bool { return store.RunState(run.State).Open() }
+
+func (a *app) backfillStart() *cobra.Command {
+	var rewrite bool
+	command := &cobra.Command{
+		Use:   "start <customer>",
+		Short: "Read all users of a known customer again, or let a paused backfill go on",
+		Long: `Queues a full resync of a known customer: all users are read, and whoever the destination does not have in this
+version is written. It is resumable like the first backfill, and goes on from where it stopped when it was paused.
+While another one is under way it is refused.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			return a.commandBackfill(command.Context(), "start", report.BackfillCommand{CustomerID: args[0], Rewrite: rewrite})
+		},
+	}
+	command.Flags().BoolVar(&rewrite, "rewrite", false, "write everybody again, also whose version is known: for a destination that lost records")
+	return command
+}
+
+func (a *app) backfillPause() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pause <customer>",
+		Short: "Stop a customer's backfill at its last committed page",
+		Long: `Stops a customer's backfill at its last committed page. Nothing wakes it, no request, no new token and no
+restart, until "rollcall backfill start" does. A page that is under way now is not committed; it is read again then.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			return a.commandBackfill(command.Context(), "pause", report.BackfillCommand{CustomerID: args[0]})
+		},
+	}
+}
+
+func (a *app) backfillCancel() *cobra.Command {
+	var force bool
+	command := &cobra.Command{
+		Use:   "cancel <customer>",
+		Short: "End a customer's backfill for good",
+		Long: `Ends a customer's backfill for good: what is mirrored stays, and a new one begins at page 1. A customer whose
+first backfill is cancelled is not backfilled. On a terminal it asks first; elsewhere it needs --force.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			if !force {
+				if !a.StdinTerminal {
+					return usage("there is no terminal to ask on: --force cancels the backfill of %q without asking", args[0])
+				}
+				warning := fmt.Sprintf("The backfill of %q ends and cannot be resumed.", args[0])
+				if err := a.confirmTyping(command.Context(), args[0], warning, "not cancelled"); err != nil {
+					return err
+				}
+			}
+			return a.commandBackfill(command.Context(), "cancel", report.BackfillCommand{CustomerID: args[0]})
+		},
+	}
+	command.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
+	return command
+}
+
+func (a *app) commandBackfill(ctx context.Context, verb string, question report.BackfillCommand) error {
+	on, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer on.close()
+	done, err := ask[report.BackfillCommand, report.BackfillCommanded](ctx, on, "backfills", verb, question)
+	if err != nil {
+		return aboutCustomer(question.CustomerID, err)
+	}
+	if a.json {
+		return a.document(done)
+	}
+	sayf(a.out, "%s: backfill %d %s", question.CustomerID, done.Backfill.ID, strings.Join(consequences(done), "; "))
+	return nil
+}
+
+// consequences says what was done, and what follows from it.
+func consequences(done report.BackfillCommanded) []string {
+	run := done.Backfill
+	var said []string
+	switch done.Action {
+	case report.BackfillStarted:
+		said = append(said, "queued")
+		if run.Rewrite {
+			said = append(said, "everybody is written again")
+		} else if !done.NotBackfilled {
+			said = append(said, "whoever is known in this version is skipped")
+		}
+		return said
+	case report.BackfillResumed:
+		return append(said, "goes on after "+counted(run.Processed, "user"))
+	case report.BackfillPaused:
+		said = append(said, "paused after "+counted(run.Processed, "user"))
+	case report.BackfillAlreadyPaused:
+		said = append(said, "was paused already")
+	case report.BackfillCancelled:
+		said = append(said, "cancelled after "+counted(run.Processed, "user"))
+		if done.NotBackfilled {
+			said = append(said, "the customer is not backfilled: only a part of its users is mirrored")
+		}
+		if done.RewriteUnfinished {
+			said = append(said, "not everybody has been written to the destination again; the next backfill does the rest")
+		}
+	default: // a newer service's
+		said = append(said, done.Action)
+	}
+	resumes := "begins a new one"
+	if open(run) {
+		resumes = "resumes it"
+	}
+	return append(said, "rollcall backfill start "+run.CustomerID+" "+resumes)
 }

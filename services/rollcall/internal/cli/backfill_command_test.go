@@ -9,7 +9,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/window"
 )
 
 // manyRuns answers like the service: newest first, in pages of what was asked for.
@@ -75,4 +78,82 @@ func TestAnEmptyListIsAnEmptyListAndNoError(t *testing.T) {
 	got = i.run("backfill", "ls")
 	require.Zero(t, got.code)
 	require.Empty(t, got.stdout)
+}
+
+func TestACommandOnABackfillSaysWhatFollowsFromIt(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	run := report.Backfill{ID: 12, CustomerID: "acme", State: "paused", Processed: 1500}
+	i.answers("backfills", "pause", always(report.BackfillCommanded{Action: report.BackfillPaused, Backfill: run}))
+	run.State = "queued"
+	i.answers("backfills", "start", func(_ int, question []byte) (any, string) {
+		if string(question) != `{"customerId":"acme","rewrite":true}` {
+			return "a bad question", service.CodeBadRequest
+		}
+		return report.BackfillCommanded{Action: report.BackfillStarted, Backfill: run}, noCode
+	})
+	run.State = "cancelled"
+	i.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run, NotBackfilled: true}))
+
+	require.Equal(t, result{stdout: "acme: backfill 12 paused after 1,500 users; rollcall backfill start acme resumes it\n"}, i.run("backfill", "pause", "acme"))
+	require.Equal(t, result{stdout: "acme: backfill 12 queued; whoever is known in this version is skipped\n"}, i.run("backfill", "start", "acme", "--rewrite"))
+	require.Equal(t, "paused", document[report.BackfillCommanded](t, i.run("backfill", "pause", "acme", "--json")).Action)
+
+	refused := i.run("backfill", "cancel", "acme")
+	require.Equal(t, exitUsage, refused.code, "without a terminal to ask on it needs --force")
+	cancelled := i.run("backfill", "cancel", "acme", "--force")
+	require.Zero(t, cancelled.code)
+	require.Contains(t, cancelled.stdout, "not backfilled")
+}
+
+func TestACancelOnATerminalWantsTheCustomersName(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	run := report.Backfill{ID: 12, CustomerID: "acme", State: "cancelled"}
+	i.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run}))
+	i.process.StdinTerminal = true
+	i.process.Stdin = strings.NewReader("y\nacme\n")
+	got := i.run("backfill", "cancel", "acme")
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.stderr, "not cancelled")
+	require.Zero(t, i.run("backfill", "cancel", "acme").code)
+}
+
+func TestAConflictIsToldInTheServicesWords(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("backfills", "start", func(int, []byte) (any, string) { return "it is under way", service.CodeConflict })
+	require.Equal(t, result{code: 1, stderr: "rollcall: it is under way\n"}, i.run("backfill", "start", "acme"))
+}
+
+func TestABackfillThatWaitsForItsTimeSaysUntilWhen(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	until := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	waiting := report.Backfill{
+		ID: 7, CustomerID: "acme", State: "parked", ParkReason: new(window.ReasonQuietHours), DueAt: &until,
+		Processed: 1500, Total: new(int64(3000)),
+	}
+	done := waiting
+	done.State, done.DueAt = "completed", nil
+	i.answers("backfills", "ls", inTurn(
+		report.BackfillsReply{Backfills: []report.Backfill{waiting}},
+		report.BackfillsReply{Backfills: []report.Backfill{waiting}},
+		report.BackfillsReply{Backfills: []report.Backfill{done}},
+	))
+
+	got := i.run("backfill", "ls")
+	require.Regexp(t, `7 +acme +parked \(quiet_hours\) until 2026-11-21 00:00:00 UTC +1,500`, got.stdout)
+
+	got = i.run("backfill", "watch", "acme")
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stdout, "parked (quiet_hours) until 2026-11-21 00:00:00 UTC, 1,500 of 3,000 users")
+	why, remedy := event.Explain(window.ReasonQuietHours)
+	require.Contains(t, got.stdout, why)
+	require.Contains(t, got.stdout, remedy)
+
+	i.answers("status", "get", always(report.Status{CustomerID: "acme", Backfill: &report.BackfillStatus{
+		State: "parked", WaitingFor: new(window.ReasonQuietHours), Until: &until, Processed: 1500, Total: new(int64(3000)),
+	}}))
+	require.Regexp(t, `state +parked \(quiet_hours\) until 2026-11-21 00:00:00 UTC`, i.run("status", "acme").stdout)
 }

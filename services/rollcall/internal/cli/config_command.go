@@ -4,13 +4,88 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
+
+func (a *app) config() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "config",
+		Short: "Look at a customer's settings, and change them",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return usage("say which: config show or config set") },
+	}
+	command.AddCommand(a.configShow(), a.configSet())
+	return command
+}
+
+func (a *app) configShow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show <customer>",
+		Short: "Show a customer's settings",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			on, err := a.connect()
+			if err != nil {
+				return err
+			}
+			defer on.close()
+			shown, err := ask[report.ConfigQuestion, report.Config](command.Context(), on, "config", "get", report.ConfigQuestion{CustomerID: args[0]})
+			if err != nil {
+				return aboutCustomer(args[0], err)
+			}
+			if a.json {
+				return a.document(shown)
+			}
+			return a.showConfig(shown)
+		},
+	}
+}
+
+func (a *app) showConfig(shown report.Config) error {
+	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	sayf(columns, "%s", shown.CustomerID)
+	for _, line := range [][2]string{
+		{"enabled", yesNo(&shown.Enabled)},
+		{"paused", paused(shown.PausedAt)},
+		{"destination", shown.DestinationKind + " " + shown.ExternalSystemURL},
+		{"batches", setting(shown.BatchSize, oneByOne)},
+		{"destination token", yesNo(&shown.HasDestinationAuth)},
+		{"poll cadence", strconv.Itoa(int(shown.PollCadenceMinutes)) + " minutes"},
+		{"admin email", setting(shown.AdminEmail, noSetting)},
+		{"requests a second", setting(shown.Limits.RequestsPerSecond, asInstallation)},
+		{"requests a minute", setting(shown.Limits.RequestsPerMinute, asInstallation)},
+		{"backfill not before", shownMoment(shown.BackfillNotBefore)},
+		{"quiet hours", shownHours(shown.QuietHours)},
+	} {
+		sayf(columns, "  %s\t%s", line[0], line[1])
+	}
+	if err := columns.Flush(); err != nil {
+		return fmt.Errorf("print config: %w", err)
+	}
+	return nil
+}
+
+func paused(at *time.Time) string {
+	if at == nil {
+		return "no"
+	}
+	return "since " + moment(*at)
+}
+
+func setting[T any](value *T, otherwise string) string {
+	if value == nil {
+		return otherwise
+	}
+	return fmt.Sprint(*value)
+}
 
 const (
 	// configTimeout is above what the service waits for whoever writes to the destination.
@@ -212,4 +287,51 @@ func shownValue(field string, value any) string {
 		return "none"
 	}
 	return "default"
+}
+
+// replaceToken gives a known customer a new VOMO token and waits until it was tested: the request that `rollcall
+// onboard` publishes without settings, where settings are changed.
+func (a *app) replaceToken(ctx context.Context, customer, file string) error {
+	token, err := a.secretFrom(ctx, file)
+	if err != nil {
+		return err
+	}
+	request := &rollcallv1.OnboardingRequest{CustomerId: customer, VomoToken: token}
+	if errs := request.Validate(customer, false); len(errs) > 0 {
+		return usage("this request would be refused:%s", fieldErrors(errs))
+	}
+	on, err := a.connect()
+	if err != nil {
+		return err
+	}
+	defer on.close()
+	if err := a.mayPublish(ctx, on, request, false); err != nil {
+		return err
+	}
+	taken, err := a.publishRequest(ctx, on, request, false)
+	if err != nil {
+		return err
+	}
+	settled, err := a.settled(ctx, on, taken)
+	if err != nil {
+		return err
+	}
+	if a.json {
+		if err := a.document(onboardedDocument{published: taken, Request: &settled}); err != nil {
+			return err
+		}
+	}
+	switch store.RequestState(settled.State) {
+	case store.RequestRejected:
+		return fmt.Errorf("nothing was changed:%s", fieldErrors(settled.Errors))
+	case store.RequestDuplicate:
+		a.progressLinef("%s: that VOMO token was in force already", customer)
+		return nil
+	case store.RequestPending, store.RequestApplied, store.RequestSuperseded:
+	}
+	if err := refusal(customer, settled); err != nil {
+		return err
+	}
+	a.progressLinef("%s: VOMO token replaced; all settings stay", customer)
+	return nil
 }

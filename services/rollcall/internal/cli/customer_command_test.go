@@ -1,13 +1,71 @@
 package cli
 
 import (
+	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 )
+
+// manyCustomers answers like the service: by id, in pages of what was asked for.
+func manyCustomers(count int) func(int, []byte) (any, string) {
+	return func(_ int, data []byte) (any, string) {
+		var question report.CustomersQuestion
+		if err := json.Unmarshal(data, &question); err != nil || question.Limit < 1 || question.Limit > 100 {
+			return fmt.Sprintf("a bad question: %s", data), service.CodeBadRequest
+		}
+		page := report.CustomersReply{AsOf: moment1, Customers: []report.Customer{}}
+		for i := 1; i <= count && len(page.Customers) < int(question.Limit); i++ {
+			id := fmt.Sprintf("customer-%04d", i)
+			if id <= question.After {
+				continue
+			}
+			page.Customers = append(page.Customers, report.Customer{
+				CustomerID: id, Enabled: true, OnboardedAt: moment1, Destination: report.DestinationHost{Kind: "rest", Host: "crm.example"},
+				PollCadenceMinutes: 30, UsersMirrored: 1200, OpenLetters: 2, Alerts: []string{"destination_down"},
+				IsHealthy: new(false), LastPolledAt: new(moment1.Add(-90 * time.Minute)), PausedAt: &moment1,
+				Backfill: &report.BackfillInShort{ID: 7, State: "parked", ParkReason: new("destination_down"), Processed: 1200, Total: new(int64(5000))},
+			})
+			if i < count {
+				page.Next = &id
+			} else {
+				page.Next = nil
+			}
+		}
+		return page, noCode
+	}
+}
+
+func TestCustomersAreListedPageByPage(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("customers", "ls", manyCustomers(250))
+	all := document[report.CustomersReply](t, i.run("customer", "ls", "--all", "--json"))
+	require.Len(t, all.Customers, 250)
+	require.Nil(t, all.Next)
+	got := i.run("customer", "ls", "--limit", "1")
+	require.Zero(t, got.code)
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	require.Len(t, lines, 2)
+	require.Regexp(t, `^CUSTOMER +ENABLED +HEALTHY +DESTINATION +CADENCE +POLLED +BACKFILL +USERS +ONBOARDED +LETTERS +ALERTS$`, lines[0])
+	require.Regexp(t, `^customer-0001 +paused +no +rest crm.example +30m +1h30m ago +parked \(destination_down\) 1,200/5,000 +1,200 +`+
+		`2026-11-20 08:00:00 UTC +2 +destination_down$`, lines[1])
+	require.Contains(t, got.stderr, "--all")
+}
+
+func TestNoCustomersAreAnEmptyList(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.answers("customers", "ls", manyCustomers(0))
+	require.JSONEq(t, `{"asOf":"2026-11-20T08:00:00Z","customers":[],"next":null}`, i.run("customer", "ls", "--json").stdout)
+	require.Empty(t, i.run("customer", "ls").stdout)
+}
 
 func TestAPauseAndAResumptionSayWhatFollowsFromThem(t *testing.T) {
 	t.Parallel()

@@ -165,3 +165,5 @@ func inTurn[T any](answers ...T) func(int, []byte) (any, string) {
 func globexUnknown() result {
 	return result{code: exitFailed, stderr: "rollcall: customer \"globex\" is not known: rollcall customer ls lists those that are\n"}
 }
+
+var moment1 = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)

@@ -224,3 +224,24 @@ func TestWhatTheStreamRefusesIsShown(t *testing.T) {
 	require.Empty(t, got.stdout)
 	require.Contains(t, got.stderr, "message size exceeds maximum allowed")
 }
+
+func TestAWindowThatWouldBeRefusedIsNotPublished(t *testing.T) {
+	t.Parallel()
+	s := newOnboardingService(t)
+	for _, c := range [][]string{
+		{"quietHours.zone", "--quiet-hours", "08:00-18:00"},
+		{"quietHours.zone", "--quiet-hours", "08:00-18:00 America/Sesame"},
+		{"quietHours.to", "--quiet-hours", "08:00 UTC"},
+		{"quietHours.weekdays", "--quiet-hours", "08:00-18:00 UTC", "--quiet-days", "someday"},
+		{"--quiet-hours", "--quiet-days", "mon"},
+		{"--not-before", "--not-before", "tomorrow"},
+	} {
+		args := append([]string{"onboard", "acme", "--url", "https://crm.example/api", "--vomo-token", vomoToken}, c[1:]...)
+		got := s.run(args...)
+		require.Equal(t, 2, got.code, args)
+		require.Contains(t, got.stderr, c[0], args)
+	}
+	info, err := s.stream.Info(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, info.State.Msgs)
+}

@@ -138,3 +138,20 @@ func TestADocumentThatCouldNotBeWrittenIsAFailure(t *testing.T) {
 		require.Contains(t, stderr.String(), "no space left")
 	}
 }
+
+func TestUnknownCustomersAndRefusalsAreExitStatusOne(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	for _, verb := range []string{"start", "pause", "cancel"} {
+		i.answers("backfills", verb, unknown)
+	}
+	i.answers("config", "get", unknown)
+	i.answers("config", "set", unknown)
+	i.answers("users", "resync", unknown)
+	for _, args := range [][]string{
+		{"backfill", "start", "globex"}, {"backfill", "pause", "globex", "--json"}, {"backfill", "cancel", "globex", "--force"},
+		{"config", "show", "globex", "--json"}, {"config", "set", "globex", "--cadence", "15"}, {"resync", "globex", "1", "--json"},
+	} {
+		require.Equal(t, globexUnknown(), i.run(args...), args)
+	}
+}

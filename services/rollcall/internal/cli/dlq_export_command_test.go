@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/service"
+)
+
+// exported has letters 1 to count exported in pages of two.
+func (i *installation) exported(t *testing.T, count int) {
+	t.Helper()
+	i.answers("letters", "export", func(_ int, data []byte) (any, string) {
+		question := decoded[report.LettersQuestion](t, data)
+		page := report.LettersExport{Letters: []report.LetterDetail{}}
+		for n := 1; n <= count && len(page.Letters) < 2; n++ {
+			letter := report.LetterDetail{Letter: letterNo(n), OriginalSubject: "a,b", History: []report.LetterAttempt{}, HasPayload: true}
+			if letter.ID <= question.Before {
+				continue
+			}
+			page.Letters = append(page.Letters, letter)
+			if page.Next = &letter.ID; n == count {
+				page.Next = nil
+			}
+		}
+		return page, noCode
+	})
+}
+
+func TestAnExportIsOneDocumentALine(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.exported(t, 5)
+	got := i.run("dlq", "export", "acme", "--state", "all")
+	require.Zero(t, got.code, got.stderr)
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	require.Len(t, lines, 5)
+	for n, line := range lines {
+		require.Equal(t, letterNo(n+1).ID, decoded[report.LetterDetail](t, []byte(line)).ID)
+	}
+	require.Equal(t, exitUsage, i.run("dlq", "export", "--json").code)
+}
+
+func TestAnExportMayBeCSV(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.exported(t, 3)
+	got := i.run("dlq", "export", "--csv")
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	require.Len(t, lines, 4)
+	require.True(t, strings.HasPrefix(lines[0], "id,customerId,kind,recordId,state,errorCode,"))
+	require.Equal(t, `00000001-0000-4000-8000-000000000000,acme,user,8201,review,http_422,permanent,1,2026-11-20T08:00:00Z,2026-11-20T08:00:00Z,`+
+		`,,,,,user_sync_poll,,"a,b",,,true,[],`, lines[1])
+}
+
+func TestAnExportedFileIsItsOwnersAloneAndWholeOrNotThere(t *testing.T) {
+	t.Parallel()
+	i := newInstallation(t)
+	i.exported(t, 3)
+	folder := t.TempDir()
+	name := filepath.Join(folder, "letters.jsonl")
+	require.NoError(t, os.WriteFile(name, []byte("old"), 0o644))
+	got := i.run("dlq", "export", "--out", name, "--json")
+	require.JSONEq(t, `{"letters":3,"out":"`+name+`"}`, got.stdout)
+	about, err := os.Stat(name)
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), about.Mode().Perm())
+
+	j := newInstallation(t)
+	j.answers("letters", "export", func(n int, _ []byte) (any, string) {
+		if n > 1 {
+			return "no more", service.CodeInternal
+		}
+		return report.LettersExport{Letters: []report.LetterDetail{{Letter: letterNo(1)}}, Next: new("1")}, noCode
+	})
+	broken := j.run("dlq", "export", "--out", filepath.Join(folder, "half.jsonl"))
+	require.Equal(t, exitFailed, broken.code)
+	require.Contains(t, broken.stderr, "stopped after 1 letter, which is not all")
+	left, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	require.Len(t, left, 1)
+}

@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/report"
+)
+
+func TestAResyncSaysWhatBecameOfTheUser(t *testing.T) {
+	t.Parallel()
+	for outcome, want := range map[string]struct {
+		code int
+		text string
+	}{
+		report.ResyncWritten:          {0, "written, as of 2026-11-20 08:00:00 UTC; that version was known already, and was sent again"},
+		report.ResyncOlder:            {1, "older than the known one"},
+		report.ResyncDestinationNewer: {1, "the destination says that it has a newer version"},
+		report.ResyncNotFound:         {1, "nothing was deleted"},
+		report.ResyncLetter:           {1, "dead letter L-1 is open for it (email_invalid, permanent)"},
+	} {
+		i := newInstallation(t)
+		i.answers("users", "resync", always(report.Resync{
+			CustomerID: "acme", VomoID: "8205", Outcome: outcome, UpdatedAt: &moment1, KnownUpdatedAt: &moment1, WasCurrent: true,
+			Letter: &report.OpenLetter{ID: "L-1", ErrorCode: "email_invalid", ErrorClass: "permanent"},
+		}))
+		got := i.run("resync", "acme", "8205")
+		require.Equal(t, want.code, got.code, outcome)
+		require.Contains(t, got.stdout+got.stderr, want.text)
+		asJSON := i.run("resync", "acme", "8205", "--json")
+		require.Equal(t, want.code, asJSON.code)
+		require.Equal(t, outcome, document[report.Resync](t, asJSON).Outcome)
+	}
+}
