@@ -131,7 +131,7 @@ func (a *Account) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Throttled is told of an answer 429: by its Retry-After, or 0 where it named no time, in which case the hold
+// Throttled notes an answer 429 with its Retry-After, or 0 if it named no time, in which case the hold
 // doubles from a second to a minute with jitter.
 func (a *Account) Throttled(ctx context.Context, after time.Duration) error {
 	a.throttled.Store(true)
@@ -153,7 +153,7 @@ func (a *Account) Throttled(ctx context.Context, after time.Duration) error {
 	return nil
 }
 
-// Answered is told of an answer that was no refusal: the doubling begins anew.
+// Answered notes an answer that was no refusal: the doubling begins anew.
 func (a *Account) Answered(ctx context.Context) error {
 	if !a.throttled.CompareAndSwap(true, false) {
 		return nil

@@ -21,19 +21,19 @@ func perMinute() budget.Limits { return budget.Limits{PerSecond: 10_000, PerMinu
 
 const interval = 606 * time.Millisecond
 
-// bed is a ledger in a database of its own, whose clock stands still until the test moves it.
-type bed struct {
+// fixture is a ledger in a database of its own, whose clock stands still until the test moves it.
+type fixture struct {
 	ledger *store.Store
 	raw    *pgx.Conn
 }
 
-func newBed(t *testing.T) *bed {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	url := testkit.Database(t)
 	raw, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = raw.Close(context.WithoutCancel(t.Context())) })
-	b := &bed{raw: raw}
+	b := &fixture{raw: raw}
 	b.exec(t, `CREATE TABLE test_clock (at timestamptz NOT NULL)`)
 	b.exec(t, `INSERT INTO test_clock VALUES ('2026-03-02 09:30:00Z')`)
 	b.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM test_clock'`)
@@ -43,19 +43,19 @@ func newBed(t *testing.T) *bed {
 	return b
 }
 
-func (b *bed) exec(t *testing.T, statement string, args ...any) {
+func (b *fixture) exec(t *testing.T, statement string, args ...any) {
 	t.Helper()
 	_, err := b.raw.Exec(t.Context(), statement, args...)
 	require.NoError(t, err)
 }
 
-func (b *bed) advance(t *testing.T, d time.Duration) {
+func (b *fixture) advance(t *testing.T, d time.Duration) {
 	t.Helper()
 	b.exec(t, `UPDATE test_clock SET at = at + $1::interval`, d)
 }
 
 // held is how long from now the customer's next request has to wait.
-func (b *bed) held(t *testing.T, customer string) time.Duration {
+func (b *fixture) held(t *testing.T, customer string) time.Duration {
 	t.Helper()
 	var held time.Duration
 	require.NoError(t, b.raw.QueryRow(t.Context(),
@@ -63,19 +63,19 @@ func (b *bed) held(t *testing.T, customer string) time.Duration {
 	return held
 }
 
-// account is a job's share; told is called with each wait, which takes no time.
-func (b *bed) account(t *testing.T, customer, job string, limits budget.Limits, told func(time.Duration)) *budget.Account {
+// account is a job's share; waited is called with each wait, which takes no time.
+func (b *fixture) account(t *testing.T, customer, job string, limits budget.Limits, waited func(time.Duration)) *budget.Account {
 	t.Helper()
 	account, err := budget.Open(b.ledger, customer, job, limits)
 	require.NoError(t, err)
 	account.OnWait(func(_ context.Context, d time.Duration) error {
-		told(d)
+		waited(d)
 		return nil
 	})
 	return account
 }
 
-func (b *bed) spent(t *testing.T, customer string) map[string]int64 {
+func (b *fixture) spent(t *testing.T, customer string) map[string]int64 {
 	t.Helper()
 	spent, err := b.ledger.Spent(t.Context(), customer)
 	require.NoError(t, err)

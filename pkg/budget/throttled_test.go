@@ -11,7 +11,7 @@ import (
 )
 
 // opened is an account whose budget's row stands: something was sent for the customer.
-func (b *bed) opened(t *testing.T, job string) *budget.Account {
+func (b *fixture) opened(t *testing.T, job string) *budget.Account {
 	t.Helper()
 	account := b.account(t, "acme", job, perMinute(), func(time.Duration) {})
 	require.NoError(t, account.Wait(t.Context()))
@@ -20,7 +20,7 @@ func (b *bed) opened(t *testing.T, job string) *budget.Account {
 
 func TestARefusalHoldsEverybodyBackForItsRetryAfter(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	refused := b.opened(t, "backfill")
 	var waited time.Duration
 	other := b.account(t, "acme", "poll", perMinute(), func(wait time.Duration) { waited = wait })
@@ -36,7 +36,7 @@ func TestARefusalHoldsEverybodyBackForItsRetryAfter(t *testing.T) {
 
 func TestARetryAfterIsBelievedUpToAnHour(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	account := b.opened(t, "job")
 
 	require.NoError(t, account.Throttled(t.Context(), 30*24*time.Hour))
@@ -46,7 +46,7 @@ func TestARetryAfterIsBelievedUpToAnHour(t *testing.T) {
 
 func TestARefusalNeverShortensAHold(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	account := b.opened(t, "job")
 	require.NoError(t, account.Throttled(t.Context(), 10*time.Minute))
 
@@ -57,7 +57,7 @@ func TestARefusalNeverShortensAHold(t *testing.T) {
 }
 
 // refusals has the account refused n times without a time, and returns the holds.
-func (b *bed) refusals(t *testing.T, account *budget.Account, n int) []time.Duration {
+func (b *fixture) refusals(t *testing.T, account *budget.Account, n int) []time.Duration {
 	t.Helper()
 	holds := make([]time.Duration, n)
 	for i := range holds {
@@ -80,13 +80,13 @@ func requireDoubling(t *testing.T, holds []time.Duration) {
 
 func TestWithoutARetryAfterTheHoldDoublesToAMinute(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	requireDoubling(t, b.refusals(t, b.opened(t, "job"), 9))
 }
 
 func TestTheHoldsHaveJitter(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	account := b.opened(t, "job")
 	b.refusals(t, account, 7)
 
@@ -100,7 +100,7 @@ func TestTheHoldsHaveJitter(t *testing.T) {
 
 func TestAnAnswerBeginsTheDoublingAnew(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	account := b.opened(t, "job")
 	b.refusals(t, account, 6)
 
@@ -112,7 +112,7 @@ func TestAnAnswerBeginsTheDoublingAnew(t *testing.T) {
 // A job that is parked for refusals comes back as another account.
 func TestAnAnswerToTheNextAccountBeginsTheDoublingAnewToo(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	b.refusals(t, b.opened(t, "job"), 6)
 	b.advance(t, time.Hour)
 	next := b.opened(t, "job")
@@ -124,7 +124,7 @@ func TestAnAnswerToTheNextAccountBeginsTheDoublingAnewToo(t *testing.T) {
 
 func TestRefusalsThatTwoAccountsMeetCountTogether(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	one, other := b.opened(t, "one"), b.opened(t, "other")
 	b.refusals(t, one, 3)
 

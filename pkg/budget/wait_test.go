@@ -17,7 +17,7 @@ import (
 
 func TestAccountsOfOneCustomerAreNeverCloserThanTheInterval(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	const accounts, each = 8, 4
 	var mu sync.Mutex
 	var grants []time.Duration
@@ -50,7 +50,7 @@ func TestAccountsOfOneCustomerAreNeverCloserThanTheInterval(t *testing.T) {
 
 func TestAPauseSavesUpNoBurst(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	var waits []time.Duration
 	account := b.account(t, "acme", "job", perMinute(), func(wait time.Duration) { waits = append(waits, wait) })
 	require.NoError(t, account.Wait(t.Context()))
@@ -65,7 +65,7 @@ func TestAPauseSavesUpNoBurst(t *testing.T) {
 
 func TestTimeThatPassesIsNotWaitedForAgain(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	var last time.Duration
 	account := b.account(t, "acme", "job", perMinute(), func(wait time.Duration) { last = wait })
 	require.NoError(t, account.Wait(t.Context()))
@@ -78,15 +78,15 @@ func TestTimeThatPassesIsNotWaitedForAgain(t *testing.T) {
 
 func TestTwoCustomersDoNotShareABudget(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	var last time.Duration
-	told := func(wait time.Duration) { last = wait }
-	busy := b.account(t, "acme", "job", perMinute(), told)
+	waited := func(wait time.Duration) { last = wait }
+	busy := b.account(t, "acme", "job", perMinute(), waited)
 	for range 5 {
 		require.NoError(t, busy.Wait(t.Context()))
 	}
 
-	require.NoError(t, b.account(t, "globex", "job", perMinute(), told).Wait(t.Context()))
+	require.NoError(t, b.account(t, "globex", "job", perMinute(), waited).Wait(t.Context()))
 
 	require.Zero(t, last)
 	require.Equal(t, map[string]int64{"job": 1}, b.spent(t, "globex"))
@@ -95,7 +95,7 @@ func TestTwoCustomersDoNotShareABudget(t *testing.T) {
 
 func TestAWaitThatIsNotWorthASlotIsRefusedAndSpendsNothing(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	account := b.account(t, "acme", "job", perMinute(), func(time.Duration) {})
 	require.NoError(t, account.Wait(t.Context()))
 	require.NoError(t, account.Throttled(t.Context(), 10*time.Minute))
@@ -116,7 +116,7 @@ func TestAWaitThatIsNotWorthASlotIsRefusedAndSpendsNothing(t *testing.T) {
 
 func TestAWaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	account, err := budget.Open(b.ledger, "acme", "job", perMinute())
 	require.NoError(t, err)
 	require.NoError(t, account.Wait(t.Context()))
@@ -135,7 +135,7 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 // The limiter gives up before the deadline when the deadline would come first.
 func TestADeadlineBeforeThePaceIsSaidAsSuch(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	b := newFixture(t)
 	account := b.account(t, "acme", "job", budget.Limits{PerSecond: 0.01}, func(time.Duration) {})
 	require.NoError(t, account.Wait(t.Context()))
 	b.advance(t, time.Hour)

@@ -17,21 +17,21 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-func (s *told) raise(ctx context.Context, kind string) error {
+func (s *fixture) raise(ctx context.Context, kind string) error {
 	return s.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return event.Raise(ctx, tx, event.AlertFor("acme", kind))
 	})
 }
 
-func (s *told) clear(ctx context.Context, kind string) error {
+func (s *fixture) clear(ctx context.Context, kind string) error {
 	return s.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return event.Clear(ctx, tx, "acme", kind, "It works again.")
 	})
 }
 
-func TestAConditionIsToldOnceWhenItBeginsAndOnceWhenItClears(t *testing.T) {
+func TestAlertIsPublishedOnceWhenRaisedAndOnceWhenCleared(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s := newFixture(t)
 	const down = event.AlertDestinationDown
 
 	require.NoError(t, s.clear(t.Context(), down), "nothing stands yet")
@@ -64,9 +64,9 @@ func TestAConditionIsToldOnceWhenItBeginsAndOnceWhenItClears(t *testing.T) {
 	require.NotEmpty(t, body(t, cleared)["at"])
 }
 
-func TestASecondOutageIsToldAgain(t *testing.T) {
+func TestSecondOutageRaisesANewAlert(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s := newFixture(t)
 	for range 2 {
 		require.NoError(t, s.raise(t.Context(), event.AlertAuthFailed))
 		require.NoError(t, s.clear(t.Context(), event.AlertAuthFailed))
@@ -81,7 +81,7 @@ func TestASecondOutageIsToldAgain(t *testing.T) {
 
 func TestConditionsStandSideBySide(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s := newFixture(t)
 	require.NoError(t, s.raise(t.Context(), event.AlertDestinationDown))
 	require.NoError(t, s.raise(t.Context(), event.AlertAuthFailed))
 
@@ -94,9 +94,9 @@ func TestConditionsStandSideBySide(t *testing.T) {
 	require.Equal(t, "high", standing[0].Severity)
 }
 
-func TestAConditionThatIsNotCommittedIsNotTold(t *testing.T) {
+func TestAlertThatIsNotCommittedIsNotPublished(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s := newFixture(t)
 	crash := errors.New("the park was not committed")
 
 	err := s.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {

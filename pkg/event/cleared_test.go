@@ -10,14 +10,14 @@ import (
 
 func TestTheEndOfAConditionSaysWhenItBegan(t *testing.T) {
 	t.Parallel()
-	s := newStore(t)
+	s := newFixture(t)
 	require.NoError(t, s.raise(t.Context(), event.AlertDestinationDown))
 	require.NoError(t, s.clear(t.Context(), event.AlertDestinationDown))
-	told := s.outbox(t)
-	require.Len(t, told, 2)
-	began := body(t, told[0])["raisedAt"]
+	published := s.outbox(t)
+	require.Len(t, published, 2)
+	began := body(t, published[0])["raisedAt"]
 	require.NotEmpty(t, began)
-	require.Equal(t, began, body(t, told[0])["at"])
-	require.Equal(t, began, body(t, told[1])["raisedAt"])
-	require.NotEqual(t, began, body(t, told[1])["at"])
+	require.Equal(t, began, body(t, published[0])["at"])
+	require.Equal(t, began, body(t, published[1])["raisedAt"])
+	require.NotEqual(t, began, body(t, published[1])["at"])
 }

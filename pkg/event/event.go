@@ -52,11 +52,11 @@ const (
 	AlertMessageNotErased      = "message_not_erased"
 	AlertOnboardingLetter      = "onboarding_letter"
 	AlertKeeperUnavailable     = "keeper_unavailable"   // of the installation
-	AlertDatabaseUnavailable   = "database_unavailable" // of the installation, told by the notifier alone
-	AlertEmailChanged          = "email_changed"        // of one user: told once, and never cleared
+	AlertDatabaseUnavailable   = "database_unavailable" // of the installation; the notifier alone sends it
+	AlertEmailChanged          = "email_changed"        // of one user: sent once, and never cleared
 )
 
-// Fact is what happened: ID is unique to it and the same each time it is told.
+// Fact is what happened: ID is unique to it and the same each time it is published.
 type Fact struct {
 	Name     string
 	Customer string
@@ -88,7 +88,7 @@ func (f Fact) Message() (store.Message, error) {
 	return store.Message{Subject: bus.SubjectEvent(f.Name, f.Customer), ID: f.ID, Headers: headers, Payload: payload}, nil
 }
 
-// Alert is a condition that people are told of, once when it begins and once when it clears.
+// Alert is a condition that people are notified of, once when it begins and once when it clears.
 type Alert struct {
 	Customer string
 	Type     string

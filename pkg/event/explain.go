@@ -2,7 +2,7 @@ package event
 
 import "strings"
 
-// ConditionUnverified stands in a status, and raises no alert: nobody is known to be missing.
+// ConditionUnverified stands in a status, and raises no alert: no user is known to be missing.
 const ConditionUnverified = "backfill_unverified"
 
 // More conditions that stand in a status alone.
@@ -83,7 +83,7 @@ func ExplainFor(customer, code string) (text, remedy string) {
 	return text, strings.ReplaceAll(remedy, "<customer>", customer)
 }
 
-// Severity of an alert: how soon somebody has to look.
+// Severity of an alert: how soon an operator has to look.
 func Severity(code string) string {
 	switch code {
 	case AlertOutboxStalled, AlertMessageNotErased, AlertOnboardingLetter, AlertKeeperUnavailable, AlertDatabaseUnavailable, AlertAuthFailed, AlertBackfillFailed,

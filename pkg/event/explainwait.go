@@ -2,7 +2,7 @@ package event
 
 import "rollcall.dev/pkg/window"
 
-// explainWait gives the words for what work waits for, which nobody is alerted of.
+// explainWait gives the words for what work waits for without an alert.
 func explainWait(code string) (text, remedy string) {
 	switch code {
 	case window.ReasonNotBefore:
@@ -31,7 +31,7 @@ func explainWait(code string) (text, remedy string) {
 	return "Condition " + code + ".", "Look at the logs of the services."
 }
 
-// IsWait says whether work is parked for a reason by which nothing is wrong: somebody asked for it, another job of the
+// IsWait says whether work is parked for a reason by which nothing is wrong: an operator asked for it, another job of the
 // customer goes first, or VOMO or the destination sets the pace.
 func IsWait(code string) bool {
 	switch code {

@@ -17,23 +17,23 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 var now = time.Date(2026, time.March, 2, 9, 30, 0, 500, time.FixedZone("CET", 3600))
 
-// told is a store whose outbox a test reads.
-type told struct {
+// fixture is a store whose outbox a test reads.
+type fixture struct {
 	*store.Store
 	url string
 }
 
-func newStore(t *testing.T) *told {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	url := testkit.Database(t)
 	from, err := store.Open(t.Context(), url, store.Options{MaxConns: 2})
 	require.NoError(t, err)
 	t.Cleanup(from.Close)
-	return &told{Store: from, url: url}
+	return &fixture{Store: from, url: url}
 }
 
-// outbox is what was told so far, in order.
-func (s *told) outbox(t *testing.T) []store.Message {
+// outbox is what was published so far, in order.
+func (s *fixture) outbox(t *testing.T) []store.Message {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.url)
 	require.NoError(t, err)

@@ -33,7 +33,7 @@ type PendingRequest struct {
 	Request       []byte // protobuf JSON without any secret
 	SealedSecrets []byte
 	Attempts      int
-	DelayedTold   bool
+	DelayNotified bool
 }
 
 // RequestOutcome is what an operator may know of a request.
@@ -82,7 +82,7 @@ func (c Conn) ClaimDueRequest(ctx context.Context, hold time.Duration) (PendingR
 	return PendingRequest{
 		ID: row.ID, Origin: Origin{StreamCreated: row.StreamCreated, Sequence: uint64(row.StreamSeq)}, //nolint:gosec // never negative
 		Customer: row.CustomerID, Request: row.Request, SealedSecrets: row.SealedSecrets,
-		Attempts: int(row.Attempts), DelayedTold: row.DelayedTold,
+		Attempts: int(row.Attempts), DelayNotified: row.DelayedTold,
 	}, nil
 }
 

@@ -177,7 +177,7 @@ func TestADelayedRequestIsDueAgainAfterItsDelay(t *testing.T) {
 	id, _ := b.pending(t, origin(1), "acme")
 	first, err := b.ClaimDueRequest(t.Context(), time.Minute)
 	require.NoError(t, err)
-	require.False(t, first.DelayedTold)
+	require.False(t, first.DelayNotified)
 
 	b.do(t, func(ctx context.Context, tx *store.Tx) error {
 		delayed, err := tx.DelayRequest(ctx, id, 5*time.Minute)
@@ -191,7 +191,7 @@ func TestADelayedRequestIsDueAgainAfterItsDelay(t *testing.T) {
 	b.advance(t, 3*time.Minute)
 	again, err := b.ClaimDueRequest(t.Context(), time.Minute)
 	require.NoError(t, err)
-	require.True(t, again.DelayedTold, "nobody is told twice")
+	require.True(t, again.DelayNotified, "the customer is notified once")
 }
 
 func TestOfClaimersAtOnceEachRequestGoesToOne(t *testing.T) {

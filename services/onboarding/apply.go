@@ -48,7 +48,7 @@ type proposal struct {
 }
 
 // apply sets the customer up, in one transaction: config, credentials, checkpoint, the queued backfill, and
-// what is told of it. Of two requests that arrive together the later one stays.
+// what is published of it. Of two requests that arrive together the later one stays.
 func (s *settler) apply(ctx context.Context, proposed proposal) error {
 	if err := s.sealCredentials(ctx, &proposed); err != nil {
 		return err
@@ -94,7 +94,7 @@ var errRequestRefused = errors.New("the request is refused")
 // setUp writes everything that a customer needs to be worked.
 func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	customer := proposed.wanted.ID
-	// Whoever works holds the old token, and may just have been refused for it: what it settled after this would switch
+	// A running job holds the old token, and may just have been refused for it: what it settled after this would switch
 	// off a customer whose new token is good. The lane first, as in a page's transaction.
 	if err := tx.FenceLane(ctx, customer); err != nil {
 		return err

@@ -34,7 +34,7 @@ type operators struct {
 	limits   budget.Limits // the installation's
 }
 
-// command runs a command on a customer whom somebody onboarded, one at a time for each.
+// command runs a command on a customer that was onboarded, one at a time for each.
 func (o *operators) command(ctx context.Context, verb, id string, do func(ctx context.Context, tx *store.Tx, customer store.Customer) error) error {
 	if err := readable(id); err != nil {
 		return err

@@ -50,7 +50,7 @@ func (o *office) requests(t *testing.T) int {
 	return o.desk.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.backfill.request.acme'`)
 }
 
-func (o *office) told(t *testing.T, name string) int {
+func (o *office) eventCount(t *testing.T, name string) int {
 	t.Helper()
 	return o.desk.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.events.`+name+`.acme'`)
 }
@@ -89,7 +89,7 @@ func TestACommandOnABackfillIsOneTransactionWithWhatItTells(t *testing.T) {
 	paused, err := o.pauseBackfill(t.Context(), acme)
 	require.NoError(t, err)
 	require.Equal(t, "paused", paused.Backfill.State)
-	require.Equal(t, 1, o.told(t, "backfill.paused"))
+	require.Equal(t, 1, o.eventCount(t, "backfill.paused"))
 	require.Equal(t, 1, o.requests(t))
 
 	_, err = o.startBackfill(t.Context(), report.BackfillCommand{CustomerID: "acme", Rewrite: true})
@@ -106,7 +106,7 @@ func TestACommandOnABackfillIsOneTransactionWithWhatItTells(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, report.BackfillCancelled, cancelled.Action)
 	require.True(t, cancelled.NotBackfilled)
-	require.Equal(t, 1, o.told(t, "backfill.cancelled"))
+	require.Equal(t, 1, o.eventCount(t, "backfill.cancelled"))
 
 	rewriting, err := o.startBackfill(t.Context(), report.BackfillCommand{CustomerID: "acme", Rewrite: true})
 	require.NoError(t, err)
@@ -116,7 +116,7 @@ func TestACommandOnABackfillIsOneTransactionWithWhatItTells(t *testing.T) {
 	require.True(t, ended.RewriteUnfinished)
 }
 
-func TestWhoeverIsSwitchedOffIsNotBackfilled(t *testing.T) {
+func TestCustomerThatIsSwitchedOffIsNotBackfilled(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	o.do(t, func(ctx context.Context, tx *store.Tx) error {
@@ -150,7 +150,7 @@ func TestSettingsAreHeldAgainstTheRulesOfOnboardingFieldByField(t *testing.T) {
 	require.ErrorAs(t, err, &fields)
 	_, err = o.setConfig(t.Context(), report.ConfigChange{CustomerID: "globex"})
 	require.ErrorIs(t, err, store.ErrNotFound)
-	require.Zero(t, o.told(t, "config.changed"))
+	require.Zero(t, o.eventCount(t, "config.changed"))
 }
 
 func TestWhatIsNotAskedForStays(t *testing.T) {
@@ -173,7 +173,7 @@ func TestWhatIsNotAskedForStays(t *testing.T) {
 	same, err := o.setConfig(t.Context(), report.ConfigChange{CustomerID: "acme", PollCadenceMinutes: new(int32(15))})
 	require.NoError(t, err)
 	require.Empty(t, same.Changes)
-	require.Equal(t, 2, o.told(t, "config.changed"), "what changes nothing tells nothing")
+	require.Equal(t, 2, o.eventCount(t, "config.changed"), "what changes nothing tells nothing")
 	require.Zero(t, o.desk.count(t, `SELECT count(*) FROM outbox WHERE convert_from(payload, 'UTF8') LIKE '%@%'`), "an event has no values")
 }
 
@@ -207,7 +207,7 @@ func TestANewAddressHasToSayWhatItIs(t *testing.T) {
 	require.Greater(t, replaced.Backfill.ID, started.Backfill.ID)
 	require.True(t, replaced.Backfill.Rewrite)
 	require.True(t, o.run(t).Rewrite.NewSystem)
-	require.Equal(t, 1, o.told(t, "backfill.cancelled"))
+	require.Equal(t, 1, o.eventCount(t, "backfill.cancelled"))
 	require.Equal(t, 3, o.requests(t))
 	require.Zero(t, o.desk.count(t, `SELECT count(*) FROM customer_leases WHERE expires_at > now()`), "the lane is free again")
 

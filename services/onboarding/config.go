@@ -16,7 +16,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// lanePatience is how long a change of the destination waits for whoever writes there; below the time of an answer.
+// lanePatience is how long a change of the destination waits for the job that writes there; below the time of an answer.
 const lanePatience = 7 * time.Second
 
 // Names of settings, as the onboarding message has them.
@@ -62,8 +62,8 @@ func (o *operators) setConfig(ctx context.Context, asked report.ConfigChange) (r
 	return done, nil
 }
 
-// inLane changes the destination while nobody writes there: a job in mid-page finishes the page and lets go, and
-// whoever takes the lane next reads the new address. A job that does not let go keeps the change out.
+// inLane changes the destination while no job writes there: a job in mid-page finishes the page and lets go, and
+// the next holder of the lane reads the new address. A job that does not let go keeps the change out.
 func (o *operators) inLane(ctx context.Context, customer string, change func(ctx context.Context, tx *store.Tx, customer store.Customer) error) error {
 	lease, err := o.store.AwaitLease(ctx, customer, o.holder, o.leaseFor, o.patience)
 	if errors.Is(err, store.ErrLaneTaken) {

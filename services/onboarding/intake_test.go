@@ -131,10 +131,10 @@ func TestABrokenMessageIsRejectedWithThePlaceOfItsFaultAndNothingOfIt(t *testing
 		}
 	}
 	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending' AND stream_seq = 0`), "the byte order mark is skipped")
-	const told = `SELECT count(*) FROM outbox WHERE subject LIKE '%onboarding.rejected.acme' AND convert_from(payload, 'UTF8') LIKE `
-	require.Equal(t, 2, d.count(t, told+`'%a comma before a closing bracket at byte 105 (line 1, column 105)%'`))
-	require.Equal(t, 2, d.count(t, told+`'%a typographic quotation mark at byte 2 (line 1, column 2)%'`))
-	require.Zero(t, d.count(t, told+`'%sandbox-acme-token%'`))
+	const rejected = `SELECT count(*) FROM outbox WHERE subject LIKE '%onboarding.rejected.acme' AND convert_from(payload, 'UTF8') LIKE `
+	require.Equal(t, 2, d.count(t, rejected+`'%a comma before a closing bracket at byte 105 (line 1, column 105)%'`))
+	require.Equal(t, 2, d.count(t, rejected+`'%a typographic quotation mark at byte 2 (line 1, column 2)%'`))
+	require.Zero(t, d.count(t, rejected+`'%sandbox-acme-token%'`))
 	for _, entry := range logs.All() {
 		require.NotContains(t, fmt.Sprint(entry.Message, entry.ContextMap()), "sandbox-acme-token")
 	}

@@ -16,7 +16,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// pauseCustomer stops all work for a customer, whoever does it: the page in hand is not committed, and nothing is
+// pauseCustomer stops all work for a customer: the page in hand is not committed, and nothing is
 // asked for any more. What is unfinished stays as it stands.
 func (o *operators) pauseCustomer(ctx context.Context, question report.CustomerCommand) (report.CustomerCommanded, error) {
 	done := report.CustomerCommanded{Action: report.CustomerPaused}

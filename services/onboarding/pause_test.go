@@ -40,7 +40,7 @@ func (o *office) requested(t *testing.T, subject string) int {
 	return o.desk.count(t, `SELECT count(*) FROM outbox WHERE subject = '`+subject+`.acme'`)
 }
 
-func TestAPauseFencesWhoeverWorksAndIsToldOnce(t *testing.T) {
+func TestPauseFencesTheRunningJobAndIsPublishedOnce(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	o.backfilled(t)
@@ -71,10 +71,10 @@ func TestAPauseFencesWhoeverWorksAndIsToldOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, report.CustomerAlreadyPaused, again.Action)
 	require.Equal(t, done.PausedAt, again.PausedAt)
-	require.Equal(t, 1, o.told(t, event.CustomerPaused))
+	require.Equal(t, 1, o.eventCount(t, event.CustomerPaused))
 }
 
-func TestAResumptionRequestsWhatIsUnfinishedAndIsToldOnce(t *testing.T) {
+func TestResumeRequestsUnfinishedWorkAndIsPublishedOnce(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	none, err := o.resumeCustomer(t.Context(), acmeItself)
@@ -119,7 +119,7 @@ func TestAResumptionRequestsWhatIsUnfinishedAndIsToldOnce(t *testing.T) {
 	require.Equal(t, 1, o.desk.count(t, `SELECT count(*) FROM sync_configs WHERE active_since = next_poll_at AND active_since > now() - interval '1 minute'`))
 	_, err = o.resumeCustomer(t.Context(), acmeItself)
 	require.NoError(t, err)
-	require.Equal(t, 1, o.told(t, event.CustomerResumed))
+	require.Equal(t, 1, o.eventCount(t, event.CustomerResumed))
 }
 
 func TestABackfillThatWasPausedByItselfStaysPaused(t *testing.T) {
@@ -162,7 +162,7 @@ func TestABackfillInItsQuietHoursIsResumedForTheirEnd(t *testing.T) {
 	require.Zero(t, o.requests(t), "no worker is asked before its time")
 }
 
-func TestNobodyPausesWhoHasLeft(t *testing.T) {
+func TestOffboardedCustomerCannotBePaused(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	_, err := o.pauseCustomer(t.Context(), acmeItself)
@@ -188,7 +188,7 @@ func TestNobodyPausesWhoHasLeft(t *testing.T) {
 	require.True(t, back.Active(), "the pause ended with the customer")
 }
 
-func TestWhoeverIsSwitchedOffIsResumedForANewToken(t *testing.T) {
+func TestCustomerThatIsSwitchedOffIsResumedForANewToken(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	o.backfilled(t)

@@ -55,7 +55,7 @@ func (r *refusals) every(ctx context.Context, interval time.Duration, complaint 
 	}
 }
 
-// look begins and ends the time in which VOMO refuses many at once, and switches on again whoever was switched off by it.
+// look begins and ends the time in which VOMO refuses many at once, and switches on again the customers that were switched off by it.
 func (r *refusals) look(ctx context.Context) error {
 	refused, err := r.store.RefusedLately(ctx)
 	if err != nil {
@@ -105,7 +105,7 @@ func (r *refusals) end(ctx context.Context) error {
 	})
 }
 
-// switchOn switches on whoever was switched off before it was known that the refusal was VOMO's fault.
+// switchOn switches on the customers that were switched off before it was known that the refusal was VOMO's fault.
 func (r *refusals) switchOn(ctx context.Context) error {
 	customers, err := r.store.RefusedByVomo(ctx)
 	if err != nil {

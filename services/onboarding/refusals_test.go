@@ -82,7 +82,7 @@ func (c *counter) poll(t *testing.T, id string, outcome error) (parkedFor string
 	return park.Reason
 }
 
-// asked has VOMO asked for so many other customers, for whom nothing is wrong.
+// asked has VOMO asked for so many other customers, with which nothing is wrong.
 func (c *counter) asked(t *testing.T, others int) {
 	t.Helper()
 	c.sql(t, fmt.Sprintf(`INSERT INTO customer_budgets (customer_id, next_at)
@@ -106,7 +106,7 @@ const (
 )
 
 // The case testdata/all-refuse-at-once.md: eight customers, all polled within 6 s in which VOMO answers 401 to everybody.
-func TestARefusalOfEverybodyForSomeSecondsSwitchesNobodyOffForGood(t *testing.T) {
+func TestRejectionOfAllTokensForSomeSecondsSwitchesNoCustomerOffForGood(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t, "2026-01-15T00:00:00Z")
 	r := &refusals{c.settler}

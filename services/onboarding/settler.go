@@ -190,7 +190,7 @@ func (s *settler) testToken(ctx context.Context, customer, token string, limits 
 	return page, nil
 }
 
-// delay is for an answer that says nothing about the token: it is asked again, and the customer told once.
+// delay is for an answer that says nothing about the token: it is asked again, and the customer is notified once.
 func (s *settler) delay(ctx context.Context, pending store.PendingRequest, reason error) error {
 	wait := min(firstDelay<<min(max(pending.Attempts-1, 0), 16), longestDelay)
 	wait = wait/2 + rand.N(wait/2) //nolint:gosec // jitter, not a secret
@@ -199,7 +199,7 @@ func (s *settler) delay(ctx context.Context, pending store.PendingRequest, reaso
 	}
 	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		delayed, err := tx.DelayRequest(ctx, pending.ID, wait)
-		if err != nil || !delayed || pending.DelayedTold {
+		if err != nil || !delayed || pending.DelayNotified {
 			return err
 		}
 		return tellDelayed(ctx, tx, pending, fault.CodeOf(reason), wait)

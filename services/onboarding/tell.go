@@ -12,7 +12,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// factID is the same each time the same message's fate is told.
+// factID is the same each time the same message's fate is published.
 func factID(name string, origin store.Origin) string {
 	return name + "-" + strconv.FormatInt(origin.StreamCreated.UnixMicro(), 10) + "-" + strconv.FormatUint(origin.Sequence, 10)
 }

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-func TestAWorkerThatWasRefusedForTheOldTokenSwitchesNobodyOff(t *testing.T) {
+func TestWorkerRejectedForTheOldTokenSwitchesNoCustomerOff(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t, "2026-01-15T00:00:00Z")
 	c.receivesToken(t, 1, "0ld", "")

@@ -30,8 +30,8 @@ func judgeStanding(ctx context.Context, tx *store.Tx, pending store.PendingReque
 	return current, verdict{outcome: store.RequestApplied}, nil
 }
 
-// standing is the customer whose token a request is to replace, before VOMO is asked: nobody's token is sent anywhere,
-// and its refusal waits for nobody. settled is true where the request has ended with that.
+// standing is the customer whose token a request is to replace, before VOMO is asked: no token is sent for an unknown customer,
+// and its refusal waits for no other work. settled is true where the request has ended with that.
 func (s *settler) standing(ctx context.Context, pending store.PendingRequest) (current store.Customer, settled bool, err error) {
 	var judged verdict
 	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {

@@ -131,7 +131,7 @@ func TestATokenAloneReplacesTheTokenAndWakesWhatWaitedForIt(t *testing.T) {
 	require.Equal(t, 1, c.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL AND type = 'destination_auth_failed'`),
 		"the destination's token is still the one that it refused")
 	require.Equal(t, 1, c.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NOT NULL AND type = 'auth_failed'`))
-	require.NotContains(t, c.told(t), "backfillQueued")
+	require.NotContains(t, c.completedEvent(t), "backfillQueued")
 	require.Equal(t, 2, c.count(t, inState+`'applied'`))
 	require.Equal(t, []uint64{1, 2}, c.erased)
 	require.Zero(t, c.count(t, `SELECT count(*) FROM onboarding_requests WHERE sealed_secrets IS NOT NULL OR request::text LIKE '%n3w%'`))
@@ -159,7 +159,7 @@ func TestATokenAloneWakesTheParkedBackfillWithinItsWindow(t *testing.T) {
 	}
 }
 
-func TestATokenAloneFencesWhoeverWasRefusedForTheOldOne(t *testing.T) {
+func TestTokenAloneFencesTheJobRejectedForTheOldOne(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t, "2026-01-15T00:00:00Z")
 	c.receivesToken(t, 1, "0ld", "")
@@ -171,7 +171,7 @@ func TestATokenAloneFencesWhoeverWasRefusedForTheOldOne(t *testing.T) {
 	require.ErrorIs(t, c.store.InLane(t.Context(), lease, func(context.Context, *store.Tx) error { return nil }), store.ErrLaneLost)
 }
 
-func TestATokenAloneForNobodyIsRejectedOnceAndVomoIsNotAsked(t *testing.T) {
+func TestTokenAloneForAnUnknownCustomerIsRejectedOnceWithoutCallingVOMO(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{"not known", "offboarded"} {
 		t.Run(kind, func(t *testing.T) {

@@ -37,7 +37,7 @@ func sameWindow(current, wanted store.Customer) bool {
 	return err == nil && now.NotBefore.Equal(then.NotBefore) && now.Quiet.Equal(then.Quiet)
 }
 
-// putOff parks the run, which nobody works yet, where the customer's window is closed.
+// putOff parks the run, which no worker has yet, if the customer's window is closed.
 func putOff(ctx context.Context, tx *store.Tx, customer store.Customer, run int64) (window.Wait, error) {
 	open, err := window.Of(customer.BackfillNotBefore, customer.QuietHours)
 	if err != nil || open.Always() {
@@ -70,9 +70,9 @@ func tellEstimate(ctx context.Context, tx *store.Tx, customer store.Customer, le
 		start = wait.Until
 	}
 	completed.EstimatedStartAt = timestamppb.New(start)
-	completed.EstimatedCompletionAt = timestamppb.New(open.Finish(start, min(length, longestTold)))
+	completed.EstimatedCompletionAt = timestamppb.New(open.Finish(start, min(length, longestEstimate)))
 	return nil
 }
 
-// longestTold bounds an estimate that is made of VOMO's own count, which may be anything.
-const longestTold = 100 * 365 * 24 * time.Hour
+// longestEstimate bounds an estimate that is made of VOMO's own count, which may be anything.
+const longestEstimate = 100 * 365 * 24 * time.Hour

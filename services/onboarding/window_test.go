@@ -64,8 +64,8 @@ func (c *counter) receivesToken(t *testing.T, sequence uint64, token, fields str
 	require.NoError(t, c.settler.settle(t.Context(), pending))
 }
 
-// told is the newest onboarding.completed.
-func (c *counter) told(t *testing.T) map[string]any {
+// completedEvent is the newest onboarding.completed.
+func (c *counter) completedEvent(t *testing.T) map[string]any {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), c.database)
 	require.NoError(t, err)
@@ -84,7 +84,7 @@ const (
 	parkedUntil = `SELECT count(*) FROM backfill_runs WHERE state = 'parked' AND park_reason = '%s' AND due_at = '%s'`
 )
 
-func TestABackfillWhoseTimeHasNotComeIsParkedAndTheWaitIsTold(t *testing.T) {
+func TestBackfillWhoseTimeHasNotComeIsParkedAndTheWaitIsPublished(t *testing.T) {
 	t.Parallel()
 	c := newCounter(t, "2026-01-14T20:00:00Z")
 
@@ -92,7 +92,7 @@ func TestABackfillWhoseTimeHasNotComeIsParkedAndTheWaitIsTold(t *testing.T) {
 
 	require.Equal(t, 1, c.count(t, fmt.Sprintf(parkedUntil, "quiet_hours", "2026-01-15T00:00:00Z")))
 	require.Zero(t, c.count(t, wakeUps), "no worker is asked")
-	completed := c.told(t)
+	completed := c.completedEvent(t)
 	require.Equal(t, true, completed["backfillQueued"])
 	require.Equal(t, "quiet_hours", completed["waitingFor"])
 	require.Equal(t, "2026-01-15T00:00:00Z", completed["estimatedStartAt"])
@@ -107,7 +107,7 @@ func TestABackfillWithoutAWaitBeginsNow(t *testing.T) {
 
 	require.Equal(t, 1, c.count(t, wakeUps))
 	require.Equal(t, 1, c.count(t, `SELECT count(*) FROM backfill_runs WHERE state = 'queued'`))
-	completed := c.told(t)
+	completed := c.completedEvent(t)
 	require.NotContains(t, completed, "waitingFor")
 	require.Equal(t, "2026-01-15T00:00:00Z", completed["estimatedStartAt"])
 }
@@ -120,7 +120,7 @@ func TestAnotherWindowAppliesToTheParkedRunAtOnce(t *testing.T) {
 
 	c.receives(t, 2, `,"backfillNotBefore":"2026-02-01T00:00:00Z"`)
 	require.Equal(t, 1, c.count(t, fmt.Sprintf(parkedUntil, "not_before", "2026-02-01T00:00:00Z")))
-	require.Equal(t, "2026-02-01T00:00:00Z", c.told(t)["estimatedStartAt"])
+	require.Equal(t, "2026-02-01T00:00:00Z", c.completedEvent(t)["estimatedStartAt"])
 	require.Zero(t, c.count(t, wakeUps))
 
 	c.receives(t, 3, workHours)
