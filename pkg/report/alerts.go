@@ -41,7 +41,8 @@ const (
 	alertsListed = 7 * 24 * time.Hour // of those that are over
 )
 
-// Alerts answers rollcall.api.alerts.ls. ErrNotFound where nobody of that id was onboarded, and nothing stands.
+// Alerts answers rollcall.api.alerts.ls. ErrNotFound if no customer of that id was onboarded and no
+// alert of it is active.
 func Alerts(ctx context.Context, from *store.Store, question AlertsQuestion) (AlertsReply, error) {
 	reply := AlertsReply{Alerts: []Alert{}}
 	limit := question.Limit

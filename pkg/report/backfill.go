@@ -14,13 +14,13 @@ const pageSize = 15
 // windowSize is how many users are compared with VOMO's count by one request, at the end.
 const windowSize = 300
 
-// BackfillRequests is how many requests to VOMO a backfill of that many users takes while nobody comes or goes:
+// BackfillRequests is how many requests to VOMO a backfill of that many users takes while no user comes or goes:
 // its pages, and one for each window that is compared at the end.
 func BackfillRequests(users int64) int64 { return max(pagesOf(users), 1) + windowsOf(users) }
 
 func pagesOf(users int64) int64 { return (users + pageSize - 1) / pageSize }
 
-// windowsOf is 0 for whom one window holds: the last page has told its count.
+// windowsOf is 0 if one window holds all users: the last page has shown its count.
 func windowsOf(users int64) int64 {
 	if users <= windowSize {
 		return 0
@@ -36,7 +36,7 @@ type Backfill struct {
 	ParkReason        *string    `json:"parkReason"`
 	DueAt             *time.Time `json:"dueAt"`     // parked runs: when they are tried again
 	Processed         int64      `json:"processed"` // users read, each once
-	Total             *int64     `json:"total"`     // VOMO's count of users, as last told
+	Total             *int64     `json:"total"`     // VOMO's count of users, as last shown
 	Written           int64      `json:"written"`
 	Skipped           int64      `json:"skipped"`
 	Failures          int64      `json:"failures"`

@@ -45,7 +45,7 @@ type ConfigQuestion struct {
 	CustomerID string `json:"customerId"`
 }
 
-// ConfigOf answers rollcall.api.config.get; store.ErrNotFound for a customer whom nobody onboarded.
+// ConfigOf answers rollcall.api.config.get; store.ErrNotFound for a customer that was not onboarded.
 func ConfigOf(ctx context.Context, from store.Conn, customerID string) (Config, error) {
 	customer, err := from.Customer(ctx, customerID)
 	if err != nil {

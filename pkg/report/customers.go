@@ -27,7 +27,7 @@ type Customer struct {
 	IsHealthy           *bool            `json:"isHealthy"`    // as the status has it
 }
 
-// DestinationHost names a destination without its path, in which somebody may have put what nobody else should see.
+// DestinationHost names a destination without its path, which may hold a secret.
 type DestinationHost struct {
 	Kind string `json:"kind"`
 	Host string `json:"host"`

@@ -59,8 +59,8 @@ const (
 	maxLettersBytes = 200 << 10
 )
 
-// Letters answers rollcall.api.letters.ls. The question must be valid; store.ErrNotFound for a customer whom nobody
-// onboarded and who has no letter.
+// Letters answers rollcall.api.letters.ls. The question must be valid; store.ErrNotFound for a customer that was not
+// onboarded and has no letter.
 func Letters(ctx context.Context, from *store.Store, question LettersQuestion) (LettersReply, error) {
 	reply := LettersReply{Letters: []Letter{}}
 	letters, asOf, more, err := LettersBatch(ctx, from, question, MaxLetters, false)
@@ -140,8 +140,8 @@ func AsOf(ctx context.Context, from *store.Store, filter LettersFilter) (time.Ti
 	return now.UTC(), err
 }
 
-// KnownCustomer is store.ErrNotFound for a customer whom nobody onboarded and who has no letter, so that a mistyped
-// name is told from one without letters.
+// KnownCustomer is store.ErrNotFound for a customer that was not onboarded and has no letter, so that a mistyped
+// name is distinguished from one without letters.
 func KnownCustomer(ctx context.Context, from *store.Store, customer string) error {
 	if customer == "" {
 		return nil

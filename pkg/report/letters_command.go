@@ -183,7 +183,7 @@ func planNamed(ctx context.Context, from *store.Store, command LettersCommand, p
 			continue
 		}
 		plan.Count++
-		plan.First = append(plan.First, letterOf(letter, asOf)) // all of them: somebody has named each
+		plan.First = append(plan.First, letterOf(letter, asOf)) // all of them: the operator has named each
 	}
 	return nil
 }

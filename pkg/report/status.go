@@ -61,8 +61,8 @@ func StatusOf(ctx context.Context, from *store.Store, customerID string) (Status
 	return StatusUnder(ctx, from, customerID, budget.Limits{})
 }
 
-// StatusUnder answers rollcall.api.status.get, under the installation's limits; store.ErrNotFound for a customer whom
-// nobody onboarded.
+// StatusUnder answers rollcall.api.status.get, under the installation's limits; store.ErrNotFound for a customer that
+// was not onboarded.
 func StatusUnder(ctx context.Context, from *store.Store, customerID string, installation budget.Limits) (Status, error) {
 	customer, err := from.Customer(ctx, customerID)
 	if err != nil {

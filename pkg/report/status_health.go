@@ -17,7 +17,7 @@ const (
 )
 
 // Health names what is wrong and what helps. It follows the heartbeat, the end of the last successful poll, and not
-// the checkpoint's age: an organisation in which nobody changes is well. IsHealthy is null until there is a heartbeat
+// the checkpoint's age: an organisation in which no user changes is well. IsHealthy is null until there is a heartbeat
 // to judge by, that is until the first poll after the first backfill, unless something is wrong before.
 type Health struct {
 	DlqDepth                     int64    `json:"dlqDepth"`
@@ -31,7 +31,7 @@ type Reason struct {
 	Code      string     `json:"code"`
 	Text      string     `json:"text"`
 	Remedy    string     `json:"remedy"`
-	Unhealthy bool       `json:"unhealthy"` // false: it is told, and nothing is wrong by it
+	Unhealthy bool       `json:"unhealthy"` // false: worth knowing, and nothing is wrong
 	Since     *time.Time `json:"since"`     // null where that is not known
 	Until     *time.Time `json:"until"`     // when the work that waits for it is tried again; null where no time is set
 }
@@ -55,59 +55,59 @@ type standing struct {
 	closingUntil     *time.Time           // when a lane that was fenced is free at the latest
 }
 
-// reasons are told in this order: what stops everything, what stops the polls, what else stands, what work waits for,
+// reasons returns them in this order: what stops everything, what stops the polls, what else stands, what work waits for,
 // and what is only said.
 func (s standing) reasons() []Reason {
-	told := reasons{customer: s.customer.ID, told: []Reason{}}
+	found := reasons{customer: s.customer.ID, listed: []Reason{}}
 	if code := s.switchedOff(); code != "" {
-		told.say(Reason{Code: code, Unhealthy: true, Since: cmp.Or(s.customer.OffboardedAt, s.raisedAt(code))})
+		found.add(Reason{Code: code, Unhealthy: true, Since: cmp.Or(s.customer.OffboardedAt, s.raisedAt(code))})
 	}
 	if s.customer.PausedAt != nil {
-		told.say(Reason{Code: event.ConditionPaused, Unhealthy: true, Since: s.customer.PausedAt})
+		found.add(Reason{Code: event.ConditionPaused, Unhealthy: true, Since: s.customer.PausedAt})
 	}
 	if s.stalled() {
 		expected := s.pollExpected()
-		told.say(Reason{Code: event.AlertPollStalled, Unhealthy: true, Since: &expected})
+		found.add(Reason{Code: event.AlertPollStalled, Unhealthy: true, Since: &expected})
 	}
 	if s.lastPollFailed && s.customer.Steady() {
-		told.say(Reason{Code: event.ConditionPollFailing, Unhealthy: true, Since: s.lastPollAt})
+		found.add(Reason{Code: event.ConditionPollFailing, Unhealthy: true, Since: s.lastPollAt})
 	}
 	if s.openLetters >= manyLetters {
-		told.say(Reason{Code: event.ConditionDLQDepth, Unhealthy: true, Since: s.manyLettersSince})
+		found.add(Reason{Code: event.ConditionDLQDepth, Unhealthy: true, Since: s.manyLettersSince})
 	}
 	for _, alert := range s.standingAlerts() {
 		if alert == event.AlertContactShared {
-			told.told = append(told.told, s.contactShared())
+			found.listed = append(found.listed, s.contactShared())
 			continue
 		}
 		reason := Reason{Code: alert, Unhealthy: true, Since: s.raisedAt(alert)}
 		if alert == event.AlertBackfillFailed && s.run != nil {
 			reason.Text = s.run.Failure
 		}
-		told.say(reason)
+		found.add(reason)
 	}
 	for _, parked := range s.parks() {
-		told.say(s.ofPark(parked))
+		found.add(s.ofPark(parked))
 	}
 	if s.customer.StampLag > 0 {
-		told.told = append(told.told, s.stampsLag())
+		found.listed = append(found.listed, s.stampsLag())
 	}
 	if s.closingUntil != nil {
-		told.say(Reason{Code: event.ConditionLaneClosing, Until: s.closingUntil})
+		found.add(Reason{Code: event.ConditionLaneClosing, Until: s.closingUntil})
 	}
 	if s.run == nil {
-		return told.told
+		return found.listed
 	}
 	if s.run.State == store.RunPaused {
-		told.say(Reason{Code: "paused", Unhealthy: s.customer.BackfillCompletedAt == nil, Since: &s.run.UpdatedAt})
+		found.add(Reason{Code: "paused", Unhealthy: s.customer.BackfillCompletedAt == nil, Since: &s.run.UpdatedAt})
 	}
 	if s.rewriteOwed {
-		told.say(Reason{Code: "rewrite_unfinished", Unhealthy: !s.rewrites(), Since: s.rewriteSince})
+		found.add(Reason{Code: "rewrite_unfinished", Unhealthy: !s.rewrites(), Since: s.rewriteSince})
 	}
 	if s.run.Verified != nil && !*s.run.Verified {
-		told.say(Reason{Code: event.ConditionUnverified, Since: s.run.CompletedAt})
+		found.add(Reason{Code: event.ConditionUnverified, Since: s.run.CompletedAt})
 	}
-	return told.told
+	return found.listed
 }
 
 // contactShared is nothing wrong with the mirror: both users stand at the destination as it wants them.
@@ -119,24 +119,24 @@ func (s standing) contactShared() Reason {
 	return Reason{Code: alert.Type, Text: alert.Text, Remedy: alert.Remedy, Since: s.raisedAt(alert.Type)}
 }
 
-// reasons are told once for each code.
+// reasons are listed once for each code.
 type reasons struct {
 	customer string
-	told     []Reason
+	listed   []Reason
 }
 
-// say adds a reason, with the code's words and after them its own. What is told twice holds since the earlier moment, and
+// add adds a reason, with the code's words and after them its own. A reason that is listed twice holds since the earlier moment, and
 // is tried again at the earlier one.
-func (r *reasons) say(reason Reason) {
+func (r *reasons) add(reason Reason) {
 	detail := reason.Text
 	reason.Text, reason.Remedy = event.ExplainFor(r.customer, reason.Code)
 	reason.Text = event.WithDetail(reason.Text, detail)
-	at := slices.IndexFunc(r.told, func(one Reason) bool { return one.Code == reason.Code })
+	at := slices.IndexFunc(r.listed, func(one Reason) bool { return one.Code == reason.Code })
 	if at < 0 {
-		r.told = append(r.told, reason)
+		r.listed = append(r.listed, reason)
 		return
 	}
-	one := &r.told[at]
+	one := &r.listed[at]
 	one.Unhealthy = one.Unhealthy || reason.Unhealthy
 	one.Since, one.Until = earlier(one.Since, reason.Since), earlier(one.Until, reason.Until)
 	if len(reason.Text) > len(one.Text) {
@@ -151,7 +151,7 @@ func earlier(one, other *time.Time) *time.Time {
 	return one
 }
 
-// parks are what the customer's work waits for; none of a customer for whom none is done anyway.
+// parks are what the customer's work waits for; an inactive customer has none.
 func (s standing) parks() []store.Parked {
 	if !s.customer.Active() {
 		return nil

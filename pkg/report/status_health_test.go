@@ -49,7 +49,7 @@ func (h *house) polled(t *testing.T, code string) {
 	})
 }
 
-// stands is the customer's health in both places where it is told, which must agree.
+// stands is the customer's health in both places that show it, which must agree.
 func (h *house) stands(t *testing.T) (healthy *bool, reasons map[string]bool) {
 	t.Helper()
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")
@@ -82,7 +82,7 @@ func TestHealthIsNotKnownBeforeTheFirstHeartbeat(t *testing.T) {
 	require.Equal(t, new(true), healthy)
 }
 
-func TestAnOrganisationInWhichNobodyChangesIsWell(t *testing.T) {
+func TestOrganisationWithoutChangesIsHealthy(t *testing.T) {
 	t.Parallel()
 	h := steady(t)
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
@@ -145,7 +145,7 @@ func TestTwoCadencesCountFromWhenPollsAreToBeExpected(t *testing.T) {
 	require.Contains(t, reasons, event.AlertPollStalled)
 }
 
-func TestWhatStopsACustomerIsToldAsTheReason(t *testing.T) {
+func TestWhatStopsACustomerIsTheReason(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		change  string
@@ -195,7 +195,7 @@ func TestWhatStopsACustomerIsToldAsTheReason(t *testing.T) {
 	}
 }
 
-func TestAPollThatFailedIsToldUntilOneSucceeds(t *testing.T) {
+func TestFailedPollIsAReasonUntilOneSucceeds(t *testing.T) {
 	t.Parallel()
 	h := steady(t)
 	h.polled(t, "")
@@ -236,7 +236,7 @@ func TestAParkedRunIsTriedAgainOnlyForACustomerWhoGoesOn(t *testing.T) {
 	require.Nil(t, open().DueAt, "nothing is tried for a customer who is switched off")
 }
 
-func TestWhatARunWaitedForIsToldOnlyWhileItWaits(t *testing.T) {
+func TestWhatARunWaitsForIsAReasonOnlyWhileItWaits(t *testing.T) {
 	t.Parallel()
 	h := steady(t)
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
@@ -251,7 +251,7 @@ func TestWhatARunWaitedForIsToldOnlyWhileItWaits(t *testing.T) {
 	}
 }
 
-func TestAStallIsOverWithThePollThatEndsItAndNotWhenSomebodyLooks(t *testing.T) {
+func TestStallEndsWithThePollThatEndsItAndNotWithTheNextLook(t *testing.T) {
 	t.Parallel()
 	h := steady(t)
 	h.polled(t, "")
@@ -310,7 +310,7 @@ func TestAlertsOfUsersNameThemAndNeverStand(t *testing.T) {
 	require.Equal(t, map[string]bool{event.AlertDLQAge: true}, reasons)
 }
 
-func TestARemedyNamesTheCustomerWhomItIsFor(t *testing.T) {
+func TestRemedyNamesItsCustomer(t *testing.T) {
 	t.Parallel()
 	h := steady(t)
 	h.polled(t, "")
@@ -333,7 +333,7 @@ func TestTheGapRateIsTheMeanOfAWeek(t *testing.T) {
 			VALUES ('acme', 'user_daily', $1::text::date, 1, $2, $3, 0, rollcall_now(), $1::text::date + interval '27 hours')`, date, expected, gaps)
 	}
 	record("2026-02-01", 10, 10) // too long ago
-	record("2026-02-27", 0, 0)   // nobody had changed
+	record("2026-02-27", 0, 0)   // no user had changed
 	record("2026-02-28", 100, 3)
 	record("2026-03-01", 50, 3)
 

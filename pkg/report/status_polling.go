@@ -14,7 +14,7 @@ type Polling struct {
 	LastRunAt           *time.Time `json:"lastRunAt"`
 	LastRunOutcome      *string    `json:"lastRunOutcome"` // success, failed
 	CheckpointTimestamp *time.Time `json:"checkpointTimestamp"`
-	LagMinutes          *int64     `json:"lagMinutes"` // since the checkpoint; it grows while nobody changes, and tells nothing of health
+	LagMinutes          *int64     `json:"lagMinutes"` // since the checkpoint; it grows while no user changes, and says nothing of health
 	CaughtUpAt          *time.Time `json:"caughtUpAt"` // by VOMO's clock: the mirror has what had happened by then
 	NextRunAt           *time.Time `json:"nextRunAt"`  // null where none is scheduled
 	LastRun             *EndedRun  `json:"lastRun"`
@@ -26,7 +26,7 @@ type Reconciliation struct {
 	LastRunAt *time.Time `json:"lastRunAt"` // of the last one that came to its end
 	LastDate  *string    `json:"lastDate"`  // the day that it is of, as 2026-11-20
 	Expected  *int64     `json:"expected"`  // users who had changed
-	Gaps      *int64     `json:"gaps"`      // of them those whom polls had missed, and who were brought
+	Gaps      *int64     `json:"gaps"`      // of them those that polls had missed, and that were written
 	Failures  *int64     `json:"failures"`  // of them those who got a dead letter
 	NextRunAt *time.Time `json:"nextRunAt"`
 	LastRun   *EndedRun  `json:"lastRun"`

@@ -140,7 +140,7 @@ func TestWhatIsWrongIsSaidWithARemedy(t *testing.T) {
 	require.Equal(t, report.Reason{Code: event.AlertDestinationDown, Text: text, Remedy: remedy, Unhealthy: true}, status.Health.Reasons[1])
 }
 
-func TestACustomersStatusIsNobodyElses(t *testing.T) {
+func TestCustomersStatusDoesNotDependOnOtherCustomers(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	h.onboard(t, "acme")
