@@ -35,7 +35,7 @@ func malformed(i int) (customer string, payload []byte) {
 	}
 }
 
-func TestAThousandMalformedMessagesHoldNobodyUp(t *testing.T) {
+func TestThousandMalformedMessagesDelayNoCustomer(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, fast)
 	h.organisation("acme", 30)

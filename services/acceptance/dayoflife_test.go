@@ -45,7 +45,7 @@ func (d *dayOf) pick(n int) []*dweller {
 }
 
 // quarter changes what changes in a quarter of an hour. Addresses change truly only where a poll cannot be under way:
-// whether two changes of one address are told as one or two depends on whether a poll comes between them.
+// whether two changes of one address raise one alert or two depends on whether a poll comes between them.
 func (d *dayOf) quarter(addresses bool) {
 	edits := []map[string]any{}
 	for i, user := range d.pick(d.chance.IntN(12)) {

@@ -20,7 +20,7 @@ var (
 
 // Everything that lasts is shorter by the same factor, so that what passes in a minute here passes in so many
 // minutes of an installation with the default limits and turns.
-func TestHugeCustomersHoldUpNobody(t *testing.T) {
+func TestHugeCustomersDelayNoOtherCustomer(t *testing.T) {
 	t.Parallel()
 	minute := time.Minute / time.Duration(*pace)
 	h := newHouse(t, map[string]string{

@@ -11,7 +11,7 @@ import (
 	"rollcall.dev/pkg/bus"
 )
 
-// What VOMO sends is somebody else's: links that lead astray, totals that lie, bodies that drip, break off or
+// VOMO's answers are not under our control: links that lead astray, totals that lie, bodies that drip, break off or
 // never end. The mirror is complete all the same, and the token goes nowhere else.
 func TestAForeignListIsMirroredWhole(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func answered[Reply any](h *house, noun, verb string, question any) Reply {
 	return reply
 }
 
-func TestAQuietCustomerIsHealthyAndAWedgedPollerIsToldWithinTwoCadences(t *testing.T) {
+func TestQuietCustomerIsHealthyAndWedgedPollerRaisesAnAlertWithinTwoCadences(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, fast)
 	h.ahead(0)

@@ -32,7 +32,7 @@ func (h *house) due(customer string, n int) {
 	require.NoError(h.t, err)
 }
 
-func TestParkedLettersOfOneCustomerKeepNobodyElsesWaiting(t *testing.T) {
+func TestParkedLettersOfOneCustomerDelayNoOtherCustomersLetters(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, fast)
 	h.organisation("big", *parkedLetters)
@@ -99,7 +99,7 @@ func TestTheStreamOfLettersIsMadeAnewFromTheTable(t *testing.T) {
 	require.NoError(t, h.js.DeleteStream(t.Context(), bus.StreamDLQ))
 	require.NoError(t, bus.Ensure(t.Context(), h.js, 1, 30*time.Second)) // rollcall migrate
 	select {
-	case <-retrier.Done(): // its consumer is gone; whoever runs it starts it again
+	case <-retrier.Done(): // its consumer is gone; the operator starts it again
 	case <-time.After(5 * time.Second):
 	}
 	retrier.Kill()

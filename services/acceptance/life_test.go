@@ -21,7 +21,7 @@ var (
 )
 
 // courseOf is what happens to an organisation while it is read, by chance but always the same for one seed. No
-// addition and deletion fall between the same two reads: they leave the count as it was, and nobody who reads
+// addition and deletion fall between the same two reads: they leave the count as it was, and no client that reads
 // pages can see that.
 func courseOf(seed uint64, users int) map[string]any {
 	chance := rand.New(rand.NewPCG(seed, 0))
@@ -47,7 +47,7 @@ func courseOf(seed uint64, users int) map[string]any {
 	}
 }
 
-func TestNobodyIsMissedWhileUsersComeAndGo(t *testing.T) {
+func TestNoUserIsMissedWhileUsersComeAndGo(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, fast)
 	h.start(programOnboarding)
@@ -72,7 +72,7 @@ func TestNobodyIsMissedWhileUsersComeAndGo(t *testing.T) {
 		recovered += int(h.backfill(customer).Recovered)
 		require.NotZero(t, life.Deleted, "%s: something happened while it was read", customer)
 		require.True(t, *h.backfill(customer).Verified, customer)
-		h.requireNobodyMissed(customer, life.changed())
+		h.requireNoUserMissed(customer, life.changed())
 	}
 	t.Logf("%d organisations, %d users deleted while they were read, %d found by reading again", len(customers), deleted, recovered)
 	require.NotZero(t, recovered, "the first reading alone would have missed somebody")
@@ -104,9 +104,9 @@ func (h *house) life(organisation string) life {
 	return lived
 }
 
-// requireNobodyMissed compares the mapping with who is alive: the unchanged stand in it, and whoever changed
+// requireNoUserMissed compares the mapping with who is alive: the unchanged stand in it, and the users that changed
 // meanwhile does, or comes with the first read past the checkpoint.
-func (h *house) requireNobodyMissed(customer string, changed map[string]bool) {
+func (h *house) requireNoUserMissed(customer string, changed map[string]bool) {
 	h.t.Helper()
 	type mapped struct {
 		ID string

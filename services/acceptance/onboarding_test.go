@@ -55,7 +55,7 @@ func (h *house) sealedToken(customer string) []byte {
 	return sealed
 }
 
-func TestAnUnreachableVomoDelaysAnOnboardingAndRejectsNobody(t *testing.T) {
+func TestUnreachableVOMODelaysAnOnboardingAndRejectsNone(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, fast)
 	h.organisation("acme", 30)

@@ -96,7 +96,7 @@ func TestAPausedBackfillIsWokenByNothingButAnOperator(t *testing.T) {
 	h.until(soon, "the onboarding is settled", func() bool {
 		return h.count(`SELECT count(*) FROM onboarding_requests WHERE state = 'applied'`) == 2
 	})
-	h.start(programBackfill) // which requests what nobody works
+	h.start(programBackfill) // which requests runs that no worker has
 	h.untilLetGo("acme")
 	require.Equal(t, report.BackfillAlreadyPaused, h.commanded("pause", "acme").Action)
 	require.Equal(t, stopped.Pages, h.backfill("acme").Pages)
@@ -187,7 +187,7 @@ func TestADestinationThatChangesDuringTheWorkIsWrittenToNoMore(t *testing.T) {
 	require.NotContains(t, h.logs(), "lane lost")
 }
 
-func TestOneUserIsBroughtBackWhileABackfillHoldsTheLane(t *testing.T) {
+func TestOneUserIsRestoredWhileABackfillHoldsTheLane(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, fast)
 	h.start(programOnboarding)

@@ -86,8 +86,8 @@ func TestAPausedCustomerIsLeftInPeaceAndGoesOnFromItsCursor(t *testing.T) {
 	require.Equal(t, 21, h.traffic().CRM["acme"].Writes)
 	resumed := h.standing("acme")
 	require.Equal(t, new(true), resumed.Health.IsHealthy, "%v", resumed.Health.Reasons)
-	for _, told := range []string{event.CustomerPaused, event.CustomerResumed} {
-		h.until(soon, told+" is told", func() bool { return len(h.events(bus.StreamEvents, bus.SubjectEvent(told, "acme"))) == 1 })
+	for _, name := range []string{event.CustomerPaused, event.CustomerResumed} {
+		h.until(soon, name+" is published", func() bool { return len(h.events(bus.StreamEvents, bus.SubjectEvent(name, "acme"))) == 1 })
 	}
 }
 
@@ -105,7 +105,7 @@ func TestABackfillUnderWayStopsWithItsCustomerAndGoesOnFromItsCursor(t *testing.
 	stopped := h.backfill("acme")
 	seen := h.traffic().VOMO["acme"]
 	require.Less(t, stopped.Processed, int64(900))
-	h.start(programBackfill) // which requests what nobody works
+	h.start(programBackfill) // which requests runs that no worker has
 	h.publish(bus.SubjectBackfill("acme"), map[string]any{"customerId": "acme"})
 	h.untilLetGo("acme")
 	require.Equal(t, stopped.Pages, h.backfill("acme").Pages)

@@ -110,7 +110,7 @@ func TestARevokedTokenSwitchesTheCustomerOffOnceAndANewOneGoesOnFromTheCheckpoin
 	require.False(t, status.Integration.Enabled)
 	require.NotNil(t, status.Health.IsHealthy)
 	require.False(t, *status.Health.IsHealthy)
-	for range 3 { // nothing is asked any more, and nobody is told again
+	for range 3 { // VOMO is asked no more, and no alert is sent again
 		h.ahead(31 * time.Minute)
 		h.poll("acme")
 		h.until(soon, "a poll asked for by hand is settled", func() bool { return h.subjects(bus.StreamPoll, ">") == 0 })

@@ -82,7 +82,7 @@ WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
 RETURNING id, job_id, processed, failures;
 
 -- name: RunUnparkIfParked :one
--- The reason stays until a page is committed: that is when the condition people were told of is over.
+-- The reason stays until a page is committed: that is when an alert for it is cleared.
 UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'parked'
 RETURNING id;
@@ -113,7 +113,7 @@ WHERE id IN (
 RETURNING id, customer_id;
 
 -- name: RunsUnattended :many
--- Unfinished runs that are due and that nobody works: what a lost message, stream or worker leaves behind. One that was
+-- Unfinished runs that are due and that no worker has: what a lost message, stream or worker leaves behind. One that was
 -- touched within a minute has a message under way.
 SELECT r.id, r.customer_id FROM backfill_runs r
 LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()

@@ -1,5 +1,5 @@
 -- name: ConditionsFound :many
--- Whom the conditions concern that only time brings: of these customers, or of everybody. One statement for all
+-- The customers with conditions that only time brings: of these customers, or of all. One statement for all
 -- customers and all conditions, so that ten thousand who are well cost one question.
 SELECT 'poll_stalled'::text AS type, c.customer_id,
        greatest(c.last_polled_at, c.poll_page_at, c.active_since, c.backfill_completed_at)::timestamptz AS since
@@ -54,7 +54,7 @@ WHERE (sqlc.arg(everybody)::boolean OR l.customer_id = ANY(sqlc.arg(customer_ids
 GROUP BY l.customer_id
 UNION ALL
 -- What grows is what stays open. It has begun above the mark, and is over below half of it, so that a customer who
--- stands at the mark is not told of every minute.
+-- stands at the mark gets no alert every minute.
 SELECT 'dlq_growth', l.customer_id, min(l.first_failed_at)
 FROM dead_letters l
 WHERE (sqlc.arg(everybody)::boolean OR l.customer_id = ANY(sqlc.arg(customer_ids)::text[]))

@@ -43,7 +43,7 @@ SET enabled = false, offboarded_at = coalesce(offboarded_at, rollcall_now()), up
 WHERE customer_id = $1;
 
 -- name: SyncConfigMarkBackfilled :exec
--- The date is the first one's: a full resync later is none of the customer's onboarding.
+-- The date is the first one's: a later full resync does not change it.
 UPDATE sync_configs
 SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = sqlc.arg(processed), updated_at = rollcall_now(),
     active_since = coalesce(active_since, rollcall_now()), next_poll_at = coalesce(next_poll_at, rollcall_now())

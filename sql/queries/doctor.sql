@@ -8,7 +8,7 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('m
        clock_timestamp()::timestamptz AS clock;
 
 -- name: Backlog :one
--- What should move and may not: messages unpublished, runs that are due and that nobody works, requests pending.
+-- What should move and may not: messages unpublished, runs that are due and that no worker has, requests pending.
 SELECT (SELECT count(*) FROM outbox) AS outbox,
        (SELECT coalesce(extract(epoch FROM rollcall_now() - min(created_at)), 0) FROM outbox)::double precision AS outbox_seconds,
        count(*) AS runs,

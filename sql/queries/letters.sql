@@ -80,7 +80,7 @@ ON CONFLICT (origin) DO NOTHING
 RETURNING first_failed_at;
 
 -- name: LetterAwait :exec
--- Waits for whoever has the letter in hand: what a letter's message was published for may fail before the letter is
+-- Waits for the transaction that has the letter in hand: what a letter's message was published for may fail before the letter is
 -- settled.
 SELECT FROM dead_letters WHERE id = $1 FOR SHARE;
 

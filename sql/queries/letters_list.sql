@@ -4,7 +4,7 @@
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true);
 
 -- name: LettersPage :many
--- Newest first, by keyset: what is inserted meanwhile moves nobody.
+-- Newest first, by keyset: what is inserted meanwhile moves no letter.
 SELECT l.id, l.customer_id, l.kind, l.record_id, l.source_updated_at, l.version_hash, l.original_subject, l.origin, l.job,
        l.trace_id, l.error_code, l.error_class, l.state, l.attempts, l.first_failed_at, l.last_failed_at,
        l.next_attempt_at, l.asked_at, l.settled_at, l.settled_how, l.settled_note, l.reason,
@@ -32,7 +32,7 @@ ORDER BY l.first_failed_at DESC, l.id DESC
 LIMIT sqlc.arg(page_size);
 
 -- name: LettersCount :one
--- As LettersPage; stuck are those that no retry can take: an entry that had no id, and a message for nobody.
+-- As LettersPage; stuck are those that no retry can take: an entry that had no id, and a message for no customer.
 SELECT count(*) AS letters,
        count(*) FILTER (WHERE l.record_id LIKE 'unreadable-%' OR (l.kind = 'message' AND l.customer_id = '_unknown')) AS stuck
 FROM dead_letters l
@@ -80,7 +80,7 @@ SELECT customer_id, payload_sealed FROM dead_letters WHERE id = $1;
 SELECT customer_id, answer_sealed FROM dead_letters WHERE id = $1;
 
 -- name: LettersKnowCustomer :one
--- Somebody was onboarded under the id, or a letter has it: a message may name a customer who never came to be.
+-- A customer was onboarded under the id, or a letter has it: a message may name a customer who never came to be.
 SELECT (EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = $1)
      OR (SELECT d.id FROM dead_letters d WHERE d.customer_id = $1 AND d.state <> 'settled' ORDER BY d.first_failed_at LIMIT 1) IS NOT NULL
      OR (SELECT d.id FROM dead_letters d WHERE d.customer_id = $1 AND d.state = 'settled' ORDER BY d.first_failed_at LIMIT 1) IS NOT NULL
@@ -92,7 +92,7 @@ SELECT last_synced_updated_at, version_hash, last_synced_at FROM user_mappings
 WHERE customer_id = sqlc.arg(customer_id) AND vomo_user_id = sqlc.arg(vomo_user_id);
 
 -- name: LettersHoldOpen :many
--- Locks those that are open. A letter that a job has in hand is left to it: whoever waits for no lock is in nobody's way,
+-- Locks those that are open. A letter that a job has in hand is left to it: a statement that waits for no lock is in no other's way,
 -- in whatever order others take theirs.
 SELECT id FROM dead_letters
 WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND state <> 'settled'

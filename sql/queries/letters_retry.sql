@@ -19,7 +19,7 @@ WHERE f.next_attempt_at <= rollcall_now()
 ORDER BY f.next_attempt_at;
 
 -- name: CustomersIdleWithAlert :many
--- Of whom one of these alerts stands and no run is parked for it, which would find out by itself. The alerts lead: few
+-- Customers of which one of these alerts is active and no run is parked for it, which would find out by itself. The alerts lead: few
 -- stand, whatever the number of customers. OFFSET 0 has each of them looked up by itself.
 WITH alerted AS MATERIALIZED (
     SELECT DISTINCT customer_id FROM alerts WHERE cleared_at IS NULL AND type = ANY(sqlc.arg(types)::text[])

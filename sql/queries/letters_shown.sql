@@ -1,5 +1,5 @@
 -- name: LettersShownShare :exec
--- Held while letters are shown: whoever looks for messages that nobody knows waits for what is being published.
+-- Held while letters are shown: the look for messages that no row knows waits for what is being published.
 SELECT pg_advisory_xact_lock_shared(hashtext('rollcall.letters_shown'));
 
 -- name: LettersShownExclude :exec

@@ -1,6 +1,6 @@
 -- name: MappingVersions :many
 -- Each id is looked up by itself, through the key. Asked for all at once, the planner may find it cheaper to read all rows
--- of the customer, whom it takes for a small one; and each page then costs what the customer has.
+-- of the customer, which it takes for a small one; and each page then costs what the customer has.
 SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash, m.last_known_email, m.field_digests, m.external_user_id,
        m.last_synced_at, greatest(m.last_synced_updated_at, m.sent_updated_at)::timestamptz AS sent_updated_at
 FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) v

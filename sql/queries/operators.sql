@@ -1,5 +1,5 @@
 -- name: RunPauseIfOpen :one
--- Whoever works the run: its next page finds it no longer running, and is not committed.
+-- A worker of the run: its next page finds it no longer running, and is not committed.
 UPDATE backfill_runs SET state = 'paused', parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
 RETURNING *;
@@ -10,7 +10,7 @@ WHERE customer_id = $1 AND state = 'paused'
 RETURNING *;
 
 -- name: RunRewriteOwed :one
--- The bound of a rewrite that was not brought to its end: what was synced before it may not stand in the
+-- The bound of a rewrite that was not completed: what was synced before it may not stand in the
 -- destination. No row where none is owed.
 SELECT r.rewrite_before::timestamptz AS owed, r.new_system FROM (
     SELECT l.rewrite_before, l.new_system, l.state FROM backfill_runs l

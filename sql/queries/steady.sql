@@ -12,7 +12,7 @@ CROSS JOIN LATERAL (
     ORDER BY l.started_at DESC, l.id DESC LIMIT 1) j;
 
 -- name: RewritesOwedFor :many
--- Of these customers those whose last rewrite was not brought to its end.
+-- Of these customers those whose last rewrite was not completed.
 SELECT r.customer_id FROM (
     SELECT DISTINCT ON (l.customer_id) l.customer_id, l.state FROM backfill_runs l
     WHERE l.customer_id = ANY(sqlc.arg(customer_ids)::text[]) AND l.rewrite_before IS NOT NULL
@@ -20,7 +20,7 @@ SELECT r.customer_id FROM (
 WHERE r.state <> 'completed';
 
 -- name: SyncRunsRequeue :many
--- Whatever state a pause found them in: whoever worked one was fenced.
+-- Whatever state a pause found them in: the worker of one was fenced.
 UPDATE sync_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1
 RETURNING id, kind;

@@ -91,7 +91,7 @@ WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 DELETE FROM sync_runs WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
 -- name: SyncRunsDrop :many
--- Whoever works them: the next page finds its run gone, and is not committed.
+-- A worker of them: the next page finds its run gone, and is not committed.
 DELETE FROM sync_runs WHERE customer_id = $1 RETURNING job_id, processed, failures;
 
 -- name: SyncRunComeAgain :execrows

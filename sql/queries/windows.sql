@@ -1,5 +1,5 @@
 -- name: RunPutOffIfWaiting :execrows
--- A run that nobody works waits for its time. Waiting is no failure: neither parks nor attempts grow.
+-- A run that no worker has waits for its time. Waiting is no failure: neither parks nor attempts grow.
 UPDATE backfill_runs
 SET state = 'parked', park_reason = sqlc.arg(park_reason), park_detail = NULL, due_at = sqlc.arg(due_at),
     park_since = CASE WHEN state = 'parked' AND park_reason = sqlc.arg(park_reason) THEN coalesce(park_since, rollcall_now()) ELSE rollcall_now() END,

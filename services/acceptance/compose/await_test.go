@@ -78,7 +78,7 @@ func (s *stack) hardened() {
 	}
 }
 
-// endedWell: nobody was killed for being slow (137), and nobody died of a signal that asks to end (143).
+// endedWell: no container was killed for being slow (137), and none died of a signal that asks to end (143).
 func (s *stack) endedWell() {
 	s.t.Helper()
 	for _, container := range s.containers("") {

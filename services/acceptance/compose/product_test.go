@@ -21,7 +21,7 @@ import (
 	"rollcall.dev/pkg/service"
 )
 
-// product is what somebody outside the containers sees of it.
+// product is what a client outside the containers sees of it.
 type product struct {
 	t       *testing.T
 	conn    *nats.Conn

@@ -672,7 +672,7 @@ WHERE customer_id = $1 AND state = 'parked'
 RETURNING id
 `
 
-// The reason stays until a page is committed: that is when the condition people were told of is over.
+// The reason stays until a page is committed: that is when an alert for it is cleared.
 func (q *Queries) RunUnparkIfParked(ctx context.Context, db DBTX, customerID string) (int64, error) {
 	row := db.QueryRow(ctx, runUnparkIfParked, customerID)
 	var id int64
@@ -718,7 +718,7 @@ type RunsUnattendedRow struct {
 	CustomerID string
 }
 
-// Unfinished runs that are due and that nobody works: what a lost message, stream or worker leaves behind. One that was
+// Unfinished runs that are due and that no worker has: what a lost message, stream or worker leaves behind. One that was
 // touched within a minute has a message under way.
 func (q *Queries) RunsUnattended(ctx context.Context, db DBTX, arg *RunsUnattendedParams) ([]*RunsUnattendedRow, error) {
 	rows, err := db.Query(ctx, runsUnattended, arg.After, arg.PageSize)

@@ -172,14 +172,14 @@ type ConditionsFoundRow struct {
 	Since      time.Time
 }
 
-// Whom the conditions concern that only time brings: of these customers, or of everybody. One statement for all
+// The customers with conditions that only time brings: of these customers, or of all. One statement for all
 // customers and all conditions, so that ten thousand who are well cost one question.
 // One that is not due waits for a time.
 // One that is parked again and again, whatever state the row is in meanwhile, for a reason of which no alert of its own
 // stands. What was asked for, or lets another job go first, is no stall.
 // Whose last one is read only for those who have none in that time.
 // What grows is what stays open. It has begun above the mark, and is over below half of it, so that a customer who
-// stands at the mark is not told of every minute.
+// stands at the mark gets no alert every minute.
 func (q *Queries) ConditionsFound(ctx context.Context, db DBTX, arg *ConditionsFoundParams) ([]*ConditionsFoundRow, error) {
 	rows, err := db.Query(ctx, conditionsFound,
 		arg.Everybody,

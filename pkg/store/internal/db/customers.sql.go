@@ -230,7 +230,7 @@ type SyncConfigMarkBackfilledParams struct {
 	CustomerID string
 }
 
-// The date is the first one's: a full resync later is none of the customer's onboarding.
+// The date is the first one's: a later full resync does not change it.
 func (q *Queries) SyncConfigMarkBackfilled(ctx context.Context, db DBTX, arg *SyncConfigMarkBackfilledParams) error {
 	_, err := db.Exec(ctx, syncConfigMarkBackfilled, arg.Processed, arg.CustomerID)
 	return err

@@ -32,7 +32,7 @@ type BacklogRow struct {
 	RequestsSeconds float64
 }
 
-// What should move and may not: messages unpublished, runs that are due and that nobody works, requests pending.
+// What should move and may not: messages unpublished, runs that are due and that no worker has, requests pending.
 func (q *Queries) Backlog(ctx context.Context, db DBTX) (*BacklogRow, error) {
 	row := db.QueryRow(ctx, backlog)
 	var i BacklogRow

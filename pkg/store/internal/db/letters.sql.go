@@ -16,7 +16,7 @@ const letterAwait = `-- name: LetterAwait :exec
 SELECT FROM dead_letters WHERE id = $1 FOR SHARE
 `
 
-// Waits for whoever has the letter in hand: what a letter's message was published for may fail before the letter is
+// Waits for the transaction that has the letter in hand: what a letter's message was published for may fail before the letter is
 // settled.
 func (q *Queries) LetterAwait(ctx context.Context, db DBTX, id uuid.UUID) error {
 	_, err := db.Exec(ctx, letterAwait, id)

@@ -170,7 +170,7 @@ type LettersCountRow struct {
 	Stuck   int64
 }
 
-// As LettersPage; stuck are those that no retry can take: an entry that had no id, and a message for nobody.
+// As LettersPage; stuck are those that no retry can take: an entry that had no id, and a message for no customer.
 func (q *Queries) LettersCount(ctx context.Context, db DBTX, arg *LettersCountParams) (*LettersCountRow, error) {
 	row := db.QueryRow(ctx, lettersCount,
 		arg.Open,
@@ -238,7 +238,7 @@ WHERE id = ANY($1::uuid[]) AND state <> 'settled'
 ORDER BY id FOR UPDATE SKIP LOCKED
 `
 
-// Locks those that are open. A letter that a job has in hand is left to it: whoever waits for no lock is in nobody's way,
+// Locks those that are open. A letter that a job has in hand is left to it: a statement that waits for no lock is in no other's way,
 // in whatever order others take theirs.
 func (q *Queries) LettersHoldOpen(ctx context.Context, db DBTX, ids []uuid.UUID) ([]uuid.UUID, error) {
 	rows, err := db.Query(ctx, lettersHoldOpen, ids)
@@ -267,7 +267,7 @@ SELECT (EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = $1)
     )::boolean AS known
 `
 
-// Somebody was onboarded under the id, or a letter has it: a message may name a customer who never came to be.
+// A customer was onboarded under the id, or a letter has it: a message may name a customer who never came to be.
 func (q *Queries) LettersKnowCustomer(ctx context.Context, db DBTX, customerID string) (bool, error) {
 	row := db.QueryRow(ctx, lettersKnowCustomer, customerID)
 	var known bool
@@ -401,7 +401,7 @@ type LettersPageRow struct {
 	Mirrored        bool
 }
 
-// Newest first, by keyset: what is inserted meanwhile moves nobody.
+// Newest first, by keyset: what is inserted meanwhile moves no letter.
 func (q *Queries) LettersPage(ctx context.Context, db DBTX, arg *LettersPageParams) ([]*LettersPageRow, error) {
 	rows, err := db.Query(ctx, lettersPage,
 		arg.WithHistory,

@@ -57,7 +57,7 @@ type CustomersIdleWithAlertRow struct {
 	RenewedAt  time.Time
 }
 
-// Of whom one of these alerts stands and no run is parked for it, which would find out by itself. The alerts lead: few
+// Customers of which one of these alerts is active and no run is parked for it, which would find out by itself. The alerts lead: few
 // stand, whatever the number of customers. OFFSET 0 has each of them looked up by itself.
 func (q *Queries) CustomersIdleWithAlert(ctx context.Context, db DBTX, types []string) ([]*CustomersIdleWithAlertRow, error) {
 	rows, err := db.Query(ctx, customersIdleWithAlert, types)

@@ -245,7 +245,7 @@ const lettersShownShare = `-- name: LettersShownShare :exec
 SELECT pg_advisory_xact_lock_shared(hashtext('rollcall.letters_shown'))
 `
 
-// Held while letters are shown: whoever looks for messages that nobody knows waits for what is being published.
+// Held while letters are shown: the look for messages that no row knows waits for what is being published.
 func (q *Queries) LettersShownShare(ctx context.Context, db DBTX) error {
 	_, err := db.Exec(ctx, lettersShownShare)
 	return err

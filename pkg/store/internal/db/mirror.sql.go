@@ -151,7 +151,7 @@ type MappingVersionsRow struct {
 }
 
 // Each id is looked up by itself, through the key. Asked for all at once, the planner may find it cheaper to read all rows
-// of the customer, whom it takes for a small one; and each page then costs what the customer has.
+// of the customer, which it takes for a small one; and each page then costs what the customer has.
 func (q *Queries) MappingVersions(ctx context.Context, db DBTX, arg *MappingVersionsParams) ([]*MappingVersionsRow, error) {
 	rows, err := db.Query(ctx, mappingVersions, arg.Ids, arg.CustomerID)
 	if err != nil {

@@ -165,7 +165,7 @@ WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
 RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail
 `
 
-// Whoever works the run: its next page finds it no longer running, and is not committed.
+// A worker of the run: its next page finds it no longer running, and is not committed.
 func (q *Queries) RunPauseIfOpen(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
 	row := db.QueryRow(ctx, runPauseIfOpen, customerID)
 	var i BackfillRun
@@ -292,7 +292,7 @@ type RunRewriteOwedRow struct {
 	NewSystem bool
 }
 
-// The bound of a rewrite that was not brought to its end: what was synced before it may not stand in the
+// The bound of a rewrite that was not completed: what was synced before it may not stand in the
 // destination. No row where none is owed.
 func (q *Queries) RunRewriteOwed(ctx context.Context, db DBTX, customerID string) (*RunRewriteOwedRow, error) {
 	row := db.QueryRow(ctx, runRewriteOwed, customerID)

@@ -97,7 +97,7 @@ SELECT r.customer_id FROM (
 WHERE r.state <> 'completed'
 `
 
-// Of these customers those whose last rewrite was not brought to its end.
+// Of these customers those whose last rewrite was not completed.
 func (q *Queries) RewritesOwedFor(ctx context.Context, db DBTX, customerIds []string) ([]string, error) {
 	rows, err := db.Query(ctx, rewritesOwedFor, customerIds)
 	if err != nil {
@@ -143,7 +143,7 @@ type SyncRunsRequeueRow struct {
 	Kind string
 }
 
-// Whatever state a pause found them in: whoever worked one was fenced.
+// Whatever state a pause found them in: the worker of one was fenced.
 func (q *Queries) SyncRunsRequeue(ctx context.Context, db DBTX, customerID string) ([]*SyncRunsRequeueRow, error) {
 	rows, err := db.Query(ctx, syncRunsRequeue, customerID)
 	if err != nil {

@@ -681,7 +681,7 @@ type SyncRunsDropRow struct {
 	Failures  int64
 }
 
-// Whoever works them: the next page finds its run gone, and is not committed.
+// A worker of them: the next page finds its run gone, and is not committed.
 func (q *Queries) SyncRunsDrop(ctx context.Context, db DBTX, customerID string) ([]*SyncRunsDropRow, error) {
 	rows, err := db.Query(ctx, syncRunsDrop, customerID)
 	if err != nil {

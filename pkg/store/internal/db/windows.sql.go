@@ -52,7 +52,7 @@ type RunPutOffIfWaitingParams struct {
 	ID         int64
 }
 
-// A run that nobody works waits for its time. Waiting is no failure: neither parks nor attempts grow.
+// A run that no worker has waits for its time. Waiting is no failure: neither parks nor attempts grow.
 func (q *Queries) RunPutOffIfWaiting(ctx context.Context, db DBTX, arg *RunPutOffIfWaitingParams) (int64, error) {
 	result, err := db.Exec(ctx, runPutOffIfWaiting, arg.ParkReason, arg.DueAt, arg.ID)
 	if err != nil {
