@@ -27,7 +27,7 @@ func (s *sandbox) nextLinks(query string) []any {
 	return found
 }
 
-func TestNextLinksLeadAstrayAsTheyAreTold(t *testing.T) {
+func TestNextLinksLeadAstrayAsTheRuleSays(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, "-org", "acme:40")
 	const foreign = "https://vomo.elsewhere.invalid/v1/users?page="
@@ -49,7 +49,7 @@ func TestNextLinksLeadAstrayAsTheyAreTold(t *testing.T) {
 	}
 }
 
-func TestTotalLiesAsItIsTold(t *testing.T) {
+func TestTotalLiesAsTheRuleSays(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, "-org", "acme:40")
 	for rule, want := range map[string]string{
@@ -75,7 +75,7 @@ func TestSamePageIsShownUnderEveryNumberTogetherWithOtherLies(t *testing.T) {
 		require.Equal(t, number, string(rune('0'+page.Meta.CurrentPage)))
 		require.NotNil(t, page.Links.Next)
 	}
-	require.Equal(t, 200, s.vomo(http.MethodGet, "/users/1001", "").status, "a single user is none of its business")
+	require.Equal(t, 200, s.vomo(http.MethodGet, "/users/1001", "").status, "a single user does not concern the rule")
 }
 
 func TestBatchAnswersHaveTooFewOrTooManyResults(t *testing.T) {

@@ -31,7 +31,7 @@ func TestBodyCutInItsMiddleIsAnErrorThoughTheWriteWasDone(t *testing.T) {
 	require.Equal(t, map[string]int{"broken_body": 1}, s.report().CRM["acme"].Statuses)
 }
 
-func TestEndlessBodyGoesOnUntilNobodyReads(t *testing.T) {
+func TestEndlessBodyGoesOnUntilTheClientStopsReading(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, "-org", "acme:1")
 	s.fault(`{"target":"vomo","kind":"endless_body"}`)

@@ -49,7 +49,7 @@ func TestOutageEndsWhenItsTimeIsUp(t *testing.T) {
 	require.Equal(t, 2, s.report().CRM["acme"].Refused)
 }
 
-func TestFaultStrikesOnlyWhomItIsFor(t *testing.T) {
+func TestFaultStrikesOnlyItsTarget(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, "-org", "acme:1", "-org", "beta:1")
 	s.fault(`{"target":"vomo","org":"beta","kind":"status","status":500}`)

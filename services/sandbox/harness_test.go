@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// handClock goes on only when it is told to, and notes for how long it was asked to wait.
+// handClock moves only when a test moves it, and notes for how long it was asked to wait.
 type handClock struct {
 	mu     sync.Mutex
 	now    time.Time

@@ -112,7 +112,7 @@ func TestSameSeedDoesTheSameAndAnotherDoesNot(t *testing.T) {
 	require.NotEqual(t, first.Events, events("4").Events)
 }
 
-func TestScriptStrikesNobodyWhoIsNotThereAndEndsWhenItIsCleared(t *testing.T) {
+func TestScriptStrikesNoMissingUserAndEndsWhenCleared(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, "-org", "acme:2")
 	s.life(`{"steps":[{"after":1,"every":1,"deleteAt":[0,0,5,-9],"editAt":[-1,-1],"delete":50}]}`)

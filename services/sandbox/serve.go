@@ -69,7 +69,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	defer cancel()
 	err := server.Shutdown(drain)
 	if err != nil {
-		err = server.Close() // whoever is still waiting, for a delay of ten minutes perhaps, loses the connection
+		err = server.Close() // a client that still waits, for a delay of ten minutes perhaps, loses the connection
 	}
 	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)

@@ -20,7 +20,7 @@ func env(values map[string]string) func(string) (string, bool) {
 	}
 }
 
-func TestSandboxServesUntilItIsToldToStopAndEndsWithStatusZero(t *testing.T) {
+func TestSandboxServesUntilStoppedAndEndsWithStatusZero(t *testing.T) {
 	t.Parallel()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

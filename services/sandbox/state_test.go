@@ -22,7 +22,7 @@ func TestSandboxThatIsKilledLosesOnlyTheLastPeriod(t *testing.T) {
 	require.NotEqual(t, before, first.seen())
 	require.Equal(t, 2*time.Second, <-first.pauses)
 
-	// It is not told to stop: to the file it is as if it had been killed now, in the middle of a saving.
+	// It is not stopped: to the file it is as if it had been killed now, in the middle of a saving.
 	require.NoError(t, os.WriteFile(file+".tmp", []byte("half"), 0o600))
 	second := newKept(t, file)
 	require.Equal(t, before, second.seen())

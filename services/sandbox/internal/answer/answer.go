@@ -20,7 +20,7 @@ const MaxBody = 1 << 20
 // ErrTooLarge is returned by Body and Decode for a request above MaxBody.
 var ErrTooLarge = errors.New("request body is too large")
 
-// JSON writes a status and a body. A client that went away meanwhile is nobody's error.
+// JSON writes a status and a body. A client that went away meanwhile is no error.
 func JSON(w http.ResponseWriter, status int, body any) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)

@@ -43,7 +43,7 @@ func (u *userID) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// additions are so many invented users, or users of whom something is given.
+// additions are so many invented users, or users with given fields.
 type additions []userFields
 
 // UnmarshalJSON reads a number or a list of users.
@@ -98,7 +98,7 @@ func (a *API) batchUsers(w http.ResponseWriter, r *http.Request) {
 	}
 	result := batched{Edited: []int64{}, Deleted: []int64{}, Added: []int64{}}
 	err := found.AtOnce(func(changes organisation.Batch) error {
-		// In here, where nobody reads: a list that was answered later than this instant shows what happened at it.
+		// In here no list is read: a list that was answered later than this instant shows what happened at it.
 		now := a.Clock.Now()
 		result.At = now.UTC().Format(time.RFC3339)
 		return result.apply(changes, request, now)

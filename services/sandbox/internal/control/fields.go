@@ -87,7 +87,7 @@ func (f userFields) apply(p *person.Person) {
 	f.UpdatedAt.set(&p.Updated)
 }
 
-// enrolment makes a newly invented user the one whom the fields describe. Times that are not given are now.
+// enrolment makes a newly invented user the one that the fields describe. Times that are not given are now.
 func (f userFields) enrolment(now time.Time) func(*person.Person) {
 	return func(p *person.Person) {
 		p.Created, p.Updated = now, now

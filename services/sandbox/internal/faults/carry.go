@@ -13,7 +13,7 @@ import (
 // Kinds of a rule that spoil how a true answer is carried. What the request was for has been done.
 const (
 	SlowBody    = "slow_body"    // one byte each DelayMs
-	EndlessBody = "endless_body" // behind the body come blanks, for as long as somebody reads
+	EndlessBody = "endless_body" // behind the body come blanks, for as long as the client reads
 	CutBody     = "cut_body"     // the connection closes in the middle of the body
 )
 
@@ -62,7 +62,7 @@ func (g *Gate) drip(w http.ResponseWriter, r *http.Request, body []byte, pause t
 	return false
 }
 
-// send sends bytes at once and reports whether nobody reads them any more.
+// send sends bytes at once and reports whether the client has stopped reading.
 func send(w http.ResponseWriter, part []byte) (gone bool) {
 	_, err := w.Write(part)
 	return err != nil || http.NewResponseController(w).Flush() != nil

@@ -1,4 +1,4 @@
-// Package faults makes the sandbox misbehave as it is told: slowly, with refusals, with outages.
+// Package faults makes the sandbox misbehave by rules: slowly, with refusals, with outages.
 //
 // It owns the rules, how long each of them holds, and what they do to a request. Whether a rule with a
 // probability strikes comes from the seed. It does not know what an error body looks like at VOMO or at the
@@ -72,7 +72,7 @@ func (r Rule) check() error {
 	return nil
 }
 
-// wrongScope is what is wrong with the kind of the rule and with whom it is for.
+// wrongScope is what is wrong with the kind of the rule and with its target.
 func (r Rule) wrongScope() string {
 	switch {
 	case r.Target != VOMO && r.Target != CRM:

@@ -1,6 +1,6 @@
-// Package life lets the people of an organisation come, change and go while somebody reads its list.
+// Package life lets the people of an organisation come, change and go while a client reads its list.
 //
-// It owns the scripts: what happens after which list request, and to whom. It promises that a script with the
+// It owns the scripts: what happens after which list request, and to which users. It promises that a script with the
 // same seed does the same to the same organisation when the same lists are asked for in the same order, and
 // that a list shows either all of a step or nothing of it. A script is not kept over a restart.
 package life
@@ -15,10 +15,10 @@ import (
 // ErrInvalid is the kind of a script that cannot be.
 var ErrInvalid = errors.New("not a valid script")
 
-// Whom a step may strike.
+// The users that a step may strike.
 const (
-	Read   = "read"   // users whom some list has shown since the script was set
-	Unread = "unread" // users whom none has
+	Read   = "read"   // users that a list has shown since the script was set
+	Unread = "unread" // users that no list has shown
 	Any    = "any"
 )
 
@@ -33,7 +33,7 @@ type Script struct {
 	Steps []Step `json:"steps"`
 }
 
-// Step is what happens at once: edits first, then deletions, then additions. Whom it strikes is chosen by the
+// Step is what happens at once: edits first, then deletions, then additions. The users that it strikes are chosen by the
 // seed, by position, or both.
 type Step struct {
 	After    int    `json:"after"`              // list requests that were answered since the script was set
@@ -42,9 +42,9 @@ type Step struct {
 	Add      int    `json:"add,omitempty"`      // users who join now
 	Edit     int    `json:"edit,omitempty"`     // users who get another phone number now
 	Delete   int    `json:"delete,omitempty"`   //
-	Of       string `json:"of,omitempty"`       // whom edit and delete choose from: read, unread or any; "" is any
+	Of       string `json:"of,omitempty"`       // the users that edit and delete choose from: read, unread or any; "" is any
 	EditAt   []int  `json:"editAt,omitempty"`   // positions in the list without filters as it then is, from 0;
-	DeleteAt []int  `json:"deleteAt,omitempty"` // negative ones from its end; those behind an end strike nobody
+	DeleteAt []int  `json:"deleteAt,omitempty"` // negative ones from its end; those behind an end strike no user
 }
 
 // check returns what is wrong with a script as an ErrInvalid.

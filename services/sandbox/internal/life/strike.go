@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/services/sandbox/internal/person"
 )
 
-// do lets a step happen. All whom it strikes are chosen before the first of them is struck.
+// do lets a step happen. All users that it strikes are chosen before the first of them is struck.
 func (r *running) do(o *organisation.Organisation, step Step, dice *rand.Rand, now time.Time) {
 	edited, deleted := at(o, step.EditAt), at(o, step.DeleteAt)
 	if step.Edit+step.Delete > 0 {
@@ -31,7 +31,7 @@ func (r *running) do(o *organisation.Organisation, step Step, dice *rand.Rand, n
 	}
 	for range step.Add {
 		user, err := o.Enrol(func(p *person.Person) { p.Created, p.Updated = now, now })
-		if err != nil { // an edit gave somebody the address that this one would have
+		if err != nil { // an edit gave another user the address that this one would have
 			continue
 		}
 		r.report.Added++

@@ -38,7 +38,7 @@ func (b Batch) Enrol(change func(*person.Person)) (person.Person, error) {
 	return b.organisation.enrol(change)
 }
 
-// Remove deletes users. Errors: ErrUnknown for an id that is nobody's, or is named twice.
+// Remove deletes users. Errors: ErrUnknown for an id that no user has, or that is named twice.
 func (b Batch) Remove(ids []int64) error {
 	for _, id := range ids {
 		if !b.organisation.remove(id) {

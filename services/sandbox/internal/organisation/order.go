@@ -9,7 +9,7 @@ import (
 type Order string
 
 // Users stand by rising id, with the latest in front, or with the longest unchanged in front, and by id among
-// those of one second. In the last, an edited user moves to the end, also while somebody reads.
+// those of one second. In the last, an edited user moves to the end, also while a client reads.
 const (
 	ByID        Order = "id"
 	NewestFirst Order = "newest"

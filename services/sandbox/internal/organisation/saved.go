@@ -24,7 +24,7 @@ type Standing struct {
 }
 
 // Standing returns who was removed and which id comes next. Read after Edited, it goes with what that yielded:
-// whoever was added in between is taken for removed.
+// users that were added in between are taken for removed.
 func (o *Organisation) Standing() Standing {
 	o.mu.RLock()
 	defer o.mu.RUnlock()

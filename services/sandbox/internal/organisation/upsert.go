@@ -17,7 +17,7 @@ type Fields struct {
 }
 
 // Upsert updates the user who has the email, in any case, or adds one. It returns the user as they stand
-// after it and whether they are new. A user whom nothing changes keeps their time of update.
+// after it and whether they are new. An unchanged user keeps the time of update.
 func (o *Organisation) Upsert(fields Fields, now time.Time) (user person.Person, created bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

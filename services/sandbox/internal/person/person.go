@@ -102,7 +102,7 @@ var (
 
 const (
 	importSize = 40 // people who share one created second when their group came in as an import
-	bulkEdits  = 16 // instants at which somebody edited many people at once
+	bulkEdits  = 16 // instants at which an admin edited many people at once
 )
 
 // Times returns when the person at an index was created and last updated. Created never falls as the index

@@ -7,7 +7,7 @@ import (
 
 // Dated gives every answer the clock's time as its Date, where net/http would put the real one. The clock is
 // read when the answer begins, but a move meanwhile is not in it: a jump over an hour would date an answer an
-// hour behind what it shows, and whoever reads on from that date would miss the hour.
+// hour behind what it shows, and a client that reads on from that date would miss the hour.
 func Dated(c *Clock, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(&dated{ResponseWriter: w, nowFunc: c.running()}, r)

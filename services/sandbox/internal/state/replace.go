@@ -10,7 +10,7 @@ import (
 )
 
 // replace writes a compressed file beside the one of the path and puts it in its place when it is whole and
-// on disk, so that whoever reads the path finds the old content or the new, whenever we are killed.
+// on disk, so that a reader of the path finds the old content or the new, whenever we are killed.
 func replace(path string, write func(io.Writer) error) (err error) {
 	// One fixed name: what a killed sandbox left half written is overwritten, not piled up. It is removed first
 	// and made anew, so that it is ours, with our permissions.
