@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +11,7 @@ import (
 	"rollcall.dev/pkg/report"
 )
 
-// alertsPage is how many the service gives at once.
+// alertsPage is the most alerts that the service gives in one page.
 const alertsPage = 200
 
 func (a *app) alerts() *cobra.Command {
@@ -36,10 +34,7 @@ func (a *app) alertsLs() *cobra.Command {
 		Short:   "List the alerts that stand, newest first",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			question := report.AlertsQuestion{All: all, Limit: alertsPage}
-			if len(args) > 0 {
-				question.CustomerID = args[0]
-			}
+			question := report.AlertsQuestion{CustomerID: oneCustomer(args), All: all}
 			on, err := a.connect()
 			if err != nil {
 				return err
@@ -52,7 +47,10 @@ func (a *app) alertsLs() *cobra.Command {
 			if a.json {
 				return a.document(alerts)
 			}
-			return a.alertTable(alerts)
+			return printList(a, listing[report.Alert]{
+				columns: []any{"CUSTOMER", "SEVERITY", "ALERT", "USER", "RAISED", "OVER", "WHAT"},
+				items:   alerts.Alerts, row: alertRow, none: "No alert stands.",
+			})
 		},
 	}
 	command.Flags().BoolVar(&all, "all", false, "list also those that were over in the last seven days, and what happened to single users")
@@ -62,42 +60,26 @@ func (a *app) alertsLs() *cobra.Command {
 // listAlerts puts the service's pages together.
 func listAlerts(ctx context.Context, on *link, question report.AlertsQuestion) (report.AlertsReply, error) {
 	whole := report.AlertsReply{Alerts: []report.Alert{}}
-	for {
-		page, err := ask[report.AlertsQuestion, report.AlertsReply](ctx, on, "alerts", "ls", question)
-		if err != nil {
-			return whole, err
-		}
-		whole.Alerts = append(whole.Alerts, page.Alerts...)
-		if page.Next == nil {
-			return whole, nil
-		}
-		question.Before = *page.Next
-	}
+	err := paged[report.AlertsQuestion, report.AlertsReply, int64]{
+		noun: "alerts", verb: "ls", rows: allRows, atOnce: alertsPage,
+		question: func(at int64, rows int32) report.AlertsQuestion {
+			question.Before, question.Limit = at, rows
+			return question
+		},
+		take: func(page report.AlertsReply) (int, *int64, error) {
+			whole.Alerts = append(whole.Alerts, page.Alerts...)
+			return len(page.Alerts), page.Next, nil
+		},
+	}.ask(ctx, on)
+	return whole, err
 }
 
-func (a *app) alertTable(list report.AlertsReply) error {
-	if len(list.Alerts) == 0 {
-		sayf(a.log, "No alert stands.")
-		return nil
-	}
-	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "CUSTOMER\tSEVERITY\tALERT\tUSER\tRAISED\tOVER\tWHAT")
-	for _, alert := range list.Alerts {
-		alertRow(columns, alert)
-	}
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("print table: %w", err)
-	}
-	return nil
-}
-
-func alertRow(to io.Writer, alert report.Alert) {
+func alertRow(alert report.Alert) []any {
 	over := "-"
 	if alert.ClearedAt != nil {
 		over = moment(*alert.ClearedAt)
 	}
-	sayf(to, "%s\t%s\t%s\t%s\t%s\t%s\t%s", alert.CustomerID, alert.Severity, alert.Type, textOr(alert.VomoUserID, "-"), moment(alert.RaisedAt),
-		over, alert.Text)
+	return []any{alert.CustomerID, alert.Severity, alert.Type, textOr(alert.VomoUserID, "-"), moment(alert.RaisedAt), over, alert.Text}
 }
 
 // trialTimeout is longer than the service gives a mail server.
@@ -141,12 +123,12 @@ func (a *app) tellTested(tested report.AlertsTested) error {
 			return err
 		}
 	} else {
-		columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+		channels := a.table()
 		for _, channel := range tested.Channels {
-			sayf(columns, "%s\t%s\t%s", channel.Channel, channel.Outcome, channel.Detail)
+			channels.row(channel.Channel, channel.Outcome, channel.Detail)
 		}
-		if err := columns.Flush(); err != nil {
-			return fmt.Errorf("print table: %w", err)
+		if err := channels.end(); err != nil {
+			return err
 		}
 	}
 	switch {

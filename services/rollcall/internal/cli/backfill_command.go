@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +11,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// runsPage is how many the service gives at once.
+// runsPage is the most backfills that the service gives in one page.
 const runsPage = 200
 
 func (a *app) backfill() *cobra.Command {
@@ -30,61 +28,38 @@ func (a *app) backfill() *cobra.Command {
 }
 
 func (a *app) backfillLs() *cobra.Command {
-	return a.lister("List backfills, newest first", func(ctx context.Context, on *link, limit int, all bool) error {
-		runs, err := listRuns(ctx, on, limit, all)
+	return a.lister("List backfills, newest first", func(ctx context.Context, on *link, rows int) error {
+		runs, err := listRuns(ctx, on, rows)
 		if err != nil {
 			return err
 		}
 		if a.json {
 			return a.document(runs)
 		}
-		return a.table(runs)
+		return printList(a, listing[report.Backfill]{
+			columns: []any{"ID", "CUSTOMER", "STATE", "USERS", "OF", "FAILED", "PAGES/MIN", "LEFT", "CREATED"},
+			items:   runs.Backfills, row: runRow, none: "There is no backfill yet.", more: runs.Next != nil,
+		})
 	})
 }
 
 // listRuns puts the service's pages together.
-func listRuns(ctx context.Context, on *link, limit int, all bool) (report.BackfillsReply, error) {
+func listRuns(ctx context.Context, on *link, rows int) (report.BackfillsReply, error) {
 	whole := report.BackfillsReply{Backfills: []report.Backfill{}}
-	var before int64
-	for {
-		size := runsPage
-		if !all {
-			size = min(size, limit-len(whole.Backfills))
-		}
-		question := report.BackfillsQuestion{Before: before, Limit: int32(size)}
-		page, err := ask[report.BackfillsQuestion, report.BackfillsReply](ctx, on, "backfills", "ls", question)
-		if err != nil {
-			return whole, err
-		}
-		whole.Backfills = append(whole.Backfills, page.Backfills...)
-		whole.Next = page.Next
-		if page.Next == nil || (!all && len(whole.Backfills) >= limit) {
-			return whole, nil
-		}
-		before = *page.Next
-	}
+	err := paged[report.BackfillsQuestion, report.BackfillsReply, int64]{
+		noun: "backfills", verb: "ls", rows: rows, atOnce: runsPage,
+		question: func(at int64, rows int32) report.BackfillsQuestion {
+			return report.BackfillsQuestion{Before: at, Limit: rows}
+		},
+		take: func(page report.BackfillsReply) (int, *int64, error) {
+			whole.Backfills, whole.Next = append(whole.Backfills, page.Backfills...), page.Next
+			return len(page.Backfills), page.Next, nil
+		},
+	}.ask(ctx, on)
+	return whole, err
 }
 
-func (a *app) table(runs report.BackfillsReply) error {
-	if len(runs.Backfills) == 0 {
-		sayf(a.log, "There is no backfill yet.")
-		return nil
-	}
-	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "ID\tCUSTOMER\tSTATE\tUSERS\tOF\tFAILED\tPAGES/MIN\tLEFT\tCREATED")
-	for _, run := range runs.Backfills {
-		row(columns, run)
-	}
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("print table: %w", err)
-	}
-	if runs.Next != nil {
-		sayf(a.log, "There are more: --limit or --all shows them.")
-	}
-	return nil
-}
-
-func row(to io.Writer, run report.Backfill) {
+func runRow(run report.Backfill) []any {
 	total, rate, left := "-", "-", "-"
 	if run.Total != nil {
 		total = grouped(*run.Total)
@@ -95,8 +70,9 @@ func row(to io.Writer, run report.Backfill) {
 	if run.EtaSeconds != nil {
 		left = seconds(*run.EtaSeconds)
 	}
-	sayf(to, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", run.ID, run.CustomerID, standingUntil(run), grouped(run.Processed), total,
-		grouped(run.Failures), rate, left, moment(run.CreatedAt))
+	return []any{
+		run.ID, run.CustomerID, standingUntil(run), grouped(run.Processed), total, grouped(run.Failures), rate, left, moment(run.CreatedAt),
+	}
 }
 
 func open(run report.Backfill) bool { return store.RunState(run.State).Open() }

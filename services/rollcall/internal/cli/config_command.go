@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,8 +49,8 @@ func (a *app) configShow() *cobra.Command {
 }
 
 func (a *app) showConfig(shown report.Config) error {
-	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "%s", shown.CustomerID)
+	settings := a.table()
+	settings.row(shown.CustomerID)
 	for _, line := range [][2]string{
 		{"enabled", yesNo(&shown.Enabled)},
 		{"paused", paused(shown.PausedAt)},
@@ -65,12 +64,9 @@ func (a *app) showConfig(shown report.Config) error {
 		{"backfill not before", shownMoment(shown.BackfillNotBefore)},
 		{"quiet hours", shownHours(shown.QuietHours)},
 	} {
-		sayf(columns, "  %s\t%s", line[0], line[1])
+		settings.row("  "+line[0], line[1])
 	}
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("print config: %w", err)
-	}
-	return nil
+	return settings.end()
 }
 
 func paused(at *time.Time) string {

@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +12,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// customersPage is how many the service gives at once.
+// customersPage is the most customers that the service gives in one page.
 const customersPage = 100
 
 func (a *app) customer() *cobra.Command {
@@ -30,68 +28,49 @@ func (a *app) customer() *cobra.Command {
 }
 
 func (a *app) customerLs() *cobra.Command {
-	return a.lister("List customers with how their mirrors stand", func(ctx context.Context, on *link, limit int, all bool) error {
-		customers, err := listCustomers(ctx, on, limit, all)
+	return a.lister("List customers with how their mirrors stand", func(ctx context.Context, on *link, rows int) error {
+		customers, err := listCustomers(ctx, on, rows)
 		if err != nil {
 			return err
 		}
 		if a.json {
 			return a.document(customers)
 		}
-		return a.customerTable(customers)
+		return printList(a, listing[report.Customer]{
+			columns: []any{"CUSTOMER", "ENABLED", "HEALTHY", "DESTINATION", "CADENCE", "POLLED", "BACKFILL", "USERS", "ONBOARDED", "LETTERS", "ALERTS"},
+			items:   customers.Customers, row: func(customer report.Customer) []any { return customerRow(customer, customers.AsOf) },
+			none: "There is no customer yet.", more: customers.Next != nil,
+		})
 	})
 }
 
 // listCustomers puts the service's pages together.
-func listCustomers(ctx context.Context, on *link, limit int, all bool) (report.CustomersReply, error) {
+func listCustomers(ctx context.Context, on *link, rows int) (report.CustomersReply, error) {
 	whole := report.CustomersReply{Customers: []report.Customer{}}
-	after := ""
-	for {
-		size := customersPage
-		if !all {
-			size = min(size, limit-len(whole.Customers))
-		}
-		question := report.CustomersQuestion{After: after, Limit: int32(size)}
-		page, err := ask[report.CustomersQuestion, report.CustomersReply](ctx, on, "customers", "ls", question)
-		if err != nil {
-			return whole, err
-		}
-		whole.Customers = append(whole.Customers, page.Customers...)
-		whole.Next, whole.AsOf = page.Next, page.AsOf
-		if page.Next == nil || (!all && len(whole.Customers) >= limit) {
-			return whole, nil
-		}
-		after = *page.Next
-	}
+	err := paged[report.CustomersQuestion, report.CustomersReply, string]{
+		noun: "customers", verb: "ls", rows: rows, atOnce: customersPage,
+		question: func(at string, rows int32) report.CustomersQuestion {
+			return report.CustomersQuestion{After: at, Limit: rows}
+		},
+		take: func(page report.CustomersReply) (int, *string, error) {
+			whole.Customers = append(whole.Customers, page.Customers...)
+			whole.Next, whole.AsOf = page.Next, page.AsOf
+			return len(page.Customers), page.Next, nil
+		},
+	}.ask(ctx, on)
+	return whole, err
 }
 
-func (a *app) customerTable(list report.CustomersReply) error {
-	if len(list.Customers) == 0 {
-		sayf(a.log, "There is no customer yet.")
-		return nil
-	}
-	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "CUSTOMER\tENABLED\tHEALTHY\tDESTINATION\tCADENCE\tPOLLED\tBACKFILL\tUSERS\tONBOARDED\tLETTERS\tALERTS")
-	for _, customer := range list.Customers {
-		customerRow(columns, customer, list.AsOf)
-	}
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("print table: %w", err)
-	}
-	if list.Next != nil {
-		sayf(a.log, "There are more: --limit or --all shows them.")
-	}
-	return nil
-}
-
-func customerRow(to io.Writer, customer report.Customer, asOf time.Time) {
+func customerRow(customer report.Customer, asOf time.Time) []any {
 	alerts := strings.Join(customer.Alerts, ",")
 	if alerts == "" {
 		alerts = "-"
 	}
-	sayf(to, "%s\t%s\t%s\t%s %s\t%dm\t%s\t%s\t%s\t%s\t%s\t%s", customer.CustomerID, working(customer), healthy(customer.IsHealthy),
-		customer.Destination.Kind, customer.Destination.Host, customer.PollCadenceMinutes, age(customer.LastPolledAt, asOf),
-		inShort(customer.Backfill), grouped(customer.UsersMirrored), moment(customer.OnboardedAt), grouped(customer.OpenLetters), alerts)
+	return []any{
+		customer.CustomerID, working(customer), healthy(customer.IsHealthy), customer.Destination.Kind + " " + customer.Destination.Host,
+		fmt.Sprintf("%dm", customer.PollCadenceMinutes), age(customer.LastPolledAt, asOf), inShort(customer.Backfill),
+		grouped(customer.UsersMirrored), moment(customer.OnboardedAt), grouped(customer.OpenLetters), alerts,
+	}
 }
 
 // working says whether anything is done for a customer.

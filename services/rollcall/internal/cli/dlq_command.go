@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"text/tabwriter"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,8 +67,7 @@ func aboutLetters(customer string, err error) error {
 
 func (a *app) dlqLs() *cobra.Command {
 	var asked letterFlags
-	var limit int
-	var all bool
+	var listed listFlags
 	command := &cobra.Command{
 		Use:     "ls [customer]",
 		Aliases: []string{"list"},
@@ -81,79 +80,71 @@ func (a *app) dlqLs() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if limit < 1 {
-				return usage("--limit must be 1 or more")
+			rows, err := listed.rows()
+			if err != nil {
+				return err
 			}
 			on, err := a.connectForLetters()
 			if err != nil {
 				return err
 			}
 			defer on.close()
-			letters, err := listLetters(command.Context(), on, filter, limit, all)
+			letters, err := listLetters(command.Context(), on, filter, rows)
 			if err != nil {
 				return aboutLetters(filter.CustomerID, err)
 			}
 			if a.json {
 				return a.document(letters)
 			}
-			return a.letterTable(letters)
+			return printList(a, letterList(letters.Letters, letters.AsOf, letters.Next != nil))
 		},
 	}
 	asked.add(command)
-	command.Flags().IntVar(&limit, "limit", defaultListed, "how many to list")
-	command.Flags().BoolVar(&all, "all", false, "list all, however many")
+	listed.add(command)
 	return command
 }
 
 // listLetters puts the service's pages together: ages count from the first page on.
-func listLetters(ctx context.Context, on *link, filter report.LettersFilter, limit int, all bool) (report.LettersReply, error) {
+func listLetters(ctx context.Context, on *link, filter report.LettersFilter, rows int) (report.LettersReply, error) {
 	whole := report.LettersReply{Letters: []report.Letter{}}
-	question := report.LettersQuestion{LettersFilter: filter}
-	for {
-		size := report.MaxLetters
-		if !all {
-			size = min(size, limit-len(whole.Letters))
+	err := paged[report.LettersQuestion, report.LettersReply, string]{
+		noun: "letters", verb: "ls", rows: rows, atOnce: report.MaxLetters, question: letterPages(filter, &whole.AsOf),
+		take: func(page report.LettersReply) (int, *string, error) {
+			whole.Letters = append(whole.Letters, page.Letters...)
+			whole.AsOf, whole.Next = page.AsOf, page.Next
+			return len(page.Letters), page.Next, nil
+		},
+	}.ask(ctx, on)
+	return whole, err
+}
+
+// letterPages asks for pages of letters. asOf is the time of the page before.
+func letterPages(filter report.LettersFilter, asOf *time.Time) func(at string, rows int32) report.LettersQuestion {
+	return func(at string, rows int32) report.LettersQuestion {
+		question := report.LettersQuestion{LettersFilter: filter, Limit: rows}
+		if at != "" {
+			question.AsOf, question.Before = asOf, at
 		}
-		question.Limit = int32(size)
-		page, err := ask[report.LettersQuestion, report.LettersReply](ctx, on, "letters", "ls", question)
-		if err != nil {
-			return whole, err
-		}
-		whole.Letters = append(whole.Letters, page.Letters...)
-		whole.AsOf, whole.Next = page.AsOf, page.Next
-		if page.Next == nil || (!all && len(whole.Letters) >= limit) {
-			return whole, nil
-		}
-		question.AsOf, question.Before = &page.AsOf, *page.Next
+		return question
 	}
 }
 
-func (a *app) letterTable(letters report.LettersReply) error {
-	if len(letters.Letters) == 0 {
-		sayf(a.log, "No dead letter matches.")
-		return nil
+// letterList lists letters, each by the beginning of its id.
+func letterList(letters []report.Letter, asOf time.Time, more bool) listing[report.Letter] {
+	shown := slices.Clone(letters)
+	for i, id := range shortIDs(letters) {
+		shown[i].ID = id
 	}
-	if err := a.letterRows(letters.Letters, letters.AsOf); err != nil {
-		return err
+	return listing[report.Letter]{
+		columns: []any{"ID", "CUSTOMER", "KIND", "RECORD", "ERROR", "CLASS", "ATTEMPTS", "AGE", "STATE", "JOB"},
+		items:   shown, none: "No dead letter matches.", more: more,
+		row: func(letter report.Letter) []any {
+			return []any{
+				letter.ID, letter.CustomerID, letter.Kind, textOr(letter.RecordID, "-"), letter.ErrorCode, letter.ErrorClass,
+				letter.Attempts, ageOf(letter.AgeSeconds), standingOf(letter, asOf), letter.Job,
+			}
+		},
 	}
-	if letters.Next != nil {
-		sayf(a.log, "There are more: --limit or --all shows them.")
-	}
-	return nil
-}
-
-func (a *app) letterRows(letters []report.Letter, asOf time.Time) error {
-	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "ID\tCUSTOMER\tKIND\tRECORD\tERROR\tCLASS\tATTEMPTS\tAGE\tSTATE\tJOB")
-	short := shortIDs(letters)
-	for i, letter := range letters {
-		sayf(columns, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s", short[i], letter.CustomerID, letter.Kind, textOr(letter.RecordID, "-"),
-			letter.ErrorCode, letter.ErrorClass, letter.Attempts, ageOf(letter.AgeSeconds), standingOf(letter, asOf), letter.Job)
-	}
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("print table: %w", err)
-	}
-	return nil
 }
 
 // shortIDs are the beginnings of ids that name each of these letters, and are long enough for a command.

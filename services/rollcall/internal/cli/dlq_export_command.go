@@ -92,29 +92,30 @@ func exportLetters(ctx context.Context, on *link, filter report.LettersFilter, a
 			return 0, err
 		}
 	}
-	question := report.LettersQuestion{LettersFilter: filter, Limit: report.MaxLetters}
-	for {
-		page, err := ask[report.LettersQuestion, exportPage](ctx, on, "letters", "export", question)
-		switch {
-		case err != nil && count > 0:
-			return count, fmt.Errorf("stopped after %s, which is not all: %w", counted(count, "letter"), err)
-		case err != nil:
-			return 0, aboutLetters(filter.CustomerID, err)
-		}
-		for _, letter := range page.Letters {
-			if err := write(letter); err != nil {
-				return count, fmt.Errorf("write letters: %w", err)
+	var asOf time.Time
+	err = paged[report.LettersQuestion, exportPage, string]{
+		noun: "letters", verb: "export", atOnce: report.MaxLetters, question: letterPages(filter, &asOf),
+		take: func(page exportPage) (int, *string, error) {
+			asOf = page.AsOf
+			for _, letter := range page.Letters {
+				if err := write(letter); err != nil {
+					return 0, nil, fmt.Errorf("write letters: %w", err)
+				}
+				count++
 			}
-			count++
-		}
-		if err := flush(); err != nil {
-			return count, fmt.Errorf("write letters: %w", err)
-		}
-		if page.Next == nil {
-			return count, nil
-		}
-		question.AsOf, question.Before = &page.AsOf, *page.Next
+			if err := flush(); err != nil {
+				return 0, nil, fmt.Errorf("write letters: %w", err)
+			}
+			return len(page.Letters), page.Next, nil
+		},
+	}.ask(ctx, on)
+	switch {
+	case err != nil && count > 0:
+		return count, fmt.Errorf("stopped after %s, which is not all: %w", counted(count, "letter"), err)
+	case err != nil:
+		return 0, aboutLetters(filter.CustomerID, err)
 	}
+	return count, nil
 }
 
 func jsonLines(to io.Writer) (write func(json.RawMessage) error, flush func() error) {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -54,22 +53,25 @@ func (a *app) work(ctx context.Context, on *link, asked letterCommand, question 
 // batches asks for one batch after another.
 func (a *app) batches(ctx context.Context, on *link, verb string, question report.LettersCommand, took func(report.LettersDone)) error {
 	for part := range parts(question) {
-		for {
-			done, err := ask[report.LettersCommand, report.LettersDone](ctx, on, "letters", verb, part)
-			if err != nil {
-				if ctx.Err() != nil {
-					return errInterrupted
+		err := paged[report.LettersCommand, report.LettersDone, string]{
+			noun: "letters", verb: verb,
+			question: func(at string, _ int32) report.LettersCommand {
+				part.Before = at
+				return part
+			},
+			take: func(done report.LettersDone) (int, *string, error) {
+				took(done)
+				if done.Next != nil {
+					part.AsOf = &done.AsOf
 				}
-				return err
-			}
-			took(done)
-			if done.Next == nil {
-				break
-			}
-			if *done.Next == part.Before {
-				return errors.New("the service does not move on")
-			}
-			part.Before, part.AsOf = *done.Next, &done.AsOf
+				return 0, done.Next, nil
+			},
+		}.ask(ctx, on)
+		if err != nil && ctx.Err() != nil {
+			return errInterrupted
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

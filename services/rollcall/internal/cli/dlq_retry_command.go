@@ -193,7 +193,7 @@ func (a *app) planned(asked letterCommand, plan report.LettersPlanned, document 
 			sayf(a.out, "Nothing to %s: no open letter matches.", asked.verb)
 		default:
 			sayf(a.out, "%s would be %s%s", counted(plan.Count, "letter"), past(asked.verb), stuckWords(plan))
-			if err := a.letterRows(plan.First, plan.AsOf); err != nil {
+			if err := printList(a, letterList(plan.First, plan.AsOf, false)); err != nil {
 				return err
 			}
 			if more := plan.Count - int64(len(plan.First)); more > 0 {

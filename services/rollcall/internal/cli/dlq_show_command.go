@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -83,28 +82,31 @@ func (a *app) runDlqShow(ctx context.Context, id string, payload, secrets bool) 
 
 // readPayload puts the pieces of a message together.
 func readPayload(ctx context.Context, on *link, document *shownDocument, secrets bool) error {
-	question := report.LetterPayloadQuestion{ID: document.ID, Secrets: secrets}
 	var whole []byte
-	for {
-		piece, err := ask[report.LetterPayloadQuestion, report.LetterPayload](ctx, on, "letters", "payload", question)
-		if err != nil {
-			return err
-		}
-		whole = append(whole, piece.Data...)
-		if piece.Next != nil {
-			if *piece.Next != len(whole) {
-				return errors.New("the pieces of the message do not fit together; ask again")
+	var last report.LetterPayload
+	err := paged[report.LetterPayloadQuestion, report.LetterPayload, int]{
+		noun: "letters", verb: "payload",
+		question: func(at int, _ int32) report.LetterPayloadQuestion {
+			return report.LetterPayloadQuestion{ID: document.ID, Secrets: secrets, Offset: at}
+		},
+		take: func(piece report.LetterPayload) (int, *int, error) {
+			whole = append(whole, piece.Data...)
+			if piece.Next != nil && *piece.Next != len(whole) {
+				return 0, nil, errors.New("the pieces of the message do not fit together; ask again")
 			}
-			question.Offset = *piece.Next
-			continue
-		}
-		if piece.Format == report.PayloadJSON && json.Valid(whole) {
-			document.Payload, document.PayloadHidden = harmless(whole), &piece.Hidden
-		} else {
-			document.PayloadBase64 = base64.StdEncoding.EncodeToString(whole)
-		}
-		return nil
+			last = piece
+			return 0, piece.Next, nil
+		},
+	}.ask(ctx, on)
+	if err != nil {
+		return err
 	}
+	if last.Format == report.PayloadJSON && json.Valid(whole) {
+		document.Payload, document.PayloadHidden = harmless(whole), &last.Hidden
+	} else {
+		document.PayloadBase64 = base64.StdEncoding.EncodeToString(whole)
+	}
+	return nil
 }
 
 // harmless escapes what a terminal might take for an order. In JSON such characters stand in texts alone.
@@ -121,9 +123,9 @@ func harmless(document []byte) []byte {
 }
 
 func (a *app) showLetter(shown shownDocument) error {
-	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "letter %s", shown.ID)
-	line := func(name, format string, args ...any) { sayf(columns, "  %s\t%s", name, fmt.Sprintf(format, args...)) }
+	letter := a.table()
+	letter.row("letter " + shown.ID)
+	line := func(name, format string, args ...any) { letter.row("  "+name, fmt.Sprintf(format, args...)) }
 	line("customer", "%s", shown.CustomerID)
 	line("kind", "%s", shown.Kind)
 	if shown.RecordID != nil {
@@ -155,8 +157,8 @@ func (a *app) showLetter(shown shownDocument) error {
 	if shown.Standing != nil {
 		line("in the destination", "%s", comparedWith(*shown.Standing))
 	}
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("print letter: %w", err)
+	if err := letter.end(); err != nil {
+		return err
 	}
 	if err := a.showAttempts(shown.LetterShown); err != nil {
 		return err
@@ -173,22 +175,19 @@ func (a *app) showAttempts(shown report.LetterShown) error {
 	if len(shown.History) == 0 {
 		return nil
 	}
-	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	sayf(columns, "\nattempts after the first")
+	attempts := a.table()
+	attempts.row("\nattempts after the first")
 	if shown.HistoryLeftOut > 0 {
-		sayf(columns, "  %s older ones are not shown", grouped(shown.HistoryLeftOut))
+		attempts.row("  " + grouped(shown.HistoryLeftOut) + " older ones are not shown")
 	}
 	for _, attempt := range shown.History {
-		again := ""
+		cells := []any{"  " + moment(attempt.At), attempt.Code, attempt.Job}
 		if attempt.LetterID != "" {
-			again = "\tof letter " + attempt.LetterID + ", published again"
+			cells = append(cells, "of letter "+attempt.LetterID+", published again")
 		}
-		sayf(columns, "  %s\t%s\t%s%s", moment(attempt.At), attempt.Code, attempt.Job, again)
+		attempts.row(cells...)
 	}
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("print attempts: %w", err)
-	}
-	return nil
+	return attempts.end()
 }
 
 func (a *app) showPayload(shown shownDocument) {

@@ -3,10 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,21 +44,21 @@ func (a *app) status() *cobra.Command {
 
 // showStatus writes the groups of report.Status in their order.
 func (a *app) showStatus(status report.Status) error {
-	columns := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	lines := a.table()
 	integration, polling, health := status.Integration, status.Polling, status.Health
-	sayf(columns, "%s", status.CustomerID)
-	group(columns, "integration",
+	lines.row(status.CustomerID)
+	lines.group("integration",
 		"enabled", enabled(integration),
 		"onboarded", moment(integration.OnboardedAt),
 		"backfill completed", when(integration.BackfillCompletedAt))
 	if backfill := status.Backfill; backfill != nil {
-		group(columns, "backfill",
+		lines.group("backfill",
 			"state", backfill.State+waitingFor(backfill),
 			"users", grouped(backfill.Processed)+" of "+number(backfill.Total),
 			"pages a minute", decimal(backfill.RequestsPerMinute, 1),
 			"time left", left(backfill.EtaSeconds))
 	}
-	group(columns, "polling",
+	lines.group("polling",
 		"last run", when(polling.LastRunAt),
 		"last outcome", outcomeOf(polling),
 		"checkpoint", when(polling.CheckpointTimestamp),
@@ -68,20 +66,20 @@ func (a *app) showStatus(status report.Status) error {
 		"caught up", when(polling.CaughtUpAt),
 		"next run", scheduled(polling.NextRunAt)+waits(polling.OpenRun))
 	reconciliation := status.Reconciliation
-	group(columns, "reconciliation",
+	lines.group("reconciliation",
 		"last run", when(reconciliation.LastRunAt),
 		"of the day", text(reconciliation.LastDate),
 		"expected", number(reconciliation.Expected),
 		"gaps", number(reconciliation.Gaps),
 		"next run", scheduled(reconciliation.NextRunAt)+waits(reconciliation.OpenRun))
-	group(columns, "health",
+	lines.group("health",
 		"healthy", yesNo(health.IsHealthy),
 		"open dead letters", grouped(health.DlqDepth),
 		"reconciliation gap rate", decimal(health.AverageReconciliationGapRate, 4))
-	group(columns, "inventory", "users mirrored", grouped(status.Inventory.TotalUsersMirrored))
-	spending(columns, status.Budget)
-	if err := columns.Flush(); err != nil {
-		return fmt.Errorf("print status: %w", err)
+	lines.group("inventory", "users mirrored", grouped(status.Inventory.TotalUsersMirrored))
+	spending(lines, status.Budget)
+	if err := lines.end(); err != nil {
+		return err
 	}
 	for _, reason := range health.Reasons {
 		sayf(a.out, "\n%s: %s\n  %s%s", reason.Code, reason.Text, reason.Remedy, times(reason))
@@ -142,16 +140,16 @@ func outcomeOf(polling report.Polling) string {
 }
 
 // spending is a small table of who spent the customer's requests.
-func spending(to io.Writer, budget report.Budget) {
-	sayf(to, "  requests to VOMO\ttoday\tever")
+func spending(lines table, budget report.Budget) {
+	lines.row("  requests to VOMO", "today", "ever")
 	for _, job := range slices.Sorted(maps.Keys(budget.Total)) {
-		sayf(to, "    %s\t%s\t%s", job, grouped(budget.Today[job]), grouped(budget.Total[job]))
+		lines.row("    "+job, grouped(budget.Today[job]), grouped(budget.Total[job]))
 	}
 	limit := notKnown
 	if budget.PerMinute != nil {
 		limit = decimal(budget.PerMinute, 0) + " a minute"
 	}
-	sayf(to, "    limit\t%s", limit)
+	lines.row("    limit", limit)
 }
 
 // waitingFor is what a parked backfill waits for, and until when.
@@ -164,14 +162,6 @@ func waitingFor(backfill *report.BackfillStatus) string {
 		text += " until " + moment(*backfill.Until)
 	}
 	return text
-}
-
-// group writes a heading and its names with their values.
-func group(to io.Writer, heading string, lines ...string) {
-	sayf(to, "  %s", heading)
-	for i := 0; i+1 < len(lines); i += 2 {
-		sayf(to, "    %s\t%s", lines[i], lines[i+1])
-	}
 }
 
 // notKnown stands for null: nobody has found out yet.
