@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/report"
@@ -62,7 +63,7 @@ func listRuns(ctx context.Context, on *link, rows int) (report.BackfillsReply, e
 func runRow(run report.Backfill) []any {
 	total, rate, left := "-", "-", "-"
 	if run.Total != nil {
-		total = grouped(*run.Total)
+		total = humanize.Comma(*run.Total)
 	}
 	if run.RequestsPerMinute != nil {
 		rate = fmt.Sprintf("%.1f", *run.RequestsPerMinute)
@@ -71,7 +72,7 @@ func runRow(run report.Backfill) []any {
 		left = seconds(*run.EtaSeconds)
 	}
 	return []any{
-		run.ID, run.CustomerID, standingUntil(run), grouped(run.Processed), total, grouped(run.Failures), rate, left, moment(run.CreatedAt),
+		run.ID, run.CustomerID, standingUntil(run), humanize.Comma(run.Processed), total, humanize.Comma(run.Failures), rate, left, moment(run.CreatedAt),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
 	"rollcall.dev/pkg/report"
@@ -117,10 +118,10 @@ func (v *barView) end() {
 func line(run report.Backfill) string {
 	users := counted(run.Processed, "user")
 	if run.Total != nil {
-		users = grouped(run.Processed) + " of " + counted(*run.Total, "user")
+		users = humanize.Comma(run.Processed) + " of " + counted(*run.Total, "user")
 	}
 	if run.Failures > 0 {
-		users += ", " + grouped(run.Failures) + " refused"
+		users += ", " + humanize.Comma(run.Failures) + " refused"
 	}
 	return fmt.Sprintf("%s: backfill %d %s, %s%s", run.CustomerID, run.ID, standingUntil(run), users, pace(run))
 }

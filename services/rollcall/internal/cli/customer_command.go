@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/report"
@@ -69,7 +70,7 @@ func customerRow(customer report.Customer, asOf time.Time) []any {
 	return []any{
 		customer.CustomerID, working(customer), healthy(customer.IsHealthy), customer.Destination.Kind + " " + customer.Destination.Host,
 		fmt.Sprintf("%dm", customer.PollCadenceMinutes), age(customer.LastPolledAt, asOf), inShort(customer.Backfill),
-		grouped(customer.UsersMirrored), moment(customer.OnboardedAt), grouped(customer.OpenLetters), alerts,
+		humanize.Comma(customer.UsersMirrored), moment(customer.OnboardedAt), humanize.Comma(customer.OpenLetters), alerts,
 	}
 }
 
@@ -108,9 +109,9 @@ func inShort(run *report.BackfillInShort) string {
 	shown := report.Backfill{State: run.State, ParkReason: run.ParkReason}
 	text := standing(shown)
 	if open(shown) {
-		text += " " + grouped(run.Processed)
+		text += " " + humanize.Comma(run.Processed)
 		if run.Total != nil {
-			text += "/" + grouped(*run.Total)
+			text += "/" + humanize.Comma(*run.Total)
 		}
 	}
 	return text

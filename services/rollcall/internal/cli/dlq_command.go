@@ -141,7 +141,7 @@ func letterList(letters []report.Letter, asOf time.Time, more bool) listing[repo
 		row: func(letter report.Letter) []any {
 			return []any{
 				letter.ID, letter.CustomerID, letter.Kind, textOr(letter.RecordID, "-"), letter.ErrorCode, letter.ErrorClass,
-				letter.Attempts, ageOf(letter.AgeSeconds), standingOf(letter, asOf), letter.Job,
+				letter.Attempts, seconds(letter.AgeSeconds), standingOf(letter, asOf), letter.Job,
 			}
 		},
 	}
@@ -185,7 +185,7 @@ func standingOf(letter report.Letter, asOf time.Time) string {
 	case !letter.NextAttemptAt.After(asOf):
 		return letter.State + ", due now"
 	}
-	return letter.State + ", in " + ageOf(int64(letter.NextAttemptAt.Sub(asOf).Round(time.Second)/time.Second))
+	return letter.State + ", in " + seconds(int64(letter.NextAttemptAt.Sub(asOf).Round(time.Second)/time.Second))
 }
 
 func textOr(value *string, otherwise string) string {

@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -119,21 +117,6 @@ func parseAge(text string) (seconds int64, ok bool) {
 		text = text[end+1:]
 	}
 	return seconds, seconds > 0
-}
-
-// ageOf writes how old something is in its two largest units.
-func ageOf(number int64) string {
-	length := time.Duration(min(number, math.MaxInt32)) * time.Second
-	switch hours := int64(length.Hours()); {
-	case length < time.Minute:
-		return fmt.Sprintf("%ds", number)
-	case length < time.Hour:
-		return fmt.Sprintf("%dm", int64(length.Minutes()))
-	case hours < 48:
-		return fmt.Sprintf("%dh%02dm", hours, int64(length.Minutes())%60)
-	default:
-		return fmt.Sprintf("%dd%02dh", hours/24, hours%24)
-	}
 }
 
 // oneCustomer takes the customer of a command that may be given one.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
 	"rollcall.dev/pkg/report"
@@ -45,7 +46,7 @@ func (a *app) work(ctx context.Context, on *link, asked letterCommand, question 
 	}
 	if failure != nil {
 		return fmt.Errorf("stopped after %s of %s; running the same command again does the rest: %w",
-			grouped(document.Done), grouped(document.Count), aboutLetters(question.CustomerID, failure))
+			humanize.Comma(document.Done), humanize.Comma(document.Count), aboutLetters(question.CustomerID, failure))
 	}
 	return leftError(question, document.Left)
 }
@@ -83,7 +84,7 @@ func consequenceOf(verb string, left int) string {
 		text = "; users' are due now and worked in their customer's turn, messages are published again"
 	}
 	if left > 0 {
-		text += "; " + grouped(left) + " left as they were"
+		text += "; " + humanize.Comma(int64(left)) + " left as they were"
 	}
 	return text
 }
@@ -163,7 +164,7 @@ func (p *lettersProgress) show(done int64) {
 		p.drawn = true
 	case done-p.told >= linesEvery:
 		p.told = done
-		sayf(p.to, "%s of %s letters %s", grouped(done), grouped(p.total), past(p.verb))
+		sayf(p.to, "%s of %s letters %s", humanize.Comma(done), humanize.Comma(p.total), past(p.verb))
 	}
 }
 

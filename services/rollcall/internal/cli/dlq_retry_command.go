@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/report"
@@ -197,7 +198,7 @@ func (a *app) planned(asked letterCommand, plan report.LettersPlanned, document 
 				return err
 			}
 			if more := plan.Count - int64(len(plan.First)); more > 0 {
-				sayf(a.log, "and %s more", grouped(more))
+				sayf(a.log, "and %s more", humanize.Comma(more))
 			}
 		}
 	}
@@ -239,7 +240,7 @@ func stuckWords(plan report.LettersPlanned) string {
 	if plan.Stuck == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", but for %s of them that no retry takes", grouped(plan.Stuck))
+	return fmt.Sprintf(", but for %s of them that no retry takes", humanize.Comma(plan.Stuck))
 }
 
 func past(verb string) string {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"unicode"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/report"
@@ -143,7 +144,7 @@ func (a *app) showLetter(shown shownDocument) error {
 		line("asked for", "%s", moment(*shown.AskedAt))
 	}
 	line("attempts", "%d", shown.Attempts)
-	line("first failed", "%s, %s ago", moment(shown.FirstFailedAt), ageOf(shown.AgeSeconds))
+	line("first failed", "%s, %s ago", moment(shown.FirstFailedAt), seconds(shown.AgeSeconds))
 	line("last failed", "%s", moment(shown.LastFailedAt))
 	line("job", "%s", shown.Job)
 	line("trace", "%s", textOr(shown.TraceID, "none"))
@@ -178,7 +179,7 @@ func (a *app) showAttempts(shown report.LetterShown) error {
 	attempts := a.table()
 	attempts.row("\nattempts after the first")
 	if shown.HistoryLeftOut > 0 {
-		attempts.row("  " + grouped(shown.HistoryLeftOut) + " older ones are not shown")
+		attempts.row("  " + humanize.Comma(int64(shown.HistoryLeftOut)) + " older ones are not shown")
 	}
 	for _, attempt := range shown.History {
 		cells := []any{"  " + moment(attempt.At), attempt.Code, attempt.Job}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -171,7 +172,7 @@ func (p *patient) services(ctx context.Context, on *link) []finding {
 	}
 	var shown []string
 	for _, name := range sortedKeys(replicas) {
-		shown = append(shown, counted(replicas[name], name))
+		shown = append(shown, fmt.Sprintf("%d %s", replicas[name], name))
 	}
 	switch {
 	case len(running) == 0:

@@ -78,7 +78,7 @@ func (p paged[Question, Page, Cursor]) ask(ctx context.Context, on *link) error 
 		if p.rows != allRows {
 			rows = min(rows, p.rows-taken)
 		}
-		page, err := ask[Question, Page](ctx, on, p.noun, p.verb, p.question(at, int32(rows)))
+		page, err := ask[Question, Page](ctx, on, p.noun, p.verb, p.question(at, int32(rows))) //nolint:gosec // G115: at most atOnce
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/bus"
@@ -38,7 +39,7 @@ through its first backfill is refused. With --wait it exits 0 when a poll has co
 func counts(run report.EndedRun) string {
 	text := counted(run.Processed, "user") + " read"
 	if run.Failures > 0 {
-		text += ", " + grouped(run.Failures) + " refused"
+		text += ", " + humanize.Comma(run.Failures) + " refused"
 	}
 	return text
 }

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
 	"time"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // sayf writes one line. Its error is kept by the output, which Run asks in the end.
@@ -25,37 +26,25 @@ func (a *app) document(value any) error {
 	return nil
 }
 
-// grouped writes 1234567 as 1,234,567.
-func grouped[N int | int64](number N) string {
-	digits := strconv.FormatInt(int64(number), 10)
-	start := 0
-	if number < 0 {
-		start = 1
-	}
-	for at := len(digits) - 3; at > start; at -= 3 {
-		digits = digits[:at] + "," + digits[at:]
-	}
-	return digits
-}
+// counted writes "1 user" and "2,000 users".
+func counted[N int | int64](number N, one string) string { return english.Plural(int(number), one, "") }
 
-// counted writes "1 user" and "2 users".
-func counted[N int | int64](number N, one string) string {
-	if number == 1 {
-		return "1 " + one
-	}
-	return grouped(number) + " " + one + "s"
-}
+// longest is the longest time that is written; it fits into a time.Duration.
+const longest = math.MaxInt64 / int64(time.Second)
 
-// seconds writes 80 as 1m20s, and long times without their seconds.
+// seconds writes a time in its two largest units: 45s, 7m20s, 1h06m, 3d04h. humanize would write one unit alone: "1 hour".
 func seconds(number int64) string {
-	if number > math.MaxInt64/int64(time.Second) {
-		return "ages"
+	length := time.Duration(min(number, longest)) * time.Second
+	hours, minutes := int64(length.Hours()), int64(length.Minutes())
+	switch {
+	case hours >= 48:
+		return fmt.Sprintf("%dd%02dh", hours/24, hours%24)
+	case hours >= 1:
+		return fmt.Sprintf("%dh%02dm", hours, minutes%60)
+	case minutes >= 1 && number%60 == 0:
+		return fmt.Sprintf("%dm", minutes)
 	}
-	length := time.Duration(number) * time.Second
-	if length < time.Hour {
-		return length.String()
-	}
-	return fmt.Sprintf("%dh%02dm", int64(length.Hours()), int64(length.Minutes())%60)
+	return length.String()
 }
 
 const clockLayout = "2006-01-02 15:04:05 UTC"

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/config"
@@ -104,8 +105,8 @@ func (a *app) showRotated(done vault.Rotated, dryRun bool) {
 		name   string
 		counts vault.Resealed
 	}{{"customers' keys", done.Customers}, {"the installation's keys", done.Installation}} {
-		sayf(a.out, "  %s: %s %s, %s already, %s gone meanwhile", kind.name, grouped(kind.counts.Resealed), verb,
-			grouped(kind.counts.Already), grouped(kind.counts.Gone))
+		sayf(a.out, "  %s: %s %s, %s already, %s gone meanwhile", kind.name, humanize.Comma(int64(kind.counts.Resealed)), verb,
+			humanize.Comma(int64(kind.counts.Already)), humanize.Comma(int64(kind.counts.Gone)))
 	}
 	for owner, why := range done.Failed {
 		sayf(a.log, "%s: %s", owner, why)

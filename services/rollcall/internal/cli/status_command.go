@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/report"
@@ -54,7 +55,7 @@ func (a *app) showStatus(status report.Status) error {
 	if backfill := status.Backfill; backfill != nil {
 		lines.group("backfill",
 			"state", backfill.State+waitingFor(backfill),
-			"users", grouped(backfill.Processed)+" of "+number(backfill.Total),
+			"users", humanize.Comma(backfill.Processed)+" of "+number(backfill.Total),
 			"pages a minute", decimal(backfill.RequestsPerMinute, 1),
 			"time left", left(backfill.EtaSeconds))
 	}
@@ -74,9 +75,9 @@ func (a *app) showStatus(status report.Status) error {
 		"next run", scheduled(reconciliation.NextRunAt)+waits(reconciliation.OpenRun))
 	lines.group("health",
 		"healthy", yesNo(health.IsHealthy),
-		"open dead letters", grouped(health.DlqDepth),
+		"open dead letters", humanize.Comma(health.DlqDepth),
 		"reconciliation gap rate", decimal(health.AverageReconciliationGapRate, 4))
-	lines.group("inventory", "users mirrored", grouped(status.Inventory.TotalUsersMirrored))
+	lines.group("inventory", "users mirrored", humanize.Comma(status.Inventory.TotalUsersMirrored))
 	spending(lines, status.Budget)
 	if err := lines.end(); err != nil {
 		return err
@@ -143,7 +144,7 @@ func outcomeOf(polling report.Polling) string {
 func spending(lines table, budget report.Budget) {
 	lines.row("  requests to VOMO", "today", "ever")
 	for _, job := range slices.Sorted(maps.Keys(budget.Total)) {
-		lines.row("    "+job, grouped(budget.Today[job]), grouped(budget.Total[job]))
+		lines.row("    "+job, humanize.Comma(budget.Today[job]), humanize.Comma(budget.Total[job]))
 	}
 	limit := notKnown
 	if budget.PerMinute != nil {
@@ -196,7 +197,7 @@ func number(value *int64) string {
 	if value == nil {
 		return notKnown
 	}
-	return grouped(*value)
+	return humanize.Comma(*value)
 }
 
 func decimal(value *float64, places int) string {
