@@ -37,9 +37,9 @@ func ForbiddenIsRecords(ctx context.Context, from *store.Store, source *connecto
 		if err != nil {
 			return false, err
 		}
-		trial, err := lane.Works(ctx, *detail.User)
-		if err != nil || trial == mirror.Taken {
-			return trial == mirror.Taken, err
+		result, err := lane.ProbeDestination(ctx, *detail.User)
+		if err != nil || result == mirror.ProbeAccepted {
+			return result == mirror.ProbeAccepted, err
 		}
 	}
 	return false, nil

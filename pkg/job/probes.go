@@ -59,7 +59,7 @@ func IsProbe(reason string) bool { return reason == event.AlertDestinationDown }
 func OptionsAfter(reason string, parks int) mirror.ApplyOptions {
 	slept := reason == window.ReasonQuietHours || reason == window.ReasonNotBefore
 	return mirror.ApplyOptions{
-		Probe: strings.HasPrefix(reason, "destination_") || slept && parks > 0, Silent: IsProbe(reason), Lenient: parks < lenientParks,
+		Probe: strings.HasPrefix(reason, "destination_") || slept && parks > 0, ShortProbe: IsProbe(reason), PresumeOutage: parks < lenientParks,
 	}
 }
 

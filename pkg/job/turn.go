@@ -62,7 +62,7 @@ func (t *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	}
 	t.options = OptionsAfter(t.run.ParkReason, t.run.Parks)
 	t.options.NewSystem = owed != nil && owed.NewSystem // ids that the system before gave are of no use
-	if t.options.Forbidden, err = ForbiddenIsRecords(ctx, t.Store, t.source, t.lane, t.run.ParkReason, t.run.Parks); err != nil {
+	if t.options.ForbiddenRejectsRecord, err = ForbiddenIsRecords(ctx, t.Store, t.source, t.lane, t.run.ParkReason, t.run.Parks); err != nil {
 		return err
 	}
 	// What ends a turn lets the page in hand be finished; only ctx ends it, too.
@@ -164,7 +164,8 @@ func (t *turn) commit(ctx context.Context, page vomo.Page) (scan.Step, error) {
 		return scan.Step{}, err
 	}
 	t.run, t.done = next, step.Done
-	t.options.Probe, t.options.Silent, t.options.Lenient, t.options.Forbidden = false, false, true, false // what the run was parked for is over
+	// The cause of the park is over.
+	t.options.Probe, t.options.ShortProbe, t.options.PresumeOutage, t.options.ForbiddenRejectsRecord = false, false, true, false
 	t.release()
 	t.Metrics.page(t.Kind.Name, outcome)
 	t.logPage(page, outcome, step)

@@ -11,34 +11,34 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-const vomoPage = 15
+const pageSize = 15
 
-// BenchmarkApplyPage is a page of which everybody is new or changed: 15 requests and one transaction.
+// BenchmarkApplyPage applies a page on which each user is new or changed: 15 requests and one transaction.
 func BenchmarkApplyPage(b *testing.B) {
-	h := newHouse(b)
-	list := users(vomoPage)
+	f := newFixture(b)
+	list := users(pageSize)
 	for b.Loop() {
 		for i := range list {
 			list[i].UpdatedAt = list[i].UpdatedAt.Add(time.Second)
 		}
-		outcome, err := h.Apply(b.Context(), page(1, list...), mirror.ApplyOptions{}, nothingToRemember)
+		outcome, err := f.Apply(b.Context(), page(1, list...), mirror.ApplyOptions{}, noCommitHook)
 		require.NoError(b, err)
-		require.Equal(b, vomoPage, outcome.Written)
+		require.Equal(b, pageSize, outcome.Written)
 	}
-	b.ReportMetric(vomoPage*float64(b.N)/b.Elapsed().Seconds(), "users/s")
+	b.ReportMetric(pageSize*float64(b.N)/b.Elapsed().Seconds(), "users/s")
 }
 
-// BenchmarkSkippedPage is a page of which everybody is known: two reads and the transaction that moves the cursor.
+// BenchmarkSkippedPage applies a page on which each user is unchanged: two reads and the transaction that moves the cursor.
 func BenchmarkSkippedPage(b *testing.B) {
-	h := newHouse(b)
-	list := users(vomoPage)
-	h.applied(b, list...)
+	f := newFixture(b)
+	list := users(pageSize)
+	f.mustApply(b, list...)
 	for b.Loop() {
-		outcome, err := h.Apply(b.Context(), page(1, list...), mirror.ApplyOptions{}, nothingToRemember)
+		outcome, err := f.Apply(b.Context(), page(1, list...), mirror.ApplyOptions{}, noCommitHook)
 		require.NoError(b, err)
-		require.Equal(b, vomoPage, outcome.Skipped)
+		require.Equal(b, pageSize, outcome.Skipped)
 	}
-	b.ReportMetric(vomoPage*float64(b.N)/b.Elapsed().Seconds(), "users/s")
+	b.ReportMetric(pageSize*float64(b.N)/b.Elapsed().Seconds(), "users/s")
 }
 
-func nothingToRemember(context.Context, *store.Tx, mirror.Outcome) error { return nil }
+func noCommitHook(context.Context, *store.Tx, mirror.Outcome) error { return nil }

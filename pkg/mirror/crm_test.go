@@ -13,28 +13,28 @@ import (
 	"rollcall.dev/pkg/destination"
 )
 
-// crm is a destination on the loopback. It takes every record unless a test says otherwise, and remembers what
-// it saw.
+// crm is a destination on the loopback interface. It accepts every record unless a test changes its answers, and it keeps
+// the requests that it got.
 type crm struct {
 	server *httptest.Server
 
-	mu     sync.Mutex
-	answer func(id string, r *http.Request) (status int, body string)
-	asked  []string                      // ids in the order of the requests, refused ones too
-	holds  map[string]destination.Record // what it took, by id
-	stale  bool                          // an earlier source_updated_at than the one it has is refused
-	active int
-	atMost int
+	mu           sync.Mutex
+	answer       func(id string, r *http.Request) (status int, body string)
+	requested    []string                      // ids in the order of the requests, including rejected ones
+	records      map[string]destination.Record // accepted records by id
+	rejectsStale bool                          // reject an earlier source_updated_at than the stored one
+	active       int
+	maxActive    int
 
-	pause string // Retry-After of each answer, "" for none
+	retryAfter string // Retry-After of each answer, "" for none
 
 	batches     [][]string                       // ids of each batch
-	batchAnswer func(ids []string) (int, string) // nil: each record as answer says
+	batchAnswer func(ids []string) (int, string) // answers a whole batch; nil: answer is used for each record
 }
 
 func newCRM(t testing.TB) *crm {
 	t.Helper()
-	c := &crm{holds: map[string]destination.Record{}, answer: takes}
+	c := &crm{records: map[string]destination.Record{}, answer: accept}
 	c.server = httptest.NewServer(c)
 	t.Cleanup(c.server.Close)
 	return c
@@ -53,11 +53,11 @@ func (c *crm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.mu.Lock()
-	c.asked = append(c.asked, id)
+	c.requested = append(c.requested, id)
 	c.active++
-	c.atMost = max(c.atMost, c.active)
+	c.maxActive = max(c.maxActive, c.active)
 	answer := c.answer
-	if c.stale && record.SourceUpdatedAt.Before(c.holds[id].SourceUpdatedAt) {
+	if c.rejectsStale && record.SourceUpdatedAt.Before(c.records[id].SourceUpdatedAt) {
 		answer = func(string, *http.Request) (int, string) { return http.StatusConflict, `{"code":"stale"}` }
 	}
 	c.mu.Unlock()
@@ -67,67 +67,69 @@ func (c *crm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	c.active--
 	if status == http.StatusOK || status == http.StatusCreated {
-		c.holds[id] = record
+		c.records[id] = record
 	}
 	c.mu.Unlock()
-	c.writePause(w)
+	c.writeRetryAfter(w)
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // the client may have gone: some tests make it
+	_, _ = io.WriteString(w, text) // some tests close the client's connection
 }
 
-// answers changes what the CRM says from now on.
-func (c *crm) answers(answer func(id string, r *http.Request) (int, string)) {
+// setAnswer changes the CRM's answers from now on.
+func (c *crm) setAnswer(answer func(id string, r *http.Request) (int, string)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.answer = answer
 }
 
-// says answers with status and body to these ids, to all where none is named, and takes the others.
-func (c *crm) says(status int, body string, ids ...string) {
-	c.answers(func(id string, r *http.Request) (int, string) {
+// respond answers with status and body to these ids, or to all if none is given, and accepts the other ids.
+func (c *crm) respond(status int, body string, ids ...string) {
+	c.setAnswer(func(id string, r *http.Request) (int, string) {
 		if len(ids) == 0 {
 			return status, body
 		}
 		if slices.Contains(ids, id) {
 			return status, body
 		}
-		return takes(id, r)
+		return accept(id, r)
 	})
 }
 
-func (c *crm) retryAfter(value string) {
+func (c *crm) setRetryAfter(value string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pause = value
+	c.retryAfter = value
 }
 
-func (c *crm) writePause(w http.ResponseWriter) {
+func (c *crm) writeRetryAfter(w http.ResponseWriter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pause != "" {
-		w.Header().Set("Retry-After", c.pause)
+	if c.retryAfter != "" {
+		w.Header().Set("Retry-After", c.retryAfter)
 	}
 }
 
-func (c *crm) works() { c.answers(takes) }
+func (c *crm) acceptAll() { c.setAnswer(accept) }
 
-func takes(id string, _ *http.Request) (int, string) { return http.StatusOK, `{"id":"crm-` + id + `"}` }
-
-// saw are the ids of all requests so far.
-func (c *crm) saw() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]string{}, c.asked...)
+func accept(id string, _ *http.Request) (int, string) {
+	return http.StatusOK, `{"id":"crm-` + id + `"}`
 }
 
-func (c *crm) forget() {
+// requests returns the ids of all requests so far.
+func (c *crm) requests() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked = nil
+	return append([]string{}, c.requested...)
+}
+
+func (c *crm) forgetRequests() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requested = nil
 }
 
 func (c *crm) record(id string) destination.Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.holds[id]
+	return c.records[id]
 }

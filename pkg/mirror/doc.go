@@ -1,9 +1,12 @@
-// Package mirror applies pages of VOMO users to a destination. Backfill, poll, reconciliation and dead-letter
-// retry all come through here: there is no second place where a user is written.
+// Package mirror applies pages of VOMO users to a destination. Backfills, polls, reconciliations and dead-letter
+// retries all use it: no other code writes a user to a destination.
 //
-// It owns what a version is, what is skipped, what counts as a destination's fault and what as a record's, and
-// the one transaction that remembers a page. It promises that a page is committed whole or not at all, only
-// while the lane is held, and only after every record of it is at the destination, skipped as known, or has a
-// letter; that an older version never replaces a newer one; and that writing a page again changes nothing
-// (at least once, idempotent by the record's version). It does not read VOMO and does not park jobs.
+// The package defines what a version of a record is, which records are skipped, which failures are the destination's
+// fault and which are the record's, and it commits a page in one transaction. It promises:
+//   - A page is committed as a whole or not at all, and only while the worker holds the customer's lane.
+//   - A page is committed only after each of its records was written, was skipped as unchanged, or gets a letter.
+//   - An older version never replaces a newer one, unless a rewrite allows it.
+//   - Applying a page again changes nothing: delivery is at least once, and a record's version makes it idempotent.
+//
+// The package does not read VOMO and does not park runs.
 package mirror

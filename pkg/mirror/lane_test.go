@@ -17,234 +17,228 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-const soon = 15 * time.Second // for what happens at once unless something is wrong
+const signalTimeout = 15 * time.Second // bounds waits for events that normally happen at once
 
-// during has the CRM do something once, while it holds the first record.
-func (h *house) during(t testing.TB, do func(ctx context.Context) error) {
+// duringFirstWrite makes the CRM call do once, while it handles the first record.
+func (f *fixture) duringFirstWrite(t testing.TB, do func(ctx context.Context) error) {
 	t.Helper()
 	var once sync.Once
-	h.crm.answers(func(id string, r *http.Request) (int, string) {
+	f.crm.setAnswer(func(id string, r *http.Request) (int, string) {
 		once.Do(func() {
 			if err := do(r.Context()); err != nil {
 				t.Error(err)
 			}
 		})
-		return takes(id, r)
+		return accept(id, r)
 	})
 }
 
-// theLeaseRunsOut makes the database's clock, which all processes share, leap past the lease.
-func (h *house) theLeaseRunsOut(ctx context.Context) error {
-	_, err := h.pool.Exec(ctx, fmt.Sprintf(`CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE
+// expireLease moves the database's clock, which all processes share, past the end of the lease.
+func (f *fixture) expireLease(ctx context.Context) error {
+	_, err := f.pool.Exec(ctx, fmt.Sprintf(`CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE
 		AS $$ SELECT now() + make_interval(secs => %f) $$`, (leaseFor+time.Second).Seconds()))
 	return err
 }
 
-func TestALaneThatSomebodyElseTookCommitsNothing(t *testing.T) {
+func TestLaneTakenByAnotherWorkerCommitsNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	var taken *store.Lease
-	h.during(t, func(ctx context.Context) (err error) {
-		if err := h.theLeaseRunsOut(ctx); err != nil {
+	f := newFixture(t)
+	var newLease *store.Lease
+	f.duringFirstWrite(t, func(ctx context.Context) (err error) {
+		if err := f.expireLease(ctx); err != nil {
 			return err
 		}
-		taken, err = h.Store.TakeLease(ctx, customer, "worker-2", leaseFor)
+		newLease, err = f.Store.TakeLease(ctx, customer, "worker-2", leaseFor)
 		return err
 	})
 
-	_, err := h.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
+	_, err := f.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
 
 	require.ErrorIs(t, err, store.ErrLaneLost)
-	require.Len(t, h.crm.saw(), 3)
-	h.requireNothingCommitted(t)
+	require.Len(t, f.crm.requests(), 3)
+	f.requireNothingCommitted(t)
 
-	h.Lease = taken
-	require.Equal(t, 3, h.applied(t, users(3)...).Written, "the new holder does it again")
+	f.Lease = newLease
+	require.Equal(t, 3, f.mustApply(t, users(3)...).Written, "the new holder writes the page again")
 }
 
-func TestALeaseThatRanOutCommitsNothingAlthoughNobodyTookTheLane(t *testing.T) {
+func TestExpiredLeaseCommitsNothingEvenIfNoWorkerTookTheLane(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.during(t, h.theLeaseRunsOut)
+	f := newFixture(t)
+	f.duringFirstWrite(t, f.expireLease)
 
-	_, err := h.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
+	_, err := f.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
 
 	require.ErrorIs(t, err, store.ErrLaneLost)
-	h.requireNothingCommitted(t)
+	f.requireNothingCommitted(t)
 }
 
-func TestAFencedLaneCommitsNothing(t *testing.T) {
+func TestFencedLaneCommitsNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.during(t, func(ctx context.Context) error {
-		return h.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, customer) })
+	f := newFixture(t)
+	f.duringFirstWrite(t, func(ctx context.Context) error {
+		return f.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, customer) })
 	})
 
-	_, err := h.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
+	_, err := f.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
 
 	require.ErrorIs(t, err, store.ErrLaneLost)
-	h.requireNothingCommitted(t)
+	f.requireNothingCommitted(t)
 }
 
-func TestARequestThatTheLeaseDoesNotOutlastIsHeldBack(t *testing.T) {
+func TestNoRequestIsSentThatTheLeaseMayNotOutlast(t *testing.T) {
 	t.Parallel()
-	var h *house
-	h = newHouse(t, func(guard *destination.GuardConfig, _ *destination.BreakersConfig) {
-		guard.Before = func(context.Context) error { return h.Lease.Outlasts(2 * leaseFor) }
+	var f *fixture
+	f = newFixture(t, func(guard *destination.GuardConfig, _ *destination.BreakersConfig) {
+		guard.Before = func(context.Context) error { return f.Lease.Outlasts(2 * leaseFor) }
 	})
 
-	_, err := h.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
+	_, err := f.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
 
 	require.ErrorIs(t, err, store.ErrLaneLost)
 	require.NotErrorIs(t, err, mirror.ErrDestinationDown)
-	require.Empty(t, h.crm.saw())
-	h.requireNothingCommitted(t)
+	require.Empty(t, f.crm.requests())
+	f.requireNothingCommitted(t)
 }
 
-func TestAPageRenewsTheLeaseAndLearnsThatTheLaneIsWanted(t *testing.T) {
+func TestCommitRenewsTheLeaseAndReportsThatTheLaneIsWanted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	_, err := h.Store.TakeLease(t.Context(), customer, "worker-2", leaseFor)
+	f := newFixture(t)
+	_, err := f.Store.TakeLease(t.Context(), customer, "worker-2", leaseFor)
 	require.ErrorIs(t, err, store.ErrLaneTaken)
-	require.False(t, h.Lease.Wanted())
+	require.False(t, f.Lease.Wanted())
 
-	h.applied(t, users(1)...)
+	f.mustApply(t, users(1)...)
 
-	require.True(t, h.Lease.Wanted())
+	require.True(t, f.Lease.Wanted())
 }
 
-func TestNoMoreRecordsAreUnderWayThanAllowed(t *testing.T) {
+func TestConcurrencyLimitsRequestsInFlight(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.Concurrency = 3
+	f := newFixture(t)
+	f.Concurrency = 3
 	arrived, release := testkit.NewSignal[string](), make(chan struct{})
-	h.crm.answers(func(id string, r *http.Request) (int, string) {
+	f.crm.setAnswer(func(id string, r *http.Request) (int, string) {
 		arrived.Send(id)
 		select {
 		case <-release:
 		case <-r.Context().Done(): // the test has failed
 		}
-		return takes(id, r)
+		return accept(id, r)
 	})
 	done := make(chan error, 1)
 	go func() {
-		_, err := h.apply(t, page(1, users(9)...), mirror.ApplyOptions{})
+		_, err := f.apply(t, page(1, users(9)...), mirror.ApplyOptions{})
 		done <- err
 	}()
 
 	for range 3 {
-		arrived.Wait(t, soon)
+		arrived.Wait(t, signalTimeout)
 	}
-	for range 6 { // each one that leaves makes room for one
-		letOne(t, release)
-		arrived.Wait(t, soon)
+	for range 6 { // each request that ends lets another one start
+		releaseOne(t, release)
+		arrived.Wait(t, signalTimeout)
 	}
 	close(release)
 
 	require.NoError(t, <-done)
-	require.Equal(t, 3, h.crm.atMost)
+	require.Equal(t, 3, f.crm.maxActive)
 }
 
-// letOne lets one of those go who wait.
-func letOne(t *testing.T, release chan<- struct{}) {
+// releaseOne lets one waiting request end.
+func releaseOne(t *testing.T, release chan<- struct{}) {
 	t.Helper()
 	select {
 	case release <- struct{}{}:
-	case <-time.After(soon):
-		require.FailNow(t, "nobody waits to be let go")
+	case <-time.After(signalTimeout):
+		require.FailNow(t, "no request waits")
 	}
 }
 
-func TestALaneWithoutALimitWritesOneByOne(t *testing.T) {
+func TestZeroConcurrencyWritesOneByOne(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.Concurrency = 0
+	f := newFixture(t)
+	f.Concurrency = 0
 
-	require.Equal(t, 5, h.applied(t, users(5)...).Written)
-	require.Equal(t, 1, h.crm.atMost)
+	require.Equal(t, 5, f.mustApply(t, users(5)...).Written)
+	require.Equal(t, 1, f.crm.maxActive)
 }
 
-func TestACancelledPageReturnsWhileTheDestinationIsSilent(t *testing.T) {
+func TestCancelledPageReturnsWhileTheDestinationDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]mirror.ApplyOptions{"page": {}, "probe": {Probe: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			f := newFixture(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			h.crm.answers(func(_ string, r *http.Request) (int, string) {
+			f.crm.setAnswer(func(_ string, r *http.Request) (int, string) {
 				cancel()
-				<-r.Context().Done() // never an answer
+				<-r.Context().Done() // never answer
 				return http.StatusOK, ""
 			})
 
-			_, err := h.Apply(ctx, page(1, users(15)...), options, func(context.Context, *store.Tx, mirror.Outcome) error { return nil })
+			_, err := f.Apply(ctx, page(1, users(15)...), options, func(context.Context, *store.Tx, mirror.Outcome) error { return nil })
 
 			require.ErrorIs(t, err, context.Canceled)
 			require.NotErrorIs(t, err, mirror.ErrDestinationDown)
-			h.requireNothingCommitted(t)
+			f.requireNothingCommitted(t)
 		})
 	}
 }
 
-func TestACancelledPageDoesNotSitOutTheWaitBetweenAttempts(t *testing.T) {
+func TestCancelledPageDoesNotWaitForTheNextAttempt(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	stopping := context.DeadlineExceeded
-	h := newHouse(t, func(guard *destination.GuardConfig, _ *destination.BreakersConfig) {
+	f := newFixture(t, func(guard *destination.GuardConfig, _ *destination.BreakersConfig) {
 		guard.Timer = func(time.Duration) <-chan time.Time {
 			cancel(stopping)
-			return nil // a wait without an end
+			return nil // never fires
 		}
 	})
-	h.crm.says(unavailable, "")
+	f.crm.respond(unavailable, "")
 
-	_, err := h.Apply(ctx, page(1, users(4)...), mirror.ApplyOptions{}, func(context.Context, *store.Tx, mirror.Outcome) error { return nil })
+	_, err := f.Apply(ctx, page(1, users(4)...), mirror.ApplyOptions{}, func(context.Context, *store.Tx, mirror.Outcome) error { return nil })
 
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorIs(t, err, stopping, "with its cause")
-	h.requireNothingCommitted(t)
+	require.ErrorIs(t, err, stopping, "the error carries the cause")
+	f.requireNothingCommitted(t)
 }
 
-// counted is an outcome without the ids it met.
-func counted(outcome mirror.Outcome) mirror.Outcome {
-	outcome.Seen, outcome.Unsynced, outcome.Date = nil, nil, time.Time{}
-	return outcome
-}
-
-func TestPagesThatAreWrittenAtOnceShareTheRoom(t *testing.T) {
+func TestPagesWrittenAtOnceShareTheConcurrencyLimit(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.Concurrency = 3
+	f := newFixture(t)
+	f.Concurrency = 3
 	arrived, release := testkit.NewSignal[string](), make(chan struct{})
-	h.crm.answers(func(id string, r *http.Request) (int, string) {
+	f.crm.setAnswer(func(id string, r *http.Request) (int, string) {
 		arrived.Send(id)
 		select {
 		case <-release:
 		case <-r.Context().Done(): // the test has failed
 		}
-		return takes(id, r)
+		return accept(id, r)
 	})
 	list := users(8)
 	done := make(chan error, 2)
 	for number, part := range [][]vomo.User{list[:4], list[4:]} {
 		go func() {
-			_, err := h.Write(t.Context(), page(number+1, part...), mirror.ApplyOptions{})
+			_, err := f.Write(t.Context(), page(number+1, part...), mirror.ApplyOptions{})
 			done <- err
 		}()
 	}
 
 	for range 3 {
-		arrived.Wait(t, soon)
+		arrived.Wait(t, signalTimeout)
 	}
 	for range 5 {
-		letOne(t, release)
-		arrived.Wait(t, soon)
+		releaseOne(t, release)
+		arrived.Wait(t, signalTimeout)
 	}
 	close(release)
 
 	require.NoError(t, <-done)
 	require.NoError(t, <-done)
-	require.Equal(t, 3, h.crm.atMost)
-	h.requireNothingCommitted(t)
+	require.Equal(t, 3, f.crm.maxActive)
+	f.requireNothingCommitted(t)
 }

@@ -8,209 +8,211 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/destination/rest"
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/vomo"
 )
 
 const unavailable = http.StatusServiceUnavailable
 
-func TestADestinationThatIsDownIsNoRecordsFault(t *testing.T) {
+func TestDestinationOutageParksThePageAndOpensNoLetters(t *testing.T) {
 	t.Parallel()
-	for name, options := range map[string]mirror.ApplyOptions{"at first": {}, "lenient": {Lenient: true}, "after many parks": {Probe: true}} {
+	for name, options := range map[string]mirror.ApplyOptions{
+		"no options": {}, "presumed outage": {PresumeOutage: true}, "probe after many parks": {Probe: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
-			h.crm.says(unavailable, "")
+			f := newFixture(t)
+			f.crm.respond(unavailable, "")
 
-			_, err := h.apply(t, page(1, users(15)...), options)
+			_, err := f.apply(t, page(1, users(15)...), options)
 
 			require.ErrorIs(t, err, mirror.ErrDestinationDown)
-			h.requireNothingCommitted(t)
+			f.requireNothingCommitted(t)
 		})
 	}
 }
 
-func TestAnOutageThatBeginsInMidPageParksThePageAlthoughSomeWereTaken(t *testing.T) {
+func TestOutageInTheMiddleOfAPageParksThePageAlthoughSomeRecordsWereAccepted(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.Concurrency = 1
+	f := newFixture(t)
+	f.Concurrency = 1
 	down := make([]string, 0, 10)
 	for _, u := range users(12)[2:] {
 		down = append(down, u.ID)
 	}
-	h.crm.says(unavailable, "", down...)
+	f.crm.respond(unavailable, "", down...)
 
-	_, err := h.apply(t, page(1, users(12)...), mirror.ApplyOptions{})
+	_, err := f.apply(t, page(1, users(12)...), mirror.ApplyOptions{})
 
 	require.ErrorIs(t, err, mirror.ErrDestinationDown)
 	require.ErrorIs(t, err, destination.ErrOpen)
-	require.Len(t, h.crm.saw(), 2+10, "the breaker lets no eleventh failure happen")
-	h.requireNothingCommitted(t)
+	require.Len(t, f.crm.requests(), 2+10, "the breaker opens after ten failures")
+	f.requireNothingCommitted(t)
 
-	h.crm.works()
-	_, err = h.apply(t, page(1, users(12)...), mirror.ApplyOptions{Lenient: true, Probe: true})
-	require.ErrorIs(t, err, mirror.ErrDestinationDown, "until the breaker lets a probe through")
+	f.crm.acceptAll()
+	_, err = f.apply(t, page(1, users(12)...), mirror.ApplyOptions{PresumeOutage: true, Probe: true})
+	require.ErrorIs(t, err, mirror.ErrDestinationDown, "the breaker is still open")
 }
 
-func TestABreakerThatOpenedAndShutMeanwhileParksThePage(t *testing.T) {
+func TestBreakerThatOpenedAndClosedDuringThePageParksIt(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	var asked uint64
-	h.Trips = func() uint64 { asked++; return asked }
+	f := newFixture(t)
+	var trips uint64
+	f.Trips = func() uint64 { trips++; return trips }
 
-	_, err := h.apply(t, page(1, users(15)...), mirror.ApplyOptions{})
+	_, err := f.apply(t, page(1, users(15)...), mirror.ApplyOptions{})
 
 	require.ErrorIs(t, err, mirror.ErrDestinationDown)
-	h.requireNothingCommitted(t)
+	f.requireNothingCommitted(t)
 }
 
-func TestTenRecordsRefusedAlikeSpeakOfTheDestinationNineDoNot(t *testing.T) {
+func TestTenEqualRejectionsAreTheDestinationsFaultNineAreNot(t *testing.T) {
 	t.Parallel()
 	t.Run("ten", func(t *testing.T) {
 		t.Parallel()
-		h := newHouse(t)
-		h.crm.says(http.StatusNotFound, "")
+		f := newFixture(t)
+		f.crm.respond(http.StatusNotFound, "")
 
-		_, err := h.apply(t, page(1, users(10)...), mirror.ApplyOptions{})
+		_, err := f.apply(t, page(1, users(10)...), mirror.ApplyOptions{})
 
 		require.ErrorIs(t, err, mirror.ErrDestinationDown)
-		h.requireNothingCommitted(t)
+		f.requireNothingCommitted(t)
 	})
 	t.Run("nine", func(t *testing.T) {
 		t.Parallel()
-		h := newHouse(t)
-		h.crm.says(http.StatusNotFound, "")
+		f := newFixture(t)
+		f.crm.respond(http.StatusNotFound, "")
 
-		require.Equal(t, 9, h.applied(t, users(9)...).Failed)
-		require.Len(t, h.letters(t), 9)
+		require.Equal(t, 9, f.mustApply(t, users(9)...).Failed)
+		require.Len(t, f.letters(t), 9)
 	})
-	t.Run("ten, one of them otherwise", func(t *testing.T) {
+	t.Run("ten, one with another code", func(t *testing.T) {
 		t.Parallel()
-		h := newHouse(t)
-		h.crm.answers(func(id string, _ *http.Request) (int, string) {
+		f := newFixture(t)
+		f.crm.setAnswer(func(id string, _ *http.Request) (int, string) {
 			if id == "4" {
 				return http.StatusBadRequest, ""
 			}
 			return unprocessable, ""
 		})
 
-		require.Equal(t, 10, h.applied(t, users(10)...).Failed)
+		require.Equal(t, 10, f.mustApply(t, users(10)...).Failed)
 	})
-	t.Run("eleven, one of them taken", func(t *testing.T) {
+	t.Run("eleven, one accepted", func(t *testing.T) {
 		t.Parallel()
-		h := newHouse(t)
-		h.crm.answers(func(id string, r *http.Request) (int, string) {
+		f := newFixture(t)
+		f.crm.setAnswer(func(id string, r *http.Request) (int, string) {
 			if id == "4" {
-				return takes(id, r)
+				return accept(id, r)
 			}
 			return unprocessable, ""
 		})
 
-		require.Equal(t, 10, h.applied(t, users(11)...).Failed)
+		require.Equal(t, 10, f.mustApply(t, users(11)...).Failed)
 	})
 }
 
-func TestRefusedCredentialsAreTheDestinationsFault(t *testing.T) {
+func TestRejectedCredentialsAreTheDestinationsFault(t *testing.T) {
 	t.Parallel()
 	for name, status := range map[string]int{"unauthorised": http.StatusUnauthorized, "forbidden": http.StatusForbidden} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
-			h.crm.says(status, "", "2")
-			for _, options := range []mirror.ApplyOptions{{}, {Probe: true, Lenient: true}, {Probe: true}} {
+			f := newFixture(t)
+			f.crm.respond(status, "", "2")
+			for _, options := range []mirror.ApplyOptions{{}, {Probe: true, PresumeOutage: true}, {Probe: true}} {
 				for _, list := range [][]vomo.User{users(5), users(2)[1:]} {
-					_, err := h.apply(t, page(1, list...), options)
+					_, err := f.apply(t, page(1, list...), options)
 
 					require.ErrorIs(t, err, mirror.ErrDestinationAuth)
 					require.NotErrorIs(t, err, mirror.ErrDestinationDown)
 				}
 			}
-			require.Empty(t, h.letters(t))
-			if status == http.StatusUnauthorized { // after a 403 what was accepted is known: it may be that one record's
-				h.requireNothingCommitted(t)
+			require.Empty(t, f.letters(t))
+			if status == http.StatusUnauthorized { // after a 403, which may concern one record only, the accepted records are committed
+				f.requireNothingCommitted(t)
 			}
 		})
 	}
 }
 
-func TestAShortPageHasTheBenefitOfTheDoubtForAWhile(t *testing.T) {
+func TestShortPageIsPresumedToBeAnOutageBeforeItsRecordsGetLetters(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.crm.says(unavailable, "")
+	f := newFixture(t)
+	f.crm.respond(unavailable, "")
 
-	_, err := h.apply(t, page(1, users(3)...), mirror.ApplyOptions{Lenient: true})
+	_, err := f.apply(t, page(1, users(3)...), mirror.ApplyOptions{PresumeOutage: true})
 	require.ErrorIs(t, err, mirror.ErrDestinationDown)
-	h.requireNothingCommitted(t)
+	f.requireNothingCommitted(t)
 
-	outcome, err := h.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
-	require.NoError(t, err, "the parks before opened the breaker with these records' own failures")
+	outcome, err := f.apply(t, page(1, users(3)...), mirror.ApplyOptions{})
+	require.NoError(t, err, "the breaker was opened by failures of these records")
 	require.Equal(t, 3, outcome.Failed)
-	for _, open := range h.letters(t) {
+	for _, open := range f.letters(t) {
 		require.Equal(t, "waiting", open.State)
 		require.InDelta(t, 5, open.Wait, 0.001)
 	}
 }
 
-func TestAShortPageWithSomethingElseThanOutagesIsNotExcused(t *testing.T) {
+func TestRejectionsOnAShortPageAreNotPresumedToBeAnOutage(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.crm.says(unprocessable, "")
+	f := newFixture(t)
+	f.crm.respond(unprocessable, "")
 
-	outcome, err := h.apply(t, page(1, users(3)...), mirror.ApplyOptions{Lenient: true})
+	outcome, err := f.apply(t, page(1, users(3)...), mirror.ApplyOptions{PresumeOutage: true})
 
 	require.NoError(t, err)
 	require.Equal(t, 3, outcome.Failed)
 }
 
-func TestAProbeSendsOneRecordAndStopsThereWhenItFails(t *testing.T) {
+func TestFailedProbeSendsOneRecordAndStops(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.crm.says(unavailable, "")
+	f := newFixture(t)
+	f.crm.respond(unavailable, "")
 
-	_, err := h.apply(t, page(1, users(15)...), mirror.ApplyOptions{Probe: true, Lenient: true})
+	_, err := f.apply(t, page(1, users(15)...), mirror.ApplyOptions{Probe: true, PresumeOutage: true})
 
 	require.ErrorIs(t, err, mirror.ErrDestinationDown)
-	saw := h.crm.saw()
-	require.Len(t, slices.Compact(saw), 1, "one record, tried again in place")
-	h.requireNothingCommitted(t)
+	sent := f.crm.requests()
+	require.Len(t, slices.Compact(sent), 1, "only one record, with its retries")
+	f.requireNothingCommitted(t)
 
-	h.crm.works()
-	h.crm.forget()
-	outcome, err := h.apply(t, page(1, users(15)...), mirror.ApplyOptions{Probe: true, Lenient: true})
+	f.crm.acceptAll()
+	f.crm.forgetRequests()
+	outcome, err := f.apply(t, page(1, users(15)...), mirror.ApplyOptions{Probe: true, PresumeOutage: true})
 	require.NoError(t, err)
 	require.Equal(t, 15, outcome.Written)
-	require.Len(t, h.crm.saw(), 15, "the probe is a record of the page, and not sent again")
+	require.Len(t, f.crm.requests(), 15, "the probed record is part of the page and is not sent again")
 }
 
-func TestARefusedProbeShowsThatTheDestinationWorks(t *testing.T) {
+func TestRejectedProbeShowsThatTheDestinationAnswers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.crm.says(unprocessable, "", "1", "2")
+	f := newFixture(t)
+	f.crm.respond(unprocessable, "", "1", "2")
 
-	outcome, err := h.apply(t, page(1, users(3)...), mirror.ApplyOptions{Probe: true, Lenient: true})
+	outcome, err := f.apply(t, page(1, users(3)...), mirror.ApplyOptions{Probe: true, PresumeOutage: true})
 
 	require.NoError(t, err)
 	require.Equal(t, 2, outcome.Failed)
 	require.Equal(t, 1, outcome.Written)
 }
 
-// A record that makes the destination stumble whenever it comes must not keep its job parked for ever, however
-// the job probes.
-func TestARecordThatNobodyCanWriteDoesNotStopTheJobForGood(t *testing.T) {
+// A record for which the destination always answers 500 must not keep its run parked for ever, however the run probes.
+func TestRecordThatAlwaysFailsDoesNotStopTheRunForGood(t *testing.T) {
 	t.Parallel()
-	const patience, longEnough = 5, 200 // parks with leniency, as the backfill has it; and in all
+	const presumedParks, maxParks = 5, 200 // parks that presume an outage, as in a backfill; and parks in all
 	for name, list := range map[string][]vomo.User{
 		"the first of a full page": users(15), "alone on the last page": users(1), "first of two": users(2),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t, breakerShutsAtOnce)
-			h.crm.says(http.StatusInternalServerError, "", "1")
+			f := newFixture(t, breakerHalfOpensAtOnce)
+			f.crm.respond(http.StatusInternalServerError, "", "1")
 
 			var err error
 			var outcome mirror.Outcome
-			for parks := 1; parks <= longEnough; parks++ {
-				outcome, err = h.apply(t, page(1, list...), mirror.ApplyOptions{Probe: true, Lenient: parks < patience})
+			for parks := 1; parks <= maxParks; parks++ {
+				outcome, err = f.apply(t, page(1, list...), mirror.ApplyOptions{Probe: true, PresumeOutage: parks < presumedParks})
 				if err == nil {
 					break
 				}
@@ -218,7 +220,95 @@ func TestARecordThatNobodyCanWriteDoesNotStopTheJobForGood(t *testing.T) {
 			}
 			require.NoError(t, err)
 			require.Equal(t, len(list), outcome.Written+outcome.Failed)
-			require.Contains(t, values[string](t, h, `SELECT record_id FROM dead_letters WHERE error_class = 'retryable'`), "1")
+			require.Contains(t, queryColumn[string](t, f, `SELECT record_id FROM dead_letters WHERE error_class = 'retryable'`), "1")
 		})
 	}
+}
+
+func TestPrivateAddressIsTheDestinationsFault(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, count := range []int{1, 15} {
+		transport := rest.NewTransport(destination.PrivateAccess{})
+		t.Cleanup(transport.CloseIdleConnections)
+		plain, err := rest.New(rest.Config{URL: f.crm.server.URL, Transport: transport})
+		require.NoError(t, err)
+		f.Destination = destination.NewGuard(plain, destination.GuardConfig{Key: customer, Timer: noWait})
+
+		for _, options := range []mirror.ApplyOptions{{}, {Probe: true}, {PresumeOutage: true}} {
+			_, err = f.apply(t, page(1, users(count)...), options)
+			require.ErrorIs(t, err, mirror.ErrDestinationDown)
+			require.ErrorIs(t, err, destination.ErrNotPublic)
+		}
+		f.requireNothingCommitted(t)
+		require.Empty(t, f.crm.requests())
+	}
+}
+
+func TestUnreadableAnswerIsTheDestinationsFaultAndOpensNoLetter(t *testing.T) {
+	t.Parallel()
+	for _, options := range []mirror.ApplyOptions{{}, {Probe: true, PresumeOutage: true}, {Redrive: true}} {
+		f := newFixture(t)
+		f.crm.respond(http.StatusOK, "done", "2")
+		_, err := f.apply(t, page(1, users(2)...), options)
+		require.ErrorIs(t, err, mirror.ErrDestinationDown)
+		require.ErrorIs(t, err, destination.ErrUnclear)
+		f.requireNothingCommitted(t)
+	}
+}
+
+func TestRedirectIsTheDestinationsFault(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.crm.respond(http.StatusPermanentRedirect, "")
+	_, err := f.apply(t, page(1, users(15)...), mirror.ApplyOptions{})
+	require.ErrorIs(t, err, mirror.ErrDestinationDown)
+	require.ErrorIs(t, err, destination.ErrRedirect)
+	f.requireNothingCommitted(t)
+}
+
+func TestErrorsInA2xxAnswerRejectTheRecordUnlessTheWholePageHasThem(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.crm.respond(http.StatusOK, `{"errors":[{"message":"no"}]}`, "1", "2")
+	outcome := f.mustApply(t, users(15)...)
+	require.Equal(t, 2, outcome.Failed)
+	require.Equal(t, "errors_in_answer", f.letters(t)[0].Code)
+	require.Equal(t, "review", f.letters(t)[0].State)
+
+	f = newFixture(t)
+	f.crm.setAnswer(func(id string, _ *http.Request) (int, string) {
+		return http.StatusOK, `{"success":false,"code":"bad_` + id + `"}`
+	})
+	_, err := f.apply(t, page(1, users(40)...), mirror.ApplyOptions{})
+	require.ErrorIs(t, err, mirror.ErrDestinationDown)
+	f.requireNothingCommitted(t)
+}
+
+func Test403RejectsTheRecordOnceAnUnchangedRecordIsAccepted(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.crm.respond(http.StatusForbidden, "", "2")
+
+	_, err := f.apply(t, page(1, users(5)...), mirror.ApplyOptions{})
+	require.ErrorIs(t, err, mirror.ErrDestinationAuth)
+	// Try until another record is accepted; with more failures in a row than these, the breaker would open.
+	for range 8 {
+		if len(queryColumn[string](t, f, `SELECT vomo_user_id FROM user_mappings`)) > 0 {
+			break
+		}
+		_, err = f.apply(t, page(1, users(5)...), mirror.ApplyOptions{Probe: true, PresumeOutage: true})
+		require.Error(t, err)
+	}
+	require.Empty(t, f.letters(t))
+	require.NotEmpty(t, queryColumn[string](t, f, `SELECT vomo_user_id FROM user_mappings`), "one mapped record can be used for a probe")
+
+	outcome, err := f.apply(t, page(1, users(5)...), mirror.ApplyOptions{Probe: true, PresumeOutage: true, ForbiddenRejectsRecord: true})
+	require.NoError(t, err)
+	require.Equal(t, 1, outcome.Failed)
+	require.Equal(t, "http_403", f.letters(t)[0].Code)
+
+	f.crm.respond(http.StatusUnauthorized, "", "9")
+	_, err = f.apply(t, page(1, user("9")), mirror.ApplyOptions{ForbiddenRejectsRecord: true})
+	require.ErrorIs(t, err, mirror.ErrDestinationAuth, "a 401 always concerns the credentials")
 }

@@ -11,95 +11,95 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-// rewriting is the option that writes again what was written until now.
-func (h *house) rewriting(t testing.TB) mirror.ApplyOptions {
+// rewriteOptions returns options that rewrite all records written until now.
+func (f *fixture) rewriteOptions(t testing.TB) mirror.ApplyOptions {
 	t.Helper()
-	now, err := h.Store.Now(t.Context())
+	now, err := f.Store.Now(t.Context())
 	require.NoError(t, err)
 	return mirror.ApplyOptions{RewriteBefore: now}
 }
 
-func TestARewriteWritesWhoIsKnownAgainAndOnlyOnce(t *testing.T) {
+func TestRewriteWritesUnchangedUsersOnce(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.applied(t, users(5)...)
-	require.Zero(t, h.applied(t, users(5)...).Written)
-	options := h.rewriting(t)
+	f := newFixture(t)
+	f.mustApply(t, users(5)...)
+	require.Zero(t, f.mustApply(t, users(5)...).Written)
+	options := f.rewriteOptions(t)
 
-	outcome, err := h.apply(t, page(1, users(5)...), options)
+	outcome, err := f.apply(t, page(1, users(5)...), options)
 	require.NoError(t, err)
 	require.Equal(t, 5, outcome.Written)
 
-	h.crm.forget()
-	outcome, err = h.apply(t, page(2, append(users(5), user("6"))...), options)
+	f.crm.forgetRequests()
+	outcome, err = f.apply(t, page(2, append(users(5), user("6"))...), options)
 	require.NoError(t, err)
-	require.Equal(t, 5, outcome.Skipped, "a page that comes again, or a user that moved to another one")
-	require.Equal(t, []string{"6"}, h.crm.saw())
+	require.Equal(t, 5, outcome.Skipped, "a page read twice, or a user that moved to another page")
+	require.Equal(t, []string{"6"}, f.crm.requests())
 }
 
-func TestARewriteBringsAnOlderVersionOnlyIfItIsToWriteWhatVOMOShows(t *testing.T) {
+func TestRewriteWritesAnOlderVersionOnlyWithAllowOlder(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.applied(t, user("1", after(time.Hour)))
-	options := h.rewriting(t)
+	f := newFixture(t)
+	f.mustApply(t, user("1", updatedAfter(time.Hour)))
+	options := f.rewriteOptions(t)
 
-	outcome, err := h.apply(t, page(1, user("1", named("As shown"))), options)
+	outcome, err := f.apply(t, page(1, user("1", withFirstName("Older"))), options)
 	require.NoError(t, err)
 	require.Equal(t, 1, outcome.Skipped)
-	require.Len(t, h.crm.saw(), 1)
+	require.Len(t, f.crm.requests(), 1)
 
-	options.AsShown = true
-	outcome, err = h.apply(t, page(1, user("1", named("As shown"))), options)
+	options.AllowOlder = true
+	outcome, err = f.apply(t, page(1, user("1", withFirstName("Older"))), options)
 	require.NoError(t, err)
 	require.Equal(t, 1, outcome.Written)
-	require.Equal(t, "As shown", *h.crm.record("1").FirstName)
-	require.Equal(t, []time.Time{noon}, inUTC(values[time.Time](t, h, `SELECT last_synced_updated_at FROM user_mappings`)))
+	require.Equal(t, "Older", *f.crm.record("1").FirstName)
+	require.Equal(t, []time.Time{noon}, inUTC(queryColumn[time.Time](t, f, `SELECT last_synced_updated_at FROM user_mappings`)))
 
-	outcome, err = h.apply(t, page(1, user("1")), options)
+	outcome, err = f.apply(t, page(1, user("1")), options)
 	require.NoError(t, err)
-	require.Equal(t, 1, outcome.Written, "what was written since is compared as ever: another content in the same second")
-	outcome, err = h.apply(t, page(1, user("1", after(-time.Hour))), options)
+	require.Equal(t, 1, outcome.Written, "records written since are compared as usual: this is an edit in the same second")
+	outcome, err = f.apply(t, page(1, user("1", updatedAfter(-time.Hour))), options)
 	require.NoError(t, err)
-	require.Equal(t, 1, outcome.Skipped, "and older versions are left alone")
+	require.Equal(t, 1, outcome.Skipped, "older versions are skipped")
 }
 
-func TestARewriteTriesWhoHasALetterAgain(t *testing.T) {
+func TestRewriteRetriesRecordsWithALetter(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.crm.says(http.StatusUnprocessableEntity, `{"code":"email_invalid"}`, "2")
-	h.applied(t, users(3)...)
-	options := h.rewriting(t)
+	f := newFixture(t)
+	f.crm.respond(http.StatusUnprocessableEntity, `{"code":"email_invalid"}`, "2")
+	f.mustApply(t, users(3)...)
+	options := f.rewriteOptions(t)
 
-	refused, err := h.apply(t, page(1, user("2")), options)
+	rejected, err := f.apply(t, page(1, user("2")), options)
 	require.NoError(t, err)
-	require.Equal(t, 1, refused.Failed, "refused again: a letter takes the place of the other")
-	open := values[string](t, h, `SELECT error_code FROM dead_letters WHERE state <> 'settled'`)
+	require.Equal(t, 1, rejected.Failed, "rejected again: a new letter replaces the first")
+	open := queryColumn[string](t, f, `SELECT error_code FROM dead_letters WHERE state <> 'settled'`)
 	require.Equal(t, []string{"email_invalid"}, open)
-	left, err := h.apply(t, page(1, user("2")), options)
+	skipped, err := f.apply(t, page(1, user("2")), options)
 	require.NoError(t, err)
-	require.Equal(t, 1, left.Skipped, "the new letter is the rewrite's own")
+	require.Equal(t, 1, skipped.Skipped, "the new letter was opened by this rewrite")
 
-	h.crm.works()
-	taken, err := h.apply(t, page(1, user("2")), h.rewriting(t))
+	f.crm.acceptAll()
+	accepted, err := f.apply(t, page(1, user("2")), f.rewriteOptions(t))
 	require.NoError(t, err)
-	require.Equal(t, 1, taken.Written)
-	require.Empty(t, values[string](t, h, `SELECT error_code FROM dead_letters WHERE state <> 'settled'`))
+	require.Equal(t, 1, accepted.Written)
+	require.Empty(t, queryColumn[string](t, f, `SELECT error_code FROM dead_letters WHERE state <> 'settled'`))
 }
 
-func TestInANewSystemTheOldOnesIDsAreForgotten(t *testing.T) {
+func TestNewSystemDeletesTheExternalIDsOfTheOldOne(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	h.applied(t, user("1"))
-	require.Equal(t, []string{"crm-1"}, values[string](t, h, `SELECT external_user_id FROM user_mappings`))
-	h.crm.says(http.StatusOK, `{}`)
-	options := h.rewriting(t)
+	f := newFixture(t)
+	f.mustApply(t, user("1"))
+	require.Equal(t, []string{"crm-1"}, queryColumn[string](t, f, `SELECT external_user_id FROM user_mappings`))
+	f.crm.respond(http.StatusOK, `{}`)
+	options := f.rewriteOptions(t)
 
 	for _, newSystem := range []bool{false, true} {
 		options.NewSystem = newSystem
-		_, err := h.apply(t, vomo.Page{Number: 1, Users: []vomo.User{user("1")}, Total: -1}, options)
+		_, err := f.apply(t, vomo.Page{Number: 1, Users: []vomo.User{user("1")}, Total: -1}, options)
 		require.NoError(t, err)
 		want := map[bool]string{false: "crm-1", true: "vomo-1"}[newSystem]
-		require.Equal(t, []string{want}, values[string](t, h, `SELECT external_user_id FROM user_mappings`))
-		options = h.rewriting(t)
+		require.Equal(t, []string{want}, queryColumn[string](t, f, `SELECT external_user_id FROM user_mappings`))
+		options = f.rewriteOptions(t)
 	}
 }

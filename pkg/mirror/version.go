@@ -14,10 +14,10 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-// externalIDPrefix makes the ids by which destinations know users, such as "vomo-123" (docs/guides.md#names).
+// externalIDPrefix starts the ids that destinations get, such as "vomo-123" (docs/guides.md#names).
 const externalIDPrefix = "vomo-"
 
-// RecordOf returns a user as a destination gets it (docs/guides.md#initial-backfill).
+// RecordOf returns the record that a destination gets for a user (docs/guides.md#initial-backfill).
 func RecordOf(user vomo.User) destination.Record {
 	record := destination.Record{
 		ExternalID: externalIDPrefix + user.ID, Email: user.Email, FirstName: user.FirstName, LastName: user.LastName,
@@ -31,8 +31,8 @@ func RecordOf(user vomo.User) destination.Record {
 	return record
 }
 
-// VersionOf returns what tells one state of a record from another: VOMO's updated_at has whole seconds, so a keyed hash
-// of the record, with the updated_at that VOMO shows, goes with it.
+// VersionOf returns the version of a record: its updated_at and a keyed hash of its content. VOMO's updated_at has whole
+// seconds, which alone do not distinguish two edits in the same second.
 func VersionOf(hashKey []byte, record destination.Record) (store.Version, error) {
 	canonical, err := json.Marshal(record) // a struct: the fields always come in the same order
 	if err != nil {
@@ -43,23 +43,22 @@ func VersionOf(hashKey []byte, record destination.Record) (store.Version, error)
 	return store.Version{UpdatedAt: record.SourceUpdatedAt, Hash: mac.Sum(nil)}, nil
 }
 
-// mostAhead is how far an updated_at may be ahead of VOMO's clock and still be when a user changed: the machines that
-// stamp and those that answer need not agree to the second.
-const mostAhead = 5 * time.Minute
+// maxAhead is how far an updated_at may be ahead of VOMO's clock and still be believed: the machines that stamp edits and
+// those that answer requests need not agree to the second.
+const maxAhead = 5 * time.Minute
 
-// clocks are VOMO's when it answered, and the database's.
-type clocks struct{ vomo, own time.Time }
+// clocks are the time of VOMO when it answered, and the time of the database.
+type clocks struct{ vomo, database time.Time }
 
-// changedAt returns when a user changed: an updated_at that is too far ahead of VOMO's clock cannot be that, and VOMO's
-// clock takes its place.
+// changedAt returns when a user changed: updatedAt, or VOMO's time if updatedAt is too far ahead of it to be true.
 func (c clocks) changedAt(updatedAt time.Time) time.Time {
-	if updatedAt.After(c.vomo.Add(mostAhead)) {
+	if updatedAt.After(c.vomo.Add(maxAhead)) {
 		return c.vomo
 	}
 	return updatedAt
 }
 
-// relation of a version in hand to one that is known.
+// relation of a version read from VOMO to a stored one.
 type relation int
 
 const (
@@ -68,32 +67,33 @@ const (
 	older
 )
 
-// compare returns the relation of a version in hand to one that was noted at notedAt of the database's clock; zero: in
-// the page in hand. An equal time with another hash is newer, since several edits share a second.
+// compare returns the relation of a version read from VOMO to a stored one. storedAt is the database's time when the
+// stored version was saved; it is zero if that version was read from the same page. An equal time with another hash is
+// newer, since several edits share a second.
 //
-// A known time ahead of VOMO's clock is no true one, and everything else that VOMO shows is newer. The same is found out
-// afterwards, if VOMO's clock was set right and has passed the known time since: what was noted at a moment had changed
-// by that moment, which is translated into VOMO's clock as it goes now.
-func (c clocks) compare(inHand, known store.Version, notedAt time.Time) relation {
-	knownAt := known.UpdatedAt
-	if noted := notedAt.Add(c.vomo.Sub(c.own)); !notedAt.IsZero() && knownAt.After(noted.Add(mostAhead)) {
-		knownAt = noted
+// A stored time ahead of VOMO's clock cannot be true, so any other version that VOMO returns is newer. If VOMO's clock
+// was corrected and has passed the stored time since, the error shows in storedAt instead: the user cannot have changed
+// after the version was saved. In that case storedAt, converted to VOMO's current clock, replaces the stored time.
+func (c clocks) compare(read, stored store.Version, storedAt time.Time) relation {
+	changed := stored.UpdatedAt
+	if saved := storedAt.Add(c.vomo.Sub(c.database)); !storedAt.IsZero() && changed.After(saved.Add(maxAhead)) {
+		changed = saved
 	}
 	switch {
-	case bytes.Equal(inHand.Hash, known.Hash): // it covers the time that VOMO shows
+	case bytes.Equal(read.Hash, stored.Hash): // the hash covers the time that VOMO returned
 		return same
-	case known.UpdatedAt.After(c.vomo):
+	case stored.UpdatedAt.After(c.vomo):
 		return newer
-	case inHand.UpdatedAt.Before(knownAt):
+	case read.UpdatedAt.Before(changed):
 		return older
 	default:
 		return newer
 	}
 }
 
-// storedEmail is the form in which our tables keep an address: the poll compares it, and letter case or spaces
-// are no change of address. "" stands for none.
-func storedEmail(email *string) string {
+// normalizeEmail returns an address in the form in which the tables store it: differences in letter case or surrounding
+// spaces do not count as a change of address. "" means that the user has none.
+func normalizeEmail(email *string) string {
 	if email == nil {
 		return ""
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestAPageThatPanicsFailsItsJobAndNotTheProcess(t *testing.T) {
 	t.Parallel()
-	line := &pipeline{write: func(context.Context, vomo.Page) (*mirror.Brought, error) {
+	line := &pipeline{write: func(context.Context, vomo.Page) (*mirror.WrittenPage, error) {
 		var nobody *vomo.User
 		return nil, nobodysName(nobody)
 	}}

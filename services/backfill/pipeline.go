@@ -18,8 +18,8 @@ const pagesUnderWay = 2
 // that is not committed. What a crash leaves to be written again, which changes nothing, are pagesUnderWay pages
 // instead of one. It is used by one goroutine.
 type pipeline struct {
-	write  func(ctx context.Context, page vomo.Page) (*mirror.Brought, error)
-	commit func(ctx context.Context, page vomo.Page, brought *mirror.Brought) error
+	write  func(ctx context.Context, page vomo.Page) (*mirror.WrittenPage, error)
+	commit func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error
 
 	begun bool
 	under []*flight // in order
@@ -74,7 +74,7 @@ func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 
 // bring writes a page and commits it after the one before. A failure of the one before stands for its own.
 func (p *pipeline) bring(ctx context.Context, page vomo.Page, before *flight) error {
-	brought, err := p.write(ctx, page)
+	written, err := p.write(ctx, page)
 	if before != nil {
 		<-before.ended
 		if before.err != nil {
@@ -84,7 +84,7 @@ func (p *pipeline) bring(ctx context.Context, page vomo.Page, before *flight) er
 	if err != nil {
 		return err
 	}
-	return p.commit(ctx, page, brought)
+	return p.commit(ctx, page, written)
 }
 
 // wait waits until no page is under way any more, and says what became of the first that failed.

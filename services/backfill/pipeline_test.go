@@ -32,11 +32,11 @@ func newWorkshop(pages int) *workshop {
 		w.written[number], w.committed[number] = make(chan error, 1), make(chan error, 1)
 	}
 	w.pipeline = &pipeline{
-		write: func(_ context.Context, page vomo.Page) (*mirror.Brought, error) {
+		write: func(_ context.Context, page vomo.Page) (*mirror.WrittenPage, error) {
 			w.writing.Send(page.Number)
 			return nil, <-w.written[page.Number]
 		},
-		commit: func(_ context.Context, page vomo.Page, _ *mirror.Brought) error {
+		commit: func(_ context.Context, page vomo.Page, _ *mirror.WrittenPage) error {
 			w.committing.Send(page.Number)
 			return <-w.committed[page.Number]
 		},

@@ -211,7 +211,7 @@ func (r *resyncer) options(ctx context.Context, customer string) (mirror.ApplyOp
 		return mirror.ApplyOptions{}, err
 	}
 	owed, err := r.store.RewriteOwed(ctx, customer)
-	return mirror.ApplyOptions{Lenient: true, RewriteBefore: now, NewSystem: owed != nil && owed.NewSystem}, err
+	return mirror.ApplyOptions{PresumeOutage: true, RewriteBefore: now, NewSystem: owed != nil && owed.NewSystem}, err
 }
 
 func (r *resyncer) tell(ctx context.Context, outcome mirror.Outcome, stale, bad bool, result *report.Resync) error {

@@ -81,9 +81,9 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 		options: job.OptionsAfter(j.run.ParkReason, j.run.Parks),
 	}
 	if j.run.Rewrite != nil {
-		reading.options.RewriteBefore, reading.options.NewSystem, reading.options.AsShown = j.run.Rewrite.Before, j.run.Rewrite.NewSystem, true
+		reading.options.RewriteBefore, reading.options.NewSystem, reading.options.AllowOlder = j.run.Rewrite.Before, j.run.Rewrite.NewSystem, true
 	}
-	if reading.options.Forbidden, err = job.ForbiddenIsRecords(ctx, j.store, source, lane, j.run.ParkReason, j.run.Parks); err != nil {
+	if reading.options.ForbiddenRejectsRecord, err = job.ForbiddenIsRecords(ctx, j.store, source, lane, j.run.ParkReason, j.run.Parks); err != nil {
 		return err
 	}
 	for !reading.done {
@@ -125,11 +125,11 @@ func (r *reading) read(ctx, open context.Context) error {
 	unhook := context.AfterFunc(open, pages.Stop)
 	defer unhook()
 	line := &pipeline{
-		write: func(ctx context.Context, page vomo.Page) (*mirror.Brought, error) {
+		write: func(ctx context.Context, page vomo.Page) (*mirror.WrittenPage, error) {
 			return r.lane.Write(ctx, page, r.options)
 		},
-		commit: func(ctx context.Context, page vomo.Page, brought *mirror.Brought) error {
-			step, err := r.commit(ctx, page, brought)
+		commit: func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error {
+			step, err := r.commit(ctx, page, written)
 			if err == nil && (step.Moved || step.Done) {
 				err = errElsewhere
 			}
@@ -176,11 +176,11 @@ func (r *reading) bring(ctx context.Context, pages *vomo.Scan, line *pipeline) e
 }
 
 // commit commits a page with the cursor, the progress and, when the scan is complete, the end of the run.
-func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Brought) (scan.Step, error) {
+func (r *reading) commit(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) (scan.Step, error) {
 	var step scan.Step
 	next := r.run
 	now := time.Now()
-	outcome, err := brought.Commit(ctx, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
+	outcome, err := written.Commit(ctx, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
 		next = r.run
 		var err error
 		if step, err = scan.Next(ctx, tx, r.run.JobID, r.run.Cursor, page, outcome.Seen); err != nil {
@@ -212,8 +212,8 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, brought *mirror.Br
 	}
 	r.run, r.committed, r.done = next, now, step.Done
 	// What the run was parked for is over. A reading's first page goes alone: no other reads this meanwhile.
-	if r.options.Probe || !r.options.Lenient || r.options.Forbidden {
-		r.options.Probe, r.options.Silent, r.options.Lenient, r.options.Forbidden = false, false, true, false
+	if r.options.Probe || !r.options.PresumeOutage || r.options.ForbiddenRejectsRecord {
+		r.options.Probe, r.options.ShortProbe, r.options.PresumeOutage, r.options.ForbiddenRejectsRecord = false, false, true, false
 	}
 	r.release()
 	r.metrics.page(outcome)

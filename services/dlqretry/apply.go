@@ -37,12 +37,12 @@ func (t *turn) apply(ctx context.Context, read readUsers) error {
 	if err != nil {
 		return err
 	}
-	options := mirror.ApplyOptions{Redrive: true, Lenient: true, NewSystem: owed != nil && owed.NewSystem}
+	options := mirror.ApplyOptions{Redrive: true, PresumeOutage: true, NewSystem: owed != nil && owed.NewSystem}
 	switch {
 	case t.proven:
 	case t.suspect: // and there is nothing to ask by: after a while, a few records count their attempts
-		options.Lenient = t.holds < lenientHolds
-		options.Probe, options.Silent = options.Lenient, true
+		options.PresumeOutage = t.holds < lenientHolds
+		options.Probe, options.ShortProbe = options.PresumeOutage, true
 		return t.page(ctx, read.page, read.again, options, true)
 	default:
 		err := t.page(ctx, read.page, read.again, options, true)
@@ -51,18 +51,18 @@ func (t *turn) apply(ctx context.Context, read readUsers) error {
 		}
 		t.log.Debug("no letter's record was taken; is it the destination?", zap.Error(err))
 		trial, asking := t.works(ctx)
-		if asking != nil || trial == mirror.Untried {
+		if asking != nil || trial == mirror.ProbeInconclusive {
 			return cmp.Or(asking, err)
 		}
-		t.proven, t.taken = true, trial == mirror.Taken
+		t.proven, t.taken = true, trial == mirror.ProbeAccepted
 	}
 	return t.carefully(ctx, read, options)
 }
 
 // carefully brings records to a destination that is known to work, a few at a time.
 func (t *turn) carefully(ctx context.Context, read readUsers, options mirror.ApplyOptions) error {
-	options.Lenient = false
-	options.Forbidden = t.taken && t.holds >= job.ForbiddenParks
+	options.PresumeOutage = false
+	options.ForbiddenRejectsRecord = t.taken && t.holds >= job.ForbiddenParks
 	parts := slices.Collect(slices.Chunk(read.page.Users, carefully))
 	for i, users := range parts {
 		// It may have gone down meanwhile, and the breaker has to hear of a success now and then.
@@ -71,7 +71,7 @@ func (t *turn) carefully(ctx context.Context, read readUsers, options mirror.App
 			if err != nil {
 				return err
 			}
-			if trial == mirror.Untried {
+			if trial == mirror.ProbeInconclusive {
 				break // whoever it was asked by is gone: the rest waits for the next turn
 			}
 		}
@@ -115,15 +115,15 @@ func (t *turn) page(ctx context.Context, page vomo.Page, again []deadletter.Agai
 
 // works asks the destination to take a record that it has; Untried without an error means that there is none to ask
 // by. One that it refuses is not yet proof that it takes another.
-func (t *turn) works(ctx context.Context) (mirror.Trial, error) {
+func (t *turn) works(ctx context.Context) (mirror.ProbeResult, error) {
 	candidates := []string{t.control}
 	if t.control == "" {
 		var err error
 		if candidates, err = t.candidates(ctx); err != nil {
-			return mirror.Untried, err
+			return mirror.ProbeInconclusive, err
 		}
 	}
-	best := mirror.Untried
+	best := mirror.ProbeInconclusive
 	for _, id := range candidates {
 		t.asked = id // also where the answer ends the turn
 		detail, err := t.source.Client.Detail(ctx, id)
@@ -132,18 +132,18 @@ func (t *turn) works(ctx context.Context) (mirror.Trial, error) {
 		}
 		if err != nil {
 			if _, stopped := t.ofOneUser(ctx, err); stopped != nil {
-				return mirror.Untried, stopped
+				return mirror.ProbeInconclusive, stopped
 			}
 			continue // it is this user alone whom VOMO does not give
 		}
-		trial, err := t.lane.Works(ctx, *detail.User)
+		trial, err := t.lane.ProbeDestination(ctx, *detail.User)
 		if err != nil {
-			return mirror.Untried, err
+			return mirror.ProbeInconclusive, err
 		}
 		if trial > best {
 			best, t.control = trial, id
 		}
-		if best == mirror.Taken {
+		if best == mirror.ProbeAccepted {
 			return best, nil
 		}
 	}

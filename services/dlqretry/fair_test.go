@@ -359,7 +359,7 @@ func (d *desk) poll(t *testing.T, page vomo.Page) bool {
 	if err == nil {
 		var lane *mirror.Lane
 		if lane, err = d.retry.connect.Lane(ctx, customer, lease, connector.Job{Name: "user_sync_poll"}); err == nil {
-			_, err = lane.Apply(ctx, page, mirror.ApplyOptions{Lenient: true}, func(context.Context, *store.Tx, mirror.Outcome) error { return nil })
+			_, err = lane.Apply(ctx, page, mirror.ApplyOptions{PresumeOutage: true}, func(context.Context, *store.Tx, mirror.Outcome) error { return nil })
 		}
 	}
 	if err = errors.Join(err, lease.Release(ctx)); err != nil {

@@ -138,7 +138,7 @@ func (t *turn) retry(ctx context.Context, due []store.DueLetter) error {
 		if err != nil {
 			return err
 		}
-		t.proven, t.taken = trial != mirror.Untried, trial == mirror.Taken
+		t.proven, t.taken = trial != mirror.ProbeInconclusive, trial == mirror.ProbeAccepted
 		if !t.proven {
 			due = due[:min(carefully, len(due))]
 		}
@@ -163,7 +163,7 @@ func (t *turn) ask(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if trial != mirror.Taken {
+	if trial != mirror.ProbeAccepted {
 		return errNotTold
 	}
 	return t.store.InLane(ctx, t.lease, func(ctx context.Context, tx *store.Tx) error {

@@ -1,0 +1,91 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
+)
+
+// Apply writes a page to the destination and commits it: it calls Write and then Commit.
+func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
+	onCommit func(ctx context.Context, tx *store.Tx, outcome Outcome) error,
+) (Outcome, error) {
+	written, err := l.Write(ctx, page, options)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return written.Commit(ctx, onCommit)
+}
+
+// WrittenPage is a page written to the destination but not yet committed.
+type WrittenPage struct {
+	lane    *Lane
+	number  int
+	options ApplyOptions
+	changes pageChanges
+}
+
+// Write writes a page to the destination. If it returns an error, the page must not be committed: ErrDestinationDown,
+// ErrDestinationThrottled and ErrDestinationAuth mean that the destination failed, store.ErrLaneLost means that another
+// worker holds the customer's lane.
+//
+// The previous page may be committed at the same time if the two pages share no user: Write compares the page with
+// committed state only.
+func (l *Lane) Write(ctx context.Context, page vomo.Page, options ApplyOptions) (*WrittenPage, error) {
+	plan, err := l.planPage(ctx, page, options)
+	if err != nil {
+		return nil, fmt.Errorf("compare page %d: %w", page.Number, err)
+	}
+	results, err := l.writeRecords(ctx, plan.write, options)
+	if err != nil {
+		err = fmt.Errorf("write page %d: %w", page.Number, err)
+		return nil, errors.Join(err, l.commitAccepted(ctx, plan, results, options, err))
+	}
+	if err := l.sealAnswers(results); err != nil {
+		return nil, fmt.Errorf("write page %d: %w", page.Number, err)
+	}
+	written := &WrittenPage{lane: l, number: page.Number, options: options, changes: l.collectChanges(plan, results, options)}
+	written.changes.outcome.Seen, written.changes.outcome.Date = plan.seen, plan.clocks.vomo
+	return written, nil
+}
+
+// commitAccepted commits the accepted records of a page that ended because the destination asked for a pause or answered
+// 403. Without it, each attempt at the page would start with the same records: a destination that accepts ten records a
+// minute would never finish a page, and the first page of a customer would never leave a mapped record that shows
+// whether a 403 concerns the credentials.
+func (l *Lane) commitAccepted(ctx context.Context, plan pagePlan, results []writeResult, options ApplyOptions, cause error) error {
+	if !errors.Is(cause, ErrDestinationThrottled) && !errors.Is(cause, destination.ErrForbidden) {
+		return nil
+	}
+	accepted, acceptedResults := pagePlan{clocks: plan.clocks}, []writeResult{}
+	for i, result := range results {
+		if result.externalID != "" {
+			accepted.write, acceptedResults = append(accepted.write, plan.write[i]), append(acceptedResults, result)
+		}
+	}
+	if len(acceptedResults) == 0 {
+		return nil
+	}
+	written := &WrittenPage{lane: l, options: options, changes: l.collectChanges(accepted, acceptedResults, options)}
+	_, err := written.Commit(ctx, func(context.Context, *store.Tx, Outcome) error { return nil })
+	return err
+}
+
+// Commit saves the page in one transaction that also checks the lane: mappings, audit, letters, and what onCommit adds
+// (cursor, progress, events). If it returns an error, nothing of the page is committed.
+func (p *WrittenPage) Commit(ctx context.Context, onCommit func(ctx context.Context, tx *store.Tx, outcome Outcome) error) (Outcome, error) {
+	err := p.lane.Store.InLane(ctx, p.lane.Lease, func(ctx context.Context, tx *store.Tx) error {
+		if err := p.lane.saveChanges(ctx, tx, p.changes, p.options); err != nil {
+			return err
+		}
+		return onCommit(ctx, tx, p.changes.outcome)
+	})
+	if err != nil {
+		return Outcome{}, fmt.Errorf("commit page %d: %w", p.number, err)
+	}
+	return p.changes.outcome, nil
+}

@@ -1,0 +1,69 @@
+package mirror
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"time"
+
+	"rollcall.dev/pkg/destination"
+)
+
+const (
+	// digestSize is the stored size of a field's digest: one change in four thousand million stays unnamed.
+	digestSize = 4
+	// digestsFormat is the first byte of a user's digests. Digests of another format are not comparable: the first format
+	// had no such byte and did not include the user, so a copy of the table showed which users share a phone number.
+	digestsFormat = 2
+)
+
+// fieldNames returns the names of the fields that have a digest, in the digests' order. They are the names that
+// destinations get.
+func fieldNames() []string {
+	return []string{"email", "first_name", "last_name", "phone", "user_status", "membership_role", "vomo_created_at"}
+}
+
+// digestsOf returns short keyed digests of a record's fields. With them an event can name the fields that changed, and no
+// table stores the values. The user is part of each digest: equal values of two users have different digests.
+func digestsOf(hashKey []byte, record destination.Record) []byte {
+	created := ""
+	if at := record.CustomFields.VomoCreatedAt; at != nil {
+		created = at.Format(time.RFC3339Nano)
+	}
+	mac := hmac.New(sha256.New, hashKey)
+	digests := make([]byte, 0, digestsSize())
+	digests = append(digests, digestsFormat)
+	var sum [sha256.Size]byte
+	for i, value := range []*string{
+		record.Email, record.FirstName, record.LastName, record.Phone, record.CustomFields.UserStatus, record.CustomFields.MembershipRole, &created,
+	} {
+		mac.Reset()
+		mac.Write([]byte(record.ExternalID))
+		mac.Write([]byte{0, byte(i)}) // equal values of two fields must not have equal digests
+		if value != nil {
+			mac.Write([]byte{1})
+			mac.Write([]byte(*value))
+		}
+		digests = append(digests, mac.Sum(sum[:0])[:digestSize]...)
+	}
+	return digests
+}
+
+func digestsSize() int { return 1 + digestSize*len(fieldNames()) }
+
+// changedFields returns the names of the fields in which two versions differ, or none if one of them has digests of
+// another format.
+func changedFields(before, now []byte) []string {
+	names := fieldNames()
+	if len(before) != digestsSize() || len(now) != digestsSize() || before[0] != digestsFormat || now[0] != digestsFormat {
+		return nil
+	}
+	before, now = before[1:], now[1:]
+	var changed []string
+	for i, name := range names {
+		if !bytes.Equal(before[i*digestSize:(i+1)*digestSize], now[i*digestSize:(i+1)*digestSize]) {
+			changed = append(changed, name)
+		}
+	}
+	return changed
+}
