@@ -1,9 +1,8 @@
-// Package fault names the kinds of error that decide what happens next.
+// Package fault defines the kinds of error that decide what happens next.
 //
-// It owns three kinds and nothing else: a Permanent fault will fail again however often it is tried, a
-// Throttled one asks for a pause, and everything else is Unknown and is tried again. It promises that the
-// kind survives any number of fmt.Errorf("…: %w") wraps. It does not log, retry or settle: whoever settles
-// a message or a record reads the kind and acts.
+// There are three kinds. A Permanent fault fails again however often it is tried, a Throttled fault asks for a pause,
+// and every other error is Unknown and retryable. The kind survives any number of fmt.Errorf("…: %w") wraps. The
+// package does not log, retry or settle: the code that settles a message or a record reads the kind and acts on it.
 package fault
 
 import (
@@ -15,15 +14,15 @@ import (
 type Kind int
 
 const (
-	// KindUnknown is a fault that a later attempt may not meet: a timeout, a 5xx, a broken body.
+	// KindUnknown may succeed at a later attempt: a timeout, a 5xx, a broken body.
 	KindUnknown Kind = iota
-	// KindPermanent is a fault that every attempt with the same input would meet again.
+	// KindPermanent fails at every attempt with the same input.
 	KindPermanent
-	// KindThrottled is a refusal for now: come back after the time that Error.After gives.
+	// KindThrottled is a rejection for now; retry after the time in Error.After.
 	KindThrottled
 )
 
-// String is the word for the kind that logs and dead letters carry.
+// String returns the name of the kind that logs and dead letters carry.
 func (k Kind) String() string {
 	switch k {
 	case KindPermanent:
@@ -41,11 +40,11 @@ func (k Kind) String() string {
 type Error struct {
 	Kind  Kind
 	Code  string
-	After time.Duration // KindThrottled only; 0 means that no time was named
+	After time.Duration // KindThrottled only; 0 if the other side named no time
 	Err   error
 }
 
-// Error gives the wrapped error's text, or the code where nothing is wrapped.
+// Error returns the wrapped error's text, or the code if no error is wrapped.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return e.Code
@@ -53,25 +52,25 @@ func (e *Error) Error() string {
 	return e.Err.Error()
 }
 
-// Unwrap gives the wrapped error.
+// Unwrap returns the wrapped error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Permanent marks err as one that no retry can mend.
+// Permanent marks err as permanent: no retry can succeed.
 func Permanent(code string, err error) error {
 	return &Error{Kind: KindPermanent, Code: code, Err: err}
 }
 
-// Throttled marks err as a refusal for now; after is how long to wait, 0 when the other side named no time.
+// Throttled marks err as a rejection for now. after is how long to wait, 0 if the other side named no time.
 func Throttled(code string, after time.Duration, err error) error {
 	return &Error{Kind: KindThrottled, Code: code, After: after, Err: err}
 }
 
-// Unknown gives err a code and leaves it retryable.
+// Unknown adds a code to err, which stays retryable.
 func Unknown(code string, err error) error {
 	return &Error{Kind: KindUnknown, Code: code, Err: err}
 }
 
-// KindOf gives the kind of the outermost fault in err's chain, KindUnknown where there is none.
+// KindOf returns the kind of the outermost fault in err's chain, KindUnknown if there is none.
 func KindOf(err error) Kind {
 	if f, ok := errors.AsType[*Error](err); ok {
 		return f.Kind
@@ -79,7 +78,7 @@ func KindOf(err error) Kind {
 	return KindUnknown
 }
 
-// CodeOf gives the code of the outermost fault in err's chain, "internal" where there is none.
+// CodeOf returns the code of the outermost fault in err's chain, "internal" if there is none.
 func CodeOf(err error) string {
 	var f *Error
 	if errors.As(err, &f) && f.Code != "" {
@@ -88,7 +87,7 @@ func CodeOf(err error) string {
 	return "internal"
 }
 
-// After gives the pause that a throttled fault asked for, and whether err is one that named a time.
+// After returns the pause that a throttled fault asked for, and whether err is a throttled fault that named a time.
 func After(err error) (time.Duration, bool) {
 	var f *Error
 	if errors.As(err, &f) && f.Kind == KindThrottled && f.After > 0 {

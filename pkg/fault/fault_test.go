@@ -13,7 +13,7 @@ import (
 
 var errCause = errors.New("the cause")
 
-func TestAKindSurvivesEveryWrap(t *testing.T) {
+func TestKindAndCodeSurviveWrapping(t *testing.T) {
 	t.Parallel()
 	for kind, err := range map[fault.Kind]error{
 		fault.KindPermanent: fault.Permanent("a_code", errCause),
@@ -27,20 +27,20 @@ func TestAKindSurvivesEveryWrap(t *testing.T) {
 	}
 }
 
-func TestTheOutermostFaultDecides(t *testing.T) {
+func TestOutermostFaultDecidesKindAndCode(t *testing.T) {
 	t.Parallel()
 	err := fault.Permanent("given_up", fmt.Errorf("after ten attempts: %w", fault.Unknown("timeout", errCause)))
 	require.Equal(t, fault.KindPermanent, fault.KindOf(err))
 	require.Equal(t, "given_up", fault.CodeOf(err))
 }
 
-func TestAnOrdinaryErrorMayBeTriedAgainAndHasNoCodeOfItsOwn(t *testing.T) {
+func TestPlainErrorIsUnknownWithCodeInternal(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, fault.KindUnknown, fault.KindOf(errCause))
 	require.Equal(t, "internal", fault.CodeOf(errCause))
 }
 
-func TestOnlyARefusalThatNamedATimeHasOne(t *testing.T) {
+func TestAfterIsOnlyForThrottledFaultsThatNamedATime(t *testing.T) {
 	t.Parallel()
 	after, named := fault.After(fmt.Errorf("ask: %w", fault.Throttled("held", time.Minute, errCause)))
 	require.True(t, named)
@@ -51,7 +51,7 @@ func TestOnlyARefusalThatNamedATimeHasOne(t *testing.T) {
 	}
 }
 
-func TestAFaultWithoutACauseReadsAsItsCode(t *testing.T) {
+func TestFaultWithoutCauseHasItsCodeAsText(t *testing.T) {
 	t.Parallel()
 	require.EqualError(t, fault.Unknown("vomo_timeout", nil), "vomo_timeout")
 	require.Equal(t, "throttled", fault.KindThrottled.String())
