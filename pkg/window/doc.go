@@ -1,8 +1,8 @@
-// Package window knows when a customer's backfill may read from VOMO: from a moment on, and outside of the
-// customer's quiet hours.
+// Package window computes when a customer's backfill may read from VOMO: after its first allowed moment and outside
+// the customer's quiet hours.
 //
-// It owns the reading of quiet hours and the arithmetic of days, zones and their changes. It promises that hours
-// are those that the customer's wall shows: a window that begins in an hour that is skipped begins when the clock
-// has jumped over it, and one that lies in an hour that comes twice is kept twice. It knows the zones also where the
-// machine has none. It asks no clock: whoever asks brings the time, and that is the database's.
+// It parses quiet hours and does the arithmetic of days, time zones and daylight saving. Quiet hours are local time
+// in the customer's zone. If the hour in which they begin is skipped by daylight saving, they begin right after the
+// skipped hour; if the hour comes twice, they apply twice. The zone database is embedded, so the machine needs none.
+// The package reads no clock: the caller passes the time, and that is the database's.
 package window

@@ -9,17 +9,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // images from scratch have no zones of their own
+	_ "time/tzdata" // images built from scratch have no zone database
 
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 const minutesPerDay = 24 * 60
 
-// Hours are quiet hours that can be kept. The zero value is none; two that are equal mean the same.
+// Hours are valid quiet hours. The zero value means no quiet hours. Equal values mean the same hours.
 type Hours struct {
-	from, to int  // minutes of the day; from after to goes over midnight
-	days     days // on which a window begins
+	from, to int  // minutes of the day; if from is after to, the hours cross midnight
+	days     days // on which quiet hours begin
 	zone     string
 	location *time.Location
 }
@@ -31,10 +31,10 @@ const everyDay days = 1<<7 - 1
 
 func (d days) has(day time.Weekday) bool { return d&(1<<day) != 0 }
 
-// None says that there are no quiet hours.
+// None reports whether there are no quiet hours.
 func (h Hours) None() bool { return h.location == nil }
 
-// Location is where the clock hangs that the hours are read from; UTC where there are none.
+// Location returns the time zone of the hours, UTC if there are no hours.
 func (h Hours) Location() *time.Location {
 	if h.None() {
 		return time.UTC
@@ -42,15 +42,15 @@ func (h Hours) Location() *time.Location {
 	return h.location
 }
 
-// Equal says whether both mean the same hours.
+// Equal reports whether both mean the same hours.
 func (h Hours) Equal(other Hours) bool {
 	return h.from == other.from && h.to == other.to && h.days == other.days && h.zone == other.zone
 }
 
-// errUnreadable is for stored hours that this program cannot keep: an older image may not know a zone.
+// errUnreadable means that this program cannot apply the stored hours: an older image may not know a zone.
 var errUnreadable = errors.New("the stored quiet hours cannot be kept by this version")
 
-// Read reads hours as Encode wrote them; nothing is no hours.
+// Read parses hours that Encode wrote. Empty input means no hours.
 func Read(stored []byte) (Hours, error) {
 	if len(stored) == 0 {
 		return Hours{}, nil
@@ -67,7 +67,8 @@ func Read(stored []byte) (Hours, error) {
 	return hours, nil
 }
 
-// Encode writes hours the way a request has them; nil for none. jsonb and its readers get the same for the same.
+// Encode returns the hours in the form of a request, nil if there are none. Equal hours give equal bytes, for jsonb
+// and for its readers.
 func (h Hours) Encode() ([]byte, error) {
 	if h.None() {
 		return nil, nil
@@ -98,7 +99,7 @@ func Check(errs rollcallv1.FieldErrors, asked *rollcallv1.QuietHours) {
 	}
 }
 
-// Parse reads the hours of a request and tells what is wrong with them, field by field; nil is no hours.
+// Parse reads the hours of a request and returns what is wrong with them, field by field. nil means no hours.
 func Parse(asked *rollcallv1.QuietHours) (Hours, rollcallv1.FieldErrors) {
 	errs := rollcallv1.FieldErrors{}
 	if asked == nil {
@@ -136,7 +137,7 @@ func minuteOf(errs rollcallv1.FieldErrors, field, text string, isEnd bool) int {
 		errs.Add(field, "is not a time of day such as 08:00 or 18:30")
 		return 0
 	}
-	hour, _ := strconv.Atoi(text[:2]) // digits, by the pattern
+	hour, _ := strconv.Atoi(text[:2]) // the pattern allows digits only
 	minute, _ := strconv.Atoi(text[3:])
 	return 60*hour + minute
 }
@@ -161,8 +162,8 @@ func daysOf(errs rollcallv1.FieldErrors, names []string) days {
 	return set
 }
 
-// locationOf knows the zones of the IANA database by their names in it. What else the machine's files hold
-// ("Local", "right/…" with leap seconds, "posixrules") means another thing on the next machine.
+// locationOf accepts the zones of the IANA database by their names. Other names that the machine's zone files hold
+// ("Local", "right/…" with leap seconds, "posixrules") mean something else on the next machine.
 func locationOf(errs rollcallv1.FieldErrors, zone string) *time.Location {
 	if zone == "" {
 		errs.Add("quietHours.zone", `is missing: an IANA zone such as "America/Chicago"`)

@@ -2,7 +2,7 @@ package window
 
 import "time"
 
-// quietAt says whether the customer's wall shows a quiet hour.
+// quietAt reports whether moment is within quiet hours, by the local time in the customer's zone.
 func (h Hours) quietAt(moment time.Time) bool {
 	if h.None() {
 		return false
@@ -16,11 +16,11 @@ func (h Hours) quietAt(moment time.Time) bool {
 	return (minute >= h.from && h.days.has(today)) || (minute < h.to && h.days.has(yesterday))
 }
 
-// maxSteps is more than a week has changes: two a day, midnights, and the zone's own.
+// maxSteps is more than the changes of one week: two a day, the midnights, and the zone's own changes.
 const maxSteps = 64
 
-// changeAfter is the first moment after the given one at which quiet becomes loud, or loud quiet; known is false
-// where that is further away than anything that a week can hold.
+// changeAfter returns the next moment at which quiet hours begin or end. known is false if none is found within a
+// week.
 func (h Hours) changeAfter(moment time.Time) (change time.Time, known bool) {
 	quiet := h.quietAt(moment)
 	at := moment
@@ -33,8 +33,8 @@ func (h Hours) changeAfter(moment time.Time) (change time.Time, known bool) {
 	return time.Time{}, false
 }
 
-// nextStep is the next moment at which anything can change: the wall shows from or to or midnight, or the clock on
-// it is put forward or back. Between two changes of the zone the wall's clock runs evenly.
+// nextStep returns the next moment at which quiet can change: local time reaches from, to or midnight, or daylight
+// saving moves the clock. Between two changes of the zone, local time runs evenly.
 func (h Hours) nextStep(after time.Time) time.Time {
 	local := after.In(h.location)
 	midnight := local.Add(-time.Duration(local.Hour())*time.Hour - time.Duration(local.Minute())*time.Minute -
@@ -46,8 +46,8 @@ func (h Hours) nextStep(after time.Time) time.Time {
 			next = step
 		}
 	}
-	if _, shift := local.ZoneBounds(); !shift.IsZero() && shift.Before(next) {
-		return shift
+	if _, zoneChange := local.ZoneBounds(); !zoneChange.IsZero() && zoneChange.Before(next) {
+		return zoneChange
 	}
 	return next
 }

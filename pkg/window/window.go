@@ -2,22 +2,22 @@ package window
 
 import "time"
 
-// What a backfill waits for; the same words as reasons to park.
+// Reasons to wait. Runs are parked with the same reasons.
 const (
 	ReasonNotBefore  = "not_before"
 	ReasonQuietHours = "quiet_hours"
 )
 
-// IsReason says whether a run is parked for time alone, which is nobody's failure.
+// IsReason reports whether reason means that a run is parked for time alone, which is not a failure.
 func IsReason(reason string) bool { return reason == ReasonNotBefore || reason == ReasonQuietHours }
 
-// Window is when a customer's backfill may run. The zero value is always.
+// Window is when a customer's backfill may run. The zero value means always.
 type Window struct {
 	NotBefore time.Time // zero: any time
 	Quiet     Hours
 }
 
-// Of is a customer's window as it is stored.
+// Of returns a customer's window from its stored form.
 func Of(notBefore *time.Time, quietHours []byte) (Window, error) {
 	quiet, err := Read(quietHours)
 	window := Window{Quiet: quiet}
@@ -27,20 +27,20 @@ func Of(notBefore *time.Time, quietHours []byte) (Window, error) {
 	return window, err
 }
 
-// Always says that no time is closed to the backfill, now or later.
+// Always reports whether the backfill may run at any time, now and later.
 func (w Window) Always() bool { return w.NotBefore.IsZero() && w.Quiet.None() }
 
-// Wait is what a backfill waits for, and until when. The zero value is no wait.
+// Wait is the reason for a wait and its end. The zero value means no wait.
 type Wait struct {
 	Reason string
 	Until  time.Time
 }
 
-// Needed says whether there is anything to wait for.
+// Needed reports whether there is anything to wait for.
 func (w Wait) Needed() bool { return w.Reason != "" }
 
-// WaitAt is what a backfill has to wait for at now. One that waits for its first day waits also for the quiet
-// hours in which that begins.
+// WaitAt returns the wait that a backfill needs at now. If NotBefore falls into quiet hours, the wait lasts until
+// they end.
 func (w Window) WaitAt(now time.Time) Wait {
 	wait, start := Wait{}, now
 	if w.NotBefore.After(now) {
@@ -60,7 +60,8 @@ func (w Window) WaitAt(now time.Time) Wait {
 	return wait
 }
 
-// QuietAfter is when the next quiet hours begin, asked outside of them; known is false where none do.
+// QuietAfter returns when the next quiet hours begin. now must be outside quiet hours. known is false if no quiet
+// hours follow.
 func (w Window) QuietAfter(now time.Time) (begin time.Time, known bool) {
 	if w.Quiet.None() {
 		return time.Time{}, false
@@ -68,10 +69,10 @@ func (w Window) QuietAfter(now time.Time) (begin time.Time, known bool) {
 	return w.Quiet.changeAfter(now)
 }
 
-// longestForecast bounds how many quiet hours an estimate walks through: some years of days.
+// longestForecast limits how many quiet periods Finish goes through: several years of days.
 const longestForecast = 2000
 
-// Finish is when that much work is done, begun at start, quiet hours left out.
+// Finish returns when work that starts at start is done, if no work happens in quiet hours.
 func (w Window) Finish(start time.Time, work time.Duration) time.Time {
 	at := start
 	for range longestForecast {

@@ -25,38 +25,38 @@ func at(t *testing.T, text string) time.Time {
 	return moment
 }
 
-func TestABackfillWaitsForTheEndOfTheQuietHours(t *testing.T) {
+func TestBackfillWaitsForEndOfQuietHours(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		hours window.Hours
 		now   string
 		until string // "": no wait
 	}{
-		"before them":                       {hours(t, "08:00", "18:00", "America/Chicago"), "2026-01-14T13:59:59Z", ""},
-		"they begin":                        {hours(t, "08:00", "18:00", "America/Chicago"), "2026-01-14T14:00:00Z", "2026-01-15T00:00:00Z"},
+		"before quiet hours":                {hours(t, "08:00", "18:00", "America/Chicago"), "2026-01-14T13:59:59Z", ""},
+		"quiet hours begin":                 {hours(t, "08:00", "18:00", "America/Chicago"), "2026-01-14T14:00:00Z", "2026-01-15T00:00:00Z"},
 		"in summer they are earlier in UTC": {hours(t, "08:00", "18:00", "America/Chicago"), "2026-07-14T13:00:00Z", "2026-07-14T23:00:00Z"},
-		"they have ended":                   {hours(t, "08:00", "18:00", "America/Chicago"), "2026-01-15T00:00:00Z", ""},
+		"quiet hours have ended":            {hours(t, "08:00", "18:00", "America/Chicago"), "2026-01-15T00:00:00Z", ""},
 		"over midnight, the evening":        {hours(t, "22:00", "06:00", "Europe/Madrid"), "2026-01-14T21:30:00Z", "2026-01-15T05:00:00Z"},
 		"over midnight, the morning":        {hours(t, "22:00", "06:00", "Europe/Madrid"), "2026-01-15T04:59:00Z", "2026-01-15T05:00:00Z"},
 		"over midnight, by day":             {hours(t, "22:00", "06:00", "Europe/Madrid"), "2026-01-15T05:00:00Z", ""},
 		"until midnight":                    {hours(t, "20:00", "24:00", "UTC"), "2026-01-14T23:59:59Z", "2026-01-15T00:00:00Z"},
 		"from midnight":                     {hours(t, "00:00", "04:00", "UTC"), "2026-01-14T00:00:00Z", "2026-01-14T04:00:00Z"},
-		"half an hour off":                  {hours(t, "09:00", "17:00", "Asia/Kolkata"), "2026-01-14T03:30:00Z", "2026-01-14T11:30:00Z"},
+		"zone with a half-hour offset":      {hours(t, "09:00", "17:00", "Asia/Kolkata"), "2026-01-14T03:30:00Z", "2026-01-14T11:30:00Z"},
 		// 2026-03-08 in Chicago: the clock goes from 02:00 to 03:00, at 08:00Z.
-		"a beginning that is skipped":   {hours(t, "02:30", "05:00", "America/Chicago"), "2026-03-08T08:00:00Z", "2026-03-08T10:00:00Z"},
-		"and the moment before":         {hours(t, "02:30", "05:00", "America/Chicago"), "2026-03-08T07:59:59Z", ""},
-		"an end that is skipped":        {hours(t, "01:00", "02:30", "America/Chicago"), "2026-03-08T07:00:00Z", "2026-03-08T08:00:00Z"},
-		"a window that is skipped":      {hours(t, "02:15", "02:45", "America/Chicago"), "2026-03-08T08:00:00Z", ""},
+		"the begin is skipped":          {hours(t, "02:30", "05:00", "America/Chicago"), "2026-03-08T08:00:00Z", "2026-03-08T10:00:00Z"},
+		"just before a skipped begin":   {hours(t, "02:30", "05:00", "America/Chicago"), "2026-03-08T07:59:59Z", ""},
+		"the end is skipped":            {hours(t, "01:00", "02:30", "America/Chicago"), "2026-03-08T07:00:00Z", "2026-03-08T08:00:00Z"},
+		"all quiet hours are skipped":   {hours(t, "02:15", "02:45", "America/Chicago"), "2026-03-08T08:00:00Z", ""},
 		"a night that is an hour short": {hours(t, "22:00", "06:00", "America/Chicago"), "2026-03-08T04:00:00Z", "2026-03-08T11:00:00Z"},
 		// 2026-11-01 in Chicago: the clock goes from 02:00 back to 01:00, at 07:00Z.
-		"a window that comes twice":    {hours(t, "01:15", "01:45", "America/Chicago"), "2026-11-01T06:20:00Z", "2026-11-01T06:45:00Z"},
-		"comes twice":                  {hours(t, "01:15", "01:45", "America/Chicago"), "2026-11-01T07:20:00Z", "2026-11-01T07:45:00Z"},
-		"between the two":              {hours(t, "01:15", "01:45", "America/Chicago"), "2026-11-01T07:00:00Z", ""},
-		"a beginning that comes twice": {hours(t, "01:30", "03:00", "America/Chicago"), "2026-11-01T06:30:00Z", "2026-11-01T07:00:00Z"},
+		"repeated hour, first time":    {hours(t, "01:15", "01:45", "America/Chicago"), "2026-11-01T06:20:00Z", "2026-11-01T06:45:00Z"},
+		"repeated hour, second time":   {hours(t, "01:15", "01:45", "America/Chicago"), "2026-11-01T07:20:00Z", "2026-11-01T07:45:00Z"},
+		"between the repetitions":      {hours(t, "01:15", "01:45", "America/Chicago"), "2026-11-01T07:00:00Z", ""},
+		"the begin is repeated":        {hours(t, "01:30", "03:00", "America/Chicago"), "2026-11-01T06:30:00Z", "2026-11-01T07:00:00Z"},
 		"a night that is an hour long": {hours(t, "22:00", "06:00", "America/Chicago"), "2026-11-01T03:00:00Z", "2026-11-01T12:00:00Z"},
 		// 2026-01-16 is a Friday.
 		"a working day":                 {hours(t, "08:00", "18:00", "UTC", "mon", "tue", "wed", "thu", "fri"), "2026-01-16T12:00:00Z", "2026-01-16T18:00:00Z"},
-		"a free day":                    {hours(t, "08:00", "18:00", "UTC", "mon", "tue", "wed", "thu", "fri"), "2026-01-17T12:00:00Z", ""},
+		"a day without quiet hours":     {hours(t, "08:00", "18:00", "UTC", "mon", "tue", "wed", "thu", "fri"), "2026-01-17T12:00:00Z", ""},
 		"the morning after":             {hours(t, "22:00", "06:00", "UTC", "fri"), "2026-01-17T05:00:00Z", "2026-01-17T06:00:00Z"},
 		"the morning before":            {hours(t, "22:00", "06:00", "UTC", "fri"), "2026-01-16T05:00:00Z", ""},
 		"days in a row without a pause": {hours(t, "00:00", "24:00", "UTC", "mon", "tue", "wed", "thu", "fri"), "2026-01-12T00:00:00Z", "2026-01-17T00:00:00Z"},
@@ -74,16 +74,16 @@ func TestABackfillWaitsForTheEndOfTheQuietHours(t *testing.T) {
 	}
 }
 
-// wall is a second way to say what a quiet minute is: it asks for the text on the wall.
-func wall(moment time.Time, location *time.Location, from, to string) bool {
-	shows := moment.In(location).Format("15:04")
+// isQuiet decides independently of the package whether a moment is quiet: it compares local time as text.
+func isQuiet(moment time.Time, location *time.Location, from, to string) bool {
+	local := moment.In(location).Format("15:04")
 	if from < to {
-		return shows >= from && shows < to
+		return local >= from && local < to
 	}
-	return shows >= from || shows < to
+	return local >= from || local < to
 }
 
-func TestTheNextChangeIsWhatAWallClockShows(t *testing.T) {
+func TestNextChangeMatchesLocalTimeMinuteByMinute(t *testing.T) {
 	t.Parallel()
 	// Zones with an hour, half an hour and no change, one that changes at midnight, and one that skipped a day.
 	zones := map[string]string{
@@ -110,15 +110,15 @@ func TestTheNextChangeIsWhatAWallClockShows(t *testing.T) {
 	}
 }
 
-// compareUntilChange walks minute by minute to the next change that the wall shows, and asks for it.
+// compareUntilChange finds the next change minute by minute and compares it with the package's answer.
 func compareUntilChange(t *testing.T, quiet window.Window, now time.Time, location *time.Location, from, to string) time.Time {
 	t.Helper()
-	is := wall(now, location, from, to)
+	isQuietNow := isQuiet(now, location, from, to)
 	minute := now.Truncate(time.Minute).Add(time.Minute)
-	for wall(minute, location, from, to) == is {
+	for isQuiet(minute, location, from, to) == isQuietNow {
 		minute = minute.Add(time.Minute)
 	}
-	if is {
+	if isQuietNow {
 		require.Equal(t, minute, quiet.WaitAt(now).Until, "%s-%s %s at %s", from, to, location, now)
 		return minute
 	}
@@ -129,7 +129,7 @@ func compareUntilChange(t *testing.T, quiet window.Window, now time.Time, locati
 	return minute
 }
 
-func TestABackfillDoesNotBeginBeforeItsDayNorInTheQuietHoursOfThatDay(t *testing.T) {
+func TestBackfillWaitsForNotBeforeAndForQuietHoursAtThatTime(t *testing.T) {
 	t.Parallel()
 	day := window.Window{NotBefore: at(t, "2026-01-20T12:00:00Z")}
 	require.Equal(t, window.Wait{Reason: window.ReasonNotBefore, Until: day.NotBefore}, day.WaitAt(at(t, "2026-01-20T11:59:59Z")))
@@ -142,7 +142,7 @@ func TestABackfillDoesNotBeginBeforeItsDayNorInTheQuietHoursOfThatDay(t *testing
 	require.False(t, window.Window{}.WaitAt(day.NotBefore).Needed())
 }
 
-func TestAnEstimateCountsTheQuietHoursIn(t *testing.T) {
+func TestFinishAddsQuietHours(t *testing.T) {
 	t.Parallel()
 	working := window.Window{Quiet: hours(t, "08:00", "18:00", "UTC")}
 	start := at(t, "2026-01-14T06:00:00Z")
@@ -151,10 +151,10 @@ func TestAnEstimateCountsTheQuietHoursIn(t *testing.T) {
 	require.Equal(t, at(t, "2026-01-14T19:00:00Z"), working.Finish(start, 3*time.Hour))
 	require.Equal(t, at(t, "2026-01-15T19:00:00Z"), working.Finish(start, 17*time.Hour))
 	require.Equal(t, start.Add(17*time.Hour), window.Window{}.Finish(start, 17*time.Hour))
-	require.False(t, working.Finish(start, 1<<62).IsZero(), "and ends, however long it takes")
+	require.False(t, working.Finish(start, 1<<62).IsZero(), "Finish must return for any amount of work")
 }
 
-func TestHoursThatCannotBeKeptAreRefusedByField(t *testing.T) {
+func TestInvalidQuietHoursAreRejectedByField(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		asked *rollcallv1.QuietHours
@@ -184,7 +184,7 @@ func TestHoursThatCannotBeKeptAreRefusedByField(t *testing.T) {
 	}
 }
 
-func TestHoursAreStoredAsTheyWereAskedForAndReadBackTheSame(t *testing.T) {
+func TestQuietHoursAreStoredAsRequestedAndReadBackEqual(t *testing.T) {
 	t.Parallel()
 	for _, kept := range []window.Hours{
 		{}, hours(t, "08:00", "18:00", "America/Chicago"), hours(t, "22:00", "24:00", "UTC", "sun", "sat"),
