@@ -10,17 +10,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Acked is a stream's word about one message.
+// Acked is the stream's reply to one published message.
 type Acked struct {
 	Sequence  uint64
-	Duplicate bool  // a message of this id was taken before, as Sequence; it may have been deleted since
-	Err       error // as Publish's; nil where the stream has taken it, or took it before
+	Duplicate bool  // the stream accepted a message with this id before, as Sequence; it may have been deleted since
+	Err       error // as Publish returns it; nil if the stream has the message
 }
 
-// PublishAcked is Publish for those who need to know where in the stream their messages stand.
+// PublishAcked is Publish for callers that need the sequence of each message in its stream.
 func (p *Publisher) PublishAcked(ctx context.Context, batch []Outgoing) []Acked {
 	acks := make([]Acked, len(batch))
-	limited := map[string]jetstream.Stream{}
+	streams := map[string]jetstream.Stream{}
 	futures := make([]jetstream.PubAckFuture, len(batch))
 	for i, message := range batch {
 		futures[i], acks[i].Err = p.send(message)
@@ -33,7 +33,7 @@ func (p *Publisher) PublishAcked(ctx context.Context, batch []Outgoing) []Acked 
 		case ack := <-future.Ok():
 			acks[i] = Acked{Sequence: ack.Sequence, Duplicate: ack.Duplicate}
 		case err := <-future.Err():
-			acks[i].Err = p.refusal(ctx, limited, batch[i].Subject, err)
+			acks[i].Err = p.publishError(ctx, streams, batch[i].Subject, err)
 		case <-ctx.Done():
 			acks[i].Err = context.Cause(ctx)
 		}
@@ -41,7 +41,7 @@ func (p *Publisher) PublishAcked(ctx context.Context, batch []Outgoing) []Acked 
 	return acks
 }
 
-// send puts a message under way.
+// send starts publishing a message and returns its acknowledgement to come.
 func (p *Publisher) send(message Outgoing) (jetstream.PubAckFuture, error) {
 	outgoing := nats.NewMsg(message.Subject)
 	outgoing.Data = message.Payload
@@ -56,13 +56,13 @@ func (p *Publisher) send(message Outgoing) (jetstream.PubAckFuture, error) {
 	return p.JetStream.PublishMsgAsync(outgoing, options...)
 }
 
-// Delete deletes a message from its stream. One that is gone already is deleted.
+// Delete deletes a message from its stream. It succeeds if the message is already gone.
 func Delete(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
 	err := stream.DeleteMsg(ctx, sequence)
 	if err == nil {
 		return nil
 	}
-	// As in Erase.
+	// The server's error does not say whether the message was there.
 	if _, lookup := stream.GetMsg(ctx, sequence); errors.Is(lookup, jetstream.ErrMsgNotFound) {
 		return nil
 	}

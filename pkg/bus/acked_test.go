@@ -9,7 +9,7 @@ import (
 	"rollcall.dev/pkg/bus"
 )
 
-func TestAnAckTellsWhereAMessageStandsAndWhetherItIsADuplicate(t *testing.T) {
+func TestPublishAckedReturnsSequenceAndDuplicate(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	event := bus.Outgoing{Subject: bus.SubjectEvent("user.created", "acme"), ID: "same"}
@@ -21,7 +21,7 @@ func TestAnAckTellsWhereAMessageStandsAndWhetherItIsADuplicate(t *testing.T) {
 	require.ErrorIs(t, publisher(js).PublishAcked(bounded(t), []bus.Outgoing{busy})[0].Err, bus.ErrSubjectBusy)
 }
 
-func TestADeletedMessageMayBeDeletedAgain(t *testing.T) {
+func TestDeleteOfDeletedMessageSucceeds(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	require.NoError(t, publishOne(t, js, bus.Outgoing{Subject: bus.SubjectEvent("user.created", "acme")}))
@@ -35,7 +35,7 @@ func TestADeletedMessageMayBeDeletedAgain(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrMsgNotFound)
 }
 
-func TestSubjectsOfTheServerAreToldApart(t *testing.T) {
+func TestServerSubjectsAreDistinguished(t *testing.T) {
 	t.Parallel()
 	require.True(t, bus.IsRetry(bus.SubjectLetter(true, "user", "acme")))
 	require.False(t, bus.IsRetry(bus.SubjectLetter(false, "user", "acme")))

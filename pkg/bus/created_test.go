@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/bus"
 )
 
-func TestAStreamsAgeIsToTheMicrosecondAndSurvivesARestart(t *testing.T) {
+func TestStreamCreatedHasMicrosecondsAndSurvivesRestart(t *testing.T) {
 	t.Parallel()
 	server, js := ensured(t)
 	created, err := bus.StreamCreated(bounded(t), js, bus.StreamOnboarding)
@@ -26,19 +26,19 @@ func TestAStreamsAgeIsToTheMicrosecondAndSurvivesARestart(t *testing.T) {
 	require.Equal(t, created, again)
 }
 
-func TestAStreamMadeAnewHasAnotherAge(t *testing.T) {
+func TestRecreatedStreamHasLaterCreationTime(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	created, err := bus.StreamCreated(bounded(t), js, bus.StreamOnboarding)
 	require.NoError(t, err)
 	require.NoError(t, js.DeleteStream(bounded(t), bus.StreamOnboarding))
 	require.NoError(t, bus.Ensure(bounded(t), js, 1, ackWait))
-	anew, err := bus.StreamCreated(bounded(t), js, bus.StreamOnboarding)
+	recreated, err := bus.StreamCreated(bounded(t), js, bus.StreamOnboarding)
 	require.NoError(t, err)
-	require.True(t, anew.After(created))
+	require.True(t, recreated.After(created))
 }
 
-func TestAStreamThatIsNotThereHasNoAge(t *testing.T) {
+func TestStreamCreatedOfMissingStreamFails(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	_, err := bus.StreamCreated(bounded(t), js, "NOWHERE")

@@ -13,25 +13,25 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Layout is what Ensure makes of the streams and consumers.
+// Layout says how Ensure configures the streams and consumers.
 type Layout struct {
 	Replicas int
 	AckWait  time.Duration // of the consumers
 	// MaxBytes limits streams, by name. A stream without an entry gets no limit.
 	MaxBytes map[string]int64
-	// LowerReplicas lets a stream with more than Replicas lose some.
+	// LowerReplicas allows Ensure to reduce the replicas of a stream that has more than Replicas.
 	LowerReplicas bool
 }
 
-// Ensure is Layout.Ensure without limits.
+// Ensure is Layout.Ensure without size limits.
 func Ensure(ctx context.Context, js jetstream.JetStream, replicas int, ackWait time.Duration) error {
 	_, err := Layout{Replicas: replicas, AckWait: ackWait}.Ensure(ctx, js)
 	return err
 }
 
-// Ensure makes the streams and consumers that are missing. In those that exist it changes what correctness needs and keeps
-// what an operator tuned. It may be run again at any time and never deletes a message. The notes say, for people, what it
-// did that they may not expect.
+// Ensure creates the missing streams and consumers. In existing ones it changes what correctness needs and keeps what
+// an operator tuned. It may run again at any time and never deletes a message. The notes are for people: they name
+// changes that the operator may not expect.
 func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (notes []string, err error) {
 	wanted := StreamConfigs(l.Replicas)
 	have := map[string]*jetstream.StreamInfo{}
@@ -84,8 +84,8 @@ func (l Layout) ensureStream(ctx context.Context, js jetstream.JetStream, want j
 	return note, err
 }
 
-// mergedStream returns have with what correctness needs, and whatever else an operator tuned. docs/decisions/0033 says for
-// each field why.
+// mergedStream returns have, changed where correctness needs it; everything else stays as the operator tuned it.
+// docs/decisions/0033 gives the reason for each field.
 func mergedStream(have, want jetstream.StreamConfig, lowerReplicas bool) jetstream.StreamConfig {
 	merged := have
 	merged.Subjects = slices.Clone(have.Subjects)
@@ -94,7 +94,7 @@ func mergedStream(have, want jetstream.StreamConfig, lowerReplicas bool) jetstre
 			merged.Subjects = append(merged.Subjects, subject)
 		}
 	}
-	merged.Retention, merged.Storage = want.Retention, want.Storage // the server says what cannot be changed
+	merged.Retention, merged.Storage = want.Retention, want.Storage // the server rejects changes that it does not allow
 	merged.Discard, merged.DiscardNewPerSubject = want.Discard, want.DiscardNewPerSubject
 	merged.NoAck = false
 	if keepsEverything(want) {
@@ -114,7 +114,7 @@ func mergedStream(have, want jetstream.StreamConfig, lowerReplicas bool) jetstre
 	return merged
 }
 
-// keepsEverything says whether the stream's messages are work or open letters: none may go before it is settled.
+// keepsEverything reports whether the stream holds work or open letters, which must stay until they are settled.
 func keepsEverything(want jetstream.StreamConfig) bool {
 	return want.Retention == jetstream.WorkQueuePolicy || want.Name == StreamDLQ
 }
@@ -149,7 +149,7 @@ func mergedConsumer(have, want jetstream.ConsumerConfig) jetstream.ConsumerConfi
 	return merged
 }
 
-// filtersOf returns a consumer's filters, whichever field the server shows them in.
+// filtersOf returns a consumer's filters; the server may return them in either field.
 func filtersOf(config jetstream.ConsumerConfig) []string {
 	if config.FilterSubject != "" {
 		return []string{config.FilterSubject}
@@ -157,8 +157,8 @@ func filtersOf(config jetstream.ConsumerConfig) []string {
 	return slices.Sorted(slices.Values(config.FilterSubjects))
 }
 
-// StreamCreated is when a stream was made, to the microsecond that Postgres keeps. With a sequence it names a
-// message for ever: sequences begin again in a stream that was lost and made anew.
+// StreamCreated returns when a stream was created, in the microseconds that Postgres keeps. Creation time and
+// sequence together identify a message for ever: if a stream is lost and created again, its sequences start again.
 func StreamCreated(ctx context.Context, js jetstream.JetStream, stream string) (time.Time, error) {
 	handle, err := js.Stream(ctx, stream)
 	if err != nil {
@@ -167,7 +167,7 @@ func StreamCreated(ctx context.Context, js jetstream.JetStream, stream string) (
 	return CreatedOf(handle), nil
 }
 
-// CreatedOf is StreamCreated of a stream that was looked up.
+// CreatedOf is StreamCreated for a stream that was already looked up.
 func CreatedOf(stream jetstream.Stream) time.Time {
 	return stream.CachedInfo().Created.UTC().Truncate(time.Microsecond)
 }

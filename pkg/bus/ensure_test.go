@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// shape is what the configuration of a stream must be.
+// shape is the part of a stream's configuration that the tests compare.
 type shape struct {
 	subjects      []string
 	retention     jetstream.RetentionPolicy
@@ -38,7 +38,7 @@ func kept(age time.Duration, subjects ...string) shape {
 
 const day = 24 * time.Hour
 
-func design() map[string]shape {
+func expectedStreams() map[string]shape {
 	exhausted := func(stream string) string { return "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + stream + ".*" }
 	letters := kept(0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*")
 	letters.discard = jetstream.DiscardNew
@@ -62,7 +62,7 @@ func design() map[string]shape {
 	}
 }
 
-func TestEveryStreamOfTheDesignIsMadeAsItSays(t *testing.T) {
+func TestEnsureCreatesEveryStreamAsSpecified(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	names := js.StreamNames(bounded(t))
@@ -71,8 +71,8 @@ func TestEveryStreamOfTheDesignIsMadeAsItSays(t *testing.T) {
 		made = append(made, name)
 	}
 	require.NoError(t, names.Err())
-	require.Len(t, made, len(design()))
-	for name, want := range design() {
+	require.Len(t, made, len(expectedStreams()))
+	for name, want := range expectedStreams() {
 		config := streamConfig(t, js, name)
 		require.ElementsMatch(t, want.subjects, config.Subjects, name)
 		want.subjects = nil
@@ -100,11 +100,11 @@ func TestConsumersAckExplicitlyAndHaveNoBackOff(t *testing.T) {
 		require.Equal(t, ackWait, config.AckWait)
 		require.Empty(t, config.BackOff)
 		require.Zero(t, config.InactiveThreshold, "a worker's consumer must outlive its workers")
-		require.Empty(t, config.DeliverSubject, "it must be pulled")
+		require.Empty(t, config.DeliverSubject, "it must be a pull consumer")
 	}
 }
 
-func TestLettersAreSharedOutByWhatIsToBeDoneWithThem(t *testing.T) {
+func TestRetryAndReviewLettersHaveSeparateConsumers(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	for durable, want := range map[string][2]string{"dlq-retry": {"rollcall.dlq.retry.>", ""}, "dlq-review": {"rollcall.dlq.review.>", "100"}} {
@@ -112,12 +112,12 @@ func TestLettersAreSharedOutByWhatIsToBeDoneWithThem(t *testing.T) {
 		require.NoError(t, err)
 		config := consumer.CachedInfo().Config
 		require.Equal(t, want[0], config.FilterSubject+strings.Join(config.FilterSubjects, " "))
-		require.Equal(t, want[1], config.SampleFrequency, "an operator's ack is told of each time")
+		require.Equal(t, want[1], config.SampleFrequency, "the server must report every ack of an operator")
 		require.Equal(t, -1, config.MaxDeliver, "a letter's message never becomes a letter")
 	}
 }
 
-func TestEnsureMayBeRunAgainAndKeepsMessages(t *testing.T) {
+func TestEnsureAgainKeepsMessages(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	_, err := js.Publish(bounded(t), bus.SubjectOnboard("acme"), []byte("{}"))
@@ -129,7 +129,7 @@ func TestEnsureMayBeRunAgainAndKeepsMessages(t *testing.T) {
 	require.Equal(t, uint64(1), stream.CachedInfo().State.Msgs)
 }
 
-func TestEnsureFollowsAChangedClaimTimeout(t *testing.T) {
+func TestEnsureAppliesChangedClaimTimeout(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	require.NoError(t, bus.Ensure(bounded(t), js, 1, 2*ackWait))
@@ -137,7 +137,7 @@ func TestEnsureFollowsAChangedClaimTimeout(t *testing.T) {
 	require.NoError(t, bus.Verify(bounded(t), js, 2*ackWait))
 }
 
-func TestEnsureMendsAnOlderLayout(t *testing.T) {
+func TestEnsureUpgradesOlderStream(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t)
 	server.Stream(t, jetstream.StreamConfig{Name: bus.StreamBackfill, Subjects: []string{"rollcall.old.>"}, Retention: jetstream.WorkQueuePolicy})
@@ -146,7 +146,7 @@ func TestEnsureMendsAnOlderLayout(t *testing.T) {
 	require.NoError(t, bus.Verify(bounded(t), js, ackWait))
 }
 
-func TestAMessageThatRanOutOfDeliveriesIsAdvised(t *testing.T) {
+func TestMaxDeliveriesAdvisoryIsStored(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	ctx := bounded(t)

@@ -17,12 +17,12 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// What follows is the server's behaviour, on which onboarding stands: a message with a token is erased while it
-// is being worked, instead of being acked.
+// These tests check the behaviour of the NATS server that onboarding relies on: a message with a token is erased
+// while it is being processed, instead of being acked.
 
 const secret = "vomo-token-0123456789abcdef"
 
-// filesWith are the files below dir that hold text.
+// filesWith returns the files below dir that contain text.
 func filesWith(t *testing.T, dir, text string) []string {
 	t.Helper()
 	var found []string
@@ -48,7 +48,7 @@ func onboardingConsumer(t *testing.T, js jetstream.JetStream) (jetstream.Stream,
 	return stream, consumer
 }
 
-func TestAMessageErasedInFlightLeavesNoByteAndNoSlotTaken(t *testing.T) {
+func TestErasedInFlightMessageLeavesNoBytesAndNoPendingAck(t *testing.T) {
 	t.Parallel()
 	server, js := ensured(t)
 	stream, consumer := onboardingConsumer(t, js)
@@ -61,7 +61,7 @@ func TestAMessageErasedInFlightLeavesNoByteAndNoSlotTaken(t *testing.T) {
 		require.NoError(t, err)
 	}
 	requireAckPending(t, consumer, 2)
-	// The server holds a few writes back in memory; a restart brings all of them to the disk.
+	// The server keeps some writes in memory; a restart writes all of them to disk.
 	server.Restart(t)
 	require.NotEmpty(t, filesWith(t, server.StoreDir, secret), "the test looks in the wrong place")
 
@@ -71,16 +71,16 @@ func TestAMessageErasedInFlightLeavesNoByteAndNoSlotTaken(t *testing.T) {
 
 	server.Restart(t)
 	require.Empty(t, filesWith(t, server.StoreDir, secret))
-	requireAckPending(t, consumer, 1) // 2: the erased message is owed again
+	requireAckPending(t, consumer, 1) // with 2, the consumer would still expect an ack for the erased message
 	info, err := stream.Info(bounded(t))
 	require.NoError(t, err)
-	require.Equal(t, uint64(2), info.State.Msgs, "its neighbours stay")
+	require.Equal(t, uint64(2), info.State.Msgs, "the other messages must stay")
 	next, err := consumer.Next()
 	require.NoError(t, err)
 	require.Equal(t, "after", string(next.Data()))
 }
 
-func TestAMessageThatIsGoneAlreadyIsErased(t *testing.T) {
+func TestEraseOfErasedMessageSucceeds(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	stream, consumer := onboardingConsumer(t, js)
@@ -92,7 +92,7 @@ func TestAMessageThatIsGoneAlreadyIsErased(t *testing.T) {
 	require.NoError(t, bus.Erase(bounded(t), stream, 1))
 }
 
-func TestAMessageThatMayStillBeThereIsNotErased(t *testing.T) {
+func TestEraseFailsIfServerDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	server, js := ensured(t)
 	stream, _ := onboardingConsumer(t, js)
@@ -104,7 +104,7 @@ func TestAMessageThatMayStillBeThereIsNotErased(t *testing.T) {
 	require.Error(t, bus.Erase(ctx, stream, 1))
 }
 
-func TestErasedMessagesDoNotFillAConsumer(t *testing.T) {
+func TestErasedMessagesDoNotUseUpMaxAckPending(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t)
 	js := server.JetStream(t)
@@ -130,7 +130,7 @@ func TestErasedMessagesDoNotFillAConsumer(t *testing.T) {
 	requireAckPending(t, consumer, 0)
 }
 
-// requireAckPending waits: the server answers a deletion before the consumer has heard of it.
+// requireAckPending waits for the count, because the server answers a deletion before the consumer is updated.
 func requireAckPending(t *testing.T, consumer jetstream.Consumer, count int) {
 	t.Helper()
 	require.Eventually(t, func() bool {

@@ -11,20 +11,21 @@ import (
 )
 
 const (
-	// metadataMaxBytes is what Ensure set a stream's max_bytes to last: any other value there is an operator's.
+	// metadataMaxBytes holds the max_bytes that Ensure last set. If the stream's max_bytes differs, an operator has
+	// set it.
 	metadataMaxBytes = "rollcall-max-bytes"
-	// leastBytes is the least limit that is set.
+	// leastBytes is the smallest limit that Ensure sets.
 	leastBytes = 1 << 20
-	// streamRoom is made and deleted to find out how much a server lets streams reserve.
+	// streamRoom is created and deleted to measure how much storage the server lets streams reserve.
 	streamRoom = "ROLLCALL_ROOM"
 
-	codeNoStorage jetstream.ErrorCode = 10047 // the server, or the account, reserves no more
-	codeNoPeers   jetstream.ErrorCode = 10005 // in a cluster: no server does
+	codeNoStorage jetstream.ErrorCode = 10047 // the server or the account has no more storage to reserve
+	codeNoPeers   jetstream.ErrorCode = 10005 // in a cluster: no server has
 )
 
-// limits returns the max_bytes of the streams that get one. A limit that an operator set is kept. If all limits together
-// are above half of what the server lets these streams reserve, those that are not the operator's are lowered in
-// proportion: without the other half, full events would stop polls, onboarding and alerts.
+// limits returns the max_bytes of the streams that get a limit. A limit that an operator set is kept. If all limits
+// together exceed half of the storage that these streams may reserve, the limits that are not the operator's are
+// lowered in proportion: without the other half, full events would stop polls, onboarding and alerts.
 func (l Layout) limits(
 	ctx context.Context, js jetstream.JetStream, have map[string]*jetstream.StreamInfo,
 ) (limits map[string]int64, notes []string, err error) {
@@ -72,15 +73,15 @@ func (l Layout) limits(
 	return limits, notes, nil
 }
 
-// room returns how many bytes our limited streams may reserve together, those included that they have reserved; most if it
-// is more. A client cannot ask for a server's max_file_store: the server tells by accepting or refusing a stream that
-// reserves that much.
+// room returns how many bytes the limited streams may reserve together, including what they have reserved, and at
+// most most. A client cannot read the server's max_file_store, so room finds it by creating streams that reserve
+// storage: the server accepts or rejects them.
 func (l Layout) room(ctx context.Context, js jetstream.JetStream, reserved, most int64) (int64, error) {
 	fits := func(bytes int64) (bool, error) {
 		_, err := js.CreateStream(ctx, jetstream.StreamConfig{
 			Name: streamRoom, Subjects: []string{"rollcall.room"}, Storage: jetstream.FileStorage, MaxBytes: bytes, Replicas: l.Replicas,
 		})
-		if api, refused := errors.AsType[*jetstream.APIError](err); refused && (api.ErrorCode == codeNoStorage || api.ErrorCode == codeNoPeers) {
+		if api, rejected := errors.AsType[*jetstream.APIError](err); rejected && (api.ErrorCode == codeNoStorage || api.ErrorCode == codeNoPeers) {
 			return false, nil
 		}
 		if err != nil {
@@ -91,7 +92,7 @@ func (l Layout) room(ctx context.Context, js jetstream.JetStream, reserved, most
 	if most <= reserved {
 		return most, nil
 	}
-	if err := js.DeleteStream(ctx, streamRoom); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // of a run that was killed
+	if err := js.DeleteStream(ctx, streamRoom); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // left behind by a migrate that was killed
 		return 0, fmt.Errorf("look how much the streams may reserve: %w", err)
 	}
 	if enough, err := fits(most - reserved); err != nil || enough {
@@ -113,7 +114,7 @@ func (l Layout) room(ctx context.Context, js jetstream.JetStream, reserved, most
 	return reserved + low*leastBytes, nil
 }
 
-// Size writes bytes for people.
+// Size formats a number of bytes for people.
 func Size(bytes int64) string {
 	for _, unit := range []struct {
 		name string
@@ -126,19 +127,19 @@ func Size(bytes int64) string {
 	return strconv.FormatInt(bytes, 10) + " bytes"
 }
 
-// Usage is how full a stream is, and what limits it.
+// Usage is how full a stream is, with its limits.
 type Usage struct {
 	Stream      string
-	Work        bool // a work stream: rollcall sets no limit there
+	Work        bool // a work stream; rollcall sets no limit for it
 	Bytes       int64
 	MaxBytes    int64 // 0: no limit
 	Messages    int64
 	MaxMessages int64 // 0: no limit
-	MaxMessage  int64 // bytes of the largest message that is taken; 0: no limit
+	MaxMessage  int64 // bytes of the largest message that the stream accepts; 0: no limit
 	Replicas    int
 }
 
-// Share returns which part of its limits the stream has used, 0 without limits.
+// Share returns the used share of the stream's tightest limit, 0 if it has no limits.
 func (u Usage) Share() float64 {
 	share := 0.0
 	if u.MaxBytes > 0 {
@@ -150,12 +151,12 @@ func (u Usage) Share() float64 {
 	return share
 }
 
-// TakesNothing says whether a limit lets no whole message in.
+// TakesNothing reports whether a limit is so low that the stream accepts no message.
 func (u Usage) TakesNothing() bool {
 	return u.Work && ((u.MaxBytes > 0 && u.MaxBytes < maxWorkMessage) || (u.MaxMessage > 0 && u.MaxMessage < leastWorkMessage))
 }
 
-// leastWorkMessage is below what any request of ours needs.
+// leastWorkMessage is smaller than any of rollcall's requests.
 const leastWorkMessage = 1 << 10
 
 // Usages returns how full each stream is.

@@ -19,7 +19,7 @@ const (
 	ackWait = 30 * time.Second
 )
 
-// ensured is a server with every stream and consumer.
+// ensured starts a server with every stream and consumer.
 func ensured(t *testing.T) (*testkit.NATSServer, jetstream.JetStream) {
 	t.Helper()
 	server := testkit.NATS(t)
@@ -28,7 +28,7 @@ func ensured(t *testing.T) (*testkit.NATSServer, jetstream.JetStream) {
 	return server, js
 }
 
-// bounded is the test's context with an end before the test's own.
+// bounded returns the test's context with a timeout.
 func bounded(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
@@ -36,7 +36,7 @@ func bounded(t *testing.T) context.Context {
 	return ctx
 }
 
-// streamConfig is what the server says of a stream.
+// streamConfig returns a stream's configuration from the server.
 func streamConfig(t *testing.T, js jetstream.JetStream, name string) jetstream.StreamConfig {
 	t.Helper()
 	stream, err := js.Stream(bounded(t), name)

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestReplicasAreRaisedAndLoweredOnlyIfAskedFor(t *testing.T) {
+func TestReplicasAreRaisedAndOnlyLoweredOnRequest(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		have, want int

@@ -1,10 +1,10 @@
-// Package bus is everything that rollcall calls by name on NATS: streams, subjects, durables, headers; what
-// makes them (Ensure, run by `rollcall migrate`), what checks them (Verify, run by services), and how
-// messages are published.
+// Package bus defines every name that rollcall uses on NATS: streams, subjects, durables, headers. It creates the
+// streams and consumers (Ensure, run by `rollcall migrate`), checks them (Verify, run by the services), and publishes
+// messages.
 //
-// It promises that each name stands in one table, that a message is published at least once and recognised
-// by its Nats-Msg-Id within a stream's window, and that a refusal of the stream is told apart from an outage.
-// It does not know the database, nor what the messages mean.
+// Each name is defined in one place. A message is published at least once, and the stream recognises a repeated
+// Nats-Msg-Id within its window. A busy subject, a full stream and an outage are different errors. The package does
+// not know the database or the meaning of messages.
 package bus
 
 import (
@@ -33,12 +33,12 @@ const (
 	DurablePoller     = "poller"
 	DurableReconciler = "reconciler"
 	DurableDLQRetry   = "dlq-retry"
-	DurableDLQReview  = "dlq-review" // operators' own: no service reads it
-	DurableNotifier   = "notifier"   // on the alerts, and on the events that customers get a mail for
+	DurableDLQReview  = "dlq-review" // for operators: no service reads it
+	DurableNotifier   = "notifier"   // on the alerts, and on the events that customers get mail about
 	DurableAdvisories = "advisories"
 )
 
-// CategoryUserDaily is the category of a daily reconciliation, as its subject has it.
+// CategoryUserDaily is the category of a daily reconciliation in its subject.
 const CategoryUserDaily = "user_daily"
 
 // Subject prefixes; the customer is always the last token.
@@ -54,7 +54,7 @@ const (
 	reconcile          = "rollcall.reconcile."
 )
 
-// Headers of our own, beside NATS's and CloudEvents'.
+// Headers: rollcall's own, and those of other standards that it uses.
 const (
 	HeaderLetterID        = "Rollcall-Letter-Id"
 	HeaderRecordID        = "Rollcall-Record-Id"
@@ -68,49 +68,49 @@ const (
 	HeaderMsgID           = "Nats-Msg-Id"
 )
 
-// SubjectOnboard is where a request to onboard customer is published.
+// SubjectOnboard returns the subject of a request to onboard customer.
 func SubjectOnboard(customer string) string { return onboardingRequest + customer }
 
-// SubjectOffboard is where a request to offboard customer is published.
+// SubjectOffboard returns the subject of a request to offboard customer.
 func SubjectOffboard(customer string) string { return onboardingOffboard + customer }
 
-// SubjectBackfill wakes a worker for customer's backfill.
+// SubjectBackfill returns the subject of a request to run customer's backfill.
 func SubjectBackfill(customer string) string { return backfillRequest + customer }
 
-// SubjectPoll wakes a worker for customer's poll.
+// SubjectPoll returns the subject of a request to run customer's poll.
 func SubjectPoll(customer string) string { return pollRequest + customer }
 
-// SubjectReconcile wakes a worker for a reconciliation of customer.
+// SubjectReconcile returns the subject of a request to reconcile customer.
 func SubjectReconcile(category, customer string) string {
 	return reconcile + category + "." + customer
 }
 
-// CategoryOf is the category of a reconciliation's subject, "" for any other subject.
+// CategoryOf returns the category in a reconciliation's subject, "" for any other subject.
 func CategoryOf(subject string) string {
 	rest, found := strings.CutPrefix(subject, reconcile)
-	category, _, whole := strings.Cut(rest, ".")
-	if !found || !whole {
+	category, _, hasCustomer := strings.Cut(rest, ".")
+	if !found || !hasCustomer {
 		return ""
 	}
 	return category
 }
 
-// SubjectEvent is where an event such as "onboarding.completed" of customer is published.
+// SubjectEvent returns the subject of an event of customer, such as "onboarding.completed".
 func SubjectEvent(name, customer string) string { return events + name + "." + customer }
 
-// SubjectAlert is where an alert of customer is published.
+// SubjectAlert returns the subject of an alert of customer.
 func SubjectAlert(severity, kind, customer string) string {
 	return alerts + severity + "." + kind + "." + customer
 }
 
-// OnboardingSubjects begins the subjects of ROLLCALL_ONBOARDING.
+// OnboardingSubjects is the prefix of the subjects of ROLLCALL_ONBOARDING.
 const OnboardingSubjects = "rollcall.onboarding."
 
-// AlertSubjects begins the subject of every alert.
+// AlertSubjects is the prefix of every alert's subject.
 const AlertSubjects = alerts
 
-// SubjectLetter is where ROLLCALL_DLQ shows an open letter: under retry while it is tried again by itself,
-// under review when it waits for an operator.
+// SubjectLetter returns the subject of an open letter in ROLLCALL_DLQ: under retry if rollcall retries it, under
+// review if it waits for an operator.
 func SubjectLetter(retryable bool, kind, customer string) string {
 	if retryable {
 		return dlqRetry + kind + "." + customer
@@ -118,34 +118,34 @@ func SubjectLetter(retryable bool, kind, customer string) string {
 	return dlqReview + kind + "." + customer
 }
 
-// Retries matches what IsRetry does.
+// Retries is the filter for the subjects that IsRetry accepts.
 const Retries = dlqRetry + ">"
 
-// IsRetry says whether subject shows a letter that is tried again by itself, or asks for one.
+// IsRetry reports whether subject is of a letter that rollcall retries, or of an operator's request to retry one.
 func IsRetry(subject string) bool { return strings.HasPrefix(subject, dlqRetry) }
 
-// IsAckSample says whether the server tells on subject of an ack of dlq-review; IsMaxDeliveries, of a message that ran
-// out of deliveries.
+// IsAckSample reports whether the server publishes on subject that a message of dlq-review was acked.
 func IsAckSample(subject string) bool { return strings.HasPrefix(subject, ackSamples) }
 
-// IsMaxDeliveries is described at IsAckSample.
+// IsMaxDeliveries reports whether the server publishes on subject that a message reached its maximum deliveries.
 func IsMaxDeliveries(subject string) bool { return strings.HasPrefix(subject, maxDeliveries) }
 
-// IsOnboarding says whether subject asks to onboard or to offboard a customer: subjects that begin with OnboardingSubjects.
+// IsOnboarding reports whether subject is of a request to onboard or offboard a customer: it begins with
+// OnboardingSubjects.
 func IsOnboarding(subject string) bool { return strings.HasPrefix(subject, OnboardingSubjects) }
 
-// IsOffboard says whether subject asks to offboard a customer.
+// IsOffboard reports whether subject is of a request to offboard a customer.
 func IsOffboard(subject string) bool { return strings.HasPrefix(subject, onboardingOffboard) }
 
-// CustomerOf is the customer token of a subject, its last; it may be anything that a publisher wrote there.
+// CustomerOf returns the last token of a subject, the customer. A publisher may have written anything there.
 func CustomerOf(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }
 
-// Coalesces says whether a second message for a busy subject may be dropped: a poll that stands there already
-// reads what the second one would have read.
+// Coalesces reports whether a second message for a busy subject may be dropped: the poll that is already queued reads
+// what the second one would have read.
 func Coalesces(subject string) bool { return strings.HasPrefix(subject, pollRequest) }
 
-// streamOfOne is the stream of a subject of which one message at a time is taken, "" for other subjects.
-func streamOfOne(subject string) string {
+// onePerSubjectStream returns the stream of a subject that holds one message at a time, "" for other subjects.
+func onePerSubjectStream(subject string) string {
 	switch {
 	case strings.HasPrefix(subject, backfillRequest):
 		return StreamBackfill

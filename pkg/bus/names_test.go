@@ -8,7 +8,7 @@ import (
 	"rollcall.dev/pkg/bus"
 )
 
-func TestSubjectsAreTheDesigns(t *testing.T) {
+func TestSubjects(t *testing.T) {
 	t.Parallel()
 	for want, got := range map[string]string{
 		"rollcall.onboarding.request.acme":          bus.SubjectOnboard("acme"),
@@ -23,14 +23,14 @@ func TestSubjectsAreTheDesigns(t *testing.T) {
 	}
 }
 
-func TestTheCustomerIsTheLastToken(t *testing.T) {
+func TestCustomerIsLastTokenOfSubject(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "acme_1", bus.CustomerOf("rollcall.onboarding.request.acme_1"))
 	require.Equal(t, "alone", bus.CustomerOf("alone"))
 	require.Empty(t, bus.CustomerOf("ends.in."))
 }
 
-func TestAnOffboardingIsToldFromAnOnboarding(t *testing.T) {
+func TestIsOffboardDistinguishesOffboardFromOnboard(t *testing.T) {
 	t.Parallel()
 	require.True(t, bus.IsOffboard(bus.SubjectOffboard("acme")))
 	require.False(t, bus.IsOffboard(bus.SubjectOnboard("offboard")))

@@ -8,11 +8,11 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrSubjectBusy says that the stream takes one message a subject and holds one already: one is enough, or the
-// next one has to wait until it is worked.
+// ErrSubjectBusy means that the stream allows one message per subject and already holds one. Either one is enough, or
+// the next message has to wait until that one is processed.
 var ErrSubjectBusy = errors.New("the subject holds a message already")
 
-// codeStoreFailed is JetStream's word for every message that a stream did not store: a busy subject, a full
+// codeStoreFailed is JetStream's error code for every message that a stream did not store: a busy subject, a full
 // stream, a full disk.
 const codeStoreFailed jetstream.ErrorCode = 10077
 
@@ -22,44 +22,46 @@ type Outgoing struct {
 	ID      string
 	Headers map[string]string
 	Payload []byte
-	// Original are headers of a message that is published once more: they may have several values. Headers and ID win.
+	// Original are the headers of a message that is published again; they may have several values. Headers and ID
+	// override them.
 	Original map[string][]string
 }
 
-// Publisher publishes to the streams and waits for their word.
+// Publisher publishes to the streams and waits for their acknowledgements.
 type Publisher struct {
 	JetStream jetstream.JetStream
 	Logger    *zap.Logger
 }
 
-// Publish hands over a batch with all acknowledgements in flight at once, and returns an error for each
-// message that no stream has taken: ErrSubjectBusy, or what went wrong. A duplicate counts as taken: the
-// message with this id is in the stream already.
+// Publish publishes a batch with all acknowledgements in flight at once. It returns one error per message, nil if a
+// stream has it: ErrSubjectBusy, or what went wrong. A duplicate is a success: the stream already has the message
+// with this id.
 func (p *Publisher) Publish(ctx context.Context, batch []Outgoing) []error {
-	limited := map[string]jetstream.Stream{}
-	return p.publish(ctx, batch, func(subject string, err error) error { return p.refusal(ctx, limited, subject, err) })
+	streams := map[string]jetstream.Stream{}
+	return p.publish(ctx, batch, func(subject string, err error) error { return p.publishError(ctx, streams, subject, err) })
 }
 
-// Renew publishes requests that may stand in their streams already. A stream that does not store one has it, or is
-// full: the request is published again later in either case, so nothing is looked up. It returns how many were new.
+// Renew publishes requests that their streams may already hold. If a stream does not store a request, it holds it
+// already or is full: in both cases the request is published again later, so Renew does not look which it is. It
+// returns how many requests were new.
 func (p *Publisher) Renew(ctx context.Context, batch []Outgoing) (fresh int, err error) {
-	for _, refused := range p.publish(ctx, batch, func(_ string, err error) error {
+	for _, rejected := range p.publish(ctx, batch, func(_ string, err error) error {
 		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == codeStoreFailed {
 			return ErrSubjectBusy
 		}
 		return err
 	}) {
 		switch {
-		case refused == nil:
+		case rejected == nil:
 			fresh++
-		case !errors.Is(refused, ErrSubjectBusy):
-			err = refused
+		case !errors.Is(rejected, ErrSubjectBusy):
+			err = rejected
 		}
 	}
 	return fresh, err
 }
 
-func (p *Publisher) publish(ctx context.Context, batch []Outgoing, refusal func(subject string, err error) error) []error {
+func (p *Publisher) publish(ctx context.Context, batch []Outgoing, publishError func(subject string, err error) error) []error {
 	errs := make([]error, len(batch))
 	futures := make([]jetstream.PubAckFuture, len(batch))
 	for i, message := range batch {
@@ -75,7 +77,7 @@ func (p *Publisher) publish(ctx context.Context, batch []Outgoing, refusal func(
 				p.Logger.Debug("published before", zap.String("subject", batch[i].Subject))
 			}
 		case err := <-future.Err():
-			errs[i] = refusal(batch[i].Subject, err)
+			errs[i] = publishError(batch[i].Subject, err)
 		case <-ctx.Done():
 			errs[i] = context.Cause(ctx)
 		}
@@ -83,23 +85,23 @@ func (p *Publisher) publish(ctx context.Context, batch []Outgoing, refusal func(
 	return errs
 }
 
-// refusal tells a busy subject from a stream that is full, by looking: dropping a poll because one stands there
-// already is right only when one does. limited keeps the streams that this batch has met.
-func (p *Publisher) refusal(ctx context.Context, limited map[string]jetstream.Stream, subject string, err error) error {
+// publishError turns "not stored" into ErrSubjectBusy if the subject holds a message: a poll may be dropped only if
+// another is queued, not because the stream is full. streams caches the streams that this batch looked up.
+func (p *Publisher) publishError(ctx context.Context, streams map[string]jetstream.Stream, subject string, err error) error {
 	var api *jetstream.APIError
-	name := streamOfOne(subject)
+	name := onePerSubjectStream(subject)
 	if !errors.As(err, &api) || api.ErrorCode != codeStoreFailed || name == "" {
 		return err
 	}
-	if limited[name] == nil {
+	if streams[name] == nil {
 		stream, lookup := p.JetStream.Stream(ctx, name)
 		if lookup != nil {
 			return errors.Join(err, lookup)
 		}
-		limited[name] = stream
+		streams[name] = stream
 	}
-	if _, lookup := limited[name].GetLastMsgForSubject(ctx, subject); lookup != nil {
-		return errors.Join(err, lookup) // none there, or free again by now: it is tried again as any failure is
+	if _, lookup := streams[name].GetLastMsgForSubject(ctx, subject); lookup != nil {
+		return errors.Join(err, lookup) // the subject is free, now at least: retry this like any failure
 	}
 	return errors.Join(ErrSubjectBusy, err)
 }

@@ -22,7 +22,7 @@ func publisher(js jetstream.JetStream) *bus.Publisher {
 	return &bus.Publisher{JetStream: js, Logger: zap.NewNop()}
 }
 
-// publishOne publishes one message and is its error.
+// publishOne publishes one message and returns its error.
 func publishOne(t *testing.T, js jetstream.JetStream, message bus.Outgoing) error {
 	t.Helper()
 	errs := publisher(js).Publish(bounded(t), []bus.Outgoing{message})
@@ -30,7 +30,7 @@ func publishOne(t *testing.T, js jetstream.JetStream, message bus.Outgoing) erro
 	return errs[0]
 }
 
-func TestABatchIsPublishedWithIdsHeadersAndBodies(t *testing.T) {
+func TestBatchIsPublishedWithIDsHeadersAndPayloads(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	var batch []bus.Outgoing
@@ -52,7 +52,7 @@ func TestABatchIsPublishedWithIdsHeadersAndBodies(t *testing.T) {
 	require.Equal(t, "00-id-6", msg.Header.Get(bus.HeaderTraceParent))
 }
 
-func TestADuplicateCountsAsTaken(t *testing.T) {
+func TestDuplicateIsPublishedWithoutError(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	message := bus.Outgoing{Subject: bus.SubjectEvent("user.created", "acme"), ID: "same"}
@@ -63,7 +63,7 @@ func TestADuplicateCountsAsTaken(t *testing.T) {
 	require.Equal(t, uint64(1), stream.CachedInfo().State.Msgs)
 }
 
-func TestASecondMessageForABusySubjectIsRefused(t *testing.T) {
+func TestSecondMessageForBusySubjectIsRejected(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	for _, subject := range []string{poll, bus.SubjectBackfill("acme"), "rollcall.reconcile.stuck.acme"} {
@@ -77,24 +77,24 @@ func TestASecondMessageForABusySubjectIsRefused(t *testing.T) {
 	require.NoError(t, publishOne(t, js, bus.Outgoing{Subject: poll + "2", ID: "3"}), "another customer's subject is free")
 }
 
-func TestTheFirstMessagePublishedAgainIsADuplicateAndNotBusy(t *testing.T) {
+func TestRepeatedFirstMessageIsDuplicateAndNotBusy(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	require.NoError(t, publishOne(t, js, bus.Outgoing{Subject: poll, ID: "1"}))
 	require.NoError(t, publishOne(t, js, bus.Outgoing{Subject: poll, ID: "1"}))
 }
 
-func TestAFullStreamIsNotABusySubject(t *testing.T) {
+func TestFullStreamIsNotBusySubject(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	require.NoError(t, changeStream(bus.StreamPoll, func(config *jetstream.StreamConfig) { config.MaxMsgs = 1 })(bounded(t), js))
 	require.NoError(t, publishOne(t, js, bus.Outgoing{Subject: poll}))
 	err := publishOne(t, js, bus.Outgoing{Subject: poll + "2"})
 	require.Error(t, err)
-	require.NotErrorIs(t, err, bus.ErrSubjectBusy, "nothing of this customer stands there: dropping it would lose it")
+	require.NotErrorIs(t, err, bus.ErrSubjectBusy, "the stream holds no message of this customer: dropping the poll would lose it")
 }
 
-func TestOneRefusalLeavesTheOthersOfTheBatch(t *testing.T) {
+func TestRejectedMessageDoesNotAffectOthersOfBatch(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	errs := publisher(js).Publish(bounded(t), []bus.Outgoing{
@@ -106,7 +106,7 @@ func TestOneRefusalLeavesTheOthersOfTheBatch(t *testing.T) {
 	require.NoError(t, errs[3])
 }
 
-func TestAMessageThatIsTooBigIsRefused(t *testing.T) {
+func TestTooBigMessageIsRejected(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	body := bytes.Repeat([]byte("x"), 256<<10)
@@ -115,10 +115,10 @@ func TestAMessageThatIsTooBigIsRefused(t *testing.T) {
 	require.Error(t, err)
 	require.NotErrorIs(t, err, bus.ErrSubjectBusy)
 	huge := publishOne(t, js, bus.Outgoing{Subject: bus.SubjectOnboard("acme"), Payload: bytes.Repeat(body, 8)})
-	require.Error(t, huge, "bigger than the connection takes")
+	require.Error(t, huge, "bigger than the connection allows")
 }
 
-func TestWithoutAServerThereIsAnErrorWithinTheContext(t *testing.T) {
+func TestPublishWithoutServerFailsWithinContext(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t)
 	js := server.JetStream(t)

@@ -8,31 +8,32 @@ import (
 
 const (
 	maxWorkMessage = 256 << 10
-	// How long a stream recognises a message that was published twice. The outbox publishes again within
-	// seconds; letters and requests are idempotent in Postgres beyond that.
+	// How long a stream recognises a repeated message id. The outbox republishes within seconds; after the window,
+	// letters and requests are idempotent in Postgres.
 	dedupWindow = 2 * time.Minute
 	eventsAge   = 7 * 24 * time.Hour
 	alertsAge   = 30 * 24 * time.Hour
-	// Deliveries without end: an outage of ours, or a lane that is taken for long, spends any number of them. Attempts that
-	// count are noted in Postgres.
+	// Deliveries are unlimited: an outage, or a lane that is held for long, uses up any number of them. Attempts that
+	// count are stored in Postgres.
 	maxDeliver = -1
-	// Messages handed out and not yet settled, over all replicas: never the narrow place.
+	// Messages delivered and not yet acked, over all replicas: high enough never to be the bottleneck.
 	maxAckPending = 4096
 )
 
-// Subjects on which the server itself tells what became of messages.
+// Subjects on which the server publishes metrics and advisories about messages.
 const (
 	ackSamples    = "$JS.EVENT.METRIC.CONSUMER.ACK."
 	maxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
 )
 
-// StreamConfigs returns all streams, also those of services that are not built yet (docs/guides.md), so that no
-// publisher is refused for want of a stream.
+// StreamConfigs returns all streams, including those of services that do not exist yet (docs/guides.md), so that no
+// publisher fails because a stream is missing.
 func StreamConfigs(replicas int) []jetstream.StreamConfig {
 	work := func(name string, subjects ...string) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
 			Name: name, Subjects: subjects, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.FileStorage,
-			// Discarding old would drop the oldest unworked job in silence; the outbox retries what is refused.
+			// DiscardOld would silently drop the oldest unprocessed job; with DiscardNew the outbox retries what the
+			// stream rejects.
 			Discard: jetstream.DiscardNew, MaxMsgSize: maxWorkMessage, Replicas: replicas, Duplicates: dedupWindow,
 			MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, AllowDirect: true,
 		}
@@ -51,7 +52,7 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 		}
 	}
 	letters := kept(StreamDLQ, 0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*")
-	letters.Discard = jetstream.DiscardNew // a full stream refuses: letters wait in Postgres, and none that is shown goes
+	letters.Discard = jetstream.DiscardNew // if the stream is full, new letters wait in Postgres and published letters stay
 	streams := []jetstream.StreamConfig{
 		work(StreamOnboarding, "rollcall.onboarding.request.*", "rollcall.onboarding.offboard.*"),
 		onePerSubject(StreamBackfill, "rollcall.backfill.request.*"),
@@ -64,7 +65,7 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 		work(StreamWebhooks, "rollcall.webhooks.virtuous.*"),
 		work(StreamWriteback, "rollcall.writeback.user.*"),
 	}
-	// One subject a stream: a wildcard stands for a whole token, so ROLLCALL_* would match nothing.
+	// One subject per stream: a wildcard replaces a whole token, so ROLLCALL_* would match nothing.
 	advisories := []string{ackSamples + StreamDLQ + "." + DurableDLQReview}
 	for _, stream := range streams {
 		advisories = append(advisories, maxDeliveries+stream.Name+".*")
@@ -72,14 +73,14 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 	return append(streams, kept(StreamAdvisories, eventsAge, advisories...))
 }
 
-// ConsumerOf is a durable with the stream that it belongs to.
+// ConsumerOf is a durable consumer with the stream that it belongs to.
 type ConsumerOf struct {
 	Stream string
 	Config jetstream.ConsumerConfig
 }
 
-// IsOwnDurable says whether a consumer is one of rollcall's: partners have consumers of their own on ROLLCALL_EVENTS, under
-// any name.
+// IsOwnDurable reports whether a consumer is one of rollcall's. Partners have their own consumers on ROLLCALL_EVENTS,
+// under any name.
 func IsOwnDurable(stream, name string) bool {
 	for _, consumer := range ConsumerConfigs(0) {
 		if consumer.Stream == stream && consumer.Config.Durable == name {
@@ -89,14 +90,14 @@ func IsOwnDurable(stream, name string) bool {
 	return false
 }
 
-// ConsumerConfigs are the durables of the services that exist. ackWait is the claim timeout: how long a worker
-// may be silent before its message goes to another.
+// ConsumerConfigs returns the durables of the services that exist. ackWait is the claim timeout: how long a worker
+// may be silent before its message goes to another worker.
 func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 	durable := func(stream, name string) ConsumerOf {
 		return ConsumerOf{Stream: stream, Config: jetstream.ConsumerConfig{
 			Durable: name, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
 			AckWait: ackWait, MaxDeliver: maxDeliver, MaxAckPending: maxAckPending, MaxWaiting: 2048,
-			// No BackOff: its first step would replace AckWait and cut running work in half.
+			// No BackOff: its first step would replace AckWait, and running work would be delivered again too early.
 		}}
 	}
 	filtered := func(consumer ConsumerOf, subjects ...string) ConsumerOf {
@@ -104,7 +105,7 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		return consumer
 	}
 	review := filtered(durable(StreamDLQ, DurableDLQReview), dlqReview+">")
-	review.Config.SampleFrequency = "100" // an operator's ack settles a letter: each is told of
+	review.Config.SampleFrequency = "100" // an operator's ack settles a letter, so the server must report every ack
 	return []ConsumerOf{
 		durable(StreamOnboarding, DurableOnboarding),
 		durable(StreamBackfill, DurableBackfill),
@@ -112,7 +113,7 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		durable(StreamReconcile, DurableReconciler),
 		filtered(durable(StreamDLQ, DurableDLQRetry), Retries),
 		review,
-		// What cannot be told waits for as long as its stream keeps it, however long the mail server is down.
+		// If the mail server is down, notifications wait here for as long as the stream keeps them.
 		durable(StreamAlerts, DurableNotifier),
 		filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*"),
 		durable(StreamAdvisories, DurableAdvisories),

@@ -19,7 +19,7 @@ func limited() bus.Layout {
 	}}
 }
 
-func TestEnsureKeepsWhatAnOperatorTuned(t *testing.T) {
+func TestEnsureKeepsOperatorsTuning(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	require.NoError(t, changeStream(bus.StreamEvents, func(config *jetstream.StreamConfig) {
@@ -52,7 +52,7 @@ func TestEnsureKeepsWhatAnOperatorTuned(t *testing.T) {
 	require.Equal(t, int64(256*mib), streamConfig(t, js, bus.StreamAlerts).MaxBytes, "a stream that was not tuned gets its limit")
 }
 
-func TestEnsureMendsWhatCorrectnessNeedsInATunedStream(t *testing.T) {
+func TestEnsureRestoresWhatCorrectnessNeedsInTunedStream(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	require.NoError(t, changeStream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) {
@@ -72,10 +72,10 @@ func TestEnsureMendsWhatCorrectnessNeedsInATunedStream(t *testing.T) {
 		[]any{config.MaxAge, config.MaxMsgsPerSubject, config.Discard, config.Description, config.Duplicates})
 	consumer, err := js.Consumer(bounded(t), bus.StreamBackfill, bus.DurableBackfill)
 	require.NoError(t, err)
-	require.Equal(t, -1, consumer.CachedInfo().Config.MaxDeliver, "a lane that is taken for half an hour must not end the request")
+	require.Equal(t, -1, consumer.CachedInfo().Config.MaxDeliver, "a lane that is held for half an hour must not end the request")
 }
 
-func TestLimitsAreSetOnceAndFollowTheirSettingUntilAnOperatorSetsThem(t *testing.T) {
+func TestLimitsFollowTheirSettingUntilOperatorSetsThem(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	layout := limited()
@@ -100,7 +100,7 @@ func TestLimitsAreSetOnceAndFollowTheirSettingUntilAnOperatorSetsThem(t *testing
 	require.Equal(t, int64(10*mib), limit(bus.StreamEvents), "an operator lowered it")
 }
 
-func TestALimitIsNeverBelowWhatAStreamHolds(t *testing.T) {
+func TestLimitIsAboveWhatStreamHolds(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	body := make([]byte, 512<<10)
@@ -120,10 +120,10 @@ func TestALimitIsNeverBelowWhatAStreamHolds(t *testing.T) {
 	require.Greater(t, stream.CachedInfo().Config.MaxBytes, int64(stream.CachedInfo().State.Bytes))
 }
 
-func TestOnASmallServerTheLimitsTakeHalfOfItsStore(t *testing.T) {
+func TestLimitsTakeHalfOfSmallServersStorage(t *testing.T) {
 	t.Parallel()
 	js := testkit.NATS(t, testkit.WithMaxStore(112*mib)).JetStream(t)
-	for range 2 { // again: it finds what it made
+	for range 2 { // the second time, Ensure finds the limits that it set
 		notes, err := limited().Ensure(bounded(t), js)
 		require.NoError(t, err)
 		require.Len(t, notes, 4)

@@ -11,12 +11,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrTopology says that a stream or consumer is missing, or is not as correctness needs it.
+// ErrTopology means that a stream or consumer is missing, or lacks what correctness needs.
 var ErrTopology = errors.New("the streams are not as this program needs them: run `rollcall migrate`")
 
-// Verify checks what correctness depends on and nothing else, so that an operator may tune the rest: that the
-// streams exist with their subjects, retention and discard policy, and the consumers with explicit acks, no
-// BackOff and an ack wait that the claim timeout can live with.
+// Verify checks only what correctness depends on, so that an operator may tune the rest: the streams exist with their
+// subjects, retention and discard policy, and the consumers have explicit acks, no BackOff and an ack wait equal to
+// the claim timeout.
 func Verify(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) error {
 	for difference := range differences(ctx, js, ackWait) {
 		return difference
@@ -24,8 +24,8 @@ func Verify(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) 
 	return nil
 }
 
-// Differences is every difference that Verify would stop at: ErrTopology each, or the one error for which no more
-// could be asked.
+// Differences returns all errors that Verify could return, each an ErrTopology. It stops at the first error that is
+// not, because the server could not be asked.
 func Differences(ctx context.Context, js jetstream.JetStream, ackWait time.Duration) []error {
 	var all []error
 	for difference := range differences(ctx, js, ackWait) {
@@ -108,8 +108,8 @@ func streamProblem(want, have jetstream.StreamConfig) string {
 }
 
 func asTopology(err error, missing ...error) error {
-	for _, sort := range missing {
-		if errors.Is(err, sort) {
+	for _, kind := range missing {
+		if errors.Is(err, kind) {
 			return fmt.Errorf("it does not exist: %w", ErrTopology)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// changeStream applies a change to a stream, as an operator could.
+// changeStream returns a function that changes a stream's configuration, as an operator could.
 func changeStream(name string, change func(*jetstream.StreamConfig)) func(context.Context, jetstream.JetStream) error {
 	return func(ctx context.Context, js jetstream.JetStream) error {
 		stream, err := js.Stream(ctx, name)
@@ -39,7 +39,7 @@ func changeConsumer(change func(*jetstream.ConsumerConfig)) func(context.Context
 	}
 }
 
-func TestVerifyRefusesWhatWouldBeWrong(t *testing.T) {
+func TestVerifyRejectsWrongStreamsAndConsumers(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]struct {
 		change func(context.Context, jetstream.JetStream) error
@@ -55,23 +55,23 @@ func TestVerifyRefusesWhatWouldBeWrong(t *testing.T) {
 		"a BackOff": {changeConsumer(func(config *jetstream.ConsumerConfig) {
 			config.BackOff = []time.Duration{ackWait, time.Minute}
 		}), "BackOff"},
-		"a subject that is not heard": {changeStream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) {
+		"a missing subject": {changeStream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) {
 			config.Subjects = config.Subjects[:1]
 		}), "does not listen on rollcall.onboarding.offboard.*"},
-		"two messages a subject": {changeStream(bus.StreamPoll, func(config *jetstream.StreamConfig) {
+		"two messages per subject": {changeStream(bus.StreamPoll, func(config *jetstream.StreamConfig) {
 			config.MaxMsgsPerSubject = 2
 		}), bus.StreamPoll},
-		"an old message makes room for the new": {changeStream(bus.StreamBackfill, func(config *jetstream.StreamConfig) {
+		"discards old messages": {changeStream(bus.StreamBackfill, func(config *jetstream.StreamConfig) {
 			config.DiscardNewPerSubject, config.Discard = false, jetstream.DiscardOld
 		}), bus.StreamBackfill},
 		// testdata/streams-changed-by-hand.md
 		"deletions denied": {changeStream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) { config.DenyDelete = true }),
 			"ROLLCALL_ONBOARDING: denies deletions, so that no token in it can be erased"},
-		"letters that cannot be taken away": {changeStream(bus.StreamDLQ, func(config *jetstream.StreamConfig) { config.DenyDelete = true }),
+		"deletions of letters denied": {changeStream(bus.StreamDLQ, func(config *jetstream.StreamConfig) { config.DenyDelete = true }),
 			"ROLLCALL_DLQ: denies deletions"},
-		"sealed":         {changeStream(bus.StreamEvents, func(config *jetstream.StreamConfig) { config.Sealed = true }), "ROLLCALL_EVENTS: is sealed"},
-		"work that ages": {changeStream(bus.StreamBackfill, func(config *jetstream.StreamConfig) { config.MaxAge = time.Hour }), "by their age"},
-		"onboardings that replace each other": {changeStream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) {
+		"sealed":                  {changeStream(bus.StreamEvents, func(config *jetstream.StreamConfig) { config.Sealed = true }), "ROLLCALL_EVENTS: is sealed"},
+		"work with a maximum age": {changeStream(bus.StreamBackfill, func(config *jetstream.StreamConfig) { config.MaxAge = time.Hour }), "by their age"},
+		"onboarding requests that replace each other": {changeStream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) {
 			config.MaxMsgsPerSubject = 1
 		}), "drops older messages of a subject"},
 		"another retention": {func(ctx context.Context, js jetstream.JetStream) error {
@@ -101,7 +101,7 @@ func TestVerifyRefusesWhatWouldBeWrong(t *testing.T) {
 	}
 }
 
-func TestVerifyLeavesTheRestToTheOperator(t *testing.T) {
+func TestVerifyAcceptsOperatorsTuning(t *testing.T) {
 	t.Parallel()
 	_, js := ensured(t)
 	for _, tune := range []func(context.Context, jetstream.JetStream) error{
@@ -133,7 +133,7 @@ func TestVerifyLeavesTheRestToTheOperator(t *testing.T) {
 	require.NoError(t, bus.Verify(bounded(t), js, ackWait))
 }
 
-func TestVerifyTellsAnOutageFromAWrongLayout(t *testing.T) {
+func TestVerifyDistinguishesOutageFromWrongLayout(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t)
 	js := server.JetStream(t)
