@@ -8,7 +8,7 @@ import (
 	"rollcall.dev/pkg/config"
 )
 
-func TestSizesAreReadWithAndWithoutUnits(t *testing.T) {
+func TestSizesAreParsedWithAndWithoutUnits(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]config.Bytes{"": 2 << 30, "1048576": 1 << 20, "3MiB": 3 << 20, "3 GiB": 3 << 30, "1TiB": 1 << 40, "2048KiB": 2 << 20} {
 		settings, err := config.Load([]string{"EVENTS_MAX_BYTES=" + text})

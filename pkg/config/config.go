@@ -1,9 +1,9 @@
 // Package config reads the settings that all services share from the environment.
 //
-// It owns their names, defaults, ranges and doc lines, in one struct that is also the source of the settings
-// table in the README. It promises that a value out of range, or one that cannot be read, stops the program
-// with one line that names the setting and what it takes, and never repeats the value of a secret. It reads
-// the environment, and the files of passwords that settings name.
+// One struct defines their names, defaults, ranges and doc lines; the settings table in the README is made from it.
+// If a value is out of range or cannot be parsed, the program stops with one line that names the setting and the
+// values it accepts. The value of a secret is never printed. The package reads the environment, and the password
+// files that settings name.
 package config
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Config is every shared setting. Fields with min and max tags are checked against them.
+// Config holds every shared setting. Fields with min and max tags are checked against them.
 type Config struct {
 	DatabaseURL          string `env:"DATABASE_URL" secret:"true" doc:"Postgres 15 or newer: postgres://user:password@host:port/database"`
 	DatabasePasswordFile string `env:"DATABASE_PASSWORD_FILE" doc:"file with the password of the user in DATABASE_URL, which then has none"`
@@ -92,12 +92,12 @@ type Setting struct {
 // FromEnvironment reads the process's environment.
 func FromEnvironment() (Config, error) { return Load(os.Environ()) }
 
-// Load reads settings from lines of the form NAME=value. Every wrong setting is named in the error, each with
-// what it takes.
+// Load reads settings from lines of the form NAME=value. The error names every wrong setting with the values it
+// accepts.
 func Load(environ []string) (Config, error) {
 	var config Config
 	options := env.Options{Environment: env.ToMap(environ)}
-	// The parser reads on after a value that it cannot read; its own error would repeat the value.
+	// The parser continues after a value that it cannot parse. Its own error would print the value.
 	unread := env.ParseWithOptions(&config, options)
 	skip, problems := unreadable(options.Environment)
 	if unread != nil && len(problems) == 0 {
@@ -121,10 +121,10 @@ func Load(environ []string) (Config, error) {
 	return config, nil
 }
 
-// minPerMinute is the least limit a minute that is one; the same pace as the least a second.
+// minPerMinute is the smallest limit per minute; it is the same pace as the smallest limit per second.
 const minPerMinute = 0.06
 
-// checkTogether holds what one field alone cannot show.
+// checkTogether checks the rules that involve several settings or the form of a text.
 func (c Config) checkTogether() []error {
 	var problems []error
 	if base, err := url.Parse(c.VomoBaseURL); err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" {
@@ -145,7 +145,8 @@ func (c Config) checkTogether() []error {
 	return append(problems, c.checkNotices()...)
 }
 
-// unreadable names the settings whose text cannot be read, without repeating it. It reads as the parser does.
+// unreadable returns the settings whose text cannot be parsed, without printing the text. It follows the parser's
+// rules.
 func unreadable(environment map[string]string) (names map[string]bool, problems []error) {
 	names = map[string]bool{}
 	for field := range reflect.TypeFor[Config]().Fields() {
@@ -202,7 +203,7 @@ func checkField(field reflect.StructField, value reflect.Value) error {
 	if err != nil {
 		return err
 	}
-	if !(number >= lowest && number <= highest) { // so that NaN is refused too
+	if !(number >= lowest && number <= highest) { // written so that it rejects NaN too
 		return fmt.Errorf("%s is out of range: %s", name, wanted(field))
 	}
 	return nil

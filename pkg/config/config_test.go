@@ -10,16 +10,16 @@ import (
 	"rollcall.dev/pkg/config"
 )
 
-// refusal is the text of the error that these lines lead to.
-func refusal(t *testing.T, lines ...string) string {
+// loadError returns the text of the error that Load returns for these lines.
+func loadError(t *testing.T, lines ...string) string {
 	t.Helper()
 	loaded, err := config.Load(lines)
 	require.Error(t, err, "%q", lines)
-	require.Equal(t, config.Config{}, loaded, "nothing of a wrong configuration is handed out")
+	require.Equal(t, config.Config{}, loaded, "a wrong configuration must not be returned in part")
 	return err.Error()
 }
 
-func TestTheDefaultsAreTheDesigns(t *testing.T) {
+func TestDefaults(t *testing.T) {
 	t.Parallel()
 	loaded, err := config.Load(nil)
 	require.NoError(t, err)
@@ -51,17 +51,17 @@ func TestSettingsAreReadFromTheEnvironment(t *testing.T) {
 	require.Equal(t, "debug", loaded.LogLevel)
 }
 
-func TestAnEmptySettingIsTheDefault(t *testing.T) {
+func TestEmptySettingMeansDefault(t *testing.T) {
 	t.Parallel()
 	loaded, err := config.Load([]string{"BACKFILL_SLOTS=", "CLAIM_TIMEOUT=", "SECRETS_URL=", "LOG_LEVEL="})
 	require.NoError(t, err)
 	require.Equal(t, 4, loaded.BackfillSlots)
 	require.Equal(t, "dev", loaded.SecretsURL)
 
-	require.NotContains(t, refusal(t, "BACKFILL_SLOTS=", "CLAIM_TIMEOUT=soon"), "BACKFILL_SLOTS", "beside one that is wrong too")
+	require.NotContains(t, loadError(t, "BACKFILL_SLOTS=", "CLAIM_TIMEOUT=soon"), "BACKFILL_SLOTS", "also if another setting is wrong")
 }
 
-func TestEveryRangeHoldsAtBothEnds(t *testing.T) {
+func TestRangesAreCheckedAtBothEnds(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ inside, outside []string }{
 		"NATS_REPLICAS":            {[]string{"1", "5"}, []string{"0", "6", "-1"}},
@@ -82,43 +82,43 @@ func TestEveryRangeHoldsAtBothEnds(t *testing.T) {
 			require.NoError(t, err, "%s=%s", name, value)
 		}
 		for _, value := range c.outside {
-			text := refusal(t, name+"="+value)
+			text := loadError(t, name+"="+value)
 			require.Contains(t, text, name)
 			require.NotContains(t, text, "\n", "one clear line")
 		}
 	}
 }
 
-func TestAValueThatCannotBeReadIsNamedWithoutItsText(t *testing.T) {
+func TestErrorForUnreadableValueNamesSettingWithoutValue(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{
 		"NATS_REPLICAS=canary-17", "BACKFILL_SLOTS=1.5", "BACKFILL_SLOTS=99999999999", "BACKFILL_TRIES=0x10",
 		"VOMO_REQUESTS_PER_SECOND=canary-17", "VOMO_REQUESTS_PER_MINUTE=1e400", "REQUIRE_SEALED_TOKENS=canary-17", "CLAIM_TIMEOUT=17", "CLAIM_TIMEOUT=canary-17",
 	} {
 		name, value, _ := strings.Cut(line, "=")
-		text := refusal(t, line)
+		text := loadError(t, line)
 		require.Contains(t, text, name+" cannot be read: expected ")
 		require.NotContains(t, strings.TrimPrefix(text, name), value, line)
 	}
 }
 
-func TestEveryProblemIsToldAtOnce(t *testing.T) {
+func TestErrorNamesEveryProblem(t *testing.T) {
 	t.Parallel()
-	text := refusal(t, "NATS_REPLICAS=many", "CLAIM_TIMEOUT=soon", "BACKFILL_SLOTS=0", "LOG_LEVEL=loud", "VOMO_BASE_URL=nowhere", "NATS_CERT=a")
+	text := loadError(t, "NATS_REPLICAS=many", "CLAIM_TIMEOUT=soon", "BACKFILL_SLOTS=0", "LOG_LEVEL=loud", "VOMO_BASE_URL=nowhere", "NATS_CERT=a")
 	for _, name := range []string{"NATS_REPLICAS", "CLAIM_TIMEOUT", "BACKFILL_SLOTS", "LOG_LEVEL", "VOMO_BASE_URL", "NATS_CERT and NATS_KEY"} {
 		require.Equal(t, 1, strings.Count(text, name), name)
 	}
 	require.Len(t, strings.Split(text, "\n"), 6, "a line each")
 }
 
-func TestACertificateNeedsItsKeyAndTheKeyItsCertificate(t *testing.T) {
+func TestNATSCertAndKeyMustBeGivenTogether(t *testing.T) {
 	t.Parallel()
-	require.Contains(t, refusal(t, "NATS_CERT=file"), "NATS_CERT and NATS_KEY")
-	require.Contains(t, refusal(t, "NATS_KEY=file"), "NATS_CERT and NATS_KEY")
+	require.Contains(t, loadError(t, "NATS_CERT=file"), "NATS_CERT and NATS_KEY")
+	require.Contains(t, loadError(t, "NATS_KEY=file"), "NATS_CERT and NATS_KEY")
 }
 
-// A secret may stand in any setting by mistake: no error repeats what stood there.
-func TestNoErrorRepeatsAValue(t *testing.T) {
+// A secret may have been put into any setting by mistake, so no error prints a value.
+func TestErrorsNeverPrintValues(t *testing.T) {
 	t.Parallel()
 	const canary = "cAnary-7f3a91"
 	all := make([]string, 0, len(config.Settings()))
@@ -128,6 +128,6 @@ func TestNoErrorRepeatsAValue(t *testing.T) {
 			require.NotContains(t, err.Error(), canary, setting.Name)
 		}
 	}
-	require.NotContains(t, refusal(t, all...), canary)
-	require.NotContains(t, refusal(t, "DATABASE_URL=postgres://u:"+canary+"@h/db", "SECRETS_URL=base64key://"+canary, "LOG_LEVEL=x"), canary)
+	require.NotContains(t, loadError(t, all...), canary)
+	require.NotContains(t, loadError(t, "DATABASE_URL=postgres://u:"+canary+"@h/db", "SECRETS_URL=base64key://"+canary, "LOG_LEVEL=x"), canary)
 }

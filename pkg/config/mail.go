@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// MailServer is what SMTP_URL says. The zero value is none.
+// MailServer is the parsed SMTP_URL. The zero value means no mail server.
 type MailServer struct {
 	Host     string
 	Port     int
@@ -18,17 +18,17 @@ type MailServer struct {
 	TLS      MailTLS
 }
 
-// MailTLS is how the way to the mail server is protected.
+// MailTLS says how the connection to the mail server is protected.
 type MailTLS int
 
 const (
-	// TLSWhereOffered uses STARTTLS where the server has it: nobody's password goes that way.
+	// TLSWhereOffered uses STARTTLS if the server offers it. No password is sent in this mode.
 	TLSWhereOffered MailTLS = iota
 	// TLSRequired sends nothing before STARTTLS.
 	TLSRequired
 	// TLSAtOnce is smtps: TLS from the first byte.
 	TLSAtOnce
-	// TLSNone is plain text, where it was asked for.
+	// TLSNone is plain text; only on request.
 	TLSNone
 )
 
@@ -38,13 +38,13 @@ const (
 	portSMTPS      = 465
 )
 
-// errMailServer is what SMTP_URL takes; the value itself is a secret.
+// errMailServer names the accepted forms of SMTP_URL; the value itself is a secret.
 var errMailServer = errors.New("SMTP_URL must be smtp://user:password@host:587, smtps://user:password@host:465 or smtp://host:25?tls=none")
 
-// errPlainPassword is for a password that anybody on the way could read.
+// errPlainPassword means that the password would be sent unencrypted.
 var errPlainPassword = errors.New("SMTP_URL must not have both a password and tls=none")
 
-// ParseMailServer reads SMTP_URL; its errors name the setting, and never repeat it.
+// ParseMailServer parses SMTP_URL. Its errors name the setting and never print its value.
 func ParseMailServer(text string) (MailServer, error) {
 	if text == "" {
 		return MailServer{}, nil
@@ -102,7 +102,7 @@ func mailTLS(address *url.URL, withPassword bool) (MailTLS, error) {
 	return 0, errMailServer
 }
 
-// checkNotices holds the settings by which people are told.
+// checkNotices checks the settings for notifications.
 func (c Config) checkNotices() []error {
 	var problems []error
 	if _, err := ParseMailServer(c.SMTPURL); err != nil {
@@ -132,7 +132,7 @@ func (c Config) checkWebhook() []error {
 		}
 	}
 	if c.AlertWebhookSecret != "" {
-		const least, most = 24, 64 // as Standard Webhooks has them
+		const least, most = 24, 64 // from the Standard Webhooks specification
 		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(c.AlertWebhookSecret, "whsec_"))
 		if err != nil || len(key) < least || len(key) > most {
 			problems = append(problems, fmt.Errorf("ALERT_WEBHOOK_SECRET must be whsec_ and the base64 of %d to %d random bytes", least, most))

@@ -10,30 +10,31 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// ErrMailAddress says that a text is no mail address.
+// ErrMailAddress means that a text is not a mail address.
 var ErrMailAddress = errors.New("is not a mail address")
 
-// ErrMailDomain says that an address has a domain that cannot be a name in DNS.
+// ErrMailDomain means that the domain of an address cannot be a name in DNS.
 var ErrMailDomain = errors.New("has a domain that is no name in DNS")
 
-// ParseMailAddress reads an address with or without a name. A domain outside ASCII is written as DNS has it (punycode); a part
-// before the @ outside ASCII stays, which only mail servers with SMTPUTF8 take. Errors: ErrMailAddress, ErrMailDomain.
+// ParseMailAddress parses an address with or without a name. It converts a domain outside ASCII to its DNS form
+// (punycode). A part before the @ that is outside ASCII stays; only mail servers with SMTPUTF8 accept it. Errors:
+// ErrMailAddress, ErrMailDomain.
 func ParseMailAddress(text string) (mail.Address, error) {
 	parsed, err := mail.ParseAddress(strings.TrimSpace(text))
 	if err != nil {
-		return mail.Address{}, ErrMailAddress // its own error quotes the address
+		return mail.Address{}, ErrMailAddress // the parser's error quotes the address
 	}
 	at := strings.LastIndexByte(parsed.Address, '@')
 	local, domain := parsed.Address[:at], parsed.Address[at+1:]
 	if !IsASCII(domain) {
 		if domain, err = idna.Lookup.ToASCII(domain); err != nil {
-			return mail.Address{}, ErrMailDomain // its own error quotes the domain
+			return mail.Address{}, ErrMailDomain // the converter's error quotes the domain
 		}
 	}
 	return mail.Address{Name: parsed.Name, Address: local + "@" + domain}, nil
 }
 
-// IsASCII says whether a text has no character outside ASCII.
+// IsASCII reports whether a text is all ASCII.
 func IsASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
@@ -43,7 +44,8 @@ func IsASCII(text string) bool {
 	return true
 }
 
-// AlertRecipients returns the addresses of ALERT_MAIL_TO. The error says which of them is wrong by its place in the list.
+// AlertRecipients returns the addresses of ALERT_MAIL_TO. The error identifies a wrong address by its position in the
+// list.
 func (c Config) AlertRecipients() ([]string, error) {
 	if strings.TrimSpace(c.AlertMailTo) == "" {
 		return nil, nil

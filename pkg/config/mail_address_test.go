@@ -8,7 +8,7 @@ import (
 	"rollcall.dev/pkg/config"
 )
 
-func TestAddressesOutsideASCIIHaveDomainsInASCII(t *testing.T) {
+func TestDomainsOutsideASCIIAreConvertedToPunycode(t *testing.T) {
 	t.Parallel()
 	mail := []string{"SMTP_URL=smtp://mail.example", "MAIL_FROM=Büro <büro@bücher.example>"}
 	loaded, err := config.Load(append(mail, "ALERT_MAIL_TO=nóc@BÜCHER.example, ops@acme.example,NOC <nóc@bücher.example>"))
@@ -23,7 +23,7 @@ func TestAddressesOutsideASCIIHaveDomainsInASCII(t *testing.T) {
 		"ops@bü..cher.example":               "number 1 ",
 		"ops@acme.example,,ops@acme.example": "number 2 is not a mail address",
 	} {
-		text := refusal(t, append(mail, "ALERT_MAIL_TO="+value)...)
+		text := loadError(t, append(mail, "ALERT_MAIL_TO="+value)...)
 		require.Contains(t, text, "ALERT_MAIL_TO must be mail addresses", value)
 		require.Contains(t, text, want, value)
 	}

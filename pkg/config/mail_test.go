@@ -9,7 +9,7 @@ import (
 	"rollcall.dev/pkg/config"
 )
 
-func TestAMailServerIsReadFromItsURL(t *testing.T) {
+func TestMailServerIsParsedFromURL(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]config.MailServer{
 		"":                                    {},
@@ -28,7 +28,7 @@ func TestAMailServerIsReadFromItsURL(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeMailedByIsRefusedWithTheSettingsName(t *testing.T) {
+func TestErrorForWrongMailSettingNamesIt(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2-9c1d"
 	good := []string{"SMTP_URL=smtp://u:" + secret + "@mail.example:587", "MAIL_FROM=rollcall@partner.example"}
@@ -56,10 +56,10 @@ func TestWhatCannotBeMailedByIsRefusedWithTheSettingsName(t *testing.T) {
 		"ALERT_WEBHOOK_SECRET=" + secret:                           "ALERT_WEBHOOK_SECRET",
 		"ALERT_WEBHOOK_SECRET=whsec_c2hvcnQ=":                      "ALERT_WEBHOOK_SECRET",
 	} {
-		text := refusal(t, append(good, line)...)
+		text := loadError(t, append(good, line)...)
 		require.True(t, strings.HasPrefix(text, name), "%s: %s", line, text)
 		require.NotContains(t, text, secret, line)
 		require.NotContains(t, text, "\n", "one clear line")
 	}
-	require.Contains(t, refusal(t, "ALERT_MAIL_TO=ops@partner.example"), "ALERT_MAIL_TO needs SMTP_URL")
+	require.Contains(t, loadError(t, "ALERT_MAIL_TO=ops@partner.example"), "ALERT_MAIL_TO needs SMTP_URL")
 }

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// byteOrderMark stands before what some editors save.
+// byteOrderMark is what some editors write at the start of a file.
 const byteOrderMark = "\ufeff"
 
-// ReadPasswordFile reads the password in the file that a setting names, without the newline at its end and a byte order
-// mark before it. The error names the
-// setting and never the path, which may be a secret that was put into the wrong setting.
+// ReadPasswordFile reads the password from the file that a setting names, without a final newline or a leading byte
+// order mark. The error names the setting and never the path, because the path may be a secret that was put into the
+// wrong setting.
 func ReadPasswordFile(setting, path string) (string, error) {
 	content, err := os.ReadFile(path) //nolint:gosec // G304: the operator names the file
 	if err != nil {
@@ -40,7 +40,8 @@ func (c Config) NATSPassword() (string, error) {
 	return ReadPasswordFile("NATS_PASSWORD_FILE", c.NATSPasswordFile)
 }
 
-// readPasswords puts the password of DATABASE_PASSWORD_FILE into DatabaseURL, and checks that NATS_PASSWORD_FILE can be read.
+// readPasswords adds the password from DATABASE_PASSWORD_FILE to DatabaseURL, and checks that NATS_PASSWORD_FILE can
+// be read.
 func readPasswords(c *Config) []error {
 	var problems []error
 	if c.DatabasePasswordFile != "" {
@@ -65,7 +66,7 @@ var (
 	errTwoPasswords   = errors.New("DATABASE_URL has a password and DATABASE_PASSWORD_FILE is set: remove one of them")
 )
 
-// withPassword returns the database's URL with the password. Its errors never repeat the URL.
+// withPassword returns the database's URL with the password added. Its errors never print the URL.
 func withPassword(database, password string) (string, error) {
 	address, err := url.Parse(database)
 	if err != nil || (address.Scheme != "postgres" && address.Scheme != "postgresql") || address.User.Username() == "" {

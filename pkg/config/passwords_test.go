@@ -30,7 +30,7 @@ func TestPasswordsAreReadFromFiles(t *testing.T) {
 	require.Equal(t, "word", password)
 }
 
-func TestAPasswordFileThatCannotBeUsedIsNamed(t *testing.T) {
+func TestErrorForUnusablePasswordFileNamesSetting(t *testing.T) {
 	t.Parallel()
 	good := passwordFile(t, "hunter2")
 	missing := filepath.Join(t.TempDir(), "hunter2-missing")
@@ -45,14 +45,14 @@ func TestAPasswordFileThatCannotBeUsedIsNamed(t *testing.T) {
 		"NATS_PASSWORD_FILE names a file that cannot be read: no such file or directory":     {"NATS_USER=u", "NATS_PASSWORD_FILE=" + missing},
 		"NATS_PASSWORD_FILE needs NATS_USER":                                                 {"NATS_PASSWORD_FILE=" + good},
 	} {
-		text := refusal(t, environ...)
+		text := loadError(t, environ...)
 		require.Contains(t, text, want)
 		require.NotContains(t, text, "hunter2")
 		require.NotContains(t, text, "\n", "one clear line")
 	}
 }
 
-func TestPrivateHostsAreHostsWithPorts(t *testing.T) {
+func TestPrivateHostsNeedPorts(t *testing.T) {
 	t.Parallel()
 	loaded, err := config.Load([]string{"ALLOW_PRIVATE_HOSTS=Sandbox:9090, 10.0.0.7:80,[fd00::1]:443"})
 	require.NoError(t, err)
@@ -61,6 +61,6 @@ func TestPrivateHostsAreHostsWithPorts(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, unset.PrivateHosts())
 	for _, value := range []string{"sandbox", "sandbox:", ":9090", "sandbox:0", "sandbox:65536", "*:9090", "http://sandbox:9090", "sandbox:9090,", "a b:1"} {
-		require.Contains(t, refusal(t, "ALLOW_PRIVATE_HOSTS="+value), "ALLOW_PRIVATE_HOSTS must be hosts with their ports", value)
+		require.Contains(t, loadError(t, "ALLOW_PRIVATE_HOSTS="+value), "ALLOW_PRIVATE_HOSTS must be hosts with their ports", value)
 	}
 }

@@ -9,11 +9,11 @@ import (
 
 var errPrivateHosts = errors.New("ALLOW_PRIVATE_HOSTS must be hosts with their ports, comma-separated: crm.internal:8443,10.0.0.7:80")
 
-// PrivateHosts are the destinations of ALLOW_PRIVATE_HOSTS, each as host:port in lower case. Load has checked them.
+// PrivateHosts returns the hosts of ALLOW_PRIVATE_HOSTS, each as host:port in lower case. Load has checked them.
 func (c Config) PrivateHosts() []string {
 	hosts, err := c.privateHosts()
 	if err != nil {
-		return nil // a list that cannot be read allows nothing
+		return nil // an invalid list allows nothing
 	}
 	return hosts
 }

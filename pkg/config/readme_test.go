@@ -9,7 +9,7 @@ import (
 	"rollcall.dev/pkg/config"
 )
 
-func TestTheReadmeNamesEverySetting(t *testing.T) {
+func TestReadmeNamesEverySetting(t *testing.T) {
 	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ func TestEverySettingHasANameAndADocLine(t *testing.T) {
 	for _, setting := range settings {
 		require.Regexp(t, `^[A-Z][A-Z0-9_]+$`, setting.Name)
 		require.NotEmpty(t, setting.Doc, setting.Name)
-		require.False(t, names[setting.Name], "%s stands twice", setting.Name)
+		require.False(t, names[setting.Name], "%s is listed twice", setting.Name)
 		names[setting.Name] = true
 	}
 }
@@ -32,13 +32,13 @@ func TestEveryNumberAndDurationHasARange(t *testing.T) {
 		switch field.Type.Kind() {
 		case reflect.Int, reflect.Int64, reflect.Float64:
 			require.NotEmpty(t, ranges[field.Tag.Get("env")], field.Name)
-		default: // a range says nothing of it
+		default: // a range does not apply to it
 		}
 	}
 	require.Equal(t, "2s to 10m", ranges["CLAIM_TIMEOUT"])
 }
 
-func TestTheTableShowsTheDefaultsThatAreInForce(t *testing.T) {
+func TestSettingsListTheDefaultsInUse(t *testing.T) {
 	t.Parallel()
 	lines := make([]string, 0, len(config.Settings()))
 	for _, setting := range config.Settings() {
