@@ -13,25 +13,25 @@ import (
 
 // Kinds of letters.
 const (
-	KindUser    = "user"    // a record that a destination refused, or that could not be read
+	KindUser    = "user"    // a record that a destination rejected, or that could not be read
 	KindMessage = "message" // a message that could not be handled
 )
 
-// Classes of errors, as the header Rollcall-Error-Class has them.
+// Classes of errors in the header Rollcall-Error-Class.
 const (
 	ClassRetryable = "retryable"
 	ClassPermanent = "permanent"
 )
 
-// Shown is what ROLLCALL_DLQ shows of an open letter: ids and a reason, never a person's data.
-type Shown struct {
+// Published is an open letter as ROLLCALL_DLQ publishes it: ids and a reason, never a person's data.
+type Published struct {
 	ID              uuid.UUID
-	Revision        int // grows with every change that is shown
+	Revision        int // grows with every change that is published
 	Customer        string
 	Kind            string
-	Waiting         bool // it is tried again by itself; false: it waits for an operator
+	Waiting         bool // rollcall retries it; false: it waits for an operator
 	RecordID        string
-	UpdatedAt       time.Time // zero where it has no version
+	UpdatedAt       time.Time // zero if the letter has no version
 	ErrorCode       string
 	ErrorClass      string
 	Attempts        int
@@ -41,9 +41,9 @@ type Shown struct {
 	OriginalSubject string
 }
 
-// Message is the letter as the stream shows it. Its id is the same for the same revision, so that a second publishing
-// of it is recognised within the stream's window.
-func (s Shown) Message() (bus.Outgoing, error) {
+// Message returns the letter's message for the stream. The same revision always has the same message id, so the
+// stream recognises a repeated publish within its window.
+func (s Published) Message() (bus.Outgoing, error) {
 	letter := &rollcallv1.DeadLetter{
 		LetterId: s.ID.String(), CustomerId: s.Customer, Kind: s.Kind, RecordId: s.RecordID, ErrorCode: s.ErrorCode,
 		ErrorClass: s.ErrorClass, Attempts: int32(min(s.Attempts, 1<<20)), FirstFailedAt: timestamppb.New(s.FirstFailedAt), //nolint:gosec // bounded

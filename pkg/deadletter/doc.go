@@ -1,9 +1,9 @@
-// Package deadletter opens letters: what cannot be mirrored or handled now, with the reason, in front of an
-// operator instead of in nobody's sight.
+// Package deadletter opens letters: each holds a record or a message that cannot be processed now, with the reason,
+// so that an operator sees it.
 //
-// It owns what a letter holds, when it is tried again, and how ROLLCALL_DLQ shows it. The table dead_letters is the
-// truth; the stream follows it, and one service alone (dlqretry) publishes there: two would show a letter twice. It
-// promises that a letter is durable before its message or page is settled,
-// that at most one letter is open for a record, that a message has one letter however often it is delivered,
-// and that a letter carries ids and a reason, never a person's data (a message's own bytes are sealed).
+// The package defines what a letter holds, when it is retried, and how ROLLCALL_DLQ publishes it. The table
+// dead_letters is the truth and the stream follows it. Only the service dlqretry publishes there: two publishers
+// would publish a letter twice. A letter is stored before its message or page is settled. A record has at most one
+// open letter. A message has one letter however often it is delivered. A letter carries ids and a reason, never a
+// person's data (a message's own bytes are sealed).
 package deadletter

@@ -10,11 +10,11 @@ import (
 	"rollcall.dev/pkg/bus"
 )
 
-// controlPrefix begins the names of headers that are instructions to the server, or the server's own: a message id, what
-// the publisher expected of the stream at that time, where the message was stored.
+// controlPrefix is the prefix of headers that instruct the server or that the server set: a message id, what the
+// publisher expected of the stream at that time, where the message was stored.
 const controlPrefix = "Nats-"
 
-// sealHeaders seals a message's headers without NATS's own. A message without headers of its own has null.
+// sealHeaders seals a message's headers, leaving out NATS's own. It returns nil if no header remains.
 func sealHeaders(header map[string][]string, seal func(purpose string, plain []byte) ([]byte, error)) ([]byte, error) {
 	kept := map[string][]string{}
 	for name, values := range header {
@@ -40,10 +40,10 @@ func isControl(name string) bool {
 	return len(name) >= len(controlPrefix) && strings.EqualFold(name[:len(controlPrefix)], controlPrefix)
 }
 
-// RedriveHeaders returns the headers of a message that is published again out of a letter: the message's own, as opened
-// from the letter (nil if the letter has none), and the letter's id. If the message fails again, its letter goes on with
-// the attempts of this one. Anybody may write that header: OpenStored believes it only of a letter that was redriven, and
-// of the same customer.
+// RedriveHeaders returns the headers of a message that is republished from a letter: the message's own headers, as
+// opened from the letter (nil if the letter has none), and the letter's id. If the message fails again, its new
+// letter continues the attempts of this one. Any publisher may set that header, so OpenStored accepts it only for a
+// redriven letter of the same customer.
 func RedriveHeaders(letter uuid.UUID, opened []byte) (map[string][]string, error) {
 	header := map[string][]string{}
 	if opened != nil {

@@ -18,19 +18,19 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// now is where the database's clock stands.
+// now is the time of the database's clock.
 var now = time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)
 
-// desk is where letters are opened.
-type desk struct {
-	store  *store.Store
-	vault  *vault.Vault
-	pool   *pgxpool.Pool // looks at the tables past the store
-	opener *deadletter.Opener
-	born   time.Time // of the stream
+// fixture is an Opener with its own database and vault.
+type fixture struct {
+	store         *store.Store
+	vault         *vault.Vault
+	pool          *pgxpool.Pool // reads the tables directly, without the store
+	opener        *deadletter.Opener
+	streamCreated time.Time // when the stream was created
 }
 
-func newDesk(t *testing.T) *desk {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	url := testkit.Database(t)
 	from, err := store.Open(t.Context(), url, store.Options{MaxConns: 4})
@@ -43,30 +43,30 @@ func newDesk(t *testing.T) *desk {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 
-	d := &desk{store: from, vault: &vault.Vault{Keeper: keeper, Keys: from}, pool: pool, born: now.AddDate(0, -1, 0)}
-	d.opener = &deadletter.Opener{Store: from, Vault: d.vault, Job: "onboarding",
-		StreamCreated: func(context.Context, string) (time.Time, error) { return d.born, nil }}
-	d.clock(t, now)
-	return d
+	f := &fixture{store: from, vault: &vault.Vault{Keeper: keeper, Keys: from}, pool: pool, streamCreated: now.AddDate(0, -1, 0)}
+	f.opener = &deadletter.Opener{Store: from, Vault: f.vault, Job: "onboarding",
+		StreamCreated: func(context.Context, string) (time.Time, error) { return f.streamCreated, nil }}
+	f.clock(t, now)
+	return f
 }
 
 // clock sets the database's clock.
-func (d *desk) clock(t *testing.T, at time.Time) {
+func (f *fixture) clock(t *testing.T, at time.Time) {
 	t.Helper()
-	d.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$ SELECT timestamptz '`+
+	f.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$ SELECT timestamptz '`+
 		at.Format(time.RFC3339Nano)+`' $$`)
 }
 
-func (d *desk) exec(t *testing.T, statement string) {
+func (f *fixture) exec(t *testing.T, statement string) {
 	t.Helper()
-	_, err := d.pool.Exec(t.Context(), statement)
+	_, err := f.pool.Exec(t.Context(), statement)
 	require.NoError(t, err)
 }
 
-// values is the one column of a query.
-func values[T any](t *testing.T, d *desk, query string, arguments ...any) []T {
+// values returns the one column of a query.
+func values[T any](t *testing.T, f *fixture, query string, arguments ...any) []T {
 	t.Helper()
-	rows, err := d.pool.Query(t.Context(), query, arguments...)
+	rows, err := f.pool.Query(t.Context(), query, arguments...)
 	require.NoError(t, err)
 	got, err := pgx.CollectRows(rows, pgx.RowTo[T])
 	require.NoError(t, err)
@@ -74,9 +74,9 @@ func values[T any](t *testing.T, d *desk, query string, arguments ...any) []T {
 }
 
 // open opens record letters in a transaction of their own.
-func (d *desk) open(t *testing.T, refused ...deadletter.Refused) error {
+func (f *fixture) open(t *testing.T, refused ...deadletter.Refused) error {
 	t.Helper()
-	return d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	return f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		return deadletter.OpenRecords(ctx, tx, deadletter.Scope{Customer: "acme", Job: "initial_backfill", TraceID: "00-trace-01"}, refused)
 	})
 }

@@ -18,26 +18,26 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// Purposes that a letter's sealed bytes are sealed for.
+// Purposes for which parts of a letter are sealed.
 const (
 	PurposePayload = "letter_payload"
 	PurposeHeaders = "letter_headers"
 	PurposeAnswer  = "letter_answer"
 )
 
-// Opener opens letters for messages that cannot be handled. It is the worker's Letters.
+// Opener opens letters for messages that cannot be processed. It implements the worker's Letters.
 type Opener struct {
 	Store *store.Store
 	Vault *vault.Vault
-	Job   string // the service that met the fault
-	// StreamCreated gives the creation time of a stream: sequences start again in a new one.
+	Job   string // the service in which the message failed
+	// StreamCreated returns the creation time of a stream: sequences start again in a new one.
 	StreamCreated func(ctx context.Context, stream string) (time.Time, error)
 }
 
-// Stored is a message of a stream, as its letter takes it.
+// Stored is a message of a stream, as needed for its letter.
 type Stored struct {
 	Stream     string
-	Created    time.Time // the stream's, as bus.StreamCreated gives it
+	Created    time.Time // creation time of the stream, from bus.StreamCreated
 	Sequence   uint64
 	Subject    string
 	Data       []byte
@@ -45,14 +45,14 @@ type Stored struct {
 	Deliveries int
 }
 
-// OriginOf names a message for ever: its stream, when that was made, and its sequence there.
+// OriginOf identifies a message for ever: by its stream, the stream's creation time, and its sequence there.
 func OriginOf(stream string, created time.Time, sequence uint64) string {
 	return stream + "/" + created.UTC().Format(time.RFC3339Nano) + "/" + strconv.FormatUint(sequence, 10)
 }
 
-// OpenMessage seals the message and opens its letter, durably, before it returns. It is idempotent by the
-// message's stream and sequence. A subject that names no readable customer puts the letter under _unknown,
-// sealed with the installation's own key.
+// OpenMessage seals the message and stores its letter before it returns. It is idempotent by the message's stream and
+// sequence. If the subject names no valid customer, the letter belongs to _unknown and is sealed with the
+// installation's own key.
 func (o *Opener) OpenMessage(ctx context.Context, delivery *worker.Delivery, reason error) error {
 	created, err := o.StreamCreated(ctx, delivery.Stream)
 	if err != nil {
@@ -64,15 +64,15 @@ func (o *Opener) OpenMessage(ctx context.Context, delivery *worker.Delivery, rea
 	}, reason)
 }
 
-// OpenStored is OpenMessage for a message that nobody is being delivered. One that was published again out of a letter goes on
-// with that letter's attempts: see RedriveHeaders.
+// OpenStored is OpenMessage for a message that is not being delivered. If the message was republished from a letter,
+// the new letter continues that letter's attempts: see RedriveHeaders.
 func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) error {
 	customer := bus.CustomerOf(message.Subject)
 	seal := func(purpose string, plain []byte) ([]byte, error) { return o.Vault.Seal(ctx, customer, purpose, plain) }
 	subject := message.Subject
 	if !rollcallv1.ValidCustomerID(customer) || !isText(subject) {
 		customer = rollcallv1.UnknownCustomer
-		// The last token is whatever a stranger wrote: it may be a secret, and it stays out of the clear.
+		// Any publisher may have written the last token. It may be a secret, so it must not be stored unsealed.
 		subject = asText(subject[:len(subject)-len(bus.CustomerOf(subject))]) + rollcallv1.UnknownCustomer
 		seal = func(purpose string, plain []byte) ([]byte, error) {
 			return o.Vault.SealForInstallation(ctx, purpose, plain)
@@ -101,7 +101,7 @@ func (o *Opener) OpenStored(ctx context.Context, message Stored, reason error) e
 	})
 }
 
-// redriveOf is the letter that a message's headers name, the zero value for none.
+// redriveOf returns the id of the letter that a message's headers name, uuid.Nil if there is none.
 func redriveOf(header map[string][]string) uuid.UUID {
 	named := header[bus.HeaderLetterID]
 	if len(named) == 0 {
@@ -114,24 +114,24 @@ func redriveOf(header map[string][]string) uuid.UUID {
 	return id
 }
 
-// mostReason bounds the words of a letter: a message may have thousands of wrong fields.
-const mostReason = 1000
+// maxReason limits the length of a letter's reason: a message may have thousands of wrong fields.
+const maxReason = 1000
 
-// reasonOf is what was wrong in words, where they are all our own: errors of fields name fields and never what they held.
-// Any other error may quote anything.
+// reasonOf returns the error text if it is rollcall's own: field errors name fields and never their values. Any other
+// error may quote the message, so its text is left out.
 func reasonOf(err error) string {
 	fields, ok := errors.AsType[rollcallv1.FieldErrors](err)
 	if !ok {
 		return ""
 	}
 	text := asText(fields.Error())
-	if len(text) > mostReason {
-		text = strings.ToValidUTF8(text[:mostReason], "") + "…"
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "…"
 	}
 	return text
 }
 
-// isText says whether a column takes the subject: the broker takes any bytes for one.
+// isText reports whether a text column can store the subject: the broker accepts any bytes in a subject.
 func isText(subject string) bool { return asText(subject) == subject }
 
 func asText(subject string) string {

@@ -24,127 +24,127 @@ func delivery(subject string, sequence uint64) *worker.Delivery {
 	return &worker.Delivery{Subject: subject, Stream: "ROLLCALL_ONBOARDING", Sequence: sequence, Deliveries: 3, Data: []byte(`{"vomoToken":"` + secret + `"}`)}
 }
 
-func TestAMessagesBytesAreSealedAndOpenWithTheCustomersKey(t *testing.T) {
+func TestMessagePayloadIsSealedWithCustomersKey(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 	message := delivery("rollcall.onboarding.request.acme", 17)
 
-	require.NoError(t, d.opener.OpenMessage(t.Context(), message, errUnreadable))
+	require.NoError(t, f.opener.OpenMessage(t.Context(), message, errUnreadable))
 
-	sealed := values[[]byte](t, d, `SELECT payload_sealed FROM dead_letters`)[0]
-	plain, err := d.vault.Open(t.Context(), "acme", deadletter.PurposePayload, sealed)
+	sealed := values[[]byte](t, f, `SELECT payload_sealed FROM dead_letters`)[0]
+	plain, err := f.vault.Open(t.Context(), "acme", deadletter.PurposePayload, sealed)
 	require.NoError(t, err)
 	require.Equal(t, message.Data, plain)
-	_, err = d.vault.Open(t.Context(), "acme", "vomo_token", sealed)
+	_, err = f.vault.Open(t.Context(), "acme", "vomo_token", sealed)
 	require.ErrorIs(t, err, vault.ErrForeign)
-	d.requireNoTrace(t, secret)
+	f.requireNoTrace(t, secret)
 }
 
-func TestAMessageLetterIsInReview(t *testing.T) {
+func TestMessageLetterIsInReview(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 
-	require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 17), errUnreadable))
+	require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 17), errUnreadable))
 
-	require.Equal(t, []string{"acme message review message_unreadable permanent 3 onboarding rollcall.onboarding.request.acme"}, values[string](t, d,
+	require.Equal(t, []string{"acme message review message_unreadable permanent 3 onboarding rollcall.onboarding.request.acme"}, values[string](t, f,
 		`SELECT concat_ws(' ', customer_id, kind, state, error_code, error_class, attempts, job, original_subject) FROM dead_letters WHERE record_id IS NULL`))
 }
 
-func TestAMessageForNobodyIsSealedByTheInstallationAndItsSubjectCut(t *testing.T) {
+func TestMessageOfUnknownCustomerIsSealedWithInstallationKeyWithoutItsLastToken(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 	for i, token := range []string{"Secret-Token-In-The-Subject", "_unknown", strings.Repeat("x", 64), ""} {
 		message := delivery("rollcall.onboarding.request."+token, uint64(i)+1)
 
-		require.NoError(t, d.opener.OpenMessage(t.Context(), message, errUnreadable), token)
+		require.NoError(t, f.opener.OpenMessage(t.Context(), message, errUnreadable), token)
 
-		sealed := values[[]byte](t, d, `SELECT payload_sealed FROM dead_letters ORDER BY origin DESC LIMIT 1`)[0]
-		plain, err := d.vault.OpenForInstallation(t.Context(), deadletter.PurposePayload, sealed)
+		sealed := values[[]byte](t, f, `SELECT payload_sealed FROM dead_letters ORDER BY origin DESC LIMIT 1`)[0]
+		plain, err := f.vault.OpenForInstallation(t.Context(), deadletter.PurposePayload, sealed)
 		require.NoError(t, err)
 		require.Equal(t, message.Data, plain)
 	}
 	require.Equal(t, []string{"_unknown rollcall.onboarding.request._unknown"},
-		values[string](t, d, `SELECT DISTINCT customer_id || ' ' || original_subject FROM dead_letters`))
-	require.Empty(t, values[string](t, d, `SELECT customer_id FROM customer_keys`), "nobody gets no key")
-	d.requireNoTrace(t, "Secret-Token-In-The-Subject", secret)
+		values[string](t, f, `SELECT DISTINCT customer_id || ' ' || original_subject FROM dead_letters`))
+	require.Empty(t, values[string](t, f, `SELECT customer_id FROM customer_keys`), "an unknown customer must not get a key")
+	f.requireNoTrace(t, "Secret-Token-In-The-Subject", secret)
 }
 
-func TestASubjectThatIsNoTextGetsALetterAllTheSame(t *testing.T) {
+func TestMessageWithInvalidUTF8SubjectGetsLetter(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 	for i, category := range []string{"\xff", "a\x00b"} {
-		require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.reconcile."+category+".acme", uint64(i)+1), errUnreadable))
+		require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.reconcile."+category+".acme", uint64(i)+1), errUnreadable))
 	}
 	require.Equal(t, []string{"_unknown rollcall.reconcile._._unknown", "_unknown rollcall.reconcile.a_b._unknown"},
-		values[string](t, d, `SELECT customer_id || ' ' || original_subject FROM dead_letters ORDER BY origin`))
+		values[string](t, f, `SELECT customer_id || ' ' || original_subject FROM dead_letters ORDER BY origin`))
 }
 
-func TestTheSameMessageHasOneLetterHoweverOftenItComes(t *testing.T) {
+func TestRedeliveredMessageHasOneLetter(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 	var together sync.WaitGroup
 	for range 4 { // on several replicas at once
 		together.Go(func() {
-			if err := d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 17), errUnreadable); err != nil {
+			if err := f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 17), errUnreadable); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	together.Wait()
-	require.Len(t, values[string](t, d, `SELECT origin FROM dead_letters`), 1)
+	require.Len(t, values[string](t, f, `SELECT origin FROM dead_letters`), 1)
 
-	d.exec(t, `UPDATE dead_letters SET state = 'settled', settled_at = rollcall_now(), settled_how = 'discarded'`)
-	require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 17), errUnreadable))
-	require.Equal(t, []string{"settled"}, values[string](t, d, `SELECT state FROM dead_letters`), "a settled one is not opened again")
+	f.exec(t, `UPDATE dead_letters SET state = 'settled', settled_at = rollcall_now(), settled_how = 'discarded'`)
+	require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 17), errUnreadable))
+	require.Equal(t, []string{"settled"}, values[string](t, f, `SELECT state FROM dead_letters`), "a settled letter must not be opened again")
 }
 
-func TestAnotherMessageIsAnotherLetter(t *testing.T) {
+func TestEachMessageHasItsOwnLetter(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 	open := func(message *worker.Delivery) {
-		require.NoError(t, d.opener.OpenMessage(t.Context(), message, errUnreadable))
+		require.NoError(t, f.opener.OpenMessage(t.Context(), message, errUnreadable))
 	}
 	open(delivery("rollcall.onboarding.request.acme", 17))
 	open(delivery("rollcall.onboarding.request.acme", 18))
 	other := delivery("rollcall.backfill.request.acme", 17)
 	other.Stream = "ROLLCALL_BACKFILL"
 	open(other)
-	d.born = d.born.Add(time.Nanosecond) // a new stream: sequences start again
+	f.streamCreated = f.streamCreated.Add(time.Nanosecond) // a new stream: sequences start again
 	open(delivery("rollcall.onboarding.request.acme", 17))
 
-	require.Len(t, values[string](t, d, `SELECT DISTINCT origin FROM dead_letters`), 4)
-	require.Len(t, values[string](t, d, `SELECT id::text FROM dead_letters`), 4)
+	require.Len(t, values[string](t, f, `SELECT DISTINCT origin FROM dead_letters`), 4)
+	require.Len(t, values[string](t, f, `SELECT id::text FROM dead_letters`), 4)
 }
 
-func TestALetterStandsBeforeItsMessageMayBeSettled(t *testing.T) {
+func TestOpenMessageReturnsAfterLetterIsStored(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 1), errUnreadable))
-	require.Len(t, values[string](t, d, `SELECT origin FROM dead_letters`), 1, "another connection sees it")
+	f := newFixture(t)
+	require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 1), errUnreadable))
+	require.Len(t, values[string](t, f, `SELECT origin FROM dead_letters`), 1, "another connection must see it")
 
-	d.exec(t, `ALTER TABLE dead_letters RENAME TO letters_away`)
-	require.Error(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 2), errUnreadable), "one that is not durable is none")
-	d.exec(t, `ALTER TABLE letters_away RENAME TO dead_letters`)
-	require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 2), errUnreadable))
-	require.Len(t, values[string](t, d, `SELECT id::text FROM dead_letters`), 2)
+	f.exec(t, `ALTER TABLE dead_letters RENAME TO renamed_letters`)
+	require.Error(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 2), errUnreadable), "a letter that was not stored must be an error")
+	f.exec(t, `ALTER TABLE renamed_letters RENAME TO dead_letters`)
+	require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 2), errUnreadable))
+	require.Len(t, values[string](t, f, `SELECT id::text FROM dead_letters`), 2)
 }
 
-func TestAMessageWhoseStreamIsUnknownGetsNoLetterYet(t *testing.T) {
+func TestOpenMessageFailsIfStreamCreationTimeIsUnknown(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	away := errors.New("no answer from the stream")
-	d.opener.StreamCreated = func(context.Context, string) (time.Time, error) { return time.Time{}, away }
+	f := newFixture(t)
+	errNoAnswer := errors.New("no answer from the stream")
+	f.opener.StreamCreated = func(context.Context, string) (time.Time, error) { return time.Time{}, errNoAnswer }
 
-	err := d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 1), errUnreadable)
+	err := f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 1), errUnreadable)
 
-	require.ErrorIs(t, err, away)
-	require.Empty(t, values[string](t, d, `SELECT origin FROM dead_letters`))
+	require.ErrorIs(t, err, errNoAnswer)
+	require.Empty(t, values[string](t, f, `SELECT origin FROM dead_letters`))
 }
 
-// requireNoTrace looks through everything that letters leave behind.
-func (d *desk) requireNoTrace(t *testing.T, words ...string) {
+// requireNoTrace checks that no stored letter or outbox message contains the words.
+func (f *fixture) requireNoTrace(t *testing.T, words ...string) {
 	t.Helper()
-	kept := strings.Join(values[string](t, d, `SELECT to_jsonb(d)::text || encode(coalesce(payload_sealed, ''), 'escape') FROM dead_letters d
+	kept := strings.Join(values[string](t, f, `SELECT to_jsonb(d)::text || encode(coalesce(payload_sealed, ''), 'escape') FROM dead_letters d
 		UNION ALL SELECT subject || headers::text || convert_from(payload, 'UTF8') FROM outbox`), "\n")
 	require.NotEmpty(t, kept)
 	for _, word := range words {

@@ -8,21 +8,21 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// raiseFor tells that an onboarding or offboarding message of the customer became a letter, after the letter was added. The
-// lock orders it with ClearOnboarding: one of the two sees what the other did.
+// raiseFor raises the alert that an onboarding or offboarding message of the customer became a letter. It runs after
+// the letter was added. The lock orders it with ClearOnboarding, so that one of the two sees what the other did.
 func raiseFor(ctx context.Context, tx *store.Tx, customer string) error {
-	stands, err := tx.LockAlert(ctx, customer, event.AlertOnboardingLetter)
-	if err != nil || stands {
+	active, err := tx.LockAlert(ctx, customer, event.AlertOnboardingLetter)
+	if err != nil || active {
 		return err
 	}
 	return event.Raise(ctx, tx, event.AlertFor(customer, event.AlertOnboardingLetter))
 }
 
-// ClearOnboarding clears the alert of onboarding and offboarding letters if none of the customer is open any more. It is
-// called in the transaction that settled a message letter.
+// ClearOnboarding clears the alert for onboarding and offboarding letters if the customer has no such open letter. It
+// is called in the transaction that settled a message letter.
 func ClearOnboarding(ctx context.Context, tx *store.Tx, customer string) error {
-	stands, err := tx.LockAlert(ctx, customer, event.AlertOnboardingLetter)
-	if err != nil || !stands {
+	active, err := tx.LockAlert(ctx, customer, event.AlertOnboardingLetter)
+	if err != nil || !active {
 		return err
 	}
 	open, err := tx.MessageLetterOpen(ctx, customer, bus.OnboardingSubjects)

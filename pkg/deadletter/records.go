@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	// firstRetry is when a retryable letter is tried again for the first time.
+	// firstRetry is the delay before the first retry of a retryable letter.
 	firstRetry   = 5 * time.Second
 	longestRetry = time.Hour
 )
 
-// Refused is a record that gets a letter.
+// Refused is a rejected record that gets a letter.
 type Refused struct {
 	RecordID  string
 	Version   store.Version
 	Code      string
-	Reason    string // what is wrong with the record, in words of our own and without its values; "" if the code says all
-	Answer    []byte // what the destination said of it, sealed for PurposeAnswer; nil if it said nothing
+	Reason    string // what is wrong with the record, in rollcall's words and without its values; "" if the code says it all
+	Answer    []byte // the destination's answer, sealed for PurposeAnswer; nil if it gave none
 	Retryable bool
 }
 
-// Scope is what the letters of one page share.
+// Scope holds what the letters of one page share.
 type Scope struct {
 	Customer string
 	Job      string
 	TraceID  string
 }
 
-// OpenRecords opens letters for refused records in the page's transaction, so that no cursor moves past a
-// record that nobody remembers. A record whose letter is open for another version gets a new letter in its
-// place; its caller leaves out those whose letter is open for the same one.
+// OpenRecords opens letters for rejected records in the page's transaction, so that the cursor never moves past a
+// record without a letter. If the record's open letter is for another version, a new letter supersedes it. The caller
+// leaves out records whose open letter is for the same version.
 func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, refused []Refused) error {
 	if len(refused) == 0 {
 		return nil
@@ -48,7 +48,7 @@ func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, refused []Refus
 		letters = append(letters, store.RecordLetter{
 			ID: uuid.New(), RecordID: record.RecordID, Version: record.Version, ErrorCode: record.Code, ErrorClass: classOf(record.Retryable),
 			Reason: record.Reason, Answer: record.Answer,
-			Subject: bus.SubjectLetter(true, KindUser, scope.Customer), // where republishing it means "retry it now"
+			Subject: bus.SubjectLetter(true, KindUser, scope.Customer), // republishing the letter on this subject means "retry it now"
 		})
 	}
 	if _, err := tx.SupersedeLetters(ctx, scope.Customer, KindUser, ids); err != nil {
@@ -59,17 +59,17 @@ func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, refused []Refus
 	}, letters)
 }
 
-// Again is a letter whose very version was refused once more.
+// Again is a letter whose version was rejected once more.
 type Again struct {
 	Letter    store.OpenLetter
 	Code      string
-	Reason    string // as Refused's
-	Answer    []byte // as Refused's
+	Reason    string // as in Refused
+	Answer    []byte // as in Refused
 	Retryable bool
 }
 
-// FailAgain counts one more attempt in the page's transaction: the letters wait longer than before, or are left to an
-// operator when they were refused for good, tried often enough, or are old enough.
+// FailAgain counts one more attempt in the page's transaction. The letters then wait longer than before. A letter
+// goes to an operator if the rejection is permanent, or if it reached the maximum of attempts or of age.
 func FailAgain(ctx context.Context, tx *store.Tx, job string, caps store.RetryCaps, failed []Again) error {
 	letters := make([]store.FailedAgain, 0, len(failed))
 	for _, one := range failed {
@@ -81,8 +81,8 @@ func FailAgain(ctx context.Context, tx *store.Tx, job string, caps store.RetryCa
 	return tx.FailLettersAgain(ctx, job, caps, letters)
 }
 
-// Delay is how long a letter waits after that many attempts: 5 s after the first, twice as long after each further
-// one, up to an hour. A fifth of it is left to chance, so that letters which were opened together do not come back
+// Delay returns how long a letter waits after that many attempts: 5 s after the first, twice as long after each
+// further one, up to an hour. A fifth of it is random, so that letters which were opened together are not retried
 // together.
 func Delay(attempts int) time.Duration {
 	delay := min(firstRetry<<min(max(attempts-1, 0), 16), longestRetry)

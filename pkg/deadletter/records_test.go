@@ -13,38 +13,38 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-func TestALetterIsShownWhereItsStateIsLookedFor(t *testing.T) {
+func TestPublishedLetterHasSubjectHeadersAndPayloadOfItsState(t *testing.T) {
 	t.Parallel()
-	shown := deadletter.Shown{
+	letter := deadletter.Published{
 		ID: uuid.MustParse("11111111-2222-4333-8444-555555555555"), Revision: 3, Customer: "acme", Kind: deadletter.KindUser, Waiting: true,
 		RecordID: "42", UpdatedAt: now.Add(-time.Hour), ErrorCode: "destination_5xx", ErrorClass: deadletter.ClassRetryable, Attempts: 2,
 		FirstFailedAt: now, Job: "initial_backfill", TraceID: "00-trace-01", OriginalSubject: "rollcall.dlq.retry.user.acme",
 	}
 
-	message, err := shown.Message()
+	message, err := letter.Message()
 
 	require.NoError(t, err)
 	require.Equal(t, "rollcall.dlq.retry.user.acme", message.Subject)
 	require.Equal(t, "letter-11111111-2222-4333-8444-555555555555-3", message.ID, "the same for the same revision")
 	require.Equal(t, map[string]string{
-		"Content-Type": "application/json", "Rollcall-Letter-Id": shown.ID.String(), "Rollcall-Record-Id": "42",
+		"Content-Type": "application/json", "Rollcall-Letter-Id": letter.ID.String(), "Rollcall-Record-Id": "42",
 		"Rollcall-Error": "destination_5xx", "Rollcall-Error-Class": "retryable", "Rollcall-Attempts": "2",
 		"Rollcall-First-Failed-At": "2026-03-02T09:30:00Z", "Rollcall-Original-Subject": "rollcall.dlq.retry.user.acme", "traceparent": "00-trace-01",
 	}, message.Headers)
 	require.JSONEq(t, `{"letterId":"11111111-2222-4333-8444-555555555555","customerId":"acme","kind":"user","recordId":"42",
 		"sourceUpdatedAt":"2026-03-02T08:30:00Z","errorCode":"destination_5xx","errorClass":"retryable","attempts":2,
 		"firstFailedAt":"2026-03-02T09:30:00Z","job":"initial_backfill","traceId":"00-trace-01","originalSubject":"rollcall.dlq.retry.user.acme"}`,
-		string(message.Payload), "ids and a reason, and nothing else")
+		string(message.Payload), "the payload must hold ids and a reason only")
 
-	shown.Waiting, shown.Kind, shown.RecordID, shown.TraceID, shown.UpdatedAt = false, deadletter.KindMessage, "", "", time.Time{}
-	message, err = shown.Message()
+	letter.Waiting, letter.Kind, letter.RecordID, letter.TraceID, letter.UpdatedAt = false, deadletter.KindMessage, "", "", time.Time{}
+	message, err = letter.Message()
 	require.NoError(t, err)
 	require.Equal(t, "rollcall.dlq.review.message.acme", message.Subject)
 	require.NotContains(t, message.Headers, "Rollcall-Record-Id")
 	require.NotContains(t, string(message.Payload), "sourceUpdatedAt")
 }
 
-func TestRetriesGrowFromFiveSecondsToAnHourWithAFifthLeftToChance(t *testing.T) {
+func TestDelayGrowsFromFiveSecondsToAnHourWithJitter(t *testing.T) {
 	t.Parallel()
 	for attempts, want := range map[int]time.Duration{
 		0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 5: 80 * time.Second, 10: 2560 * time.Second, 11: time.Hour, 1000: time.Hour,
@@ -59,93 +59,93 @@ func TestRetriesGrowFromFiveSecondsToAnHourWithAFifthLeftToChance(t *testing.T) 
 	}
 }
 
-func TestALetterWaitsForFiveSecondsOrForAnOperator(t *testing.T) {
+func TestRetryableLetterWaitsAndPermanentLetterIsInReview(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 
-	require.NoError(t, d.open(t, refused("1", now, false), refused("2", now, true)))
+	require.NoError(t, f.open(t, refused("1", now, false), refused("2", now, true)))
 
-	require.Equal(t, []string{"1 review 1", "2 waiting 1"}, values[string](t, d, `SELECT concat_ws(' ', record_id, state, attempts) FROM dead_letters ORDER BY 1`))
-	require.Equal(t, []*time.Time{nil}, values[*time.Time](t, d, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '1'`))
-	require.True(t, now.Add(5*time.Second).Equal(values[time.Time](t, d, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '2'`)[0]))
+	require.Equal(t, []string{"1 review 1", "2 waiting 1"}, values[string](t, f, `SELECT concat_ws(' ', record_id, state, attempts) FROM dead_letters ORDER BY 1`))
+	require.Equal(t, []*time.Time{nil}, values[*time.Time](t, f, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '1'`))
+	require.True(t, now.Add(5*time.Second).Equal(values[time.Time](t, f, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '2'`)[0]))
 }
 
-func TestAnotherVersionsLetterTakesThePlaceOfTheOpenOne(t *testing.T) {
+func TestLetterOfAnotherVersionSupersedesOpenLetter(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	require.NoError(t, d.open(t, refused("1", now.Add(-time.Hour), true), refused("2", now, true)))
+	f := newFixture(t)
+	require.NoError(t, f.open(t, refused("1", now.Add(-time.Hour), true), refused("2", now, true)))
 
-	require.NoError(t, d.open(t, refused("1", now, false)))
+	require.NoError(t, f.open(t, refused("1", now, false)))
 
 	require.Equal(t, []string{"1 review -", "1 settled superseded", "2 waiting -"},
-		values[string](t, d, `SELECT record_id || ' ' || state || ' ' || coalesce(settled_how, '-') FROM dead_letters ORDER BY 1`))
-	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters WHERE state = 'settled' AND next_attempt_at IS NOT NULL`))
-	depth, err := d.store.CountOpenLetters(t.Context(), "acme")
+		values[string](t, f, `SELECT record_id || ' ' || state || ' ' || coalesce(settled_how, '-') FROM dead_letters ORDER BY 1`))
+	require.Empty(t, values[string](t, f, `SELECT record_id FROM dead_letters WHERE state = 'settled' AND next_attempt_at IS NOT NULL`))
+	depth, err := f.store.CountOpenLetters(t.Context(), "acme")
 	require.NoError(t, err)
 	require.EqualValues(t, 2, depth)
 }
 
-func TestALetterBelongsToItsPagesTransaction(t *testing.T) {
+func TestLetterIsRolledBackWithItsPage(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 	crash := errors.New("the page was not committed")
 
-	err := d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	err := f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		scope := deadletter.Scope{Customer: "acme", Job: "initial_backfill"}
 		require.NoError(t, deadletter.OpenRecords(ctx, tx, scope, []deadletter.Refused{refused("1", now, true)}))
 		return crash
 	})
 
 	require.ErrorIs(t, err, crash)
-	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters`))
+	require.Empty(t, values[string](t, f, `SELECT record_id FROM dead_letters`))
 }
 
-func TestALetterThatFailsAgainWaitsLongerUntilItIsAnOperators(t *testing.T) {
+func TestLetterThatFailsAgainWaitsLongerAndThenGoesToReview(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	require.NoError(t, d.open(t, refused("1", now, true), refused("2", now, true), refused("3", now, true)))
+	f := newFixture(t)
+	require.NoError(t, f.open(t, refused("1", now, true), refused("2", now, true), refused("3", now, true)))
 	caps := store.RetryCaps{Attempts: 3, Age: 24 * time.Hour}
 	again := func(record, code string, retryable bool) {
-		letters, err := d.store.OpenLetters(t.Context(), "acme", deadletter.KindUser, []string{record})
+		letters, err := f.store.OpenLetters(t.Context(), "acme", deadletter.KindUser, []string{record})
 		require.NoError(t, err)
-		require.NoError(t, d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			return deadletter.FailAgain(ctx, tx, "dlq_retry", caps, []deadletter.Again{{Letter: letters[record], Code: code, Retryable: retryable}})
 		}))
 	}
 	state := func(record string) string {
-		return values[string](t, d, `SELECT concat_ws(' ', state, attempts, revision, error_code, jsonb_array_length(history))
+		return values[string](t, f, `SELECT concat_ws(' ', state, attempts, revision, error_code, jsonb_array_length(history))
 			FROM dead_letters WHERE record_id = $1`, record)[0]
 	}
 
-	d.clock(t, now.Add(time.Minute))
+	f.clock(t, now.Add(time.Minute))
 	again("1", "destination_timeout", true)
 	require.Equal(t, "waiting 2 2 destination_timeout 1", state("1"))
-	next := values[time.Time](t, d, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '1'`)[0]
+	next := values[time.Time](t, f, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '1'`)[0]
 	require.InDelta(t, 10, next.Sub(now.Add(time.Minute)).Seconds(), 1.001)
 	again("1", "destination_5xx", true)
-	require.Equal(t, "review 3 3 destination_5xx 2", state("1"), "tried often enough")
-	require.Equal(t, []string{"destination_timeout dlq_retry", "destination_5xx dlq_retry"}, values[string](t, d,
+	require.Equal(t, "review 3 3 destination_5xx 2", state("1"), "the maximum of attempts is reached")
+	require.Equal(t, []string{"destination_timeout dlq_retry", "destination_5xx dlq_retry"}, values[string](t, f,
 		`SELECT concat_ws(' ', h->>'code', h->>'job') FROM dead_letters, jsonb_array_elements(history) h WHERE record_id = '1'`))
 
 	again("2", "http_422", false)
-	require.Equal(t, "review 2 2 http_422 1", state("2"), "refused for good")
+	require.Equal(t, "review 2 2 http_422 1", state("2"), "the rejection is permanent")
 
-	d.clock(t, now.Add(25*time.Hour))
+	f.clock(t, now.Add(25*time.Hour))
 	again("3", "destination_5xx", true)
-	require.Equal(t, "waiting 2 2 destination_5xx 1", state("3"), "an outage is none of its age")
-	d.exec(t, `UPDATE dead_letters SET next_attempt_at = last_failed_at + interval '24 hours' WHERE record_id = '3'`)
+	require.Equal(t, "waiting 2 2 destination_5xx 1", state("3"), "time in an outage must not count as age")
+	f.exec(t, `UPDATE dead_letters SET next_attempt_at = last_failed_at + interval '24 hours' WHERE record_id = '3'`)
 	caps.Attempts = 12
-	d.clock(t, now.Add(50*time.Hour))
+	f.clock(t, now.Add(50*time.Hour))
 	again("3", "destination_5xx", true)
-	require.Equal(t, "review 3 3 destination_5xx 2", state("3"), "put off for long enough")
-	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters WHERE next_attempt_at IS NOT NULL`))
+	require.Equal(t, "review 3 3 destination_5xx 2", state("3"), "the maximum of retry delay is reached")
+	require.Empty(t, values[string](t, f, `SELECT record_id FROM dead_letters WHERE next_attempt_at IS NOT NULL`))
 }
 
-func TestNoRecordsAreNoLetters(t *testing.T) {
+func TestOpenRecordsWithoutRecordsOpensNoLetter(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 
-	require.NoError(t, d.open(t))
+	require.NoError(t, f.open(t))
 
-	require.Empty(t, values[string](t, d, `SELECT record_id FROM dead_letters`))
+	require.Empty(t, values[string](t, f, `SELECT record_id FROM dead_letters`))
 }

@@ -18,7 +18,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// republished is a message as it is published again out of a letter.
+// republished returns a message as it is republished from a letter.
 func republished(customer string, sequence uint64, letter string) *worker.Delivery {
 	message := delivery("rollcall.onboarding.request."+customer, sequence)
 	message.Header = map[string][]string{bus.HeaderLetterID: {letter}}
@@ -26,90 +26,90 @@ func republished(customer string, sequence uint64, letter string) *worker.Delive
 }
 
 // redriven settles the letter as a redrive does.
-func (d *desk) redriven(t *testing.T, id string) {
+func (f *fixture) redriven(t *testing.T, id string) {
 	t.Helper()
-	d.exec(t, `UPDATE dead_letters SET state = 'settled', settled_at = rollcall_now(), settled_how = 'redriven' WHERE id = '`+id+`'`)
+	f.exec(t, `UPDATE dead_letters SET state = 'settled', settled_at = rollcall_now(), settled_how = 'redriven' WHERE id = '`+id+`'`)
 }
 
-// newest is the letter of the message that was opened last.
-func (d *desk) newest(t *testing.T, sequence uint64) string {
+// letterOf returns the id of the letter of the message with this sequence.
+func (f *fixture) letterOf(t *testing.T, sequence uint64) string {
 	t.Helper()
-	return values[string](t, d, `SELECT id::text FROM dead_letters WHERE origin LIKE '%/' || $1::bigint`, int64(sequence))[0]
+	return values[string](t, f, `SELECT id::text FROM dead_letters WHERE origin LIKE '%/' || $1::bigint`, int64(sequence))[0]
 }
 
-func TestAMessageThatFailsAgainGoesOnWithTheAttemptsOfTheLetterBefore(t *testing.T) {
+func TestRepublishedMessageThatFailsContinuesAttemptsOfItsLetter(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 1), errUnreadable))
-	first := d.newest(t, 1)
-	d.redriven(t, first)
-	d.clock(t, now.Add(time.Hour))
-	require.NoError(t, d.opener.OpenMessage(t.Context(), republished("acme", 2, first), errUnreadable))
-	second := d.newest(t, 2)
-	d.redriven(t, second)
-	d.clock(t, now.Add(2*time.Hour))
-	require.NoError(t, d.opener.OpenMessage(t.Context(), republished("acme", 3, second), errUnreadable))
+	f := newFixture(t)
+	require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 1), errUnreadable))
+	first := f.letterOf(t, 1)
+	f.redriven(t, first)
+	f.clock(t, now.Add(time.Hour))
+	require.NoError(t, f.opener.OpenMessage(t.Context(), republished("acme", 2, first), errUnreadable))
+	second := f.letterOf(t, 2)
+	f.redriven(t, second)
+	f.clock(t, now.Add(2*time.Hour))
+	require.NoError(t, f.opener.OpenMessage(t.Context(), republished("acme", 3, second), errUnreadable))
 
-	require.Equal(t, []string{"3 0", "6 1", "9 2"}, values[string](t, d,
+	require.Equal(t, []string{"3 0", "6 1", "9 2"}, values[string](t, f,
 		`SELECT attempts || ' ' || jsonb_array_length(history) FROM dead_letters ORDER BY origin`), "each was delivered three times")
-	require.Equal(t, []bool{true}, values[bool](t, d, `SELECT DISTINCT first_failed_at = $1 FROM dead_letters`, now))
-	require.Equal(t, []bool{true}, values[bool](t, d, `SELECT last_failed_at = $1 FROM dead_letters WHERE id = $2::uuid`, now.Add(2*time.Hour), d.newest(t, 3)))
-	require.Equal(t, []string{"message_unreadable onboarding " + first, "message_unreadable onboarding " + second}, values[string](t, d,
+	require.Equal(t, []bool{true}, values[bool](t, f, `SELECT DISTINCT first_failed_at = $1 FROM dead_letters`, now))
+	require.Equal(t, []bool{true}, values[bool](t, f, `SELECT last_failed_at = $1 FROM dead_letters WHERE id = $2::uuid`, now.Add(2*time.Hour), f.letterOf(t, 3)))
+	require.Equal(t, []string{"message_unreadable onboarding " + first, "message_unreadable onboarding " + second}, values[string](t, f,
 		`SELECT concat_ws(' ', h->>'code', h->>'job', h->>'letterId') FROM dead_letters, jsonb_array_elements(history) h
-		WHERE id = $1::uuid ORDER BY h->>'at'`, d.newest(t, 3)))
+		WHERE id = $1::uuid ORDER BY h->>'at'`, f.letterOf(t, 3)))
 }
 
-func TestAHeaderOfAStrangerDoesNoHarm(t *testing.T) {
+func TestLetterIDHeaderOfAnotherLetterIsIgnored(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	require.NoError(t, d.open(t, refused("1", now, false)))
-	record := values[string](t, d, `SELECT id::text FROM dead_letters`)[0]
-	d.redriven(t, record)
+	f := newFixture(t)
+	require.NoError(t, f.open(t, refused("1", now, false)))
+	record := values[string](t, f, `SELECT id::text FROM dead_letters`)[0]
+	f.redriven(t, record)
 	open := func(customer string, sequence uint64) string {
-		require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request."+customer, sequence), errUnreadable))
-		return d.newest(t, sequence)
+		require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request."+customer, sequence), errUnreadable))
+		return f.letterOf(t, sequence)
 	}
-	standing, anothers, discarded := open("acme", 1), open("globex", 2), open("acme", 3)
-	d.redriven(t, anothers)
-	d.exec(t, `UPDATE dead_letters SET state = 'settled', settled_how = 'discarded' WHERE id = '`+discarded+`'`)
-	d.clock(t, now.Add(time.Hour))
-	for i, named := range []string{record, standing, anothers, discarded, uuid.NewString(), uuid.Nil.String(), "no letter", "", "\x00'; --"} {
+	openLetter, ofGlobex, discarded := open("acme", 1), open("globex", 2), open("acme", 3)
+	f.redriven(t, ofGlobex)
+	f.exec(t, `UPDATE dead_letters SET state = 'settled', settled_how = 'discarded' WHERE id = '`+discarded+`'`)
+	f.clock(t, now.Add(time.Hour))
+	for i, named := range []string{record, openLetter, ofGlobex, discarded, uuid.NewString(), uuid.Nil.String(), "no letter", "", "\x00'; --"} {
 		sequence := uint64(10 + i)
-		require.NoError(t, d.opener.OpenMessage(t.Context(), republished("acme", sequence, named), errUnreadable), named)
-		require.Equal(t, []string{"review 3 0 t"}, values[string](t, d,
+		require.NoError(t, f.opener.OpenMessage(t.Context(), republished("acme", sequence, named), errUnreadable), named)
+		require.Equal(t, []string{"review 3 0 t"}, values[string](t, f,
 			`SELECT concat_ws(' ', state, attempts, jsonb_array_length(history), first_failed_at = rollcall_now()) FROM dead_letters WHERE id = $1::uuid`,
-			d.newest(t, sequence)), named)
+			f.letterOf(t, sequence)), named)
 	}
-	require.NoError(t, d.opener.OpenMessage(t.Context(), republished("_unknown", 30, anothers), errUnreadable))
-	require.Equal(t, []int{3}, values[int](t, d, `SELECT attempts FROM dead_letters WHERE customer_id = '_unknown'`))
+	require.NoError(t, f.opener.OpenMessage(t.Context(), republished("_unknown", 30, ofGlobex), errUnreadable))
+	require.Equal(t, []int{3}, values[int](t, f, `SELECT attempts FROM dead_letters WHERE customer_id = '_unknown'`))
 }
 
-func TestAMessageThatFailsBeforeItsRedriveIsNotedWaitsForIt(t *testing.T) {
+func TestRepublishedMessageThatFailsWaitsForRedriveToCommit(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 1), errUnreadable))
-	first := uuid.MustParse(d.newest(t, 1))
+	f := newFixture(t)
+	require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", 1), errUnreadable))
+	first := uuid.MustParse(f.letterOf(t, 1))
 	failed := make(chan error, 1)
-	require.NoError(t, d.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		letter, err := tx.LockLetter(ctx, first)
 		if err != nil {
 			return err
 		}
 		go func() {
-			failed <- d.opener.OpenMessage(t.Context(), republished("acme", 2, first.String()), errUnreadable)
+			failed <- f.opener.OpenMessage(t.Context(), republished("acme", 2, first.String()), errUnreadable)
 		}()
-		require.Eventually(t, func() bool { // somebody waits for the row
-			return values[bool](t, d, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`)[0]
+		require.Eventually(t, func() bool { // another connection waits for the row
+			return values[bool](t, f, `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')`)[0]
 		}, 30*time.Second, 10*time.Millisecond)
 		return tx.SettleLetter(ctx, letter, store.SettledRedriven, "dlq_redriven")
 	}))
 	require.NoError(t, <-failed)
-	require.Equal(t, []int{6}, values[int](t, d, `SELECT attempts FROM dead_letters WHERE state = 'review'`))
+	require.Equal(t, []int{6}, values[int](t, f, `SELECT attempts FROM dead_letters WHERE state = 'review'`))
 }
 
-func TestALetterSaysWhatWasWrongInOurOwnWordsAlone(t *testing.T) {
+func TestLetterReasonHasNoValuesFromMessage(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	f := newFixture(t)
 	request := &rollcallv1.OnboardingRequest{}
 	wrong := rollcallv1.Decode([]byte(`{"customerId":7,"pollCadenceMinutes":"`+secret+`","`+secret+`":1}`), request)
 	require.NotEmpty(t, wrong)
@@ -122,13 +122,13 @@ func TestALetterSaysWhatWasWrongInOurOwnWordsAlone(t *testing.T) {
 		fault.Permanent("request_invalid", errors.New("cannot read "+secret)),
 		fault.Permanent("request_invalid", many),
 	} {
-		require.NoError(t, d.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", uint64(i)+1), reason))
+		require.NoError(t, f.opener.OpenMessage(t.Context(), delivery("rollcall.onboarding.request.acme", uint64(i)+1), reason))
 	}
-	reasons := values[*string](t, d, `SELECT reason FROM dead_letters ORDER BY origin`)
+	reasons := values[*string](t, f, `SELECT reason FROM dead_letters ORDER BY origin`)
 	require.Equal(t, wrong.Error(), *reasons[0])
 	require.Contains(t, *reasons[0], "customerId: ")
 	require.Nil(t, reasons[1], "another error may quote anything")
 	require.True(t, strings.HasPrefix(*reasons[2], "field000: ist verboten"))
 	require.LessOrEqual(t, len(*reasons[2]), 1010)
-	d.requireNoTrace(t, secret)
+	f.requireNoTrace(t, secret)
 }

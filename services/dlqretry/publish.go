@@ -75,8 +75,8 @@ func (f *follower) stands(ctx context.Context, sequence uint64, message bus.Outg
 	return stored.Subject == message.Subject && stored.Header.Get(bus.HeaderLetterID) == message.Headers[bus.HeaderLetterID], nil
 }
 
-func shownOf(letter store.UnshownLetter) deadletter.Shown {
-	return deadletter.Shown{
+func shownOf(letter store.UnshownLetter) deadletter.Published {
+	return deadletter.Published{
 		ID: letter.ID, Revision: letter.Revision, Customer: letter.Customer, Kind: letter.Kind, Waiting: letter.State == stateWaiting,
 		RecordID: letter.RecordID, UpdatedAt: letter.UpdatedAt, ErrorCode: letter.ErrorCode, ErrorClass: letter.ErrorClass,
 		Attempts: letter.Attempts, FirstFailedAt: letter.FirstFailedAt, Job: letter.Job, TraceID: letter.TraceID,
