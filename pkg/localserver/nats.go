@@ -15,37 +15,37 @@ const (
 	natsStartWithin = 30 * time.Second
 )
 
-// NATSConfig says where a NATS server of our own keeps its streams and how it listens.
+// NATSConfig says where the NATS server keeps its streams and how it listens.
 type NATSConfig struct {
-	// StoreDir is the folder for JetStream's files; it is made when missing. Required.
+	// StoreDir is the folder for JetStream's files; it is created if missing. Required.
 	StoreDir string
 	// Host is the address to listen on; "" means 127.0.0.1.
 	Host string
 	// Port is the port to listen on; 0 means a free one.
 	Port int
-	// JetStreamKey encrypts the streams at rest; "" leaves them in the clear. A store can be opened again only
-	// with the key that it was made with.
+	// JetStreamKey encrypts the streams at rest; "" leaves them unencrypted. A store can only be opened with the key
+	// that it was created with.
 	JetStreamKey string
 	// SyncAlways makes JetStream call fsync before it acknowledges a message, so that an acknowledged message
 	// survives a power cut. Without it the last two minutes may be lost.
 	SyncAlways bool
-	// MaxStore is how many bytes streams may take or reserve; 0 lets the server choose by the disk.
+	// MaxStore is how many bytes streams may use or reserve; 0 lets the server choose by the size of the disk.
 	MaxStore int64
-	// ServerName is what clients and logs see; "" lets the server choose.
+	// ServerName is the name that clients and logs see; "" lets the server choose.
 	ServerName string
-	// LogFile takes the server's log; "" drops it.
+	// LogFile is the file for the server's log; "" discards it.
 	LogFile string
 }
 
-// NATS is a running NATS server of our own.
+// NATS is a running NATS server.
 type NATS struct {
 	server *server.Server
 	log    *natsLog
 	port   int
 }
 
-// StartNATS starts a NATS server with JetStream inside this process and returns when it takes connections.
-// Started again on the same StoreDir (and Port) it has the same streams. It installs no signal handler.
+// StartNATS starts a NATS server with JetStream inside this process and returns when it accepts connections. If it is
+// started again on the same StoreDir (and Port), it has the same streams. It installs no signal handler.
 func StartNATS(cfg NATSConfig) (*NATS, error) {
 	if cfg.StoreDir == "" {
 		return nil, errors.New("start nats: no store folder")
@@ -71,24 +71,24 @@ func StartNATS(cfg NATSConfig) (*NATS, error) {
 	return n, nil
 }
 
-// URL is the address for clients, such as nats://127.0.0.1:4222.
+// URL returns the address for clients, such as nats://127.0.0.1:4222.
 func (n *NATS) URL() string { return n.server.ClientURL() }
 
-// Port is the port that the server listens on.
+// Port returns the port that the server listens on.
 func (n *NATS) Port() int { return n.port }
 
-// ID is the server's identity, another one after each start.
+// ID returns the server's identity, which is new after each start.
 func (n *NATS) ID() string { return n.server.ID() }
 
 // Shutdown stops the server and returns when its files are closed. A second call does nothing.
 func (n *NATS) Shutdown() {
 	n.server.Shutdown()
 	n.server.WaitForShutdown()
-	_ = n.log.Close() // the log of a server that is gone: nobody could act on this error
+	_ = n.log.Close() // the server has ended: there is nothing to do about an error of its log
 }
 
 func (n *NATS) ready() error {
-	// A fatal line first: a server whose port is taken would otherwise be waited for in vain.
+	// Check for a fatal line first: if the port is in use, the server never becomes ready.
 	if err := n.log.Fatal(); err != nil {
 		return err
 	}

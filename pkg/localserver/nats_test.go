@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestANATSServerStartedAgainHasItsStreams(t *testing.T) {
+func TestRestartedNATSServerKeepsItsStreams(t *testing.T) {
 	t.Parallel()
 	cfg := NATSConfig{StoreDir: t.TempDir(), SyncAlways: true, ServerName: "ours", LogFile: filepath.Join(t.TempDir(), "nats.log")}
 	first := startNATS(t, cfg)
@@ -31,13 +31,13 @@ func TestANATSServerStartedAgainHasItsStreams(t *testing.T) {
 	require.Contains(t, string(log), "Server is ready")
 }
 
-func TestAJetStreamKeyKeepsMessagesOutOfTheFiles(t *testing.T) {
+func TestJetStreamKeyEncryptsMessagesInFiles(t *testing.T) {
 	t.Parallel()
 	open := NATSConfig{StoreDir: t.TempDir()}
 	server := startNATS(t, open)
 	publish(t, server, "clear", "some secret words")
 	server.Shutdown()
-	require.True(t, inFiles(t, open.StoreDir, "some secret words"), "without a key they are there: the search works")
+	require.True(t, inFiles(t, open.StoreDir, "some secret words"), "without a key the words must be found, else the search does not work")
 
 	sealed := NATSConfig{StoreDir: t.TempDir(), JetStreamKey: "a key for this test"}
 	server = startNATS(t, sealed)
@@ -48,7 +48,7 @@ func TestAJetStreamKeyKeepsMessagesOutOfTheFiles(t *testing.T) {
 	require.Equal(t, "some secret words", read(t, startNATS(t, sealed), "sealed"))
 }
 
-func TestAPortThatIsTakenIsAnErrorAndNotTheEndOfTheProcess(t *testing.T) {
+func TestUsedPortIsAnErrorAndDoesNotEndTheProcess(t *testing.T) {
 	t.Parallel()
 	first := startNATS(t, NATSConfig{StoreDir: t.TempDir()})
 
@@ -57,7 +57,7 @@ func TestAPortThatIsTakenIsAnErrorAndNotTheEndOfTheProcess(t *testing.T) {
 	require.ErrorContains(t, err, "address already in use")
 }
 
-func TestAStoreThatCannotBeUsedIsAnError(t *testing.T) {
+func TestUnusableStoreDirIsAnError(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "a file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
@@ -70,7 +70,7 @@ func TestAStoreThatCannotBeUsedIsAnError(t *testing.T) {
 	require.Error(t, err)
 }
 
-func TestAMessageOverOneMebibyteIsRefused(t *testing.T) {
+func TestMessageOverOneMebibyteIsRejected(t *testing.T) {
 	t.Parallel()
 	conn := connectNATS(t, startNATS(t, NATSConfig{StoreDir: t.TempDir()}))
 	require.NoError(t, conn.Publish("s", make([]byte, 1<<20)))

@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// natsLog writes the server's lines to a file and keeps the first fatal one. The server's own file logger ends
-// the process at a fatal line (a port that is taken, say); here that is an error for the caller of StartNATS.
+// natsLog writes the server's log to a file and keeps the first fatal line. The server's own file logger ends the
+// process at a fatal line (for example if the port is in use); here StartNATS returns it as an error.
 type natsLog struct {
 	lines *log.Logger
 	file  io.Closer
@@ -29,7 +29,7 @@ func newNATSLog(path string) (*natsLog, error) {
 	return &natsLog{lines: log.New(file, "", log.LstdFlags|log.Lmicroseconds|log.LUTC), file: file}, nil
 }
 
-// Fatal is the first fatal line so far, nil without one.
+// Fatal returns the first fatal line so far as an error, nil if there is none.
 func (l *natsLog) Fatal() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,5 +71,5 @@ func (l *natsLog) Noticef(format string, v ...any) { l.lines.Printf("[INF] "+for
 // Debugf is called by the server.
 func (l *natsLog) Debugf(format string, v ...any) { l.lines.Printf("[DBG] "+format, v...) }
 
-// Tracef is called by the server. It drops the line: a trace shows payloads.
+// Tracef is called by the server. It discards the line, because traces contain payloads.
 func (l *natsLog) Tracef(string, ...any) {}

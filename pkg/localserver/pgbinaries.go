@@ -13,20 +13,20 @@ import (
 	"strconv"
 )
 
-// ErrNoPostgres says that this machine has no Postgres that can be started, and what to do about it.
+// ErrNoPostgres means that this machine has no Postgres that can be started. Its text says what to install.
 var ErrNoPostgres = errors.New("no Postgres 15 or newer on this machine: run `apt-get install postgresql` (or put initdb and postgres on PATH)")
 
 const oldestPostgres = 15
 
-// debianPostgres is where Debian and its children keep the server's programs, one folder a major version, off
-// PATH on purpose.
+// debianPostgres is where Debian and its derivatives install the server's programs, one folder per major version. It
+// is deliberately not on PATH.
 const debianPostgres = "/usr/lib/postgresql"
 
-// findPostgres is the folder with initdb and postgres: the newest of Debian's, else that of PATH. Debian's goes
-// first because the programs of that name on PATH are often wrappers with ideas of their own.
+// findPostgres returns the folder with initdb and postgres: the newest of Debian's, otherwise that of PATH. Debian's
+// folders go first because programs of that name on PATH are often wrappers that behave differently.
 func findPostgres(ctx context.Context, debian string, lookPath func(string) (string, error)) (string, error) {
 	best, bestMajor := "", oldestPostgres-1
-	// Glob's only error is a bad pattern, and this one is ours.
+	// Glob fails only for a bad pattern, and this pattern is constant.
 	folders, _ := filepath.Glob(filepath.Join(debian, "*", "bin"))
 	for _, dir := range folders {
 		major, err := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
@@ -41,7 +41,7 @@ func findPostgres(ctx context.Context, debian string, lookPath func(string) (str
 	if err != nil {
 		return "", ErrNoPostgres
 	}
-	// A link on PATH leads to the folder where the other programs are.
+	// Follow a link on PATH to the folder that has the other programs.
 	if postgres, err = filepath.EvalSymlinks(postgres); err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNoPostgres, err)
 	}
@@ -64,7 +64,7 @@ func executable(dir, name string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// versionLine finds the major version in "postgres (PostgreSQL) 17.2 (Debian 17.2-1)".
+// versionLine matches the major version in "postgres (PostgreSQL) 17.2 (Debian 17.2-1)".
 var versionLine = regexp.MustCompile(`\) (\d+)`)
 
 func majorVersion(ctx context.Context, postgres string) (int, error) {

@@ -17,24 +17,25 @@ import (
 	"syscall"
 )
 
-// ErrInUse says that another process of ours runs a Postgres in this folder.
+// ErrInUse means that another rollcall process runs a Postgres in this folder.
 var ErrInUse = errors.New("another process runs a Postgres in this folder")
 
-// movedLink is the name, in the folder that was asked for, of the link to where the data really are.
+// movedLink is the name of a link in the requested folder. It leads to the folder that holds the data.
 const movedLink = "postgres-is-in"
 
-// pgHome is the folder that a Postgres lives in, and whom it runs as.
+// pgHome is the folder of a Postgres, and the user that the server runs as.
 type pgHome struct {
 	dir  string
 	bin  string
-	cred *syscall.Credential // nil: as ourselves
+	cred *syscall.Credential // nil: the current user
 	lock *os.File
 }
 
 func (h *pgHome) path(name string) string { return filepath.Join(h.dir, name) }
 
-// openHome makes and locks the folder. As root it picks an unprivileged user, since Postgres refuses to run as
-// root, gives the folder to that user, and moves elsewhere when the user cannot reach it.
+// openHome creates and locks the folder. If this process is root, it chooses an unprivileged user, because Postgres
+// does not run as root, makes that user the owner of the folder, and moves to another folder if the user cannot reach
+// this one.
 func openHome(ctx context.Context, dir, bin string) (*pgHome, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -49,17 +50,17 @@ func openHome(ctx context.Context, dir, bin string) (*pgHome, error) {
 			return nil, err
 		}
 	}
-	if err := h.take(); err != nil {
+	if err := h.lockFolder(); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-// close gives the folder back.
+// close unlocks the folder.
 func (h *pgHome) close() error { return h.lock.Close() }
 
-// take locks the folder for as long as this process lives or until close.
-func (h *pgHome) take() error {
+// lockFolder locks the folder until close, or until this process ends.
+func (h *pgHome) lockFolder() error {
 	lock, err := os.OpenFile(h.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return fmt.Errorf("open lock: %w", err)
@@ -83,14 +84,14 @@ func (h *pgHome) leaveRoot(ctx context.Context) error {
 	if h.cred, err = credential(account); err != nil {
 		return err
 	}
-	// Data that some user made before us stay that user's.
+	// Existing data stay with the user who created them.
 	if uid, gid, ok := ownerOf(h.path(dataFolder)); ok && uid != 0 {
 		h.cred = &syscall.Credential{Uid: uid, Gid: gid}
 	}
 	if err := h.own(h.dir); err != nil {
 		return err
 	}
-	// The kernel is asked rather than the mode bits: they know nothing of access lists and mounts.
+	// Ask the kernel: the mode bits do not show access lists and mounts.
 	if err := h.tryFrom(ctx, "/"); err != nil {
 		return fmt.Errorf("user id %d cannot run the postgres in %s: %w", h.cred.Uid, h.bin, err)
 	}
@@ -112,8 +113,8 @@ func ownerOf(path string) (uid, gid uint32, ok bool) {
 	return stat.Uid, stat.Gid, true
 }
 
-// move takes another folder, named by the hash of the first, which a user who cannot enter some parent of the
-// first one can reach, and leaves a link to it.
+// move switches to another folder, named by the hash of the first, in a place that the server's user can reach, and
+// leaves a link to it. It is needed if that user cannot enter a parent of the first folder.
 func (h *pgHome) move(ctx context.Context) error {
 	sum := sha256.Sum256([]byte(h.dir))
 	name := hex.EncodeToString(sum[:8])
@@ -135,7 +136,7 @@ func (h *pgHome) move(ctx context.Context) error {
 }
 
 func (h *pgHome) tryMove(ctx context.Context, parent, to string) error {
-	// Everybody may pass through the parent; the folder itself is its user's alone.
+	// Every user may pass through the parent; only the server's user may enter the folder itself.
 	if err := os.MkdirAll(parent, 0o755); err != nil { //nolint:gosec // see above
 		return err
 	}
@@ -155,16 +156,16 @@ func (h *pgHome) tryFrom(ctx context.Context, dir string) error {
 	return cmd.Run()
 }
 
-// command is a program of Postgres, to be run as the server's user in the server's folder.
+// command returns a command that runs a program of Postgres as the server's user in the server's folder.
 func (h *pgHome) command(ctx context.Context, program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, program), args...) //nolint:gosec // our own arguments
+	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, program), args...) //nolint:gosec // the arguments come from this package
 	cmd.Dir = h.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: h.cred}
 	cmd.Env = postgresEnv()
 	return cmd
 }
 
-// own gives a file to the server's user.
+// own makes the server's user the owner of a file.
 func (h *pgHome) own(path string) error {
 	if h.cred == nil {
 		return nil
@@ -172,7 +173,7 @@ func (h *pgHome) own(path string) error {
 	return os.Chown(path, int(h.cred.Uid), int(h.cred.Gid))
 }
 
-// write writes a file that the server's user alone can read, whole or not at all.
+// write writes a file that only the server's user can read. It writes the whole file or nothing.
 func (h *pgHome) write(name, content string) error {
 	half := h.path(name + ".new")
 	if err := os.WriteFile(half, []byte(content), 0o600); err != nil {
@@ -184,8 +185,8 @@ func (h *pgHome) write(name, content string) error {
 	return os.Rename(half, h.path(name))
 }
 
-// postgresEnv is our environment without what would change how the server behaves: PGDATA, PGPORT and the like
-// are meant for somebody else's server, and a locale that the machine does not have stops initdb.
+// postgresEnv returns this process's environment without variables that would change the server's behaviour: PGDATA,
+// PGPORT and the like are meant for another server, and a locale that the machine does not have stops initdb.
 func postgresEnv() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "TZ=UTC", "LC_ALL=C"}
 }

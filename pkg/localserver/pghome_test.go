@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheServerNeverRunsAsRoot(t *testing.T) {
+func TestPostgresNeverRunsAsRoot(t *testing.T) {
 	t.Parallel()
 	server := newPostgres(t, PostgresConfig{Dir: openFolder(t)})
 
@@ -27,18 +27,18 @@ func TestTheServerNeverRunsAsRoot(t *testing.T) {
 	require.Equal(t, uid, running)
 }
 
-func TestAFolderUnderAClosedParentWorks(t *testing.T) {
+func TestFolderUnderClosedParentWorks(t *testing.T) {
 	t.Parallel()
 	parent := openFolder(t)
 	require.NoError(t, os.Chmod(parent, 0o700))
 	dir := filepath.Join(parent, "deep", "inside")
 	first := newPostgres(t, PostgresConfig{Dir: dir})
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(first.Dir())) })
-	if os.Geteuid() == 0 { // only another user is kept out
+	if os.Geteuid() == 0 { // root can enter the folder only because it is root; other users cannot
 		require.NotEqual(t, dir, first.Dir())
 		to, err := os.Readlink(filepath.Join(dir, movedLink))
 		require.NoError(t, err)
-		require.Equal(t, first.Dir(), to, "the folder says where the data are")
+		require.Equal(t, first.Dir(), to, "a link in the folder must lead to the data")
 	}
 	execute(t, first, `CREATE TABLE kept AS SELECT 'still here' AS word`)
 	first.Stop()
@@ -49,7 +49,7 @@ func TestAFolderUnderAClosedParentWorks(t *testing.T) {
 	require.Equal(t, "still here", ask(t, second, `SELECT word FROM kept`))
 }
 
-func TestAMachineWithoutPostgresIsToldWhatToInstall(t *testing.T) {
+func TestErrorWithoutPostgresSaysWhatToInstall(t *testing.T) {
 	t.Parallel()
 	nowhere := func(string) (string, error) { return "", exec.ErrNotFound }
 
@@ -59,13 +59,13 @@ func TestAMachineWithoutPostgresIsToldWhatToInstall(t *testing.T) {
 	require.ErrorContains(t, err, "apt-get install postgresql")
 }
 
-func TestTheNewestPostgresOfDebianIsTaken(t *testing.T) {
+func TestNewestPostgresOfDebianIsUsed(t *testing.T) {
 	t.Parallel()
 	debian := t.TempDir()
 	for _, version := range []string{"9.6", "14", "15", "17"} {
 		fakePrograms(t, filepath.Join(debian, version, "bin"), "")
 	}
-	require.NoError(t, os.MkdirAll(filepath.Join(debian, "18", "bin"), 0o755)) // the client alone
+	require.NoError(t, os.MkdirAll(filepath.Join(debian, "18", "bin"), 0o755)) // only the client is installed
 
 	bin, err := findPostgres(t.Context(), debian, exec.LookPath)
 
@@ -73,7 +73,7 @@ func TestTheNewestPostgresOfDebianIsTaken(t *testing.T) {
 	require.Equal(t, filepath.Join(debian, "17", "bin"), bin)
 }
 
-func TestAPostgresOnPathMustBeNewEnough(t *testing.T) {
+func TestPostgresOnPathMustBeNewEnough(t *testing.T) {
 	t.Parallel()
 	for version, accepted := range map[string]bool{
 		"14.2": false, "15.1": true, "17.0 (Homebrew)": true, "9.6.24": false,

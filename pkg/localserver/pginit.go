@@ -20,8 +20,8 @@ const (
 	logKeptUpTo = 16 << 20
 )
 
-// initialise makes the data folder, once. initdb works on a folder beside it, which is renamed at the end: an
-// initdb that was interrupted leaves nothing that looks like a database. It returns the superuser's password.
+// initialise creates the data folder once. initdb works in a folder beside it, which is renamed at the end, so that
+// an interrupted initdb leaves nothing that looks like a database. It returns the superuser's password.
 func (h *pgHome) initialise(ctx context.Context, durable bool) (string, error) {
 	password, err := h.password()
 	if err != nil {
@@ -49,7 +49,7 @@ func (h *pgHome) initialise(ctx context.Context, durable bool) (string, error) {
 	return password, os.Rename(half, h.path(dataFolder))
 }
 
-// password is the superuser's, made at the first call and kept in a file.
+// password returns the superuser's password. The first call generates it and stores it in a file.
 func (h *pgHome) password() (string, error) {
 	kept, err := os.ReadFile(h.path("password"))
 	if err == nil {
@@ -65,8 +65,8 @@ func (h *pgHome) password() (string, error) {
 	return password, h.write("password", password+"\n")
 }
 
-// port is the one asked for; else the one of the last time, when it is still free; else a free one, which is
-// then remembered.
+// port returns the requested port; without a request, the last used port if it is free; otherwise a free port, which
+// it stores for the next start.
 func (h *pgHome) port(asked int) (int, error) {
 	if asked != 0 {
 		if err := portFree(asked); err != nil {
@@ -86,7 +86,7 @@ func (h *pgHome) port(asked int) (int, error) {
 	return port, h.write("port", strconv.Itoa(port)+"\n")
 }
 
-// openLog opens the server's log, which starts anew when it has grown large.
+// openLog opens the server's log and truncates it if it is large.
 func (h *pgHome) openLog() (*os.File, error) {
 	flags := os.O_CREATE | os.O_APPEND | os.O_WRONLY
 	if info, err := os.Stat(h.path(logFile)); err == nil && info.Size() > logKeptUpTo {
@@ -95,7 +95,7 @@ func (h *pgHome) openLog() (*os.File, error) {
 	return os.OpenFile(h.path(logFile), flags, 0o600)
 }
 
-// logTail is what the server wrote since the log had size bytes, shortened to its last lines.
+// logTail returns the last lines that the server wrote after the log had size bytes.
 func (h *pgHome) logTail(size int64) string {
 	whole, err := os.ReadFile(h.path(logFile))
 	if err != nil || int64(len(whole)) < size {
@@ -104,7 +104,7 @@ func (h *pgHome) logTail(size int64) string {
 	return lastLines(whole[size:])
 }
 
-// lastLines is the end of a program's output, short enough for an error.
+// lastLines returns the end of a program's output, short enough for an error.
 func lastLines(out []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	return strings.Join(lines[max(0, len(lines)-8):], "\n")

@@ -20,10 +20,10 @@ const (
 	pollEvery     = 20 * time.Millisecond
 )
 
-// clearStale deals with the pid file that an earlier run left in the data folder. A server that still lives (its
-// parent was killed) is stopped. A pid that meanwhile belongs to another program would make Postgres refuse to
-// start, so its file is removed: Postgres guards its data by shared memory as well. A dead one is left to Postgres.
-// The caller holds the folder's lock, so no other process of ours is using that server.
+// clearStale handles the pid file that an earlier run left in the data folder. If that server is still running (its
+// parent was killed), it is stopped. If the pid now belongs to another program, Postgres would not start, so the file
+// is removed; Postgres also protects its data by shared memory. If no process has the pid, Postgres handles the file
+// itself. The caller holds the folder's lock, so no other rollcall process uses that server.
 func (h *pgHome) clearStale(ctx context.Context) error {
 	file := h.path(dataFolder + "/postmaster.pid")
 	content, err := os.ReadFile(file) //nolint:gosec // G304: below the server's own folder
@@ -36,7 +36,7 @@ func (h *pgHome) clearStale(ctx context.Context) error {
 	line, _, _ := strings.Cut(string(content), "\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	if err != nil || pid <= 1 {
-		return os.Remove(file) // cut short by a crash: Postgres would refuse to start over it
+		return os.Remove(file) // a crash truncated the file, and Postgres does not start with such a file
 	}
 	if !alive(pid) {
 		return nil
@@ -51,7 +51,8 @@ func (h *pgHome) clearStale(ctx context.Context) error {
 	return nil
 }
 
-// stopForeign ends a server that is not our child: politely, then not. Only its own polling tells when it is gone.
+// stopForeign ends a server that is not a child of this process: by a fast shutdown, else an immediate one, else
+// SIGKILL. Only polling shows when it has ended.
 func stopForeign(ctx context.Context, pid int) error {
 	for _, step := range []struct {
 		sig    syscall.Signal

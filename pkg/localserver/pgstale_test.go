@@ -12,12 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTheServerOfARunThatWasKilledIsStoppedFirst(t *testing.T) {
+func TestServerOfKilledRunIsStoppedBeforeStart(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	first := newPostgres(t, PostgresConfig{Dir: dir})
 	execute(t, first, `CREATE TABLE kept AS SELECT 'still here' AS word`)
-	require.NoError(t, first.home.close(), "as when its parent has died: the lock is gone, the server is not")
+	require.NoError(t, first.home.close(), "as if the parent has died: the lock is released, the server still runs")
 
 	second := newPostgres(t, PostgresConfig{Dir: dir})
 
@@ -25,7 +25,7 @@ func TestTheServerOfARunThatWasKilledIsStoppedFirst(t *testing.T) {
 	require.Equal(t, "still here", ask(t, second, `SELECT word FROM kept`))
 }
 
-func TestAPidFileOfADeadServerIsSurvived(t *testing.T) {
+func TestStartIgnoresPidFileOfDeadServer(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	first := newPostgres(t, PostgresConfig{Dir: dir, Durable: true})
@@ -40,7 +40,7 @@ func TestAPidFileOfADeadServerIsSurvived(t *testing.T) {
 	require.Equal(t, "still here", ask(t, second, `SELECT word FROM kept`))
 }
 
-func TestAPidFileWhosePidBelongsToAnotherProgramIsSurvived(t *testing.T) {
+func TestStartIgnoresPidFileWithPidOfAnotherProgram(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	first := newPostgres(t, PostgresConfig{Dir: dir, Durable: true})
@@ -48,7 +48,7 @@ func TestAPidFileWhosePidBelongsToAnotherProgramIsSurvived(t *testing.T) {
 	require.NoError(t, first.child.Signal(syscall.SIGKILL))
 	require.Error(t, first.child.Wait())
 	first.Stop()
-	// Of the server's own user: Postgres itself sees through a pid of another user's.
+	// The process must belong to the server's user: Postgres itself detects a pid of another user.
 	cmd := exec.Command("sleep", "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: first.home.cred}
 	bystander, err := StartChild(cmd, syscall.SIGKILL)
@@ -63,10 +63,10 @@ func TestAPidFileWhosePidBelongsToAnotherProgramIsSurvived(t *testing.T) {
 	second := newPostgres(t, PostgresConfig{Dir: dir, Durable: true})
 
 	require.Equal(t, "still here", ask(t, second, `SELECT word FROM kept`))
-	require.Equal(t, -1, bystander.ExitCode(), "the other program is left alone")
+	require.Equal(t, -1, bystander.ExitCode(), "the other program must keep running")
 }
 
-func TestAnEmptyPidFileIsSurvived(t *testing.T) {
+func TestStartIgnoresEmptyPidFile(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	first := newPostgres(t, PostgresConfig{Dir: dir})

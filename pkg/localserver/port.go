@@ -9,31 +9,31 @@ import (
 	"sync"
 )
 
-// Free ports come from below the range out of which the system takes the local ports of outgoing connections
-// (32768 and up on Linux, 49152 and up elsewhere). A port from that range can be taken by any program's next
-// connection while a server that means to come back to it is down.
+// Free ports are below the range from which the system assigns local ports to outgoing connections (32768 and up on
+// Linux, 49152 and up elsewhere). While a server is down for a restart, any program's next connection could use a
+// port of that range.
 const (
 	lowestPort = 20000
 	blocks     = 120
 	blockSize  = 100 // 20000-31999
 )
 
-// ports keeps two callers from being given the same port before either listens on it: callers in one process by its
-// counter, callers in several (tests of many packages run at once) by a block of ports that is this process's alone.
-var ports portBlock //nolint:gochecknoglobals // ports are the whole process's, whoever asks for one
+// ports ensures that two callers never get the same port before one of them listens on it: within a process by a
+// counter, between processes (tests of many packages run at once) by a block of ports that belongs to this process.
+var ports portBlock //nolint:gochecknoglobals // the ports belong to the process, whichever code asks for one
 
 // portBlock is a block of ports that this process has reserved.
 type portBlock struct {
 	sync.Mutex
 
-	// held are the listeners on the first port of each reserved block. They are the reservation, and stay open for the
-	// life of the process: the system gives them back when it ends, however it ends.
+	// held are the listeners on the first port of each reserved block. They are the reservation and stay open until
+	// the process ends; the system then closes them, however it ends.
 	held       []net.Listener
 	next, last int
 }
 
-// FreePort is a TCP port of 127.0.0.1 that nobody listens on, different at each call in a process, and in each process
-// that asks here. A program of another kind may still take it first.
+// FreePort returns a TCP port of 127.0.0.1 that is not in use, different at each call in a process and in each
+// process that calls FreePort. Another program may still use the port first.
 func FreePort() (int, error) {
 	ports.Lock()
 	defer ports.Unlock()
@@ -50,7 +50,7 @@ func FreePort() (int, error) {
 	}
 }
 
-// reserve takes a block that no other process has.
+// reserve reserves a block that no other process has.
 func (p *portBlock) reserve() error {
 	last := errors.New("no block of ports")
 	for _, block := range rand.Perm(blocks) { //nolint:gosec // not a secret
@@ -66,7 +66,7 @@ func (p *portBlock) reserve() error {
 	return fmt.Errorf("reserve a block of ports: %w", last)
 }
 
-// portFree is nil when 127.0.0.1:port can be listened on.
+// portFree returns nil if it can listen on 127.0.0.1:port.
 func portFree(port int) error {
 	l, err := listen(port)
 	if err != nil {

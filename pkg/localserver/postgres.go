@@ -23,20 +23,21 @@ const (
 	maxConnection = 300
 )
 
-// PostgresConfig says where a Postgres of our own keeps its data and how it listens.
+// PostgresConfig says where the Postgres keeps its data and how it listens.
 type PostgresConfig struct {
-	// Dir is the server's folder: its data, its password, the port of the last time and its log. Required.
-	// When we are root, the server runs as the user postgres (or nobody) and the folder is given to that user. If
-	// that user cannot reach it (a parent such as /root is closed), everything is kept in a folder under
-	// /var/lib/rollcall-dev instead (or under the temporary folder), to which the link Dir/postgres-is-in leads.
+	// Dir is the server's folder: its data, its password, the last used port and its log. Required. If this process
+	// is root, the server runs as the user postgres (or the system's unprivileged user), which becomes the owner of
+	// the folder. If that user cannot reach the folder (a parent such as /root is closed), everything is kept in a
+	// folder under /var/lib/rollcall-dev instead (or under the temporary folder), and the link Dir/postgres-is-in
+	// leads there.
 	Dir string
-	// Port is the port of 127.0.0.1 to listen on; 0 means the one of the last time when it is free, else a free one.
+	// Port is the port of 127.0.0.1 to listen on; 0 means the last used port if it is free, otherwise a free one.
 	Port int
-	// Durable says that what was committed survives a crash of the machine. False is faster, and for tests.
+	// Durable makes committed data survive a crash of the machine. False is faster, and is for tests.
 	Durable bool
 }
 
-// Postgres is a running server of our own, with one superuser, rollcall, and the database rollcall.
+// Postgres is a running server with one superuser, rollcall, and the database rollcall.
 type Postgres struct {
 	home     *pgHome
 	child    *Child
@@ -44,11 +45,11 @@ type Postgres struct {
 	password string
 }
 
-// StartPostgres starts the machine's Postgres as a child process and returns when it takes connections. Started
-// again with the same Dir it has the same databases and the same password. ctx is for the start alone: the server
-// lives until Stop. When this process dies without Stop the server shuts down by itself (on Linux); where it
-// could not, the next start in the same Dir stops it first. Errors: ErrNoPostgres, ErrInUse, or one that ends
-// with the last lines of the server's log.
+// StartPostgres starts the machine's Postgres as a child process and returns when it accepts connections. Started
+// again with the same Dir, it has the same databases and the same password. ctx applies to the start only: the server
+// runs until Stop. If this process dies without Stop, the server shuts down by itself (on Linux); if it did not, the
+// next start in the same Dir stops it first. Errors: ErrNoPostgres, ErrInUse, or an error that ends with the last
+// lines of the server's log.
 func StartPostgres(ctx context.Context, cfg PostgresConfig) (*Postgres, error) {
 	p, err := startPostgres(ctx, cfg)
 	if err != nil {
@@ -84,8 +85,8 @@ func (h *pgHome) start(ctx context.Context, cfg PostgresConfig) (*Postgres, erro
 	if err := h.clearStale(ctx); err != nil {
 		return nil, err
 	}
-	// Another try has another port, if somebody took ours meanwhile, and finds the last backends of a server that
-	// was killed gone: they hold its shared memory for a moment longer.
+	// A second try uses another port, if a process took this one meanwhile. By then the last backends of a killed
+	// server are gone, which hold its shared memory for a moment longer.
 	for try := 1; ; try++ {
 		port, err := h.port(cfg.Port)
 		if err != nil {
@@ -106,7 +107,7 @@ func (h *pgHome) start(ctx context.Context, cfg PostgresConfig) (*Postgres, erro
 	}
 }
 
-// errEnded says that the server ended by itself while it was being waited for.
+// errEnded means that the server ended by itself during the start.
 var errEnded = errors.New("the server ended at once")
 
 func (p *Postgres) run(ctx context.Context, durable bool) error {
@@ -119,7 +120,7 @@ func (p *Postgres) run(ctx context.Context, durable bool) error {
 	if err != nil {
 		return err
 	}
-	// Not ctx: the server outlives the start.
+	// Not ctx: the server continues after the start.
 	cmd := p.home.command(context.WithoutCancel(ctx), "postgres", p.arguments(durable)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if p.child, err = StartChild(cmd, syscall.SIGINT); err != nil {
@@ -136,11 +137,11 @@ func (p *Postgres) arguments(durable bool) []string {
 	settings := []string{
 		"listen_addresses=127.0.0.1",
 		"port=" + strconv.Itoa(p.port),
-		"unix_socket_directories=", // a socket's path has a length limit which test folders exceed
+		"unix_socket_directories=", // socket paths have a length limit, which test folders exceed
 		"max_connections=" + strconv.Itoa(maxConnection),
 		"timezone=UTC",
-		// The log must hold nobody's data: a DETAIL line shows the values of a violated key, a STATEMENT line the
-		// statement.
+		// The log must not contain personal data: a DETAIL line shows the values of a violated key, a STATEMENT line
+		// the statement.
 		"log_error_verbosity=terse",
 		"log_min_error_statement=panic",
 	}
@@ -154,7 +155,7 @@ func (p *Postgres) arguments(durable bool) []string {
 	return args
 }
 
-// prepare waits until the server takes connections and makes the database rollcall.
+// prepare waits until the server accepts connections and creates the database rollcall.
 func (p *Postgres) prepare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
@@ -194,7 +195,7 @@ func (p *Postgres) connect(ctx context.Context) (*pgx.Conn, error) {
 	}
 }
 
-// URL is the address of a database, with the superuser's password in it: not for logs.
+// URL returns the address of a database. It contains the superuser's password and must not be logged.
 func (p *Postgres) URL(database string) string {
 	u := url.URL{
 		Scheme:   "postgres",
@@ -206,21 +207,21 @@ func (p *Postgres) URL(database string) string {
 	return u.String()
 }
 
-// Dir is the folder that the server really lives in; see PostgresConfig.Dir.
+// Dir returns the folder that holds the data; see PostgresConfig.Dir.
 func (p *Postgres) Dir() string { return p.home.dir }
 
-// PID is the server's process id.
+// PID returns the server's process id.
 func (p *Postgres) PID() int { return p.child.PID() }
 
 // Done is closed when the server has ended, by Stop or by itself.
 func (p *Postgres) Done() <-chan struct{} { return p.child.Done() }
 
-// Stop ends the server and returns when it has ended: a fast shutdown, which breaks off open connections and
-// keeps all that was committed; after 10 s an immediate one, from which the next start recovers. A second call
-// does nothing.
+// Stop ends the server and returns when it has ended. It first requests a fast shutdown, which closes open
+// connections and keeps all committed data; after 10 s an immediate one, from which the next start recovers. A second
+// call does nothing.
 func (p *Postgres) Stop() {
 	stopChild(p.child)
-	_ = p.home.close() // a second Stop closes it again; there is nothing else that could fail
+	_ = p.home.close() // fails only if a second Stop closes it again
 }
 
 func stopChild(c *Child) {
@@ -228,7 +229,7 @@ func stopChild(c *Child) {
 		sig    syscall.Signal
 		within time.Duration
 	}{{syscall.SIGINT, fastStop}, {syscall.SIGQUIT, immediateStop}} {
-		_ = c.Signal(step.sig) // the only error is that it has ended
+		_ = c.Signal(step.sig) // fails only if the server has ended
 		select {
 		case <-c.Done():
 			return

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAPostgresStartedAgainHasItsDataItsPasswordAndItsPort(t *testing.T) {
+func TestRestartedPostgresKeepsDataPasswordAndPort(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	first := newPostgres(t, PostgresConfig{Dir: dir, Durable: true})
@@ -29,7 +29,7 @@ func TestAPostgresStartedAgainHasItsDataItsPasswordAndItsPort(t *testing.T) {
 	require.Equal(t, "off", ask(t, second, `SHOW fsync`))
 }
 
-func TestAPostgresTakesAnotherPortWhenItsLastOneIsTaken(t *testing.T) {
+func TestPostgresUsesAnotherPortIfItsLastPortIsInUse(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	first := newPostgres(t, PostgresConfig{Dir: dir})
@@ -44,10 +44,10 @@ func TestAPostgresTakesAnotherPortWhenItsLastOneIsTaken(t *testing.T) {
 	require.NotEqual(t, port, second.port)
 	second.Stop()
 	_, err = StartPostgres(t.Context(), PostgresConfig{Dir: dir, Port: port})
-	require.ErrorContains(t, err, "address already in use", "a port that was asked for is not exchanged")
+	require.ErrorContains(t, err, "address already in use", "a requested port must not be replaced")
 }
 
-func TestOneFolderHasOneServer(t *testing.T) {
+func TestSecondServerInFolderFailsWithErrInUse(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	first := newPostgres(t, PostgresConfig{Dir: dir})
@@ -55,10 +55,10 @@ func TestOneFolderHasOneServer(t *testing.T) {
 	_, err := StartPostgres(t.Context(), PostgresConfig{Dir: dir})
 
 	require.ErrorIs(t, err, ErrInUse)
-	require.Equal(t, "1", ask(t, first, `SELECT '1'`), "the first one is left alone")
+	require.Equal(t, "1", ask(t, first, `SELECT '1'`), "the first server must keep running")
 }
 
-func TestNobodyGetsInWithoutThePassword(t *testing.T) {
+func TestConnectionWithoutPasswordIsRejected(t *testing.T) {
 	t.Parallel()
 	server := newPostgres(t, PostgresConfig{Dir: openFolder(t)})
 	cfg, err := pgx.ParseConfig(server.URL("rollcall"))
@@ -73,7 +73,7 @@ func TestNobodyGetsInWithoutThePassword(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
-func TestTheLogHoldsNobodysData(t *testing.T) {
+func TestLogContainsNoPersonalData(t *testing.T) {
 	t.Parallel()
 	server := newPostgres(t, PostgresConfig{Dir: openFolder(t)})
 	execute(t, server, `CREATE TABLE people (email text PRIMARY KEY)`)
@@ -89,7 +89,7 @@ func TestTheLogHoldsNobodysData(t *testing.T) {
 	require.NotContains(t, string(log), "someone@example.org")
 }
 
-func TestAServerThatDoesNotStartSaysWhy(t *testing.T) {
+func TestFailedStartReturnsLogLines(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	server := newPostgres(t, PostgresConfig{Dir: dir})
@@ -102,7 +102,7 @@ func TestAServerThatDoesNotStartSaysWhy(t *testing.T) {
 	require.ErrorContains(t, err, "syntax error in file")
 }
 
-func TestAnInterruptedInitdbLeavesNothingThatIsTakenForADatabase(t *testing.T) {
+func TestInterruptedInitdbIsRepeated(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	half := filepath.Join(dir, "data.new")
@@ -114,7 +114,7 @@ func TestAnInterruptedInitdbLeavesNothingThatIsTakenForADatabase(t *testing.T) {
 	require.Equal(t, "rollcall", ask(t, server, `SELECT current_database()::text`))
 }
 
-func TestALostPasswordIsSaidAndNotReplaced(t *testing.T) {
+func TestLostPasswordFileIsAnErrorAndNotReplaced(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	server := newPostgres(t, PostgresConfig{Dir: dir})
@@ -126,7 +126,7 @@ func TestALostPasswordIsSaidAndNotReplaced(t *testing.T) {
 	require.ErrorContains(t, err, "password file is gone")
 }
 
-func TestAStartThatIsCalledOffLeavesNoServer(t *testing.T) {
+func TestCanceledStartLeavesNoServer(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -138,7 +138,7 @@ func TestAStartThatIsCalledOffLeavesNoServer(t *testing.T) {
 	newPostgres(t, PostgresConfig{Dir: dir})
 }
 
-// openFolder is a temporary folder that other users can reach, which that of t.TempDir is not.
+// openFolder returns a temporary folder that other users can reach; they cannot reach that of t.TempDir.
 func openFolder(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "localserver-") //nolint:usetesting // t.TempDir's parent shuts other users out

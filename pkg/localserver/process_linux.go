@@ -12,8 +12,8 @@ import (
 
 func tieToParent(attr *syscall.SysProcAttr, sig syscall.Signal) { attr.Pdeathsig = sig }
 
-// isPostgresIn says whether process pid is a Postgres server whose data are in dir: it has its data folder as
-// working directory and "postgres" as its program. known is false where the system does not tell.
+// isPostgresIn reports whether process pid is a Postgres server with its data in dir: its working directory is the
+// data folder and its program is "postgres". known is false if the system does not tell.
 func isPostgresIn(pid int, dir string) (ours, known bool) {
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	exe, err := os.Readlink(filepath.Join(proc, "exe"))
