@@ -17,21 +17,21 @@ import (
 
 const buildWithin = 10 * time.Minute
 
-// built remembers, for this test process, each program's build: one for all tests that use it.
+// built holds, for this test process, one build of each program, shared by all tests that use it.
 var built sync.Map // import path -> func() (string, error)
 
-// buildFolder is where this test process keeps what it built.
+// buildFolder returns the folder for the programs that this test process builds.
 var buildFolder = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "rollcall-programs-")
 	if err != nil {
 		return "", err
 	}
-	atEnd(func() { _ = os.RemoveAll(dir) }) // what stays behind stays in the temporary folder
+	atEnd(func() { _ = os.RemoveAll(dir) }) // if this fails, the folder stays in the temporary folder
 	return dir, nil
 })
 
-// Build is the path of the program of the main package importPath, built (with -race when the test has it) once for
-// a test process.
+// Build returns the path of the program of main package importPath. It is built once per test process, with -race if
+// the test has it.
 func Build(t testing.TB, importPath string) string {
 	t.Helper()
 	require.NoError(t, requireMain())
@@ -40,7 +40,7 @@ func Build(t testing.TB, importPath string) string {
 	return program
 }
 
-// binary is the path of a main package's program, built at the first call in a test process.
+// binary returns the path of a main package's program, which the first call in a test process builds.
 func binary(importPath string) (string, error) {
 	once, _ := built.LoadOrStore(importPath, sync.OnceValues(func() (string, error) { return compile(importPath) }))
 	build, ok := once.(func() (string, error))
@@ -74,8 +74,8 @@ func compile(importPath string) (string, error) {
 	return to, nil
 }
 
-// workspace is the folder of go.work, from which the packages of all modules can be built; without a workspace
-// it is "", the package under test's own folder.
+// workspace returns the folder of go.work, from which the packages of all modules can be built; without a workspace
+// "", which means the folder of the package under test.
 func workspace(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output()
 	if err != nil {

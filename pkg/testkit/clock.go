@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// Clock is a time that moves when a test says so. Its method Now is the func() time.Time that the code under
-// test takes.
+// Clock is a clock that only the test moves. Its method Now is the func() time.Time that the code under test accepts.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewClock is a clock that stands at start; at a moment in 2026, UTC, when start is zero.
+// NewClock returns a clock set to start, or to a moment in 2026, UTC, if start is zero.
 func NewClock(start time.Time) *Clock {
 	if start.IsZero() {
 		start = time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)
@@ -20,14 +19,14 @@ func NewClock(start time.Time) *Clock {
 	return &Clock{now: start}
 }
 
-// Now is the time at which the clock stands.
+// Now returns the time of the clock.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance moves the clock on by d and is the new time.
+// Advance moves the clock forward by d and returns the new time.
 func (c *Clock) Advance(d time.Duration) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

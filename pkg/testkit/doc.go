@@ -1,11 +1,11 @@
-// Package testkit gives tests real parts and no sleeps.
+// Package testkit gives tests real servers and lets them wait without sleeps.
 //
-// It owns, for tests alone: a NATS server with JetStream for each test (NATS), a Postgres database for each test
-// (Database), programs of ours as child processes (Program), a clock that moves when told (Clock), and signals
-// from the code under test to the test (Signal). It promises that what it started has ended when the test, or
-// the test process, has; and that a part which is missing on the machine fails the test and says what to install.
+// It provides a NATS server with JetStream for each test (NATS), a Postgres database for each test (Database),
+// rollcall's programs as child processes (Program), a clock that only the test moves (Clock), and signals from the
+// code under test to the test (Signal). Everything that it starts ends with the test or the test process. If a
+// program is missing on the machine, the test fails and says what to install.
 //
-// A package whose tests use a database or a program hands its tests over:
+// A package whose tests use a database or a program needs this TestMain:
 //
 //	func TestMain(m *testing.M) { testkit.Main(m) }
 //

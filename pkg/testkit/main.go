@@ -11,8 +11,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// kit is what one test process shares between its tests. It is package state because Go gives a TestMain no
-// other way to hand something to the tests; everything in it is made when first asked for.
+// kit is what the tests of one test process share. It is package state because a TestMain has no other way to pass
+// something to the tests. Each part is created when a test first needs it.
 var kit struct {
 	mu      sync.Mutex
 	inMain  bool
@@ -22,7 +22,7 @@ var kit struct {
 var errNoMain = errors.New("this package's tests need `func TestMain(m *testing.M) { testkit.Main(m) }`: it stops what they share")
 
 // Main runs a package's tests, ends what they shared (the private Postgres, the built programs), and fails the
-// package when goroutines are left over. allowed are leaks to overlook, each with its reason beside it.
+// package if goroutines are left over. allowed are leaks to ignore; give the reason for each beside it.
 func Main(m *testing.M, allowed ...goleak.Option) { os.Exit(run(m, allowed)) }
 
 func run(m *testing.M, allowed []goleak.Option) int {
@@ -39,7 +39,7 @@ func run(m *testing.M, allowed []goleak.Option) int {
 		ending()
 	}
 	if code != 0 {
-		return code // a failed test leaves goroutines behind: they would hide its message
+		return code // a failed test may leave goroutines behind, whose report would hide its message
 	}
 	if err := goleak.Find(allowed...); err != nil {
 		fmt.Fprintf(os.Stderr, "testkit: %v\n", err)
@@ -48,7 +48,8 @@ func run(m *testing.M, allowed []goleak.Option) int {
 	return 0
 }
 
-// requireMain is an error when nobody would end what the caller is about to start.
+// requireMain returns an error if Main is not running, since then nothing would end what the caller is about to
+// start.
 func requireMain() error {
 	kit.mu.Lock()
 	defer kit.mu.Unlock()
@@ -58,7 +59,7 @@ func requireMain() error {
 	return nil
 }
 
-// atEnd has Main call f after the last test; the last one registered is called first.
+// atEnd makes Main call f after the last test. The function registered last is called first.
 func atEnd(f func()) {
 	kit.mu.Lock()
 	defer kit.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// caseVariable makes this test binary, started by one of its own tests, behave like a package that gets Main wrong.
+// caseVariable makes this test binary, when one of its own tests starts it, behave like a package that uses Main
+// wrongly.
 const caseVariable = "TESTKIT_CASE"
 
 func TestMain(m *testing.M) {
@@ -27,21 +28,21 @@ func TestMain(m *testing.M) {
 	testkit.Main(m)
 }
 
-func TestADatabaseWithoutMainFailsAndSaysWhatIsMissing(t *testing.T) {
+func TestDatabaseWithoutMainFailsAndNamesTestMain(t *testing.T) {
 	t.Parallel()
-	out, err := runThisBinary(t, "without Main", "TestTwoTestsGetTwoDatabases")
+	out, err := runThisBinary(t, "without Main", "TestEachTestHasItsOwnDatabase")
 	require.Error(t, err)
 	require.Contains(t, out, "func TestMain(m *testing.M) { testkit.Main(m) }")
 }
 
-func TestALeakedGoroutineFailsThePackage(t *testing.T) {
+func TestLeakedGoroutineFailsPackage(t *testing.T) {
 	t.Parallel()
-	out, err := runThisBinary(t, "leaking", "TestAClockMovesOnlyWhenTold")
+	out, err := runThisBinary(t, "leaking", "TestClockMovesOnlyByAdvance")
 	require.Error(t, err)
 	require.Contains(t, out, "PASS")
 	require.Contains(t, out, "found unexpected goroutines")
 
-	_, err = runThisBinary(t, "well-behaved", "TestAClockMovesOnlyWhenTold")
+	_, err = runThisBinary(t, "well-behaved", "TestClockMovesOnlyByAdvance")
 	require.NoError(t, err)
 }
 

@@ -13,14 +13,14 @@ import (
 	"rollcall.dev/pkg/localserver"
 )
 
-// natsPortTries is how often a start looks for another port when somebody took the one that was found free.
+// natsPortTries is how often a start tries another port if another process took the free port first.
 const natsPortTries = 5
 
 const backWithin = 15 * time.Second
 
-// NATSServer is a NATS server with JetStream for one test.
+// NATSServer is the NATS server with JetStream of one test.
 type NATSServer struct {
-	// URL is its address, the same after a restart.
+	// URL is the server's address, which stays the same after a restart.
 	URL string
 	// StoreDir is the folder with JetStream's files.
 	StoreDir string
@@ -40,22 +40,22 @@ func WithJetStreamKey(key string) NATSOption {
 	return func(cfg *localserver.NATSConfig) { cfg.JetStreamKey = key }
 }
 
-// WithSyncAlways makes the server call fsync before it acknowledges a message. Tests are faster without.
+// WithSyncAlways makes the server call fsync before it acknowledges a message. Tests are faster without it.
 func WithSyncAlways() NATSOption {
 	return func(cfg *localserver.NATSConfig) { cfg.SyncAlways = true }
 }
 
-// WithMaxStore bounds what streams may take or reserve.
+// WithMaxStore limits what streams may use or reserve.
 func WithMaxStore(bytes int64) NATSOption {
 	return func(cfg *localserver.NATSConfig) { cfg.MaxStore = bytes }
 }
 
-// WithLogFile keeps the server's log in a file.
+// WithLogFile writes the server's log to a file.
 func WithLogFile(path string) NATSOption {
 	return func(cfg *localserver.NATSConfig) { cfg.LogFile = path }
 }
 
-// NATS starts a server of its own for this test, which ends with the test.
+// NATS starts a server for this test, which ends with the test.
 func NATS(t testing.TB, opts ...NATSOption) *NATSServer {
 	t.Helper()
 	s := &NATSServer{cfg: localserver.NATSConfig{StoreDir: t.TempDir()}}
@@ -63,14 +63,14 @@ func NATS(t testing.TB, opts ...NATSOption) *NATSServer {
 		opt(&s.cfg)
 	}
 	s.StoreDir = s.cfg.StoreDir
-	s.startSomewhere(t)
+	s.startOnFreePort(t)
 	s.URL = s.running.URL()
 	t.Cleanup(s.Stop)
 	return s
 }
 
-// startSomewhere picks the port itself instead of leaving it to the system: see localserver.FreePort.
-func (s *NATSServer) startSomewhere(t testing.TB) {
+// startOnFreePort chooses the port itself instead of leaving it to the system: see localserver.FreePort.
+func (s *NATSServer) startOnFreePort(t testing.TB) {
 	t.Helper()
 	var err error
 	for range natsPortTries {
@@ -86,8 +86,8 @@ func (s *NATSServer) startSomewhere(t testing.TB) {
 // Stop shuts the server down; its streams stay in StoreDir. A second call does nothing.
 func (s *NATSServer) Stop() { s.running.Shutdown() }
 
-// Restart stops the server, if it runs, and starts it again with the same port and streams. It returns when the
-// connections that Conn and JetStream made are back.
+// Restart stops the server if it runs, and starts it again with the same port and streams. It returns when the
+// connections that Conn and JetStream made have reconnected.
 func (s *NATSServer) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop()
@@ -97,13 +97,13 @@ func (s *NATSServer) Restart(t testing.TB) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, conn := range s.conns {
-		require.True(t, s.back(conn), "a connection did not come back after the restart")
+		require.True(t, s.reconnected(conn), "a connection did not come back after the restart")
 	}
 }
 
-// back waits until a connection has found the server's present incarnation. What is sent before is lost: the
-// client has not noticed yet that the old one is gone.
-func (s *NATSServer) back(conn *nats.Conn) bool {
+// reconnected waits until a connection has reached the restarted server. A message sent earlier would be lost,
+// because the client has not yet noticed that the old server is gone.
+func (s *NATSServer) reconnected(conn *nats.Conn) bool {
 	deadline := time.NewTimer(backWithin)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -118,7 +118,7 @@ func (s *NATSServer) back(conn *nats.Conn) bool {
 	return true
 }
 
-// Conn is a connection that reconnects for ever, quickly, and is closed with the test.
+// Conn returns a connection that reconnects quickly and without limit, and is closed with the test.
 func (s *NATSServer) Conn(t testing.TB, opts ...nats.Option) *nats.Conn {
 	t.Helper()
 	closed := make(chan struct{})
@@ -141,7 +141,7 @@ func (s *NATSServer) Conn(t testing.TB, opts ...nats.Option) *nats.Conn {
 	return conn
 }
 
-// JetStream is the JetStream side of a connection of its own.
+// JetStream returns a JetStream client on a connection of its own.
 func (s *NATSServer) JetStream(t testing.TB) jetstream.JetStream {
 	t.Helper()
 	js, err := jetstream.New(s.Conn(t))
@@ -149,7 +149,7 @@ func (s *NATSServer) JetStream(t testing.TB) jetstream.JetStream {
 	return js
 }
 
-// Stream makes a stream for this test.
+// Stream creates a stream for this test.
 func (s *NATSServer) Stream(t testing.TB, cfg jetstream.StreamConfig) jetstream.Stream {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)

@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestEveryTestHasANATSServerOfItsOwn(t *testing.T) {
+func TestEachTestHasItsOwnNATSServer(t *testing.T) {
 	t.Parallel()
 	one, two := testkit.NATS(t), testkit.NATS(t)
 	require.NotEqual(t, one.URL, two.URL)
@@ -21,7 +21,7 @@ func TestEveryTestHasANATSServerOfItsOwn(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
 }
 
-func TestARestartedServerHasTheSameAddressAndMessages(t *testing.T) {
+func TestRestartedServerKeepsAddressAndMessages(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t, testkit.WithJetStreamKey("a key for this test"))
 	stream := server.Stream(t, jetstream.StreamConfig{Name: "KEPT", Subjects: []string{"kept"}})
@@ -34,11 +34,11 @@ func TestARestartedServerHasTheSameAddressAndMessages(t *testing.T) {
 
 	require.Equal(t, before, server.URL)
 	msg, err := stream.GetMsg(t.Context(), 1)
-	require.NoError(t, err, "connections made before the restart come back")
+	require.NoError(t, err, "connections made before the restart must reconnect")
 	require.Equal(t, "still here", string(msg.Data))
 }
 
-func TestAStoppedServerRefusesConnections(t *testing.T) {
+func TestStoppedServerRefusesConnections(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t)
 

@@ -2,5 +2,5 @@
 
 package testkit
 
-// raceEnabled says that the tests were built with -race, so programs are, too.
+// raceEnabled reports whether the tests were built with -race; programs are then built with it too.
 const raceEnabled = false

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Outage is how long a test of an outage keeps a server away: 20 s, or what ROLLCALL_TEST_OUTAGE says (10m by hand).
+// Outage returns how long a test of an outage stops a server: 20 s, or the value of ROLLCALL_TEST_OUTAGE (10m when
+// run by hand).
 func Outage(t testing.TB) time.Duration {
 	t.Helper()
 	text := os.Getenv("ROLLCALL_TEST_OUTAGE")

@@ -18,7 +18,8 @@ import (
 	"rollcall.dev/pkg/localserver"
 )
 
-// PgBouncer starts a PgBouncer in a pool mode before the database and returns the database's URL through it.
+// PgBouncer starts a PgBouncer in the given pool mode in front of the database and returns the database's URL through
+// it.
 func PgBouncer(t *testing.T, database, mode string) string {
 	t.Helper()
 	const poolerWithin = time.Minute
@@ -28,7 +29,7 @@ func PgBouncer(t *testing.T, database, mode string) string {
 	address := FreeAddr(t)
 	host, port, err := net.SplitHostPort(address)
 	require.NoError(t, err)
-	folder, err := os.MkdirTemp("", "rollcall-pgbouncer-") //nolint:usetesting // t.TempDir is closed to the user that PgBouncer runs as
+	folder, err := os.MkdirTemp("", "rollcall-pgbouncer-") //nolint:usetesting // PgBouncer's user cannot enter t.TempDir
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(folder)) })
 	require.NoError(t, os.Chmod(folder, 0o755)) //nolint:gosec // G302: PgBouncer runs as another user
@@ -46,10 +47,10 @@ default_pool_size = 20
 	require.NoError(t, os.WriteFile(file, []byte(config), 0o644)) //nolint:gosec // G306: as above; a test's password
 	program, err := exec.LookPath("pgbouncer")
 	if err != nil {
-		program = "/usr/sbin/pgbouncer" // which is not on everybody's PATH
+		program = "/usr/sbin/pgbouncer" // this folder is not on every user's PATH
 	}
 	arguments := []string{"--quiet", file}
-	if os.Geteuid() == 0 { // as which it does not run
+	if os.Geteuid() == 0 { // PgBouncer does not run as root
 		arguments = append([]string{"--user=nobody"}, arguments...)
 	}
 	command := exec.CommandContext(context.WithoutCancel(t.Context()), program, arguments...) //nolint:gosec // G204: found above

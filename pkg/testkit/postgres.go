@@ -19,8 +19,8 @@ import (
 	schema "rollcall.dev/sql"
 )
 
-// PostgresVariable names the environment variable with the URL of a Postgres on which the tests may create
-// databases. Without it each test process starts a server of its own, which takes a second or two.
+// PostgresVariable names the environment variable with the URL of a Postgres in which the tests may create databases.
+// Without it each test process starts its own server, which takes a second or two.
 const PostgresVariable = "ROLLCALL_TEST_POSTGRES"
 
 const (
@@ -28,7 +28,7 @@ const (
 	databaseWithin = 60 * time.Second
 )
 
-// Database is the URL of a new database with rollcall's schema, for this test alone; it is dropped with the test.
+// Database returns the URL of a new database with rollcall's schema for this test only; it is dropped with the test.
 func Database(t testing.TB) string {
 	t.Helper()
 	require.NoError(t, requireMain())
@@ -37,7 +37,7 @@ func Database(t testing.TB) string {
 	return server.create(t, " TEMPLATE "+server.template)
 }
 
-// EmptyDatabase is the URL of a new database with nothing in it, dropped with the test.
+// EmptyDatabase returns the URL of a new, empty database, which is dropped with the test.
 func EmptyDatabase(t testing.TB) string {
 	t.Helper()
 	require.NoError(t, requireMain())
@@ -46,13 +46,13 @@ func EmptyDatabase(t testing.TB) string {
 	return testServer{url: url}.create(t, "")
 }
 
-// testServer is a Postgres with, maybe, a template to copy.
+// testServer is a Postgres and, optionally, a template database to copy.
 type testServer struct {
 	url      string
 	template string
 }
 
-// postgresServer is the URL of this process's Postgres.
+// postgresServer returns the URL of this process's Postgres.
 var postgresServer = sync.OnceValues(func() (string, error) {
 	if url := os.Getenv(PostgresVariable); url != "" {
 		return url, nil
@@ -65,18 +65,18 @@ var postgresServer = sync.OnceValues(func() (string, error) {
 	defer cancel()
 	server, err := localserver.StartPostgres(ctx, localserver.PostgresConfig{Dir: dir})
 	if err != nil {
-		_ = os.RemoveAll(dir) // the first error is the one to tell
+		_ = os.RemoveAll(dir) // the first error is returned
 		return "", err
 	}
 	atEnd(func() {
 		server.Stop()
-		_ = os.RemoveAll(server.Dir()) // what stays behind stays in the temporary folder
+		_ = os.RemoveAll(server.Dir()) // if this fails, the folder stays in the temporary folder
 		_ = os.RemoveAll(dir)
 	})
 	return server.URL("rollcall"), nil
 })
 
-// migratedServer is this process's Postgres with a template of the present schema.
+// migratedServer returns this process's Postgres with a template of the current schema.
 var migratedServer = sync.OnceValues(func() (testServer, error) {
 	url, err := postgresServer()
 	if err != nil {
@@ -96,7 +96,7 @@ func (s testServer) create(t testing.TB, from string) string {
 	name := "rollcall_test_" + strings.ToLower(rand.Text())
 	require.NoError(t, administer(s.url, "CREATE DATABASE "+name+from))
 	t.Cleanup(func() {
-		// FORCE: a test that ends while a connection is open must not leave its database behind.
+		// FORCE: the database is dropped even if the test left a connection open.
 		if err := administer(s.url, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
 			t.Errorf("drop the test's database: %v", err)
 		}
@@ -106,7 +106,8 @@ func (s testServer) create(t testing.TB, from string) string {
 	return address
 }
 
-// administer runs one statement on a connection of its own: the test's context has ended when it cleans up.
+// administer runs one statement on its own connection, without the test's context, which has ended when the test
+// cleans up.
 func administer(url, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), databaseWithin)
 	defer cancel()
@@ -119,11 +120,11 @@ func administer(url, statement string) error {
 	return err
 }
 
-// inDatabase is the same server's URL for another database.
+// inDatabase returns the URL of another database of the same server.
 func inDatabase(server, name string) (string, error) {
 	u, err := url.Parse(server)
 	if err != nil {
-		// The parser's own error would print the URL, password and all.
+		// The parser's own error would print the URL with its password.
 		return "", fmt.Errorf("%s is not a postgres:// URL", PostgresVariable)
 	}
 	u.Path = "/" + name

@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestTwoTestsGetTwoDatabases(t *testing.T) {
+func TestEachTestHasItsOwnDatabase(t *testing.T) {
 	t.Parallel()
 	one, two := connect(t, testkit.Database(t)), connect(t, testkit.Database(t))
 
@@ -21,13 +21,13 @@ func TestTwoTestsGetTwoDatabases(t *testing.T) {
 	require.ErrorContains(t, err, "42P01", "the table must not be in the other database")
 }
 
-func TestADatabaseHasTheWholeSchema(t *testing.T) {
+func TestDatabaseHasTheWholeSchema(t *testing.T) {
 	t.Parallel()
 	require.NoError(t, store.CheckSchema(t.Context(), testkit.Database(t)))
 	require.ErrorIs(t, store.CheckSchema(t.Context(), testkit.EmptyDatabase(t)), store.ErrSchemaOlder)
 }
 
-func TestADatabaseIsGoneAfterItsTestEvenWhenAConnectionIsOpen(t *testing.T) { //nolint:tparallel // what follows is after the subtest's end
+func TestDatabaseIsDroppedAfterItsTestDespiteOpenConnection(t *testing.T) { //nolint:tparallel // what follows is after the subtest's end
 	t.Parallel()
 	var url string
 	var open *pgx.Conn

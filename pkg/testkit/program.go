@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// drainWithin is what every service promises after a SIGTERM.
+	// drainWithin is how long a service may take to end after a SIGTERM.
 	drainWithin = 25 * time.Second
 	// shownOutput is how much of a program's output a failed test prints.
 	shownOutput = 64 << 10
@@ -26,8 +26,8 @@ const (
 // ProgramConfig says how to start a program.
 type ProgramConfig struct {
 	Args []string
-	// Env is the program's environment. Besides, it gets the few variables that any program needs, and nothing
-	// else of ours: a developer's own NATS_URL must not reach a test.
+	// Env is the program's environment. The program also gets the few variables that any program needs, and no other
+	// variable of this process: a developer's own NATS_URL must not reach a test.
 	Env map[string]string
 	// Name is for the test's log; "" means the package's last element.
 	Name string
@@ -35,18 +35,18 @@ type ProgramConfig struct {
 	Dir string
 }
 
-// Process is a program of ours that runs as a child process for one test.
+// Process is one of rollcall's programs, running as a child process for one test.
 type Process struct {
 	t      testing.TB
 	name   string
 	output string
 	child  *localserver.Child
-	ended  atomic.Bool // by the test, on purpose
+	ended  atomic.Bool // by the test, deliberately
 }
 
-// Program builds the main package importPath (with -race when the test has it), once for a test process, and
-// starts it. It ends with the test, as after Stop. A failed test prints its output; a data race in it, when it
-// was not killed, fails the test.
+// Program builds the main package importPath once per test process (with -race if the test has it) and starts it.
+// When the test ends, the program is stopped as by Stop. A failed test prints its output. A data race in the program
+// fails the test, unless the program was killed.
 func Program(t testing.TB, importPath string, cfg ProgramConfig) *Process {
 	t.Helper()
 	program := Build(t, importPath)
@@ -68,13 +68,13 @@ func Program(t testing.TB, importPath string, cfg ProgramConfig) *Process {
 	return p
 }
 
-// PID is the process id.
+// PID returns the process id.
 func (p *Process) PID() int { return p.child.PID() }
 
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.child.Done() }
 
-// Signal sends sig to the program, which must still run.
+// Signal sends sig to the program, which must still be running.
 func (p *Process) Signal(sig os.Signal) {
 	p.t.Helper()
 	s, ok := sig.(syscall.Signal)
@@ -82,20 +82,20 @@ func (p *Process) Signal(sig os.Signal) {
 	require.NoError(p.t, p.child.Signal(s), "signal %s", p.name)
 }
 
-// Kill ends the program the hard way (SIGKILL, to it and to what it started) and returns when it is gone.
+// Kill sends SIGKILL to the program and to the processes that it started, and returns when it has ended.
 func (p *Process) Kill() {
 	p.ended.Store(true)
 	_ = p.child.SignalGroup(syscall.SIGKILL) // the only error is that it has ended
 	<-p.child.Done()
 }
 
-// Stop asks the program to end (SIGTERM) and is its exit code. One that has not ended after 25 s, as every service
-// promises, is killed, and the test fails.
+// Stop sends SIGTERM to the program and returns its exit code. If the program has not ended after 25 s, the limit for
+// every service, it is killed and the test fails.
 func (p *Process) Stop() int {
 	p.t.Helper()
 	p.ended.Store(true)
 	_ = p.child.Signal(syscall.SIGTERM)
-	_ = p.child.Signal(syscall.SIGCONT) // one that the test has stopped could not hear it
+	_ = p.child.Signal(syscall.SIGCONT) // a program that the test stopped by SIGSTOP could not handle SIGTERM
 	select {
 	case <-p.child.Done():
 	case <-time.After(drainWithin):
@@ -105,8 +105,8 @@ func (p *Process) Stop() int {
 	return p.ExitCode()
 }
 
-// Wait waits until the program has ended by itself and is its exit code. The test fails, with the program's
-// output, shortly before the deadline that `go test` has set for it.
+// Wait waits until the program ends by itself and returns its exit code. The test fails with the program's output
+// shortly before the deadline of `go test`.
 func (p *Process) Wait() int {
 	p.t.Helper()
 	var late <-chan time.Time
@@ -125,10 +125,10 @@ func (p *Process) Wait() int {
 	return p.ExitCode()
 }
 
-// ExitCode is what the program exited with: -1 while it runs and when a signal ended it.
+// ExitCode returns the program's exit code, -1 if it is still running or was ended by a signal.
 func (p *Process) ExitCode() int { return p.child.ExitCode() }
 
-// Output is all that the program has written so far, to standard output and standard error.
+// Output returns what the program has written so far to standard output and standard error.
 func (p *Process) Output() string {
 	out, err := os.ReadFile(p.output)
 	if err != nil {
@@ -137,7 +137,7 @@ func (p *Process) Output() string {
 	return string(out)
 }
 
-// finish is the program's end when its test ends.
+// finish ends the program when its test ends.
 func (p *Process) finish() {
 	if !p.ended.Load() {
 		p.Stop()
@@ -159,7 +159,7 @@ func environment(own map[string]string) []string {
 		}
 	}
 	for name, value := range own {
-		env = append(env, name+"="+value) // of two, the last counts
+		env = append(env, name+"="+value) // if a name occurs twice, the last value counts
 	}
 	return env
 }

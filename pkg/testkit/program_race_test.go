@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestADataRaceInAProgramFailsTheTest(t *testing.T) {
+func TestDataRaceInProgramFailsTest(t *testing.T) {
 	t.Parallel()
 	said := expectFailure(t, func(t *recorder) {
 		program := testkit.Program(t, aProgram, testkit.ProgramConfig{Args: []string{"race", "end"}})

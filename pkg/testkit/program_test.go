@@ -13,7 +13,7 @@ import (
 
 const aProgram = "rollcall.dev/pkg/testkit/testdata/program"
 
-func TestAProgramServesUntilItIsStopped(t *testing.T) {
+func TestProgramRunsUntilStopped(t *testing.T) {
 	t.Parallel()
 	addr := testkit.FreeAddr(t)
 	program := testkit.Program(t, aProgram, testkit.ProgramConfig{
@@ -22,7 +22,7 @@ func TestAProgramServesUntilItIsStopped(t *testing.T) {
 	})
 	testkit.WaitReady(t, "http://"+addr+"/readyz")
 	require.Equal(t, -1, program.ExitCode())
-	require.Contains(t, program.Output(), "greeting: hello stray:  args: [one two]", "our own environment must not reach it")
+	require.Contains(t, program.Output(), "greeting: hello stray:  args: [one two]", "this process's environment must not reach the program")
 
 	require.Equal(t, 3, program.Stop())
 
@@ -30,7 +30,7 @@ func TestAProgramServesUntilItIsStopped(t *testing.T) {
 	require.Equal(t, 3, program.ExitCode())
 }
 
-func TestAKilledProgramIsGoneAtOnce(t *testing.T) {
+func TestKillReturnsAfterProgramEnded(t *testing.T) {
 	t.Parallel()
 	program := testkit.Program(t, aProgram, testkit.ProgramConfig{})
 	program.Kill()
@@ -39,7 +39,7 @@ func TestAKilledProgramIsGoneAtOnce(t *testing.T) {
 	require.NotContains(t, program.Output(), "drained")
 }
 
-func TestAProgramEndsWithItsTestAlsoWhenItWasStoppedBySIGSTOP(t *testing.T) { //nolint:tparallel // what follows is after the subtest's end
+func TestProgramStoppedBySIGSTOPEndsWithItsTest(t *testing.T) { //nolint:tparallel // what follows is after the subtest's end
 	t.Parallel()
 	var pid int
 	t.Run("the test that started it", func(t *testing.T) {
@@ -50,14 +50,14 @@ func TestAProgramEndsWithItsTestAlsoWhenItWasStoppedBySIGSTOP(t *testing.T) { //
 	require.ErrorIs(t, syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
-func TestAProgramThatEndsByItselfIsWaitedFor(t *testing.T) {
+func TestWaitReturnsExitCodeOfProgramThatEnds(t *testing.T) {
 	t.Parallel()
 	program := testkit.Program(t, aProgram, testkit.ProgramConfig{Args: []string{"end"}})
 	require.Equal(t, 7, program.Wait())
-	require.Equal(t, 7, program.Stop(), "stopping it again changes nothing")
+	require.Equal(t, 7, program.Stop(), "a second Stop must change nothing")
 }
 
-func TestAFailedTestShowsTheOutputOfItsProgram(t *testing.T) {
+func TestFailedTestPrintsOutputOfItsProgram(t *testing.T) {
 	t.Parallel()
 	said := expectFailure(t, func(t *recorder) {
 		program := testkit.Program(t, aProgram, testkit.ProgramConfig{Args: []string{"end"}, Env: map[string]string{"GREETING": "look here"}})
@@ -67,7 +67,7 @@ func TestAFailedTestShowsTheOutputOfItsProgram(t *testing.T) {
 	require.Contains(t, said, "greeting: look here")
 }
 
-func TestAPackageThatDoesNotBuildFailsTheTest(t *testing.T) {
+func TestBuildErrorFailsTest(t *testing.T) {
 	t.Parallel()
 	said := expectFailure(t, func(t *recorder) {
 		testkit.Program(t, "rollcall.dev/pkg/testkit/testdata/nothing", testkit.ProgramConfig{})
@@ -75,7 +75,7 @@ func TestAPackageThatDoesNotBuildFailsTheTest(t *testing.T) {
 	require.Contains(t, said, "build rollcall.dev/pkg/testkit/testdata/nothing")
 }
 
-func TestTwoFreeAddressesAreNeverTheSame(t *testing.T) {
+func TestFreeAddressesAreDifferent(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for i := range 200 {

@@ -19,7 +19,7 @@ const (
 	askEvery    = 20 * time.Millisecond
 )
 
-// FreeAddr is an address of this machine, such as 127.0.0.1:23456, on which nobody listens.
+// FreeAddr returns an address of this machine that is not in use, such as 127.0.0.1:23456.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	port, err := localserver.FreePort()
@@ -27,8 +27,8 @@ func FreeAddr(t testing.TB) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
-// WaitReady returns when url answers 200; the test fails when it does not within a minute. The minute is for a
-// busy machine: ask for something sooner with a deadline of your own.
+// WaitReady returns when url answers 200. The test fails if that takes more than a minute. The minute is for a busy
+// machine: to require a faster answer, use your own deadline.
 func WaitReady(t testing.TB, url string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), readyWithin)

@@ -11,7 +11,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestWaitReadyAsksUntilTheAnswerIs200(t *testing.T) {
+func TestWaitReadyRepeatsUntilStatus200(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

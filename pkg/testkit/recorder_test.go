@@ -15,10 +15,10 @@ type recorder struct {
 	cleanups []func()
 }
 
-// stopped is what FailNow panics with, since there is no test to end.
+// stopped is the panic value of FailNow, since there is no test to end.
 type stopped struct{}
 
-// expectFailure runs a test of its own and is what it said; the test must fail.
+// expectFailure runs a test that must fail, and returns its output.
 func expectFailure(t *testing.T, test func(t *recorder)) string {
 	t.Helper()
 	r := &recorder{TB: t}

@@ -8,18 +8,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Signal tells a test that the code under test has come to some point, so that the test need not sleep. That code
-// takes a plain func(T), nil outside tests; the test hands it Send.
+// Signal reports to a test that the code under test has reached some point, so that the test need not sleep. The code
+// under test has a hook of type func(T), nil outside tests; the test sets it to Send.
 type Signal[T any] struct {
 	mu     sync.Mutex
 	queue  []T
 	wakeup chan struct{}
 }
 
-// NewSignal is a signal on which nothing has been sent.
+// NewSignal returns a signal without values.
 func NewSignal[T any]() *Signal[T] { return &Signal[T]{wakeup: make(chan struct{}, 1)} }
 
-// Send never blocks: a hook must not change the timing of the code that calls it.
+// Send adds a value. It never blocks: a hook must not change the timing of the code that calls it.
 func (s *Signal[T]) Send(v T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -27,7 +27,8 @@ func (s *Signal[T]) Send(v T) {
 	s.wake()
 }
 
-// Wait is the oldest value sent and not yet waited for. It fails the test when none comes within timeout.
+// Wait returns the oldest value that was sent and not yet returned. It fails the test if there is none within
+// timeout.
 func (s *Signal[T]) Wait(t testing.TB, timeout time.Duration) T {
 	t.Helper()
 	timer := time.NewTimer(timeout)
@@ -50,7 +51,7 @@ func (s *Signal[T]) Require(t testing.TB, timeout time.Duration, want T) {
 	require.Equal(t, want, s.Wait(t, timeout))
 }
 
-// RequireNone fails the test when a value has been sent that nobody waited for.
+// RequireNone fails the test if a value was sent that no Wait returned.
 func (s *Signal[T]) RequireNone(t testing.TB) {
 	t.Helper()
 	s.mu.Lock()

@@ -9,7 +9,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestASignalGivesEachValueOnceInOrder(t *testing.T) {
+func TestSignalReturnsEachValueOnceInOrder(t *testing.T) {
 	t.Parallel()
 	pages := testkit.NewSignal[int]()
 	var hook func(int) = pages.Send
@@ -26,7 +26,7 @@ func TestASignalGivesEachValueOnceInOrder(t *testing.T) {
 	pages.RequireNone(t)
 }
 
-func TestTwoWaitersBothGetAValue(t *testing.T) {
+func TestTwoWaitersEachGetOneValue(t *testing.T) {
 	t.Parallel()
 	signal := testkit.NewSignal[string]()
 	got := make(chan string, 2)
@@ -40,14 +40,14 @@ func TestTwoWaitersBothGetAValue(t *testing.T) {
 	require.ElementsMatch(t, []string{"one", "two"}, []string{<-got, <-got})
 }
 
-func TestASignalThatDoesNotComeFailsTheTest(t *testing.T) {
+func TestMissingSignalFailsTest(t *testing.T) {
 	t.Parallel()
 	signal := testkit.NewSignal[int]()
 	said := expectFailure(t, func(t *recorder) { signal.Wait(t, time.Millisecond) })
 	require.Contains(t, said, "no signal within 1ms")
 }
 
-func TestASignalThatNobodyExpectedFailsTheTest(t *testing.T) {
+func TestUnexpectedSignalFailsTest(t *testing.T) {
 	t.Parallel()
 	signal := testkit.NewSignal[int]()
 	signal.Send(1)
@@ -55,7 +55,7 @@ func TestASignalThatNobodyExpectedFailsTheTest(t *testing.T) {
 	expectFailure(t, func(t *recorder) { signal.Require(t, time.Second, 2) })
 }
 
-func TestAClockMovesOnlyWhenTold(t *testing.T) {
+func TestClockMovesOnlyByAdvance(t *testing.T) {
 	t.Parallel()
 	clock := testkit.NewClock(time.Time{})
 	var now func() time.Time = clock.Now

@@ -10,11 +10,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// templateLock is the advisory lock under which a template is made; the number means nothing.
+// templateLock is the advisory lock for creating a template; the number has no meaning.
 const templateLock = 7_265_524_601
 
-// template is the name of a database with all migrations, made when the server has none of that name. The name
-// holds a hash of the migration files, so that test processes of the same code share it and others don't meet it.
+// template returns the name of a database with all migrations, and creates it if the server has none of that name.
+// The name contains a hash of the migration files, so that test processes with the same code share one template and
+// others do not use it.
 func template(ctx context.Context, server string, files fs.FS, migrate func(context.Context, string) error) (string, error) {
 	sum, err := hashOf(files)
 	if err != nil {
@@ -25,7 +26,7 @@ func template(ctx context.Context, server string, files fs.FS, migrate func(cont
 	if err != nil {
 		return "", fmt.Errorf("connect: %w", err)
 	}
-	defer func() { _ = conn.Close(ctx) }() // which gives the lock back, too
+	defer func() { _ = conn.Close(ctx) }() // closing also releases the lock
 	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1)`, int64(templateLock)); err != nil {
 		return "", fmt.Errorf("take the lock: %w", err)
 	}
@@ -40,7 +41,8 @@ func template(ctx context.Context, server string, files fs.FS, migrate func(cont
 	return name, build(ctx, conn, server, name, migrate)
 }
 
-// build makes the template under another name: what a process that is killed leaves behind is not taken for it.
+// build creates the template under another name first, so that an unfinished template of a killed process is never
+// used.
 func build(ctx context.Context, conn *pgx.Conn, server, name string, migrate func(context.Context, string) error) error {
 	half := name + "_half"
 	for _, statement := range []string{"DROP DATABASE IF EXISTS " + half + " WITH (FORCE)", "CREATE DATABASE " + half} {
@@ -56,7 +58,7 @@ func build(ctx context.Context, conn *pgx.Conn, server, name string, migrate fun
 		return fmt.Errorf("migrate: %w", err)
 	}
 	for _, statement := range []string{
-		"ALTER DATABASE " + half + " WITH ALLOW_CONNECTIONS false", // a copy needs a template without visitors
+		"ALTER DATABASE " + half + " WITH ALLOW_CONNECTIONS false", // CREATE DATABASE cannot copy a template that has connections
 		"ALTER DATABASE " + half + " RENAME TO " + name,
 	} {
 		if _, err := conn.Exec(ctx, statement); err != nil {
@@ -66,7 +68,7 @@ func build(ctx context.Context, conn *pgx.Conn, server, name string, migrate fun
 	return nil
 }
 
-// hashOf is a short hash of the files' names and contents.
+// hashOf returns a short hash of the files' names and contents.
 func hashOf(files fs.FS) (string, error) {
 	hash := sha256.New()
 	err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-func TestProcessesThatStartTogetherMigrateOneTemplateOnce(t *testing.T) {
+func TestConcurrentProcessesMigrateTemplateOnce(t *testing.T) {
 	t.Parallel()
 	server, files := serverAndFiles(t)
 	var migrated atomic.Int32
@@ -29,7 +29,7 @@ func TestProcessesThatStartTogetherMigrateOneTemplateOnce(t *testing.T) {
 	require.EqualValues(t, 1, migrated.Load())
 }
 
-func TestAMigrationThatFailedIsNotTakenForATemplate(t *testing.T) {
+func TestFailedMigrationLeavesNoTemplate(t *testing.T) {
 	t.Parallel()
 	server, files := serverAndFiles(t)
 	broken := errors.New("broken")
@@ -39,10 +39,10 @@ func TestAMigrationThatFailedIsNotTakenForATemplate(t *testing.T) {
 	require.ErrorIs(t, err, broken)
 
 	_, err = template(t.Context(), server, files, makeTable)
-	require.NoError(t, err, "the second starts from nothing: the table is not there yet")
+	require.NoError(t, err, "the second must start from an empty database")
 }
 
-func TestOtherMigrationsHaveAnotherTemplate(t *testing.T) {
+func TestOtherMigrationsUseAnotherTemplate(t *testing.T) {
 	t.Parallel()
 	first, err := hashOf(fstest.MapFS{"1.sql": {Data: []byte("a")}, "2.sql": {Data: []byte("b")}})
 	require.NoError(t, err)

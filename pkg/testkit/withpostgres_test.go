@@ -15,7 +15,7 @@ import (
 
 const withPostgres = "rollcall.dev/pkg/testkit/withpostgres"
 
-func TestWithPostgresGivesTheCommandAServerAndTakesItsExitCode(t *testing.T) {
+func TestWithPostgresPassesServerURLAndReturnsExitCode(t *testing.T) {
 	t.Parallel()
 	temp := openFolder(t)
 	program := testkit.Program(t, withPostgres, testkit.ProgramConfig{
@@ -29,7 +29,7 @@ func TestWithPostgresGivesTheCommandAServerAndTakesItsExitCode(t *testing.T) {
 	require.Empty(t, left, "the server's folder is gone")
 }
 
-func TestWithPostgresPassesASignalOnAndStopsItsServer(t *testing.T) {
+func TestWithPostgresForwardsSignalsAndStopsItsServer(t *testing.T) {
 	t.Parallel()
 	temp := openFolder(t)
 	program := testkit.Program(t, withPostgres, testkit.ProgramConfig{
@@ -45,7 +45,7 @@ func TestWithPostgresPassesASignalOnAndStopsItsServer(t *testing.T) {
 	require.False(t, alive(server))
 }
 
-func TestAServerWhoseParentWasKilledEndsByItself(t *testing.T) {
+func TestServerOfKilledParentEnds(t *testing.T) {
 	t.Parallel()
 	temp := openFolder(t)
 	program := testkit.Program(t, withPostgres, testkit.ProgramConfig{
@@ -59,17 +59,17 @@ func TestAServerWhoseParentWasKilledEndsByItself(t *testing.T) {
 	eventually(t, func() bool { return !alive(server) })
 }
 
-// openFolder is a temporary folder that other users can pass through, as /tmp is.
+// openFolder returns a temporary folder that other users can enter, like /tmp.
 func openFolder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "testkit-") //nolint:usetesting // t.TempDir's parent shuts other users out
+	dir, err := os.MkdirTemp("", "testkit-") //nolint:usetesting // other users cannot enter t.TempDir's parent
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, 0o755))
 	return dir
 }
 
-// serverIn waits for a Postgres in a folder under temp that takes connections, and is its process id.
+// serverIn waits for a Postgres in a folder under temp to accept connections and returns its process id.
 func serverIn(t *testing.T, temp string) int {
 	t.Helper()
 	var pid int

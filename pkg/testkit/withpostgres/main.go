@@ -2,9 +2,9 @@
 //
 //	go run rollcall.dev/pkg/testkit/withpostgres -- go test -race ./...
 //
-// The command finds the server's URL in ROLLCALL_TEST_POSTGRES. It runs in a process group of its own, to which
+// The command gets the server's URL in ROLLCALL_TEST_POSTGRES. It runs in its own process group, to which
 // SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on, so it must not read from a terminal. The exit code is the
-// command's; 128 and the signal's number when a signal ended it; 1 when the server does not start.
+// command's, 128 plus the signal's number if a signal ended the command, and 1 if the server does not start.
 package main
 
 import (

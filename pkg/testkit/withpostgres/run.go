@@ -15,7 +15,7 @@ import (
 
 const failed = 1
 
-// run is the exit code, and an error when it is not the command's.
+// run returns the exit code of the command, or an error if there is none.
 func run(ctx context.Context, args []string) (int, error) {
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
@@ -23,7 +23,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	if len(args) == 0 {
 		return failed, errors.New("usage: withpostgres -- COMMAND [ARGUMENT…]")
 	}
-	// From here on a signal must not end us before the server has been stopped.
+	// From here on a signal must not end this process before the server has been stopped.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return failed, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what stays behind stays in the temporary folder
+	defer func() { _ = os.RemoveAll(dir) }() // if this fails, the folder stays in the temporary folder
 	server, err := localserver.StartPostgres(ctx, localserver.PostgresConfig{Dir: dir})
 	if err != nil {
 		return failed, err
@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string) (int, error) {
 		_ = os.RemoveAll(server.Dir())
 	}()
 	select {
-	case sig := <-signals: // it came while the server was starting
+	case sig := <-signals: // the signal came while the server was starting
 		return failed, fmt.Errorf("ended by %s", sig)
 	default:
 	}
@@ -61,7 +61,7 @@ func command(args []string, url string, signals <-chan os.Signal) (int, error) {
 		select {
 		case sig := <-signals:
 			if s, ok := sig.(syscall.Signal); ok {
-				_ = child.SignalGroup(s) // the only error is that it has ended
+				_ = child.SignalGroup(s) // fails only if the command has ended
 			}
 		case <-child.Done():
 			return exitCode(cmd.ProcessState), nil
@@ -69,7 +69,7 @@ func command(args []string, url string, signals <-chan os.Signal) (int, error) {
 	}
 }
 
-// exitCode is what a shell would say.
+// exitCode returns the exit code as a shell does.
 func exitCode(state *os.ProcessState) int {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return 128 + int(status.Signal())
