@@ -10,26 +10,26 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-func TestTheCheckpointNeverPassesTheScansStartNorALatestChangeOfTheHour(t *testing.T) {
+func TestCheckpointIsBeforeScanStartAndLatestChange(t *testing.T) {
 	t.Parallel()
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	asked := began.Add(-30*time.Minute - scan.Overlap) // what the poll before had seen was half an hour old
+	coveredUntil := began.Add(-30*time.Minute - scan.Overlap) // the previous poll had seen changes up to half an hour before
 	at := func(d time.Duration) *time.Time { return new(began.Add(d)) }
 	for name, row := range map[string]struct {
 		highest *time.Time
 		want    time.Time
 	}{
-		"somebody changed during the scan":                        {at(20 * time.Second), began.Add(-scan.Overlap)},
-		"the latest change was a while ago":                       {at(-10 * time.Minute), began.Add(-10*time.Minute - scan.Overlap)},
-		"an organisation that fell silent after an import":        {at(-48 * time.Hour), began.Add(-quietTail - scan.Overlap)},
-		"nobody changed since the poll before":                    {nil, began.Add(-30*time.Minute - scan.Overlap)},
-		"the latest change was just as long ago as lists may lag": {at(-quietTail), began.Add(-quietTail - scan.Overlap)},
+		"a user changed during the scan":                     {at(20 * time.Second), began.Add(-scan.Overlap)},
+		"the latest change was minutes ago":                  {at(-10 * time.Minute), began.Add(-10*time.Minute - scan.Overlap)},
+		"no change since an import two days ago":             {at(-48 * time.Hour), began.Add(-quietTail - scan.Overlap)},
+		"no change since the previous poll":                  {nil, began.Add(-30*time.Minute - scan.Overlap)},
+		"the latest change was as long ago as lists may lag": {at(-quietTail), began.Add(-quietTail - scan.Overlap)},
 	} {
-		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest, CoveredUntil: asked}, began.Add(time.Minute)), name)
+		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest, CoveredUntil: coveredUntil}, began.Add(time.Minute)), name)
 	}
 }
 
-func TestADateThatIsAheadOfUsDoesNotCarryTheCheckpointPastWhatIsYetToCome(t *testing.T) {
+func TestCheckpointIsNotAheadOfDatabaseClock(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ahead := now.AddDate(1, 0, 0)
@@ -37,7 +37,7 @@ func TestADateThatIsAheadOfUsDoesNotCarryTheCheckpointPastWhatIsYetToCome(t *tes
 	require.Equal(t, now.Add(-scan.Overlap), checkpointOf(store.SyncRun{ScanStartedAt: &ahead, HighestSeen: &ahead}, now))
 }
 
-func TestAListThatLagsByMinutesLosesNobodyInAQuietOrganisation(t *testing.T) {
+func TestUserInLaggingListOfQuietOrganisationIsNotMissed(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	checkpoint := noon
@@ -46,7 +46,7 @@ func TestAListThatLagsByMinutesLosesNobodyInAQuietOrganisation(t *testing.T) {
 
 		want := at.Add(-quietTail - scan.Overlap)
 		if want.Before(noon) {
-			want = noon // those who changed since may not be in the list yet
+			want = noon // the list may not yet show changes since noon
 		}
 		require.Equal(t, want, checkpoint, at)
 	}

@@ -1,5 +1,5 @@
-// Command poller keeps mirrors true: it polls each customer for who changed since the checkpoint, by the customer's
-// cadence, and brings them to the destination. Any number of replicas may run; there is no leader.
+// Command poller keeps mirrors up to date: at each customer's cadence, it reads the users that changed since the
+// checkpoint and writes them to the destination. Any number of replicas may run; there is no leader.
 package main
 
 import (

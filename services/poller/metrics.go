@@ -2,7 +2,7 @@ package main
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// lateness tells how well the schedule is kept.
+// lateness counts due polls that were not started because the previous poll was still in progress.
 type lateness struct{ coalesced prometheus.Counter }
 
 func newLateness(registry prometheus.Registerer) lateness {

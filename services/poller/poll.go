@@ -19,10 +19,10 @@ import (
 // jobPoll is the name of a poll in job_log (docs/guides.md#names).
 const jobPoll = store.JobPoll
 
-// poller works poll requests.
+// poller handles poll requests.
 type poller struct{ runner *job.Runner }
 
-// handle reads a request and works the customer's poll.
+// handle validates a request and runs the customer's poll.
 func (p *poller) handle(ctx context.Context, delivery *worker.Delivery) error {
 	request := &rollcallv1.PollRequest{}
 	customer := bus.CustomerOf(delivery.Subject)
@@ -36,12 +36,12 @@ func (p *poller) handle(ctx context.Context, delivery *worker.Delivery) error {
 	return p.runner.Work(ctx, delivery, customer, request.GetRunId())
 }
 
-// pollKind is what is a poll's own in the life of a run.
+// pollKind returns what distinguishes a poll from other kinds of runs.
 func pollKind() job.Kind {
-	return job.Kind{Name: store.KindPoll, Job: jobPoll, Start: startByHand, Message: job.PollMessage, OnPage: polling, OnDone: polled}
+	return job.Kind{Name: store.KindPoll, Job: jobPoll, Start: startByHand, Message: job.PollMessage, OnPage: onPage, OnDone: onDone}
 }
 
-// startByHand begins a poll whatever the schedule says.
+// startByHand starts a poll regardless of the schedule.
 func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (store.RunRef, error) {
 	refs, err := tx.StartSyncRuns(ctx, store.SyncStart{
 		Kind: store.KindPoll, Job: jobPoll, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
@@ -52,12 +52,13 @@ func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (st
 	return refs[0], nil
 }
 
-// lagGoneAfter is for how long no change may have come late before VOMO's stamps are taken for right again.
+// lagGoneAfter is how long no change may have come late before VOMO's timestamps are trusted again.
 const lagGoneAfter = 24 * time.Hour
 
-// polling notes that a poll of many pages goes on: it is not stalled, however long it takes. It also measures how far
-// VOMO's stamps lag, by changes from before the checkpoint: only a poll that reaches back reads them.
-func polling(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step, outcome mirror.Outcome) error {
+// onPage records that a poll of many pages makes progress, so that it does not count as stalled. It also measures
+// how far VOMO's timestamps lag, by changes from before the checkpoint: only a poll that reaches further back reads
+// them.
+func onPage(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step, outcome mirror.Outcome) error {
 	var lag time.Duration
 	for _, user := range outcome.Unsynced {
 		if user.UpdatedAt.Before(run.CoveredUntil) {
@@ -75,8 +76,8 @@ func polling(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Ste
 	return tx.MarkPollPage(ctx, run.Customer)
 }
 
-// polled moves the checkpoint and notes the heartbeat, in the last page's transaction.
-func polled(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) error {
+// onDone advances the checkpoint and records the heartbeat, in the last page's transaction.
+func onDone(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) error {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return err
@@ -92,16 +93,18 @@ func polled(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) e
 	return tx.MarkPolled(ctx, run.Customer, *run.ScanStartedAt)
 }
 
-// quietTail is how far behind the scan's start a checkpoint stays at most, where nobody changed any later.
+// quietTail is the most that a checkpoint stays behind the scan's start if no user changed later.
 const quietTail = time.Hour
 
-// checkpointOf is from where the next poll goes on: no later than the scan's start by VOMO's own clock, since
-// a user changed during the scan may stand on a page that was read before; and no later than the latest change seen by
-// this poll or, where it saw none, by those before it, since VOMO's list may lag behind its clock. Both less an overlap.
-// A list that lags by an hour is none that can be polled: without that bound, everybody who was imported in the last
-// minute before an organisation fell silent would be read again by each poll, for ever. now is the database's clock: a
-// Date that is ahead of it, as of a proxy whose clock is wrong, must not carry the checkpoint past changes that are yet
-// to come.
+// checkpointOf returns where the next poll starts. It is not after the scan's start by VOMO's clock, because a user
+// that changed during the scan may be on a page that was already read. It is not after the latest change that this
+// poll saw (or, if it saw none, earlier polls), because VOMO's list may lag behind its clock. An overlap is
+// subtracted from both.
+//
+// The checkpoint is at most quietTail behind the scan's start. Without that limit, users imported in the last minute
+// before an organisation became quiet would be read again by every poll; a list that lags by more than an hour cannot
+// be polled anyway. now is the database's clock: if VOMO's Date is ahead of it, for example because of a proxy with a
+// wrong clock, the checkpoint must not skip changes that are still to come.
 func checkpointOf(run store.SyncRun, now time.Time) time.Time {
 	start := *run.ScanStartedAt
 	if now.Before(start) {

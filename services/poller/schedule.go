@@ -8,7 +8,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// scheduleAtOnce is how many customers one transaction schedules.
+// scheduleAtOnce is the largest number of customers that one transaction schedules.
 const scheduleAtOnce = 100
 
 // scheduler starts the polls that are due.
@@ -18,8 +18,8 @@ type scheduler struct {
 	lateness lateness
 }
 
-// schedule starts a poll for each customer whose time has come, a batch of them, and moves each on to the next place
-// of its cadence. Where the poll before is still under way, that one stands for both.
+// schedule starts a poll for a batch of due customers and sets the next time of each by its cadence. If the previous
+// poll of a customer is still in progress, no second one is started.
 func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		customers, err := tx.DuePolls(ctx, scheduleAtOnce)
