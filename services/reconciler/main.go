@@ -1,6 +1,6 @@
-// Command reconciler finds what polls have missed: each night it reads who changed since the beginning of the day
-// before, compares that with what is known, and brings whoever is missing to the destination. Any number of replicas
-// may run; there is no leader.
+// Command reconciler finds what polls have missed: each night it reads the users that changed since the beginning of
+// the previous day, compares them with the mapping, and writes missing versions to the destination. Any number of
+// replicas may run; there is no leader.
 package main
 
 import (

@@ -32,15 +32,15 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 
 const soon = 30 * time.Second
 
-// morning is when the tests' database begins to live: a Monday, by which polls have answered for all until checkpoint.
+// morning is the initial time of the tests' database: a Monday. Polls have covered all changes until checkpoint.
 var (
 	morning    = time.Date(2026, time.March, 2, 9, 0, 0, 0, time.UTC)
 	checkpoint = time.Date(2026, time.March, 2, 8, 30, 0, 0, time.UTC)
 	yesterday  = time.Date(2026, time.March, 1, 10, 0, 0, 0, time.UTC)
 )
 
-// house is an installation with a VOMO and a CRM, and a clock that goes on from where a test puts it.
-type house struct {
+// fixture is an installation with a VOMO, a CRM, and a clock that runs on from where a test sets it.
+type fixture struct {
 	t        *testing.T
 	settings config.Config
 	store    *store.Store
@@ -62,149 +62,149 @@ type person struct {
 	updated time.Time
 }
 
-func newHouse(t *testing.T) *house {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	database, broker := testkit.Database(t), testkit.NATS(t)
-	h := &house{t: t, js: broker.JetStream(t), people: map[int]person{}, refused: map[string]int{}}
-	h.server = httptest.NewServer(h)
-	t.Cleanup(h.server.Close)
+	f := &fixture{t: t, js: broker.JetStream(t), people: map[int]person{}, refused: map[string]int{}}
+	f.server = httptest.NewServer(f)
+	t.Cleanup(f.server.Close)
 	var err error
-	h.settings, err = config.Load([]string{
-		"NATS_URL=" + broker.URL, "DATABASE_URL=" + database, "HTTP_ADDR=" + testkit.FreeAddr(t), "VOMO_BASE_URL=" + h.server.URL + "/v1",
+	f.settings, err = config.Load([]string{
+		"NATS_URL=" + broker.URL, "DATABASE_URL=" + database, "HTTP_ADDR=" + testkit.FreeAddr(t), "VOMO_BASE_URL=" + f.server.URL + "/v1",
 		"SECRETS_URL=dev:" + filepath.Join(t.TempDir(), "key"), "ALLOW_PRIVATE_DESTINATIONS=true",
 		"VOMO_REQUESTS_PER_SECOND=10000", "VOMO_REQUESTS_PER_MINUTE=0",
 	})
 	require.NoError(t, err)
-	require.NoError(t, bus.Ensure(t.Context(), h.js, 1, h.settings.ClaimTimeout))
-	h.store, err = store.Open(t.Context(), database, store.Options{MaxConns: 4})
+	require.NoError(t, bus.Ensure(t.Context(), f.js, 1, f.settings.ClaimTimeout))
+	f.store, err = store.Open(t.Context(), database, store.Options{MaxConns: 4})
 	require.NoError(t, err)
-	t.Cleanup(h.store.Close)
-	h.pool, err = pgxpool.New(t.Context(), database)
+	t.Cleanup(f.store.Close)
+	f.pool, err = pgxpool.New(t.Context(), database)
 	require.NoError(t, err)
-	t.Cleanup(h.pool.Close)
-	keeper, err := vault.OpenKeeper(t.Context(), h.settings.SecretsURL, "")
+	t.Cleanup(f.pool.Close)
+	keeper, err := vault.OpenKeeper(t.Context(), f.settings.SecretsURL, "")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
-	h.sealer = &vault.Vault{Keeper: keeper, Keys: h.store}
-	h.exec(`CREATE TABLE test_clock AS SELECT interval '0' AS ahead`)
-	h.exec(`CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now() + ahead FROM test_clock'`)
-	h.clock(morning)
-	h.onboard("acme")
-	return h
+	f.sealer = &vault.Vault{Keeper: keeper, Keys: f.store}
+	f.exec(`CREATE TABLE test_clock AS SELECT interval '0' AS ahead`)
+	f.exec(`CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now() + ahead FROM test_clock'`)
+	f.clock(morning)
+	f.onboard("acme")
+	return f
 }
 
-// clock has the database's clock go on from a moment.
-func (h *house) clock(moment time.Time) {
-	h.t.Helper()
-	h.exec(`UPDATE test_clock SET ahead = $1::timestamptz - now()`, moment)
+// clock sets the database's clock; it runs on from there.
+func (f *fixture) clock(moment time.Time) {
+	f.t.Helper()
+	f.exec(`UPDATE test_clock SET ahead = $1::timestamptz - now()`, moment)
 }
 
-// onboard sets a customer up as it stands after its first backfill.
-func (h *house) onboard(customer string) {
-	h.t.Helper()
-	sealed, err := h.sealer.Seal(h.t.Context(), customer, store.CredentialVomoToken, []byte("t0ken"))
-	require.NoError(h.t, err)
-	h.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at, backfill_completed_at)
+// onboard adds a customer that has completed its first backfill.
+func (f *fixture) onboard(customer string) {
+	f.t.Helper()
+	sealed, err := f.sealer.Seal(f.t.Context(), customer, store.CredentialVomoToken, []byte("t0ken"))
+	require.NoError(f.t, err)
+	f.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at, backfill_completed_at)
 		VALUES ($1, $2, jsonb_build_object('kind', 'rest', 'url', $2::text), rollcall_now(), now(), rollcall_now())`,
-		customer, h.server.URL+"/crm")
-	h.exec(`UPDATE sync_configs SET active_since = onboarded_at`)
-	h.exec(`INSERT INTO credentials VALUES ($1, 'vomo_token', $2, now())`, customer, sealed)
-	h.exec(`INSERT INTO sync_checkpoints VALUES ($1, 'user_sync', $2, now())`, customer, checkpoint)
+		customer, f.server.URL+"/crm")
+	f.exec(`UPDATE sync_configs SET active_since = onboarded_at`)
+	f.exec(`INSERT INTO credentials VALUES ($1, 'vomo_token', $2, now())`, customer, sealed)
+	f.exec(`INSERT INTO sync_checkpoints VALUES ($1, 'user_sync', $2, now())`, customer, checkpoint)
 }
 
-// start runs the service in this process, and returns what stops it.
-func (h *house) start() (stop func()) {
-	h.t.Helper()
+// start runs the service in this process and returns a function that stops it.
+func (f *fixture) start() (stop func()) {
+	f.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- service.Serve(ctx, "reconciler", h.settings, zap.NewNop(), run) }()
+	go func() { ended <- service.Serve(ctx, "reconciler", f.settings, zap.NewNop(), run) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		require.NoError(h.t, <-ended)
+		require.NoError(f.t, <-ended)
 	})
-	h.t.Cleanup(stop)
+	f.t.Cleanup(stop)
 	return stop
 }
 
-// ask publishes a plain request, as an operator may.
-func (h *house) ask(subject, body string) {
-	h.t.Helper()
-	_, err := h.js.Publish(h.t.Context(), subject, []byte(body))
-	require.NoError(h.t, err)
+// publish publishes a plain request, as an operator may.
+func (f *fixture) publish(subject, body string) {
+	f.t.Helper()
+	_, err := f.js.Publish(f.t.Context(), subject, []byte(body))
+	require.NoError(f.t, err)
 }
 
-// reconciledTimes waits until a customer's reconciliations are so many, and all that was asked for is settled.
-func (h *house) reconciledTimes(customer string, times int) {
-	h.t.Helper()
-	require.Eventually(h.t, func() bool {
-		return values[int](h, `SELECT count(*) FROM reconciliation_runs WHERE customer_id = $1`, customer)[0] >= times && h.waiting() == 0
+// waitReconciled waits until a customer has that many reconciliations and no request is waiting.
+func (f *fixture) waitReconciled(customer string, times int) {
+	f.t.Helper()
+	require.Eventually(f.t, func() bool {
+		return values[int](f, `SELECT count(*) FROM reconciliation_runs WHERE customer_id = $1`, customer)[0] >= times && f.waiting() == 0
 	}, soon, 20*time.Millisecond)
-	require.Equal(h.t, []int{times}, values[int](h, `SELECT count(*) FROM reconciliation_runs WHERE customer_id = $1`, customer))
+	require.Equal(f.t, []int{times}, values[int](f, `SELECT count(*) FROM reconciliation_runs WHERE customer_id = $1`, customer))
 }
 
-// waiting is how many requests are in the stream, or on their way there.
-func (h *house) waiting() int {
-	stream, err := h.js.Stream(h.t.Context(), bus.StreamReconcile)
-	require.NoError(h.t, err)
+// waiting returns how many requests are in the stream or in the outbox.
+func (f *fixture) waiting() int {
+	stream, err := f.js.Stream(f.t.Context(), bus.StreamReconcile)
+	require.NoError(f.t, err)
 	return int(min(stream.CachedInfo().State.Msgs, 1<<20)) +
-		values[int](h, `SELECT count(*) FROM outbox WHERE subject LIKE 'rollcall.reconcile.%'`)[0]
+		values[int](f, `SELECT count(*) FROM outbox WHERE subject LIKE 'rollcall.reconcile.%'`)[0]
 }
 
-func (h *house) exec(statement string, arguments ...any) {
-	h.t.Helper()
-	_, err := h.pool.Exec(h.t.Context(), statement, arguments...)
-	require.NoError(h.t, err)
+func (f *fixture) exec(statement string, arguments ...any) {
+	f.t.Helper()
+	_, err := f.pool.Exec(f.t.Context(), statement, arguments...)
+	require.NoError(f.t, err)
 }
 
-// values is the one column of a query.
-func values[T any](h *house, query string, arguments ...any) []T {
-	h.t.Helper()
-	rows, err := h.pool.Query(h.t.Context(), query, arguments...)
-	require.NoError(h.t, err)
+// values returns the one column of a query.
+func values[T any](f *fixture, query string, arguments ...any) []T {
+	f.t.Helper()
+	rows, err := f.pool.Query(f.t.Context(), query, arguments...)
+	require.NoError(f.t, err)
 	got, err := pgx.CollectRows(rows, pgx.RowTo[T])
-	require.NoError(h.t, err)
+	require.NoError(f.t, err)
 	return got
 }
 
-// change gives users a new version.
-func (h *house) change(at time.Time, phone string, ids ...int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// change changes users at VOMO.
+func (f *fixture) change(at time.Time, phone string, ids ...int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, id := range ids {
-		h.people[id] = person{phone: phone, updated: at}
+		f.people[id] = person{phone: phone, updated: at}
 	}
 }
 
-// saw is what VOMO was asked, and whom the CRM was sent, since it was last asked for.
-func (h *house) saw() (asked, written []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	asked, written = h.asked, h.written
-	h.asked, h.written = nil, nil
+// requests returns VOMO's queries and the ids written to the CRM since the last call.
+func (f *fixture) requests() (asked, written []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	asked, written = f.asked, f.written
+	f.asked, f.written = nil, nil
 	slices.Sort(written)
 	return asked, written
 }
 
-func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if r.Method == http.MethodPut {
 		id := r.URL.Path[strings.LastIndexByte(r.URL.Path, '-')+1:]
-		h.written = append(h.written, id)
-		if status := h.refused[id]; status != 0 {
+		f.written = append(f.written, id)
+		if status := f.refused[id]; status != 0 {
 			w.WriteHeader(status)
 			return
 		}
 		_, _ = io.WriteString(w, `{"id":"crm-`+id+`"}`)
 		return
 	}
-	h.asked = append(h.asked, r.URL.RawQuery)
+	f.asked = append(f.asked, r.URL.RawQuery)
 	after, _ := time.Parse(time.RFC3339, r.URL.Query().Get("updated_after"))
 	data := []map[string]any{}
-	for _, id := range h.changedSince(after) {
+	for _, id := range f.changedSince(after) {
 		data = append(data, map[string]any{
-			"id": id, "first_name": "First", "last_name": "Last", "email": "u" + strconv.Itoa(id) + "@example.org", "phone": h.people[id].phone,
-			"user_status": nil, "membership_role": nil, "created_at": "2025-01-01T00:00:00Z", "updated_at": h.people[id].updated.Format(time.RFC3339),
+			"id": id, "first_name": "First", "last_name": "Last", "email": "u" + strconv.Itoa(id) + "@example.org", "phone": f.people[id].phone,
+			"user_status": nil, "membership_role": nil, "created_at": "2025-01-01T00:00:00Z", "updated_at": f.people[id].updated.Format(time.RFC3339),
 		})
 	}
 	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
@@ -213,9 +213,9 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (h *house) changedSince(after time.Time) []int {
+func (f *fixture) changedSince(after time.Time) []int {
 	ids := []int{}
-	for id, one := range h.people {
+	for id, one := range f.people {
 		if !one.updated.Before(after) {
 			ids = append(ids, id)
 		}

@@ -7,15 +7,15 @@ import (
 	"rollcall.dev/pkg/window"
 )
 
-// The night, by the clock on the customer's wall.
+// The night, in the customer's local time.
 const (
 	nightBegins = 30 * time.Minute // after midnight
 	nightLasts  = 4*time.Hour + 30*time.Minute
 	noon        = 12
 )
 
-// zoneOf is where the customer's nights are: the zone of its quiet hours. Hours that cannot be read are told by whoever
-// keeps them; the night is UTC's then.
+// zoneOf returns the customer's time zone, which is that of its quiet hours. If the stored hours are invalid, it
+// returns UTC and the error.
 func zoneOf(quietHours []byte) (*time.Location, error) {
 	hours, err := window.Read(quietHours)
 	if err != nil {
@@ -24,26 +24,27 @@ func zoneOf(quietHours []byte) (*time.Location, error) {
 	return hours.Location(), nil
 }
 
-// placeOf is when in the night a customer's turn is: its own, always the same, and spread over all of the night.
-func placeOf(customer string) time.Duration {
+// nightOffset returns the customer's start time, counted from local midnight. It is always the same for a customer;
+// the customers are spread over the whole night.
+func nightOffset(customer string) time.Duration {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(customer)) // never fails
 	return nightBegins + time.Duration(hash.Sum64()%uint64(nightLasts/time.Second))*time.Second
 }
 
-// nextNight is the first moment after the given one at which the customer's turn is. It is asked of the wall's clock
-// for each day anew: on a day without that hour the turn is an hour aside, on one that has it twice it comes once.
+// nextNight returns the customer's next start time after the given moment. It is computed from local time for each
+// day: if daylight saving skips that hour, the start moves by an hour; if the hour comes twice, the run starts once.
 func nextNight(customer string, zone *time.Location, after time.Time) time.Time {
 	local := after.In(zone)
-	place := int(placeOf(customer) / time.Second)
+	offset := int(nightOffset(customer) / time.Second)
 	for ahead := range 3 {
-		turn := time.Date(local.Year(), local.Month(), local.Day()+ahead, 0, 0, place, 0, zone)
-		if turn.In(zone).Hour() >= noon {
-			turn = turn.Add(time.Hour) // where a day begins at one o'clock, half past midnight is still in the evening before
+		next := time.Date(local.Year(), local.Month(), local.Day()+ahead, 0, 0, offset, 0, zone)
+		if next.In(zone).Hour() >= noon {
+			next = next.Add(time.Hour) // if a day begins at one o'clock, half past midnight would still be on the evening before
 		}
-		if turn.After(after) {
-			return turn.UTC()
+		if next.After(after) {
+			return next.UTC()
 		}
 	}
-	return after.Add(24 * time.Hour).UTC() // no zone has skipped two days
+	return after.Add(24 * time.Hour).UTC() // no time zone has ever skipped two days
 }

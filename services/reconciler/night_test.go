@@ -15,24 +15,24 @@ func zone(t *testing.T, name string) *time.Location {
 	return location
 }
 
-func TestEachCustomerHasItsOwnPlaceInTheNight(t *testing.T) {
+func TestCustomersAreSpreadOverTheNight(t *testing.T) {
 	t.Parallel()
 	halfHours := map[time.Duration]int{}
 	for i := range 900 {
 		customer := fmt.Sprintf("customer-%d", i)
-		place := placeOf(customer)
-		require.Equal(t, place, placeOf(customer), "always the same")
-		require.GreaterOrEqual(t, place, 30*time.Minute)
-		require.Less(t, place, 5*time.Hour)
-		halfHours[place.Truncate(30*time.Minute)]++
+		offset := nightOffset(customer)
+		require.Equal(t, offset, nightOffset(customer), "the offset must stay the same")
+		require.GreaterOrEqual(t, offset, 30*time.Minute)
+		require.Less(t, offset, 5*time.Hour)
+		halfHours[offset.Truncate(30*time.Minute)]++
 	}
 	require.Len(t, halfHours, 9)
 	for half, customers := range halfHours {
-		require.InDelta(t, 100, customers, 60, "the night is used evenly: %s", half)
+		require.InDelta(t, 100, customers, 60, "the night must be used evenly: %s", half)
 	}
 }
 
-func TestTheTurnComesOncePerNightWhateverTheClockOnTheWallDoes(t *testing.T) {
+func TestNextNightIsOncePerNightDespiteDaylightSaving(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
 		"UTC", "America/Chicago", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "Africa/Cairo", "America/Havana", "Pacific/Auckland",
@@ -59,7 +59,7 @@ func TestTheTurnComesOncePerNightWhateverTheClockOnTheWallDoes(t *testing.T) {
 	}
 }
 
-func TestTheNightIsThatOfTheQuietHoursZone(t *testing.T) {
+func TestNightIsInZoneOfQuietHours(t *testing.T) {
 	t.Parallel()
 	none, err := zoneOf(nil)
 	require.NoError(t, err)
@@ -71,31 +71,31 @@ func TestTheNightIsThatOfTheQuietHoursZone(t *testing.T) {
 	require.Error(t, err)
 	require.Equal(t, time.UTC, broken)
 
-	turn := nextNight("acme", tokyo, time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC))
-	require.Less(t, turn.In(tokyo).Hour(), 5)
-	require.Equal(t, 3, turn.In(tokyo).Day())
+	next := nextNight("acme", tokyo, time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC))
+	require.Less(t, next.In(tokyo).Hour(), 5)
+	require.Equal(t, 3, next.In(tokyo).Day())
 }
 
-func TestAReconciliationThatComesLateReadsFromTheDayBeforeItWasDue(t *testing.T) {
+func TestLateReconciliationReadsFromTheDayBeforeItWasDue(t *testing.T) {
 	t.Parallel()
 	at := func(text string) time.Time {
 		moment, err := time.Parse(time.RFC3339, text)
 		require.NoError(t, err)
 		return moment
 	}
-	for name, c := range map[string]struct{ now, due, reconciled, since string }{
-		"in time":           {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
-		"hours late":        {"2026-03-02T23:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
-		"three days late":   {"2026-03-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
-		"before midnight":   {"2026-03-02T00:00:01Z", "2026-03-01T23:59:59Z", "2026-02-27T00:00:00Z", "2026-02-28T00:00:00Z"},
-		"far too late":      {"2026-12-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-11-03T00:00:00Z"},
-		"two were given up": {"2026-03-04T01:00:01Z", "2026-03-04T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
-		"asked for by hand": {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z"},
-		"ahead of its time": {"2026-03-02T01:00:00Z", "2026-03-04T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+	for name, c := range map[string]struct{ now, due, lastReconciled, since string }{
+		"in time":                {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"hours late":             {"2026-03-02T23:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"three days late":        {"2026-03-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"before midnight":        {"2026-03-02T00:00:01Z", "2026-03-01T23:59:59Z", "2026-02-27T00:00:00Z", "2026-02-28T00:00:00Z"},
+		"far too late":           {"2026-12-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-11-03T00:00:00Z"},
+		"two runs were given up": {"2026-03-04T01:00:01Z", "2026-03-04T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"requested by hand":      {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"before it was due":      {"2026-03-02T01:00:00Z", "2026-03-04T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, at(c.since), sinceOf(at(c.now), at(c.due), at(c.reconciled)))
+			require.Equal(t, at(c.since), sinceOf(at(c.now), at(c.due), at(c.lastReconciled)))
 		})
 	}
 }

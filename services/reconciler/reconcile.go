@@ -20,13 +20,13 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// reconciler works requests to reconcile.
+// reconciler handles requests to reconcile.
 type reconciler struct{ userDaily *job.Runner }
 
-// errCategory is for what a later version may know.
+// errCategory means that the request is for a category that this version does not know; a later version may.
 var errCategory = errors.New("no reconciliation of that category is known to this version: user_daily is")
 
-// handle reads a request and works the customer's reconciliation.
+// handle validates a request and runs the customer's reconciliation.
 func (r *reconciler) handle(ctx context.Context, delivery *worker.Delivery) error {
 	if bus.CategoryOf(delivery.Subject) != bus.CategoryUserDaily {
 		return fault.Permanent("category_unknown", errCategory)
@@ -43,14 +43,15 @@ func (r *reconciler) handle(ctx context.Context, delivery *worker.Delivery) erro
 	return r.userDaily.Work(ctx, delivery, customer, request.GetRunId())
 }
 
-// userDailyKind is what is the daily reconciliation's own in the life of a run (docs/guides.md#daily-reconciliation).
+// userDailyKind returns what distinguishes the daily reconciliation from other kinds of runs
+// (docs/guides.md#daily-reconciliation).
 func userDailyKind() job.Kind {
 	return job.Kind{
-		Name: store.KindUserDaily, Job: store.JobUserDaily, Start: startByHand, Message: job.UserDailyMessage, OnPage: noteGaps, OnDone: reconciled,
+		Name: store.KindUserDaily, Job: store.JobUserDaily, Start: startByHand, Message: job.UserDailyMessage, OnPage: noteGaps, OnDone: onDone,
 	}
 }
 
-// startByHand begins a reconciliation whatever the schedule says, from where the schedule would begin it.
+// startByHand starts a reconciliation regardless of the schedule, from where the schedule would start it.
 func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (store.RunRef, error) {
 	now, err := tx.Now(ctx)
 	if err != nil {
@@ -75,9 +76,9 @@ func dayBefore(moment time.Time) time.Time {
 	return moment.UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
 }
 
-// noteGaps notes those of a page whom polls had answered for and whom the mirror did not have in this version. The
-// mirror brings them, like everybody else on the page, in the same transaction. Who changed since the checkpoint is no
-// gap, only early: the next poll would have found them. Nor is whoever has a letter: that is known.
+// noteGaps records the users of a page that polls should have found and that the mapping does not have in this
+// version. The mirror writes them in the same transaction, like all other users of the page. A user that changed
+// after the checkpoint is not a gap: the next poll would have found it. Nor is a user with an open letter.
 func noteGaps(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step, outcome mirror.Outcome) error {
 	var gaps []store.Gap
 	for _, user := range outcome.Unsynced {
@@ -94,14 +95,14 @@ func noteGaps(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step,
 }
 
 const (
-	// lateAfter is how far a gap's updated_at lies behind for it to be late: polls reach as far back as an hour and more.
+	// lateAfter is how old a gap's updated_at must be for the gap to count as late: polls reach back an hour or more.
 	lateAfter = time.Hour
-	// lateGaps is from how many late gaps within a week on VOMO's stamps are taken to lag.
+	// lateGaps is the number of late gaps within a week from which VOMO's timestamps are considered to lag.
 	lateGaps = 3
 )
 
-// noteStampLag has polls reach back further if VOMO stamps changes so far behind its clock that polls miss them. The newest
-// of the late gaps says by how much at most; the first poll that finds a late change measures it.
+// noteStampLag makes polls reach back further if VOMO's timestamps are so far behind its clock that polls miss
+// changes. The newest late gap gives an upper bound of the lag; the first poll that finds a late change measures it.
 func noteStampLag(ctx context.Context, tx *store.Tx, run store.SyncRun) error {
 	late, err := tx.LateGaps(ctx, run, lateAfter)
 	if err != nil || late.Now == 0 || late.Recent < lateGaps {
@@ -110,8 +111,9 @@ func noteStampLag(ctx context.Context, tx *store.Tx, run store.SyncRun) error {
 	return tx.RaiseStampLag(ctx, run.Customer, late.Lag)
 }
 
-// reconciled records the result in the last page's transaction. The checkpoint is the polls', and does not move.
-func reconciled(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step) error {
+// onDone records the result in the last page's transaction. It does not move the checkpoint, which belongs to the
+// polls.
+func onDone(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step) error {
 	gaps, err := tx.RecordReconciliation(ctx, run, step.Verified)
 	if err != nil {
 		return err

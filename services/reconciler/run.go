@@ -9,7 +9,7 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-// run wires the service and works until ctx ends.
+// run sets up the service and runs it until ctx ends.
 func run(ctx context.Context, s *service.Service) error {
 	kind := userDailyKind()
 	scheduler := &scheduler{store: s.Store, logger: s.Logger, kind: kind}

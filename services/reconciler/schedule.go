@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	// scheduleAtOnce is how many customers one transaction schedules.
+	// scheduleAtOnce is the largest number of customers that one transaction schedules.
 	scheduleAtOnce = 100
-	// longestBack bounds how far a reconciliation reads back that was missed for long: polls have read that once.
+	// longestBack limits how far back a reconciliation reads after many missed ones: polls have read those days
+	// already.
 	longestBack = 31 * 24 * time.Hour
 )
 
@@ -25,9 +26,9 @@ type scheduler struct {
 	kind   job.Kind
 }
 
-// schedule starts a reconciliation for each customer whose turn has come, a batch of them, and gives each its next
-// turn. One that was missed, or several, are worked once: from the day before the first of them was due. A customer
-// who has no turn yet is given one.
+// schedule starts a reconciliation for a batch of due customers and sets the next time of each. If one or several
+// were missed, one run makes up for all of them: it reads from the day before the first of them was due. A customer
+// without a next time gets one.
 func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 	err = s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		due, err := tx.LockReconcileDue(ctx, scheduleAtOnce)
@@ -39,7 +40,7 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		customers := map[time.Time][]string{} // by since when they are read
+		customers := map[time.Time][]string{} // by the time from which they are read
 		for _, one := range due {
 			if err := s.setNext(ctx, tx, one, now); err != nil {
 				return err
@@ -63,7 +64,7 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 	return more && err == nil, err
 }
 
-// setNext gives a customer its next turn.
+// setNext sets the customer's next time.
 func (s *scheduler) setNext(ctx context.Context, tx *store.Tx, one store.ReconcileDue, now time.Time) error {
 	zone, err := zoneOf(one.QuietHours)
 	if err != nil {
@@ -72,17 +73,17 @@ func (s *scheduler) setNext(ctx context.Context, tx *store.Tx, one store.Reconci
 	return tx.SetNextReconcile(ctx, one.Customer, nextNight(one.Customer, zone, now))
 }
 
-// sinceFor is sinceOf with what the customer's reconciliations have come to.
+// sinceFor is sinceOf, with the customer's last reconciled day read from the database.
 func sinceFor(ctx context.Context, tx *store.Tx, customer string, now, dueAt time.Time) (time.Time, error) {
 	last, err := tx.Reconciled(ctx, customer)
 	return sinceOf(now, dueAt, last), err
 }
 
-// sinceOf is since when a reconciliation reads: since the beginning of yesterday; where it comes days too late, since
-// that of the day before it was due; and where one was given up, since the day after the last that was reconciled.
-func sinceOf(now, dueAt, reconciled time.Time) time.Time {
+// sinceOf returns from when a reconciliation reads: from the beginning of yesterday; if it runs days too late, from
+// the day before it was due; and if an earlier one was given up, from the day after the last reconciled day.
+func sinceOf(now, dueAt, lastReconciled time.Time) time.Time {
 	yesterday := dayBefore(now)
-	since := earlier(yesterday, earlier(dayBefore(dueAt), reconciled.AddDate(0, 0, 1)))
+	since := earlier(yesterday, earlier(dayBefore(dueAt), lastReconciled.AddDate(0, 0, 1)))
 	if oldest := yesterday.Add(-longestBack); since.Before(oldest) {
 		return oldest
 	}
