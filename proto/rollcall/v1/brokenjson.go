@@ -10,15 +10,15 @@ import (
 	"unicode/utf8"
 )
 
-// byteOrderMark stands before texts that some editors save. It means nothing in UTF-8.
+// byteOrderMark is what some editors write at the start of a file. It has no meaning in UTF-8.
 const byteOrderMark = "\ufeff"
 
-// TrimByteOrderMark returns data without the byte order mark before it, if there is one.
+// TrimByteOrderMark returns data without a leading byte order mark.
 func TrimByteOrderMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte(byteOrderMark)) }
 
-// DescribeBrokenJSON says which kind of character stands where data stops being JSON, and at which byte of data,
-// counted from 1; "" if data is JSON. It quotes nothing of data, which may hold a token or a person's data. A byte order
-// mark before the JSON is no fault.
+// DescribeBrokenJSON returns which kind of character makes data invalid JSON, and at which byte, counted from 1; ""
+// if data is valid JSON. It never quotes data, which may contain a token or personal data. A leading byte order mark
+// is allowed.
 func DescribeBrokenJSON(data []byte) string {
 	text := TrimByteOrderMark(data)
 	mark := len(data) - len(text)
@@ -33,10 +33,10 @@ func DescribeBrokenJSON(data []byte) string {
 	case len(bytes.TrimSpace(text)) == 0:
 		return "is not JSON: it is empty"
 	}
-	// The NUL after the end tells JSON that was cut short from a last character that is wrong.
+	// The NUL at the end distinguishes truncated JSON from a wrong last character.
 	var syntax *json.SyntaxError
 	if err := json.Unmarshal(append(bytes.Clone(text), 0), &json.RawMessage{}); !errors.As(err, &syntax) {
-		return "is not JSON" // does not happen: what is not valid has a syntax error
+		return "is not JSON" // cannot happen: invalid JSON has a syntax error
 	}
 	at := int(syntax.Offset) - 1
 	if at >= len(text) {
@@ -46,8 +46,8 @@ func DescribeBrokenJSON(data []byte) string {
 	return "is not JSON: " + what + " at " + place(text, at, mark) + hint(text, at, mark)
 }
 
-// offender names the kind of the character at which reading failed. A comma before a closing bracket is the fault of the
-// comma, whose place it then returns.
+// offender returns the kind and the place of the character that causes the error. If parsing failed at a closing
+// bracket after a comma, the comma is wrong, so it returns the comma's place.
 func offender(text []byte, at int) (kind string, where int) {
 	char, _ := utf8.DecodeRune(text[at:])
 	if char == '}' || char == ']' {
@@ -62,7 +62,7 @@ func offender(text []byte, at int) (kind string, where int) {
 	return kindOf(char), at
 }
 
-// kindOf names the kind of a character that JSON does not take where it stands.
+// kindOf returns the kind of a character that JSON does not allow in its place.
 func kindOf(char rune) string {
 	switch {
 	case isTypographicQuote(char):
@@ -99,7 +99,7 @@ func kindOf(char rune) string {
 	return "a sign that does not belong there"
 }
 
-// isTypographicQuote knows the quotation marks of word processors, and what is drawn like them.
+// isTypographicQuote reports whether char is a quotation mark of word processors, or a character that looks like one.
 func isTypographicQuote(char rune) bool {
 	switch char {
 	case '\u00ab', '\u00bb', '\u2018', '\u2019', '\u201a', '\u201b', '\u201c', '\u201d', '\u201e', '\u201f', '\u2032', '\u2033', '\u2039',
@@ -109,8 +109,8 @@ func isTypographicQuote(char rune) bool {
 	return false
 }
 
-// hint says what to write, or which quotation mark before the fault may have caused it: a text that begins with a plain one
-// and ends with a typographic one goes on to the next plain one.
+// hint returns what to write, or which quotation mark before the error may have caused it: a text that starts with a
+// plain mark and ends with a typographic one extends to the next plain mark.
 func hint(text []byte, at, mark int) string {
 	if char, _ := utf8.DecodeRune(text[min(at, len(text)):]); isTypographicQuote(char) || char == '\'' || char == '`' {
 		return `; JSON takes plain double quotation marks only`
@@ -121,8 +121,8 @@ func hint(text []byte, at, mark int) string {
 	return ""
 }
 
-// place counts from 1: bytes from the start of the message, characters in their line. mark is the length of the byte order
-// mark before text.
+// place describes a position, counted from 1: bytes from the start of the message, characters within the line. mark
+// is the length of the byte order mark before text.
 func place(text []byte, at, mark int) string {
 	before := text[:max(at, 0)]
 	line := bytes.Count(before, []byte("\n")) + 1

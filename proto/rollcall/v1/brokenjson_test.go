@@ -11,8 +11,8 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// The cases testdata/onboarding, each with its right result.
-func TestOnboardingMessagesOfEditorsAreReadOrNameTheCharacter(t *testing.T) {
+// The cases are in testdata/onboarding, each with its expected result.
+func TestMessagesFromEditorsAreReadOrErrorNamesCharacter(t *testing.T) {
 	t.Parallel()
 	want := map[string]rollcallv1.FieldErrors{
 		"bom.json":            {},
@@ -37,7 +37,7 @@ func TestOnboardingMessagesOfEditorsAreReadOrNameTheCharacter(t *testing.T) {
 	}
 }
 
-func TestBrokenJSONIsNamedByItsCharacterAndPlace(t *testing.T) {
+func TestBrokenJSONErrorNamesCharacterAndPlace(t *testing.T) {
 	t.Parallel()
 	const (
 		plainOnly = "; JSON takes plain double quotation marks only"
@@ -83,7 +83,7 @@ func TestBrokenJSONIsNamedByItsCharacterAndPlace(t *testing.T) {
 	}
 }
 
-func TestWhatIsSaidOfBrokenJSONQuotesNothingOfIt(t *testing.T) {
+func TestBrokenJSONErrorDoesNotQuoteInput(t *testing.T) {
 	t.Parallel()
 	const token = "Q7xWz|91"
 	whole := `{"vomoToken":"` + token + `","customerId":"` + token + `"}`

@@ -14,10 +14,10 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// canaries are what a token, a key or a person's address may look like, in places where nobody expects it.
+// canaries look like a token, a key or a person's address. The tests put them in unexpected places.
 var canaries = []string{"12|q7XwCanary9Zk", "eyJhbGciOiJub25lIn0.eyJxN1h3.c2ln", "q7XwCanary9Zk", "it.q7Xw@acme.example"}
 
-// pathsOf are all fields of a message, nested ones too, as the pieces of text around a value.
+// pathsOf returns all fields of a message, including nested ones, each as the text before and after a value.
 func pathsOf(descriptor protoreflect.MessageDescriptor, before, after string) [][2]string {
 	var paths [][2]string
 	for i := range descriptor.Fields().Len() {
@@ -31,8 +31,8 @@ func pathsOf(descriptor protoreflect.MessageDescriptor, before, after string) []
 	return paths
 }
 
-// No token may come back in an error, wherever it was pasted.
-func TestNoErrorRepeatsAnythingOfTheInput(t *testing.T) {
+// No error may contain a token, wherever it was pasted.
+func TestErrorsDoNotQuoteInput(t *testing.T) {
 	t.Parallel()
 	checked := 0
 	for _, message := range []proto.Message{
@@ -53,7 +53,7 @@ func TestNoErrorRepeatsAnythingOfTheInput(t *testing.T) {
 					switch read := fresh.(type) {
 					case *rollcallv1.OnboardingRequest:
 						maps.Copy(errs, read.Validate("acme", true))
-						requireSilent(t, errs, canary, text)
+						requireNotQuoted(t, errs, canary, text)
 						maps.Copy(errs, read.Validate("acme", false))
 					case *rollcallv1.OffboardRequest:
 						maps.Copy(errs, read.Validate("acme"))
@@ -64,7 +64,7 @@ func TestNoErrorRepeatsAnythingOfTheInput(t *testing.T) {
 					case *rollcallv1.ReconcileRequest:
 						maps.Copy(errs, read.Validate("acme"))
 					}
-					requireSilent(t, errs, canary, text)
+					requireNotQuoted(t, errs, canary, text)
 					checked++
 				}
 			}
@@ -73,7 +73,7 @@ func TestNoErrorRepeatsAnythingOfTheInput(t *testing.T) {
 	require.Greater(t, checked, 1000)
 }
 
-func requireSilent(t *testing.T, errs rollcallv1.FieldErrors, canary, text string) {
+func requireNotQuoted(t *testing.T, errs rollcallv1.FieldErrors, canary, text string) {
 	t.Helper()
 	for _, part := range []string{canary, "q7Xw"} {
 		require.NotContains(t, errs.Error(), part, text)
@@ -85,7 +85,7 @@ func requireSilent(t *testing.T, errs rollcallv1.FieldErrors, canary, text strin
 
 const aPlace = `byte \d+ \(line \d+, column \d+\)`
 
-// brokenBy is every kind of character that may be named.
+// brokenBy lists every kind of character that an error may name.
 var brokenBy = []string{
 	`a comma before a closing bracket`, `a backslash before a character that needs none`, `an invisible character`, `a control character`,
 	`a (typographic|single) quotation mark`, `a quotation mark that nothing separates from what is before it`,
@@ -94,7 +94,7 @@ var brokenBy = []string{
 	`a character outside ASCII and outside quotation marks`,
 }
 
-// vocabulary is everything that an error of Decode or Validate may say.
+// vocabulary matches everything that an error of Decode or Validate may say.
 var vocabulary = regexp.MustCompile(`^(` + strings.Join([]string{
 	`is \d+ bytes long; at most 65536 are taken`, `is not a JSON object, but (an? (list|string|number)|true or false|null)`, `is given more than once`,
 	`is not valid UTF-8: ` + aPlace + ` does not belong to a character`, `is not JSON: it is (empty|written in UTF-16; save it as UTF-8)`,
@@ -109,8 +109,8 @@ var vocabulary = regexp.MustCompile(`^(` + strings.Join([]string{
 	`is longer than 8192 bytes`, `has spaces or characters that no token has; paste it again without line breaks`,
 }, "|") + `)$`)
 
-// FuzzDecode: whatever comes, Decode returns, and what it says is made of our words alone: known field names, names
-// of unknown fields that no token looks like, and fixed texts.
+// FuzzDecode checks that Decode returns for any input, and that its errors consist of our own words: known field
+// names, names of unknown fields that cannot be tokens, and fixed texts.
 func FuzzDecode(f *testing.F) {
 	for _, canary := range canaries {
 		for _, seed := range []string{
@@ -131,7 +131,7 @@ func FuzzDecode(f *testing.F) {
 		request := &rollcallv1.OnboardingRequest{}
 		errs := rollcallv1.Decode(data, request)
 		again := rollcallv1.Decode(data, &rollcallv1.OnboardingRequest{})
-		require.Equal(t, errs, again, "the same body, the same errors")
+		require.Equal(t, errs, again, "the same body must give the same errors")
 		for field, texts := range request.Validate("acme", false) {
 			require.True(t, known[field], field)
 			errs[field] = append(errs[field], texts...)

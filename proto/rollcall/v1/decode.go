@@ -12,23 +12,22 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// MaxRequestBytes bounds a message that people publish; the streams themselves take 256 KiB.
+// MaxRequestBytes limits a message that people publish; the streams themselves accept 256 KiB.
 const MaxRequestBytes = 64 << 10
 
-// presentableName is what a field's name must look like to be repeated in an error: a token pasted in the
-// wrong place must not come back in an event. No field of ours has a digit in its name, and next to every token
-// has one.
+// presentableName matches field names that an error may repeat: a token pasted in the wrong place must not appear in
+// an event. No field of rollcall's messages has a digit in its name, and almost every token has one.
 var presentableName = regexp.MustCompile(`^[A-Za-z][A-Za-z_]{0,31}$`)
 
-// maxUnknownNamed is how many unknown fields of an object are named. The errors travel in a message of 256 KiB at
-// most, and 64 KiB of fields would make more of them.
+// maxUnknownNamed is how many unknown fields of an object the errors name. The errors are sent in a message of 256
+// KiB at most, and 64 KiB of unknown fields would exceed it.
 const maxUnknownNamed = 10
 
-// Decode reads protobuf JSON from outside into message and tells what is wrong field by field. protojson's
-// own errors quote the input, which may hold a token, so each field is decoded by itself and a failure says
-// which type was expected and nothing of what was there; of what is no JSON it says which kind of character stands at
-// which byte. A byte order mark is skipped. Unknown fields are errors: a mistyped name would
-// otherwise be dropped in silence.
+// Decode reads protobuf JSON from outside into message and returns what is wrong, field by field. protojson's own
+// errors quote the input, which may contain a token. So each field is decoded separately, and an error names the
+// expected type and nothing of the input. If the input is not JSON, the error names the kind of the wrong character
+// and its byte. A leading byte order mark is skipped. Unknown fields are errors, because otherwise a mistyped name
+// would be silently ignored.
 func Decode(data []byte, message proto.Message) FieldErrors {
 	errs := FieldErrors{}
 	switch {
@@ -44,7 +43,8 @@ func Decode(data []byte, message proto.Message) FieldErrors {
 	return errs
 }
 
-// decodeObject reads the members one by one: a map would keep the last of two of the same name, and drop the order.
+// decodeObject reads the members one by one: a map would keep only the last of two members with the same name, and
+// lose the order.
 func decodeObject(data []byte, message protoreflect.Message, prefix string, errs FieldErrors) {
 	members := json.NewDecoder(bytes.NewReader(data))
 	if start, err := members.Token(); err != nil || start != json.Delim('{') {
@@ -86,7 +86,7 @@ func fieldNamed(fields protoreflect.FieldDescriptors, token json.Token) protoref
 	return fields.ByName(protoreflect.Name(name))
 }
 
-// unknownFields notes the unknown fields of one object.
+// unknownFields records the unknown fields of one object.
 type unknownFields struct {
 	prefix string
 	named  map[string]bool
@@ -116,7 +116,7 @@ func (u *unknownFields) note(token json.Token, errs FieldErrors) {
 
 func decodeField(value json.RawMessage, message protoreflect.Message, field protoreflect.FieldDescriptor, prefix string, errs FieldErrors) {
 	if bytes.Equal(bytes.TrimSpace(value), []byte("null")) {
-		return // protobuf JSON: null is absent
+		return // in protobuf JSON, null means absent
 	}
 	path := prefix + field.JSONName()
 	if field.Kind() == protoreflect.MessageKind && !field.IsList() && !field.IsMap() && ownMessage(field) {
@@ -134,7 +134,7 @@ func decodeField(value json.RawMessage, message protoreflect.Message, field prot
 	}
 }
 
-// kindOfValue names the type of a JSON value.
+// kindOfValue returns the name of a JSON value's type.
 func kindOfValue(value []byte) string {
 	switch first := bytes.TrimLeft(value, " \t\r\n")[0]; first {
 	case '{':
@@ -167,7 +167,7 @@ func expected(field protoreflect.FieldDescriptor) string {
 		return "a list of strings"
 	}
 	switch field.Kind() {
-	case protoreflect.MessageKind: // of those that are not ours there is one
+	case protoreflect.MessageKind: // Timestamp is the only message type that is not rollcall's
 		return "a time such as 2026-11-20T22:00:00Z"
 	case protoreflect.StringKind:
 		return "a string"
@@ -182,8 +182,8 @@ func expected(field protoreflect.FieldDescriptor) string {
 	}
 }
 
-// Read reads a message that a service of ours wrote, perhaps one of a newer version: fields that this one does not
-// know are passed over. The error quotes nothing of the input.
+// Read reads a message that one of rollcall's services wrote, perhaps in a newer version: unknown fields are ignored.
+// The error quotes nothing of the input.
 func Read(data []byte, message proto.Message) error {
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, message); err != nil {
 		return fmt.Errorf("the body is no %s", message.ProtoReflect().Descriptor().Name())
@@ -191,9 +191,9 @@ func Read(data []byte, message proto.Message) error {
 	return nil
 }
 
-// Encode writes a message the way it travels: protobuf JSON on one line, default values left out.
+// Encode encodes a message in its published form: protobuf JSON on one line, without default values.
 func Encode(message proto.Message) ([]byte, error) {
-	// protojson puts random spaces into its output on purpose; compacting makes equal messages equal bytes.
+	// protojson deliberately adds random spaces to its output; compacting gives equal bytes for equal messages.
 	loose, err := protojson.Marshal(message)
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", message.ProtoReflect().Descriptor().Name(), err)

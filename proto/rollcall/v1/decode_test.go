@@ -15,16 +15,16 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// decoded is a request read from text, with what is wrong with it.
+// decoded decodes a request and returns it with its errors.
 func decoded(text string) (*rollcallv1.OnboardingRequest, rollcallv1.FieldErrors) {
 	request := &rollcallv1.OnboardingRequest{}
 	return request, rollcallv1.Decode([]byte(text), request)
 }
 
-// fieldsOf are the names of the fields with errors, in order.
+// fieldsOf returns the names of the fields with errors, in order.
 func fieldsOf(errs rollcallv1.FieldErrors) []string { return slices.Sorted(maps.Keys(errs)) }
 
-func TestTheRecipesMessageIsRead(t *testing.T) {
+func TestMessageOfIntegrationGuideIsRead(t *testing.T) {
 	t.Parallel()
 	request, errs := decoded(`{"customerId":"acme","vomoToken":"12|abc","externalSystemUrl":"http://127.0.0.1:9090/crm",
 		"pollCadenceMinutes":30,"adminEmail":"it@acme.example"}`)
@@ -35,7 +35,7 @@ func TestTheRecipesMessageIsRead(t *testing.T) {
 	}, request))
 }
 
-func TestBothSpellingsOfANameAreRead(t *testing.T) {
+func TestFieldNamesAreReadInBothSpellings(t *testing.T) {
 	t.Parallel()
 	request, errs := decoded(`{"customer_id":"acme","destination":{"token_sealed":"x"},"limits":{"requests_per_minute":0}}`)
 	require.Empty(t, errs)
@@ -44,7 +44,7 @@ func TestBothSpellingsOfANameAreRead(t *testing.T) {
 	require.NotNil(t, request.GetLimits().RequestsPerMinute, "0 is not the same as left out")
 }
 
-func TestAWrongTypeIsNamedByItsPathWithWhatWasExpected(t *testing.T) {
+func TestErrorForWrongTypeNamesPathAndExpectedType(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]map[string]string{
 		`{"customerId":17}`:                                 {"customerId": "a string"},
@@ -74,14 +74,14 @@ func TestAWrongTypeIsNamedByItsPathWithWhatWasExpected(t *testing.T) {
 	}
 }
 
-func TestOneWrongFieldDoesNotHideAnother(t *testing.T) {
+func TestEveryWrongFieldIsReported(t *testing.T) {
 	t.Parallel()
 	request, errs := decoded(`{"customerId":1,"adminEmail":2,"limits":3,"destination":[],"what":4,"vomoToken":"kept"}`)
 	require.Equal(t, []string{"adminEmail", "customerId", "destination", "limits", "what"}, fieldsOf(errs))
 	require.Equal(t, "kept", request.GetVomoToken())
 }
 
-func TestWhatIsNoObjectIsSaidOfTheBodyOrItsField(t *testing.T) {
+func TestNonObjectIsReportedForBodyOrField(t *testing.T) {
 	t.Parallel()
 	for text, what := range map[string]string{
 		`null`: "null", `[]`: "a list", `[{"customerId":"acme"}]`: "a list", `"acme"`: "a string", ` 17`: "a number", "-1": "a number",
@@ -90,14 +90,14 @@ func TestWhatIsNoObjectIsSaidOfTheBodyOrItsField(t *testing.T) {
 		_, errs := decoded(text)
 		require.Equal(t, rollcallv1.FieldErrors{"body": {"is not a JSON object, but " + what}}, errs, "%q", text)
 		if what == "null" {
-			continue // a field that is null is absent
+			continue // a null field is absent
 		}
 		_, errs = decoded(`{"destination":` + text + `}`)
 		require.Equal(t, rollcallv1.FieldErrors{"destination": {"is not a JSON object, but " + what}}, errs, text)
 	}
 }
 
-func TestNullIsAbsent(t *testing.T) {
+func TestNullMeansAbsent(t *testing.T) {
 	t.Parallel()
 	request, errs := decoded(`{"customerId":null,"pollCadenceMinutes": null ,"destination":null,"limits":{"requestsPerMinute":null}}`)
 	require.Empty(t, errs)
@@ -105,7 +105,7 @@ func TestNullIsAbsent(t *testing.T) {
 	require.Nil(t, request.GetLimits().RequestsPerMinute)
 }
 
-func TestAnUnknownFieldIsNamedWhenItsNameMayBeShown(t *testing.T) {
+func TestUnknownFieldIsNamedIfItsNameCannotBeAToken(t *testing.T) {
 	t.Parallel()
 	_, errs := decoded(`{"vomotoken":"x","destination":{"urll":"y"}}`)
 	require.Equal(t, []string{"destination.urll", "vomotoken"}, fieldsOf(errs))
@@ -122,7 +122,7 @@ func TestAnUnknownFieldIsNamedWhenItsNameMayBeShown(t *testing.T) {
 	}
 }
 
-func TestAFieldThatIsGivenTwiceIsRefused(t *testing.T) {
+func TestDuplicateFieldIsRejected(t *testing.T) {
 	t.Parallel()
 	for text, field := range map[string]string{
 		`{"customerId":"acme","customerId":"globex"}`:                     "customerId",
@@ -132,14 +132,14 @@ func TestAFieldThatIsGivenTwiceIsRefused(t *testing.T) {
 		`{"destination":{"token":"a","token":null}}`:                      "destination.token",
 		`{"limits":{"requestsPerSecond":1,"requests_per_second":100000}}`: "limits.requestsPerSecond",
 	} {
-		for range 20 { // the outcome must not be a map's whim
+		for range 20 { // the result must not depend on the order of a map
 			_, errs := decoded(text)
 			require.Equal(t, rollcallv1.FieldErrors{field: {"is given more than once"}}, errs, text)
 		}
 	}
 }
 
-func TestABodyIsBounded(t *testing.T) {
+func TestTooLongBodyIsRejected(t *testing.T) {
 	t.Parallel()
 	padded := func(length int) []byte {
 		return append([]byte(`{"customerId":"acme"}`), bytes.Repeat([]byte(" "), length-len(`{"customerId":"acme"}`))...)
@@ -151,7 +151,7 @@ func TestABodyIsBounded(t *testing.T) {
 	require.Equal(t, rollcallv1.FieldErrors{"body": {"is 65537 bytes long; at most 65536 are taken"}}, errs)
 }
 
-func TestInvalidUTF8IsRefusedWherever(t *testing.T) {
+func TestInvalidUTF8IsRejectedAnywhere(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"{\"customerId\":\"a\xff\"}", "{\"\xc3\x28\":1}", "\xff\xfe{\x00}\x00", "{}\x80"} {
 		_, errs := decoded(text)
@@ -160,7 +160,7 @@ func TestInvalidUTF8IsRefusedWherever(t *testing.T) {
 	}
 }
 
-func TestNestingBombsAreRefused(t *testing.T) {
+func TestDeepNestingIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, part := range []string{`[`, `{"a":`, `{"destination":`} {
 		deep := strings.Repeat(part, rollcallv1.MaxRequestBytes/len(part)-20)
@@ -174,8 +174,8 @@ func TestNestingBombsAreRefused(t *testing.T) {
 	require.Equal(t, []string{"limits", "vomoToken"}, fieldsOf(errs))
 }
 
-// The errors travel: what is refused must be tellable in a message of 256 KiB.
-func TestTheErrorsOfAnyBodyStaySmall(t *testing.T) {
+// The errors of any request must fit in a message of 256 KiB.
+func TestErrorsOfAnyBodyAreSmall(t *testing.T) {
 	t.Parallel()
 	var named, odd, nested strings.Builder
 	for i := 0; named.Len() < rollcallv1.MaxRequestBytes-200; i++ {
@@ -196,7 +196,7 @@ func TestTheErrorsOfAnyBodyStaySmall(t *testing.T) {
 	}
 }
 
-func TestNotANumberIsReadAndLeftToValidation(t *testing.T) {
+func TestNaNIsDecodedAndRejectedByValidate(t *testing.T) {
 	t.Parallel()
 	request, errs := decoded(`{"limits":{"requestsPerSecond":"NaN","requestsPerMinute":"Infinity"}}`)
 	require.Empty(t, errs)
@@ -206,7 +206,7 @@ func TestNotANumberIsReadAndLeftToValidation(t *testing.T) {
 	require.Contains(t, errs, "limits.requestsPerMinute")
 }
 
-func TestWhatANewerServiceWroteIsReadAndWhatIsNoMessageIsNotQuoted(t *testing.T) {
+func TestReadIgnoresUnknownFieldsAndDoesNotQuoteInput(t *testing.T) {
 	t.Parallel()
 	alert := &rollcallv1.Alert{}
 	require.NoError(t, rollcallv1.Read([]byte(`{"customerId":"acme","type":"auth_failed","fieldOfTomorrow":{"a":[1]}}`), alert))

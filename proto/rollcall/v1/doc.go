@@ -1,6 +1,7 @@
-// Package rollcallv1 is the messages that travel on rollcall's subjects, how they are read and how they are written.
+// Package rollcallv1 defines the messages that are published on rollcall's subjects, and how they are read and
+// written.
 //
-// It owns the form: protobuf JSON in lowerCamelCase, which fields there are and what each may hold. It promises
-// that a message is refused field by field, in texts that name the remedy and never quote a value, since a value
-// may be a secret or a person's. It does not know what a message sets in motion, nor the subject that it came on.
+// The form is protobuf JSON in lowerCamelCase. Validation rejects a message field by field; the texts say how to fix
+// a field and never quote a value, since a value may be a secret or personal data. The package does not know what a
+// message causes, nor the subject that it was published on.
 package rollcallv1

@@ -10,7 +10,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-func TestEqualMessagesAreEqualBytesOnOneLine(t *testing.T) {
+func TestEqualMessagesEncodeToEqualBytesOnOneLine(t *testing.T) {
 	t.Parallel()
 	perMinute := 0.0
 	request := &rollcallv1.OnboardingRequest{
@@ -22,8 +22,8 @@ func TestEqualMessagesAreEqualBytesOnOneLine(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(first), "\n")
 	require.Contains(t, string(first), `"customerId":"acme"`)
-	require.NotContains(t, string(first), "pollCadenceMinutes", "what is at its default is left out")
-	require.Contains(t, string(first), `"requestsPerMinute":0`, "and what was set is not")
+	require.NotContains(t, string(first), "pollCadenceMinutes", "default values must be left out")
+	require.Contains(t, string(first), `"requestsPerMinute":0`, "values that are set must not be left out")
 	for range 50 {
 		again, err := rollcallv1.Encode(proto.CloneOf(request))
 		require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestEqualMessagesAreEqualBytesOnOneLine(t *testing.T) {
 	require.True(t, proto.Equal(request, read))
 }
 
-func TestARejectionHasTheRecipesShape(t *testing.T) {
+func TestRejectionHasFormOfIntegrationGuide(t *testing.T) {
 	t.Parallel()
 	errs := rollcallv1.FieldErrors{}
 	errs.Add("vomoToken", "Token rejected by VOMO API")
@@ -54,7 +54,7 @@ func TestARejectionHasTheRecipesShape(t *testing.T) {
 	}
 }
 
-func TestFieldErrorsReadInTheOrderOfTheirNames(t *testing.T) {
+func TestFieldErrorsAreSortedByFieldName(t *testing.T) {
 	t.Parallel()
 	errs := rollcallv1.FieldErrors{}
 	require.NoError(t, errs.Err())
@@ -68,7 +68,7 @@ func TestFieldErrorsReadInTheOrderOfTheirNames(t *testing.T) {
 	require.Equal(t, errs, found)
 }
 
-func TestAMessageThatCannotBeWrittenIsNotQuoted(t *testing.T) {
+func TestEncodeErrorDoesNotQuoteMessage(t *testing.T) {
 	t.Parallel()
 	_, err := rollcallv1.Encode(&rollcallv1.OnboardingRequest{VomoToken: "q7XwCanary\xff"})
 	require.Error(t, err)

@@ -23,16 +23,16 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OnboardingRejected: a request that was rejected, with a list of errors for each field (docs/guides.md#onboarding):
+// OnboardingRejected: a request was rejected. It has a list of errors for each field (docs/guides.md#onboarding):
 // {"errors":{"vomoToken":["Token rejected by VOMO API"]}}.
 type OnboardingRejected struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// By field in lowerCamelCase; "body" for a message that could not be read at all. Each value is a list of
-	// strings for people.
+	// By field in lowerCamelCase; "body" for a message that could not be read at all. Each value is a list of texts for
+	// people.
 	Errors map[string]*structpb.ListValue `protobuf:"bytes,1,rep,name=errors,proto3" json:"errors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The customer of the subject.
+	// The customer that the subject names.
 	CustomerId string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// The refused message's sequence in ROLLCALL_ONBOARDING.
+	// The rejected message's sequence in ROLLCALL_ONBOARDING.
 	StreamSequence uint64 `protobuf:"varint,3,opt,name=stream_sequence,json=streamSequence,proto3" json:"stream_sequence,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -89,7 +89,7 @@ func (x *OnboardingRejected) GetStreamSequence() uint64 {
 	return 0
 }
 
-// OnboardingCompleted: the token works and the customer is set up.
+// OnboardingCompleted: VOMO accepted the token and the customer is set up.
 type OnboardingCompleted struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId  string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -98,11 +98,11 @@ type OnboardingCompleted struct {
 	BackfillQueued bool `protobuf:"varint,3,opt,name=backfill_queued,json=backfillQueued,proto3" json:"backfill_queued,omitempty"`
 	// meta.total of VOMO's first page.
 	UsersTotal int32 `protobuf:"varint,4,opt,name=users_total,json=usersTotal,proto3" json:"users_total,omitempty"`
-	// How long the backfill takes at the limits in force, once it has begun, without the quiet hours in between.
+	// How many seconds the backfill takes at the current limits, counted from its start and without quiet hours.
 	EstimatedBackfillSeconds int32 `protobuf:"varint,5,opt,name=estimated_backfill_seconds,json=estimatedBackfillSeconds,proto3" json:"estimated_backfill_seconds,omitempty"`
-	// When the backfill may begin: now, or after backfillNotBefore and quiet hours; absent where none is queued.
+	// When the backfill may start: now, or after backfillNotBefore and quiet hours. Absent if none is queued.
 	EstimatedStartAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=estimated_start_at,json=estimatedStartAt,proto3" json:"estimated_start_at,omitempty"`
-	// When it ends, quiet hours counted in.
+	// When it is expected to end, with quiet hours counted.
 	EstimatedCompletionAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=estimated_completion_at,json=estimatedCompletionAt,proto3" json:"estimated_completion_at,omitempty"`
 	// What it waits for: "not_before", "quiet_hours", or "".
 	WaitingFor    string `protobuf:"bytes,8,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
@@ -196,7 +196,7 @@ func (x *OnboardingCompleted) GetWaitingFor() string {
 	return ""
 }
 
-// OnboardingDelayed: VOMO could not be asked whether the token works; it is asked again.
+// OnboardingDelayed: VOMO did not answer whether the token is valid; onboarding retries.
 type OnboardingDelayed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -257,7 +257,7 @@ func (x *OnboardingDelayed) GetNextAttemptAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// BackfillStarted: a worker took up the first page of a run.
+// BackfillStarted: a worker started the first page of a run.
 type BackfillStarted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -318,7 +318,7 @@ func (x *BackfillStarted) GetStartedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// BackfillCompleted: every user was read, and every page committed.
+// BackfillCompleted: the run read every user and committed every page.
 type BackfillCompleted struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId     string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -327,12 +327,12 @@ type BackfillCompleted struct {
 	FailureCount   int32                  `protobuf:"varint,4,opt,name=failure_count,json=failureCount,proto3" json:"failure_count,omitempty"`
 	Checkpoint     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	CompletedAt    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
-	// Users that the first reading of the list had missed, since others came or went meanwhile, and that were found
-	// by reading again.
+	// Users that the first scan of the list missed, because others were added or removed meanwhile, and that a second
+	// scan found.
 	RecoveredCount int32 `protobuf:"varint,7,opt,name=recovered_count,json=recoveredCount,proto3" json:"recovered_count,omitempty"`
-	// Whether what was read agrees with what VOMO counts, window by window. Left out where it does not.
+	// Whether the users read agree with VOMO's count in each window. Absent if they do not.
 	Verified bool `protobuf:"varint,8,opt,name=verified,proto3" json:"verified,omitempty"`
-	// Whether it was a full read of a customer who had been mirrored before, such as an operator's resync.
+	// Whether the customer was mirrored before, as in an operator's resync.
 	FullResync    bool `protobuf:"varint,9,opt,name=full_resync,json=fullResync,proto3" json:"full_resync,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -431,7 +431,7 @@ func (x *BackfillCompleted) GetFullResync() bool {
 	return false
 }
 
-// BackfillFailed: a run was given up; its letter says why.
+// BackfillFailed: a run was given up; its dead letter has the reason.
 type BackfillFailed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -500,7 +500,7 @@ func (x *BackfillFailed) GetFailedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// Alert tells people of a condition, once when it begins and once when it clears.
+// Alert notifies people of a condition: once when it begins and once when it is cleared.
 type Alert struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -513,10 +513,10 @@ type Alert struct {
 	// What an operator can do about it.
 	Remedy string                 `protobuf:"bytes,6,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	At     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=at,proto3" json:"at,omitempty"`
-	// Of one user alone ("email_changed"): the VOMO id, and nothing else of the person.
+	// Only for alerts about one user ("email_changed"): the VOMO id, and no other personal data.
 	VomoUserId string `protobuf:"bytes,8,opt,name=vomo_user_id,json=vomoUserId,proto3" json:"vomo_user_id,omitempty"`
 	TraceId    string `protobuf:"bytes,9,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	// The first moment of the condition; in a message that it is over, too.
+	// When the condition began; also set when it is cleared.
 	RaisedAt      *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=raised_at,json=raisedAt,proto3" json:"raised_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -622,22 +622,22 @@ func (x *Alert) GetRaisedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// UserChanged: user.created for a user whom the mapping did not know, user.updated for one in a new version. Whether
-// it is the one or the other is the mapping's word, not that of times.
+// UserChanged: user.created if the mapping did not have the user, user.updated for a new version of a user. The
+// mapping decides which of the two it is, not timestamps.
 type UserChanged struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	VomoUserId string                 `protobuf:"bytes,2,opt,name=vomo_user_id,json=vomoUserId,proto3" json:"vomo_user_id,omitempty"`
-	// The destination's own id of the record.
+	// The destination's id of the record.
 	ExternalUserId string `protobuf:"bytes,3,opt,name=external_user_id,json=externalUserId,proto3" json:"external_user_id,omitempty"`
 	// The version that was written.
 	SourceUpdatedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=source_updated_at,json=sourceUpdatedAt,proto3" json:"source_updated_at,omitempty"`
-	// Names of fields, as the destination gets them; empty for a new user, and where the version before is not known
-	// well enough.
+	// The changed fields, by their names in the destination. Empty for a new user, and if the previous version is not
+	// known well enough.
 	ChangedFields []string `protobuf:"bytes,5,rep,name=changed_fields,json=changedFields,proto3" json:"changed_fields,omitempty"`
 	// The job that wrote it: "user_sync_poll", "user_daily", "dlq_retry", ….
 	Job string `protobuf:"bytes,6,opt,name=job,proto3" json:"job,omitempty"`
-	// With EVENTS_INCLUDE_USER=true only: the record as the destination got it.
+	// Only with EVENTS_INCLUDE_USER=true: the record as the destination received it.
 	User          *structpb.Struct `protobuf:"bytes,7,opt,name=user,proto3" json:"user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -722,13 +722,13 @@ func (x *UserChanged) GetUser() *structpb.Struct {
 	return nil
 }
 
-// ReconciliationCompleted: what was expected was compared with the mapping, and the gaps were worked.
+// ReconciliationCompleted: the expected users were compared with the mapping, and the gaps were processed.
 type ReconciliationCompleted struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// "user_daily".
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	// The day, as 2026-11-20.
+	// The day, such as 2026-11-20.
 	Date          string                 `protobuf:"bytes,3,opt,name=date,proto3" json:"date,omitempty"`
 	ExpectedCount int32                  `protobuf:"varint,4,opt,name=expected_count,json=expectedCount,proto3" json:"expected_count,omitempty"`
 	GapCount      int32                  `protobuf:"varint,5,opt,name=gap_count,json=gapCount,proto3" json:"gap_count,omitempty"`

@@ -7,17 +7,17 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// FieldBody is the key of errors that concern a whole message and not one field.
+// FieldBody is the key of errors about the whole message.
 const FieldBody = "body"
 
-// FieldErrors are what is wrong with a message: by field path in lowerCamelCase, texts that name the remedy.
-// They never quote a field's value: a value may be a secret or a person's.
+// FieldErrors lists what is wrong with a message: by field path in lowerCamelCase, with texts that say how to fix it.
+// They never quote a field's value, which may be a secret or personal data.
 type FieldErrors map[string][]string
 
-// Add notes one error of a field.
+// Add adds one error of a field.
 func (e FieldErrors) Add(field, text string) { e[field] = append(e[field], text) }
 
-// Error lists every field with its errors, in the order of the fields' names.
+// Error returns all fields with their errors, sorted by field name.
 func (e FieldErrors) Error() string {
 	fields := make([]string, 0, len(e))
 	for field := range e {
@@ -31,7 +31,7 @@ func (e FieldErrors) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// Err is e as an error, nil where nothing is wrong.
+// Err returns e as an error, nil if there are no errors.
 func (e FieldErrors) Err() error {
 	if len(e) == 0 {
 		return nil
@@ -39,7 +39,7 @@ func (e FieldErrors) Err() error {
 	return e
 }
 
-// ListValues is the form that OnboardingRejected carries.
+// ListValues returns the errors in the form that OnboardingRejected carries.
 func (e FieldErrors) ListValues() map[string]*structpb.ListValue {
 	lists := make(map[string]*structpb.ListValue, len(e))
 	for field, texts := range e {

@@ -24,32 +24,32 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OnboardingRequest asks to mirror a customer's VOMO organisation into a destination. Published on
-// rollcall.onboarding.request.<customerId>. The same request twice is one onboarding. For a known
-// customer it replaces everything: what it leaves out is put back to what holds without it. A request with a token and
-// nothing else replaces the token of a known customer, and all settings stay.
+// OnboardingRequest asks to mirror a customer's VOMO organisation into a destination. It is published on
+// rollcall.onboarding.request.<customerId>. The same request twice is one onboarding. For a known customer it
+// replaces all settings: a setting that it leaves out returns to its default. A request with only a token replaces
+// the token of a known customer and changes no setting.
 type OnboardingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Must agree with the subject's last token: ^[a-z0-9][a-z0-9_-]{0,62}$.
+	// Must equal the last token of the subject: ^[a-z0-9][a-z0-9_-]{0,62}$.
 	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// The VOMO API token in the clear. One of vomo_token and vomo_token_sealed.
+	// The VOMO API token, unencrypted. Give either vomo_token or vomo_token_sealed.
 	VomoToken string `protobuf:"bytes,2,opt,name=vomo_token,json=vomoToken,proto3" json:"vomo_token,omitempty"`
 	// The VOMO API token sealed to the public key that `rollcall key` prints.
 	VomoTokenSealed string `protobuf:"bytes,3,opt,name=vomo_token_sealed,json=vomoTokenSealed,proto3" json:"vomo_token_sealed,omitempty"`
-	// Base URL of a REST destination; short for destination {"kind":"rest","url":…}. It or destination is needed, unless
-	// the request holds a token alone.
+	// Base URL of a REST destination; short for destination {"kind":"rest","url":…}. Either this or destination is
+	// required, unless the request has only a token.
 	ExternalSystemUrl string `protobuf:"bytes,4,opt,name=external_system_url,json=externalSystemUrl,proto3" json:"external_system_url,omitempty"`
 	// Minutes between two polls; 0 or absent means 30.
 	PollCadenceMinutes int32 `protobuf:"varint,5,opt,name=poll_cadence_minutes,json=pollCadenceMinutes,proto3" json:"poll_cadence_minutes,omitempty"`
-	// Who is told when the token stops working.
+	// The mail address that is notified when VOMO rejects the token.
 	AdminEmail string `protobuf:"bytes,6,opt,name=admin_email,json=adminEmail,proto3" json:"admin_email,omitempty"`
-	// Where users are mirrored to; instead of external_system_url.
+	// The destination that users are mirrored into; replaces external_system_url.
 	Destination *Destination `protobuf:"bytes,7,opt,name=destination,proto3" json:"destination,omitempty"`
-	// Limits that differ from the installation's.
+	// Limits for this customer, if they differ from the installation's.
 	Limits *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
-	// The backfill does not begin before this moment; absent or past: at once.
+	// The backfill does not start before this moment. Absent or past: it starts at once.
 	BackfillNotBefore *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=backfill_not_before,json=backfillNotBefore,proto3" json:"backfill_not_before,omitempty"`
-	// Hours in which no backfill reads from VOMO; absent: there are none.
+	// Hours in which no backfill reads from VOMO. Absent: none.
 	QuietHours    *QuietHours `protobuf:"bytes,10,opt,name=quiet_hours,json=quietHours,proto3" json:"quiet_hours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -155,8 +155,8 @@ func (x *OnboardingRequest) GetQuietHours() *QuietHours {
 	return nil
 }
 
-// QuietHours are hours of the customer's day, by the clock on the customer's wall, in which no backfill reads from
-// VOMO: {"from":"08:00","to":"18:00","zone":"America/Chicago"}. From after to is a window over midnight.
+// QuietHours are hours of the day, in the customer's local time, in which no backfill reads from VOMO:
+// {"from":"08:00","to":"18:00","zone":"America/Chicago"}. If from is after to, they cross midnight.
 type QuietHours struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// HH:MM, inclusive.
@@ -165,7 +165,7 @@ type QuietHours struct {
 	To string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	// An IANA zone, such as "America/Chicago".
 	Zone string `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
-	// The days on which the window begins: "mon" to "sun"; absent: every day.
+	// The days on which quiet hours begin: "mon" to "sun". Absent: every day.
 	Weekdays      []string `protobuf:"bytes,4,rep,name=weekdays,proto3" json:"weekdays,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -236,12 +236,12 @@ type Destination struct {
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Base URL of the destination's API.
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
-	// Bearer token for the destination in the clear, where it asks for one.
+	// Bearer token for the destination, unencrypted, if it needs one.
 	Token string `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
 	// The same, sealed like vomo_token_sealed.
 	TokenSealed string `protobuf:"bytes,4,opt,name=token_sealed,json=tokenSealed,proto3" json:"token_sealed,omitempty"`
-	// The destination has POST {url}/users:batchUpsert: as many users at most go into one such request, 2 to 500.
-	// 0 or absent: each user is a PUT of its own.
+	// The largest number of users in one POST {url}/users:batchUpsert, 2 to 500, if the destination has that endpoint.
+	// 0 or absent: each user is a PUT request.
 	BatchSize     int32 `protobuf:"varint,5,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -317,7 +317,7 @@ type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0 or absent: the installation's setting.
 	RequestsPerSecond float64 `protobuf:"fixed64,1,opt,name=requests_per_second,json=requestsPerSecond,proto3" json:"requests_per_second,omitempty"`
-	// Absent: the installation's setting; 0: no limit a minute.
+	// Absent: the installation's setting; 0: no limit per minute.
 	RequestsPerMinute *float64 `protobuf:"fixed64,2,opt,name=requests_per_minute,json=requestsPerMinute,proto3,oneof" json:"requests_per_minute,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -367,7 +367,7 @@ func (x *Limits) GetRequestsPerMinute() float64 {
 	return 0
 }
 
-// OffboardRequest ends a customer's mirror. Published on rollcall.onboarding.offboard.<customerId>.
+// OffboardRequest ends a customer's mirror. It is published on rollcall.onboarding.offboard.<customerId>.
 type OffboardRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`

@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BackfillPaused: an operator stopped a run at its last committed page; it goes on when an operator says so.
+// BackfillPaused: an operator stopped a run at its last committed page. It continues when an operator resumes it.
 type BackfillPaused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -144,12 +144,12 @@ func (x *BackfillResumed) GetResumedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// BackfillCancelled: an operator ended a run for good.
+// BackfillCancelled: an operator ended a run permanently.
 type BackfillCancelled struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	RunId      int64                  `protobuf:"varint,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
-	// "cancelled", or "destination_replaced" where another run takes its place.
+	// "cancelled", or "destination_replaced" if another run replaces it.
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	CancelledAt   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=cancelled_at,json=cancelledAt,proto3" json:"cancelled_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -218,9 +218,9 @@ func (x *BackfillCancelled) GetCancelledAt() *timestamppb.Timestamp {
 type ConfigChanged struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// The names of what changed, as the onboarding message has them; never a value.
+	// The names of the changed settings, as in the onboarding message; never a value.
 	Fields []string `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
-	// Where the destination changed: "moved" or "new_system".
+	// If the destination changed: "moved" or "new_system".
 	DestinationChange string                 `protobuf:"bytes,3,opt,name=destination_change,json=destinationChange,proto3" json:"destination_change,omitempty"`
 	ChangedAt         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
 	unknownFields     protoimpl.UnknownFields
@@ -285,7 +285,7 @@ func (x *ConfigChanged) GetChangedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// CustomerPaused: an operator stopped all work for a customer; nothing is read from VOMO, and nothing written.
+// CustomerPaused: an operator stopped all work for a customer. Nothing is read from VOMO and nothing is written.
 type CustomerPaused struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -338,7 +338,7 @@ func (x *CustomerPaused) GetPausedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// CustomerResumed: it goes on from where it stood.
+// CustomerResumed: work for the customer continues from where it stopped.
 type CustomerResumed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`

@@ -10,37 +10,39 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// UnknownCustomer is the customer token of letters that belong to no readable customer.
+// UnknownCustomer is the customer token of letters whose customer cannot be read.
 const UnknownCustomer = "_unknown"
 
-// Installation is the customer token of alerts that are about no single customer. Like UnknownCustomer it is no customer id.
+// Installation is the customer token of alerts that are not about a single customer. Like UnknownCustomer, it is not
+// a valid customer id.
 const Installation = "_installation"
 
 var customerID = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
 
-// ValidCustomerID says whether id may name a customer: it is a subject token, a key and part of file names.
+// ValidCustomerID reports whether id may name a customer: it is used as a subject token, a key and part of file
+// names.
 func ValidCustomerID(id string) bool { return customerID.MatchString(id) }
 
-// Bounds of what a request may ask for.
+// Limits of a request's settings.
 const (
 	MaxPollCadenceMinutes = 7 * 24 * 60
 	MaxTokenBytes         = 8 << 10
 	MaxRequestsPerSecond  = 100_000
 	MaxBatchSize          = 500
-	MinRequestsPerSecond  = 0.001 // less is a mistake, and intervals must not overflow
+	MinRequestsPerSecond  = 0.001 // a lower value is a mistake, and intervals must not overflow
 	maxEmailBytes         = 254
 )
 
-// MissingDestination says that a request which needs a destination names none. Whether a token alone is enough
-// depends on the customer, whom only the onboarding service knows.
+// MissingDestination is the error text for a request that needs a destination and names none. Whether a request may
+// have only a token depends on whether the customer is known; only the onboarding service can decide that.
 const MissingDestination = "is missing: give externalSystemUrl or destination; a token and nothing else is enough only for a customer who is " +
 	"onboarded already, whose settings then stay"
 
 const customerIDRule = "must be 1 to 63 characters of a-z, 0-9, _ and -, and begin with a letter or digit"
 
-// Validate tells what is wrong with a request that was published under subjectCustomer, whatever can be told
-// without asking anybody. Destination addresses are checked by pkg/destination, which knows its kinds, and quiet
-// hours by pkg/window, which knows the zones. A request with a token and nothing else passes: see TokenOnly.
+// Validate returns what is wrong with a request published under subjectCustomer, as far as the request alone shows
+// it. pkg/destination, which knows its kinds, checks destination addresses, and pkg/window, which knows time zones,
+// checks quiet hours. A request with only a token is valid: see TokenOnly.
 func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool) FieldErrors {
 	errs := FieldErrors{}
 	validateCustomer(errs, r.GetCustomerId(), subjectCustomer)
@@ -68,9 +70,9 @@ func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool)
 	return errs
 }
 
-// TokenOnly says whether a request sets nothing but a VOMO token: it replaces the token of a known customer, and
-// nothing else. It is asked of stored requests too, whose tokens were taken out. Whatever a later version adds to the
-// request is a setting.
+// TokenOnly reports whether a request sets only a VOMO token: it then replaces the token of a known customer. It also
+// works for stored requests, whose tokens were removed. Any field that a later version adds to the request counts as
+// a setting.
 func (r *OnboardingRequest) TokenOnly() bool {
 	alone := true
 	r.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
@@ -84,7 +86,7 @@ func (r *OnboardingRequest) TokenOnly() bool {
 	return alone
 }
 
-// plausible leaves out what can only be a slip: a backfill that waits for the year 20266 waits for ever.
+// plausible rejects moments that can only be a mistake: a backfill that waits for the year 20266 would never start.
 func plausible(moment time.Time) bool {
 	const first, last = 2000, 2099
 	return moment.UTC().Year() >= first && moment.UTC().Year() <= last
@@ -118,7 +120,7 @@ func (r *OnboardingRequest) validateLimits(errs FieldErrors) {
 	if limits == nil {
 		return
 	}
-	// Written so that NaN, which compares false with everything, is refused too.
+	// Written so that it also rejects NaN, for which every comparison is false.
 	if perSecond := limits.GetRequestsPerSecond(); perSecond != 0 && !(perSecond >= MinRequestsPerSecond && perSecond <= MaxRequestsPerSecond) {
 		errs.Add("limits.requestsPerSecond", fmt.Sprintf("must be %g to %d, or left out", MinRequestsPerSecond, MaxRequestsPerSecond))
 	}
@@ -128,24 +130,24 @@ func (r *OnboardingRequest) validateLimits(errs FieldErrors) {
 	}
 }
 
-// Validate tells what is wrong with an offboarding request published under subjectCustomer.
+// Validate returns what is wrong with an offboarding request published under subjectCustomer.
 func (r *OffboardRequest) Validate(subjectCustomer string) FieldErrors {
 	errs := FieldErrors{}
 	validateCustomer(errs, r.GetCustomerId(), subjectCustomer)
 	return errs
 }
 
-// Validate tells what is wrong with a backfill request published under subjectCustomer.
+// Validate returns what is wrong with a backfill request published under subjectCustomer.
 func (r *BackfillRequest) Validate(subjectCustomer string) FieldErrors {
 	return validateWakeUp(r.GetCustomerId(), r.GetRunId(), subjectCustomer)
 }
 
-// Validate tells what is wrong with a poll request published under subjectCustomer.
+// Validate returns what is wrong with a poll request published under subjectCustomer.
 func (r *PollRequest) Validate(subjectCustomer string) FieldErrors {
 	return validateWakeUp(r.GetCustomerId(), r.GetRunId(), subjectCustomer)
 }
 
-// Validate tells what is wrong with a request to reconcile published under subjectCustomer.
+// Validate returns what is wrong with a reconcile request published under subjectCustomer.
 func (r *ReconcileRequest) Validate(subjectCustomer string) FieldErrors {
 	return validateWakeUp(r.GetCustomerId(), r.GetRunId(), subjectCustomer)
 }

@@ -11,7 +11,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// valid is a request with nothing wrong; change says what to make of it.
+// valid returns a valid request, changed by change.
 func valid(change func(*rollcallv1.OnboardingRequest)) *rollcallv1.OnboardingRequest {
 	request := &rollcallv1.OnboardingRequest{CustomerId: "acme", VomoToken: "12|abc", ExternalSystemUrl: "https://crm.example.org"}
 	if change != nil {
@@ -20,7 +20,7 @@ func valid(change func(*rollcallv1.OnboardingRequest)) *rollcallv1.OnboardingReq
 	return request
 }
 
-func TestAValidRequestHasNoErrors(t *testing.T) {
+func TestValidRequestHasNoErrors(t *testing.T) {
 	t.Parallel()
 	perMinute := 0.0
 	for name, request := range map[string]*rollcallv1.OnboardingRequest{
@@ -39,7 +39,7 @@ func TestAValidRequestHasNoErrors(t *testing.T) {
 	}
 }
 
-func TestEachRuleNamesItsField(t *testing.T) {
+func TestEachRuleReportsItsField(t *testing.T) {
 	t.Parallel()
 	minutes := func(n int32) func(*rollcallv1.OnboardingRequest) {
 		return func(r *rollcallv1.OnboardingRequest) { r.PollCadenceMinutes = n }
@@ -112,11 +112,11 @@ func TestEachRuleNamesItsField(t *testing.T) {
 	}
 }
 
-func TestATokenAloneIsARequestAndAnySettingBesideItWantsADestination(t *testing.T) {
+func TestRequestWithOnlyATokenIsValidAndOneWithSettingsNeedsADestination(t *testing.T) {
 	t.Parallel()
 	for _, alone := range []string{
 		`{"customerId":"acme","vomoToken":"12|abc"}`, `{"customerId":"acme","vomoTokenSealed":"X.y"}`,
-		`{"customerId":"acme","vomoToken":"12|abc","adminEmail":null,"limits":null}`, `{"customerId":"acme"}`, // taken in, its token taken out
+		`{"customerId":"acme","vomoToken":"12|abc","adminEmail":null,"limits":null}`, `{"customerId":"acme"}`, // as stored, without its token
 	} {
 		request := &rollcallv1.OnboardingRequest{}
 		require.Empty(t, rollcallv1.Decode([]byte(alone), request), alone)
@@ -133,12 +133,12 @@ func TestATokenAloneIsARequestAndAnySettingBesideItWantsADestination(t *testing.
 	}
 	alone := &rollcallv1.OnboardingRequest{CustomerId: "acme", VomoToken: "12|abc"}
 	require.Empty(t, alone.Validate("acme", false))
-	require.Equal(t, []string{"vomoToken"}, fieldsOf(alone.Validate("acme", true)), "sealed, where tokens have to be")
+	require.Equal(t, []string{"vomoToken"}, fieldsOf(alone.Validate("acme", true)), "the token must be sealed if the installation requires it")
 	alone.VomoToken = ""
-	require.Equal(t, []string{"vomoToken"}, fieldsOf(alone.Validate("acme", false)), "without a token there is nothing to ask for")
+	require.Equal(t, []string{"vomoToken"}, fieldsOf(alone.Validate("acme", false)), "a request without a token asks for nothing")
 }
 
-func TestWhereSealedTokensAreRequiredClearOnesAreRefused(t *testing.T) {
+func TestUnencryptedTokensAreRejectedIfSealedTokensAreRequired(t *testing.T) {
 	t.Parallel()
 	request := valid(func(r *rollcallv1.OnboardingRequest) {
 		r.ExternalSystemUrl, r.Destination = "", &rollcallv1.Destination{Kind: "rest", Url: "https://x", Token: "clear"}
@@ -154,7 +154,7 @@ func TestWhereSealedTokensAreRequiredClearOnesAreRefused(t *testing.T) {
 	require.Empty(t, request.Validate("acme", true))
 }
 
-func TestACustomersIDIsASubjectTokenAndPartOfFileNames(t *testing.T) {
+func TestCustomerIDMayBeSubjectTokenAndPartOfFileName(t *testing.T) {
 	t.Parallel()
 	for _, id := range []string{"a", "0", "acme", "acme-2_x", strings.Repeat("a", 63)} {
 		require.True(t, rollcallv1.ValidCustomerID(id), id)
@@ -164,10 +164,10 @@ func TestACustomersIDIsASubjectTokenAndPartOfFileNames(t *testing.T) {
 	} {
 		require.False(t, rollcallv1.ValidCustomerID(id), "%q", id)
 	}
-	require.False(t, rollcallv1.ValidCustomerID(rollcallv1.UnknownCustomer), "nobody can be called that")
+	require.False(t, rollcallv1.ValidCustomerID(rollcallv1.UnknownCustomer), "no customer can have this id")
 }
 
-func TestOtherRequestsMustNameTheCustomerOfTheirSubject(t *testing.T) {
+func TestRequestsMustNameTheCustomerOfTheirSubject(t *testing.T) {
 	t.Parallel()
 	for id, valid := range map[string]bool{"acme": true, "": false, "globex": false, "A": false} {
 		require.Equal(t, valid, len((&rollcallv1.OffboardRequest{CustomerId: id}).Validate("acme")) == 0, id)

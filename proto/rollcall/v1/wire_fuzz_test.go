@@ -11,7 +11,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// everyMessage is one of each message that the package has, those that will be added too.
+// everyMessage returns one of each message type of the package, including types that will be added.
 func everyMessage(tb testing.TB) []proto.Message {
 	tb.Helper()
 	var messages []proto.Message
@@ -25,8 +25,8 @@ func everyMessage(tb testing.TB) []proto.Message {
 	return messages
 }
 
-// FuzzWire: of every message, what Decode takes can be written and read again and is the same, and what it does not
-// take is told in a few of our own words, the same each time.
+// FuzzWire checks for every message type: what Decode accepts can be encoded and decoded again without a difference;
+// what it rejects has a few errors in our own words, the same each time.
 func FuzzWire(f *testing.F) {
 	messages := everyMessage(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -43,7 +43,7 @@ func FuzzWire(f *testing.F) {
 			written, err := rollcallv1.Encode(read)
 			require.NoError(t, err)
 			if len(written) > rollcallv1.MaxRequestBytes {
-				continue // an abbreviation was written out
+				continue // an abbreviation was written in full
 			}
 			require.Empty(t, rollcallv1.Decode(written, again), "%s", written)
 			require.True(t, proto.Equal(read, again), "%s", written)
@@ -53,7 +53,7 @@ func FuzzWire(f *testing.F) {
 
 func fresh(message proto.Message) proto.Message { return message.ProtoReflect().New().Interface() }
 
-// validate asks whatever checks a message has; there is nothing to expect of them but that they return.
+// validate calls the checks that a message has; they must return, whatever the input.
 func validate(message proto.Message) {
 	switch request := message.(type) {
 	case *rollcallv1.OnboardingRequest:

@@ -22,12 +22,12 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// BackfillRequest wakes a worker for a customer's unfinished backfill. The work itself is a row: the message
-// carries nothing that is not there. Published on rollcall.backfill.request.<customerId>.
+// BackfillRequest wakes a worker for a customer's unfinished backfill. The run is a row in the database; the message
+// adds nothing to it. It is published on rollcall.backfill.request.<customerId>.
 type BackfillRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// The run that the publisher had in mind; absent in requests published by hand.
+	// The run that the publisher meant. Absent in requests published by hand.
 	RunId         int64 `protobuf:"varint,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -77,12 +77,12 @@ func (x *BackfillRequest) GetRunId() int64 {
 	return 0
 }
 
-// PollRequest wakes a worker for a customer's poll, or asks for one now. Published on
+// PollRequest wakes a worker for a customer's poll, or requests one now. It is published on
 // rollcall.poll.request.<customerId>.
 type PollRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// The run that the publisher had in mind; absent in requests published by hand, which are worked at once.
+	// The run that the publisher meant. Absent in requests published by hand, which start a run at once.
 	RunId         int64 `protobuf:"varint,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -132,12 +132,12 @@ func (x *PollRequest) GetRunId() int64 {
 	return 0
 }
 
-// ReconcileRequest wakes a worker for a reconciliation, or asks for one now. Published on
+// ReconcileRequest wakes a worker for a reconciliation, or requests one now. It is published on
 // rollcall.reconcile.<category>.<customerId>.
 type ReconcileRequest struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// The run that the publisher had in mind; absent in requests published by hand, which are worked at once.
+	// The run that the publisher meant. Absent in requests published by hand, which start a run at once.
 	RunId         int64 `protobuf:"varint,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -187,16 +187,16 @@ func (x *ReconcileRequest) GetRunId() int64 {
 	return 0
 }
 
-// DeadLetter is an open letter as ROLLCALL_DLQ shows it. It carries ids and a reason, never a person's data.
+// DeadLetter is an open letter as published on ROLLCALL_DLQ. It carries ids and a reason, never a person's data.
 type DeadLetter struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	LetterId   string                 `protobuf:"bytes,1,opt,name=letter_id,json=letterId,proto3" json:"letter_id,omitempty"`
 	CustomerId string                 `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
-	// "user" for a record that a destination refused, "message" for a message that could not be handled.
+	// "user" for a record that a destination rejected, "message" for a message that could not be processed.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Record letters: the VOMO id.
 	RecordId string `protobuf:"bytes,4,opt,name=record_id,json=recordId,proto3" json:"record_id,omitempty"`
-	// Record letters: the version that was refused.
+	// Record letters: the rejected version.
 	SourceUpdatedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=source_updated_at,json=sourceUpdatedAt,proto3" json:"source_updated_at,omitempty"`
 	// A short code such as "http_422".
 	ErrorCode string `protobuf:"bytes,6,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
@@ -204,7 +204,7 @@ type DeadLetter struct {
 	ErrorClass    string                 `protobuf:"bytes,7,opt,name=error_class,json=errorClass,proto3" json:"error_class,omitempty"`
 	Attempts      int32                  `protobuf:"varint,8,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	FirstFailedAt *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=first_failed_at,json=firstFailedAt,proto3" json:"first_failed_at,omitempty"`
-	// The job that met the fault: "initial_backfill", "onboarding", ….
+	// The job that failed: "initial_backfill", "onboarding", ….
 	Job             string `protobuf:"bytes,10,opt,name=job,proto3" json:"job,omitempty"`
 	TraceId         string `protobuf:"bytes,11,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	OriginalSubject string `protobuf:"bytes,12,opt,name=original_subject,json=originalSubject,proto3" json:"original_subject,omitempty"`
