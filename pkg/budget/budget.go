@@ -13,12 +13,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/fault"
 )
 
@@ -145,9 +145,9 @@ func (a *Account) Throttled(ctx context.Context, after time.Duration) error {
 	if err != nil {
 		return fmt.Errorf("read the budget: %w", err)
 	}
-	hold := min(firstHold<<min(throttles, 6), maxHold)
-	hold = hold/2 + rand.N(hold/2) //nolint:gosec // jitter, not a secret
-	if err := a.ledger.HoldBudget(ctx, a.customer, hold, throttles+1); err != nil {
+	throttles++
+	hold := backoff.Delays{First: firstHold, Longest: maxHold, Jitter: 0.5}.After(throttles)
+	if err := a.ledger.HoldBudget(ctx, a.customer, hold, throttles); err != nil {
 		return fmt.Errorf("hold the budget: %w", err)
 	}
 	return nil

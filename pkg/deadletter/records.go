@@ -2,11 +2,11 @@ package deadletter
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/google/uuid"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/store"
 )
@@ -85,8 +85,7 @@ func FailAgain(ctx context.Context, tx *store.Tx, job string, caps store.RetryCa
 // further one, up to an hour. A fifth of it is random, so that letters which were opened together are not retried
 // together.
 func Delay(attempts int) time.Duration {
-	delay := min(firstRetry<<min(max(attempts-1, 0), 16), longestRetry)
-	return delay - delay/10 + rand.N(delay/5) //nolint:gosec // jitter, not a secret
+	return backoff.Delays{First: firstRetry, Longest: longestRetry, Jitter: 0.2}.After(attempts)
 }
 
 func classOf(retryable bool) string {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
@@ -92,7 +93,7 @@ func ParkFor(outcome error, parks int) (park Park, parked bool) {
 
 // doubling is 2 s, and twice as much each time, up to longest.
 func doubling(longest time.Duration, times int) time.Duration {
-	return min(firstPark<<min(times, 16), longest)
+	return backoff.Delays{First: firstPark, Longest: longest}.After(times + 1)
 }
 
 // TellPark tells of what work is parked for, in the transaction that parks it: once, however much is parked. A token

@@ -28,7 +28,5 @@ func (t *Tx) SetReadOnlySession(ctx context.Context) error {
 // MaxConns is how large the pool may be.
 func (s *Store) MaxConns() int32 { return s.pool.Load().Config().MaxConns }
 
-// NextPause is how long a relay waits after a look.
-func NextPause(pause, tick time.Duration, found bool) time.Duration {
-	return nextPause(pause, tick, found)
-}
+// PauseAfter is how long a relay waits after so many looks in a row that found nothing.
+func PauseAfter(empty int, tick time.Duration) time.Duration { return pauseAfter(empty, tick) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/store/internal/db"
 )
 
@@ -112,7 +113,7 @@ func (t *Tx) settleOutbox(ctx context.Context, rows []*db.OutboxLockDueRow, deli
 			continue
 		case Busy:
 		case Failed:
-			pause = min(relayMinPause<<min(row.Attempts, 16), relayMaxPause)
+			pause = backoff.Delays{First: relayMinPause, Longest: relayMaxPause}.After(int(row.Attempts) + 1)
 		}
 		if err := t.queries.OutboxDelay(ctx, t.dbtx, &db.OutboxDelayParams{ID: row.ID, Delay: pause, Refused: deliveries[i] == Failed}); err != nil {
 			return wrap("delay outbox row", err)

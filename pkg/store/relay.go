@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/backoff"
 )
 
 // How often a relay looks for rows that others left, or that are due again: each time that it finds none, the pause
@@ -29,8 +31,8 @@ func (r *Relay) Run(ctx context.Context) {
 	if tick == 0 {
 		tick = relayTick
 	}
-	pause := tick
-	timer := time.NewTimer(pause)
+	empty := 0 // looks in a row that found nothing
+	timer := time.NewTimer(tick)
 	defer timer.Stop()
 	failing := false
 	for {
@@ -46,24 +48,24 @@ func (r *Relay) Run(ctx context.Context) {
 		if handled == relayBatch && err == nil {
 			continue
 		}
-		pause = nextPause(pause, tick, handled > 0)
-		timer.Reset(pause)
+		empty++
+		if handled > 0 { // more may come, or come due again
+			empty = 0
+		}
+		timer.Reset(pauseAfter(empty, tick))
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		case <-r.Store.OutboxWoken():
-			pause = tick
+			empty = 0
 		}
 	}
 }
 
-// nextPause is how long a relay waits after a look. Where there was something, more may come, or come due again.
-func nextPause(pause, tick time.Duration, found bool) time.Duration {
-	if found {
-		return tick
-	}
-	return min(2*pause, max(tick, relayLongest))
+// pauseAfter is how long a relay waits after so many looks in a row that found nothing.
+func pauseAfter(empty int, tick time.Duration) time.Duration {
+	return backoff.Delays{First: tick, Longest: max(tick, relayLongest)}.After(empty + 1)
 }
 
 // Flush publishes what is due once more, for a service that stops.

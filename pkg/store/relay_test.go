@@ -116,11 +116,11 @@ func TestARelayThatFindsNothingLooksLessAndLessOften(t *testing.T) {
 	const tick = 250 * time.Millisecond
 	pause, looks := tick, 0
 	for waited := time.Duration(0); waited < time.Minute; waited += pause {
-		pause = store.NextPause(pause, tick, false)
 		looks++
+		pause = store.PauseAfter(looks, tick)
 	}
 	require.LessOrEqual(t, looks, 20, "in a minute; it was 240")
 	require.Equal(t, 4*time.Second, pause)
-	require.Equal(t, tick, store.NextPause(pause, tick, true))
-	require.Equal(t, time.Hour, store.NextPause(time.Hour, time.Hour, false))
+	require.Equal(t, tick, store.PauseAfter(0, tick))
+	require.Equal(t, time.Hour, store.PauseAfter(1, time.Hour))
 }

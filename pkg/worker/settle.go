@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/fault"
 )
 
@@ -54,7 +54,7 @@ func (w *Worker) verb(ctx context.Context, msg jetstream.Msg, delivery *Delivery
 	case fault.KindOf(outcome) == fault.KindPermanent:
 		// The letter first: a crash between the two brings the message again, and the letter is idempotent.
 		if err := w.Letters.OpenMessage(ctx, delivery, outcome); err != nil {
-			return "letter", errors.Join(fmt.Errorf("open letter: %w", err), msg.NakWithDelay(backoff(delivery.Deliveries)))
+			return "letter", errors.Join(fmt.Errorf("open letter: %w", err), msg.NakWithDelay(delayAfter(delivery.Deliveries)))
 		}
 		log.Warn("message became a dead letter", zap.String("code", fault.CodeOf(outcome)), zap.Error(outcome))
 		return "letter", msg.DoubleAck(ctx)
@@ -62,7 +62,7 @@ func (w *Worker) verb(ctx context.Context, msg jetstream.Msg, delivery *Delivery
 		log.Info("message handed back: the service stops")
 		return "handed_back", msg.NakWithDelay(handBackDelay)
 	default:
-		delay := backoff(delivery.Deliveries)
+		delay := delayAfter(delivery.Deliveries)
 		if after, ok := fault.After(outcome); ok {
 			delay = min(max(after, shortestDelay), longestAsked)
 		}
@@ -78,8 +78,6 @@ func (w *Worker) handBack(msg jetstream.Msg) {
 	w.Metrics.settled(w.Name, "handed_back", 0)
 }
 
-// backoff doubles from a second to 20 seconds, with jitter.
-func backoff(deliveries int) time.Duration {
-	delay := min(firstDelay<<min(max(deliveries-1, 0), 7), longestDelay)
-	return delay/2 + rand.N(delay/2+1) //nolint:gosec // jitter, not a secret
+func delayAfter(deliveries int) time.Duration {
+	return backoff.Delays{First: firstDelay, Longest: longestDelay, Jitter: 0.5}.After(deliveries)
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/store"
 )
@@ -55,7 +56,7 @@ func (f *follower) wake() {
 
 // run follows until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	pause := followEvery
+	failures := 0 // looks in a row that failed
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	auditing := f.newAuditing()
@@ -71,15 +72,15 @@ func (f *follower) run(ctx context.Context) {
 			err = auditing.whenDue(ctx)
 		}
 		if err == nil {
-			pause = followEvery
+			failures = 0
 			if f.looked != nil {
 				f.looked()
 			}
 		} else if ctx.Err() == nil {
 			f.logger.Warn("ROLLCALL_DLQ does not show all letters as they are", zap.Error(err))
-			pause = min(2*pause, followAtMost)
+			failures++
 		}
-		timer.Reset(pause)
+		timer.Reset(backoff.Delays{First: followEvery, Longest: followAtMost}.After(failures + 1))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
@@ -180,5 +181,6 @@ type ended struct {
 
 // ownFault holds a customer whose turn failed by a fault of ours.
 func ownFault(holds int) ended {
-	return ended{hold: min(ownFaultPause<<min(holds, 16), longestFault), reason: heldInternal, counts: true}
+	hold := backoff.Delays{First: ownFaultPause, Longest: longestFault}.After(holds + 1)
+	return ended{hold: hold, reason: heldInternal, counts: true}
 }

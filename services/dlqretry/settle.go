@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/job"
@@ -55,7 +56,8 @@ func (t *turn) settle(turn context.Context, more bool, err error) ended {
 	}
 	if errors.Is(err, errNotTold) {
 		t.log.Info("it is not known whether the destination works again", zap.Error(err))
-		return ended{hold: min(notToldPause<<min(t.holds, 16), longestNotTold), reason: heldNotTold, counts: true}
+		hold := backoff.Delays{First: notToldPause, Longest: longestNotTold}.After(t.holds + 1)
+		return ended{hold: hold, reason: heldNotTold, counts: true}
 	}
 	park, parked := job.ParkFor(err, t.holds)
 	if !parked {

@@ -3,10 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/fault"
 )
 
@@ -58,12 +58,11 @@ func (g *gate) through(attempt func() error) error {
 		g.failures, g.until, g.cause = 0, time.Time{}, nil
 		return err
 	}
-	wait := min(firstClosed<<min(g.failures, 16), longestClosed)
-	wait = wait/2 + rand.N(wait/2+1) //nolint:gosec // jitter, not a secret
+	g.failures++
+	wait := backoff.Delays{First: firstClosed, Longest: longestClosed, Jitter: 0.5}.After(g.failures)
 	if named, ok := fault.After(err); ok {
 		wait = max(wait, min(named, longestNamed))
 	}
-	g.failures++
 	g.cause = err
 	if until := time.Now().Add(wait); until.After(g.until) {
 		g.until = until

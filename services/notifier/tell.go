@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
@@ -133,7 +134,7 @@ func again(errs []error, deliveries int) error {
 		if err == nil {
 			continue
 		}
-		wait := min(firstAgain<<min(max(deliveries-1, 0), 16), longestAgain)
+		wait := backoff.Delays{First: firstAgain, Longest: longestAgain}.After(deliveries)
 		if held, ok := errors.AsType[*heldError](err); ok {
 			wait = held.left
 		} else if named, ok := fault.After(err); ok {

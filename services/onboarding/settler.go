@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
@@ -104,7 +104,7 @@ func (s *settler) claimNext(ctx context.Context, slots chan struct{}, running *s
 func (s *settler) giveBack(ctx context.Context, pending store.PendingRequest) {
 	ctx, cancel := context.WithTimeout(ctx, claimHold)
 	defer cancel()
-	wait := min(firstDelay<<min(max(pending.Attempts-1, 0), 16), longestGiveBack)
+	wait := backoff.Delays{First: firstDelay, Longest: longestGiveBack}.After(pending.Attempts)
 	for {
 		err := s.store.GiveBackRequest(ctx, pending.ID, wait)
 		if err == nil {
@@ -192,8 +192,7 @@ func (s *settler) testToken(ctx context.Context, customer, token string, limits 
 
 // delay is for an answer that says nothing about the token: it is asked again, and the customer is notified once.
 func (s *settler) delay(ctx context.Context, pending store.PendingRequest, reason error) error {
-	wait := min(firstDelay<<min(max(pending.Attempts-1, 0), 16), longestDelay)
-	wait = wait/2 + rand.N(wait/2) //nolint:gosec // jitter, not a secret
+	wait := backoff.Delays{First: firstDelay, Longest: longestDelay, Jitter: 0.5}.After(pending.Attempts)
 	if after, ok := fault.After(reason); ok {
 		wait = max(wait, after)
 	}
