@@ -28,10 +28,14 @@ func (d Delays) After(attempts int) time.Duration {
 	return delay - rand.N(chance+1) //nolint:gosec // jitter, not a secret
 }
 
-// Sleep returns nil after the delay, or the cause of the context's end as soon as it ends.
+// Sleep returns nil after the delay, or the cause of the context's end as soon as it ends. If it has ended before, Sleep
+// always says so, also without a delay.
 func Sleep(ctx context.Context, delay time.Duration) error {
 	if ctx.Err() != nil { // looked at first: select takes either if both are ready
 		return context.Cause(ctx)
+	}
+	if delay <= 0 {
+		return nil
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()

@@ -99,7 +99,7 @@ func Open(ledger Ledger, customer, job string, limits Limits) (*Account, error) 
 		return nil, fault.Permanent("limits_invalid", errors.New("requests a second must be above 0, requests a minute 0 or more, and more than one a day"))
 	}
 	account := &Account{
-		ledger: ledger, customer: customer, job: job, limits: limits, patience: defaultPatience, wait: sleep,
+		ledger: ledger, customer: customer, job: job, limits: limits, patience: defaultPatience, wait: backoff.Sleep,
 		smoother: rate.NewLimiter(rate.Limit(limits.PerSecond), 1),
 	}
 	// Refusals may be counted that another account met: of a job that was parked for them, or that died.
@@ -162,18 +162,4 @@ func (a *Account) Answered(ctx context.Context) error {
 		return fmt.Errorf("reset the budget: %w", err)
 	}
 	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

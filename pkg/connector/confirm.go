@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
@@ -18,12 +19,8 @@ func (c *Connector) Confirm(ctx context.Context, customer store.Customer, lease 
 	if !errors.Is(outcome, vomo.ErrUnauthorized) && !errors.Is(outcome, vomo.ErrForbidden) {
 		return outcome
 	}
-	timer := time.NewTimer(confirmAfter)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
+	if err := backoff.Sleep(ctx, confirmAfter); err != nil {
+		return err
 	}
 	// By the token that stands now: a new one may have come since this turn began, and the old one been revoked for it.
 	source, err := c.Source(ctx, customer, lease, job)

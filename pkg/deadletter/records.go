@@ -82,8 +82,8 @@ func FailAgain(ctx context.Context, tx *store.Tx, job string, caps store.RetryCa
 }
 
 // Delay returns how long a letter waits after that many attempts: 5 s after the first, twice as long after each
-// further one, up to an hour. A fifth of it is random, so that letters which were opened together are not retried
-// together.
+// further one, up to an hour. It is shorter by a random share of up to a fifth, so that letters which were opened
+// together are not retried together.
 func Delay(attempts int) time.Duration {
 	return backoff.Delays{First: firstRetry, Longest: longestRetry, Jitter: 0.2}.After(attempts)
 }

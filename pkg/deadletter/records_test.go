@@ -122,7 +122,7 @@ func TestLetterThatFailsAgainWaitsLongerAndThenGoesToReview(t *testing.T) {
 	again("1", "destination_timeout", true)
 	require.Equal(t, "waiting 2 2 destination_timeout 1", state("1"))
 	next := values[time.Time](t, f, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '1'`)[0]
-	require.InDelta(t, 10, next.Sub(now.Add(time.Minute)).Seconds(), 1.001)
+	require.InDelta(t, 9, next.Sub(now.Add(time.Minute)).Seconds(), 1.001)
 	again("1", "destination_5xx", true)
 	require.Equal(t, "review 3 3 destination_5xx 2", state("1"), "the maximum of attempts is reached")
 	require.Equal(t, []string{"destination_timeout dlq_retry", "destination_5xx dlq_retry"}, values[string](t, f,

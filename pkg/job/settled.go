@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/store"
 )
 
@@ -34,12 +35,8 @@ func Settled(message context.Context, settle func(ctx context.Context) error) er
 		if not, ok := errors.AsType[*NotSettledError](err); !ok || !errors.Is(not, store.ErrUnavailable) {
 			return err
 		}
-		again := time.NewTimer(settleAgain)
-		select {
-		case <-message.Done():
-			again.Stop()
+		if backoff.Sleep(message, settleAgain) != nil {
 			return err
-		case <-again.C:
 		}
 	}
 }

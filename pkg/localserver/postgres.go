@@ -14,13 +14,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"rollcall.dev/pkg/backoff"
 )
 
 const (
-	readyWithin   = 60 * time.Second
-	startTries    = 4
-	retryPause    = 150 * time.Millisecond
-	maxConnection = 300
+	readyWithin       = 60 * time.Second
+	startTries        = 4
+	retryPause        = 150 * time.Millisecond
+	longestRetryPause = 450 * time.Millisecond
+	maxConnection     = 300
 )
 
 // PostgresConfig says where the Postgres keeps its data and how it listens.
@@ -99,10 +102,8 @@ func (h *pgHome) start(ctx context.Context, cfg PostgresConfig) (*Postgres, erro
 		if try == startTries || !errors.Is(err, errEnded) {
 			return nil, err
 		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), err)
-		case <-time.After(time.Duration(try) * retryPause):
+		if ended := backoff.Sleep(ctx, backoff.Delays{First: retryPause, Longest: longestRetryPause}.After(try)); ended != nil {
+			return nil, errors.Join(ended, err)
 		}
 	}
 }

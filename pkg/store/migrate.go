@@ -14,6 +14,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
+	"rollcall.dev/pkg/backoff"
 	schema "rollcall.dev/sql"
 )
 
@@ -101,12 +102,8 @@ func (m *Migration) apply(ctx context.Context, step *goose.Source) error {
 		if code != codeLockNotAvailable && code != codeDeadlock {
 			return err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return errors.Join(context.Cause(ctx), err)
-		case <-timer.C:
+		if ended := backoff.Sleep(ctx, pause); ended != nil {
+			return errors.Join(ended, err)
 		}
 	}
 }
@@ -143,12 +140,8 @@ func (m *Migration) watch(ctx context.Context, step *goose.Source) (done func())
 	go func() {
 		defer close(ended)
 		for pause := stepSlow; ; pause = time.Minute {
-			timer := time.NewTimer(pause)
-			select {
-			case <-watching.Done():
-				timer.Stop()
+			if backoff.Sleep(watching, pause) != nil {
 				return
-			case <-timer.C:
 			}
 			if holders, err := m.oldest(watching); err == nil && holders != "" {
 				m.Waiting(step.Path, holders)

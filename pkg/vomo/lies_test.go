@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/fault"
 )
 
@@ -145,7 +146,7 @@ func TestABodyThatDripsIsATimeoutAndEndsItsRequest(t *testing.T) {
 		for r.Context().Err() == nil { // as fast as it may: the limit is one of time, not of silence
 			_, _ = w.Write([]byte(" "))
 			_ = http.NewResponseController(w).Flush()
-			_ = sleep(r.Context(), time.Millisecond)
+			_ = backoff.Sleep(r.Context(), time.Millisecond)
 		}
 	}, func(cfg *Config) { cfg.Timeout = 50 * time.Millisecond; cfg.Attempts = 1 })
 	_, err := client.Page(t.Context(), Query{}, 1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/fault"
 )
 
@@ -275,7 +276,7 @@ func TestCancellationEndsTheWaitBetweenAttemptsWithItsCause(t *testing.T) {
 	client, _ := serve(t, org.serve, func(cfg *Config) {
 		cfg.Sleep = func(ctx context.Context, _ time.Duration) error {
 			cancel(errTest)
-			return sleep(ctx, time.Hour)
+			return backoff.Sleep(ctx, time.Hour)
 		}
 	})
 	_, err := client.Page(ctx, Query{}, 1)

@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/backoff"
 )
 
 // Letters takes messages that no retry can mend. It returns once the letter is durable: only then is the
@@ -122,7 +124,7 @@ func (w *Worker) pull(ctx, work context.Context, running *sync.WaitGroup) error 
 			if err := w.gone(ctx); err != nil {
 				return fmt.Errorf("pull from %s: %w", w.Name, err)
 			}
-			pause(ctx, weatherPause)
+			_ = backoff.Sleep(ctx, weatherPause) // that ctx has ended is seen above
 		}
 		<-slots
 	}
@@ -173,15 +175,6 @@ func (w *Worker) call(ctx context.Context, delivery *Delivery) (err error) {
 		}
 	}()
 	return w.Handler(ctx, delivery)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 func withDefault(d, otherwise time.Duration) time.Duration {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
@@ -44,16 +45,7 @@ const (
 func newLetterDesk(s *service.Service, redrive *redriver) *letterDesk {
 	return &letterDesk{
 		store: s.Store, vault: s.Vault, logger: s.Logger, messages: redrive, asked: redrive.asked, batchFor: lettersBatchFor, clock: time.Now,
-		pause: func(ctx context.Context) error {
-			timer := time.NewTimer(lettersPause)
-			defer timer.Stop()
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-timer.C:
-				return nil
-			}
-		},
+		pause: func(ctx context.Context) error { return backoff.Sleep(ctx, lettersPause) },
 	}
 }
 

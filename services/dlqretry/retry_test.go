@@ -69,7 +69,7 @@ func TestALetterThatNobodyTakesEndsInReviewWhileOthersArrive(t *testing.T) {
 	require.Equal(t, "waiting", d.state(t, poison))
 	require.Equal(t, 2, d.attempts(t, poison))
 	wait := value[float64](t, d, `SELECT extract(epoch FROM next_attempt_at - rollcall_now())::float8 FROM dead_letters`)
-	require.InDelta(t, 10, wait, 1.5)
+	require.InDelta(t, 9, wait, 1.5)
 
 	d.due(t)
 	other := d.letter(t, "acme", "good", true)

@@ -110,13 +110,9 @@ func (s *settler) giveBack(ctx context.Context, pending store.PendingRequest) {
 		if err == nil {
 			return
 		}
-		pause := time.NewTimer(lookEvery)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
+		if backoff.Sleep(ctx, lookEvery) != nil {
 			s.logger.Warn("request not given back; its claim runs out", zap.String("customer", pending.Customer), zap.Error(err))
 			return
-		case <-pause.C:
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/mattn/go-isatty"
 	"golang.org/x/term"
+
+	"rollcall.dev/pkg/backoff"
 )
 
 // Process is what a command line has from the process around it. Tests give their own.
@@ -26,7 +28,7 @@ type Process struct {
 
 	// ReadSecretFunc reads a line from the terminal without showing it.
 	ReadSecretFunc func(ctx context.Context) (string, error)
-	// WaitFunc waits, or returns early with ctx's error.
+	// WaitFunc waits, or returns early with the cause of ctx's end.
 	WaitFunc func(ctx context.Context, wait time.Duration) error
 }
 
@@ -35,7 +37,7 @@ func ThisProcess() Process {
 	return Process{
 		Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		StdinTerminal: isTerminal(os.Stdin), StdoutTerminal: isTerminal(os.Stdout), StderrTerminal: isTerminal(os.Stderr),
-		ReadSecretFunc: readSecret, WaitFunc: wait,
+		ReadSecretFunc: readSecret, WaitFunc: backoff.Sleep,
 	}
 }
 
@@ -56,17 +58,6 @@ func readSecret(ctx context.Context) (string, error) {
 		_ = term.Restore(terminal, before) // nothing else can be done for a terminal that went away
 	}
 	return string(secret), err
-}
-
-func wait(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 var errInterrupted = errors.New("interrupted")
