@@ -28,6 +28,17 @@ type Limits struct {
 	PerMinute float64 // 0: none
 }
 
+// With returns the limits in force of a customer that has its own, over the installation's l; nil means the installation's.
+func (l Limits) With(perSecond, perMinute *float64) Limits {
+	if perSecond != nil {
+		l.PerSecond = *perSecond
+	}
+	if perMinute != nil {
+		l.PerMinute = *perMinute
+	}
+	return l
+}
+
 // margin keeps clear of the limit: requests that left evenly spaced do not arrive so.
 const margin = 1.01
 

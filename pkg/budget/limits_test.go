@@ -59,3 +59,25 @@ func TestNoLimitsMakeAnIntervalThatLetsEverythingThrough(t *testing.T) {
 		require.Positive(t, budget.Limits{PerSecond: 3, PerMinute: tiny}.Interval(), "%g a minute", tiny)
 	}
 }
+
+func TestACustomersOwnLimitsReplaceTheInstallations(t *testing.T) {
+	t.Parallel()
+	installation := budget.Limits{PerSecond: 3, PerMinute: 100}
+	for name, test := range map[string]struct {
+		perSecond, perMinute *float64
+		want                 budget.Limits
+	}{
+		"none":                   {nil, nil, installation},
+		"a second":               {new(5.0), nil, budget.Limits{PerSecond: 5, PerMinute: 100}},
+		"a minute":               {nil, new(40.0), budget.Limits{PerSecond: 3, PerMinute: 40}},
+		"both":                   {new(5.0), new(40.0), budget.Limits{PerSecond: 5, PerMinute: 40}},
+		"none a minute":          {nil, new(0.0), budget.Limits{PerSecond: 3}},
+		"above the installation": {new(50.0), new(4000.0), budget.Limits{PerSecond: 50, PerMinute: 4000}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, test.want, installation.With(test.perSecond, test.perMinute))
+			require.Equal(t, budget.Limits{PerSecond: 3, PerMinute: 100}, installation, "the installation's stay")
+		})
+	}
+}

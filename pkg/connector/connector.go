@@ -89,13 +89,7 @@ func (c *Connector) Source(ctx context.Context, customer store.Customer, lease *
 	if err != nil {
 		return nil, err
 	}
-	limits := c.Limits
-	if customer.RequestsPerSecond != nil {
-		limits.PerSecond = *customer.RequestsPerSecond
-	}
-	if customer.RequestsPerMinute != nil {
-		limits.PerMinute = *customer.RequestsPerMinute
-	}
+	limits := c.Limits.With(customer.RequestsPerSecond, customer.RequestsPerMinute)
 	account, err := budget.Open(c.Store, customer.ID, job, limits)
 	if err != nil {
 		return nil, fmt.Errorf("open budget: %w", err)

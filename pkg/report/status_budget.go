@@ -20,15 +20,8 @@ func budgetOf(ctx context.Context, from *store.Store, customer store.Customer, i
 		return Budget{}, err
 	}
 	shown := Budget{Today: spent.Today, Total: spent.Ever}
-	limits := installation
-	if customer.RequestsPerSecond != nil {
-		limits.PerSecond = *customer.RequestsPerSecond
-	}
-	if customer.RequestsPerMinute != nil {
-		limits.PerMinute = *customer.RequestsPerMinute
-	}
 	if known := installation.PerSecond > 0 || (customer.RequestsPerSecond != nil && customer.RequestsPerMinute != nil); known {
-		allowed := limits.AllowedPerMinute()
+		allowed := installation.With(customer.RequestsPerSecond, customer.RequestsPerMinute).AllowedPerMinute()
 		shown.PerMinute = &allowed
 	}
 	return shown, nil

@@ -240,12 +240,7 @@ func customerOf(id string, request *rollcallv1.OnboardingRequest) (store.Custome
 	if email := request.GetAdminEmail(); email != "" {
 		customer.AdminEmail = &email
 	}
-	if perSecond := request.GetLimits().GetRequestsPerSecond(); perSecond > 0 {
-		customer.RequestsPerSecond = &perSecond
-	}
-	if limits := request.GetLimits(); limits != nil {
-		customer.RequestsPerMinute = limits.RequestsPerMinute
-	}
+	customer.RequestsPerSecond, customer.RequestsPerMinute = request.OwnLimits()
 	if err := setWindow(&customer, request); err != nil {
 		return store.Customer{}, err
 	}

@@ -194,7 +194,7 @@ func (r *refusals) tryToken(ctx context.Context, id string) error {
 	}
 	bounded, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	_, err = r.testToken(bounded, id, string(token), limitsInForce(customer, r.limits))
+	_, err = r.testToken(bounded, id, string(token), r.limits.With(customer.RequestsPerSecond, customer.RequestsPerMinute))
 	switch {
 	case err == nil:
 		return r.comeBack(ctx, id, true)

@@ -130,13 +130,13 @@ func (s *settler) settle(ctx context.Context, pending store.PendingRequest) erro
 	if err := json.Unmarshal(plain, &secrets); err != nil {
 		return fmt.Errorf("read secrets: %w", err)
 	}
-	limits, tokenOnly := limitsOf(request, s.limits), request.TokenOnly()
+	limits, tokenOnly := s.limits.With(request.OwnLimits()), request.TokenOnly()
 	if tokenOnly {
 		current, settled, err := s.standing(ctx, pending)
 		if err != nil || settled {
 			return err
 		}
-		limits = limitsInForce(current, s.limits)
+		limits = s.limits.With(current.RequestsPerSecond, current.RequestsPerMinute)
 	}
 	page, err := s.testToken(ctx, pending.Customer, secrets.VomoToken, limits)
 	switch {
@@ -225,16 +225,4 @@ func (s *settler) refuse(ctx context.Context, pending store.PendingRequest, errs
 	}
 	s.logger.Warn("onboarding rejected", zap.String("customer", pending.Customer), zap.Error(errs))
 	return nil
-}
-
-// limitsOf are the limits in force: the request's, where it names any, over the installation's.
-func limitsOf(request *rollcallv1.OnboardingRequest, installation budget.Limits) budget.Limits {
-	limits := installation
-	if perSecond := request.GetLimits().GetRequestsPerSecond(); perSecond > 0 {
-		limits.PerSecond = perSecond
-	}
-	if request.GetLimits() != nil && request.GetLimits().RequestsPerMinute != nil {
-		limits.PerMinute = request.GetLimits().GetRequestsPerMinute()
-	}
-	return limits
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -50,18 +49,6 @@ func (s *settler) standing(ctx context.Context, pending store.PendingRequest) (c
 		return current, true, s.refuse(ctx, pending, judged.refused)
 	}
 	return current, judged.outcome == store.RequestSuperseded, nil
-}
-
-// limitsInForce are the customer's limits, where it has any, over the installation's.
-func limitsInForce(customer store.Customer, installation budget.Limits) budget.Limits {
-	limits := installation
-	if customer.RequestsPerSecond != nil {
-		limits.PerSecond = *customer.RequestsPerSecond
-	}
-	if customer.RequestsPerMinute != nil {
-		limits.PerMinute = *customer.RequestsPerMinute
-	}
-	return limits
 }
 
 // over are the conditions that a request ends, and the words for it. A token alone says nothing of the destination; a

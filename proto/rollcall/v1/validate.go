@@ -86,6 +86,17 @@ func (r *OnboardingRequest) TokenOnly() bool {
 	return alone
 }
 
+// OwnLimits returns the limits that the request names for its customer; nil means the installation's.
+func (r *OnboardingRequest) OwnLimits() (perSecond, perMinute *float64) {
+	if asked := r.GetLimits().GetRequestsPerSecond(); asked > 0 {
+		perSecond = &asked
+	}
+	if limits := r.GetLimits(); limits != nil {
+		perMinute = limits.RequestsPerMinute // 0, too: no limit a minute
+	}
+	return perSecond, perMinute
+}
+
 // plausible rejects moments that can only be a mistake: a backfill that waits for the year 20266 would never start.
 func plausible(moment time.Time) bool {
 	const first, last = 2000, 2099

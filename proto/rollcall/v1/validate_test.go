@@ -176,3 +176,23 @@ func TestRequestsMustNameTheCustomerOfTheirSubject(t *testing.T) {
 	errs := (&rollcallv1.BackfillRequest{CustomerId: "acme", RunId: -1}).Validate("acme")
 	require.Equal(t, []string{"runId"}, fieldsOf(errs))
 }
+
+func TestOwnLimitsAreThoseThatTheRequestNames(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		limits               *rollcallv1.Limits
+		perSecond, perMinute *float64
+	}{
+		"no limits":     {nil, nil, nil},
+		"a second":      {&rollcallv1.Limits{RequestsPerSecond: 2}, new(2.0), nil},
+		"a minute":      {&rollcallv1.Limits{RequestsPerMinute: new(40.0)}, nil, new(40.0)},
+		"none a minute": {&rollcallv1.Limits{RequestsPerSecond: 2, RequestsPerMinute: new(0.0)}, new(2.0), new(0.0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			perSecond, perMinute := (&rollcallv1.OnboardingRequest{Limits: test.limits}).OwnLimits()
+			require.Equal(t, test.perSecond, perSecond)
+			require.Equal(t, test.perMinute, perMinute)
+		})
+	}
+}

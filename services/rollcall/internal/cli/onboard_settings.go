@@ -79,14 +79,7 @@ func replacedBy(shown report.Config, request *rollcallv1.OnboardingRequest) ([]s
 	if cadence == 0 {
 		cadence = defaultCadence
 	}
-	var perSecond *float64
-	if asked := request.GetLimits().GetRequestsPerSecond(); asked > 0 {
-		perSecond = &asked
-	}
-	var perMinute *float64
-	if limits := request.GetLimits(); limits != nil {
-		perMinute = limits.RequestsPerMinute
-	}
+	perSecond, perMinute := request.OwnLimits()
 	email := noSetting
 	if request.GetAdminEmail() != "" {
 		email = request.GetAdminEmail()

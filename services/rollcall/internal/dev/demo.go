@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/report"
 )
 
@@ -18,13 +19,12 @@ var errBackfill = errors.New("the backfill did not complete")
 
 // demo onboards a customer as an operator would, waits, and judges.
 type demo struct {
-	screen    *screen
-	conn      *nats.Conn
-	sandbox   *sandbox
-	folder    string
-	bar       bool
-	perSecond float64 // the limits in force
-	perMinute float64
+	screen  *screen
+	conn    *nats.Conn
+	sandbox *sandbox
+	folder  string
+	bar     bool
+	limits  budget.Limits // in force
 }
 
 // run ends without an error when everybody is mirrored without a difference.
@@ -109,7 +109,7 @@ func (d *demo) judge(ctx context.Context) error {
 	}
 	d.screen.tellf("")
 	d.screen.tellf("%s", d.screen.emphasise(found.line()))
-	if line := seen.rateLine(allowed(d.perSecond, d.perMinute)); line != "" {
+	if line := seen.rateLine(d.limits.AllowedPerMinute()); line != "" {
 		d.screen.tellf("%s", line)
 	}
 	for _, line := range found.details() {

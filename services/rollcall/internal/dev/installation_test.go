@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/report"
@@ -61,7 +62,7 @@ func newInstallation(t *testing.T) *installation {
 	t.Cleanup(control.Close)
 	i.demo = &demo{
 		screen: newScreen(i.shown, &paper{}, true), conn: i.conn, sandbox: &sandbox{address: control.URL, client: control.Client()},
-		folder: "/data", perSecond: 3, perMinute: 100,
+		folder: "/data", limits: budget.Limits{PerSecond: 3, PerMinute: 100},
 	}
 	return i
 }

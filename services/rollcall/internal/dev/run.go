@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"rollcall.dev/pkg/budget"
 )
 
 // errTooLate is the cause of a context that the deadline of a demonstration ended.
@@ -73,7 +75,7 @@ func (s *stack) work(ctx context.Context, opts options) error {
 	if opts.demo {
 		d := demo{
 			screen: s.screen, conn: s.conn, sandbox: s.sandbox, folder: s.folder.path, bar: s.screen.terminal && !opts.verbose,
-			perSecond: s.settings.VomoRequestsPerSecond, perMinute: s.settings.VomoRequestsPerMinute,
+			limits: budget.Limits{PerSecond: s.settings.VomoRequestsPerSecond, PerMinute: s.settings.VomoRequestsPerMinute},
 		}
 		if err := d.run(ctx); err != nil {
 			return err

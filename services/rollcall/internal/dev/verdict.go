@@ -65,14 +65,6 @@ func (t traffic) rateLine(allowedPerMinute float64) string {
 		decimal(rate), strconv.FormatFloat(allowedPerMinute, 'f', -1, 64), math.Floor(100*rate/allowedPerMinute), thousands(t.MaxPerMinute))
 }
 
-// allowed is the number of requests a minute that both limits allow; perMinute 0 is no limit.
-func allowed(perSecond, perMinute float64) float64 {
-	if perMinute <= 0 {
-		return 60 * perSecond
-	}
-	return min(perMinute, 60*perSecond)
-}
-
 func decimal(value float64) string { return strconv.FormatFloat(value, 'f', 1, 64) }
 
 // thousands writes a number with a comma after each three digits, as in 1,000.

@@ -55,13 +55,6 @@ func TestTooFewRequestsMakeNoRate(t *testing.T) {
 	require.Empty(t, traffic{Requests: 30, FirstAt: first, LastAt: first}.rateLine(100))
 }
 
-func TestTheAllowedRateIsTheLowerOfBothLimits(t *testing.T) {
-	t.Parallel()
-	require.InDelta(t, 100, allowed(3, 100), 0)
-	require.InDelta(t, 60, allowed(1, 100), 0)
-	require.InDelta(t, 180, allowed(3, 0), 0, "0 is no limit a minute")
-}
-
 func TestTimesAreToldAsPeopleSayThem(t *testing.T) {
 	t.Parallel()
 	for seconds, want := range map[int64]string{0: "0 s", 41: "41 s", 119: "119 s", 120: "2 min", 121: "3 min", 7_199: "2 h 0 min", 20_100: "5 h 35 min"} {
