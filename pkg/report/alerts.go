@@ -45,11 +45,7 @@ const (
 // alert of it is active.
 func Alerts(ctx context.Context, from *store.Store, question AlertsQuestion) (AlertsReply, error) {
 	reply := AlertsReply{Alerts: []Alert{}}
-	limit := question.Limit
-	if limit <= 0 {
-		limit = defaultLimit
-	}
-	limit = min(limit, maxAlerts)
+	limit := pageLimit(question.Limit, maxAlerts)
 	asked := store.AlertsAsked{Customer: question.CustomerID, Before: question.Before, Limit: limit + 1}
 	if question.All {
 		asked.ClearedWithin = alertsListed

@@ -104,6 +104,14 @@ const (
 	maxLimit     = 200
 )
 
+// pageLimit returns how many entries a page has: those asked for, or a default, and at most most.
+func pageLimit(asked, most int32) int32 {
+	if asked <= 0 {
+		return min(defaultLimit, most)
+	}
+	return min(asked, most)
+}
+
 // Backfills answers rollcall.api.backfills.ls.
 func Backfills(ctx context.Context, from *store.Store, question BackfillsQuestion) (BackfillsReply, error) {
 	reply := BackfillsReply{Backfills: []Backfill{}}
@@ -115,11 +123,7 @@ func Backfills(ctx context.Context, from *store.Store, question BackfillsQuestio
 		reply.Backfills = append(reply.Backfills, BackfillOf(run))
 		return reply, nil
 	}
-	limit := question.Limit
-	if limit <= 0 {
-		limit = defaultLimit
-	}
-	limit = min(limit, maxLimit)
+	limit := pageLimit(question.Limit, maxLimit)
 	before := question.Before
 	if before <= 0 {
 		before = math.MaxInt64

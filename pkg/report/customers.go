@@ -62,11 +62,7 @@ const maxCustomers = 100
 // Customers answers rollcall.api.customers.ls.
 func Customers(ctx context.Context, from *store.Store, question CustomersQuestion) (CustomersReply, error) {
 	reply := CustomersReply{Customers: []Customer{}}
-	limit := question.Limit
-	if limit <= 0 {
-		limit = defaultLimit
-	}
-	limit = min(limit, maxCustomers)
+	limit := pageLimit(question.Limit, maxCustomers)
 	customers, err := from.Customers(ctx, question.After, limit+1) // one more tells whether this page is the last
 	if err != nil {
 		return reply, err

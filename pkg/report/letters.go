@@ -112,11 +112,7 @@ func LettersBatch(ctx context.Context, from *store.Store, question LettersQuesti
 	if asOf, err = AsOf(ctx, from, question.LettersFilter); err != nil {
 		return nil, asOf, false, err
 	}
-	limit := question.Limit
-	if limit <= 0 {
-		limit = min(defaultLimit, most)
-	}
-	limit = min(limit, most)
+	limit := pageLimit(question.Limit, most)
 	after, _ := placeOf(question.Before)
 	letters, err = from.Letters(ctx, question.of(asOf), after, limit+1, withHistory) // one more tells whether this page is the last
 	if err != nil {
