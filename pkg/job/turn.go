@@ -116,7 +116,7 @@ func (t *turn) read(ctx, turn context.Context, end context.CancelCauseFunc) erro
 			end(errWanted)
 			pages.Stop() // here: the hook has a goroutine of its own, and this page's slot would be another request's before it runs
 		}
-		if step.Moved || step.Done {
+		if step.CursorMoved || step.Done {
 			return nil
 		}
 	}
@@ -137,7 +137,7 @@ func (t *turn) commit(ctx context.Context, page vomo.Page) (scan.Step, error) {
 		follow(&next, step, outcome)
 		advance := store.Advance{
 			Cursor: step.Cursor, ScanStartedAt: outcome.Date, HighestSeen: outcome.HighestSeen,
-			Processed: step.Fresh, Written: int64(outcome.Written), Failures: int64(outcome.Failed),
+			Processed: step.NewUsers, Written: int64(outcome.Written), Failures: int64(outcome.Failed),
 		}
 		if err := tx.AdvanceSyncRun(ctx, t.run.ID, t.lease.Epoch, advance); err != nil {
 			return err
@@ -197,7 +197,7 @@ func follow(run *store.SyncRun, step scan.Step, outcome mirror.Outcome) {
 		run.HighestSeen = outcome.HighestSeen
 	}
 	run.Pages++
-	run.Processed += step.Fresh
+	run.Processed += step.NewUsers
 	run.Written += int64(outcome.Written)
 	run.Failures += int64(outcome.Failed)
 	run.Attempts, run.Parks, run.ParkReason = 0, 0, ""

@@ -1,19 +1,19 @@
-// Package scan decides how a customer's whole set of users is read, so that nobody is missed while people come
-// and go.
+// Package scan decides in which order all users of a customer are read, so that no user is missed while others are added
+// and deleted.
 //
-// VOMO pages by number. When somebody on a page that was read already is deleted, everybody behind moves up by
-// one place, and whoever moves across the boundary of two pages is never shown: unchanged people too, whom no
-// poll would ever find. Equal counts prove nothing, since the deleted one was counted and hides the missed one.
+// VOMO returns users in numbered pages. When a user on a page that was already read is deleted, all later users move up by
+// one place. A user that moves across a page boundary this way is on no page that is read later. No poll finds it either if
+// it does not change. Equal counts prove nothing: the deleted user was counted and hides the missed one.
 //
-// So a scan goes in two phases. In the first it reads the list; when meta.total falls, it steps back as many
-// pages as people may have moved, from the oldest page that was in flight. In the second it cuts the set by
-// created_at into windows of at most 20 pages, asks VOMO how many there are in each (one request), and compares
-// that with the distinct ids that it met there. A window that differs, in either direction, is halved, down to
-// one page, which one answer shows whole; one that cannot be halved is read again until a reading agrees.
+// So a scan has two phases. The list phase reads the whole list; if meta.total falls, it steps back as many pages as users
+// may have moved, counted from the oldest page that was in flight. The window phase divides the users by created_at into
+// windows of at most 20 pages, asks VOMO how many users each window has (one request), and compares the count with the
+// distinct ids that the scan saw there. If the two differ, in either direction, the window is halved, down to one page, which
+// one answer shows completely. A window that cannot be halved is read again until its ids agree with the count.
 //
-// The package owns the cursor's moves and nothing else: it reads no page and writes no record, and keeps what it
-// saw in the store, so that memory does not grow with a customer. It promises that a scan ends, whatever VOMO
-// says: what stepping back may cost, the readings of a window, and the windows that do not settle are bounded,
-// and a scan that ended without agreement says so. What it cannot see, nobody can who reads pages: an addition
-// and a deletion between the same two requests, which leave the count as it was, in the same window.
+// The package only moves the cursor: it reads no page and writes no record. The ids that it saw are kept in the store, so
+// its memory use does not grow with the customer. It promises that a scan ends whatever VOMO answers: the pages read again
+// after stepping back, the readings of a window, and the windows without agreement are limited, and a scan that ended
+// without agreement says so. Reading pages cannot detect one case: a user is added and another one deleted in the same
+// window between the same two requests, so that the count does not change.
 package scan

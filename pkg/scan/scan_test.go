@@ -16,271 +16,271 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-// By hand: go test ./pkg/scan -seeds 500.
-var seeds = flag.Uint64("seeds", 40, "how many courses of events a test goes through")
+// To run more: go test ./pkg/scan -seeds 500.
+var seeds = flag.Uint64("seeds", 40, "number of random scenarios per test")
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-func TestAQuietOrganisationCostsItsPagesAndOneRequestAWindow(t *testing.T) {
+func TestUnchangedListCostsItsPagesAndOneRequestPerWindow(t *testing.T) {
 	t.Parallel()
 	for users, requests := range map[int]int{0: 1, 1: 1, 15: 1, 16: 2, 300: 20, 301: 21 + 2, 3000: 200 + 10, 3001: 201 + 11} {
 		for _, newestFirst := range []bool{false, true} {
 			s := newSource(users, time.Hour, newestFirst)
-			result := read(t, s, nil, nil)
+			result := scanAll(t, s, nil, nil)
 			require.True(t, result.Verified)
 			require.Zero(t, result.recovered)
 			require.Equal(t, int64(users), result.processed)
-			// Pages past the end that were in flight are asked for in this test, and not by a client that knows the end.
+			// This test also requests the pages past the end that were in flight; a client that knows the end does not.
 			require.InDelta(t, requests, result.requests, scan.ReadAhead, "%d users", users)
 		}
 	}
 }
 
-func TestNobodyWhoWasThereAllTheTimeIsMissed(t *testing.T) {
+func TestNoUserThatExistedAllTheTimeIsMissed(t *testing.T) {
 	t.Parallel()
 	for _, newestFirst := range []bool{false, true} {
 		for seed := range *seeds {
 			t.Run(fmt.Sprintf("newest first %t, seed %d", newestFirst, seed), func(t *testing.T) {
 				t.Parallel()
-				chance := rand.New(rand.NewPCG(seed, 1))
-				users := 1 + chance.IntN(1200)
-				s := newSource(users, time.Duration(1+chance.IntN(4000))*time.Second, newestFirst)
-				joining := chance.IntN(2) == 0 // either, since an addition may hide a deletion while pages are in flight
-				result := read(t, s, chance, func(int) {
+				random := rand.New(rand.NewPCG(seed, 1))
+				users := 1 + random.IntN(1200)
+				s := newSource(users, time.Duration(1+random.IntN(4000))*time.Second, newestFirst)
+				adding := random.IntN(2) == 0 // not both: while pages are in flight, an addition may hide a deletion
+				result := scanAll(t, s, random, func(int) {
 					s.now = s.now.Add(time.Second)
 					switch {
-					case chance.IntN(6) > 0:
-					case joining:
-						for range 1 + chance.IntN(4) {
-							s.join()
+					case random.IntN(6) > 0:
+					case adding:
+						for range 1 + random.IntN(4) {
+							s.addUser()
 						}
 					default:
-						for range min(1+chance.IntN(4), len(s.users)) {
-							at := chance.IntN(len(s.users))
+						for range min(1+random.IntN(4), len(s.users)) {
+							at := random.IntN(len(s.users))
 							s.users = slices.Delete(s.users, at, at+1)
 						}
 					}
 				})
-				result.requireAll(t, s, users)
+				result.requireNoneMissed(t, s, users)
 			})
 		}
 	}
 }
 
-// testdata/cases/past-the-end.md.
-func TestAPageThatVanishesWhileTheListIsReadIsItsEndAndHidesNobody(t *testing.T) {
+// testdata/cases/past-the-end.md describes this case.
+func TestPageThatDisappearsDuringTheScanEndsTheListAndHidesNoUser(t *testing.T) {
 	t.Parallel()
 	s := newSource(46, time.Hour, false)
-	s.vanish = true
-	result := readOneByOne(t, s, func(request int) {
-		if request == 3 { // behind it, page 4 is asked for
+	s.noTotalPastEnd = true
+	result := scanWithoutReadAhead(t, s, func(request int) {
+		if request == 3 { // page 4 is requested next
 			s.users = slices.Delete(s.users, 35, 36)
 		}
 	})
 	require.True(t, result.Verified)
-	result.requireAll(t, s, 46)
-	require.Equal(t, int64(46), result.processed, "the one who is gone, too")
+	result.requireNoneMissed(t, s, 46)
+	require.Equal(t, int64(46), result.processed, "including the deleted user")
 	require.Less(t, result.requests, 20)
 }
 
-func TestPagesThatVanishHideNobodyWhoeverLeaves(t *testing.T) {
+func TestPagesThatDisappearHideNoUserWhateverIsDeleted(t *testing.T) {
 	t.Parallel()
 	for seed := range *seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			chance := rand.New(rand.NewPCG(seed, 4))
-			users := 16 + chance.IntN(600)
+			random := rand.New(rand.NewPCG(seed, 4))
+			users := 16 + random.IntN(600)
 			s := newSource(users, time.Hour, seed%2 == 0)
-			s.vanish = true
-			result := readOneByOne(t, s, func(int) {
-				if at := chance.IntN(len(s.users)); chance.IntN(4) == 0 && len(s.users) > 1 {
+			s.noTotalPastEnd = true
+			result := scanWithoutReadAhead(t, s, func(int) {
+				if at := random.IntN(len(s.users)); random.IntN(4) == 0 && len(s.users) > 1 {
 					s.users = slices.Delete(s.users, at, at+1)
 				}
 			})
-			result.requireAll(t, s, users)
+			result.requireNoneMissed(t, s, users)
 		})
 	}
 }
 
-func TestALinkToAPageThatIsNeverThereCostsAFewRequests(t *testing.T) {
+func TestLinkToAMissingPageCostsFewRequests(t *testing.T) {
 	t.Parallel()
 	for users, requests := range map[int]int{15: 4, 45: 8, 600: 40 + 2*scan.ReadAhead + 20} {
 		s := newSource(users, time.Hour, false)
-		s.vanish, s.links = true, true
-		result := readOneByOne(t, s, nil)
+		s.noTotalPastEnd, s.alwaysHasNext = true, true
+		result := scanWithoutReadAhead(t, s, nil)
 		require.True(t, result.Verified)
-		result.requireAll(t, s, users)
+		result.requireNoneMissed(t, s, users)
 		require.LessOrEqual(t, result.requests, requests, "%d users", users)
 	}
 }
 
-func TestAListWithoutTotalsEndsAtAPageThatIsNotThere(t *testing.T) {
+func TestListWithoutTotalsEndsAtAMissingPage(t *testing.T) {
 	t.Parallel()
 	s := newSource(45, time.Hour, false)
-	s.vanish, s.links, s.lie = true, true, func(int) int { return -1 }
-	result := readOneByOne(t, s, nil)
+	s.noTotalPastEnd, s.alwaysHasNext, s.reportTotal = true, true, func(int) int { return -1 }
+	result := scanWithoutReadAhead(t, s, nil)
 	require.False(t, result.Verified)
 	require.Equal(t, int64(45), result.processed)
 	require.Equal(t, 4, result.requests)
 }
 
-func TestAnAdditionBetweenOtherReadsThanADeletionHidesNobody(t *testing.T) {
+func TestAdditionsAndDeletionsBetweenDifferentRequestsHideNoUser(t *testing.T) {
 	t.Parallel()
 	for seed := range *seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			chance := rand.New(rand.NewPCG(seed, 2))
-			users := 400 + chance.IntN(800)
+			random := rand.New(rand.NewPCG(seed, 2))
+			users := 400 + random.IntN(800)
 			s := newSource(users, time.Hour, seed%2 == 0)
-			result := read(t, s, nil, func(request int) { // one after the other: each read sees what came before it
+			result := scanAll(t, s, nil, func(request int) { // requests come one after the other: each sees all changes before it
 				s.now = s.now.Add(time.Second)
 				switch {
-				case chance.IntN(3) > 0 || len(s.users) == 0:
+				case random.IntN(3) > 0 || len(s.users) == 0:
 				case request%2 == 0:
-					s.join()
+					s.addUser()
 				default:
-					at := chance.IntN(len(s.users))
+					at := random.IntN(len(s.users))
 					s.users = slices.Delete(s.users, at, at+1)
 				}
 			})
-			result.requireAll(t, s, users)
+			result.requireNoneMissed(t, s, users)
 		})
 	}
 }
 
-func TestAFallOfTheTotalStepsBackBehindThePagesInFlight(t *testing.T) {
+func TestFallOfTheTotalStepsBackBehindThePagesInFlight(t *testing.T) {
 	t.Parallel()
-	for gone, to := range map[int]int{1: 6, 15: 6, 16: 5, 30: 5, 500: 1} {
+	for deleted, to := range map[int]int{1: 6, 15: 6, 16: 5, 30: 5, 500: 1} {
 		total := int64(1000)
 		cursor := store.Cursor{NextPage: 10, LastTotal: &total, FurthestPage: 9}
-		step, err := scan.Next(t.Context(), newNotes(), 1, cursor,
-			vomo.Page{Number: 10, Total: 1000 - gone, More: true}, nil)
+		step, err := scan.Next(t.Context(), newSeenUsers(), 1, cursor,
+			vomo.Page{Number: 10, Total: 1000 - deleted, More: true}, nil)
 		require.NoError(t, err)
-		require.True(t, step.Moved)
-		require.Equal(t, to, step.Cursor.NextPage, "%d gone", gone)
-		require.Equal(t, int64(1000-gone), *step.Cursor.LastTotal)
+		require.True(t, step.CursorMoved)
+		require.Equal(t, to, step.Cursor.NextPage, "%d deleted", deleted)
+		require.Equal(t, int64(1000-deleted), *step.Cursor.LastTotal)
 	}
 }
 
-func TestADeletionThatASuccessorMeetsStepsBackToo(t *testing.T) {
+func TestScanThatContinuesFromItsCursorStepsBackAfterADeletion(t *testing.T) {
 	t.Parallel()
 	s := newSource(600, time.Hour, false)
-	result := read(t, s, nil, func(request int) {
-		if request == 20 { // the cursor is all that one worker leaves to the next
+	result := scanAll(t, s, nil, func(request int) {
+		if request == 20 { // the next worker has nothing but the cursor
 			s.users = s.users[3:]
 		}
 	})
 	require.Equal(t, 1, result.Cursor.StepsBack)
-	require.True(t, result.Verified, "those who are gone are known to be gone")
-	result.requireAll(t, s, 600)
+	require.True(t, result.Verified, "the deleted users are no longer counted")
+	result.requireNoneMissed(t, s, 600)
 	require.Equal(t, int64(600), result.processed)
 	require.Positive(t, result.recovered)
 }
 
-func TestManyWhoJoinedInOneSecondAreReadTogether(t *testing.T) {
+func TestManyUsersCreatedInOneSecondAreReadTogether(t *testing.T) {
 	t.Parallel()
 	s := newSource(500, 0, false)
 	s.now = s.now.Add(time.Minute)
 	for range 500 {
-		s.join()
+		s.addUser()
 	}
 	deleted := false
-	result := read(t, s, nil, func(request int) {
+	result := scanAll(t, s, nil, func(request int) {
 		if request == 40 && !deleted {
 			deleted = true
 			s.users = slices.Delete(s.users, 100, 101)
 		}
 	})
 	require.True(t, result.Verified)
-	result.requireAll(t, s, 1000)
+	result.requireNoneMissed(t, s, 1000)
 }
 
-func TestFiltersThatKnowDaysOnlyAreCountedByDays(t *testing.T) {
+func TestFiltersWithDayResolutionGetWindowsOfWholeDays(t *testing.T) {
 	t.Parallel()
 	s := newSource(1000, 20*time.Minute, false) // 72 a day
-	s.filters = func(query vomo.Query) vomo.Query {
+	s.honoredFilters = func(query vomo.Query) vomo.Query {
 		query.CreatedAfter = query.CreatedAfter.Truncate(24 * time.Hour)
 		if !query.CreatedBefore.IsZero() {
 			query.CreatedBefore = query.CreatedBefore.Truncate(24 * time.Hour).Add(24*time.Hour - time.Second)
 		}
 		return query
 	}
-	result := read(t, s, nil, func(request int) {
+	result := scanAll(t, s, nil, func(request int) {
 		if request == 30 {
 			s.users = slices.Delete(s.users, 100, 103)
 		}
 	})
 	require.Equal(t, store.UnitDay, result.Cursor.WindowUnit)
 	require.True(t, result.Verified)
-	result.requireAll(t, s, 1000)
+	result.requireNoneMissed(t, s, 1000)
 	require.Less(t, result.requests, 150)
 }
 
-func TestFiltersThatAreIgnoredLeaveTheWholeSetAsOneWindow(t *testing.T) {
+func TestIgnoredFiltersMakeTheWholeListOneWindow(t *testing.T) {
 	t.Parallel()
-	for _, gone := range []int{0, 2} {
+	for _, deleted := range []int{0, 2} {
 		s := newSource(1000, time.Hour, false)
-		s.filters = func(vomo.Query) vomo.Query { return vomo.Query{} }
-		result := read(t, s, nil, func(request int) {
+		s.honoredFilters = func(vomo.Query) vomo.Query { return vomo.Query{} }
+		result := scanAll(t, s, nil, func(request int) {
 			if request == 30 {
-				s.users = slices.Delete(s.users, 100, 100+gone)
+				s.users = slices.Delete(s.users, 100, 100+deleted)
 			}
 		})
 		require.Equal(t, store.UnitNone, result.Cursor.WindowUnit)
 		require.True(t, result.Verified)
-		result.requireAll(t, s, 1000)
-		require.Less(t, result.requests, 160, "at most one more reading")
+		result.requireNoneMissed(t, s, 1000)
+		require.Less(t, result.requests, 160, "at most one more reading of the list")
 	}
 }
 
-func TestATotalThatLiesNeverKeepsAScanFromItsEnd(t *testing.T) {
+func TestWrongTotalsNeverKeepAScanFromEnding(t *testing.T) {
 	t.Parallel()
-	for name, lie := range map[string]func(chance *rand.Rand, total int) int{
+	for name, report := range map[string]func(random *rand.Rand, total int) int{
 		"too high":          func(_ *rand.Rand, total int) int { return total + 7 },
 		"too low":           func(_ *rand.Rand, total int) int { return max(total-7, 0) },
 		"always zero":       func(*rand.Rand, int) int { return 0 },
-		"none":              func(*rand.Rand, int) int { return -1 },
+		"missing":           func(*rand.Rand, int) int { return -1 },
 		"enormous":          func(*rand.Rand, int) int { return 1 << 60 },
-		"anything":          func(chance *rand.Rand, _ int) int { return chance.IntN(5000) },
-		"up and down":       func(chance *rand.Rand, total int) int { return total + chance.IntN(2) },
-		"none now and then": func(chance *rand.Rand, total int) int { return []int{total, -1}[chance.IntN(2)] },
+		"anything":          func(random *rand.Rand, _ int) int { return random.IntN(5000) },
+		"up and down":       func(random *rand.Rand, total int) int { return total + random.IntN(2) },
+		"sometimes missing": func(random *rand.Rand, total int) int { return []int{total, -1}[random.IntN(2)] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(5) {
-				chance := rand.New(rand.NewPCG(seed, 3))
+				random := rand.New(rand.NewPCG(seed, 3))
 				s := newSource(2000, time.Hour, false)
-				s.lie = func(total int) int { return lie(chance, total) }
-				result := read(t, s, nil, nil)
-				if name != "up and down" && name != "none now and then" { // these tell the truth often enough to agree
+				s.reportTotal = func(total int) int { return report(random, total) }
+				result := scanAll(t, s, nil, nil)
+				if name != "up and down" && name != "sometimes missing" { // these are right often enough to agree
 					require.False(t, result.Verified)
 				}
 				require.Less(t, result.requests, 2500, "134 pages")
-				result.requireAll(t, s, 2000)
+				result.requireNoneMissed(t, s, 2000)
 			}
 		})
 	}
 }
 
-func TestAListThatGoesRoundHasAnEnd(t *testing.T) {
+func TestScanOfARepeatingListEnds(t *testing.T) {
 	t.Parallel()
 	for _, total := range []int{-1, 15, 45, 1 << 40} {
 		s := newSource(45, time.Hour, false)
-		s.round, s.lie = true, func(int) int { return total }
-		result := read(t, s, nil, nil)
+		s.repeats, s.reportTotal = true, func(int) int { return total }
+		result := scanAll(t, s, nil, nil)
 		require.Equal(t, total == 45, result.Verified, "total %d", total)
 		require.Equal(t, int64(45), result.processed)
 		require.Less(t, result.requests, 150)
 	}
 }
 
-func TestUsersWithoutATimeOfCreationAreReadAndLeftOutOfTheWindows(t *testing.T) {
+func TestUsersWithoutCreatedAtAreReadButInNoWindow(t *testing.T) {
 	t.Parallel()
 	s := newSource(700, time.Hour, false)
 	for i := 0; i < len(s.users); i += 3 {
 		s.users[i].CreatedAt = time.Time{}
 	}
-	result := read(t, s, nil, nil)
+	result := scanAll(t, s, nil, nil)
 	require.Equal(t, int64(700), result.processed)
 	require.True(t, result.Verified)
 	require.Less(t, result.requests, 60)

@@ -17,32 +17,32 @@ import (
 
 var began = time.Date(2024, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// source is a VOMO organisation: it lists, filters and counts as VOMO does, and may lie.
+// source stands in for a VOMO organisation: it lists, filters and counts as VOMO does, and can be set to answer wrongly.
 type source struct {
 	users       []vomo.User // in the list's order
 	newestFirst bool
 	nextID      int
 	now         time.Time
 
-	filters func(vomo.Query) vomo.Query // what it honours of a query
-	lie     func(total int) int
-	round   bool // behind the last page comes the first one
-	// vanish: a page behind the last one is not there, and counts nobody. links: each page speaks of another behind it.
-	vanish, links bool
+	honoredFilters func(vomo.Query) vomo.Query // returns the part of a query that the source honours
+	reportTotal    func(total int) int         // returns the total in the answer
+	repeats        bool                        // the page after the last one is the first one again
+	noTotalPastEnd bool                        // a page after the last one has no total
+	alwaysHasNext  bool                        // each page with users has a link to a next one
 }
 
-// newSource has users who joined some time apart.
+// newSource returns a source with users that were created some time apart.
 func newSource(users int, apart time.Duration, newestFirst bool) *source {
 	s := &source{now: began, newestFirst: newestFirst}
 	for range users {
 		s.now = s.now.Add(apart)
-		s.join()
+		s.addUser()
 	}
 	s.now = s.now.Add(time.Hour)
 	return s
 }
 
-func (s *source) join() {
+func (s *source) addUser() {
 	s.nextID++
 	user := vomo.User{ID: strconv.Itoa(s.nextID), CreatedAt: s.now.Truncate(time.Second), UpdatedAt: s.now.Truncate(time.Second)}
 	if s.newestFirst {
@@ -52,24 +52,24 @@ func (s *source) join() {
 	}
 }
 
-// page answers as of now.
+// page returns the page as the source would answer now.
 func (s *source) page(query vomo.Query, number int) vomo.Page {
-	if s.round {
-		page := s.shown(query, (number-1)%(len(s.users)/scan.PageSize)+1)
+	if s.repeats {
+		page := s.listPage(query, (number-1)%(len(s.users)/scan.PageSize)+1)
 		page.Number, page.More = number, true
 		return page
 	}
-	page := s.shown(query, number)
-	page.More = page.More || s.links && len(page.Users) > 0
-	if s.vanish && number > 1 && len(page.Users) == 0 {
+	page := s.listPage(query, number)
+	page.More = page.More || s.alwaysHasNext && len(page.Users) > 0
+	if s.noTotalPastEnd && number > 1 && len(page.Users) == 0 {
 		page.Total = -1
 	}
 	return page
 }
 
-func (s *source) shown(query vomo.Query, number int) vomo.Page {
-	if s.filters != nil {
-		query = s.filters(query)
+func (s *source) listPage(query vomo.Query, number int) vomo.Page {
+	if s.honoredFilters != nil {
+		query = s.honoredFilters(query)
 	}
 	total := 0
 	var found []vomo.User
@@ -77,7 +77,7 @@ func (s *source) shown(query vomo.Query, number int) vomo.Page {
 		user := &s.users[i]
 		after, before := query.CreatedAfter, query.CreatedBefore
 		if user.CreatedAt.IsZero() && (!after.IsZero() || !before.IsZero()) {
-			continue // it is in no window
+			continue // a user without created_at is in no window
 		}
 		if (after.IsZero() || !user.CreatedAt.Before(after)) && (before.IsZero() || !user.CreatedAt.After(before)) {
 			if total/scan.PageSize == number-1 {
@@ -87,82 +87,84 @@ func (s *source) shown(query vomo.Query, number int) vomo.Page {
 		}
 	}
 	page := vomo.Page{Number: number, Users: found, Total: total, More: number*scan.PageSize < total, Date: s.now}
-	if s.lie != nil {
-		page.Total = s.lie(total)
+	if s.reportTotal != nil {
+		page.Total = s.reportTotal(total)
 	}
 	return page
 }
 
-// notes are a scan's, in memory: what the store does with them is the store's test.
-type notes struct {
-	passes map[string]int
-	times  []time.Time // of creation, in order
+// memorySeenUsers is a scan.SeenUsers in memory. Tests of package store cover the real one.
+type memorySeenUsers struct {
+	passes  map[string]int // the last pass that saw a user, by id
+	created []time.Time    // sorted
 }
 
-func newNotes() *notes { return &notes{passes: map[string]int{}} }
+func newSeenUsers() *memorySeenUsers { return &memorySeenUsers{passes: map[string]int{}} }
 
-func (n *notes) NoteSeen(_ context.Context, _ int64, pass int, users []store.SeenUser) (int64, error) {
-	var fresh int64
+func (m *memorySeenUsers) NoteSeen(_ context.Context, _ int64, pass int, users []store.SeenUser) (int64, error) {
+	var newUsers int64
 	for _, user := range users {
-		if _, met := n.passes[user.ID]; !met {
-			fresh++
+		if _, seen := m.passes[user.ID]; !seen {
+			newUsers++
 			if !user.CreatedAt.IsZero() {
-				n.times = slices.Insert(n.times, n.before(&user.CreatedAt, 0), user.CreatedAt)
+				m.created = slices.Insert(m.created, m.createdBefore(&user.CreatedAt, 0), user.CreatedAt)
 			}
 		}
-		n.passes[user.ID] = pass
+		m.passes[user.ID] = pass
 	}
-	return fresh, nil
+	return newUsers, nil
 }
 
-// before is how many were created before at, and otherwise where there is no such time.
-func (n *notes) before(at *time.Time, otherwise int) int {
+// createdBefore returns how many users were created before at, or otherwise if at is nil.
+func (m *memorySeenUsers) createdBefore(at *time.Time, otherwise int) int {
 	if at == nil {
 		return otherwise
 	}
-	index, _ := slices.BinarySearchFunc(n.times, *at, time.Time.Compare)
+	index, _ := slices.BinarySearchFunc(m.created, *at, time.Time.Compare)
 	return index
 }
 
-func (n *notes) CountSeen(context.Context, int64) (int64, error) { return int64(len(n.passes)), nil }
-
-func (n *notes) CountSeenBetween(_ context.Context, _ int64, from, to *time.Time) (int64, error) {
-	return int64(n.before(to, len(n.times)) - n.before(from, 0)), nil
+func (m *memorySeenUsers) CountSeen(context.Context, int64) (int64, error) {
+	return int64(len(m.passes)), nil
 }
 
-func (n *notes) CountSeenIn(_ context.Context, _ int64, pass int) (count int64, _ error) {
-	for _, in := range n.passes {
-		if in == pass {
+func (m *memorySeenUsers) CountSeenBetween(_ context.Context, _ int64, from, to *time.Time) (int64, error) {
+	return int64(m.createdBefore(to, len(m.created)) - m.createdBefore(from, 0)), nil
+}
+
+func (m *memorySeenUsers) CountSeenIn(_ context.Context, _ int64, pass int) (count int64, _ error) {
+	for _, lastPass := range m.passes {
+		if lastPass == pass {
 			count++
 		}
 	}
 	return count, nil
 }
 
-func (n *notes) NthCreated(_ context.Context, _ int64, from *time.Time, skip int) (*time.Time, error) {
-	at := n.before(from, 0) + skip
-	if at >= len(n.times) {
-		return nil, nil //nolint:nilnil // nil is no such time
+func (m *memorySeenUsers) NthCreated(_ context.Context, _ int64, from *time.Time, skip int) (*time.Time, error) {
+	at := m.createdBefore(from, 0) + skip
+	if at >= len(m.created) {
+		return nil, nil //nolint:nilnil // nil means that there is no such user
 	}
-	return new(n.times[at]), nil
+	return new(m.created[at]), nil
 }
 
-// scanned is how a scan ended.
+// scanned is the result of a scan.
 type scanned struct {
 	scan.Step
 	processed, recovered int64
 	requests             int
-	notes                *notes
+	seen                 *memorySeenUsers
 }
 
-// requestsAtMost is what no scan in these tests may need.
-const requestsAtMost = 20_000
+// maxRequests is more than any scan in these tests needs.
+const maxRequests = 20_000
 
-// read scans the source to its end. happen is called after every request with its number. With chance, pages in
-// flight reach the source in any order, as they do on a network.
-func read(t *testing.T, s *source, chance *rand.Rand, happen func(request int)) scanned {
+// scanAll scans the source to its end. It calls afterRequest after each request with the request's number. If random is not
+// nil, pages in flight reach the source in random order, as on a network.
+func scanAll(t *testing.T, s *source, random *rand.Rand, afterRequest func(request int)) scanned {
 	t.Helper()
-	result := scanned{notes: newNotes()}
+	result := scanned{seen: newSeenUsers()}
 	result.Cursor.NextPage = 1
 	for !result.Done {
 		query, options := scan.Query(result.Cursor), scan.Options(result.Cursor)
@@ -170,24 +172,24 @@ func read(t *testing.T, s *source, chance *rand.Rand, happen func(request int)) 
 		for number := options.From; ; number++ {
 			for len(flight) < options.Ahead {
 				ahead := unsent(flight, number, options.Ahead)
-				if chance != nil {
-					ahead = ahead[chance.IntN(len(ahead)):]
+				if random != nil {
+					ahead = ahead[random.IntN(len(ahead)):]
 				}
 				flight[ahead[0]] = s.page(query, ahead[0])
 				result.requests++
-				require.Less(t, result.requests, requestsAtMost, "the scan has an end")
-				if happen != nil {
-					happen(result.requests)
+				require.Less(t, result.requests, maxRequests, "the scan must end")
+				if afterRequest != nil {
+					afterRequest(result.requests)
 				}
 			}
 			page := flight[number]
 			delete(flight, number)
-			step, err := scan.Next(t.Context(), result.notes, 1, result.Cursor, page, seen(page))
+			step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, page, seenOn(page))
 			require.NoError(t, err)
 			result.Step = step
-			result.processed += step.Fresh
+			result.processed += step.NewUsers
 			result.recovered += step.Recovered
-			if step.Done || step.Moved {
+			if step.Done || step.CursorMoved {
 				break
 			}
 		}
@@ -195,10 +197,10 @@ func read(t *testing.T, s *source, chance *rand.Rand, happen func(request int)) 
 	return result
 }
 
-// readOneByOne reads the source to its end, no page ahead.
-func readOneByOne(t *testing.T, s *source, happen func(request int)) scanned {
+// scanWithoutReadAhead scans the source to its end and reads no page ahead.
+func scanWithoutReadAhead(t *testing.T, s *source, afterRequest func(request int)) scanned {
 	t.Helper()
-	result := scanned{notes: newNotes()}
+	result := scanned{seen: newSeenUsers()}
 	result.Cursor.NextPage = 1
 	for !result.Done {
 		number := 1
@@ -207,14 +209,14 @@ func readOneByOne(t *testing.T, s *source, happen func(request int)) scanned {
 		}
 		page := s.page(scan.Query(result.Cursor), number)
 		result.requests++
-		require.Less(t, result.requests, requestsAtMost, "the scan has an end")
-		if happen != nil {
-			happen(result.requests)
+		require.Less(t, result.requests, maxRequests, "the scan must end")
+		if afterRequest != nil {
+			afterRequest(result.requests)
 		}
-		step, err := scan.Next(t.Context(), result.notes, 1, result.Cursor, page, seen(page))
+		step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, page, seenOn(page))
 		require.NoError(t, err)
 		result.Step = step
-		result.processed += step.Fresh
+		result.processed += step.NewUsers
 		result.recovered += step.Recovered
 	}
 	return result
@@ -230,7 +232,7 @@ func unsent(flight map[int]vomo.Page, from, ahead int) []int {
 	return numbers
 }
 
-func seen(page vomo.Page) []store.SeenUser {
+func seenOn(page vomo.Page) []store.SeenUser {
 	users := make([]store.SeenUser, 0, len(page.Users))
 	for _, user := range page.Users {
 		users = append(users, store.SeenUser{ID: user.ID, CreatedAt: user.CreatedAt})
@@ -238,14 +240,14 @@ func seen(page vomo.Page) []store.SeenUser {
 	return users
 }
 
-// requireAll fails where somebody who was there all the time was not met.
-func (r scanned) requireAll(t *testing.T, s *source, joinedBefore int) {
+// requireNoneMissed fails if the scan missed a user that existed from its start to its end.
+func (r scanned) requireNoneMissed(t *testing.T, s *source, firstUsers int) {
 	t.Helper()
 	for _, user := range s.users {
 		number, err := strconv.Atoi(user.ID)
 		require.NoError(t, err)
-		_, met := r.notes.passes[user.ID]
-		require.True(t, met || number > joinedBefore, "user %s was there all the time", user.ID)
+		_, seen := r.seen.passes[user.ID]
+		require.True(t, seen || number > firstUsers, "user %s existed all the time", user.ID)
 	}
-	require.Equal(t, int64(len(r.notes.passes)), r.processed, "each counts once")
+	require.Equal(t, int64(len(r.seen.passes)), r.processed, "each user counts once")
 }

@@ -130,7 +130,7 @@ func (r *reading) read(ctx, open context.Context) error {
 		},
 		commit: func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error {
 			step, err := r.commit(ctx, page, written)
-			if err == nil && (step.Moved || step.Done) {
+			if err == nil && (step.CursorMoved || step.Done) {
 				err = errElsewhere
 			}
 			return err
@@ -238,8 +238,8 @@ func (r *reading) logPage(page vomo.Page, outcome mirror.Outcome, step scan.Step
 func advanceOf(step scan.Step, outcome mirror.Outcome, active time.Duration) store.Advance {
 	return store.Advance{
 		Cursor: step.Cursor, ScanStartedAt: outcome.Date, HighestSeen: outcome.HighestSeen,
-		Processed: step.Fresh, Recovered: step.Recovered, Written: int64(outcome.Written), Failures: int64(outcome.Failed),
-		Skipped: max(step.Fresh-int64(outcome.Written)-int64(outcome.Failed), 0), Active: active,
+		Processed: step.NewUsers, Recovered: step.Recovered, Written: int64(outcome.Written), Failures: int64(outcome.Failed),
+		Skipped: max(step.NewUsers-int64(outcome.Written)-int64(outcome.Failed), 0), Active: active,
 	}
 }
 
