@@ -42,7 +42,7 @@ func (a *app) alertsLs() *cobra.Command {
 			defer on.close()
 			alerts, err := listAlerts(command.Context(), on, question)
 			if err != nil {
-				return aboutCustomer(question.CustomerID, err)
+				return customerError(question.CustomerID, err)
 			}
 			if a.json {
 				return a.document(alerts)
@@ -82,8 +82,8 @@ func alertRow(alert report.Alert) []any {
 	return []any{alert.CustomerID, alert.Severity, alert.Type, textOr(alert.VomoUserID, "-"), moment(alert.RaisedAt), over, alert.Text}
 }
 
-// trialTimeout is longer than the service gives a mail server.
-const trialTimeout = 25 * time.Second
+// testTimeout is longer than the service gives a mail server.
+const testTimeout = 25 * time.Second
 
 func (a *app) alertsTest() *cobra.Command {
 	return &cobra.Command{
@@ -98,17 +98,17 @@ says what each answered. It fails unless every way that is set took it, and wher
 				return err
 			}
 			defer on.close()
-			on.timeout = max(on.timeout, trialTimeout)
+			on.timeout = max(on.timeout, testTimeout)
 			tested, err := ask[struct{}, report.AlertsTested](command.Context(), on, "alerts", "test", struct{}{})
 			if err != nil {
 				return err
 			}
-			return a.tellTested(tested)
+			return a.printTested(tested)
 		},
 	}
 }
 
-func (a *app) tellTested(tested report.AlertsTested) error {
+func (a *app) printTested(tested report.AlertsTested) error {
 	sent, failed := 0, 0
 	for _, channel := range tested.Channels {
 		switch channel.Outcome {

@@ -13,64 +13,64 @@ import (
 
 func TestAlertsAreListedPageByPage(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("alerts", "ls", func(_ int, data []byte) (any, string) {
+	f := newFixture(t)
+	f.answers("alerts", "ls", func(_ int, data []byte) (any, string) {
 		var question report.AlertsQuestion
 		if err := json.Unmarshal(data, &question); err != nil || question.CustomerID != "acme" || !question.All {
 			return "a bad question", service.CodeBadRequest
 		}
-		alert := report.Alert{ID: 2, CustomerID: "acme", Type: "poll_stalled", Severity: "high", RaisedAt: moment1, Text: "No poll."}
+		alert := report.Alert{ID: 2, CustomerID: "acme", Type: "poll_stalled", Severity: "high", RaisedAt: testTime, Text: "No poll."}
 		if question.Before == 2 {
-			alert.ID, alert.Type, alert.VomoUserID, alert.ClearedAt = 1, "email_changed", new("8205"), &moment1
+			alert.ID, alert.Type, alert.VomoUserID, alert.ClearedAt = 1, "email_changed", new("8205"), &testTime
 			return report.AlertsReply{Alerts: []report.Alert{alert}}, noCode
 		}
 		return report.AlertsReply{Alerts: []report.Alert{alert}, Next: new(int64(2))}, noCode
 	})
-	got := i.run("alerts", "ls", "acme", "--all")
+	got := f.run("alerts", "ls", "acme", "--all")
 	require.Zero(t, got.code, got.stderr)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 3)
 	require.Regexp(t, `^CUSTOMER +SEVERITY +ALERT +USER +RAISED +OVER +WHAT$`, lines[0])
 	require.Regexp(t, `^acme +high +poll_stalled +- +2026-11-20 08:00:00 UTC +- +No poll\.$`, lines[1])
 	require.Regexp(t, `^acme +high +email_changed +8205 +2026-11-20 08:00:00 UTC +2026-11-20 08:00:00 UTC +No poll\.$`, lines[2])
-	require.Len(t, document[report.AlertsReply](t, i.run("alerts", "ls", "acme", "--all", "--json")).Alerts, 2)
+	require.Len(t, document[report.AlertsReply](t, f.run("alerts", "ls", "acme", "--all", "--json")).Alerts, 2)
 }
 
 func TestNoAlertsAreAnEmptyListAndNobodyIsUnknown(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	stop := i.answers("alerts", "ls", always(report.AlertsReply{Alerts: []report.Alert{}}))
-	require.JSONEq(t, `{"alerts":[],"next":null}`, i.run("alerts", "ls", "--json").stdout)
-	require.Equal(t, result{stderr: "No alert stands.\n"}, i.run("alerts", "ls"))
+	f := newFixture(t)
+	stop := f.answers("alerts", "ls", always(report.AlertsReply{Alerts: []report.Alert{}}))
+	require.JSONEq(t, `{"alerts":[],"next":null}`, f.run("alerts", "ls", "--json").stdout)
+	require.Equal(t, result{stderr: "No alert stands.\n"}, f.run("alerts", "ls"))
 	stop()
-	i.answers("alerts", "ls", unknown)
-	require.Equal(t, globexUnknown(), i.run("alerts", "ls", "globex", "--json"))
+	f.answers("alerts", "ls", unknown)
+	require.Equal(t, unknownGlobex(), f.run("alerts", "ls", "globex", "--json"))
 }
 
 func TestATestFailsUnlessEveryWayTookIt(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	require.Contains(t, i.run("alerts", "test").stderr, "is the notifier service running")
+	f := newFixture(t)
+	require.Contains(t, f.run("alerts", "test").stderr, "is the notifier service running")
 	sent := report.ChannelTest{Channel: "mail_operators", Outcome: report.TestSent}
 	refused := report.ChannelTest{Channel: "webhook", Outcome: report.TestFailed, Code: "webhook_404", Detail: "the receiver answered 404"}
 	absent := report.ChannelTest{Channel: "webhook", Outcome: report.TestNotConfigured, Detail: "not set: ALERT_WEBHOOK_URL"}
-	i.answers("alerts", "test", inTurn(
+	f.answers("alerts", "test", inTurn(
 		report.AlertsTested{Channels: []report.ChannelTest{absent, sent}},
 		report.AlertsTested{Channels: []report.ChannelTest{refused, sent}},
 		report.AlertsTested{Channels: []report.ChannelTest{absent}},
 		report.AlertsTested{Channels: []report.ChannelTest{refused, sent}},
 	))
-	got := i.run("alerts", "test")
+	got := f.run("alerts", "test")
 	require.Zero(t, got.code, got.stderr)
 	require.Regexp(t, `webhook +not_configured +not set: ALERT_WEBHOOK_URL\nmail_operators +sent`, got.stdout)
-	got = i.run("alerts", "test")
+	got = f.run("alerts", "test")
 	require.Equal(t, exitFailed, got.code)
 	require.Regexp(t, `webhook +failed +the receiver answered 404`, got.stdout)
 	require.Contains(t, got.stderr, "1 way of alerts did not take the test")
-	got = i.run("alerts", "test")
+	got = f.run("alerts", "test")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, "nobody is told")
-	got = i.run("alerts", "test", "--json")
+	got = f.run("alerts", "test", "--json")
 	require.Equal(t, exitFailed, got.code)
 	require.Len(t, document[report.AlertsTested](t, got).Channels, 2)
 }

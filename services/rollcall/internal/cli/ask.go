@@ -27,7 +27,7 @@ func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, 
 	case ctx.Err() != nil:
 		return reply, fmt.Errorf("ask %s: %w", subject, ctx.Err())
 	case errors.Is(err, nats.ErrNoResponders):
-		return reply, &unansweredError{subject: subject, service: owner(noun), nobody: true}
+		return reply, &unansweredError{subject: subject, service: owner(noun), noResponders: true}
 	case errors.Is(err, context.DeadlineExceeded):
 		return reply, &unansweredError{subject: subject, service: owner(noun), within: on.timeout.String()}
 	case err != nil:
@@ -64,12 +64,12 @@ func owner(noun string) string {
 // unansweredError is silence: nobody listens, or nobody answered in time.
 type unansweredError struct {
 	subject, service, within string
-	nobody                   bool
+	noResponders             bool
 }
 
 // Error names the service that should have answered.
 func (e *unansweredError) Error() string {
-	if e.nobody {
+	if e.noResponders {
 		return fmt.Sprintf("nobody answers %s: is the %s service running, and connected to this NATS?", e.subject, e.service)
 	}
 	return fmt.Sprintf("the %s service did not answer %s within %s; rollcall doctor says whether it runs, and what was asked for may be done yet",
@@ -85,14 +85,14 @@ type refusedError struct {
 // Error is what the service said.
 func (e *refusedError) Error() string { return fmt.Sprintf("%s: %s", e.subject, e.text) }
 
-func isSilence(err error) bool {
+func isUnanswered(err error) bool {
 	var silence *unansweredError
 	return errors.As(err, &silence)
 }
 
-func isNobody(err error) bool {
+func hasNoResponders(err error) bool {
 	var silence *unansweredError
-	return errors.As(err, &silence) && silence.nobody
+	return errors.As(err, &silence) && silence.noResponders
 }
 
 func isUnknown(err error) bool {
@@ -109,8 +109,8 @@ func isBusy(err error) bool {
 // errUnknownCustomer says that nobody of that id was onboarded.
 var errUnknownCustomer = errors.New("is not known")
 
-// aboutCustomer puts a service's "not found" into words.
-func aboutCustomer(customer string, err error) error {
+// customerError puts a service's "not found" into words.
+func customerError(customer string, err error) error {
 	var refused *refusedError
 	switch {
 	case isUnknown(err):

@@ -12,26 +12,26 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// unseenAsks is how often a request may be looked for in vain before that is told.
-const unseenAsks = 20
+// unseenRequests is how often a request may be looked for in vain before that is told.
+const unseenRequests = 20
 
 // awaitOnboarded waits until the request is settled and then follows the backfill to its end.
 func (a *app) awaitOnboarded(ctx context.Context, on *link, document onboardedDocument) error {
 	customer := document.CustomerID
-	request, err := a.settled(ctx, on, document.published)
+	request, err := a.awaitSettled(ctx, on, document.published)
 	if err != nil {
 		return err
 	}
 	document.Request = &request
-	failure := refusal(customer, request)
+	failure := requestError(customer, request)
 	if failure == nil {
 		a.progressLinef("%s: onboarding %s", customer, request.State)
-		run, err := a.follow(ctx, on, customer)
+		run, err := a.watchBackfill(ctx, on, customer)
 		if err != nil {
 			return err
 		}
 		document.Backfill = &run
-		failure = outcome(run)
+		failure = outcomeError(run)
 	}
 	if a.json {
 		if err := a.document(document); err != nil {
@@ -41,8 +41,8 @@ func (a *app) awaitOnboarded(ctx context.Context, on *link, document onboardedDo
 	return failure
 }
 
-// refusal is nil for a request that is in force.
-func refusal(customer string, request report.Request) error {
+// requestError is nil for a request that is in force.
+func requestError(customer string, request report.Request) error {
 	switch store.RequestState(request.State) {
 	case store.RequestRejected:
 		return fmt.Errorf("onboarding of %q was rejected:%s", customer, fieldErrors(request.Errors))
@@ -53,17 +53,17 @@ func refusal(customer string, request report.Request) error {
 	}
 }
 
-// settled asks until the request is pending no more.
-func (a *app) settled(ctx context.Context, on *link, taken published) (report.Request, error) {
+// awaitSettled asks until the request is pending no more.
+func (a *app) awaitSettled(ctx context.Context, on *link, taken published) (report.Request, error) {
 	_, terminal := a.progress()
 	interval := lineInterval
 	if terminal {
 		interval = terminalInterval
 	}
 	// The stream has taken the request: whoever is silent now may still be starting.
-	silence := patience{interval: interval, timeout: on.timeout, once: true}
+	silence := silenceLimit{interval: interval, timeout: on.timeout, answeredBefore: true}
 	question := report.RequestQuestion{Sequence: taken.Sequence}
-	unseen, toldPending := 0, false
+	unseen, saidPending := 0, false
 	for {
 		request, err := ask[report.RequestQuestion, report.Request](ctx, on, "requests", "get", question)
 		switch {
@@ -71,18 +71,18 @@ func (a *app) settled(ctx context.Context, on *link, taken published) (report.Re
 			return request, nil
 		case err == nil:
 			silence.answered()
-			if request.Attempts > 1 && !toldPending {
-				toldPending = true
+			if request.Attempts > 1 && !saidPending {
+				saidPending = true
 				sayf(a.log, "%s: the token could not be tested yet; it is tried again until VOMO answers", taken.CustomerID)
 			}
 		case isUnknown(err):
 			silence.answered()
-			if unseen++; unseen == unseenAsks {
+			if unseen++; unseen == unseenRequests {
 				sayf(a.log, "%s: the onboarding service has not taken the message up yet", taken.CustomerID)
 			}
 		case ctx.Err() != nil:
 			return request, errStoppedWaiting
-		case !silence.bears(err):
+		case !silence.tolerates(err):
 			return request, err
 		case silence.first():
 			sayf(a.log, "%v; waiting for it", err)

@@ -12,12 +12,12 @@ import (
 )
 
 // onboardAndWait publishes a request and waits until it is settled.
-func (i *installation) onboardAndWait(more ...string) result {
-	i.t.Helper()
-	i.onboardingStream()
-	i.answers("config", "get", unknown)
+func (f *fixture) onboardAndWait(more ...string) result {
+	f.t.Helper()
+	f.onboardingStream()
+	f.answers("config", "get", unknown)
 	args := []string{"onboard", "acme", "--clear", "--wait", "--vomo-token", vomoToken, "--url", "https://crm.example/api"}
-	return i.run(append(args, more...)...)
+	return f.run(append(args, more...)...)
 }
 
 func TestWaitingFollowsTheRequestAndThenTheBackfillToItsEnd(t *testing.T) {
@@ -25,8 +25,8 @@ func TestWaitingFollowsTheRequestAndThenTheBackfillToItsEnd(t *testing.T) {
 	for _, state := range []string{"applied", "duplicate"} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			i := newInstallation(t)
-			i.answers("requests", "get", func(n int, question []byte) (any, string) {
+			f := newFixture(t)
+			f.answers("requests", "get", func(n int, question []byte) (any, string) {
 				var asked report.RequestQuestion
 				switch err := json.Unmarshal(question, &asked); {
 				case err != nil || asked.Sequence != 1:
@@ -38,8 +38,8 @@ func TestWaitingFollowsTheRequestAndThenTheBackfillToItsEnd(t *testing.T) {
 				}
 				return report.Request{CustomerID: "acme", State: state}, noCode
 			})
-			i.answers("backfills", "ls", inTurn(run("queued", 0), run("running", 150), run("completed", 1000)))
-			got := i.onboardAndWait("--json")
+			f.answers("backfills", "ls", inTurn(run("queued", 0), run("running", 150), run("completed", 1000)))
+			got := f.onboardAndWait("--json")
 			require.Zero(t, got.code, got.stderr)
 			whole := document[onboardedDocument](t, got)
 			require.Equal(t, uint64(1), whole.Sequence)
@@ -52,11 +52,11 @@ func TestWaitingFollowsTheRequestAndThenTheBackfillToItsEnd(t *testing.T) {
 
 func TestARejectedRequestShowsTheErrorsOfEachField(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "rejected", Errors: map[string][]string{
+	f := newFixture(t)
+	f.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "rejected", Errors: map[string][]string{
 		"vomoToken": {"Token rejected by VOMO API"}, "externalSystemUrl": {"is private", "is not https"},
 	}}))
-	got := i.onboardAndWait()
+	got := f.onboardAndWait()
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "rollcall: onboarding of \"acme\" was rejected:\n  externalSystemUrl: is private\n"+
 		"  externalSystemUrl: is not https\n  vomoToken: Token rejected by VOMO API\n", got.stderr)
@@ -64,11 +64,11 @@ func TestARejectedRequestShowsTheErrorsOfEachField(t *testing.T) {
 
 func TestARejectedRequestAsJSONIsADocumentWithItsErrors(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "rejected", Errors: map[string][]string{
+	f := newFixture(t)
+	f.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "rejected", Errors: map[string][]string{
 		"vomoToken": {"Token rejected by VOMO API"},
 	}}))
-	got := i.onboardAndWait("--json")
+	got := f.onboardAndWait("--json")
 	require.Equal(t, 1, got.code)
 	whole := document[onboardedDocument](t, got)
 	require.Equal(t, []string{"Token rejected by VOMO API"}, whole.Request.Errors["vomoToken"])
@@ -77,48 +77,48 @@ func TestARejectedRequestAsJSONIsADocumentWithItsErrors(t *testing.T) {
 
 func TestASupersededRequestWasNotApplied(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "superseded"}))
-	got := i.onboardAndWait()
+	f := newFixture(t)
+	f.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "superseded"}))
+	got := f.onboardAndWait()
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "superseded by a newer request")
 }
 
 func TestABackfillThatFailsFailsTheWait(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "applied"}))
-	i.answers("backfills", "ls", always(run("failed", 150)))
-	got := i.onboardAndWait("--json")
+	f := newFixture(t)
+	f.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "applied"}))
+	f.answers("backfills", "ls", always(run("failed", 150)))
+	got := f.onboardAndWait("--json")
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "failed", document[onboardedDocument](t, got).Backfill.State)
 }
 
 func TestWaitingWhileVOMOIsSilentSaysSoAndCanBeStopped(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	stream := i.onboardingStream()
-	i.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "pending", Attempts: 3}))
-	i.answers("config", "get", unknown)
+	f := newFixture(t)
+	stream := f.onboardingStream()
+	f.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "pending", Attempts: 3}))
+	f.answers("config", "get", unknown)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	i.onWait = func(number int) {
+	f.onWait = func(number int) {
 		if number == 3 {
 			cancel()
 		}
 	}
-	got := i.runWith(ctx, "onboard", "acme", "--clear", "--wait", "--vomo-token", vomoToken, "--url", "https://crm.example/api")
+	got := f.runWith(ctx, "onboard", "acme", "--clear", "--wait", "--vomo-token", vomoToken, "--url", "https://crm.example/api")
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "acme: the token could not be tested yet; it is tried again until VOMO answers\n"+
 		"rollcall: stopped waiting; the request stands and is worked by itself\n", got.stderr)
-	i.message(stream, 1)
+	f.message(stream, 1)
 }
 
 func TestWaitingForAServiceThatNeverStartsEndsAfterAMinute(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	got := i.onboardAndWait()
+	f := newFixture(t)
+	got := f.onboardAndWait()
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "nobody answers rollcall.api.requests.get: is the onboarding service running")
-	require.Len(t, i.waits, 60)
+	require.Len(t, f.waits, 60)
 }

@@ -72,7 +72,7 @@ func runRow(run report.Backfill) []any {
 		left = seconds(*run.EtaSeconds)
 	}
 	return []any{
-		run.ID, run.CustomerID, standingUntil(run), humanize.Comma(run.Processed), total, humanize.Comma(run.Failures), rate, left, moment(run.CreatedAt),
+		run.ID, run.CustomerID, stateUntil(run), humanize.Comma(run.Processed), total, humanize.Comma(run.Failures), rate, left, moment(run.CreatedAt),
 	}
 }
 
@@ -141,7 +141,7 @@ func (a *app) commandBackfill(ctx context.Context, verb string, question report.
 	defer on.close()
 	done, err := ask[report.BackfillCommand, report.BackfillCommanded](ctx, on, "backfills", verb, question)
 	if err != nil {
-		return aboutCustomer(question.CustomerID, err)
+		return customerError(question.CustomerID, err)
 	}
 	if a.json {
 		return a.document(done)

@@ -42,9 +42,9 @@ func manyRuns(count int64) func(int, []byte) (any, string) {
 
 func TestTheListStopsAtItsLimitAndSaysThatThereIsMore(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", manyRuns(450))
-	got := i.run("backfill", "ls", "--limit", "2")
+	f := newFixture(t)
+	f.answers("backfills", "ls", manyRuns(450))
+	got := f.run("backfill", "ls", "--limit", "2")
 	require.Zero(t, got.code)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 3)
@@ -55,80 +55,80 @@ func TestTheListStopsAtItsLimitAndSaysThatThereIsMore(t *testing.T) {
 
 func TestTheListAsJSONIsOneDocumentHoweverManyPagesItTook(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", manyRuns(450))
+	f := newFixture(t)
+	f.answers("backfills", "ls", manyRuns(450))
 
-	all := document[report.BackfillsReply](t, i.run("backfill", "ls", "--all", "--json"))
+	all := document[report.BackfillsReply](t, f.run("backfill", "ls", "--all", "--json"))
 	require.Len(t, all.Backfills, 450)
 	require.Nil(t, all.Next)
 	require.Equal(t, int64(1), all.Backfills[449].ID)
 
-	some := document[report.BackfillsReply](t, i.run("backfill", "ls", "--limit", "300", "--json"))
+	some := document[report.BackfillsReply](t, f.run("backfill", "ls", "--limit", "300", "--json"))
 	require.Len(t, some.Backfills, 300)
 	require.Equal(t, int64(151), *some.Next)
 }
 
 func TestAnEmptyListIsAnEmptyListAndNoError(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", manyRuns(0))
-	got := i.run("backfill", "ls", "--json")
+	f := newFixture(t)
+	f.answers("backfills", "ls", manyRuns(0))
+	got := f.run("backfill", "ls", "--json")
 	require.Zero(t, got.code)
 	require.JSONEq(t, `{"backfills":[],"next":null}`, got.stdout)
-	got = i.run("backfill", "ls")
+	got = f.run("backfill", "ls")
 	require.Zero(t, got.code)
 	require.Empty(t, got.stdout)
 }
 
 func TestACommandOnABackfillSaysWhatFollowsFromIt(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	run := report.Backfill{ID: 12, CustomerID: "acme", State: "paused", Processed: 1500}
-	i.answers("backfills", "pause", always(report.BackfillCommanded{Action: report.BackfillPaused, Backfill: run}))
+	f.answers("backfills", "pause", always(report.BackfillCommanded{Action: report.BackfillPaused, Backfill: run}))
 	run.State = "queued"
-	i.answers("backfills", "start", func(_ int, question []byte) (any, string) {
+	f.answers("backfills", "start", func(_ int, question []byte) (any, string) {
 		if string(question) != `{"customerId":"acme","rewrite":true}` {
 			return "a bad question", service.CodeBadRequest
 		}
 		return report.BackfillCommanded{Action: report.BackfillStarted, Backfill: run}, noCode
 	})
 	run.State = "cancelled"
-	i.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run, NotBackfilled: true}))
+	f.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run, NotBackfilled: true}))
 
-	require.Equal(t, result{stdout: "acme: backfill 12 paused after 1,500 users; rollcall backfill start acme resumes it\n"}, i.run("backfill", "pause", "acme"))
-	require.Equal(t, result{stdout: "acme: backfill 12 queued; whoever is known in this version is skipped\n"}, i.run("backfill", "start", "acme", "--rewrite"))
-	require.Equal(t, "paused", document[report.BackfillCommanded](t, i.run("backfill", "pause", "acme", "--json")).Action)
+	require.Equal(t, result{stdout: "acme: backfill 12 paused after 1,500 users; rollcall backfill start acme resumes it\n"}, f.run("backfill", "pause", "acme"))
+	require.Equal(t, result{stdout: "acme: backfill 12 queued; whoever is known in this version is skipped\n"}, f.run("backfill", "start", "acme", "--rewrite"))
+	require.Equal(t, "paused", document[report.BackfillCommanded](t, f.run("backfill", "pause", "acme", "--json")).Action)
 
-	refused := i.run("backfill", "cancel", "acme")
+	refused := f.run("backfill", "cancel", "acme")
 	require.Equal(t, exitUsage, refused.code, "without a terminal to ask on it needs --force")
-	cancelled := i.run("backfill", "cancel", "acme", "--force")
+	cancelled := f.run("backfill", "cancel", "acme", "--force")
 	require.Zero(t, cancelled.code)
 	require.Contains(t, cancelled.stdout, "not backfilled")
 }
 
 func TestACancelOnATerminalWantsTheCustomersName(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	run := report.Backfill{ID: 12, CustomerID: "acme", State: "cancelled"}
-	i.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run}))
-	i.process.StdinTerminal = true
-	i.process.Stdin = strings.NewReader("y\nacme\n")
-	got := i.run("backfill", "cancel", "acme")
+	f.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run}))
+	f.process.StdinTerminal = true
+	f.process.Stdin = strings.NewReader("y\nacme\n")
+	got := f.run("backfill", "cancel", "acme")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, "not cancelled")
-	require.Zero(t, i.run("backfill", "cancel", "acme").code)
+	require.Zero(t, f.run("backfill", "cancel", "acme").code)
 }
 
 func TestAConflictIsToldInTheServicesWords(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "start", func(int, []byte) (any, string) { return "it is under way", service.CodeConflict })
-	require.Equal(t, result{code: 1, stderr: "rollcall: it is under way\n"}, i.run("backfill", "start", "acme"))
+	f := newFixture(t)
+	f.answers("backfills", "start", func(int, []byte) (any, string) { return "it is under way", service.CodeConflict })
+	require.Equal(t, result{code: 1, stderr: "rollcall: it is under way\n"}, f.run("backfill", "start", "acme"))
 }
 
 func TestABackfillThatWaitsForItsTimeSaysUntilWhen(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	until := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 	waiting := report.Backfill{
 		ID: 7, CustomerID: "acme", State: "parked", ParkReason: new(window.ReasonQuietHours), DueAt: &until,
@@ -136,24 +136,24 @@ func TestABackfillThatWaitsForItsTimeSaysUntilWhen(t *testing.T) {
 	}
 	done := waiting
 	done.State, done.DueAt = "completed", nil
-	i.answers("backfills", "ls", inTurn(
+	f.answers("backfills", "ls", inTurn(
 		report.BackfillsReply{Backfills: []report.Backfill{waiting}},
 		report.BackfillsReply{Backfills: []report.Backfill{waiting}},
 		report.BackfillsReply{Backfills: []report.Backfill{done}},
 	))
 
-	got := i.run("backfill", "ls")
+	got := f.run("backfill", "ls")
 	require.Regexp(t, `7 +acme +parked \(quiet_hours\) until 2026-11-21 00:00:00 UTC +1,500`, got.stdout)
 
-	got = i.run("backfill", "watch", "acme")
+	got = f.run("backfill", "watch", "acme")
 	require.Zero(t, got.code, got.stderr)
 	require.Contains(t, got.stdout, "parked (quiet_hours) until 2026-11-21 00:00:00 UTC, 1,500 of 3,000 users")
 	why, remedy := event.Explain(window.ReasonQuietHours)
 	require.Contains(t, got.stdout, why)
 	require.Contains(t, got.stdout, remedy)
 
-	i.answers("status", "get", always(report.Status{CustomerID: "acme", Backfill: &report.BackfillStatus{
+	f.answers("status", "get", always(report.Status{CustomerID: "acme", Backfill: &report.BackfillStatus{
 		State: "parked", WaitingFor: new(window.ReasonQuietHours), Until: &until, Processed: 1500, Total: new(int64(3000)),
 	}}))
-	require.Regexp(t, `state +parked \(quiet_hours\) until 2026-11-21 00:00:00 UTC`, i.run("status", "acme").stdout)
+	require.Regexp(t, `state +parked \(quiet_hours\) until 2026-11-21 00:00:00 UTC`, f.run("status", "acme").stdout)
 }

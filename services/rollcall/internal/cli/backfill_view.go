@@ -85,7 +85,7 @@ func (v *barView) draw(run report.Backfill) {
 	total := max(*run.Total, run.Processed, 1)
 	about := "users" + pace(run)
 	if store.RunState(run.State) != store.RunRunning {
-		about = "users, " + standing(run)
+		about = "users, " + stateText(run)
 	}
 	bar := progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(v.screen()), progressbar.OptionUseANSICodes(true), progressbar.OptionSetWidth(barWidth),
@@ -123,18 +123,18 @@ func line(run report.Backfill) string {
 	if run.Failures > 0 {
 		users += ", " + humanize.Comma(run.Failures) + " refused"
 	}
-	return fmt.Sprintf("%s: backfill %d %s, %s%s", run.CustomerID, run.ID, standingUntil(run), users, pace(run))
+	return fmt.Sprintf("%s: backfill %d %s, %s%s", run.CustomerID, run.ID, stateUntil(run), users, pace(run))
 }
 
-// standingUntil also says how long a run waits that waits for a time: any other is tried again before long.
-func standingUntil(run report.Backfill) string {
+// stateUntil also says how long a run waits that waits for a time: any other is tried again before long.
+func stateUntil(run report.Backfill) string {
 	if run.DueAt != nil && run.ParkReason != nil && window.IsReason(*run.ParkReason) {
-		return standing(run) + " until " + moment(*run.DueAt)
+		return stateText(run) + " until " + moment(*run.DueAt)
 	}
-	return standing(run)
+	return stateText(run)
 }
 
-func standing(run report.Backfill) string {
+func stateText(run report.Backfill) string {
 	if run.ParkReason != nil && store.RunState(run.State) == store.RunParked {
 		return run.State + " (" + *run.ParkReason + ")"
 	}

@@ -36,7 +36,7 @@ It exits 0 when the backfill is completed, 1 when it failed or was cancelled. St
 				return err
 			}
 			defer on.close()
-			run, err := a.follow(command.Context(), on, args[0])
+			run, err := a.watchBackfill(command.Context(), on, args[0])
 			if err != nil {
 				return err
 			}
@@ -45,30 +45,30 @@ It exits 0 when the backfill is completed, 1 when it failed or was cancelled. St
 					return err
 				}
 			}
-			return outcome(run)
+			return outcomeError(run)
 		},
 	}
 }
 
-// follow shows the customer's newest run until it has ended, and returns it as it ended.
-func (a *app) follow(ctx context.Context, on *link, customer string) (report.Backfill, error) {
+// watchBackfill shows the customer's newest run until it has ended, and returns it as it ended.
+func (a *app) watchBackfill(ctx context.Context, on *link, customer string) (report.Backfill, error) {
 	view, interval := a.view()
 	defer view.end()
-	silence := patience{interval: interval, timeout: on.timeout}
-	var told parking
+	silence := silenceLimit{interval: interval, timeout: on.timeout}
+	var parked parkReasons
 	for {
 		run, err := newestRun(ctx, on, customer)
 		switch {
 		case err == nil:
 			silence.answered()
 			view.show(run)
-			told.tell(view, run)
+			parked.explain(view, run)
 			if !store.RunState(run.State).Open() {
 				return run, nil
 			}
 		case ctx.Err() != nil:
 			return run, fmt.Errorf("stopped watching; the backfill of %q goes on by itself", customer)
-		case !silence.bears(err):
+		case !silence.tolerates(err):
 			return run, err
 		case silence.first():
 			view.note(err.Error() + "; waiting for it")
@@ -83,7 +83,7 @@ func newestRun(ctx context.Context, on *link, customer string) (report.Backfill,
 	question := report.BackfillsQuestion{CustomerID: customer}
 	page, err := ask[report.BackfillsQuestion, report.BackfillsReply](ctx, on, "backfills", "ls", question)
 	if err != nil {
-		return report.Backfill{}, aboutCustomer(customer, err)
+		return report.Backfill{}, customerError(customer, err)
 	}
 	if len(page.Backfills) == 0 {
 		return report.Backfill{}, fmt.Errorf("customer %q has no backfill", customer)
@@ -91,8 +91,8 @@ func newestRun(ctx context.Context, on *link, customer string) (report.Backfill,
 	return page.Backfills[0], nil
 }
 
-// outcome is how a run ended, as an exit status has it.
-func outcome(run report.Backfill) error {
+// outcomeError is how a run ended, as an exit status has it.
+func outcomeError(run report.Backfill) error {
 	if store.RunState(run.State) == store.RunCompleted {
 		return nil
 	}
@@ -111,16 +111,16 @@ func ended(state string) string {
 	return state
 }
 
-// parking tells why a run is parked, once for each reason until it has moved on: a parked run is tried again
+// parkReasons tells why a run is parked, once for each reason until it has moved on: a parked run is tried again
 // and again.
-type parking struct {
+type parkReasons struct {
 	run, pages int64
 	reason     string
 }
 
-func (p *parking) tell(to view, run report.Backfill) {
+func (p *parkReasons) explain(to view, run report.Backfill) {
 	if run.ID != p.run || run.Pages != p.pages {
-		*p = parking{run: run.ID, pages: run.Pages}
+		*p = parkReasons{run: run.ID, pages: run.Pages}
 	}
 	reason := ""
 	switch store.RunState(run.State) {
@@ -141,32 +141,32 @@ func (p *parking) tell(to view, run report.Backfill) {
 	to.note("  " + remedy)
 }
 
-// patience bears the silence of a service that has answered before.
-type patience struct {
+// silenceLimit tolerates the silence of a service that has answered before.
+type silenceLimit struct {
 	interval, timeout time.Duration
 	unknown           time.Duration
-	once              bool
+	answeredBefore    bool
 	silent            time.Duration
 	silences          int
 }
 
-func (p *patience) answered() { p.once, p.silent, p.silences = true, 0, 0 }
+func (p *silenceLimit) answered() { p.answeredBefore, p.silent, p.silences = true, 0, 0 }
 
-// bears says whether to ask again after err.
-func (p *patience) bears(err error) bool {
-	if errors.Is(err, errUnknownCustomer) && !p.once && p.unknown < unknownPatience {
+// tolerates says whether to ask again after err.
+func (p *silenceLimit) tolerates(err error) bool {
+	if errors.Is(err, errUnknownCustomer) && !p.answeredBefore && p.unknown < unknownPatience {
 		p.unknown += p.interval
 		return true
 	}
-	if !p.once || !isSilence(err) || p.silent >= silencePatience {
+	if !p.answeredBefore || !isUnanswered(err) || p.silent >= silencePatience {
 		return false
 	}
 	p.silences++
 	p.silent += p.interval
-	if !isNobody(err) {
+	if !hasNoResponders(err) {
 		p.silent += p.timeout
 	}
 	return true
 }
 
-func (p *patience) first() bool { return p.silences == 1 }
+func (p *silenceLimit) first() bool { return p.silences == 1 }

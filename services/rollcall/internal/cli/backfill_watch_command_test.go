@@ -29,9 +29,9 @@ func parked(processed int64, reason string) report.BackfillsReply {
 
 func TestWatchingWritesALineForEachChangeAndEndsWithTheRun(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", inTurn(run("queued", 0), run("queued", 0), run("running", 150), run("running", 150), run("completed", 1000)))
-	got := i.run("backfill", "watch", "acme")
+	f := newFixture(t)
+	f.answers("backfills", "ls", inTurn(run("queued", 0), run("queued", 0), run("running", 150), run("running", 150), run("completed", 1000)))
+	got := f.run("backfill", "watch", "acme")
 	require.Zero(t, got.code)
 	require.Empty(t, got.stderr)
 	require.Equal(t, []string{
@@ -39,20 +39,20 @@ func TestWatchingWritesALineForEachChangeAndEndsWithTheRun(t *testing.T) {
 		"acme: backfill 7 running, 150 of 1,000 users, 97.3 pages/min, about 34s left",
 		"acme: backfill 7 completed, 1,000 of 1,000 users, 97.3 pages/min",
 	}, strings.Split(strings.TrimSpace(got.stdout), "\n"))
-	require.Len(t, i.waits, 4)
-	for _, waited := range i.waits {
+	require.Len(t, f.waits, 4)
+	for _, waited := range f.waits {
 		require.Equal(t, time.Second, waited, "not more than a line a second")
 	}
 }
 
 func TestAParkedRunTellsItsReasonAndRemedyOnceAndGoesOn(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	down, refused := event.AlertDestinationDown, event.AlertAuthFailed
-	i.answers("backfills", "ls", inTurn(
+	f.answers("backfills", "ls", inTurn(
 		run("running", 150), parked(150, down), run("running", 150), parked(150, down), // a probe that found it down still
 		run("running", 300), parked(300, refused), run("completed", 1000)))
-	got := i.run("backfill", "watch", "acme")
+	got := f.run("backfill", "watch", "acme")
 	require.Zero(t, got.code)
 	for _, code := range []string{down, refused} {
 		why, remedy := event.ExplainFor("acme", code)
@@ -63,39 +63,39 @@ func TestAParkedRunTellsItsReasonAndRemedyOnceAndGoesOn(t *testing.T) {
 
 func TestOnATerminalABarMovesFourTimesASecond(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.process.StdoutTerminal = true
-	i.answers("backfills", "ls", inTurn(
+	f := newFixture(t)
+	f.process.StdoutTerminal = true
+	f.answers("backfills", "ls", inTurn(
 		run("queued", 0), run("running", 150), parked(150, event.AlertDestinationDown), run("running", 1000), run("completed", 1000)))
-	got := i.run("backfill", "watch", "acme")
+	got := f.run("backfill", "watch", "acme")
 	require.Zero(t, got.code)
 	require.Contains(t, got.stdout, "\r  15% ")
 	require.Contains(t, got.stdout, "(150/1000) users, 97.3 pages/min, about 34s left")
 	require.Contains(t, got.stdout, "parked (destination_down)")
 	require.Equal(t, 2, strings.Count(got.stdout, "100%"), "a run that still works at its last user is drawn too")
 	require.True(t, strings.HasSuffix(got.stdout, "\nacme: backfill 7 completed, 1,000 of 1,000 users, 97.3 pages/min\n"), got.stdout)
-	require.Len(t, i.waits, 4)
-	require.Equal(t, 250*time.Millisecond, i.waits[0])
+	require.Len(t, f.waits, 4)
+	require.Equal(t, 250*time.Millisecond, f.waits[0])
 }
 
 func TestMoreUsersThanTheTotalSaysDoNotBreakTheBar(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.process.StdoutTerminal = true
+	f := newFixture(t)
+	f.process.StdoutTerminal = true
 	more := run("running", 1010)
 	none := run("completed", 0)
 	none.Backfills[0].Total = new(int64(0))
-	i.answers("backfills", "ls", inTurn(more, none))
-	got := i.run("backfill", "watch", "acme")
+	f.answers("backfills", "ls", inTurn(more, none))
+	got := f.run("backfill", "watch", "acme")
 	require.Zero(t, got.code)
 	require.Contains(t, got.stdout, "(1010/1010)")
 }
 
 func TestWatchingAsJSONGivesTheRunAsItEndedAndProgressBesideIt(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", inTurn(run("running", 150), run("completed", 1000)))
-	got := i.run("backfill", "watch", "acme", "--json")
+	f := newFixture(t)
+	f.answers("backfills", "ls", inTurn(run("running", 150), run("completed", 1000)))
+	got := f.run("backfill", "watch", "acme", "--json")
 	require.Zero(t, got.code)
 	require.Equal(t, "completed", document[report.Backfill](t, got).State)
 	require.Contains(t, got.stderr, "150 of 1,000 users")
@@ -109,9 +109,9 @@ func TestARunThatDidNotCompleteIsExitStatusOne(t *testing.T) {
 	} {
 		t.Run(state, func(t *testing.T) {
 			t.Parallel()
-			i := newInstallation(t)
-			i.answers("backfills", "ls", inTurn(run("running", 150), run(state, 150)))
-			got := i.run("backfill", "watch", "acme", "--json")
+			f := newFixture(t)
+			f.answers("backfills", "ls", inTurn(run("running", 150), run(state, 150)))
+			got := f.run("backfill", "watch", "acme", "--json")
 			require.Equal(t, 1, got.code)
 			require.Equal(t, state, document[report.Backfill](t, got).State)
 			require.Contains(t, got.stderr, reason)
@@ -121,82 +121,82 @@ func TestARunThatDidNotCompleteIsExitStatusOne(t *testing.T) {
 
 func TestAServiceThatIsRestartedDoesNotEndTheWatch(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	stop := i.answers("backfills", "ls", always(run("running", 150)))
-	i.onWait = func(number int) {
+	f := newFixture(t)
+	stop := f.answers("backfills", "ls", always(run("running", 150)))
+	f.onWait = func(number int) {
 		switch number {
 		case 1:
 			stop()
 		case 5:
-			i.answers("backfills", "ls", always(run("completed", 1000)))
+			f.answers("backfills", "ls", always(run("completed", 1000)))
 		}
 	}
-	got := i.run("backfill", "watch", "acme")
+	got := f.run("backfill", "watch", "acme")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, 1, strings.Count(got.stdout, "waiting for it"))
 }
 
 func TestARestartOfNATSDoesNotEndTheWatch(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", inTurn(run("running", 150), run("completed", 1000)))
-	i.onWait = func(number int) {
+	f := newFixture(t)
+	f.answers("backfills", "ls", inTurn(run("running", 150), run("completed", 1000)))
+	f.onWait = func(number int) {
 		if number == 1 {
-			i.nats.Restart(t)
+			f.nats.Restart(t)
 		}
 	}
-	got := i.run("backfill", "watch", "acme")
+	got := f.run("backfill", "watch", "acme")
 	require.Zero(t, got.code, got.stderr)
 	require.Contains(t, got.stdout, "completed")
 }
 
 func TestAServiceThatStaysAwayEndsTheWatch(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	stop := i.answers("backfills", "ls", always(run("running", 150)))
-	i.onWait = func(number int) {
+	f := newFixture(t)
+	stop := f.answers("backfills", "ls", always(run("running", 150)))
+	f.onWait = func(number int) {
 		if number == 1 {
 			stop()
 		}
 	}
-	got := i.run("backfill", "watch", "acme")
+	got := f.run("backfill", "watch", "acme")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "nobody answers rollcall.api.backfills.ls")
-	require.Len(t, i.waits, 61, "a minute of patience")
+	require.Len(t, f.waits, 61, "a minute of patience")
 }
 
 func TestWhoStopsWatchingIsToldThatTheBackfillGoesOn(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", always(run("running", 150)))
+	f := newFixture(t)
+	f.answers("backfills", "ls", always(run("running", 150)))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	i.onWait = func(number int) {
+	f.onWait = func(number int) {
 		if number == 2 {
 			cancel()
 		}
 	}
-	got := i.runWith(ctx, "backfill", "watch", "acme")
+	got := f.runWith(ctx, "backfill", "watch", "acme")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "goes on by itself")
 }
 
 func TestWhoWatchesRightAfterPublishingIsNotToldThatTheCustomerIsUnknown(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", func(n int, question []byte) (any, string) {
+	f := newFixture(t)
+	f.answers("backfills", "ls", func(n int, question []byte) (any, string) {
 		if n < 3 {
 			return unknown(n, question)
 		}
 		return run("completed", 1000), ""
 	})
-	require.Zero(t, i.run("backfill", "watch", "acme").code)
+	require.Zero(t, f.run("backfill", "watch", "acme").code)
 }
 
 func TestWatchingAStrangerEndsAfterFiveSeconds(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", unknown)
-	require.Equal(t, globexUnknown(), i.run("backfill", "watch", "globex"))
-	require.Len(t, i.waits, 5, "a second each")
+	f := newFixture(t)
+	f.answers("backfills", "ls", unknown)
+	require.Equal(t, unknownGlobex(), f.run("backfill", "watch", "globex"))
+	require.Len(t, f.waits, 5, "a second each")
 }

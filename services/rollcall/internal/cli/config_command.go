@@ -38,7 +38,7 @@ func (a *app) configShow() *cobra.Command {
 			defer on.close()
 			shown, err := ask[report.ConfigQuestion, report.Config](command.Context(), on, "config", "get", report.ConfigQuestion{CustomerID: args[0]})
 			if err != nil {
-				return aboutCustomer(args[0], err)
+				return customerError(args[0], err)
 			}
 			if a.json {
 				return a.document(shown)
@@ -230,9 +230,9 @@ func (a *app) runConfigSet(ctx context.Context, change report.ConfigChange, toke
 		}
 	}
 	on.timeout = max(on.timeout, configTimeout)
-	done, err := a.untilFree(ctx, on, change)
+	done, err := a.setWhenFree(ctx, on, change)
 	if err != nil {
-		return aboutCustomer(change.CustomerID, err)
+		return customerError(change.CustomerID, err)
 	}
 	if a.json {
 		return a.document(done)
@@ -241,9 +241,9 @@ func (a *app) runConfigSet(ctx context.Context, change report.ConfigChange, toke
 	return nil
 }
 
-// untilFree asks again while a job writes to the destination and does not let go: a worker that died keeps its lane
+// setWhenFree asks again while a job writes to the destination and does not let go: a worker that died keeps its lane
 // for as long as a claim lasts.
-func (a *app) untilFree(ctx context.Context, on *link, change report.ConfigChange) (report.ConfigChanged, error) {
+func (a *app) setWhenFree(ctx context.Context, on *link, change report.ConfigChange) (report.ConfigChanged, error) {
 	for waited := time.Duration(0); ; waited += busyInterval + configTimeout/2 {
 		done, err := ask[report.ConfigChange, report.ConfigChanged](ctx, on, "config", "set", change)
 		if !isBusy(err) || waited >= busyPatience {
@@ -271,7 +271,7 @@ func (a *app) showChanged(done report.ConfigChanged) {
 		sayf(a.out, "%s: %s %s -> %s", done.CustomerID, change.Field, shownValue(change.Field, change.From), shownValue(change.Field, change.To))
 	}
 	if run := done.Backfill; run != nil {
-		sayf(a.out, "%s: backfill %d %s", done.CustomerID, run.ID, standing(*run))
+		sayf(a.out, "%s: backfill %d %s", done.CustomerID, run.ID, stateText(*run))
 	}
 }
 
@@ -301,14 +301,14 @@ func (a *app) replaceToken(ctx context.Context, customer, file string) error {
 		return err
 	}
 	defer on.close()
-	if err := a.mayPublish(ctx, on, request, false); err != nil {
+	if err := a.confirmReplacing(ctx, on, request, false); err != nil {
 		return err
 	}
 	taken, err := a.publishRequest(ctx, on, request, false)
 	if err != nil {
 		return err
 	}
-	settled, err := a.settled(ctx, on, taken)
+	settled, err := a.awaitSettled(ctx, on, taken)
 	if err != nil {
 		return err
 	}
@@ -325,7 +325,7 @@ func (a *app) replaceToken(ctx context.Context, customer, file string) error {
 		return nil
 	case store.RequestPending, store.RequestApplied, store.RequestSuperseded:
 	}
-	if err := refusal(customer, settled); err != nil {
+	if err := requestError(customer, settled); err != nil {
 		return err
 	}
 	a.progressLinef("%s: VOMO token replaced; all settings stay", customer)

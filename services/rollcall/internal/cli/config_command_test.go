@@ -13,9 +13,9 @@ import (
 
 func TestSettingsAreChangedAsAskedAndTheChangeIsShown(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	var asked report.ConfigChange
-	i.answers("config", "set", func(_ int, question []byte) (any, string) {
+	f.answers("config", "set", func(_ int, question []byte) (any, string) {
 		if err := json.Unmarshal(question, &asked); err != nil {
 			return err.Error(), service.CodeBadRequest
 		}
@@ -24,7 +24,7 @@ func TestSettingsAreChangedAsAskedAndTheChangeIsShown(t *testing.T) {
 			{Field: report.FieldAdminEmail, From: "it@acme.example", To: nil},
 		}, Backfill: &report.Backfill{ID: 3, State: "queued"}}, noCode
 	})
-	got := i.run("config", "set", "acme", "--cadence", "15", "--requests-per-second", "2.5", "--rpm", "default", "--admin-email", "",
+	got := f.run("config", "set", "acme", "--cadence", "15", "--requests-per-second", "2.5", "--rpm", "default", "--admin-email", "",
 		"--destination-url", "https://crm.example", "--new-system")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, "acme: pollCadenceMinutes 30 -> 15\nacme: limits.requestsPerMinute 0 -> default\n"+
@@ -37,43 +37,43 @@ func TestSettingsAreChangedAsAskedAndTheChangeIsShown(t *testing.T) {
 	for _, args := range [][]string{
 		{"config", "set", "acme"}, {"config", "set", "acme", "--rps", "many"}, {"config", "set", "acme", "--moved", "--new-system"},
 	} {
-		require.Equal(t, exitUsage, i.run(args...).code, args)
+		require.Equal(t, exitUsage, f.run(args...).code, args)
 	}
 }
 
 func TestErrorsOfFieldsAreListedEachWithItsRemedy(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	stop := i.refuses("config", "set", service.CodeBadRequest, `{"errors":{"adminEmail":["is not an e-mail address"]}}`)
+	f := newFixture(t)
+	stop := f.rejectsWith("config", "set", service.CodeBadRequest, `{"errors":{"adminEmail":["is not an e-mail address"]}}`)
 	defer stop()
 	require.Equal(t, result{code: 1, stderr: "rollcall: nothing was changed:\n  adminEmail: is not an e-mail address\n"},
-		i.run("config", "set", "acme", "--admin-email", "nobody"))
+		f.run("config", "set", "acme", "--admin-email", "nobody"))
 }
 
 func TestABusyLaneIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("config", "set", func(n int, _ []byte) (any, string) {
+	f := newFixture(t)
+	f.answers("config", "set", func(n int, _ []byte) (any, string) {
 		if n < 3 {
 			return "a job did not let go", service.CodeBusy
 		}
 		return report.ConfigChanged{CustomerID: "acme"}, noCode
 	})
-	got := i.run("config", "set", "acme", "--destination-url", "https://crm.example", "--moved")
+	got := f.run("config", "set", "acme", "--destination-url", "https://crm.example", "--moved")
 	require.Zero(t, got.code)
-	require.Len(t, i.waits, 2)
+	require.Len(t, f.waits, 2)
 	require.Equal(t, 1, strings.Count(got.stderr, "trying again"))
 }
 
 func TestAConfigIsShown(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("config", "get", always(report.Config{
+	f := newFixture(t)
+	f.answers("config", "get", always(report.Config{
 		CustomerID: "acme", Enabled: true, ExternalSystemURL: "https://crm.example/v1", DestinationKind: "rest", PollCadenceMinutes: 15,
-		Limits: report.ConfigLimits{RequestsPerMinute: new(50.0)}, PausedAt: &moment1, BackfillNotBefore: &moment1,
+		Limits: report.ConfigLimits{RequestsPerMinute: new(50.0)}, PausedAt: &testTime, BackfillNotBefore: &testTime,
 		QuietHours: &report.QuietHours{From: "08:00", To: "18:00", Zone: "America/Chicago", Weekdays: []string{"mon", "fri"}},
 	}))
-	got := i.run("config", "show", "acme")
+	got := f.run("config", "show", "acme")
 	require.Zero(t, got.code)
 	for _, want := range []string{
 		`destination +rest https://crm.example/v1`, `poll cadence +15 minutes`, `requests a second +as the installation`, `requests a minute +50`,
@@ -83,20 +83,20 @@ func TestAConfigIsShown(t *testing.T) {
 	}
 }
 
-// standingConfig is a customer's with every setting.
-func standingConfig() report.Config {
+// fullConfig is a customer's with every setting.
+func fullConfig() report.Config {
 	return report.Config{
 		CustomerID: "acme", Enabled: true, ExternalSystemURL: "https://crm.example/api", DestinationKind: "rest", BatchSize: new(int32(100)),
 		HasDestinationAuth: true, PollCadenceMinutes: 15, AdminEmail: new("it@acme.example"),
 		Limits:            report.ConfigLimits{RequestsPerSecond: new(2.5), RequestsPerMinute: new(0.0)},
-		BackfillNotBefore: &moment1, QuietHours: &report.QuietHours{From: "08:00", To: "18:00", Zone: "UTC"},
+		BackfillNotBefore: &testTime, QuietHours: &report.QuietHours{From: "08:00", To: "18:00", Zone: "UTC"},
 	}
 }
 
 func TestANewTokenIsGivenWhereSettingsAreChanged(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
-	s.configAnswer = always(standingConfig())
+	s.configAnswer = always(fullConfig())
 	s.answers("requests", "get", inTurn(report.Request{CustomerID: "acme", State: "pending"}, report.Request{CustomerID: "acme", State: "applied"},
 		report.Request{CustomerID: "acme", State: "duplicate"}, report.Request{CustomerID: "acme", State: "applied"}))
 
@@ -119,7 +119,7 @@ func TestANewTokenIsGivenWhereSettingsAreChanged(t *testing.T) {
 func TestATokenThatVOMORefusesChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
-	s.configAnswer = always(standingConfig())
+	s.configAnswer = always(fullConfig())
 	s.answers("requests", "get", inTurn(report.Request{CustomerID: "acme", State: "rejected", Errors: map[string][]string{
 		"vomoToken": {"Token rejected by VOMO API"},
 	}}, report.Request{CustomerID: "acme", State: "superseded"}))
@@ -134,8 +134,8 @@ func TestATokenThatVOMORefusesChangesNothing(t *testing.T) {
 func TestATokenAloneIsForWhoIsKnown(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
-	left := standingConfig()
-	left.OffboardedAt = &moment1
+	left := fullConfig()
+	left.OffboardedAt = &testTime
 	for _, answer := range []func(int, []byte) (any, string){unknown, always(left)} {
 		s.configAnswer = answer
 		for _, command := range [][]string{{"onboard", "acme"}, {"config", "set", "acme"}} {
@@ -152,13 +152,13 @@ func TestATokenAloneIsForWhoIsKnown(t *testing.T) {
 
 func TestANewTokenIsNoChangeAmongOthers(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	for _, more := range [][]string{{"--cadence", "15"}, {"--destination-token-file", "x"}, {"--moved"}} {
-		got := i.run(append([]string{"config", "set", "acme", "--vomo-token-file", tokenFile(t, vomoToken)}, more...)...)
+		got := f.run(append([]string{"config", "set", "acme", "--vomo-token-file", tokenFile(t, vomoToken)}, more...)...)
 		require.Equal(t, exitUsage, got.code)
 		require.Contains(t, got.stderr, "vomo-token-file")
 	}
-	got := i.run("config", "set", "acme", "--vomo-token-file", tokenFile(t, "vomo secret"))
+	got := f.run("config", "set", "acme", "--vomo-token-file", tokenFile(t, "vomo secret"))
 	require.Equal(t, exitUsage, got.code)
 	require.Contains(t, got.stderr, "vomoToken: has spaces")
 }

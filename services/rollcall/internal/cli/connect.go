@@ -106,7 +106,7 @@ func (a *app) connect() (*link, error) {
 		if unreadable, ok := errors.AsType[*url.Error](err); ok { // its text repeats the URL, password and all
 			err = unreadable.Err
 		}
-		return nil, fmt.Errorf("connect to NATS at %s: %w", presentable(settings.server), err)
+		return nil, fmt.Errorf("connect to NATS at %s: %w", withoutSecrets(settings.server), err)
 	}
 	return &link{conn: conn, timeout: settings.timeout, closed: closed}, nil
 }
@@ -147,8 +147,8 @@ func (l *link) close() {
 	<-l.closed
 }
 
-// presentable is the list of servers without what may be secret in it.
-func presentable(servers string) string {
+// withoutSecrets is the list of servers without what may be secret in it.
+func withoutSecrets(servers string) string {
 	var shown []string
 	for server := range strings.SplitSeq(servers, ",") {
 		server = strings.TrimSpace(server)

@@ -68,14 +68,14 @@ func customerRow(customer report.Customer, asOf time.Time) []any {
 		alerts = "-"
 	}
 	return []any{
-		customer.CustomerID, working(customer), healthy(customer.IsHealthy), customer.Destination.Kind + " " + customer.Destination.Host,
-		fmt.Sprintf("%dm", customer.PollCadenceMinutes), age(customer.LastPolledAt, asOf), inShort(customer.Backfill),
+		customer.CustomerID, enabledState(customer), healthy(customer.IsHealthy), customer.Destination.Kind + " " + customer.Destination.Host,
+		fmt.Sprintf("%dm", customer.PollCadenceMinutes), ago(customer.LastPolledAt, asOf), shortBackfill(customer.Backfill),
 		humanize.Comma(customer.UsersMirrored), moment(customer.OnboardedAt), humanize.Comma(customer.OpenLetters), alerts,
 	}
 }
 
-// working says whether anything is done for a customer.
-func working(customer report.Customer) string {
+// enabledState says whether anything is done for a customer.
+func enabledState(customer report.Customer) string {
 	switch {
 	case customer.OffboardedAt != nil:
 		return "offboarded"
@@ -93,21 +93,21 @@ func healthy(value *bool) string {
 	return yesNo(value)
 }
 
-// age is how long ago something was; by the clock of those who noted it.
-func age(at *time.Time, asOf time.Time) string {
+// ago says how long ago something was; by the clock of those who noted it.
+func ago(at *time.Time, asOf time.Time) string {
 	if at == nil {
 		return "-"
 	}
 	return seconds(int64(max(asOf.Sub(*at), 0)/time.Second)) + " ago"
 }
 
-// inShort is a run's state with its progress while it is unfinished.
-func inShort(run *report.BackfillInShort) string {
+// shortBackfill is a run's state with its progress while it is unfinished.
+func shortBackfill(run *report.BackfillInShort) string {
 	if run == nil {
 		return "-"
 	}
 	shown := report.Backfill{State: run.State, ParkReason: run.ParkReason}
-	text := standing(shown)
+	text := stateText(shown)
 	if open(shown) {
 		text += " " + humanize.Comma(run.Processed)
 		if run.Total != nil {
@@ -154,17 +154,17 @@ func (a *app) commandCustomer(ctx context.Context, verb, customer string) error 
 	defer on.close()
 	done, err := ask[report.CustomerCommand, report.CustomerCommanded](ctx, on, "customers", verb, report.CustomerCommand{CustomerID: customer})
 	if err != nil {
-		return aboutCustomer(customer, err)
+		return customerError(customer, err)
 	}
 	if a.json {
 		return a.document(done)
 	}
-	sayf(a.out, "%s: %s", customer, changedTo(done))
+	sayf(a.out, "%s: %s", customer, customerChange(done))
 	return nil
 }
 
-// changedTo says what was done, and what follows from it.
-func changedTo(done report.CustomerCommanded) string {
+// customerChange says what was done, and what follows from it.
+func customerChange(done report.CustomerCommanded) string {
 	switch done.Action {
 	case report.CustomerPaused:
 		return "paused; rollcall resume " + done.CustomerID + " lets it go on"
@@ -173,12 +173,12 @@ func changedTo(done report.CustomerCommanded) string {
 	case report.CustomerNotPaused:
 		return "was not paused"
 	case report.CustomerResumed:
-		return "resumed; " + goesOn(done)
+		return "resumed; " + afterResume(done)
 	}
 	return done.Action // a newer service's
 }
 
-func goesOn(done report.CustomerCommanded) string {
+func afterResume(done report.CustomerCommanded) string {
 	switch {
 	case !done.Enabled:
 		return "it is switched off, and goes on with a VOMO token that works: rollcall config set " + done.CustomerID + " --vomo-token-file <file>"

@@ -20,16 +20,16 @@ func manyCustomers(count int) func(int, []byte) (any, string) {
 		if err := json.Unmarshal(data, &question); err != nil || question.Limit < 1 || question.Limit > 100 {
 			return fmt.Sprintf("a bad question: %s", data), service.CodeBadRequest
 		}
-		page := report.CustomersReply{AsOf: moment1, Customers: []report.Customer{}}
+		page := report.CustomersReply{AsOf: testTime, Customers: []report.Customer{}}
 		for i := 1; i <= count && len(page.Customers) < int(question.Limit); i++ {
 			id := fmt.Sprintf("customer-%04d", i)
 			if id <= question.After {
 				continue
 			}
 			page.Customers = append(page.Customers, report.Customer{
-				CustomerID: id, Enabled: true, OnboardedAt: moment1, Destination: report.DestinationHost{Kind: "rest", Host: "crm.example"},
+				CustomerID: id, Enabled: true, OnboardedAt: testTime, Destination: report.DestinationHost{Kind: "rest", Host: "crm.example"},
 				PollCadenceMinutes: 30, UsersMirrored: 1200, OpenLetters: 2, Alerts: []string{"destination_down"},
-				IsHealthy: new(false), LastPolledAt: new(moment1.Add(-90 * time.Minute)), PausedAt: &moment1,
+				IsHealthy: new(false), LastPolledAt: new(testTime.Add(-90 * time.Minute)), PausedAt: &testTime,
 				Backfill: &report.BackfillInShort{ID: 7, State: "parked", ParkReason: new("destination_down"), Processed: 1200, Total: new(int64(5000))},
 			})
 			if i < count {
@@ -44,12 +44,12 @@ func manyCustomers(count int) func(int, []byte) (any, string) {
 
 func TestCustomersAreListedPageByPage(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("customers", "ls", manyCustomers(250))
-	all := document[report.CustomersReply](t, i.run("customer", "ls", "--all", "--json"))
+	f := newFixture(t)
+	f.answers("customers", "ls", manyCustomers(250))
+	all := document[report.CustomersReply](t, f.run("customer", "ls", "--all", "--json"))
 	require.Len(t, all.Customers, 250)
 	require.Nil(t, all.Next)
-	got := i.run("customer", "ls", "--limit", "1")
+	got := f.run("customer", "ls", "--limit", "1")
 	require.Zero(t, got.code)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 2)
@@ -61,43 +61,43 @@ func TestCustomersAreListedPageByPage(t *testing.T) {
 
 func TestNoCustomersAreAnEmptyList(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("customers", "ls", manyCustomers(0))
-	require.JSONEq(t, `{"asOf":"2026-11-20T08:00:00Z","customers":[],"next":null}`, i.run("customer", "ls", "--json").stdout)
-	require.Empty(t, i.run("customer", "ls").stdout)
+	f := newFixture(t)
+	f.answers("customers", "ls", manyCustomers(0))
+	require.JSONEq(t, `{"asOf":"2026-11-20T08:00:00Z","customers":[],"next":null}`, f.run("customer", "ls", "--json").stdout)
+	require.Empty(t, f.run("customer", "ls").stdout)
 }
 
 func TestAPauseAndAResumptionSayWhatFollowsFromThem(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("customers", "pause", inTurn(
-		report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerPaused, PausedAt: &moment1},
-		report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerAlreadyPaused, PausedAt: &moment1},
+	f := newFixture(t)
+	f.answers("customers", "pause", inTurn(
+		report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerPaused, PausedAt: &testTime},
+		report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerAlreadyPaused, PausedAt: &testTime},
 	))
-	require.Equal(t, result{stdout: "acme: paused; rollcall resume acme lets it go on\n"}, i.run("pause", "acme"))
-	require.Equal(t, result{stdout: "acme: was paused already, since 2026-11-20 08:00:00 UTC\n"}, i.run("customer", "pause", "acme"))
+	require.Equal(t, result{stdout: "acme: paused; rollcall resume acme lets it go on\n"}, f.run("pause", "acme"))
+	require.Equal(t, result{stdout: "acme: was paused already, since 2026-11-20 08:00:00 UTC\n"}, f.run("customer", "pause", "acme"))
 
-	resumed := report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerResumed, Enabled: true, BackfillCompletedAt: &moment1}
+	resumed := report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerResumed, Enabled: true, BackfillCompletedAt: &testTime}
 	stays, goes, off, bare := resumed, resumed, resumed, resumed
 	stays.Backfill, goes.Backfill, off.Enabled, bare.BackfillCompletedAt = new("paused"), new("queued"), false, nil
 	none := resumed
 	none.Action = report.CustomerNotPaused
-	i.answers("customers", "resume", inTurn(resumed, none, stays, goes, off, bare, resumed))
+	f.answers("customers", "resume", inTurn(resumed, none, stays, goes, off, bare, resumed))
 	for _, want := range []string{
 		"resumed; it is polled at once", "was not paused", "resumed; its backfill stays paused: rollcall backfill start acme",
 		"resumed; its backfill goes on", "resumed; it is switched off, and goes on with a VOMO token that works: rollcall config set acme --vomo-token-file <file>",
 		"resumed; it has no backfill under way: rollcall backfill start acme",
 	} {
-		require.Equal(t, result{stdout: "acme: " + want + "\n"}, i.run("resume", "acme"))
+		require.Equal(t, result{stdout: "acme: " + want + "\n"}, f.run("resume", "acme"))
 	}
-	require.Equal(t, resumed, document[report.CustomerCommanded](t, i.run("customer", "resume", "acme", "--json")))
+	require.Equal(t, resumed, document[report.CustomerCommanded](t, f.run("customer", "resume", "acme", "--json")))
 }
 
 func TestAPauseThatIsRefusedIsToldInTheServicesWords(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("customers", "pause", func(int, []byte) (any, string) { return "it was offboarded", service.CodeConflict })
-	i.answers("customers", "resume", unknown)
-	require.Equal(t, result{code: 1, stderr: "rollcall: it was offboarded\n"}, i.run("pause", "acme"))
-	require.Equal(t, globexUnknown(), i.run("resume", "globex"))
+	f := newFixture(t)
+	f.answers("customers", "pause", func(int, []byte) (any, string) { return "it was offboarded", service.CodeConflict })
+	f.answers("customers", "resume", unknown)
+	require.Equal(t, result{code: 1, stderr: "rollcall: it was offboarded\n"}, f.run("pause", "acme"))
+	require.Equal(t, unknownGlobex(), f.run("resume", "globex"))
 }

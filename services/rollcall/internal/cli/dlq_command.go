@@ -44,8 +44,8 @@ func (a *app) connectForLetters() (*link, error) {
 	return on, nil
 }
 
-// aboutLetter puts a service's "not found" into words.
-func aboutLetter(id string, err error) error {
+// letterError puts a service's "not found" into words.
+func letterError(id string, err error) error {
 	var refused *refusedError
 	switch {
 	case isUnknown(err):
@@ -56,13 +56,13 @@ func aboutLetter(id string, err error) error {
 	return err
 }
 
-// aboutLetters puts what a service says of a filter into words.
-func aboutLetters(customer string, err error) error {
+// lettersError puts what a service says of a filter into words.
+func lettersError(customer string, err error) error {
 	var refused *refusedError
 	if errors.As(err, &refused) && len(refused.fields.Errors) > 0 {
 		return fmt.Errorf("the service does not take this filter:%s", fieldErrors(refused.fields.Errors))
 	}
-	return aboutCustomer(customer, err)
+	return customerError(customer, err)
 }
 
 func (a *app) dlqLs() *cobra.Command {
@@ -91,7 +91,7 @@ func (a *app) dlqLs() *cobra.Command {
 			defer on.close()
 			letters, err := listLetters(command.Context(), on, filter, rows)
 			if err != nil {
-				return aboutLetters(filter.CustomerID, err)
+				return lettersError(filter.CustomerID, err)
 			}
 			if a.json {
 				return a.document(letters)
@@ -141,7 +141,7 @@ func letterList(letters []report.Letter, asOf time.Time, more bool) listing[repo
 		row: func(letter report.Letter) []any {
 			return []any{
 				letter.ID, letter.CustomerID, letter.Kind, textOr(letter.RecordID, "-"), letter.ErrorCode, letter.ErrorClass,
-				letter.Attempts, seconds(letter.AgeSeconds), standingOf(letter, asOf), letter.Job,
+				letter.Attempts, seconds(letter.AgeSeconds), letterState(letter, asOf), letter.Job,
 			}
 		},
 	}
@@ -175,8 +175,8 @@ func shortIDs(letters []report.Letter) []string {
 	return short
 }
 
-// standingOf is a letter's state, and when it is tried again.
-func standingOf(letter report.Letter, asOf time.Time) string {
+// letterState is a letter's state, and when it is tried again.
+func letterState(letter report.Letter, asOf time.Time) string {
 	switch {
 	case letter.State == string(store.LettersSettled) && letter.SettledHow != nil:
 		return "settled, " + *letter.SettledHow

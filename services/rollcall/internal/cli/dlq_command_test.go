@@ -17,7 +17,7 @@ import (
 func letterNo(n int) report.Letter {
 	return report.Letter{
 		ID: fmt.Sprintf("%08x-0000-4000-8000-000000000000", n), CustomerID: "acme", Kind: "user", RecordID: new(fmt.Sprintf("82%02d", n)),
-		ErrorCode: "http_422", ErrorClass: "permanent", State: "review", Attempts: 1, FirstFailedAt: moment1, LastFailedAt: moment1,
+		ErrorCode: "http_422", ErrorClass: "permanent", State: "review", Attempts: 1, FirstFailedAt: testTime, LastFailedAt: testTime,
 		AgeSeconds: 3 * 3600, Job: "user_sync_poll",
 	}
 }
@@ -40,7 +40,7 @@ func manyLetters(t *testing.T, count int) func(int, []byte) (any, string) {
 		if question.Limit < 1 || question.Limit > report.MaxLetters || (n > 1) != (question.AsOf != nil) {
 			return "a bad question", service.CodeBadRequest
 		}
-		page := report.LettersReply{Letters: []report.Letter{}, AsOf: moment1.Add(3 * time.Hour)}
+		page := report.LettersReply{Letters: []report.Letter{}, AsOf: testTime.Add(3 * time.Hour)}
 		for i := 1; i <= count && len(page.Letters) < int(question.Limit); i++ {
 			letter := letterNo(i)
 			if letter.ID <= question.Before {
@@ -57,18 +57,18 @@ func manyLetters(t *testing.T, count int) func(int, []byte) (any, string) {
 
 func TestLettersAreListedPageByPage(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("letters", "ls", manyLetters(t, 450))
-	all := document[report.LettersReply](t, i.run("dlq", "ls", "--all", "--json"))
+	f := newFixture(t)
+	f.answers("letters", "ls", manyLetters(t, 450))
+	all := document[report.LettersReply](t, f.run("dlq", "ls", "--all", "--json"))
 	require.Len(t, all.Letters, 450)
 	require.Nil(t, all.Next)
 }
 
 func TestALetterIsOneLineOfTheList(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("letters", "ls", manyLetters(t, 3))
-	got := i.run("dlq", "ls", "acme", "--limit", "1")
+	f := newFixture(t)
+	f.answers("letters", "ls", manyLetters(t, 3))
+	got := f.run("dlq", "ls", "acme", "--limit", "1")
 	require.Zero(t, got.code, got.stderr)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 2)
@@ -87,24 +87,24 @@ func TestShortIDsAreLongEnoughToTellLettersApart(t *testing.T) {
 func TestAStateSaysWhenALetterIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for want, letter := range map[string]report.Letter{
-		"waiting, in 12m":    {State: "waiting", NextAttemptAt: new(moment1.Add(12 * time.Minute))},
-		"waiting, due now":   {State: "waiting", NextAttemptAt: &moment1},
+		"waiting, in 12m":    {State: "waiting", NextAttemptAt: new(testTime.Add(12 * time.Minute))},
+		"waiting, due now":   {State: "waiting", NextAttemptAt: &testTime},
 		"review":             {State: "review"},
 		"settled, discarded": {State: "settled", SettledHow: new("discarded")},
 	} {
-		require.Equal(t, want, standingOf(letter, moment1))
+		require.Equal(t, want, letterState(letter, testTime))
 	}
 }
 
 func TestEveryFilterReachesTheService(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	var asked report.LettersQuestion
-	i.answers("letters", "ls", func(_ int, data []byte) (any, string) {
+	f.answers("letters", "ls", func(_ int, data []byte) (any, string) {
 		asked = decoded[report.LettersQuestion](t, data)
 		return report.LettersReply{Letters: []report.Letter{}}, noCode
 	})
-	got := i.run("dlq", "ls", "_unknown", "--kind", "message", "--state", "review", "--error-code", "too_many_deliveries", "--class", "permanent",
+	got := f.run("dlq", "ls", "_unknown", "--kind", "message", "--state", "review", "--error-code", "too_many_deliveries", "--class", "permanent",
 		"--older-than", "1d12h", "--newer-than", "2w", "--record", "8205", "--text", "Onboarding", "--id", "1f0c9a72,77d01be3-1")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, report.LettersFilter{
@@ -115,7 +115,7 @@ func TestEveryFilterReachesTheService(t *testing.T) {
 
 func TestAFilterThatCannotBeNamesTheFlagAndTheRemedy(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	for _, call := range []struct{ args, want string }{
 		{"--kind person", "--kind takes user, message"},
 		{"--state lost", "--state takes open, waiting, review, settled, all"},
@@ -131,7 +131,7 @@ func TestAFilterThatCannotBeNamesTheFlagAndTheRemedy(t *testing.T) {
 		{"--limit 0", "--limit must be 1 or more"},
 		{"--text " + strings.Repeat("x", 201), "--text takes a text of at most 200 bytes"},
 	} {
-		got := i.run(append([]string{"dlq", "ls"}, strings.Fields(call.args)...)...)
+		got := f.run(append([]string{"dlq", "ls"}, strings.Fields(call.args)...)...)
 		require.Equal(t, exitUsage, got.code, call.args)
 		require.Contains(t, got.stderr, call.want)
 	}
@@ -139,24 +139,24 @@ func TestAFilterThatCannotBeNamesTheFlagAndTheRemedy(t *testing.T) {
 
 func TestLettersOfNobodyKnownAreExitStatusOne(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	for _, verb := range []string{"ls", "show", "count", "export"} {
-		i.answers("letters", verb, unknown)
+		f.answers("letters", verb, unknown)
 	}
 	for _, args := range [][]string{{"ls", "globex"}, {"export", "globex"}, {"retry", "globex", "--all-matching", "--force"}} {
-		require.Equal(t, globexUnknown(), i.run(append([]string{"dlq"}, args...)...), args)
+		require.Equal(t, unknownGlobex(), f.run(append([]string{"dlq"}, args...)...), args)
 	}
-	got := i.run("dlq", "show", "1f0c9a72")
+	got := f.run("dlq", "show", "1f0c9a72")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, `letter "1f0c9a72" is not known`)
-	require.Equal(t, exitUsage, i.run("dlq", "show", "1f0c").code)
-	require.Equal(t, exitUsage, i.run("dlq", "show", "1f0c9a72", "--secrets").code)
+	require.Equal(t, exitUsage, f.run("dlq", "show", "1f0c").code)
+	require.Equal(t, exitUsage, f.run("dlq", "show", "1f0c9a72", "--secrets").code)
 }
 
 func TestNobodyWhoAnswersForLettersIsNamed(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	got := i.run("dlq", "ls")
+	f := newFixture(t)
+	got := f.run("dlq", "ls")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, "nobody answers rollcall.api.letters.ls: is the dlqretry service running")
 }

@@ -113,7 +113,7 @@ func exportLetters(ctx context.Context, on *link, filter report.LettersFilter, a
 	case err != nil && count > 0:
 		return count, fmt.Errorf("stopped after %s, which is not all: %w", counted(count, "letter"), err)
 	case err != nil:
-		return 0, aboutLetters(filter.CustomerID, err)
+		return 0, lettersError(filter.CustomerID, err)
 	}
 	return count, nil
 }

@@ -13,9 +13,9 @@ import (
 )
 
 // exported has letters 1 to count exported in pages of two.
-func (i *installation) exported(t *testing.T, count int) {
+func (f *fixture) exported(t *testing.T, count int) {
 	t.Helper()
-	i.answers("letters", "export", func(_ int, data []byte) (any, string) {
+	f.answers("letters", "export", func(_ int, data []byte) (any, string) {
 		question := decoded[report.LettersQuestion](t, data)
 		page := report.LettersExport{Letters: []report.LetterDetail{}}
 		for n := 1; n <= count && len(page.Letters) < 2; n++ {
@@ -34,23 +34,23 @@ func (i *installation) exported(t *testing.T, count int) {
 
 func TestAnExportIsOneDocumentALine(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.exported(t, 5)
-	got := i.run("dlq", "export", "acme", "--state", "all")
+	f := newFixture(t)
+	f.exported(t, 5)
+	got := f.run("dlq", "export", "acme", "--state", "all")
 	require.Zero(t, got.code, got.stderr)
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 5)
 	for n, line := range lines {
 		require.Equal(t, letterNo(n+1).ID, decoded[report.LetterDetail](t, []byte(line)).ID)
 	}
-	require.Equal(t, exitUsage, i.run("dlq", "export", "--json").code)
+	require.Equal(t, exitUsage, f.run("dlq", "export", "--json").code)
 }
 
 func TestAnExportMayBeCSV(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.exported(t, 3)
-	got := i.run("dlq", "export", "--csv")
+	f := newFixture(t)
+	f.exported(t, 3)
+	got := f.run("dlq", "export", "--csv")
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 4)
 	require.True(t, strings.HasPrefix(lines[0], "id,customerId,kind,recordId,state,errorCode,"))
@@ -60,18 +60,18 @@ func TestAnExportMayBeCSV(t *testing.T) {
 
 func TestAnExportedFileIsItsOwnersAloneAndWholeOrNotThere(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.exported(t, 3)
+	f := newFixture(t)
+	f.exported(t, 3)
 	folder := t.TempDir()
 	name := filepath.Join(folder, "letters.jsonl")
 	require.NoError(t, os.WriteFile(name, []byte("old"), 0o644))
-	got := i.run("dlq", "export", "--out", name, "--json")
+	got := f.run("dlq", "export", "--out", name, "--json")
 	require.JSONEq(t, `{"letters":3,"out":"`+name+`"}`, got.stdout)
 	about, err := os.Stat(name)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o600), about.Mode().Perm())
 
-	j := newInstallation(t)
+	j := newFixture(t)
 	j.answers("letters", "export", func(n int, _ []byte) (any, string) {
 		if n > 1 {
 			return "no more", service.CodeInternal

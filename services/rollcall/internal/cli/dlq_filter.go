@@ -89,11 +89,11 @@ func (f *letterFlags) filter(command *cobra.Command, customer string) (report.Le
 		}
 		*age.seconds = length
 	}
-	return filter, misused(filter.Validate())
+	return filter, filterError(filter.Validate())
 }
 
-// misused names the first flag that cannot be, with what it takes.
-func misused(errs map[string][]string) error {
+// filterError names the first flag that cannot be, with what it takes.
+func filterError(errs map[string][]string) error {
 	for _, field := range slices.Sorted(maps.Keys(errs)) {
 		return usage("%s %s", flagOf(field), errs[field][0])
 	}

@@ -31,7 +31,7 @@ func (a *app) work(ctx context.Context, on *link, asked letterCommand, question 
 		document.Done += done.Done
 		document.Left = append(document.Left, done.Left...)
 		if !a.json {
-			a.tellLeft(progress, done.Left)
+			a.printLeft(progress, done.Left)
 		}
 		progress.show(document.Done + int64(len(document.Left)))
 	})
@@ -46,7 +46,7 @@ func (a *app) work(ctx context.Context, on *link, asked letterCommand, question 
 	}
 	if failure != nil {
 		return fmt.Errorf("stopped after %s of %s; running the same command again does the rest: %w",
-			humanize.Comma(document.Done), humanize.Comma(document.Count), aboutLetters(question.CustomerID, failure))
+			humanize.Comma(document.Done), humanize.Comma(document.Count), lettersError(question.CustomerID, failure))
 	}
 	return leftError(question, document.Left)
 }
@@ -107,8 +107,8 @@ func leftError(question report.LettersCommand, left []report.LetterLeft) error {
 	return nil
 }
 
-// tellLeft tells of each letter that was left as it was why, and what helps.
-func (a *app) tellLeft(progress *lettersProgress, left []report.LetterLeft) {
+// printLeft tells of each letter that was left as it was why, and what helps.
+func (a *app) printLeft(progress *lettersProgress, left []report.LetterLeft) {
 	for _, one := range left {
 		if progress != nil {
 			progress.clear()
@@ -143,7 +143,7 @@ type lettersProgress struct {
 	terminal bool
 	verb     string
 	total    int64
-	told     int64
+	printed  int64
 	drawn    bool
 }
 
@@ -162,8 +162,8 @@ func (p *lettersProgress) show(done int64) {
 			progressbar.OptionShowDescriptionAtLineEnd(), progressbar.OptionSetDescription("letters "+past(p.verb)))
 		_ = bar.Set64(done) // a terminal that went away is seen by the next line
 		p.drawn = true
-	case done-p.told >= linesEvery:
-		p.told = done
+	case done-p.printed >= linesEvery:
+		p.printed = done
 		sayf(p.to, "%s of %s letters %s", humanize.Comma(done), humanize.Comma(p.total), past(p.verb))
 	}
 }

@@ -130,16 +130,16 @@ func (a *app) runLetters(command *cobra.Command, asked letterCommand, args []str
 	ctx := command.Context()
 	plan, err := planLetters(ctx, on, asked.verb, question)
 	if err != nil {
-		return aboutLetters(question.CustomerID, err)
+		return lettersError(question.CustomerID, err)
 	}
 	document := lettersDocument{Action: asked.verb, DryRun: asked.dryRun, Count: plan.Count, Stuck: plan.Stuck, Left: plan.Left}
 	if asked.dryRun || plan.Count == 0 {
 		document.First, document.Complete = plan.First, true
-		return a.planned(asked, plan, document)
+		return a.printPlan(asked, plan, document)
 	}
 	if asked.asks() && !asked.force {
-		word := oneOf(question.CustomerID, plan)
-		if err := a.confirmTyping(ctx, word, warningOf(asked, plan, word), "nothing was "+past(asked.verb)); err != nil {
+		word := confirmWord(question.CustomerID, plan)
+		if err := a.confirmTyping(ctx, word, confirmText(asked, plan, word), "nothing was "+past(asked.verb)); err != nil {
 			return err
 		}
 	}
@@ -181,19 +181,19 @@ func parts(question report.LettersCommand) func(yield func(report.LettersCommand
 	}
 }
 
-// planned tells what a command would take, or that there is nothing to take.
-func (a *app) planned(asked letterCommand, plan report.LettersPlanned, document lettersDocument) error {
+// printPlan tells what a command would take, or that there is nothing to take.
+func (a *app) printPlan(asked letterCommand, plan report.LettersPlanned, document lettersDocument) error {
 	if a.json {
 		if err := a.document(document); err != nil {
 			return err
 		}
 	} else {
-		a.tellLeft(nil, plan.Left)
+		a.printLeft(nil, plan.Left)
 		switch {
 		case plan.Count == 0:
 			sayf(a.out, "Nothing to %s: no open letter matches.", asked.verb)
 		default:
-			sayf(a.out, "%s would be %s%s", counted(plan.Count, "letter"), past(asked.verb), stuckWords(plan))
+			sayf(a.out, "%s would be %s%s", counted(plan.Count, "letter"), past(asked.verb), stuckText(plan))
 			if err := printList(a, letterList(plan.First, plan.AsOf, false)); err != nil {
 				return err
 			}
@@ -208,8 +208,8 @@ func (a *app) planned(asked letterCommand, plan report.LettersPlanned, document 
 	return nil
 }
 
-// oneOf is what has to be typed: the customer whose letters they all are, or "all".
-func oneOf(customer string, plan report.LettersPlanned) string {
+// confirmWord is what has to be typed: the customer whose letters they all are, or "all".
+func confirmWord(customer string, plan report.LettersPlanned) string {
 	if customer != "" {
 		return customer
 	}
@@ -224,19 +224,19 @@ func oneOf(customer string, plan report.LettersPlanned) string {
 	return plan.First[0].CustomerID
 }
 
-func warningOf(asked letterCommand, plan report.LettersPlanned, word string) string {
+func confirmText(asked letterCommand, plan report.LettersPlanned, word string) string {
 	whose := "of " + word
 	if word == "all" {
 		whose = "of all customers"
 	}
-	text := fmt.Sprintf("%s %s will be %s%s.", counted(plan.Count, "letter"), whose, past(asked.verb), stuckWords(plan))
+	text := fmt.Sprintf("%s %s will be %s%s.", counted(plan.Count, "letter"), whose, past(asked.verb), stuckText(plan))
 	if asked.verb == report.VerbDiscard {
 		text += " This cannot be taken back."
 	}
 	return text
 }
 
-func stuckWords(plan report.LettersPlanned) string {
+func stuckText(plan report.LettersPlanned) string {
 	if plan.Stuck == 0 {
 		return ""
 	}

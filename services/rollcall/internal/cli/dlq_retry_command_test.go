@@ -20,11 +20,11 @@ type letterService struct {
 	onBatch      func(n int)
 }
 
-func (s *letterService) on(t *testing.T, i *installation) {
+func (s *letterService) on(t *testing.T, f *fixture) {
 	t.Helper()
-	i.answers("letters", "count", func(_ int, data []byte) (any, string) {
+	f.answers("letters", "count", func(_ int, data []byte) (any, string) {
 		command := decoded[report.LettersCommand](t, data)
-		plan := report.LettersPlanned{First: []report.Letter{}, Left: []report.LetterLeft{}, AsOf: moment1, Count: int64(s.count)}
+		plan := report.LettersPlanned{First: []report.Letter{}, Left: []report.LetterLeft{}, AsOf: testTime, Count: int64(s.count)}
 		if len(command.IDs) > 0 {
 			plan.Count, plan.Left = int64(len(command.IDs)-len(s.left)), s.left
 		}
@@ -34,17 +34,17 @@ func (s *letterService) on(t *testing.T, i *installation) {
 		return plan, noCode
 	})
 	for _, verb := range []string{"retry", "discard"} {
-		i.answers("letters", verb, func(n int, data []byte) (any, string) {
+		f.answers("letters", verb, func(n int, data []byte) (any, string) {
 			command := decoded[report.LettersCommand](t, data)
 			s.asked = append(s.asked, command)
 			if s.onBatch != nil {
 				s.onBatch(n)
 			}
 			if len(command.IDs) > 0 {
-				return report.LettersDone{Done: int64(len(command.IDs) - len(s.left)), Left: s.left, AsOf: moment1}, noCode
+				return report.LettersDone{Done: int64(len(command.IDs) - len(s.left)), Left: s.left, AsOf: testTime}, noCode
 			}
 			taken := min(s.batch, s.count-(n-1)*s.batch)
-			done := report.LettersDone{Matched: int64(taken), Done: int64(taken), Left: []report.LetterLeft{}, AsOf: moment1}
+			done := report.LettersDone{Matched: int64(taken), Done: int64(taken), Left: []report.LetterLeft{}, AsOf: testTime}
 			if n == 1 {
 				done.Done, done.Left = done.Done-int64(len(s.left)), s.left
 			}
@@ -58,10 +58,10 @@ func (s *letterService) on(t *testing.T, i *installation) {
 
 func TestARetryByIDAsksNobody(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	s := &letterService{}
-	s.on(t, i)
-	got := i.run("dlq", "retry", "00000001", "--id", "00000002-0000-4000-8000-000000000000", "--customer", "acme")
+	s.on(t, f)
+	got := f.run("dlq", "retry", "00000001", "--id", "00000002-0000-4000-8000-000000000000", "--customer", "acme")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, "2 letters retried; users' are due now and worked in their customer's turn, messages are published again\n", got.stdout)
 	require.Len(t, s.asked, 1)
@@ -72,7 +72,7 @@ func TestARetryByIDAsksNobody(t *testing.T) {
 
 func TestACommandOnLettersThatCannotBeMeantIsRefused(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t) // nobody is asked
+	f := newFixture(t) // noResponders is asked
 	for _, call := range []struct{ args, want string }{
 		{"retry", "say which letters by their ids"},
 		{"retry acme", `"acme" is no letter's id, of which at least the first 8 characters are needed; --all-matching`},
@@ -86,7 +86,7 @@ func TestACommandOnLettersThatCannotBeMeantIsRefused(t *testing.T) {
 		{"discard acme --all-matching --force --record=", "--record is empty"},
 		{"discard 1f0c9a72 --force --note " + strings.Repeat("x", 501), "--note takes at most 500 bytes, and this one has 501"},
 	} {
-		got := i.run(append([]string{"dlq"}, strings.Fields(call.args)...)...)
+		got := f.run(append([]string{"dlq"}, strings.Fields(call.args)...)...)
 		require.Equal(t, exitUsage, got.code, call.args)
 		require.Contains(t, got.stderr, call.want, call.args)
 	}
@@ -94,10 +94,10 @@ func TestACommandOnLettersThatCannotBeMeantIsRefused(t *testing.T) {
 
 func TestAHugeFilterIsWorkedInBatchesThatGoOnWhereTheOneBeforeEnded(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	s := &letterService{count: 12_300, batch: 500}
-	s.on(t, i)
-	got := i.run("dlq", "discard", "acme", "--all-matching", "--error-code", "http_422", "--force", "--note", "gone")
+	s.on(t, f)
+	got := f.run("dlq", "discard", "acme", "--all-matching", "--error-code", "http_422", "--force", "--note", "gone")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, "12,300 letters discarded\n", got.stdout)
 	require.Equal(t, "5,000 of 12,300 letters discarded\n10,000 of 12,300 letters discarded\n", got.stderr)
@@ -106,7 +106,7 @@ func TestAHugeFilterIsWorkedInBatchesThatGoOnWhereTheOneBeforeEnded(t *testing.T
 		require.Equal(t, "http_422", command.ErrorCode)
 		require.Equal(t, "gone", command.Note)
 		require.True(t, command.AllMatching)
-		require.Equal(t, moment1, *command.AsOf, "what came after it was counted is left alone")
+		require.Equal(t, testTime, *command.AsOf, "what came after it was counted is left alone")
 		if n > 0 {
 			require.Equal(t, fmt.Sprintf("%d.x", n), command.Before)
 		}
@@ -115,11 +115,11 @@ func TestAHugeFilterIsWorkedInBatchesThatGoOnWhereTheOneBeforeEnded(t *testing.T
 
 func TestATerminalShowsABar(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.process.StderrTerminal = true
+	f := newFixture(t)
+	f.process.StderrTerminal = true
 	s := &letterService{count: 1200, batch: 500}
-	s.on(t, i)
-	got := i.run("dlq", "retry", "--all-matching", "--force")
+	s.on(t, f)
+	got := f.run("dlq", "retry", "--all-matching", "--force")
 	require.Zero(t, got.code)
 	require.Contains(t, got.stderr, "500/1200")
 	require.Contains(t, got.stderr, "letters retried")
@@ -127,16 +127,16 @@ func TestATerminalShowsABar(t *testing.T) {
 
 func TestADryRunTellsAndChangesNothing(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	s := &letterService{count: 12, batch: 500}
-	s.on(t, i)
+	s.on(t, f)
 	for _, verb := range []string{"retry", "discard"} {
-		got := i.run("dlq", verb, "acme", "--all-matching", "--dry-run")
+		got := f.run("dlq", verb, "acme", "--all-matching", "--dry-run")
 		require.Zero(t, got.code, got.stderr)
 		require.Contains(t, got.stdout, "12 letters would be "+past(verb)+"\n")
 		require.Contains(t, got.stdout, "00000001")
 		require.Contains(t, got.stderr, "and 2 more")
-		asJSON := document[lettersDocument](t, i.run("dlq", verb, "acme", "--all-matching", "--dry-run", "--json"))
+		asJSON := document[lettersDocument](t, f.run("dlq", verb, "acme", "--all-matching", "--dry-run", "--json"))
 		require.Equal(t, int64(12), asJSON.Count)
 		require.True(t, asJSON.DryRun)
 		require.Len(t, asJSON.First, 10)
@@ -146,50 +146,50 @@ func TestADryRunTellsAndChangesNothing(t *testing.T) {
 
 func TestNothingThatIsMeantIsNothingToDo(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	s := &letterService{}
-	s.on(t, i)
-	require.Equal(t, result{stdout: "Nothing to retry: no open letter matches.\n"}, i.run("dlq", "retry", "acme", "--all-matching", "--force"))
+	s.on(t, f)
+	require.Equal(t, result{stdout: "Nothing to retry: no open letter matches.\n"}, f.run("dlq", "retry", "acme", "--all-matching", "--force"))
 	require.Empty(t, s.asked)
 }
 
 func TestATerminalIsAskedForTheCustomerOrForAll(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	s := &letterService{count: 12, batch: 500}
-	s.on(t, i)
-	i.process.StdinTerminal = true
-	i.process.Stdin = strings.NewReader(strings.Join([]string{"y", "acme", "", "all", "acme", ""}, "\n"))
-	refused := i.run("dlq", "retry", "acme", "--all-matching")
+	s.on(t, f)
+	f.process.StdinTerminal = true
+	f.process.Stdin = strings.NewReader(strings.Join([]string{"y", "acme", "", "all", "acme", ""}, "\n"))
+	refused := f.run("dlq", "retry", "acme", "--all-matching")
 	require.Equal(t, exitFailed, refused.code)
 	require.Contains(t, refused.stderr, "12 letters of acme will be retried. Type acme to go on: ")
 	require.Contains(t, refused.stderr, "nothing was retried")
 	require.Empty(t, s.asked)
-	require.Zero(t, i.run("dlq", "retry", "acme", "--all-matching").code)
+	require.Zero(t, f.run("dlq", "retry", "acme", "--all-matching").code)
 	require.Len(t, s.asked, 1)
 
-	notAll := i.run("dlq", "discard", "--all-matching") // 12 letters, of which ten are shown: whose the others are is not known
+	notAll := f.run("dlq", "discard", "--all-matching") // 12 letters, of which ten are shown: whose the others are is not known
 	require.Equal(t, exitFailed, notAll.code)
 	require.Contains(t, notAll.stderr, "12 letters of all customers will be discarded. This cannot be taken back. Type all to go on: ")
-	require.Zero(t, i.run("dlq", "discard", "--all-matching").code)
-	require.Zero(t, i.run("dlq", "discard", "00000001").code, "letters of one customer are confirmed by its name")
+	require.Zero(t, f.run("dlq", "discard", "--all-matching").code)
+	require.Zero(t, f.run("dlq", "discard", "00000001").code, "letters of one customer are confirmed by its name")
 }
 
 func TestNamedLettersThatAreLeftAreToldOneByOneAndDoNotStopTheRest(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	s := &letterService{left: []report.LetterLeft{
 		{ID: "00000003-0000-4000-8000-000000000000", CustomerID: "acme", Kind: "user", RecordID: "8203", Reason: report.LeftSettled},
 		{ID: "00000004", Reason: report.LeftAmbiguous, IDs: []string{"00000004-1", "00000004-2"}},
 	}}
-	s.on(t, i)
-	got := i.run("dlq", "retry", "00000001", "00000003", "00000004")
+	s.on(t, f)
+	got := f.run("dlq", "retry", "00000001", "00000003", "00000004")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stdout, "1 letter retried")
 	require.Contains(t, got.stderr, "letter 00000003-0000-4000-8000-000000000000 (acme, user 8203) left: it is settled already; nothing has to be done")
 	require.Contains(t, got.stderr, "letter 00000004 left: several letters' ids begin with it 00000004-1 00000004-2; give more")
 	require.Contains(t, got.stderr, "2 named letters left as they were")
-	asJSON := i.run("dlq", "retry", "00000001", "00000003", "00000004", "--json")
+	asJSON := f.run("dlq", "retry", "00000001", "00000003", "00000004", "--json")
 	require.Equal(t, exitFailed, asJSON.code)
 	require.Equal(t, lettersDocument{Action: "retry", Count: 1, Done: 1, Left: s.left, Complete: true}, document[lettersDocument](t, asJSON))
 }
@@ -200,10 +200,10 @@ func TestWhatNoRetryTakesIsNoFailureOfAFilter(t *testing.T) {
 		report.LeftUnreadable: exitDone, report.LeftNobodys: exitDone, report.LeftOffboarded: exitDone,
 		report.LeftInHand: exitFailed, report.LeftRedriveError: exitFailed,
 	} {
-		i := newInstallation(t)
+		f := newFixture(t)
 		s := &letterService{count: 3, batch: 500, left: []report.LetterLeft{{ID: "x", CustomerID: "acme", Kind: "user", Reason: reason}}}
-		s.on(t, i)
-		got := i.run("dlq", "retry", "acme", "--all-matching", "--force")
+		s.on(t, f)
+		got := f.run("dlq", "retry", "acme", "--all-matching", "--force")
 		require.Equal(t, code, got.code, reason)
 		require.Contains(t, got.stdout, "2 letters retried")
 		text, remedy := report.ExplainLeft(reason)
@@ -213,7 +213,7 @@ func TestWhatNoRetryTakesIsNoFailureOfAFilter(t *testing.T) {
 
 func TestACommandThatIsStoppedSaysHowFarItCameAndWhatGoesOn(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	s := &letterService{count: 2000, batch: 500, onBatch: func(n int) {
@@ -221,8 +221,8 @@ func TestACommandThatIsStoppedSaysHowFarItCameAndWhatGoesOn(t *testing.T) {
 			cancel()
 		}
 	}}
-	s.on(t, i)
-	got := i.runWith(ctx, "dlq", "retry", "--all-matching", "--force", "--json")
+	s.on(t, f)
+	got := f.runWith(ctx, "dlq", "retry", "--all-matching", "--force", "--json")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, "stopped after 1,000 of 2,000; running the same command again does the rest: interrupted")
 	done := document[lettersDocument](t, got)
@@ -232,15 +232,15 @@ func TestACommandThatIsStoppedSaysHowFarItCameAndWhatGoesOn(t *testing.T) {
 
 func TestAServiceThatFailsHalfWayIsTold(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("letters", "count", always(report.LettersPlanned{Count: 600, AsOf: moment1}))
-	i.answers("letters", "discard", func(n int, _ []byte) (any, string) {
+	f := newFixture(t)
+	f.answers("letters", "count", always(report.LettersPlanned{Count: 600, AsOf: testTime}))
+	f.answers("letters", "discard", func(n int, _ []byte) (any, string) {
 		if n > 1 {
 			return "internal error; the service's log says more", service.CodeInternal
 		}
 		return report.LettersDone{Done: 500, Next: new("1.x")}, noCode
 	})
-	got := i.run("dlq", "discard", "--all-matching", "--force")
+	got := f.run("dlq", "discard", "--all-matching", "--force")
 	require.Equal(t, exitFailed, got.code)
 	require.Equal(t, "500 letters discarded\n", got.stdout)
 	require.Contains(t, got.stderr, "stopped after 500 of 600")

@@ -67,12 +67,12 @@ func (a *app) runDlqShow(ctx context.Context, id string, payload, secrets bool) 
 	defer on.close()
 	shown, err := ask[report.LetterQuestion, report.LetterShown](ctx, on, "letters", "show", report.LetterQuestion{ID: id})
 	if err != nil {
-		return aboutLetter(id, err)
+		return letterError(id, err)
 	}
 	document := shownDocument{LetterShown: shown}
 	if payload {
 		if err := readPayload(ctx, on, &document, secrets); err != nil {
-			return aboutLetter(id, err)
+			return letterError(id, err)
 		}
 	}
 	if a.json {
@@ -136,7 +136,7 @@ func (a *app) showLetter(shown shownDocument) error {
 	if shown.Reason != nil {
 		line("reason", "%s", *shown.Reason)
 	}
-	line("state", "%s", stateOf(shown.Letter))
+	line("state", "%s", letterStateWithTimes(shown.Letter))
 	if shown.SettledNote != nil {
 		line("note", "%s", *shown.SettledNote)
 	}
@@ -203,8 +203,8 @@ func (a *app) showPayload(shown shownDocument) {
 	}
 }
 
-// stateOf is a letter's state with its times.
-func stateOf(letter report.Letter) string {
+// letterStateWithTimes is a letter's state with its times.
+func letterStateWithTimes(letter report.Letter) string {
 	text := letter.State
 	if letter.NextAttemptAt != nil {
 		text += ", next attempt " + moment(*letter.NextAttemptAt)

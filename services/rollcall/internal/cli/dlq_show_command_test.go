@@ -14,19 +14,19 @@ import (
 func shownLetter() report.LetterShown {
 	return report.LetterShown{
 		LetterDetail: report.LetterDetail{
-			Letter: letterNo(1), OriginalSubject: "rollcall.dlq.retry.user.acme", TraceID: new("00-trace-01"), SourceUpdatedAt: &moment1,
-			History: []report.LetterAttempt{{At: moment1, Code: "destination_5xx", Job: "dlq_retry"}}, Text: "Refused.", Remedy: "Mend it.",
+			Letter: letterNo(1), OriginalSubject: "rollcall.dlq.retry.user.acme", TraceID: new("00-trace-01"), SourceUpdatedAt: &testTime,
+			History: []report.LetterAttempt{{At: testTime, Code: "destination_5xx", Job: "dlq_retry"}}, Text: "Refused.", Remedy: "Mend it.",
 		},
-		Standing:          &report.LetterStanding{SourceUpdatedAt: moment1.Add(time.Hour), SyncedAt: moment1.Add(2 * time.Hour), Compared: "newer"},
+		Standing:          &report.LetterStanding{SourceUpdatedAt: testTime.Add(time.Hour), SyncedAt: testTime.Add(2 * time.Hour), Compared: "newer"},
 		DestinationAnswer: &destination.Answer{Status: 422, Text: "{\"message\":\"no such\u001b[31m role\"}"},
 	}
 }
 
 func TestALetterIsShownWithItsAttemptsAndWhatHelps(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("letters", "show", always(shownLetter()))
-	got := i.run("dlq", "show", "00000001")
+	f := newFixture(t)
+	f.answers("letters", "show", always(shownLetter()))
+	got := f.run("dlq", "show", "00000001")
 	require.Zero(t, got.code, got.stderr)
 	for _, want := range []string{
 		`letter 00000001-0000-4000-8000-000000000000`, `record +8201`, `error +http_422 \(permanent\)`, `state +review`, `trace +00-trace-01`,
@@ -36,30 +36,30 @@ func TestALetterIsShownWithItsAttemptsAndWhatHelps(t *testing.T) {
 	} {
 		require.Regexp(t, want, got.stdout)
 	}
-	shown := document[report.LetterShown](t, i.run("dlq", "show", "00000001", "--json"))
+	shown := document[report.LetterShown](t, f.run("dlq", "show", "00000001", "--json"))
 	require.Equal(t, shownLetter(), shown)
 }
 
 func TestAMessagesLetterSaysWhatWasWrongAndWhichLetterItGoesOnFrom(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	shown := shownLetter()
 	shown.Kind, shown.Reason = "message", new("customerId: is not a text")
-	shown.History = append(shown.History, report.LetterAttempt{At: moment1, Code: "request_invalid", Job: "user_sync_poll", LetterID: "77d01be3"})
-	i.answers("letters", "show", always(shown))
-	got := i.run("dlq", "show", "00000001")
+	shown.History = append(shown.History, report.LetterAttempt{At: testTime, Code: "request_invalid", Job: "user_sync_poll", LetterID: "77d01be3"})
+	f.answers("letters", "show", always(shown))
+	got := f.run("dlq", "show", "00000001")
 	require.Zero(t, got.code, got.stderr)
 	require.Regexp(t, `reason +customerId: is not a text\n`, got.stdout)
 	require.Regexp(t, `request_invalid +user_sync_poll +of letter 77d01be3, published again\n`, got.stdout)
-	require.Equal(t, shown, document[report.LetterShown](t, i.run("dlq", "show", "00000001", "--json")))
+	require.Equal(t, shown, document[report.LetterShown](t, f.run("dlq", "show", "00000001", "--json")))
 }
 
 func TestAMessageIsPutTogetherFromItsPiecesAndDisarmed(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("letters", "show", always(shownLetter()))
+	f := newFixture(t)
+	f.answers("letters", "show", always(shownLetter()))
 	message := "{\"customerId\":\"acme\",\"vomoToken\":\"…\",\"odd\":\"\u009b31m\"}"
-	i.answers("letters", "payload", func(_ int, data []byte) (any, string) {
+	f.answers("letters", "payload", func(_ int, data []byte) (any, string) {
 		question := decoded[report.LetterPayloadQuestion](t, data)
 		end := min(question.Offset+10, len(message))
 		piece := report.LetterPayload{Format: report.PayloadJSON, Data: []byte(message[question.Offset:end]), Hidden: 1}
@@ -68,26 +68,26 @@ func TestAMessageIsPutTogetherFromItsPiecesAndDisarmed(t *testing.T) {
 		}
 		return piece, noCode
 	})
-	got := i.run("dlq", "show", "00000001", "--payload")
+	got := f.run("dlq", "show", "00000001", "--payload")
 	require.Zero(t, got.code, got.stderr)
 	require.Contains(t, got.stdout, `{"customerId":"acme","vomoToken":"…","odd":"\u009b31m"}`)
 	require.Contains(t, got.stderr, "--secrets shows them")
-	whole := document[map[string]any](t, i.run("dlq", "show", "00000001", "--payload", "--json"))
+	whole := document[map[string]any](t, f.run("dlq", "show", "00000001", "--payload", "--json"))
 	require.Equal(t, map[string]any{"customerId": "acme", "vomoToken": "…", "odd": "\u009b31m"}, whole["payload"])
 	require.InDelta(t, 1, whole["payloadHidden"], 0)
 }
 
 func TestBytesThatAreNoJSONAreShownInBase64(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("letters", "show", always(shownLetter()))
-	i.answers("letters", "payload", func(_ int, data []byte) (any, string) {
+	f := newFixture(t)
+	f.answers("letters", "show", always(shownLetter()))
+	f.answers("letters", "payload", func(_ int, data []byte) (any, string) {
 		if !decoded[report.LetterPayloadQuestion](t, data).Secrets {
 			return "it is no JSON: --secrets shows its bytes", service.CodeConflict
 		}
 		return report.LetterPayload{Format: report.PayloadBytes, Data: []byte{0, 1, 2}}, noCode
 	})
-	refused := i.run("dlq", "show", "00000001", "--payload")
+	refused := f.run("dlq", "show", "00000001", "--payload")
 	require.Equal(t, result{code: 1, stderr: "rollcall: it is no JSON: --secrets shows its bytes\n"}, refused)
-	require.Contains(t, i.run("dlq", "show", "00000001", "--payload", "--secrets").stdout, "message, base64\nAAEC\n")
+	require.Contains(t, f.run("dlq", "show", "00000001", "--payload", "--secrets").stdout, "message, base64\nAAEC\n")
 }

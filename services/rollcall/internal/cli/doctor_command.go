@@ -30,8 +30,8 @@ type finding struct {
 	Remedy string `json:"remedy"` // "" where nothing has to be done
 }
 
-// examination is what --json prints.
-type examination struct {
+// doctorDocument is what --json prints.
+type doctorDocument struct {
 	Healthy bool      `json:"healthy"` // nothing failed
 	Checks  []finding `json:"checks"`
 }
@@ -73,22 +73,22 @@ exits 1 when something failed; warnings do not count.`,
 			if err != nil {
 				return err
 			}
-			who := &patient{app: a, settings: settings, timeout: reached.timeout}
-			return a.tellFindings(who.examine(command.Context()))
+			check := &checker{app: a, settings: settings, timeout: reached.timeout}
+			return a.printFindings(check.runChecks(command.Context()))
 		},
 	}
 }
 
-// patient is what all examinations share.
-type patient struct {
+// checker is what all examinations share.
+type checker struct {
 	app      *app
 	settings config.Config
 	timeout  time.Duration // for each step
 }
 
-// examine looks at the parts at once: one that does not answer holds up nobody but itself.
-func (p *patient) examine(ctx context.Context) []finding {
-	parts := []func(context.Context) []finding{p.nats, p.postgres, p.vomo}
+// runChecks looks at the parts at once: one that does not answer holds up nobody but itself.
+func (c *checker) runChecks(ctx context.Context) []finding {
+	parts := []func(context.Context) []finding{c.nats, c.postgres, c.vomo}
 	found := make([][]finding, len(parts))
 	var looking sync.WaitGroup
 	for i, part := range parts {
@@ -102,7 +102,7 @@ func (p *patient) examine(ctx context.Context) []finding {
 	return all
 }
 
-func (a *app) tellFindings(findings []finding) error {
+func (a *app) printFindings(findings []finding) error {
 	failures, warnings := 0, 0
 	for _, found := range findings {
 		switch found.State {
@@ -113,7 +113,7 @@ func (a *app) tellFindings(findings []finding) error {
 		}
 	}
 	if a.json {
-		if err := a.document(examination{Healthy: failures == 0, Checks: findings}); err != nil {
+		if err := a.document(doctorDocument{Healthy: failures == 0, Checks: findings}); err != nil {
 			return err
 		}
 	} else {
@@ -144,11 +144,11 @@ func clock(check string, asked, answered, theirs time.Time) finding {
 }
 
 // vomo asks VOMO for something without a token. A refusal is what it should answer; no customer's budget pays for it.
-func (p *patient) vomo(ctx context.Context) []finding {
+func (c *checker) vomo(ctx context.Context) []finding {
 	const remedy = "Check VOMO_BASE_URL, and that this machine may go out to it: DNS, firewall, proxy, certificates."
-	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(bounded, http.MethodGet, strings.TrimRight(p.settings.VomoBaseURL, "/")+"/users", nil)
+	request, err := http.NewRequestWithContext(bounded, http.MethodGet, strings.TrimRight(c.settings.VomoBaseURL, "/")+"/users", nil)
 	if err != nil {
 		return []finding{failed("vomo", remedy, "VOMO_BASE_URL cannot be asked")}
 	}

@@ -15,15 +15,15 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// ward is an installation in which nothing is wrong, until a test sees to it.
-type ward struct {
-	*installation
+// doctorFixture is an installation in which nothing is wrong, until a test sees to it.
+type doctorFixture struct {
+	*fixture
 	asked chan *http.Request // what VOMO was asked
 }
 
-func newWard(t *testing.T, vomoAnswers int) *ward {
+func newDoctorFixture(t *testing.T, vomoAnswers int) *doctorFixture {
 	t.Helper()
-	w := &ward{installation: newInstallation(t), asked: make(chan *http.Request, 8)}
+	w := &doctorFixture{fixture: newFixture(t), asked: make(chan *http.Request, 8)}
 	w.withSecrets(oneKey)
 	vomo := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
 		w.asked <- request
@@ -38,7 +38,7 @@ func newWard(t *testing.T, vomoAnswers int) *ward {
 	return w
 }
 
-func (w *ward) sql(statement string) {
+func (w *doctorFixture) sql(statement string) {
 	w.t.Helper()
 	conn, err := pgx.Connect(w.t.Context(), w.setting("DATABASE_URL"))
 	require.NoError(w.t, err)
@@ -48,7 +48,7 @@ func (w *ward) sql(statement string) {
 }
 
 // stream changes a stream as an operator could.
-func (w *ward) stream(name string, change func(*jetstream.StreamConfig)) {
+func (w *doctorFixture) stream(name string, change func(*jetstream.StreamConfig)) {
 	w.t.Helper()
 	js := w.nats.JetStream(w.t)
 	stream, err := js.Stream(w.t.Context(), name)
@@ -59,12 +59,12 @@ func (w *ward) stream(name string, change func(*jetstream.StreamConfig)) {
 	require.NoError(w.t, err)
 }
 
-func (w *ward) setting(name string) string { return (&app{Process: w.process}).env(name) }
+func (w *doctorFixture) setting(name string) string { return (&app{Process: w.process}).env(name) }
 
-func (w *ward) set(line string) { w.process.Environ = append(w.process.Environ, line) }
+func (w *doctorFixture) set(line string) { w.process.Environ = append(w.process.Environ, line) }
 
 // found are the findings of one check that are in a state.
-func found(examined examination, state string) map[string][]finding {
+func found(examined doctorDocument, state string) map[string][]finding {
 	byCheck := map[string][]finding{}
 	for _, one := range examined.Checks {
 		if one.State == state {
@@ -76,12 +76,12 @@ func found(examined examination, state string) map[string][]finding {
 
 func TestAnInstallationInWhichNothingIsWrongPassesEveryCheck(t *testing.T) {
 	t.Parallel()
-	w := newWard(t, http.StatusUnauthorized)
+	w := newDoctorFixture(t, http.StatusUnauthorized)
 
 	got := w.run("doctor", "--json")
 
 	require.Zero(t, got.code, got.stdout+got.stderr)
-	examined := document[examination](t, got)
+	examined := document[doctorDocument](t, got)
 	require.True(t, examined.Healthy)
 	names := map[string]bool{}
 	for _, one := range examined.Checks {
@@ -105,70 +105,70 @@ func TestAnInstallationInWhichNothingIsWrongPassesEveryCheck(t *testing.T) {
 func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		breaks func(w *ward)
+		breaks func(w *doctorFixture)
 		state  string
 		check  string
 		says   string
 		remedy string
 	}{
-		"a stream is gone": {func(w *ward) {
+		"a stream is gone": {func(w *doctorFixture) {
 			require.NoError(w.t, w.nats.JetStream(w.t).DeleteStream(w.t.Context(), bus.StreamBackfill))
 		}, findingFailed, "streams", bus.StreamBackfill, "rollcall migrate"},
 		// testdata/streams-changed-by-hand.md
-		"deletions denied": {func(w *ward) {
+		"deletions denied": {func(w *doctorFixture) {
 			w.stream(bus.StreamOnboarding, func(config *jetstream.StreamConfig) { config.DenyDelete = true })
 		}, findingFailed, "streams", "ROLLCALL_ONBOARDING: denies deletions, so that no token in it can be erased", "cannot be changed in a stream that exists"},
-		"a limit that takes nothing": {func(w *ward) {
+		"a limit that takes nothing": {func(w *doctorFixture) {
 			w.stream(bus.StreamBackfill, func(config *jetstream.StreamConfig) { config.MaxBytes = 1 })
 		}, findingFailed, "streams", "ROLLCALL_BACKFILL takes no message: it is limited to 1 bytes", "--max-bytes=-1"},
-		"a limit that is not ours": {func(w *ward) {
+		"a limit that is not ours": {func(w *doctorFixture) {
 			w.stream(bus.StreamPoll, func(config *jetstream.StreamConfig) { config.MaxBytes, config.MaxMsgs = 1<<30, 1000 })
 		}, findingWarning, "streams", "ROLLCALL_POLL is limited to 1 GiB and 1,000 messages, and rollcall sets no limit there", "--max-bytes=-1"},
-		"a stream that is nearly full": {func(w *ward) {
+		"a stream that is nearly full": {func(w *doctorFixture) {
 			w.stream(bus.StreamEvents, func(config *jetstream.StreamConfig) { config.MaxMsgs = 1 })
 			_, err := w.nats.JetStream(w.t).Publish(w.t.Context(), bus.SubjectEvent("user.created", "acme"), nil)
 			require.NoError(w.t, err)
 		}, findingWarning, "streams", "ROLLCALL_EVENTS is 100 % full: it is limited to 1 message", "Raise its limit"},
-		"another claim timeout": {func(w *ward) { w.set("CLAIM_TIMEOUT=45s") },
+		"another claim timeout": {func(w *doctorFixture) { w.set("CLAIM_TIMEOUT=45s") },
 			findingFailed, "streams", "CLAIM_TIMEOUT is 45s", "rollcall migrate"},
 		// testdata/cases/pooler.md of package store
-		"a pooler of transactions": {func(w *ward) {
+		"a pooler of transactions": {func(w *doctorFixture) {
 			w.set("DATABASE_URL=" + testkit.PgBouncer(w.t, w.setting("DATABASE_URL"), "transaction"))
 		}, findingFailed, "postgres", "a pooler that gives each transaction another connection", "pool_mode=session"},
-		"an older schema": {func(w *ward) { w.set("DATABASE_URL=" + testkit.EmptyDatabase(w.t)) },
+		"an older schema": {func(w *doctorFixture) { w.set("DATABASE_URL=" + testkit.EmptyDatabase(w.t)) },
 			findingFailed, "schema", "older", "rollcall migrate"},
-		"another key": {func(w *ward) { w.set("SECRETS_URL=" + anotherKey) }, findingFailed, "secrets", "key of customer acme", "SECRETS_URL"},
-		"a rotation that was left": {func(w *ward) {
+		"another key": {func(w *doctorFixture) { w.set("SECRETS_URL=" + anotherKey) }, findingFailed, "secrets", "key of customer acme", "SECRETS_URL"},
+		"a rotation that was left": {func(w *doctorFixture) {
 			w.set("SECRETS_URL_NEXT=" + anotherKey)
 			w.sql(`UPDATE sealing_key SET key_id = '` + keeperIDs(w.t, anotherKey)[0] + `'`)
 		}, findingWarning, "secrets", "4 keys still sealed by another key", "secrets rotate"},
-		"a key that seals and is not there": {func(w *ward) { w.sql(`UPDATE sealing_key SET key_id = 'elsewhere'`) },
+		"a key that seals and is not there": {func(w *doctorFixture) { w.sql(`UPDATE sealing_key SET key_id = 'elsewhere'`) },
 			findingFailed, "secrets", "seals what is new", "SECRETS_URL"},
-		"an outbox that stands": {func(w *ward) {
+		"an outbox that stands": {func(w *doctorFixture) {
 			w.sql(`INSERT INTO outbox (subject, msg_id, headers, payload, created_at, next_attempt_at)
 				VALUES ('s', 'm', '{}', '', now() - interval '2 minutes', now())`)
 		}, findingFailed, "backlog", "1 message to publish, the first since 2m", "logs"},
-		"a request that waits": {func(w *ward) {
+		"a request that waits": {func(w *doctorFixture) {
 			w.sql(`INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, received_at)
 				VALUES (now(), 1, 'acme', 'pending', now() - interval '10 minutes')`)
 		}, findingWarning, "backlog", "1 onboarding request pending", "VOMO"},
-		"a run that nobody works": {func(w *ward) {
+		"a run that nobody works": {func(w *doctorFixture) {
 			w.sql(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at) VALUES ('acme', 'u', '{}', now(), now())`)
 			w.sql(`INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'initial_backfill', now())`)
 			w.sql(`INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
 				SELECT 'acme', id, 't', 'queued', now() - interval '10 minutes', now(), now() FROM job_log`)
 		}, findingWarning, "backlog", "1 backfill due that nobody works, the first since 10m", "backfill services"},
-		"two versions":   {func(w *ward) { w.runs("rollcall-backfill", "0.2.0") }, findingWarning, "services", "0.1.0, 0.2.0", "same version"},
-		"nobody at VOMO": {func(w *ward) { w.set("VOMO_BASE_URL=http://127.0.0.1:1/v1") }, findingFailed, "vomo", "does not answer", "VOMO_BASE_URL"},
+		"two versions":   {func(w *doctorFixture) { w.runs("rollcall-backfill", "0.2.0") }, findingWarning, "services", "0.1.0, 0.2.0", "same version"},
+		"nobody at VOMO": {func(w *doctorFixture) { w.set("VOMO_BASE_URL=http://127.0.0.1:1/v1") }, findingFailed, "vomo", "does not answer", "VOMO_BASE_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWard(t, http.StatusUnauthorized)
+			w := newDoctorFixture(t, http.StatusUnauthorized)
 			c.breaks(w)
 
 			got := w.run("doctor", "--json")
 
-			examined := document[examination](t, got)
+			examined := document[doctorDocument](t, got)
 			findings := found(examined, c.state)
 			require.Len(t, findings, 1, got.stdout)
 			var texts strings.Builder
@@ -190,13 +190,13 @@ func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
 
 func TestADeadNATSStopsNoCheckOfTheRest(t *testing.T) {
 	t.Parallel()
-	w := newWard(t, http.StatusServiceUnavailable)
+	w := newDoctorFixture(t, http.StatusServiceUnavailable)
 	w.nats.Stop()
 
 	got := w.run("doctor", "--json")
 
 	require.Equal(t, 1, got.code)
-	examined := document[examination](t, got)
+	examined := document[doctorDocument](t, got)
 	require.Contains(t, found(examined, findingFailed), "nats")
 	require.Len(t, found(examined, findingSkipped), 4)
 	for _, check := range []string{"postgres", "schema", "secrets", "backlog"} {
@@ -207,14 +207,14 @@ func TestADeadNATSStopsNoCheckOfTheRest(t *testing.T) {
 
 func TestADeadPostgresStopsNoCheckOfTheRest(t *testing.T) {
 	t.Parallel()
-	w := newWard(t, http.StatusUnauthorized)
+	w := newDoctorFixture(t, http.StatusUnauthorized)
 	w.set("DATABASE_URL=postgres://rollcall:hunter2@127.0.0.1:1/rollcall")
 
 	got := w.run("doctor", "--json")
 
 	require.Equal(t, 1, got.code)
 	require.NotContains(t, got.stdout+got.stderr, "hunter2")
-	examined := document[examination](t, got)
+	examined := document[doctorDocument](t, got)
 	require.Contains(t, found(examined, findingFailed), "postgres")
 	require.Len(t, found(examined, findingSkipped), 4)
 	for _, check := range []string{"nats", "jetstream", "streams", "services", "vomo"} {
@@ -224,13 +224,13 @@ func TestADeadPostgresStopsNoCheckOfTheRest(t *testing.T) {
 
 func TestServicesThatDoNotAnswerAreNamed(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.runs("rollcall-onboarding", "0.1.0")
-	i.runs("rollcall-poller", "0.1.0")
-	got := i.run("doctor", "--json")
+	f := newFixture(t)
+	f.runs("rollcall-onboarding", "0.1.0")
+	f.runs("rollcall-poller", "0.1.0")
+	got := f.run("doctor", "--json")
 	require.Equal(t, 1, got.code)
 	var missing []string
-	for _, one := range found(document[examination](t, got), findingFailed)["services"] {
+	for _, one := range found(document[doctorDocument](t, got), findingFailed)["services"] {
 		missing = append(missing, one.Text)
 	}
 	require.Equal(t, []string{

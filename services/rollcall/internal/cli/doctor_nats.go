@@ -18,8 +18,8 @@ const oldestNATS = "2.15.2"
 
 const remedyMigrate = "Run `rollcall migrate`. A difference that stays cannot be changed in a stream that exists: see `nats stream info`."
 
-func (p *patient) nats(ctx context.Context) []finding {
-	on, err := p.app.connect()
+func (c *checker) nats(ctx context.Context) []finding {
+	on, err := c.app.connect()
 	if err != nil {
 		return append([]finding{failed("nats", "Check NATS_URL and the credentials, and that the server runs.", "%v", err)},
 			skipped("NATS is not reached", "jetstream", "streams", "nats clock", "services")...)
@@ -28,7 +28,7 @@ func (p *patient) nats(ctx context.Context) []finding {
 	findings := []finding{natsVersion(on.conn.ConnectedServerVersion())}
 	js, err := jetstream.New(on.conn)
 	if err == nil {
-		bounded, cancel := context.WithTimeout(ctx, p.timeout)
+		bounded, cancel := context.WithTimeout(ctx, c.timeout)
 		_, err = js.AccountInfo(bounded)
 		cancel()
 	}
@@ -37,10 +37,10 @@ func (p *patient) nats(ctx context.Context) []finding {
 		findings = append(findings, skipped("JetStream does not answer", "streams", "nats clock")...)
 	} else {
 		findings = append(findings, ok("jetstream", "answers; encryption at rest and sync_interval cannot be seen from here"))
-		findings = append(findings, p.streams(ctx, js)...)
-		findings = append(findings, p.natsClock(ctx, js))
+		findings = append(findings, c.streams(ctx, js)...)
+		findings = append(findings, c.natsClock(ctx, js))
 	}
-	return append(findings, p.services(ctx, on)...)
+	return append(findings, c.services(ctx, on)...)
 }
 
 func natsVersion(version string) finding {
@@ -67,10 +67,10 @@ func olderVersion(version, than string) bool {
 	return false
 }
 
-func (p *patient) streams(ctx context.Context, js jetstream.JetStream) []finding {
-	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+func (c *checker) streams(ctx context.Context, js jetstream.JetStream) []finding {
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	differences := bus.Differences(bounded, js, p.settings.ClaimTimeout)
+	differences := bus.Differences(bounded, js, c.settings.ClaimTimeout)
 	var findings []finding
 	for _, difference := range differences {
 		remedy := remedyMigrate
@@ -82,7 +82,7 @@ func (p *patient) streams(ctx context.Context, js jetstream.JetStream) []finding
 	}
 	usages, err := bus.Usages(bounded, js)
 	if err == nil { // what is missing has been named above
-		findings = append(findings, usageFindings(usages, p.settings.RequireSealedTokens)...)
+		findings = append(findings, usageFindings(usages, c.settings.RequireSealedTokens)...)
 	}
 	if len(findings) == 0 {
 		return []finding{ok("streams", "%s and %s are as the services need them", counted(len(bus.StreamConfigs(1)), "stream"),
@@ -138,8 +138,8 @@ func limitsIn(usage bus.Usage) string {
 	return strings.Join(limits, " and ")
 }
 
-func (p *patient) natsClock(ctx context.Context, js jetstream.JetStream) finding {
-	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+func (c *checker) natsClock(ctx context.Context, js jetstream.JetStream) finding {
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	asked := time.Now()
 	stream, err := js.Stream(bounded, bus.StreamOnboarding)
@@ -154,7 +154,7 @@ func workers() []string {
 	return []string{"rollcall-onboarding", "rollcall-backfill", "rollcall-poller", "rollcall-reconciler", "rollcall-dlqretry", "rollcall-notifier"}
 }
 
-func (p *patient) services(ctx context.Context, on *link) []finding {
+func (c *checker) services(ctx context.Context, on *link) []finding {
 	running, err := runningServices(ctx, on)
 	if err != nil {
 		return []finding{failed("services", "Look at the server's log, and whether this user may ask $SRV.PING.", "%v", err)}

@@ -22,10 +22,10 @@ const (
 
 func sortedKeys[V any](of map[string]V) []string { return slices.Sorted(maps.Keys(of)) }
 
-func (p *patient) postgres(ctx context.Context) []finding {
-	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+func (c *checker) postgres(ctx context.Context) []finding {
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	opened, err := openStore(bounded, p.settings)
+	opened, err := openStore(bounded, c.settings)
 	if err != nil {
 		remedy := "Check DATABASE_URL, and that Postgres runs and lets this machine in."
 		if errors.Is(err, store.ErrTransactionPooler) {
@@ -35,18 +35,18 @@ func (p *patient) postgres(ctx context.Context) []finding {
 			skipped("Postgres is not reached", "postgres clock", "schema", "secrets", "backlog")...)
 	}
 	defer opened.Close()
-	findings := p.server(ctx, opened)
-	schema := p.schema(ctx)
+	findings := c.server(ctx, opened)
+	schema := c.schema(ctx)
 	findings = append(findings, schema)
 	if schema.State != findingOK {
 		return append(findings, skipped("the schema is not current", "secrets", "backlog")...)
 	}
-	findings = append(findings, p.secrets(ctx, opened)...)
-	return append(findings, p.backlog(ctx, opened)...)
+	findings = append(findings, c.secrets(ctx, opened)...)
+	return append(findings, c.backlog(ctx, opened)...)
 }
 
-func (p *patient) server(ctx context.Context, opened *store.Store) []finding {
-	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+func (c *checker) server(ctx context.Context, opened *store.Store) []finding {
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	asked := time.Now()
 	facts, err := opened.ServerFacts(bounded)
@@ -65,10 +65,10 @@ func (p *patient) server(ctx context.Context, opened *store.Store) []finding {
 	return append(findings, ok("postgres", "version %d; %d of %d connections are taken", major, facts.Connections, facts.MaxConnections))
 }
 
-func (p *patient) schema(ctx context.Context) finding {
-	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+func (c *checker) schema(ctx context.Context) finding {
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	err := store.CheckSchema(bounded, p.settings.DatabaseURL)
+	err := store.CheckSchema(bounded, c.settings.DatabaseURL)
 	switch {
 	case errors.Is(err, store.ErrSchemaOlder):
 		return failed("schema", "Run `rollcall migrate`.", "is older than this program")
@@ -78,12 +78,12 @@ func (p *patient) schema(ctx context.Context) finding {
 	return ok("schema", "is current")
 }
 
-func (p *patient) secrets(ctx context.Context, opened *store.Store) []finding {
+func (c *checker) secrets(ctx context.Context, opened *store.Store) []finding {
 	const remedy = "Set SECRETS_URL (and SECRETS_URL_NEXT) as the services have it. Without the key that sealed them, stored credentials are lost: " +
 		"bring it back from its backup."
-	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	keeper, err := openKeeper(bounded, p.settings)
+	keeper, err := openKeeper(bounded, c.settings)
 	if err != nil {
 		return []finding{failed("secrets", remedy, "%v", err)}
 	}
@@ -109,8 +109,8 @@ func (p *patient) secrets(ctx context.Context, opened *store.Store) []finding {
 	return []finding{ok("secrets", "the keeper opens what it should (%s tried)", counted(probed.Opened, "key"))}
 }
 
-func (p *patient) backlog(ctx context.Context, opened *store.Store) []finding {
-	bounded, cancel := context.WithTimeout(ctx, p.timeout)
+func (c *checker) backlog(ctx context.Context, opened *store.Store) []finding {
+	bounded, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	backlog, err := opened.Backlog(bounded)
 	if err != nil {

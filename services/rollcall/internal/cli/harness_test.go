@@ -25,8 +25,8 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // noCode is an answer without an error.
 const noCode = ""
 
-// installation is a NATS server with whoever answers on it, and a command line that asks.
-type installation struct {
+// fixture is a NATS server with whoever answers on it, and a command line that asks.
+type fixture struct {
 	t       *testing.T
 	nats    *testkit.NATSServer
 	process Process
@@ -36,32 +36,32 @@ type installation struct {
 	configAnswer func(n int, question []byte) (any, string) // config.get's, where somebody answers it
 }
 
-func newInstallation(t *testing.T) *installation {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	server := testkit.NATS(t)
-	i := &installation{t: t, nats: server, onWait: func(int) {}}
-	i.process = Process{
+	f := &fixture{t: t, nats: server, onWait: func(int) {}}
+	f.process = Process{
 		Environ: []string{"NATS_URL=" + server.URL},
 		Stdin:   strings.NewReader(""),
 		WaitFunc: func(ctx context.Context, wait time.Duration) error {
-			i.waits = append(i.waits, wait)
-			i.onWait(len(i.waits))
+			f.waits = append(f.waits, wait)
+			f.onWait(len(f.waits))
 			return ctx.Err()
 		},
 		ReadSecretFunc: func(context.Context) (string, error) { return "", io.EOF },
 	}
-	return i
+	return f
 }
 
 // answers has a stand-in for a service answer a verb, and returns what makes it stop. reply gives the answer to
 // the nth question, from 1 on; with an error code the answer is its text.
-func (i *installation) answers(noun, verb string, reply func(n int, question []byte) (answer any, code string)) (stop func()) {
-	i.t.Helper()
-	conn := i.nats.Conn(i.t)
+func (f *fixture) answers(noun, verb string, reply func(n int, question []byte) (answer any, code string)) (stop func()) {
+	f.t.Helper()
+	conn := f.nats.Conn(f.t)
 	var mu sync.Mutex
 	asked := 0
 	standIn, err := micro.AddService(conn, micro.Config{Name: "stand-in", Version: "0.0.1"})
-	require.NoError(i.t, err)
+	require.NoError(f.t, err)
 	handler := micro.HandlerFunc(func(request micro.Request) {
 		mu.Lock()
 		asked++
@@ -74,18 +74,18 @@ func (i *installation) answers(noun, verb string, reply func(n int, question []b
 		}
 		_ = request.RespondJSON(answer)
 	})
-	require.NoError(i.t, standIn.AddEndpoint("it", handler, micro.WithEndpointSubject(service.APISubject(noun, verb))))
-	require.NoError(i.t, conn.Flush())
+	require.NoError(f.t, standIn.AddEndpoint("it", handler, micro.WithEndpointSubject(service.APISubject(noun, verb))))
+	require.NoError(f.t, conn.Flush())
 	return func() {
-		require.NoError(i.t, standIn.Stop())
-		require.NoError(i.t, conn.Flush())
+		require.NoError(f.t, standIn.Stop())
+		require.NoError(f.t, conn.Flush())
 	}
 }
 
-// refuses has a stand-in refuse a verb, with a body that says more.
-func (i *installation) refuses(noun, verb, code, body string) (stop func()) {
-	i.t.Helper()
-	conn := i.nats.Conn(i.t)
+// rejectsWith has a stand-in refuse a verb, with a body that says more.
+func (f *fixture) rejectsWith(noun, verb, code, body string) (stop func()) {
+	f.t.Helper()
+	conn := f.nats.Conn(f.t)
 	subscription, err := conn.Subscribe(service.APISubject(noun, verb), func(question *nats.Msg) {
 		answer := nats.NewMsg(question.Reply)
 		answer.Header.Set(micro.ErrorCodeHeader, code)
@@ -93,27 +93,27 @@ func (i *installation) refuses(noun, verb, code, body string) (stop func()) {
 		answer.Data = []byte(body)
 		_ = question.RespondMsg(answer) // the command says what it missed
 	})
-	require.NoError(i.t, err)
-	require.NoError(i.t, conn.Flush())
-	return func() { require.NoError(i.t, subscription.Unsubscribe()) }
+	require.NoError(f.t, err)
+	require.NoError(f.t, conn.Flush())
+	return func() { require.NoError(f.t, subscription.Unsubscribe()) }
 }
 
 // onboardingStream makes the stream that requests are published to.
-func (i *installation) onboardingStream() jetstream.Stream {
-	i.t.Helper()
+func (f *fixture) onboardingStream() jetstream.Stream {
+	f.t.Helper()
 	for _, config := range bus.StreamConfigs(1) {
 		if config.Name == bus.StreamOnboarding {
-			return i.nats.Stream(i.t, config)
+			return f.nats.Stream(f.t, config)
 		}
 	}
-	require.Fail(i.t, "there is no onboarding stream")
+	require.Fail(f.t, "there is no onboarding stream")
 	return nil
 }
 
-func (i *installation) message(stream jetstream.Stream, sequence uint64) *jetstream.RawStreamMsg {
-	i.t.Helper()
-	message, err := stream.GetMsg(i.t.Context(), sequence)
-	require.NoError(i.t, err)
+func (f *fixture) message(stream jetstream.Stream, sequence uint64) *jetstream.RawStreamMsg {
+	f.t.Helper()
+	message, err := stream.GetMsg(f.t.Context(), sequence)
+	require.NoError(f.t, err)
 	return message
 }
 
@@ -123,15 +123,15 @@ type result struct {
 	stdout, stderr string
 }
 
-func (i *installation) run(args ...string) result {
-	i.t.Helper()
-	return i.runWith(i.t.Context(), args...)
+func (f *fixture) run(args ...string) result {
+	f.t.Helper()
+	return f.runWith(f.t.Context(), args...)
 }
 
-func (i *installation) runWith(ctx context.Context, args ...string) result {
-	i.t.Helper()
+func (f *fixture) runWith(ctx context.Context, args ...string) result {
+	f.t.Helper()
 	var stdout, stderr bytes.Buffer
-	process := i.process
+	process := f.process
 	process.Args, process.Stdout, process.Stderr = args, &stdout, &stderr
 	code := Run(ctx, process)
 	return result{code: code, stdout: stdout.String(), stderr: stderr.String()}
@@ -161,9 +161,9 @@ func inTurn[T any](answers ...T) func(int, []byte) (any, string) {
 	return func(n int, _ []byte) (any, string) { return answers[min(n, len(answers))-1], noCode }
 }
 
-// globexUnknown is what a command says of a customer whom nobody onboarded.
-func globexUnknown() result {
+// unknownGlobex is what a command says of a customer whom nobody onboarded.
+func unknownGlobex() result {
 	return result{code: exitFailed, stderr: "rollcall: customer \"globex\" is not known: rollcall customer ls lists those that are\n"}
 }
 
-var moment1 = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+var testTime = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)

@@ -10,7 +10,7 @@ import (
 
 // volumes are the folders that `rollcall init` has in its container.
 type volumes struct {
-	*installation
+	*fixture
 	secrets, nats, postgres string
 }
 
@@ -18,8 +18,8 @@ func newVolumes(t *testing.T) *volumes {
 	t.Helper()
 	folder := t.TempDir()
 	v := &volumes{
-		installation: &installation{t: t},
-		secrets:      filepath.Join(folder, "secrets"), nats: filepath.Join(folder, "nats"), postgres: filepath.Join(folder, "postgres"),
+		fixture: &fixture{t: t},
+		secrets: filepath.Join(folder, "secrets"), nats: filepath.Join(folder, "nats"), postgres: filepath.Join(folder, "postgres"),
 	}
 	for _, volume := range []string{v.secrets, v.nats, v.postgres} {
 		require.NoError(t, os.Mkdir(volume, 0o750))

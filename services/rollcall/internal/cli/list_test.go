@@ -11,14 +11,14 @@ import (
 
 func TestListEndsIfTheServiceNamesTheSamePageAgain(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("backfills", "ls", func(n int, _ []byte) (any, string) {
+	f := newFixture(t)
+	f.answers("backfills", "ls", func(n int, _ []byte) (any, string) {
 		if n > 2 {
 			return "asked too often", service.CodeBadRequest
 		}
 		return report.BackfillsReply{Backfills: []report.Backfill{{ID: 7}}, Next: new(int64(7))}, noCode
 	})
-	got := i.run("backfill", "ls", "--all")
+	got := f.run("backfill", "ls", "--all")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, "backfills.ls: the service names the same page as the next one again")
 	require.Empty(t, got.stdout)

@@ -124,17 +124,17 @@ func (a *app) ensureStreams(ctx context.Context, settings config.Config, lowerRe
 func (a *app) waitFor(ctx context.Context, what string, patience time.Duration, reach func() error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.MaxInterval = longestPause
-	told := false
+	said := false
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := reach()
-		if err != nil && !mayPass(err) {
+		if err != nil && !isTransient(err) {
 			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
 	}, backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(patience), backoff.WithNotify(func(err error, _ time.Duration) {
-		if !told {
+		if !said {
 			sayf(a.log, "waiting for %s: %v", what, err)
-			told = true
+			said = true
 		}
 	}))
 	if err != nil {
@@ -143,9 +143,9 @@ func (a *app) waitFor(ctx context.Context, what string, patience time.Duration, 
 	return nil
 }
 
-// mayPass tells apart what time heals from what it does not: a stream that the server will not make as asked,
+// isTransient tells apart what time heals from what it does not: a stream that the server will not make as asked,
 // and options that cannot be.
-func mayPass(err error) bool {
+func isTransient(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.Code == http.StatusServiceUnavailable // JetStream has no leader yet
 	}

@@ -21,9 +21,9 @@ func passwordFile(t *testing.T, content string) string {
 
 func TestTheNATSContextIsAScriptThatGivesTheHostItsAccess(t *testing.T) {
 	t.Parallel()
-	i := &installation{t: t}
-	i.process.Environ = []string{"NATS_URL=nats://nats:4222", "NATS_PORT=24222", "NATS_USER=rollcall", "NATS_PASSWORD_FILE=" + passwordFile(t, "it's $HOME\n")}
-	got := i.run("nats-context")
+	f := &fixture{t: t}
+	f.process.Environ = []string{"NATS_URL=nats://nats:4222", "NATS_PORT=24222", "NATS_USER=rollcall", "NATS_PASSWORD_FILE=" + passwordFile(t, "it's $HOME\n")}
+	got := f.run("nats-context")
 	require.Zero(t, got.code, got.stderr)
 
 	home := t.TempDir()
@@ -49,16 +49,16 @@ func TestTheNATSContextIsAScriptThatGivesTheHostItsAccess(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "context select rollcall\n", string(selected))
 
-	require.Equal(t, want, document[natsContext](t, i.run("nats-context", "--json")))
-	require.Equal(t, "nats://broker:1", document[natsContext](t, i.run("nats-context", "--json", "--url", "nats://broker:1")).URL)
-	require.Equal(t, 2, i.run("nats-context", "--name", "a;b").code)
+	require.Equal(t, want, document[natsContext](t, f.run("nats-context", "--json")))
+	require.Equal(t, "nats://broker:1", document[natsContext](t, f.run("nats-context", "--json", "--url", "nats://broker:1")).URL)
+	require.Equal(t, 2, f.run("nats-context", "--name", "a;b").code)
 }
 
 func TestAPasswordFileThatCannotBeReadIsNamed(t *testing.T) {
 	t.Parallel()
-	i := &installation{t: t}
-	i.process.Environ = []string{"NATS_USER=rollcall", "NATS_PASSWORD_FILE=" + filepath.Join(t.TempDir(), "missing")}
-	got := i.run("key")
+	f := &fixture{t: t}
+	f.process.Environ = []string{"NATS_USER=rollcall", "NATS_PASSWORD_FILE=" + filepath.Join(t.TempDir(), "missing")}
+	got := f.run("key")
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "rollcall: NATS_PASSWORD_FILE names a file that cannot be read: no such file or directory\n", got.stderr)
 }

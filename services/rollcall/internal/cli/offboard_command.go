@@ -45,11 +45,11 @@ func (a *app) runOffboard(ctx context.Context, customer string, force bool) erro
 	defer on.close()
 	_, err = ask[report.StatusQuestion, json.RawMessage](ctx, on, "status", "get", report.StatusQuestion{CustomerID: customer})
 	switch {
-	case isSilence(err):
+	case isUnanswered(err):
 		// The stream keeps the request until the service is back; only a mistyped name goes unnoticed.
 		sayf(a.log, "%v; whether %q is known could not be asked", err, customer)
 	case err != nil:
-		return aboutCustomer(customer, err)
+		return customerError(customer, err)
 	}
 	if !force {
 		warning := fmt.Sprintf("The mirror of %q ends and its credentials are deleted.", customer)

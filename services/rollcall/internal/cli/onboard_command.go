@@ -109,7 +109,7 @@ func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding)
 		return err
 	}
 	defer on.close()
-	if err := a.mayPublish(ctx, on, request, asked.force); err != nil {
+	if err := a.confirmReplacing(ctx, on, request, asked.force); err != nil {
 		return err
 	}
 	if request.TokenOnly() {

@@ -22,22 +22,22 @@ const vomoToken = "vomo-secret-0123456789"
 
 // onboardingService stands in for the onboarding service: it has a key, and opens what is sealed to it.
 type onboardingService struct {
-	*installation
+	*fixture
 	stream jetstream.Stream
 	key    nkeys.KeyPair
 }
 
 func newOnboardingService(t *testing.T) *onboardingService {
 	t.Helper()
-	i := newInstallation(t)
+	f := newFixture(t)
 	key, err := nkeys.CreateCurveKeys()
 	require.NoError(t, err)
 	public, err := key.PublicKey()
 	require.NoError(t, err)
-	i.answers("key", "get", always(report.KeyReply{PublicKey: public}))
-	i.configAnswer = unknown
-	i.answers("config", "get", func(n int, question []byte) (any, string) { return i.configAnswer(n, question) })
-	return &onboardingService{installation: i, stream: i.onboardingStream(), key: key}
+	f.answers("key", "get", always(report.KeyReply{PublicKey: public}))
+	f.configAnswer = unknown
+	f.answers("config", "get", func(n int, question []byte) (any, string) { return f.configAnswer(n, question) })
+	return &onboardingService{fixture: f, stream: f.onboardingStream(), key: key}
 }
 
 // request is the first published request.
@@ -131,12 +131,12 @@ func TestEveryFlagReachesTheRequest(t *testing.T) {
 
 func TestClearSendsTheRecipesPlainMessageAndAsksForNoKey(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	stream := i.onboardingStream()
-	got := i.run("onboard", "acme", "--clear", "--vomo-token", vomoToken, "--url", "https://crm.example/api")
+	f := newFixture(t)
+	stream := f.onboardingStream()
+	got := f.run("onboard", "acme", "--clear", "--vomo-token", vomoToken, "--url", "https://crm.example/api")
 	require.Zero(t, got.code, got.stderr)
 	require.JSONEq(t, `{"customerId":"acme","vomoToken":"`+vomoToken+`","externalSystemUrl":"https://crm.example/api"}`,
-		string(i.message(stream, 1).Data))
+		string(f.message(stream, 1).Data))
 }
 
 func TestARequestThatWouldBeRefusedIsNotPublished(t *testing.T) {
@@ -165,8 +165,8 @@ func TestARequestThatWouldBeRefusedIsNotPublished(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i := newInstallation(t)
-			got := i.run(append([]string{"onboard", "acme"}, call.args...)...)
+			f := newFixture(t)
+			got := f.run(append([]string{"onboard", "acme"}, call.args...)...)
 			require.Equal(t, 2, got.code)
 			require.Contains(t, got.stderr, call.says)
 			require.NotContains(t, got.stderr, vomoToken)
@@ -177,12 +177,12 @@ func TestARequestThatWouldBeRefusedIsNotPublished(t *testing.T) {
 
 func TestAPromptCanBeLeft(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	typing, written := io.Pipe()
 	t.Cleanup(func() { _ = written.Close() })
-	i.process.Stdin = readerFunc(func(p []byte) (int, error) { cancel(); return typing.Read(p) })
-	got := i.runWith(ctx, "onboard", "acme", "--url", "https://a.example", "--vomo-token-file", "-")
+	f.process.Stdin = readerFunc(func(p []byte) (int, error) { cancel(); return typing.Read(p) })
+	got := f.runWith(ctx, "onboard", "acme", "--url", "https://a.example", "--vomo-token-file", "-")
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "rollcall: read secret: interrupted\n", got.stderr)
 }
@@ -193,13 +193,13 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestASecretFileThatIsNotThereOrEmptyOrHugeIsRefused(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	for path, says := range map[string]string{
 		filepath.Join(t.TempDir(), "absent"):     "no such file",
 		tokenFile(t, ""):                         "is empty",
 		tokenFile(t, strings.Repeat("x", 65537)): "is longer than any token",
 	} {
-		got := i.run("onboard", "acme", "--url", "https://a.example", "--vomo-token-file", path)
+		got := f.run("onboard", "acme", "--url", "https://a.example", "--vomo-token-file", path)
 		require.Equal(t, 1, got.code)
 		require.Contains(t, got.stderr, says)
 		require.NotContains(t, got.stderr, "xxxx")
@@ -208,8 +208,8 @@ func TestASecretFileThatIsNotThereOrEmptyOrHugeIsRefused(t *testing.T) {
 
 func TestWithoutAStreamTheRequestIsRefusedWithTheRemedy(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	got := i.run("onboard", "acme", "--clear", "--vomo-token", vomoToken, "--url", "https://a.example")
+	f := newFixture(t)
+	got := f.run("onboard", "acme", "--clear", "--vomo-token", vomoToken, "--url", "https://a.example")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "run `rollcall migrate`")
 	require.Empty(t, got.stdout)
@@ -217,9 +217,9 @@ func TestWithoutAStreamTheRequestIsRefusedWithTheRemedy(t *testing.T) {
 
 func TestWhatTheStreamRefusesIsShown(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.nats.Stream(t, jetstream.StreamConfig{Name: "ROLLCALL_ONBOARDING", Subjects: []string{"rollcall.onboarding.request.*"}, MaxMsgSize: 10})
-	got := i.run("onboard", "acme", "--clear", "--vomo-token", vomoToken, "--url", "https://a.example", "--json")
+	f := newFixture(t)
+	f.nats.Stream(t, jetstream.StreamConfig{Name: "ROLLCALL_ONBOARDING", Subjects: []string{"rollcall.onboarding.request.*"}, MaxMsgSize: 10})
+	got := f.run("onboard", "acme", "--clear", "--vomo-token", vomoToken, "--url", "https://a.example", "--json")
 	require.Equal(t, 1, got.code)
 	require.Empty(t, got.stdout)
 	require.Contains(t, got.stderr, "message size exceeds maximum allowed")

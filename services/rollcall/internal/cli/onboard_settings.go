@@ -23,13 +23,13 @@ const (
 	settingOfRequest = "replaced by the given one"
 )
 
-// mayPublish asks how the customer stands before a request for it is published: a full one replaces every setting, also
+// confirmReplacing asks how the customer stands before a request for it is published: a full one replaces every setting, also
 // with nothing. A token alone takes nothing away, and is only for those who are known.
-func (a *app) mayPublish(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest, force bool) error {
+func (a *app) confirmReplacing(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest, force bool) error {
 	customer := request.GetCustomerId()
 	shown, err := ask[report.ConfigQuestion, report.Config](ctx, on, "config", "get", report.ConfigQuestion{CustomerID: customer})
 	switch {
-	case isSilence(err):
+	case isUnanswered(err):
 		// The stream keeps the request until the service is back.
 		sayf(a.log, "%v; which settings of %q the request changes could not be asked", err, customer)
 		return nil
@@ -39,7 +39,7 @@ func (a *app) mayPublish(ctx context.Context, on *link, request *rollcallv1.Onbo
 		}
 		return nil
 	case err != nil:
-		return aboutCustomer(customer, err)
+		return customerError(customer, err)
 	case request.TokenOnly():
 		return nil
 	}

@@ -37,7 +37,7 @@ func (s *onboardingService) published() uint64 {
 func TestWhatAFullRequestTakesAwayIsSaidBeforeItIsPublished(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
-	s.configAnswer = always(standingConfig())
+	s.configAnswer = always(fullConfig())
 
 	got := s.again()
 	require.Equal(t, exitUsage, got.code)
@@ -55,7 +55,7 @@ func TestWhatAFullRequestTakesAwayIsSaidBeforeItIsPublished(t *testing.T) {
 func TestOnATerminalTheCustomersNameIsTypedBeforeSettingsGo(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
-	s.configAnswer = always(standingConfig())
+	s.configAnswer = always(fullConfig())
 	s.process.StdinTerminal = true
 	s.process.Stdin = strings.NewReader("y\nacme\n")
 	got := s.again()
@@ -70,7 +70,7 @@ func TestOnATerminalTheCustomersNameIsTypedBeforeSettingsGo(t *testing.T) {
 func TestTheSameRequestAgainChangesNothingAndNobodyIsAsked(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
-	shown := standingConfig()
+	shown := fullConfig()
 	shown.BatchSize, shown.QuietHours.Weekdays = nil, []string{"mon", "fri"}
 	s.configAnswer = always(shown)
 	same := []string{
@@ -90,7 +90,7 @@ func TestTheSameRequestAgainChangesNothingAndNobodyIsAsked(t *testing.T) {
 func TestAKnownCustomersTokenAloneIsPublishedAndSettingsStay(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
-	s.configAnswer = always(standingConfig())
+	s.configAnswer = always(fullConfig())
 	got := s.run("onboard", "acme", "--vomo-token-file", tokenFile(t, vomoToken))
 	require.Equal(t, result{
 		stdout: "acme: published as message 1 of ROLLCALL_ONBOARDING\n", stderr: "acme: the request replaces the token; all settings stay\n",
@@ -101,21 +101,21 @@ func TestAKnownCustomersTokenAloneIsPublishedAndSettingsStay(t *testing.T) {
 func TestWhoeverLeftHasNothingToLose(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
-	left := standingConfig()
-	left.OffboardedAt = &moment1
+	left := fullConfig()
+	left.OffboardedAt = &testTime
 	s.configAnswer = always(left)
 	require.Equal(t, result{stdout: "acme: published as message 1 of ROLLCALL_ONBOARDING\n"}, s.again())
 }
 
 func TestARequestIsPublishedWhileNobodyCanSayWhatItChanges(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	stream := i.onboardingStream()
+	f := newFixture(t)
+	stream := f.onboardingStream()
 	for n, more := range [][]string{{"--url", "https://crm.example/api"}, nil} {
-		got := i.run(append([]string{"onboard", "acme", "--clear", "--vomo-token", vomoToken}, more...)...)
+		got := f.run(append([]string{"onboard", "acme", "--clear", "--vomo-token", vomoToken}, more...)...)
 		require.Zero(t, got.code)
 		require.Contains(t, got.stderr, `which settings of "acme" the request changes could not be asked`)
-		i.message(stream, uint64(n)+1)
+		f.message(stream, uint64(n)+1)
 	}
 }
 

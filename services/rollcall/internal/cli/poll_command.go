@@ -19,7 +19,7 @@ func (a *app) poll() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(*cobra.Command, []string) error { return usage("say which: poll now <customer>") },
 	}
-	command.AddCommand(a.asked(errand{
+	command.AddCommand(a.runNow(onDemandRun{
 		noun: "poll", service: "poller", short: "Ask for a poll at once, whatever the schedule says",
 		long: `Asks for a poll at once, whatever the schedule says: whoever changed at VOMO since the checkpoint is brought to the
 destination. A poll that is under way already, or asked for, is enough. A customer who is paused, switched off, or not
@@ -53,8 +53,8 @@ type requested struct {
 	Run              *report.EndedRun `json:"run"` // with --wait: as it ended
 }
 
-// refusedNow says why nothing is asked for a customer who is not polled, and what helps; nil for one who is.
-func refusedNow(status report.Status) error {
+// checkRunnable says why nothing is asked for a customer who is not polled, and what helps; nil for one who is.
+func checkRunnable(status report.Status) error {
 	id := status.CustomerID
 	switch integration := status.Integration; {
 	case integration.OffboardedAt != nil:

@@ -62,14 +62,14 @@ func (a *app) secretFrom(ctx context.Context, file string) (string, error) {
 	secret := strings.TrimSpace(string(rollcallv1.TrimByteOrderMark(data)))
 	switch {
 	case len(data) > maxSecretBytes:
-		return "", fmt.Errorf("%s is longer than any token", named(file))
+		return "", fmt.Errorf("%s is longer than any token", inputName(file))
 	case secret == "":
-		return "", fmt.Errorf("%s is empty", named(file))
+		return "", fmt.Errorf("%s is empty", inputName(file))
 	}
 	return secret, nil
 }
 
-func named(file string) string {
+func inputName(file string) string {
 	if file == "-" {
 		return "standard input"
 	}

@@ -17,7 +17,7 @@ func (a *app) reconcile() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(*cobra.Command, []string) error { return usage("say which: reconcile now <customer>") },
 	}
-	command.AddCommand(a.asked(errand{
+	command.AddCommand(a.runNow(onDemandRun{
 		noun: "reconciliation", service: "reconciler", short: "Ask for the daily reconciliation at once, whatever the schedule says",
 		long: `Asks for the daily reconciliation of a customer's users at once, whatever the schedule says: whoever changed since the
 beginning of yesterday (UTC) is compared with what is known, and who was missed is brought to the destination. A

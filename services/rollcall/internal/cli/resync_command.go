@@ -37,14 +37,14 @@ func (a *app) runResync(ctx context.Context, question report.ResyncQuestion) err
 	on.timeout = max(on.timeout, resyncTimeout)
 	result, err := ask[report.ResyncQuestion, report.Resync](ctx, on, "users", "resync", question)
 	if err != nil {
-		return aboutCustomer(question.CustomerID, err)
+		return customerError(question.CustomerID, err)
 	}
 	if a.json {
 		if err := a.document(result); err != nil {
 			return err
 		}
 	}
-	text := fmt.Sprintf("%s: user %s %s", result.CustomerID, result.VomoID, became(result))
+	text := fmt.Sprintf("%s: user %s %s", result.CustomerID, result.VomoID, resyncText(result))
 	if result.Outcome != report.ResyncWritten {
 		return errors.New(text)
 	}
@@ -54,8 +54,8 @@ func (a *app) runResync(ctx context.Context, question report.ResyncQuestion) err
 	return nil
 }
 
-// became says what became of a user that was asked for.
-func became(result report.Resync) string {
+// resyncText says what became of a user that was asked for.
+func resyncText(result report.Resync) string {
 	switch result.Outcome {
 	case report.ResyncWritten:
 		text := "written, as of " + when(result.UpdatedAt)

@@ -20,15 +20,15 @@ func TestAResyncSaysWhatBecameOfTheUser(t *testing.T) {
 		report.ResyncNotFound:         {1, "nothing was deleted"},
 		report.ResyncLetter:           {1, "dead letter L-1 is open for it (email_invalid, permanent)"},
 	} {
-		i := newInstallation(t)
-		i.answers("users", "resync", always(report.Resync{
-			CustomerID: "acme", VomoID: "8205", Outcome: outcome, UpdatedAt: &moment1, KnownUpdatedAt: &moment1, WasCurrent: true,
+		f := newFixture(t)
+		f.answers("users", "resync", always(report.Resync{
+			CustomerID: "acme", VomoID: "8205", Outcome: outcome, UpdatedAt: &testTime, KnownUpdatedAt: &testTime, WasCurrent: true,
 			Letter: &report.OpenLetter{ID: "L-1", ErrorCode: "email_invalid", ErrorClass: "permanent"},
 		}))
-		got := i.run("resync", "acme", "8205")
+		got := f.run("resync", "acme", "8205")
 		require.Equal(t, want.code, got.code, outcome)
 		require.Contains(t, got.stdout+got.stderr, want.text)
-		asJSON := i.run("resync", "acme", "8205", "--json")
+		asJSON := f.run("resync", "acme", "8205", "--json")
 		require.Equal(t, want.code, asJSON.code)
 		require.Equal(t, outcome, document[report.Resync](t, asJSON).Outcome)
 	}

@@ -38,16 +38,16 @@ func TestACallThatCannotBeMeantExitsWithTwo(t *testing.T) {
 
 func TestATimeoutThatIsNoneInTheEnvironmentIsAUsageError(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.process.Environ = append(i.process.Environ, "NATS_TIMEOUT=soon")
-	require.Equal(t, 2, i.run("key").code)
+	f := newFixture(t)
+	f.process.Environ = append(f.process.Environ, "NATS_TIMEOUT=soon")
+	require.Equal(t, 2, f.run("key").code)
 }
 
 func TestHelpGoesToStandardOutputAndHidesTheEnvironmentsSecrets(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.process.Environ = append(i.process.Environ, "NATS_PASSWORD=hunter2")
-	got := i.run("onboard", "--help")
+	f := newFixture(t)
+	f.process.Environ = append(f.process.Environ, "NATS_PASSWORD=hunter2")
+	got := f.run("onboard", "--help")
 	require.Zero(t, got.code)
 	require.Contains(t, got.stdout, "--vomo-token-file")
 	require.NotContains(t, got.stdout+got.stderr, "hunter2")
@@ -55,9 +55,9 @@ func TestHelpGoesToStandardOutputAndHidesTheEnvironmentsSecrets(t *testing.T) {
 
 func TestNobodyWhoAnswersIsNamed(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	for _, args := range [][]string{{"key"}, {"status", "acme"}, {"backfill", "ls"}, {"backfill", "watch", "acme"}} {
-		got := i.run(append(args, "--json")...)
+		got := f.run(append(args, "--json")...)
 		require.Equal(t, 1, got.code, args)
 		require.Empty(t, got.stdout)
 		require.Regexp(t, `^rollcall: nobody answers rollcall\.api\.[a-z]+\.[a-z]+: is the onboarding service running.*\n$`, got.stderr)
@@ -66,10 +66,10 @@ func TestNobodyWhoAnswersIsNamed(t *testing.T) {
 
 func TestAServiceThatIsTooSlowIsNamed(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	hold := make(chan struct{})
-	stop := i.answers("key", "get", func(int, []byte) (any, string) { <-hold; return report.KeyReply{}, noCode })
-	got := i.run("key", "--timeout", "50ms")
+	stop := f.answers("key", "get", func(int, []byte) (any, string) { <-hold; return report.KeyReply{}, noCode })
+	got := f.run("key", "--timeout", "50ms")
 	close(hold)
 	stop()
 	require.Equal(t, 1, got.code)
@@ -78,9 +78,9 @@ func TestAServiceThatIsTooSlowIsNamed(t *testing.T) {
 
 func TestAnInternalErrorIsToldAsTheServiceSaysIt(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("key", "get", func(int, []byte) (any, string) { return "internal error; the service's log says more", "500" })
-	got := i.run("key")
+	f := newFixture(t)
+	f.answers("key", "get", func(int, []byte) (any, string) { return "internal error; the service's log says more", "500" })
+	got := f.run("key")
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "rollcall: rollcall.api.key.get: internal error; the service's log says more\n", got.stderr)
 }
@@ -98,19 +98,19 @@ func TestTheServersThatCannotBeReachedAreNamedWithoutTheirSecrets(t *testing.T) 
 
 func TestTheFlagIsStrongerThanTheEnvironment(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
-	i.process.Environ = []string{"NATS_URL=nats://127.0.0.1:1"}
-	require.Equal(t, 1, i.run("key").code)
-	require.Zero(t, i.run("key", "--server", i.nats.URL).code)
+	f := newFixture(t)
+	f.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
+	f.process.Environ = []string{"NATS_URL=nats://127.0.0.1:1"}
+	require.Equal(t, 1, f.run("key").code)
+	require.Zero(t, f.run("key", "--server", f.nats.URL).code)
 }
 
 func TestTheKeyIsPrintedAsALineOrAsADocument(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
-	require.Equal(t, result{stdout: "XKEY\n"}, i.run("key"))
-	require.Equal(t, "XKEY", document[report.KeyReply](t, i.run("key", "-j")).PublicKey)
+	f := newFixture(t)
+	f.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
+	require.Equal(t, result{stdout: "XKEY\n"}, f.run("key"))
+	require.Equal(t, "XKEY", document[report.KeyReply](t, f.run("key", "-j")).PublicKey)
 }
 
 func TestTheVersionNeedsNobody(t *testing.T) {
@@ -141,17 +141,17 @@ func TestADocumentThatCouldNotBeWrittenIsAFailure(t *testing.T) {
 
 func TestUnknownCustomersAndRefusalsAreExitStatusOne(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	for _, verb := range []string{"start", "pause", "cancel"} {
-		i.answers("backfills", verb, unknown)
+		f.answers("backfills", verb, unknown)
 	}
-	i.answers("config", "get", unknown)
-	i.answers("config", "set", unknown)
-	i.answers("users", "resync", unknown)
+	f.answers("config", "get", unknown)
+	f.answers("config", "set", unknown)
+	f.answers("users", "resync", unknown)
 	for _, args := range [][]string{
 		{"backfill", "start", "globex"}, {"backfill", "pause", "globex", "--json"}, {"backfill", "cancel", "globex", "--force"},
 		{"config", "show", "globex", "--json"}, {"config", "set", "globex", "--cadence", "15"}, {"resync", "globex", "1", "--json"},
 	} {
-		require.Equal(t, globexUnknown(), i.run(args...), args)
+		require.Equal(t, unknownGlobex(), f.run(args...), args)
 	}
 }

@@ -18,8 +18,8 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// errand is a run that an operator may ask for at once: a poll, or a reconciliation.
-type errand struct {
+// onDemandRun is a run that an operator may ask for at once: a poll, or a reconciliation.
+type onDemandRun struct {
 	noun, service, short, long string
 	publish                    func(ctx context.Context, on *link, customer string) (requested, error)
 	// runs are the newest closed one and the one that is unfinished.
@@ -27,8 +27,8 @@ type errand struct {
 	result func(status report.Status, run report.EndedRun) string
 }
 
-// asked is `<noun> now <customer>`.
-func (a *app) asked(e errand) *cobra.Command {
+// runNow is `<noun> now <customer>`.
+func (a *app) runNow(e onDemandRun) *cobra.Command {
 	var wait bool
 	command := &cobra.Command{
 		Use:   "now <customer>",
@@ -41,19 +41,19 @@ func (a *app) asked(e errand) *cobra.Command {
 				return err
 			}
 			defer on.close()
-			return a.sendOff(command.Context(), on, e, args[0], wait)
+			return a.requestRun(command.Context(), on, e, args[0], wait)
 		},
 	}
 	command.Flags().BoolVarP(&wait, "wait", "w", false, "wait until it has ended, and say how")
 	return command
 }
 
-func (a *app) sendOff(ctx context.Context, on *link, e errand, customer string, wait bool) error {
+func (a *app) requestRun(ctx context.Context, on *link, e onDemandRun, customer string, wait bool) error {
 	before, err := askStatus(ctx, on, customer)
 	if err != nil {
 		return err
 	}
-	if err := refusedNow(before); err != nil {
+	if err := checkRunnable(before); err != nil {
 		return err
 	}
 	document, err := a.publish(ctx, on, e, customer)
@@ -94,7 +94,7 @@ const (
 	publishPause = 100 * time.Millisecond
 )
 
-func (a *app) publish(ctx context.Context, on *link, e errand, customer string) (requested, error) {
+func (a *app) publish(ctx context.Context, on *link, e onDemandRun, customer string) (requested, error) {
 	for try := 1; ; try++ {
 		document, err := e.publish(ctx, on, customer)
 		if !errors.Is(err, jetstream.ErrMsgNotFound) || try == publishTries || a.WaitFunc(ctx, publishPause) != nil {
@@ -104,7 +104,7 @@ func (a *app) publish(ctx context.Context, on *link, e errand, customer string) 
 }
 
 // awaitRun waits until a run has ended that is newer than those before.
-func (a *app) awaitRun(ctx context.Context, on *link, e errand, before report.Status) (report.Status, report.EndedRun, error) {
+func (a *app) awaitRun(ctx context.Context, on *link, e onDemandRun, before report.Status) (report.Status, report.EndedRun, error) {
 	_, terminal := a.progress()
 	interval := lineInterval
 	if terminal {
@@ -114,8 +114,8 @@ func (a *app) awaitRun(ctx context.Context, on *link, e errand, before report.St
 	if last, _ := e.runs(before); last != nil {
 		newest = last.ID
 	}
-	silence := patience{interval: interval, timeout: on.timeout, once: true}
-	told, idle := "", 0
+	silence := silenceLimit{interval: interval, timeout: on.timeout, answeredBefore: true}
+	lastReason, idle := "", 0
 	for {
 		status, err := askStatus(ctx, on, before.CustomerID)
 		switch {
@@ -125,18 +125,18 @@ func (a *app) awaitRun(ctx context.Context, on *link, e errand, before report.St
 			if last != nil && last.ID > newest {
 				return status, *last, nil
 			}
-			if err := refusedNow(status); err != nil {
+			if err := checkRunnable(status); err != nil {
 				return status, report.EndedRun{}, fmt.Errorf("stopped waiting for the %s: %w", e.noun, err)
 			}
-			told = a.tellOpen(e, before.CustomerID, open, told)
+			lastReason = a.explainPark(e, before.CustomerID, open, lastReason)
 			if working := open != nil && open.State != string(store.RunQueued); working {
 				idle = 0
-			} else if idle++; idle == unseenAsks {
+			} else if idle++; idle == unseenRequests {
 				sayf(a.log, "%s: the %s service has not taken it up yet", before.CustomerID, e.service)
 			}
 		case ctx.Err() != nil:
 			return status, report.EndedRun{}, errStoppedWaiting
-		case !silence.bears(err):
+		case !silence.tolerates(err):
 			return status, report.EndedRun{}, err
 		case silence.first():
 			sayf(a.log, "%v; waiting for it", err)
@@ -147,10 +147,10 @@ func (a *app) awaitRun(ctx context.Context, on *link, e errand, before report.St
 	}
 }
 
-// tellOpen says what an unfinished run waits for, each reason once, and returns the one that was said last.
-func (a *app) tellOpen(e errand, customer string, open *report.OpenRun, told string) string {
-	if open == nil || open.State != string(store.RunParked) || open.ParkReason == nil || *open.ParkReason == told {
-		return told
+// explainPark says what an unfinished run waits for, each reason once, and returns the one that was said last.
+func (a *app) explainPark(e onDemandRun, customer string, open *report.OpenRun, lastReason string) string {
+	if open == nil || open.State != string(store.RunParked) || open.ParkReason == nil || *open.ParkReason == lastReason {
+		return lastReason
 	}
 	why, remedy := event.ExplainFor(customer, *open.ParkReason)
 	sayf(a.log, "%s: the %s waits (%s)\n  %s\n  %s", customer, e.noun, *open.ParkReason, why, remedy)
@@ -160,7 +160,7 @@ func (a *app) tellOpen(e errand, customer string, open *report.OpenRun, told str
 func askStatus(ctx context.Context, on *link, customer string) (report.Status, error) {
 	status, err := ask[report.StatusQuestion, report.Status](ctx, on, "status", "get", report.StatusQuestion{CustomerID: customer})
 	if err != nil {
-		return status, aboutCustomer(customer, err)
+		return status, customerError(customer, err)
 	}
 	return status, nil
 }

@@ -20,35 +20,35 @@ const (
 )
 
 // withSecrets gives the installation a database with three customers' secrets, and the command line its settings.
-func (i *installation) withSecrets(secretsURL string) *store.Store {
-	i.t.Helper()
-	database := testkit.Database(i.t)
-	keys, err := store.Open(i.t.Context(), database, store.Options{MaxConns: 2})
-	require.NoError(i.t, err)
-	i.t.Cleanup(keys.Close)
-	keeper, err := vault.OpenKeeper(i.t.Context(), secretsURL)
-	require.NoError(i.t, err)
+func (f *fixture) withSecrets(secretsURL string) *store.Store {
+	f.t.Helper()
+	database := testkit.Database(f.t)
+	keys, err := store.Open(f.t.Context(), database, store.Options{MaxConns: 2})
+	require.NoError(f.t, err)
+	f.t.Cleanup(keys.Close)
+	keeper, err := vault.OpenKeeper(f.t.Context(), secretsURL)
+	require.NoError(f.t, err)
 	safe := &vault.Vault{Keeper: keeper, Keys: keys}
 	for _, customer := range []string{"acme", "globex", "initech"} {
-		_, err := safe.Seal(i.t.Context(), customer, "vomo_token", []byte(vomoToken))
-		require.NoError(i.t, err)
+		_, err := safe.Seal(f.t.Context(), customer, "vomo_token", []byte(vomoToken))
+		require.NoError(f.t, err)
 	}
-	_, err = safe.PublicXKey(i.t.Context())
-	require.NoError(i.t, err)
-	require.NoError(i.t, keeper.Close())
-	i.process.Environ = append(i.process.Environ, "DATABASE_URL="+database, "SECRETS_URL="+secretsURL)
+	_, err = safe.PublicXKey(f.t.Context())
+	require.NoError(f.t, err)
+	require.NoError(f.t, keeper.Close())
+	f.process.Environ = append(f.process.Environ, "DATABASE_URL="+database, "SECRETS_URL="+secretsURL)
 	return keys
 }
 
 // runs has a stand-in for a service say that it runs.
-func (i *installation) runs(name, version string, keys ...string) {
-	i.t.Helper()
-	conn := i.nats.Conn(i.t)
+func (f *fixture) runs(name, version string, keys ...string) {
+	f.t.Helper()
+	conn := f.nats.Conn(f.t)
 	_, err := micro.AddService(conn, micro.Config{
 		Name: name, Version: version, Metadata: map[string]string{service.MetadataKeys: strings.Join(keys, ",")},
 	})
-	require.NoError(i.t, err)
-	require.NoError(i.t, conn.Flush())
+	require.NoError(f.t, err)
+	require.NoError(f.t, conn.Flush())
 }
 
 func keeperIDs(t *testing.T, urls ...string) []string {
@@ -61,26 +61,26 @@ func keeperIDs(t *testing.T, urls ...string) []string {
 
 func TestKeysAreRotatedToTheNextOnceAllServicesHaveIt(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	keys := i.withSecrets(oneKey)
+	f := newFixture(t)
+	keys := f.withSecrets(oneKey)
 	ids := keeperIDs(t, oneKey, anotherKey)
 
-	got := i.run("secrets", "rotate")
+	got := f.run("secrets", "rotate")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "SECRETS_URL_NEXT")
 
-	i.process.Environ = append(i.process.Environ, "SECRETS_URL_NEXT="+anotherKey)
-	got = i.run("secrets", "rotate", "--dry-run")
+	f.process.Environ = append(f.process.Environ, "SECRETS_URL_NEXT="+anotherKey)
+	got = f.run("secrets", "rotate", "--dry-run")
 	require.Zero(t, got.code, got.stderr)
 	require.Contains(t, got.stdout, "customers' keys: 3 to seal anew")
 	counts, err := keys.KeysBySealer(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{ids[0]: 4}, counts)
 
-	i.runs("rollcall-onboarding", "0.1.0", ids...)
-	i.runs("rollcall-backfill", "0.1.0", ids[0])
-	i.runs("of-the-partner", "0.1.0")
-	got = i.run("secrets", "rotate")
+	f.runs("rollcall-onboarding", "0.1.0", ids...)
+	f.runs("rollcall-backfill", "0.1.0", ids[0])
+	f.runs("of-the-partner", "0.1.0")
+	got = f.run("secrets", "rotate")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "rollcall-backfill")
 	require.NotContains(t, got.stderr, "rollcall-onboarding")
@@ -89,25 +89,25 @@ func TestKeysAreRotatedToTheNextOnceAllServicesHaveIt(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{ids[0]: 4}, counts)
 
-	got = i.run("secrets", "rotate", "--force", "--json")
+	got = f.run("secrets", "rotate", "--force", "--json")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, rotated{Rotated: vault.Rotated{
 		KeyID: ids[1], Customers: vault.Resealed{Resealed: 3}, Installation: vault.Resealed{Resealed: 1}, Failed: map[string]string{},
 	}}, document[rotated](t, got))
 	require.NotContains(t, got.stdout+got.stderr, "AAAAAAAA")
 
-	got = i.run("secrets", "rotate")
+	got = f.run("secrets", "rotate")
 	require.Equal(t, 1, got.code, "and then there is nothing more to do")
 }
 
 func TestAKeyFileIsRotatedWithoutAskingAnybody(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	address := "dev:" + filepath.Join(t.TempDir(), "secrets.key")
-	i.withSecrets(address)
-	i.nats.Stop()
+	f.withSecrets(address)
+	f.nats.Stop()
 
-	got := i.run("secrets", "rotate")
+	got := f.run("secrets", "rotate")
 
 	require.Zero(t, got.code, got.stderr)
 	ids := keeperIDs(t, address)
@@ -117,13 +117,13 @@ func TestAKeyFileIsRotatedWithoutAskingAnybody(t *testing.T) {
 
 func TestARotationWhereTheKeyFileIsNotMakesNone(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.withSecrets(oneKey)
+	f := newFixture(t)
+	f.withSecrets(oneKey)
 	missing := filepath.Join(t.TempDir(), "secrets.key")
-	i.process.Environ = append(i.process.Environ, "SECRETS_URL=dev:"+missing)
+	f.process.Environ = append(f.process.Environ, "SECRETS_URL=dev:"+missing)
 
 	for _, command := range [][]string{{"secrets", "rotate"}, {"doctor"}} {
-		got := i.run(command...)
+		got := f.run(command...)
 		require.Equal(t, 1, got.code)
 		require.Contains(t, got.stdout+got.stderr, missing+" does not exist")
 		require.NoFileExists(t, missing)
@@ -132,9 +132,9 @@ func TestARotationWhereTheKeyFileIsNotMakesNone(t *testing.T) {
 
 func TestARotationWithoutADatabaseSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	got := i.run("secrets", "rotate")
+	f := newFixture(t)
+	got := f.run("secrets", "rotate")
 	require.Equal(t, 1, got.code)
 	require.Contains(t, got.stderr, "DATABASE_URL is missing")
-	require.Equal(t, 2, i.run("secrets").code)
+	require.Equal(t, 2, f.run("secrets").code)
 }

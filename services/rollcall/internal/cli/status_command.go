@@ -29,7 +29,7 @@ func (a *app) status() *cobra.Command {
 			// As it comes: a service that is newer than this command may tell more than it knows.
 			raw, err := ask[report.StatusQuestion, json.RawMessage](command.Context(), on, "status", "get", question)
 			if err != nil {
-				return aboutCustomer(args[0], err)
+				return customerError(args[0], err)
 			}
 			if a.json {
 				return a.document(raw)
@@ -54,42 +54,42 @@ func (a *app) showStatus(status report.Status) error {
 		"backfill completed", when(integration.BackfillCompletedAt))
 	if backfill := status.Backfill; backfill != nil {
 		lines.group("backfill",
-			"state", backfill.State+waitingFor(backfill),
+			"state", backfill.State+parkText(backfill),
 			"users", humanize.Comma(backfill.Processed)+" of "+number(backfill.Total),
 			"pages a minute", decimal(backfill.RequestsPerMinute, 1),
 			"time left", left(backfill.EtaSeconds))
 	}
 	lines.group("polling",
 		"last run", when(polling.LastRunAt),
-		"last outcome", outcomeOf(polling),
+		"last outcome", pollOutcome(polling),
 		"checkpoint", when(polling.CheckpointTimestamp),
 		"lag in minutes", number(polling.LagMinutes),
 		"caught up", when(polling.CaughtUpAt),
-		"next run", scheduled(polling.NextRunAt)+waits(polling.OpenRun))
+		"next run", scheduled(polling.NextRunAt)+openRunText(polling.OpenRun))
 	reconciliation := status.Reconciliation
 	lines.group("reconciliation",
 		"last run", when(reconciliation.LastRunAt),
 		"of the day", text(reconciliation.LastDate),
 		"expected", number(reconciliation.Expected),
 		"gaps", number(reconciliation.Gaps),
-		"next run", scheduled(reconciliation.NextRunAt)+waits(reconciliation.OpenRun))
+		"next run", scheduled(reconciliation.NextRunAt)+openRunText(reconciliation.OpenRun))
 	lines.group("health",
 		"healthy", yesNo(health.IsHealthy),
 		"open dead letters", humanize.Comma(health.DlqDepth),
 		"reconciliation gap rate", decimal(health.AverageReconciliationGapRate, 4))
 	lines.group("inventory", "users mirrored", humanize.Comma(status.Inventory.TotalUsersMirrored))
-	spending(lines, status.Budget)
+	budgetRows(lines, status.Budget)
 	if err := lines.end(); err != nil {
 		return err
 	}
 	for _, reason := range health.Reasons {
-		sayf(a.out, "\n%s: %s\n  %s%s", reason.Code, reason.Text, reason.Remedy, times(reason))
+		sayf(a.out, "\n%s: %s\n  %s%s", reason.Code, reason.Text, reason.Remedy, reasonTimes(reason))
 	}
 	return nil
 }
 
-// times is since when a reason holds, and when the work that waits for it is tried again.
-func times(reason report.Reason) string {
+// reasonTimes is since when a reason holds, and when the work that waits for it is tried again.
+func reasonTimes(reason report.Reason) string {
 	text := ""
 	if reason.Since != nil {
 		text = "\n  since " + moment(*reason.Since)
@@ -115,8 +115,8 @@ func enabled(integration report.Integration) string {
 	return text
 }
 
-// waits is what an unfinished run does, or waits for.
-func waits(run *report.OpenRun) string {
+// openRunText says what an unfinished run does, or waits for.
+func openRunText(run *report.OpenRun) string {
 	if run == nil {
 		return ""
 	}
@@ -131,8 +131,8 @@ func waits(run *report.OpenRun) string {
 	return " (one is " + text + ")"
 }
 
-// outcomeOf is how the last poll ended, and by what it failed.
-func outcomeOf(polling report.Polling) string {
+// pollOutcome is how the last poll ended, and by what it failed.
+func pollOutcome(polling report.Polling) string {
 	outcome := text(polling.LastRunOutcome)
 	if polling.LastRun != nil && polling.LastRun.ErrorCode != nil {
 		outcome += " (" + *polling.LastRun.ErrorCode + ")"
@@ -140,8 +140,8 @@ func outcomeOf(polling report.Polling) string {
 	return outcome
 }
 
-// spending is a small table of who spent the customer's requests.
-func spending(lines table, budget report.Budget) {
+// budgetRows is a small table of who spent the customer's requests.
+func budgetRows(lines table, budget report.Budget) {
 	lines.row("  requests to VOMO", "today", "ever")
 	for _, job := range slices.Sorted(maps.Keys(budget.Total)) {
 		lines.row("    "+job, humanize.Comma(budget.Today[job]), humanize.Comma(budget.Total[job]))
@@ -153,8 +153,8 @@ func spending(lines table, budget report.Budget) {
 	lines.row("    limit", limit)
 }
 
-// waitingFor is what a parked backfill waits for, and until when.
-func waitingFor(backfill *report.BackfillStatus) string {
+// parkText is what a parked backfill waits for, and until when.
+func parkText(backfill *report.BackfillStatus) string {
 	text := ""
 	if backfill.WaitingFor != nil {
 		text = " (" + *backfill.WaitingFor + ")"

@@ -14,34 +14,34 @@ import (
 
 func TestAnUnknownCustomerIsExitStatusOneWithTheReason(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("status", "get", unknown)
-	i.answers("backfills", "ls", unknown)
+	f := newFixture(t)
+	f.answers("status", "get", unknown)
+	f.answers("backfills", "ls", unknown)
 	for _, args := range [][]string{
 		{"status", "globex"}, {"status", "globex", "--json"}, {"backfill", "watch", "globex", "--json"}, {"offboard", "globex", "--force"},
 	} {
-		require.Equal(t, globexUnknown(), i.run(args...), args)
+		require.Equal(t, unknownGlobex(), f.run(args...), args)
 	}
 }
 
 func TestAnIDThatTheServiceRefusesIsToldInItsWords(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
-	i.answers("status", "get", func(int, []byte) (any, string) { return "that is no customer id", service.CodeBadRequest })
-	require.Equal(t, result{code: 1, stderr: "rollcall: that is no customer id\n"}, i.run("status", "ACME Ltd"))
+	f := newFixture(t)
+	f.answers("status", "get", func(int, []byte) (any, string) { return "that is no customer id", service.CodeBadRequest })
+	require.Equal(t, result{code: 1, stderr: "rollcall: that is no customer id\n"}, f.run("status", "ACME Ltd"))
 }
 
 func TestTheStatusAsJSONIsWhatTheServiceSaid(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	said := json.RawMessage(`{"customerId":"acme","polling":{"lastRunAt":null},"fromTheFuture":9007199254740993}`)
-	i.answers("status", "get", func(_ int, question []byte) (any, string) {
+	f.answers("status", "get", func(_ int, question []byte) (any, string) {
 		if string(question) != `{"customerId":"acme"}` {
 			return "a bad question", service.CodeBadRequest
 		}
 		return said, noCode
 	})
-	got := i.run("status", "acme", "--json")
+	got := f.run("status", "acme", "--json")
 	require.Zero(t, got.code)
 	require.Empty(t, got.stderr)
 	require.JSONEq(t, string(said), string(document[json.RawMessage](t, got)))
@@ -50,9 +50,9 @@ func TestTheStatusAsJSONIsWhatTheServiceSaid(t *testing.T) {
 
 func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
 	t.Parallel()
-	i := newInstallation(t)
+	f := newFixture(t)
 	why, remedy := event.Explain(event.AlertDestinationDown)
-	i.answers("status", "get", always(report.Status{
+	f.answers("status", "get", always(report.Status{
 		CustomerID:  "acme",
 		Integration: report.Integration{Enabled: true, OnboardedAt: time.Date(2026, 11, 20, 8, 30, 0, 0, time.UTC)},
 		Backfill:    &report.BackfillStatus{State: "parked", Processed: 1500, Total: new(int64(12_345)), EtaSeconds: new(int64(440))},
@@ -66,7 +66,7 @@ func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
 			PerMinute: new(100.0),
 		},
 	}))
-	got := i.run("status", "acme")
+	got := f.run("status", "acme")
 	require.Zero(t, got.code)
 	require.Empty(t, got.stderr)
 	for _, want := range []string{
@@ -90,12 +90,12 @@ func TestTheStatusSaysWhatAPollWaitsForAndByWhatTheLastOneFailed(t *testing.T) {
 		"(one is parked, auth_failed, until the customer goes on)":               {State: "parked", ParkReason: new("auth_failed")},
 		"(one is running)": {State: "running", ParkReason: new("vomo_unavailable")},
 	} {
-		i := newInstallation(t)
+		f := newFixture(t)
 		status := polledStatus(7)
 		status.Polling.LastRunOutcome, status.Polling.LastRun.ErrorCode = new("failed"), new("too_many_attempts")
 		status.Polling.OpenRun = &run
-		i.answers("status", "get", always(status))
-		got := i.run("status", "acme")
+		f.answers("status", "get", always(status))
+		got := f.run("status", "acme")
 		require.Contains(t, got.stdout, want)
 		require.Regexp(t, `last outcome +failed \(too_many_attempts\)`, got.stdout)
 	}
