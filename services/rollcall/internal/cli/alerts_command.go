@@ -18,7 +18,7 @@ func (a *app) alerts() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "alerts",
 		Aliases: []string{"alert"},
-		Short:   "Look at alerts, and see that they reach somebody",
+		Short:   "Look at alerts, and test that they reach people",
 		Args:    cobra.NoArgs,
 		RunE:    func(*cobra.Command, []string) error { return usage("say which: alerts ls or alerts test") },
 	}
@@ -31,7 +31,7 @@ func (a *app) alertsLs() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "ls [customer]",
 		Aliases: []string{"list"},
-		Short:   "List the alerts that stand, newest first",
+		Short:   "List active alerts, newest first",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			question := report.AlertsQuestion{CustomerID: oneCustomer(args), All: all}
@@ -49,15 +49,15 @@ func (a *app) alertsLs() *cobra.Command {
 			}
 			return printList(a, listing[report.Alert]{
 				columns: []any{"CUSTOMER", "SEVERITY", "ALERT", "USER", "RAISED", "OVER", "WHAT"},
-				items:   alerts.Alerts, row: alertRow, none: "No alert stands.",
+				items:   alerts.Alerts, row: alertRow, none: "No alert is active.",
 			})
 		},
 	}
-	command.Flags().BoolVar(&all, "all", false, "list also those that were over in the last seven days, and what happened to single users")
+	command.Flags().BoolVar(&all, "all", false, "also list alerts that were cleared in the last seven days, and events of single users")
 	return command
 }
 
-// listAlerts puts the service's pages together.
+// listAlerts joins all pages of the service.
 func listAlerts(ctx context.Context, on *link, question report.AlertsQuestion) (report.AlertsReply, error) {
 	whole := report.AlertsReply{Alerts: []report.Alert{}}
 	err := paged[report.AlertsQuestion, report.AlertsReply, int64]{
@@ -82,15 +82,15 @@ func alertRow(alert report.Alert) []any {
 	return []any{alert.CustomerID, alert.Severity, alert.Type, textOr(alert.VomoUserID, "-"), moment(alert.RaisedAt), over, alert.Text}
 }
 
-// testTimeout is longer than the service gives a mail server.
+// testTimeout is longer than the service's own timeout for a mail server.
 const testTimeout = 25 * time.Second
 
 func (a *app) alertsTest() *cobra.Command {
 	return &cobra.Command{
 		Use:   "test",
-		Short: "Send a test on every way by which alerts go, and say what each answered",
+		Short: "Send a test to every alert channel, and print the answers",
 		Long: `Sends a test notification to the operators' mail addresses and to the webhook, from where the notifier runs, and
-says what each answered. It fails unless every way that is set took it, and where none is set.`,
+prints their answers. It fails if a configured channel fails, and if none is configured.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			on, err := a.connect()
@@ -133,9 +133,9 @@ func (a *app) printTested(tested report.AlertsTested) error {
 	}
 	switch {
 	case failed > 0:
-		return fmt.Errorf("%s of alerts did not take the test", counted(failed, "way"))
+		return fmt.Errorf("%s failed the test", counted(failed, "alert channel"))
 	case sent == 0:
-		return errors.New("nobody is told of alerts: set ALERT_WEBHOOK_URL, or SMTP_URL, MAIL_FROM and ALERT_MAIL_TO")
+		return errors.New("no channel for alerts is configured: set ALERT_WEBHOOK_URL, or SMTP_URL, MAIL_FROM and ALERT_MAIL_TO")
 	}
 	return nil
 }

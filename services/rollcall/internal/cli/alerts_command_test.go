@@ -36,18 +36,18 @@ func TestAlertsAreListedPageByPage(t *testing.T) {
 	require.Len(t, document[report.AlertsReply](t, f.run("alerts", "ls", "acme", "--all", "--json")).Alerts, 2)
 }
 
-func TestNoAlertsAreAnEmptyListAndNobodyIsUnknown(t *testing.T) {
+func TestAlertsLsWithoutAlertsIsAnEmptyListAndAnUnknownCustomerFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	stop := f.answers("alerts", "ls", always(report.AlertsReply{Alerts: []report.Alert{}}))
 	require.JSONEq(t, `{"alerts":[],"next":null}`, f.run("alerts", "ls", "--json").stdout)
-	require.Equal(t, result{stderr: "No alert stands.\n"}, f.run("alerts", "ls"))
+	require.Equal(t, result{stderr: "No alert is active.\n"}, f.run("alerts", "ls"))
 	stop()
 	f.answers("alerts", "ls", unknown)
 	require.Equal(t, unknownGlobex(), f.run("alerts", "ls", "globex", "--json"))
 }
 
-func TestATestFailsUnlessEveryWayTookIt(t *testing.T) {
+func TestAlertsTestFailsUnlessEveryConfiguredChannelAccepts(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	require.Contains(t, f.run("alerts", "test").stderr, "is the notifier service running")
@@ -66,10 +66,10 @@ func TestATestFailsUnlessEveryWayTookIt(t *testing.T) {
 	got = f.run("alerts", "test")
 	require.Equal(t, exitFailed, got.code)
 	require.Regexp(t, `webhook +failed +the receiver answered 404`, got.stdout)
-	require.Contains(t, got.stderr, "1 way of alerts did not take the test")
+	require.Contains(t, got.stderr, "1 alert channel failed the test")
 	got = f.run("alerts", "test")
 	require.Equal(t, exitFailed, got.code)
-	require.Contains(t, got.stderr, "nobody is told")
+	require.Contains(t, got.stderr, "no channel for alerts is configured")
 	got = f.run("alerts", "test", "--json")
 	require.Equal(t, exitFailed, got.code)
 	require.Len(t, document[report.AlertsTested](t, got).Channels, 2)

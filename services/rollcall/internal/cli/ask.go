@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/service"
 )
 
-// ask puts a question to the service that owns the noun. Its errors are unansweredError and refusedError.
+// ask sends a question to the service that owns the noun. It returns unansweredError and refusedError.
 func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, question Question) (Reply, error) {
 	var reply Reply
 	data, err := json.Marshal(question)
@@ -46,7 +46,7 @@ func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, 
 	return reply, nil
 }
 
-// owner is the service that answers a noun's questions.
+// owner returns the service that answers questions about a noun.
 func owner(noun string) string {
 	switch noun {
 	case "key", "requests", "status", "backfills", "customers", "config":
@@ -61,7 +61,7 @@ func owner(noun string) string {
 	return "a newer rollcall"
 }
 
-// unansweredError is silence: nobody listens, or nobody answered in time.
+// unansweredError means that no service listens on the subject, or that it did not answer in time.
 type unansweredError struct {
 	subject, service, within string
 	noResponders             bool
@@ -70,19 +70,19 @@ type unansweredError struct {
 // Error names the service that should have answered.
 func (e *unansweredError) Error() string {
 	if e.noResponders {
-		return fmt.Sprintf("nobody answers %s: is the %s service running, and connected to this NATS?", e.subject, e.service)
+		return fmt.Sprintf("no service answers %s: is the %s service running, and connected to this NATS?", e.subject, e.service)
 	}
 	return fmt.Sprintf("the %s service did not answer %s within %s; rollcall doctor says whether it runs, and what was asked for may be done yet",
 		e.service, e.subject, e.within)
 }
 
-// refusedError is the service's own word on why there is no answer.
+// refusedError is an error that the service returned.
 type refusedError struct {
 	subject, code, text string
 	fields              service.FieldsError // where the question's fields are not right
 }
 
-// Error is what the service said.
+// Error returns the service's text.
 func (e *refusedError) Error() string { return fmt.Sprintf("%s: %s", e.subject, e.text) }
 
 func isUnanswered(err error) bool {
@@ -100,16 +100,16 @@ func isUnknown(err error) bool {
 	return errors.As(err, &refused) && refused.code == service.CodeNotFound
 }
 
-// isBusy says that the same question may be answered later.
+// isBusy reports whether the same question may succeed later.
 func isBusy(err error) bool {
 	var refused *refusedError
 	return errors.As(err, &refused) && refused.code == service.CodeBusy
 }
 
-// errUnknownCustomer says that nobody of that id was onboarded.
+// errUnknownCustomer means that no customer with that id was onboarded.
 var errUnknownCustomer = errors.New("is not known")
 
-// customerError puts a service's "not found" into words.
+// customerError says which customer a service's error is about.
 func customerError(customer string, err error) error {
 	var refused *refusedError
 	switch {

@@ -12,10 +12,10 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// unseenRequests is how often a request may be looked for in vain before that is told.
+// unseenRequests is the number of polls without a sign of the request after which the command says so.
 const unseenRequests = 20
 
-// awaitOnboarded waits until the request is settled and then follows the backfill to its end.
+// awaitOnboarded waits until the request is settled, and then watches the backfill to its end.
 func (a *app) awaitOnboarded(ctx context.Context, on *link, document onboardedDocument) error {
 	customer := document.CustomerID
 	request, err := a.awaitSettled(ctx, on, document.published)
@@ -41,7 +41,7 @@ func (a *app) awaitOnboarded(ctx context.Context, on *link, document onboardedDo
 	return failure
 }
 
-// requestError is nil for a request that is in force.
+// requestError returns nil if the request was applied.
 func requestError(customer string, request report.Request) error {
 	switch store.RequestState(request.State) {
 	case store.RequestRejected:
@@ -53,14 +53,14 @@ func requestError(customer string, request report.Request) error {
 	}
 }
 
-// awaitSettled asks until the request is pending no more.
+// awaitSettled asks until the request is no longer pending.
 func (a *app) awaitSettled(ctx context.Context, on *link, taken published) (report.Request, error) {
 	_, terminal := a.progress()
 	interval := lineInterval
 	if terminal {
 		interval = terminalInterval
 	}
-	// The stream has taken the request: whoever is silent now may still be starting.
+	// The stream has stored the request: a service that is silent now may still be starting.
 	silence := silenceLimit{interval: interval, timeout: on.timeout, answeredBefore: true}
 	question := report.RequestQuestion{Sequence: taken.Sequence}
 	unseen, saidPending := 0, false
@@ -93,9 +93,9 @@ func (a *app) awaitSettled(ctx context.Context, on *link, taken published) (repo
 	}
 }
 
-var errStoppedWaiting = errors.New("stopped waiting; the request stands and is worked by itself")
+var errStoppedWaiting = errors.New("stopped waiting; the request is stored and will be handled")
 
-// fieldErrors lists each field's errors on lines of their own.
+// fieldErrors writes each error of each field on a line of its own.
 func fieldErrors(errs map[string][]string) string {
 	var lines strings.Builder
 	for _, field := range slices.Sorted(maps.Keys(errs)) {

@@ -20,7 +20,7 @@ func (f *fixture) onboardAndWait(more ...string) result {
 	return f.run(append(args, more...)...)
 }
 
-func TestWaitingFollowsTheRequestAndThenTheBackfillToItsEnd(t *testing.T) {
+func TestWaitWatchesTheRequestAndThenTheBackfillToItsEnd(t *testing.T) {
 	t.Parallel()
 	for _, state := range []string{"applied", "duplicate"} {
 		t.Run(state, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestASupersededRequestWasNotApplied(t *testing.T) {
 	require.Contains(t, got.stderr, "superseded by a newer request")
 }
 
-func TestABackfillThatFailsFailsTheWait(t *testing.T) {
+func TestWaitFailsIfTheBackfillFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("requests", "get", always(report.Request{CustomerID: "acme", State: "applied"}))
@@ -94,7 +94,7 @@ func TestABackfillThatFailsFailsTheWait(t *testing.T) {
 	require.Equal(t, "failed", document[onboardedDocument](t, got).Backfill.State)
 }
 
-func TestWaitingWhileVOMOIsSilentSaysSoAndCanBeStopped(t *testing.T) {
+func TestWaitSaysThatVOMOIsSilentAndCanBeStopped(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	stream := f.onboardingStream()
@@ -110,15 +110,15 @@ func TestWaitingWhileVOMOIsSilentSaysSoAndCanBeStopped(t *testing.T) {
 	got := f.runWith(ctx, "onboard", "acme", "--clear", "--wait", "--vomo-token", vomoToken, "--url", "https://crm.example/api")
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "acme: the token could not be tested yet; it is tried again until VOMO answers\n"+
-		"rollcall: stopped waiting; the request stands and is worked by itself\n", got.stderr)
+		"rollcall: stopped waiting; the request is stored and will be handled\n", got.stderr)
 	f.message(stream, 1)
 }
 
-func TestWaitingForAServiceThatNeverStartsEndsAfterAMinute(t *testing.T) {
+func TestWaitForAServiceThatNeverStartsEndsAfterAMinute(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	got := f.onboardAndWait()
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.stderr, "nobody answers rollcall.api.requests.get: is the onboarding service running")
+	require.Contains(t, got.stderr, "no service answers rollcall.api.requests.get: is the onboarding service running")
 	require.Len(t, f.waits, 60)
 }

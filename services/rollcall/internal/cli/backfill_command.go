@@ -44,7 +44,7 @@ func (a *app) backfillLs() *cobra.Command {
 	})
 }
 
-// listRuns puts the service's pages together.
+// listRuns joins the service's pages.
 func listRuns(ctx context.Context, on *link, rows int) (report.BackfillsReply, error) {
 	whole := report.BackfillsReply{Backfills: []report.Backfill{}}
 	err := paged[report.BackfillsQuestion, report.BackfillsReply, int64]{
@@ -83,15 +83,15 @@ func (a *app) backfillStart() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "start <customer>",
 		Short: "Read all users of a known customer again, or let a paused backfill go on",
-		Long: `Queues a full resync of a known customer: all users are read, and whoever the destination does not have in this
-version is written. It is resumable like the first backfill, and goes on from where it stopped when it was paused.
-While another one is under way it is refused.`,
+		Long: `Queues a full resync of a known customer: it reads all users, and writes those whose version the destination does not
+have. It is resumable like the first backfill, and a paused one goes on from where it stopped. The command fails while
+another backfill is under way.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			return a.commandBackfill(command.Context(), "start", report.BackfillCommand{CustomerID: args[0], Rewrite: rewrite})
 		},
 	}
-	command.Flags().BoolVar(&rewrite, "rewrite", false, "write everybody again, also whose version is known: for a destination that lost records")
+	command.Flags().BoolVar(&rewrite, "rewrite", false, "write all users again, also those whose version is known: for a destination that lost records")
 	return command
 }
 
@@ -150,7 +150,7 @@ func (a *app) commandBackfill(ctx context.Context, verb string, question report.
 	return nil
 }
 
-// consequences says what was done, and what follows from it.
+// consequences says what the service did, and what happens next.
 func consequences(done report.BackfillCommanded) []string {
 	run := done.Backfill
 	var said []string
@@ -160,7 +160,7 @@ func consequences(done report.BackfillCommanded) []string {
 		if run.Rewrite {
 			said = append(said, "everybody is written again")
 		} else if !done.NotBackfilled {
-			said = append(said, "whoever is known in this version is skipped")
+			said = append(said, "users whose version is known are skipped")
 		}
 		return said
 	case report.BackfillResumed:

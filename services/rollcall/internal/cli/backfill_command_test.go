@@ -15,7 +15,7 @@ import (
 	"rollcall.dev/pkg/window"
 )
 
-// manyRuns answers like the service: newest first, in pages of what was asked for.
+// manyRuns answers like the service: newest first, in pages of the requested size.
 func manyRuns(count int64) func(int, []byte) (any, string) {
 	return func(_ int, data []byte) (any, string) {
 		var question report.BackfillsQuestion
@@ -40,7 +40,7 @@ func manyRuns(count int64) func(int, []byte) (any, string) {
 	}
 }
 
-func TestTheListStopsAtItsLimitAndSaysThatThereIsMore(t *testing.T) {
+func TestListStopsAtItsLimitAndSaysThatThereIsMore(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "ls", manyRuns(450))
@@ -53,7 +53,7 @@ func TestTheListStopsAtItsLimitAndSaysThatThereIsMore(t *testing.T) {
 	require.Contains(t, got.stderr, "--all")
 }
 
-func TestTheListAsJSONIsOneDocumentHoweverManyPagesItTook(t *testing.T) {
+func TestListAsJSONIsOneDocumentForAnyNumberOfPages(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "ls", manyRuns(450))
@@ -68,7 +68,7 @@ func TestTheListAsJSONIsOneDocumentHoweverManyPagesItTook(t *testing.T) {
 	require.Equal(t, int64(151), *some.Next)
 }
 
-func TestAnEmptyListIsAnEmptyListAndNoError(t *testing.T) {
+func TestEmptyListIsNoError(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "ls", manyRuns(0))
@@ -80,7 +80,7 @@ func TestAnEmptyListIsAnEmptyListAndNoError(t *testing.T) {
 	require.Empty(t, got.stdout)
 }
 
-func TestACommandOnABackfillSaysWhatFollowsFromIt(t *testing.T) {
+func TestBackfillCommandsSayWhatHappensNext(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	run := report.Backfill{ID: 12, CustomerID: "acme", State: "paused", Processed: 1500}
@@ -96,7 +96,7 @@ func TestACommandOnABackfillSaysWhatFollowsFromIt(t *testing.T) {
 	f.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run, NotBackfilled: true}))
 
 	require.Equal(t, result{stdout: "acme: backfill 12 paused after 1,500 users; rollcall backfill start acme resumes it\n"}, f.run("backfill", "pause", "acme"))
-	require.Equal(t, result{stdout: "acme: backfill 12 queued; whoever is known in this version is skipped\n"}, f.run("backfill", "start", "acme", "--rewrite"))
+	require.Equal(t, result{stdout: "acme: backfill 12 queued; users whose version is known are skipped\n"}, f.run("backfill", "start", "acme", "--rewrite"))
 	require.Equal(t, "paused", document[report.BackfillCommanded](t, f.run("backfill", "pause", "acme", "--json")).Action)
 
 	refused := f.run("backfill", "cancel", "acme")
@@ -106,7 +106,7 @@ func TestACommandOnABackfillSaysWhatFollowsFromIt(t *testing.T) {
 	require.Contains(t, cancelled.stdout, "not backfilled")
 }
 
-func TestACancelOnATerminalWantsTheCustomersName(t *testing.T) {
+func TestBackfillCancelOnATerminalAsksForTheCustomersName(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	run := report.Backfill{ID: 12, CustomerID: "acme", State: "cancelled"}
@@ -119,14 +119,14 @@ func TestACancelOnATerminalWantsTheCustomersName(t *testing.T) {
 	require.Zero(t, f.run("backfill", "cancel", "acme").code)
 }
 
-func TestAConflictIsToldInTheServicesWords(t *testing.T) {
+func TestConflictIsPrintedInTheServicesWords(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "start", func(int, []byte) (any, string) { return "it is under way", service.CodeConflict })
 	require.Equal(t, result{code: 1, stderr: "rollcall: it is under way\n"}, f.run("backfill", "start", "acme"))
 }
 
-func TestABackfillThatWaitsForItsTimeSaysUntilWhen(t *testing.T) {
+func TestBackfillThatWaitsForItsWindowSaysUntilWhen(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	until := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)

@@ -22,7 +22,7 @@ type view interface {
 	end()
 }
 
-// view is the one that suits where it is shown, and how often to look.
+// view returns the view for a terminal or for a log, and how often to update it.
 func (a *app) view() (view, time.Duration) {
 	to, terminal := a.progress()
 	if terminal {
@@ -47,7 +47,7 @@ func (v *lineView) show(run report.Backfill) {
 func (v *lineView) note(text string) { sayf(v.to, "%s", text) }
 func (v *lineView) end()             {}
 
-// change is what a line is worth for: neither an estimate nor the next try of a parked run is.
+// change identifies what deserves a new line. A new estimate or the next try of a parked run does not.
 func change(run report.Backfill) string {
 	return fmt.Sprint(run.ID, run.State, run.Processed, run.Failures, optional(run.Total))
 }
@@ -62,7 +62,7 @@ func optional(number *int64) int64 {
 // barView draws a bar over itself, and plain lines around it.
 type barView struct {
 	to    *output
-	drawn bool // the cursor stands behind a bar
+	drawn bool // the cursor is behind a bar
 	last  string
 }
 
@@ -78,9 +78,8 @@ func (v *barView) show(run report.Backfill) {
 	v.last = now
 }
 
-// draw makes a bar for one frame: one that is kept thinks itself finished when the count reaches a total that
-// can still grow, and rates by its own clock. What stands behind it is short: a line that wraps cannot be drawn
-// over.
+// draw makes a new bar for each frame: a kept bar would finish when the count reaches a total that can still grow, and would
+// measure the rate by its own clock. The text after the bar is short, because a line that wraps cannot be overwritten.
 func (v *barView) draw(run report.Backfill) {
 	total := max(*run.Total, run.Processed, 1)
 	about := "users" + pace(run)
@@ -95,10 +94,10 @@ func (v *barView) draw(run report.Backfill) {
 	v.drawn = true
 }
 
-// screen is the terminal itself where it is one: the bar asks it for its width.
+// screen returns the terminal itself: the bar asks it for its width.
 func (v *barView) screen() io.Writer { return v.to.to }
 
-// note writes where the bar stands; the next frame draws it again below.
+// note overwrites the bar; the next frame draws it again below.
 func (v *barView) note(text string) {
 	if v.drawn {
 		text = "\r\x1b[2K" + text
@@ -114,7 +113,7 @@ func (v *barView) end() {
 	v.drawn = false
 }
 
-// line is a run in one line.
+// line describes a run in one line.
 func line(run report.Backfill) string {
 	users := counted(run.Processed, "user")
 	if run.Total != nil {
@@ -126,7 +125,7 @@ func line(run report.Backfill) string {
 	return fmt.Sprintf("%s: backfill %d %s, %s%s", run.CustomerID, run.ID, stateUntil(run), users, pace(run))
 }
 
-// stateUntil also says how long a run waits that waits for a time: any other is tried again before long.
+// stateUntil adds the time until which a run waits, if it waits for a window. Any other parked run is retried soon.
 func stateUntil(run report.Backfill) string {
 	if run.DueAt != nil && run.ParkReason != nil && window.IsReason(*run.ParkReason) {
 		return stateText(run) + " until " + moment(*run.DueAt)
@@ -141,7 +140,7 @@ func stateText(run report.Backfill) string {
 	return run.State
 }
 
-// pace is the measured rate and what is left at it.
+// pace returns the measured rate and the time left at that rate.
 func pace(run report.Backfill) string {
 	text := ""
 	if run.RequestsPerMinute != nil {

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	// How often the service is asked: what a person sees move, and what a log can bear.
+	// How often the service is asked: often enough for a moving bar, and rarely enough for a log.
 	terminalInterval = 250 * time.Millisecond
 	lineInterval     = time.Second
-	// How long a service that has answered before may be silent: it is restarted while long backfills run.
+	// How long a service that has answered before may be silent: services are restarted during long backfills.
 	silencePatience = time.Minute
-	// How long a customer may be unknown: whoever watches right after publishing is ahead of the service.
+	// How long a customer may be unknown: right after the request was published, the service may not have read it yet.
 	unknownPatience = 5 * time.Second
 )
 
@@ -50,7 +50,7 @@ It exits 0 when the backfill is completed, 1 when it failed or was cancelled. St
 	}
 }
 
-// watchBackfill shows the customer's newest run until it has ended, and returns it as it ended.
+// watchBackfill shows the customer's newest run until it ends, and returns its final state.
 func (a *app) watchBackfill(ctx context.Context, on *link, customer string) (report.Backfill, error) {
 	view, interval := a.view()
 	defer view.end()
@@ -91,7 +91,7 @@ func newestRun(ctx context.Context, on *link, customer string) (report.Backfill,
 	return page.Backfills[0], nil
 }
 
-// outcomeError is how a run ended, as an exit status has it.
+// outcomeError returns nil if the run completed, and otherwise how it ended.
 func outcomeError(run report.Backfill) error {
 	if store.RunState(run.State) == store.RunCompleted {
 		return nil
@@ -111,8 +111,8 @@ func ended(state string) string {
 	return state
 }
 
-// parkReasons tells why a run is parked, once for each reason until it has moved on: a parked run is tried again
-// and again.
+// parkReasons prints why a run is parked. It prints each reason once until the run commits a page, because a parked run is
+// retried again and again.
 type parkReasons struct {
 	run, pages int64
 	reason     string
@@ -141,7 +141,7 @@ func (p *parkReasons) explain(to view, run report.Backfill) {
 	to.note("  " + remedy)
 }
 
-// silenceLimit tolerates the silence of a service that has answered before.
+// silenceLimit decides how long a service that has answered before may be silent.
 type silenceLimit struct {
 	interval, timeout time.Duration
 	unknown           time.Duration
@@ -152,7 +152,7 @@ type silenceLimit struct {
 
 func (p *silenceLimit) answered() { p.answeredBefore, p.silent, p.silences = true, 0, 0 }
 
-// tolerates says whether to ask again after err.
+// tolerates reports whether to ask again after err.
 func (p *silenceLimit) tolerates(err error) bool {
 	if errors.Is(err, errUnknownCustomer) && !p.answeredBefore && p.unknown < unknownPatience {
 		p.unknown += p.interval

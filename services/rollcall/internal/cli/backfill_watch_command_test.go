@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/report"
 )
 
-// run is a state of one backfill of 1,000 users.
+// run is a backfill of 1,000 users in a state.
 func run(state string, processed int64) report.BackfillsReply {
 	shown := report.Backfill{ID: 7, CustomerID: "acme", State: state, Processed: processed, Pages: processed / 15}
 	if processed > 0 {
@@ -27,7 +27,7 @@ func parked(processed int64, reason string) report.BackfillsReply {
 	return reply
 }
 
-func TestWatchingWritesALineForEachChangeAndEndsWithTheRun(t *testing.T) {
+func TestWatchWritesALineForEachChangeAndEndsWithTheRun(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "ls", inTurn(run("queued", 0), run("queued", 0), run("running", 150), run("running", 150), run("completed", 1000)))
@@ -45,7 +45,7 @@ func TestWatchingWritesALineForEachChangeAndEndsWithTheRun(t *testing.T) {
 	}
 }
 
-func TestAParkedRunTellsItsReasonAndRemedyOnceAndGoesOn(t *testing.T) {
+func TestWatchPrintsTheReasonOfAParkedRunOnce(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	down, refused := event.AlertDestinationDown, event.AlertAuthFailed
@@ -61,7 +61,7 @@ func TestAParkedRunTellsItsReasonAndRemedyOnceAndGoesOn(t *testing.T) {
 	require.Contains(t, got.stdout, "parked (destination_down)")
 }
 
-func TestOnATerminalABarMovesFourTimesASecond(t *testing.T) {
+func TestWatchOnATerminalMovesABarFourTimesASecond(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.process.StdoutTerminal = true
@@ -101,7 +101,7 @@ func TestWatchingAsJSONGivesTheRunAsItEndedAndProgressBesideIt(t *testing.T) {
 	require.Contains(t, got.stderr, "150 of 1,000 users")
 }
 
-func TestARunThatDidNotCompleteIsExitStatusOne(t *testing.T) {
+func TestWatchOfARunThatDidNotCompleteIsExitStatusOne(t *testing.T) {
 	t.Parallel()
 	for state, reason := range map[string]string{
 		"failed":    `rollcall: backfill 7 of "acme" failed after 150 users`,
@@ -119,7 +119,7 @@ func TestARunThatDidNotCompleteIsExitStatusOne(t *testing.T) {
 	}
 }
 
-func TestAServiceThatIsRestartedDoesNotEndTheWatch(t *testing.T) {
+func TestWatchSurvivesARestartOfTheService(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	stop := f.answers("backfills", "ls", always(run("running", 150)))
@@ -136,7 +136,7 @@ func TestAServiceThatIsRestartedDoesNotEndTheWatch(t *testing.T) {
 	require.Equal(t, 1, strings.Count(got.stdout, "waiting for it"))
 }
 
-func TestARestartOfNATSDoesNotEndTheWatch(t *testing.T) {
+func TestWatchSurvivesARestartOfNATS(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "ls", inTurn(run("running", 150), run("completed", 1000)))
@@ -150,7 +150,7 @@ func TestARestartOfNATSDoesNotEndTheWatch(t *testing.T) {
 	require.Contains(t, got.stdout, "completed")
 }
 
-func TestAServiceThatStaysAwayEndsTheWatch(t *testing.T) {
+func TestWatchEndsIfTheServiceStaysAway(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	stop := f.answers("backfills", "ls", always(run("running", 150)))
@@ -161,11 +161,11 @@ func TestAServiceThatStaysAwayEndsTheWatch(t *testing.T) {
 	}
 	got := f.run("backfill", "watch", "acme")
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.stderr, "nobody answers rollcall.api.backfills.ls")
+	require.Contains(t, got.stderr, "no service answers rollcall.api.backfills.ls")
 	require.Len(t, f.waits, 61, "a minute of patience")
 }
 
-func TestWhoStopsWatchingIsToldThatTheBackfillGoesOn(t *testing.T) {
+func TestStoppedWatchSaysThatTheBackfillGoesOn(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "ls", always(run("running", 150)))
@@ -181,7 +181,7 @@ func TestWhoStopsWatchingIsToldThatTheBackfillGoesOn(t *testing.T) {
 	require.Contains(t, got.stderr, "goes on by itself")
 }
 
-func TestWhoWatchesRightAfterPublishingIsNotToldThatTheCustomerIsUnknown(t *testing.T) {
+func TestWatchRightAfterPublishingWaitsForTheCustomer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "ls", func(n int, question []byte) (any, string) {
@@ -193,7 +193,7 @@ func TestWhoWatchesRightAfterPublishingIsNotToldThatTheCustomerIsUnknown(t *test
 	require.Zero(t, f.run("backfill", "watch", "acme").code)
 }
 
-func TestWatchingAStrangerEndsAfterFiveSeconds(t *testing.T) {
+func TestWatchOfAnUnknownCustomerEndsAfterFiveSeconds(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("backfills", "ls", unknown)

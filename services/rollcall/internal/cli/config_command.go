@@ -84,15 +84,14 @@ func setting[T any](value *T, otherwise string) string {
 }
 
 const (
-	// configTimeout is above what the service waits for whoever writes to the destination.
+	// configTimeout is longer than the service waits for a job that writes to the destination.
 	configTimeout = 12 * time.Second
-	// How long a change is tried again while a job does not let go: above the time after which a dead worker's
-	// lane falls free.
+	// How long a change is retried while a job holds the customer's lane: longer than the lease of a worker that died.
 	busyPatience = 45 * time.Second
 	busyInterval = time.Second
 )
 
-// configFlags are what `rollcall config set` was asked for.
+// configFlags are the flags of `rollcall config set`.
 type configFlags struct {
 	cadence              int32
 	perSecond, perMinute string
@@ -108,11 +107,11 @@ func (a *app) configSet() *cobra.Command {
 		Use:   "set <customer>",
 		Short: "Change a customer's settings",
 		Long: `Changes what is given and nothing else, under the rules of onboarding. A backfill that runs takes new limits up when
-its turn is over, within a minute. A new address of the destination needs to be told what it is:
+its turn is over, within a minute. With a new address of the destination, say what it is:
 
-  --moved       the same system under another address. Whoever stands there stands; nothing is written again.
-  --new-system  another system. A full resync is started that writes everybody again; the old system's token is
-                forgotten, and a new one is given with --destination-token-file.
+  --moved       the same system under another address. The users in it stay; nothing is written again.
+  --new-system  another system. A full resync writes all users again; the old system's token is deleted. Give the new one
+                with --destination-token-file.
 
 A new VOMO token is given by itself, with --vomo-token-file: it is tested before it replaces the old one, and all settings
 stay. A customer who was switched off because the old one was refused goes on from where it stood.`,
@@ -137,7 +136,7 @@ stay. A customer who was switched off because the old one was refused goes on fr
 	flags.StringVar(&asked.perMinute, "rpm", "", "`requests` a minute to VOMO, or default; 0 is no such limit")
 	flags.StringVar(&asked.perSecond, "requests-per-second", "", "the same as --rps")
 	flags.StringVar(&asked.perMinute, "requests-per-minute", "", "the same as --rpm")
-	flags.StringVar(&asked.adminEmail, "admin-email", "", "`address` of who is told when the token stops working; empty for none")
+	flags.StringVar(&asked.adminEmail, "admin-email", "", "`address` that gets a mail when the token stops working; empty for none")
 	flags.StringVar(&asked.url, "destination-url", "", "base `URL` of the destination")
 	flags.StringVar(&asked.destinationTokenFile, "destination-token-file", "", "`file` with the destination's token; - is standard input")
 	flags.BoolVar(&asked.moved, "moved", false, "the destination is the same system under another address")
@@ -155,7 +154,7 @@ stay. A customer who was switched off because the old one was refused goes on fr
 	return command
 }
 
-// change is the question that the flags stand for.
+// change returns the change that the flags ask for.
 func (f configFlags) change(customer string, changed func(string) bool) (report.ConfigChange, error) {
 	change := report.ConfigChange{CustomerID: customer}
 	some := changed("destination-token-file") || f.newSystem
@@ -241,8 +240,7 @@ func (a *app) runConfigSet(ctx context.Context, change report.ConfigChange, toke
 	return nil
 }
 
-// setWhenFree asks again while a job writes to the destination and does not let go: a worker that died keeps its lane
-// for as long as a claim lasts.
+// setWhenFree asks again while a job holds the customer's lane: a worker that died holds it until its lease ends.
 func (a *app) setWhenFree(ctx context.Context, on *link, change report.ConfigChange) (report.ConfigChanged, error) {
 	for waited := time.Duration(0); ; waited += busyInterval + configTimeout/2 {
 		done, err := ask[report.ConfigChange, report.ConfigChanged](ctx, on, "config", "set", change)
@@ -285,8 +283,8 @@ func shownValue(field string, value any) string {
 	return "default"
 }
 
-// replaceToken gives a known customer a new VOMO token and waits until it was tested: the request that `rollcall
-// onboard` publishes without settings, where settings are changed.
+// replaceToken replaces a known customer's VOMO token and waits until the token was tested. It publishes the same request as
+// `rollcall onboard` without settings.
 func (a *app) replaceToken(ctx context.Context, customer, file string) error {
 	token, err := a.secretFrom(ctx, file)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"rollcall.dev/pkg/service"
 )
 
-func TestSettingsAreChangedAsAskedAndTheChangeIsShown(t *testing.T) {
+func TestConfigSetSendsEveryFlagAndPrintsTheChanges(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	var asked report.ConfigChange
@@ -41,7 +41,7 @@ func TestSettingsAreChangedAsAskedAndTheChangeIsShown(t *testing.T) {
 	}
 }
 
-func TestErrorsOfFieldsAreListedEachWithItsRemedy(t *testing.T) {
+func TestConfigSetListsFieldErrors(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	stop := f.rejectsWith("config", "set", service.CodeBadRequest, `{"errors":{"adminEmail":["is not an e-mail address"]}}`)
@@ -50,7 +50,7 @@ func TestErrorsOfFieldsAreListedEachWithItsRemedy(t *testing.T) {
 		f.run("config", "set", "acme", "--admin-email", "nobody"))
 }
 
-func TestABusyLaneIsTriedAgain(t *testing.T) {
+func TestConfigSetIsRetriedWhileTheLaneIsBusy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("config", "set", func(n int, _ []byte) (any, string) {
@@ -65,7 +65,7 @@ func TestABusyLaneIsTriedAgain(t *testing.T) {
 	require.Equal(t, 1, strings.Count(got.stderr, "trying again"))
 }
 
-func TestAConfigIsShown(t *testing.T) {
+func TestConfigShowPrintsEverySetting(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("config", "get", always(report.Config{
@@ -83,7 +83,7 @@ func TestAConfigIsShown(t *testing.T) {
 	}
 }
 
-// fullConfig is a customer's with every setting.
+// fullConfig is a customer's configuration with every setting.
 func fullConfig() report.Config {
 	return report.Config{
 		CustomerID: "acme", Enabled: true, ExternalSystemURL: "https://crm.example/api", DestinationKind: "rest", BatchSize: new(int32(100)),
@@ -93,7 +93,7 @@ func fullConfig() report.Config {
 	}
 }
 
-func TestANewTokenIsGivenWhereSettingsAreChanged(t *testing.T) {
+func TestConfigSetReplacesTheVOMOToken(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	s.configAnswer = always(fullConfig())
@@ -116,7 +116,7 @@ func TestANewTokenIsGivenWhereSettingsAreChanged(t *testing.T) {
 	require.Equal(t, "applied", whole.Request.State)
 }
 
-func TestATokenThatVOMORefusesChangesNothing(t *testing.T) {
+func TestConfigSetWithATokenThatVOMORejectsChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	s.configAnswer = always(fullConfig())
@@ -131,7 +131,7 @@ func TestATokenThatVOMORefusesChangesNothing(t *testing.T) {
 	require.Contains(t, got.stderr, "superseded by a newer request")
 }
 
-func TestATokenAloneIsForWhoIsKnown(t *testing.T) {
+func TestTokenWithoutSettingsNeedsAKnownCustomer(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	left := fullConfig()
@@ -150,7 +150,7 @@ func TestATokenAloneIsForWhoIsKnown(t *testing.T) {
 	require.Zero(t, info.State.Msgs)
 }
 
-func TestANewTokenIsNoChangeAmongOthers(t *testing.T) {
+func TestConfigSetRejectsANewTokenTogetherWithOtherChanges(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, more := range [][]string{{"--cadence", "15"}, {"--destination-token-file", "x"}, {"--moved"}} {

@@ -18,8 +18,8 @@ const (
 	reconnectWait  = 500 * time.Millisecond
 )
 
-// natsFlags are the options of the nats command, by the same names. The environment is read when they are used
-// and not as their default: help would print a password otherwise.
+// natsFlags are the options of the nats command, with the same names. The environment is read when they are used and is not
+// their default, because help would print a password.
 type natsFlags struct {
 	server, creds, nkey, user, password, token, ca, cert, key string
 	timeout                                                   time.Duration
@@ -79,7 +79,7 @@ func (a *app) natsSettings() (natsFlags, error) {
 	return read, nil
 }
 
-// link is a connection with the time that an answer may take on it.
+// link is a connection and the time that an answer may take.
 type link struct {
 	conn    *nats.Conn
 	timeout time.Duration
@@ -99,7 +99,7 @@ func (a *app) connect() (*link, error) {
 	closed := make(chan struct{})
 	options = append(options,
 		nats.ClosedHandler(func(*nats.Conn) { close(closed) }),
-		// What the server refuses comes here and nowhere else; the question itself only sees silence.
+		// Only this handler sees what the server refuses; the question itself gets no answer.
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { sayf(a.log, "NATS: %v", err) }))
 	conn, err := nats.Connect(settings.server, options...)
 	if err != nil {
@@ -141,13 +141,13 @@ func (n *natsFlags) options() ([]nats.Option, error) {
 	return options, nil
 }
 
-// close returns when nothing of the connection runs any more.
+// close returns when all goroutines of the connection have ended.
 func (l *link) close() {
 	l.conn.Close()
 	<-l.closed
 }
 
-// withoutSecrets is the list of servers without what may be secret in it.
+// withoutSecrets returns the list of servers without users, passwords and tokens.
 func withoutSecrets(servers string) string {
 	var shown []string
 	for server := range strings.SplitSeq(servers, ",") {

@@ -45,7 +45,7 @@ func (a *app) customerLs() *cobra.Command {
 	})
 }
 
-// listCustomers puts the service's pages together.
+// listCustomers joins the service's pages.
 func listCustomers(ctx context.Context, on *link, rows int) (report.CustomersReply, error) {
 	whole := report.CustomersReply{Customers: []report.Customer{}}
 	err := paged[report.CustomersQuestion, report.CustomersReply, string]{
@@ -74,7 +74,7 @@ func customerRow(customer report.Customer, asOf time.Time) []any {
 	}
 }
 
-// enabledState says whether anything is done for a customer.
+// enabledState says whether the services work for a customer.
 func enabledState(customer report.Customer) string {
 	switch {
 	case customer.OffboardedAt != nil:
@@ -85,7 +85,7 @@ func enabledState(customer report.Customer) string {
 	return yesNo(&customer.Enabled)
 }
 
-// healthy is short: a table has no room for more.
+// healthy is short because a table has little room.
 func healthy(value *bool) string {
 	if value == nil {
 		return "-"
@@ -93,7 +93,7 @@ func healthy(value *bool) string {
 	return yesNo(value)
 }
 
-// ago says how long ago something was; by the clock of those who noted it.
+// ago says how long ago something was, by the clock that recorded it.
 func ago(at *time.Time, asOf time.Time) string {
 	if at == nil {
 		return "-"
@@ -101,7 +101,7 @@ func ago(at *time.Time, asOf time.Time) string {
 	return seconds(int64(max(asOf.Sub(*at), 0)/time.Second)) + " ago"
 }
 
-// shortBackfill is a run's state with its progress while it is unfinished.
+// shortBackfill returns a run's state, and its progress if it is unfinished.
 func shortBackfill(run *report.BackfillInShort) string {
 	if run == nil {
 		return "-"
@@ -163,7 +163,7 @@ func (a *app) commandCustomer(ctx context.Context, verb, customer string) error 
 	return nil
 }
 
-// customerChange says what was done, and what follows from it.
+// customerChange says what the service did, and what happens next.
 func customerChange(done report.CustomerCommanded) string {
 	switch done.Action {
 	case report.CustomerPaused:

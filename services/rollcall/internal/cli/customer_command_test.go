@@ -13,7 +13,7 @@ import (
 	"rollcall.dev/pkg/service"
 )
 
-// manyCustomers answers like the service: by id, in pages of what was asked for.
+// manyCustomers answers like the service: by id, in pages of the requested size.
 func manyCustomers(count int) func(int, []byte) (any, string) {
 	return func(_ int, data []byte) (any, string) {
 		var question report.CustomersQuestion
@@ -59,7 +59,7 @@ func TestCustomersAreListedPageByPage(t *testing.T) {
 	require.Contains(t, got.stderr, "--all")
 }
 
-func TestNoCustomersAreAnEmptyList(t *testing.T) {
+func TestCustomerLsWithoutCustomersIsAnEmptyList(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("customers", "ls", manyCustomers(0))
@@ -67,7 +67,7 @@ func TestNoCustomersAreAnEmptyList(t *testing.T) {
 	require.Empty(t, f.run("customer", "ls").stdout)
 }
 
-func TestAPauseAndAResumptionSayWhatFollowsFromThem(t *testing.T) {
+func TestPauseAndResumeSayWhatHappensNext(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("customers", "pause", inTurn(
@@ -93,7 +93,7 @@ func TestAPauseAndAResumptionSayWhatFollowsFromThem(t *testing.T) {
 	require.Equal(t, resumed, document[report.CustomerCommanded](t, f.run("customer", "resume", "acme", "--json")))
 }
 
-func TestAPauseThatIsRefusedIsToldInTheServicesWords(t *testing.T) {
+func TestPauseErrorIsPrintedInTheServicesWords(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("customers", "pause", func(int, []byte) (any, string) { return "it was offboarded", service.CodeConflict })

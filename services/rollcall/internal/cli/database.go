@@ -12,7 +12,7 @@ import (
 
 var errNoDatabase = errors.New("DATABASE_URL is missing: postgres://user:password@host:port/database")
 
-// openStore is for the commands that reach Postgres themselves. The store must be closed.
+// openStore is for commands that connect to Postgres themselves. The caller closes the store.
 func openStore(ctx context.Context, settings config.Config) (*store.Store, error) {
 	if settings.DatabaseURL == "" {
 		return nil, errNoDatabase
@@ -20,8 +20,8 @@ func openStore(ctx context.Context, settings config.Config) (*store.Store, error
 	return store.Open(ctx, settings.DatabaseURL, store.Options{MaxConns: 2})
 }
 
-// openKeeper opens the keeper of the services. Where its key file is missing, this is not the machine, the folder or
-// the setting of the services, and a file made now would only look like theirs.
+// openKeeper opens the services' keeper. It never creates a key file: if the file is missing, this command runs on another
+// machine, in another folder or with other settings than the services.
 func openKeeper(ctx context.Context, settings config.Config) (*vault.Keeper, error) {
 	for _, address := range []string{settings.SecretsURL, settings.SecretsURLNext} {
 		if path := vault.MissingKeyFile(address); path != "" {

@@ -14,7 +14,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// lettersTimeout is above what the service gives itself for a batch of letters.
+// lettersTimeout is longer than the service's own timeout for a batch of letters.
 const lettersTimeout = 12 * time.Second
 
 func (a *app) dlq() *cobra.Command {
@@ -22,9 +22,9 @@ func (a *app) dlq() *cobra.Command {
 		Use:     "dlq",
 		Aliases: []string{"letters"},
 		Short:   "Look at dead letters, retry, discard and export them",
-		Long: `A dead letter is a user whom the destination refused (kind user), or a message that could not be handled (kind message).
-Waiting letters are tried again by themselves; those in review wait for an operator. A letter is settled when it was
-taken, when a newer version of the user was, or when it is discarded.`,
+		Long: `A dead letter is a user that the destination rejected (kind user), or a message that could not be handled (kind message).
+Waiting letters are retried automatically; letters in review wait for an operator. A letter is settled when the destination
+accepted it or a newer version of the user, or when it is discarded.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return usage("say which: dlq ls, show, retry, discard or export")
@@ -34,7 +34,7 @@ taken, when a newer version of the user was, or when it is discarded.`,
 	return command
 }
 
-// connectForLetters connects with the patience that letters take.
+// connectForLetters connects with a timeout that is long enough for letters.
 func (a *app) connectForLetters() (*link, error) {
 	on, err := a.connect()
 	if err != nil {
@@ -44,7 +44,7 @@ func (a *app) connectForLetters() (*link, error) {
 	return on, nil
 }
 
-// letterError puts a service's "not found" into words.
+// letterError says which letter a service's error is about.
 func letterError(id string, err error) error {
 	var refused *refusedError
 	switch {
@@ -56,7 +56,7 @@ func letterError(id string, err error) error {
 	return err
 }
 
-// lettersError puts what a service says of a filter into words.
+// lettersError lists a service's errors about a filter.
 func lettersError(customer string, err error) error {
 	var refused *refusedError
 	if errors.As(err, &refused) && len(refused.fields.Errors) > 0 {
@@ -104,7 +104,7 @@ func (a *app) dlqLs() *cobra.Command {
 	return command
 }
 
-// listLetters puts the service's pages together: ages count from the first page on.
+// listLetters joins the service's pages. All pages count ages from the time of the first one.
 func listLetters(ctx context.Context, on *link, filter report.LettersFilter, rows int) (report.LettersReply, error) {
 	whole := report.LettersReply{Letters: []report.Letter{}}
 	err := paged[report.LettersQuestion, report.LettersReply, string]{
@@ -118,7 +118,7 @@ func listLetters(ctx context.Context, on *link, filter report.LettersFilter, row
 	return whole, err
 }
 
-// letterPages asks for pages of letters. asOf is the time of the page before.
+// letterPages returns the questions for pages of letters. asOf is the time of the page before.
 func letterPages(filter report.LettersFilter, asOf *time.Time) func(at string, rows int32) report.LettersQuestion {
 	return func(at string, rows int32) report.LettersQuestion {
 		question := report.LettersQuestion{LettersFilter: filter, Limit: rows}
@@ -147,7 +147,7 @@ func letterList(letters []report.Letter, asOf time.Time, more bool) listing[repo
 	}
 }
 
-// shortIDs are the beginnings of ids that name each of these letters, and are long enough for a command.
+// shortIDs returns the shortest beginning of each id that is unique among these letters and that commands accept.
 func shortIDs(letters []report.Letter) []string {
 	short := make([]string, len(letters))
 	for i := range letters {
@@ -175,7 +175,7 @@ func shortIDs(letters []report.Letter) []string {
 	return short
 }
 
-// letterState is a letter's state, and when it is tried again.
+// letterState returns a letter's state, and when it is retried.
 func letterState(letter report.Letter, asOf time.Time) string {
 	switch {
 	case letter.State == string(store.LettersSettled) && letter.SettledHow != nil:

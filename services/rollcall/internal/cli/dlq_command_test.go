@@ -13,7 +13,7 @@ import (
 	"rollcall.dev/pkg/service"
 )
 
-// letterNo is one of many letters, the lower the newer.
+// letterNo returns the nth letter; lower numbers are newer.
 func letterNo(n int) report.Letter {
 	return report.Letter{
 		ID: fmt.Sprintf("%08x-0000-4000-8000-000000000000", n), CustomerID: "acme", Kind: "user", RecordID: new(fmt.Sprintf("82%02d", n)),
@@ -22,7 +22,7 @@ func letterNo(n int) report.Letter {
 	}
 }
 
-// decoded reads a question, which must be one of its kind.
+// decoded decodes a question and fails the test if it cannot.
 func decoded[T any](t *testing.T, data []byte) T {
 	t.Helper()
 	var question T
@@ -32,7 +32,7 @@ func decoded[T any](t *testing.T, data []byte) T {
 	return question
 }
 
-// manyLetters answers like the service: newest first, in pages of what was asked for.
+// manyLetters answers like the service: newest first, in pages of the requested size.
 func manyLetters(t *testing.T, count int) func(int, []byte) (any, string) {
 	t.Helper()
 	return func(n int, data []byte) (any, string) {
@@ -64,7 +64,7 @@ func TestLettersAreListedPageByPage(t *testing.T) {
 	require.Nil(t, all.Next)
 }
 
-func TestALetterIsOneLineOfTheList(t *testing.T) {
+func TestLetterIsOneLineOfTheList(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("letters", "ls", manyLetters(t, 3))
@@ -84,7 +84,7 @@ func TestShortIDsAreLongEnoughToTellLettersApart(t *testing.T) {
 	}))
 }
 
-func TestAStateSaysWhenALetterIsTriedAgain(t *testing.T) {
+func TestLetterStateSaysWhenTheLetterIsRetried(t *testing.T) {
 	t.Parallel()
 	for want, letter := range map[string]report.Letter{
 		"waiting, in 12m":    {State: "waiting", NextAttemptAt: new(testTime.Add(12 * time.Minute))},
@@ -113,7 +113,7 @@ func TestEveryFilterReachesTheService(t *testing.T) {
 	}, asked.LettersFilter)
 }
 
-func TestAFilterThatCannotBeNamesTheFlagAndTheRemedy(t *testing.T) {
+func TestInvalidFilterNamesTheFlagAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, call := range []struct{ args, want string }{
@@ -137,7 +137,7 @@ func TestAFilterThatCannotBeNamesTheFlagAndTheRemedy(t *testing.T) {
 	}
 }
 
-func TestLettersOfNobodyKnownAreExitStatusOne(t *testing.T) {
+func TestLettersOfAnUnknownCustomerAreExitStatusOne(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, verb := range []string{"ls", "show", "count", "export"} {
@@ -153,10 +153,10 @@ func TestLettersOfNobodyKnownAreExitStatusOne(t *testing.T) {
 	require.Equal(t, exitUsage, f.run("dlq", "show", "1f0c9a72", "--secrets").code)
 }
 
-func TestNobodyWhoAnswersForLettersIsNamed(t *testing.T) {
+func TestMissingLetterServiceIsNamed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	got := f.run("dlq", "ls")
 	require.Equal(t, exitFailed, got.code)
-	require.Contains(t, got.stderr, "nobody answers rollcall.api.letters.ls: is the dlqretry service running")
+	require.Contains(t, got.stderr, "no service answers rollcall.api.letters.ls: is the dlqretry service running")
 }

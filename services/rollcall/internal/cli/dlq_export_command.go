@@ -77,14 +77,14 @@ func (a *app) runDlqExport(ctx context.Context, filter report.LettersFilter, asC
 	return nil
 }
 
-// exportPage is a page as it comes: a service that is newer than this command may tell more than it knows.
+// exportPage keeps letters as they arrive: a newer service may send fields that this command does not know.
 type exportPage struct {
 	Letters []json.RawMessage `json:"letters"`
 	AsOf    time.Time         `json:"asOf"`
 	Next    *string           `json:"next"`
 }
 
-// exportLetters writes page after page, and says how many letters it wrote.
+// exportLetters writes page after page, and returns the number of letters that it wrote.
 func exportLetters(ctx context.Context, on *link, filter report.LettersFilter, asCSV bool, to io.Writer) (count int64, err error) {
 	write, flush := jsonLines(to)
 	if asCSV {
@@ -154,7 +154,7 @@ func csvLines(to io.Writer) (write func(json.RawMessage) error, flush func() err
 	}, flush, err
 }
 
-// stamp is a time as JSON has it, empty for none.
+// stamp formats a time as in JSON, or "" without a time.
 func stamp(at *time.Time) string {
 	if at == nil {
 		return ""
@@ -162,7 +162,7 @@ func stamp(at *time.Time) string {
 	return at.UTC().Format(time.RFC3339Nano)
 }
 
-// intoFile has a file written aside that takes its name when it is whole; only its owner may read it.
+// intoFile writes a temporary file and renames it when it is complete. Only the owner may read it.
 func intoFile(name string, write func(to io.Writer) (int64, error)) (count int64, err error) {
 	file, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*") // 0600
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/service"
 )
 
-// exported has letters 1 to count exported in pages of two.
+// exported answers an export of letters 1 to count, in pages of two.
 func (f *fixture) exported(t *testing.T, count int) {
 	t.Helper()
 	f.answers("letters", "export", func(_ int, data []byte) (any, string) {
@@ -32,7 +32,7 @@ func (f *fixture) exported(t *testing.T, count int) {
 	})
 }
 
-func TestAnExportIsOneDocumentALine(t *testing.T) {
+func TestExportIsOneDocumentALine(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.exported(t, 5)
@@ -46,7 +46,7 @@ func TestAnExportIsOneDocumentALine(t *testing.T) {
 	require.Equal(t, exitUsage, f.run("dlq", "export", "--json").code)
 }
 
-func TestAnExportMayBeCSV(t *testing.T) {
+func TestExportAsCSV(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.exported(t, 3)
@@ -58,7 +58,7 @@ func TestAnExportMayBeCSV(t *testing.T) {
 		`,,,,,user_sync_poll,,"a,b",,,true,[],`, lines[1])
 }
 
-func TestAnExportedFileIsItsOwnersAloneAndWholeOrNotThere(t *testing.T) {
+func TestExportedFileIsPrivateAndCompleteOrAbsent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.exported(t, 3)

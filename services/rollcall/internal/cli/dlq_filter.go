@@ -13,7 +13,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// letterFlags say which letters are meant.
+// letterFlags select letters.
 type letterFlags struct {
 	customer, kind, state, code, class string
 	olderThan, newerThan, record, text string
@@ -22,7 +22,7 @@ type letterFlags struct {
 
 func (f *letterFlags) add(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVar(&f.customer, "customer", "", "letters of this `customer`; _unknown for those of nobody")
+	flags.StringVar(&f.customer, "customer", "", "letters of this `customer`; _unknown for letters without a customer")
 	flags.StringVar(&f.kind, "kind", "", "which `kind`: user or message")
 	flags.StringVar(&f.state, "state", "", "which `state`: open (the default), waiting, review, settled or all")
 	flags.StringVar(&f.code, "error-code", "", "letters with this `code`")
@@ -34,7 +34,7 @@ func (f *letterFlags) add(command *cobra.Command) {
 	flags.StringSliceVar(&f.ids, "id", nil, "letters with this `id`, or whose id begins so: at least 8 characters; may be repeated")
 }
 
-// flagOf is the flag that a field of the question comes from.
+// flagOf returns the flag that sets a field of the question.
 func flagOf(field string) string {
 	switch field {
 	case report.FieldCustomerID:
@@ -55,13 +55,13 @@ func flagOf(field string) string {
 	return "--" + field
 }
 
-// filter is what the flags mean; customer was given without a flag, or is "".
+// filter returns the filter that the flags describe; customer is the argument, or "".
 func (f *letterFlags) filter(command *cobra.Command, customer string) (report.LettersFilter, error) {
 	filter := report.LettersFilter{
 		CustomerID: f.customer, Kind: f.kind, State: f.state, ErrorCode: f.code, ErrorClass: f.class, RecordID: f.record, Text: f.text,
 		IDs: f.ids,
 	}
-	// An empty value would mean all: a variable that is not set must not discard everything.
+	// An empty value would mean all letters: an unset shell variable must not discard everything.
 	for _, name := range []string{"customer", "kind", "state", "error-code", "class", "older-than", "newer-than", "record", "text", "id"} {
 		if flag := command.Flags().Lookup(name); flag.Changed && (flag.Value.String() == "" || flag.Value.String() == "[]") {
 			return filter, usage("--%s is empty: leave it out to mean all, or say what it is", name)
@@ -73,7 +73,7 @@ func (f *letterFlags) filter(command *cobra.Command, customer string) (report.Le
 		}
 		filter.CustomerID = customer
 		if !report.ValidLetterCustomer(customer) {
-			return filter, usage("%q is no customer: an id has 1 to 63 characters of a-z, 0-9, _ and -; _unknown is for letters of nobody", customer)
+			return filter, usage("%q is no customer: an id has 1 to 63 characters of a-z, 0-9, _ and -; _unknown is for letters without a customer", customer)
 		}
 	}
 	for _, age := range []struct {
@@ -92,7 +92,7 @@ func (f *letterFlags) filter(command *cobra.Command, customer string) (report.Le
 	return filter, filterError(filter.Validate())
 }
 
-// filterError names the first flag that cannot be, with what it takes.
+// filterError names the first invalid flag, and what it accepts.
 func filterError(errs map[string][]string) error {
 	for _, field := range slices.Sorted(maps.Keys(errs)) {
 		return usage("%s %s", flagOf(field), errs[field][0])
@@ -119,7 +119,7 @@ func parseAge(text string) (seconds int64, ok bool) {
 	return seconds, seconds > 0
 }
 
-// oneCustomer takes the customer of a command that may be given one.
+// oneCustomer returns the optional argument of a command, or "".
 func oneCustomer(args []string) string {
 	if len(args) == 0 {
 		return ""
@@ -127,7 +127,7 @@ func oneCustomer(args []string) string {
 	return args[0]
 }
 
-// isLetterID tells a letter's id, or the beginning of one, from a customer's.
+// isLetterID reports whether text is a letter's id or the beginning of one, and not a customer's id.
 func isLetterID(text string) bool {
 	_, ok := store.LetterIDsLike(text)
 	return ok

@@ -15,15 +15,15 @@ import (
 type lettersDocument struct {
 	Action   string              `json:"action"` // retry, discard
 	DryRun   bool                `json:"dryRun"`
-	Count    int64               `json:"count"`           // how many were meant when it began
-	Stuck    int64               `json:"stuck"`           // how many of these no retry takes
-	Done     int64               `json:"done"`            // how many were taken
+	Count    int64               `json:"count"`           // how many matched at the start
+	Stuck    int64               `json:"stuck"`           // how many of these cannot be retried
+	Done     int64               `json:"done"`            // how many were retried or discarded
 	Left     []report.LetterLeft `json:"left"`            // those that were left as they were, each with the reason
 	First    []report.Letter     `json:"first,omitempty"` // a dry run: the newest of them, or those that were named
-	Complete bool                `json:"complete"`        // it came to its end
+	Complete bool                `json:"complete"`        // false if it was stopped
 }
 
-// work works batch after batch, and tells what became of them.
+// work asks for batch after batch, and prints the results.
 func (a *app) work(ctx context.Context, on *link, asked letterCommand, question report.LettersCommand, document lettersDocument) error {
 	document.Left = []report.LetterLeft{}
 	progress := a.lettersProgress(asked.verb, document.Count)
@@ -89,8 +89,8 @@ func consequenceOf(verb string, left int) string {
 	return text
 }
 
-// leftError is nil where everything that could be taken was: of named letters each was meant, of a filter those
-// that no retry takes were told beforehand.
+// leftError returns nil if the service handled every letter that it could. A named letter that was left is always an error;
+// for a filter, the count of letters that cannot be retried was printed before.
 func leftError(question report.LettersCommand, left []report.LetterLeft) error {
 	again := 0
 	for _, one := range left {
@@ -107,7 +107,7 @@ func leftError(question report.LettersCommand, left []report.LetterLeft) error {
 	return nil
 }
 
-// printLeft tells of each letter that was left as it was why, and what helps.
+// printLeft prints for each unchanged letter the reason and the remedy.
 func (a *app) printLeft(progress *lettersProgress, left []report.LetterLeft) {
 	for _, one := range left {
 		if progress != nil {
@@ -134,10 +134,10 @@ func (a *app) printLeft(progress *lettersProgress, left []report.LetterLeft) {
 	}
 }
 
-// linesEvery is how many letters lie between two lines of progress, where there is no terminal.
+// linesEvery is the number of letters between two lines of progress if there is no terminal.
 const linesEvery = 10 * report.MaxLettersBatch
 
-// lettersProgress tells how far a command is that takes more than one batch.
+// lettersProgress shows the progress of a command that needs more than one batch.
 type lettersProgress struct {
 	to       *output
 	terminal bool
@@ -168,7 +168,7 @@ func (p *lettersProgress) show(done int64) {
 	}
 }
 
-// clear makes room for a line where the bar stands; the next frame draws it again below.
+// clear erases the bar to make room for a line; the next frame draws it again below.
 func (p *lettersProgress) clear() {
 	if p.drawn {
 		_, _ = fmt.Fprint(p.to, "\r\x1b[2K") // as above

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// letterCommand is what `dlq retry` and `dlq discard` were asked for.
+// letterCommand holds the flags of `dlq retry` and `dlq discard`.
 type letterCommand struct {
 	letterFlags
 
@@ -23,12 +23,12 @@ type letterCommand struct {
 
 const selectionHelp = `
 
-The letters are named by their ids, or by their first 8 characters or more; or --all-matching takes all that the filter
-means, of one customer or of all. Letters that cannot be taken are told one by one and do not stop the rest. --dry-run
-says how many it would take, shows the first ones and changes nothing. What was stopped half-way is gone on with by running the
-same command again.
+Name letters by their ids, or by at least the first 8 characters of them; --all-matching selects all letters that match the
+filter, of one customer or of all. Letters that cannot be changed are listed and do not stop the rest. --dry-run prints how
+many letters it would change, shows the first ones and changes nothing. If the command was stopped, run it again: it does the
+rest.
 
-It exits 0 when everything that could be taken was, 1 when a named letter was not, or when some are worth another run.`
+It exits 0 when it changed every letter that it could, 1 when a named letter was left, or when running it again may help.`
 
 func (a *app) dlqRetry() *cobra.Command {
 	asked := letterCommand{verb: report.VerbRetry}
@@ -67,12 +67,12 @@ terminal it asks; elsewhere it needs --force.` + selectionHelp,
 func (c *letterCommand) addTo(command *cobra.Command, verb string) {
 	c.add(command)
 	flags := command.Flags()
-	flags.BoolVar(&c.allMatching, "all-matching", false, verb+" all letters that the filter means")
-	flags.BoolVarP(&c.dryRun, "dry-run", "n", false, "say what it would take, and change nothing")
+	flags.BoolVar(&c.allMatching, "all-matching", false, verb+" all letters that match the filter")
+	flags.BoolVarP(&c.dryRun, "dry-run", "n", false, "say what it would change, and change nothing")
 	flags.BoolVarP(&c.force, "force", "f", false, "do not ask")
 }
 
-// question is what the service is asked for; args are ids, or one customer.
+// question returns the question for the service; args are ids, or one customer.
 func (c *letterCommand) question(command *cobra.Command, args []string) (report.LettersCommand, error) {
 	question := report.LettersCommand{AllMatching: c.allMatching, Note: c.note}
 	customer, ids := "", slices.Clone(c.ids)
@@ -111,7 +111,7 @@ func (c *letterCommand) question(command *cobra.Command, args []string) (report.
 	return question, nil
 }
 
-// asks says whether the command asks before it begins.
+// asks reports whether the command asks for confirmation.
 func (c *letterCommand) asks() bool { return c.verb == report.VerbDiscard || c.allMatching }
 
 func (a *app) runLetters(command *cobra.Command, asked letterCommand, args []string) error {
@@ -149,7 +149,7 @@ func (a *app) runLetters(command *cobra.Command, asked letterCommand, args []str
 	return a.work(ctx, on, asked, question, document)
 }
 
-// planLetters asks what the command would take: named letters in as many questions as they need.
+// planLetters asks which letters the command would change. Many named letters need several questions.
 func planLetters(ctx context.Context, on *link, verb string, question report.LettersCommand) (report.LettersPlanned, error) {
 	whole := report.LettersPlanned{First: []report.Letter{}, Left: []report.LetterLeft{}}
 	question.Verb = verb
@@ -164,7 +164,7 @@ func planLetters(ctx context.Context, on *link, verb string, question report.Let
 	return whole, nil
 }
 
-// parts are the questions that a command takes: one, or one for each hundred of named letters.
+// parts yields the questions of a command: one, or one for each hundred named letters.
 func parts(question report.LettersCommand) func(yield func(report.LettersCommand) bool) {
 	return func(yield func(report.LettersCommand) bool) {
 		if len(question.IDs) == 0 {
@@ -181,7 +181,7 @@ func parts(question report.LettersCommand) func(yield func(report.LettersCommand
 	}
 }
 
-// printPlan tells what a command would take, or that there is nothing to take.
+// printPlan prints what a command would change, or that there is nothing to change.
 func (a *app) printPlan(asked letterCommand, plan report.LettersPlanned, document lettersDocument) error {
 	if a.json {
 		if err := a.document(document); err != nil {
@@ -208,7 +208,7 @@ func (a *app) printPlan(asked letterCommand, plan report.LettersPlanned, documen
 	return nil
 }
 
-// confirmWord is what has to be typed: the customer whose letters they all are, or "all".
+// confirmWord returns the word that confirms: the customer if all letters are that customer's, or else "all".
 func confirmWord(customer string, plan report.LettersPlanned) string {
 	if customer != "" {
 		return customer

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/service"
 )
 
-// letterService stands in for the service that works letters: it has so many, and takes them in batches.
+// letterService stands in for dlqretry: it has count letters, and handles them in batches.
 type letterService struct {
 	count, batch int
 	left         []report.LetterLeft // with the first batch
@@ -56,7 +56,7 @@ func (s *letterService) on(t *testing.T, f *fixture) {
 	}
 }
 
-func TestARetryByIDAsksNobody(t *testing.T) {
+func TestRetryByIDAsksForNoConfirmation(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := &letterService{}
@@ -70,13 +70,13 @@ func TestARetryByIDAsksNobody(t *testing.T) {
 	require.False(t, s.asked[0].AllMatching)
 }
 
-func TestACommandOnLettersThatCannotBeMeantIsRefused(t *testing.T) {
+func TestInvalidLetterCommandsAreUsageErrors(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t) // noResponders is asked
+	f := newFixture(t) // no service is asked
 	for _, call := range []struct{ args, want string }{
 		{"retry", "say which letters by their ids"},
 		{"retry acme", `"acme" is no letter's id, of which at least the first 8 characters are needed; --all-matching`},
-		{"retry 1f0c9a72 --all-matching", `there is no terminal`}, // a customer may be called so
+		{"retry 1f0c9a72 --all-matching", `there is no terminal`}, // it may also be a customer's id
 		{"retry --id 1f0c9a72 --all-matching", "exclude one another"},
 		{"retry acme globex --all-matching", "one customer at most"},
 		{"retry 1f0c9a72 --kind user", "a filter goes with --all-matching"},
@@ -92,7 +92,7 @@ func TestACommandOnLettersThatCannotBeMeantIsRefused(t *testing.T) {
 	}
 }
 
-func TestAHugeFilterIsWorkedInBatchesThatGoOnWhereTheOneBeforeEnded(t *testing.T) {
+func TestLargeFilterIsHandledInBatchesThatContinueAtTheCursor(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := &letterService{count: 12_300, batch: 500}
@@ -113,7 +113,7 @@ func TestAHugeFilterIsWorkedInBatchesThatGoOnWhereTheOneBeforeEnded(t *testing.T
 	}
 }
 
-func TestATerminalShowsABar(t *testing.T) {
+func TestRetryOnATerminalShowsABar(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.process.StderrTerminal = true
@@ -125,7 +125,7 @@ func TestATerminalShowsABar(t *testing.T) {
 	require.Contains(t, got.stderr, "letters retried")
 }
 
-func TestADryRunTellsAndChangesNothing(t *testing.T) {
+func TestDryRunPrintsLettersAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := &letterService{count: 12, batch: 500}
@@ -144,7 +144,7 @@ func TestADryRunTellsAndChangesNothing(t *testing.T) {
 	require.Empty(t, s.asked)
 }
 
-func TestNothingThatIsMeantIsNothingToDo(t *testing.T) {
+func TestFilterWithoutMatchesIsNoError(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := &letterService{}
@@ -153,7 +153,7 @@ func TestNothingThatIsMeantIsNothingToDo(t *testing.T) {
 	require.Empty(t, s.asked)
 }
 
-func TestATerminalIsAskedForTheCustomerOrForAll(t *testing.T) {
+func TestDiscardOnATerminalAsksForTheCustomerOrAll(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := &letterService{count: 12, batch: 500}
@@ -175,7 +175,7 @@ func TestATerminalIsAskedForTheCustomerOrForAll(t *testing.T) {
 	require.Zero(t, f.run("dlq", "discard", "00000001").code, "letters of one customer are confirmed by its name")
 }
 
-func TestNamedLettersThatAreLeftAreToldOneByOneAndDoNotStopTheRest(t *testing.T) {
+func TestUnchangedNamedLettersAreListedAndDoNotStopTheRest(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	s := &letterService{left: []report.LetterLeft{
@@ -194,7 +194,7 @@ func TestNamedLettersThatAreLeftAreToldOneByOneAndDoNotStopTheRest(t *testing.T)
 	require.Equal(t, lettersDocument{Action: "retry", Count: 1, Done: 1, Left: s.left, Complete: true}, document[lettersDocument](t, asJSON))
 }
 
-func TestWhatNoRetryTakesIsNoFailureOfAFilter(t *testing.T) {
+func TestLettersThatCannotBeRetriedDoNotFailAFilter(t *testing.T) {
 	t.Parallel()
 	for reason, code := range map[string]int{
 		report.LeftUnreadable: exitDone, report.LeftNobodys: exitDone, report.LeftOffboarded: exitDone,
@@ -211,7 +211,7 @@ func TestWhatNoRetryTakesIsNoFailureOfAFilter(t *testing.T) {
 	}
 }
 
-func TestACommandThatIsStoppedSaysHowFarItCameAndWhatGoesOn(t *testing.T) {
+func TestStoppedLetterCommandPrintsItsProgress(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -230,7 +230,7 @@ func TestACommandThatIsStoppedSaysHowFarItCameAndWhatGoesOn(t *testing.T) {
 	require.False(t, done.Complete)
 }
 
-func TestAServiceThatFailsHalfWayIsTold(t *testing.T) {
+func TestServiceErrorBetweenBatchesPrintsTheProgress(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("letters", "count", always(report.LettersPlanned{Count: 600, AsOf: testTime}))

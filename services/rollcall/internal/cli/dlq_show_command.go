@@ -81,7 +81,7 @@ func (a *app) runDlqShow(ctx context.Context, id string, payload, secrets bool) 
 	return a.showLetter(document)
 }
 
-// readPayload puts the pieces of a message together.
+// readPayload joins the pieces of a message.
 func readPayload(ctx context.Context, on *link, document *shownDocument, secrets bool) error {
 	var whole []byte
 	var last report.LetterPayload
@@ -110,7 +110,7 @@ func readPayload(ctx context.Context, on *link, document *shownDocument, secrets
 	return nil
 }
 
-// harmless escapes what a terminal might take for an order. In JSON such characters stand in texts alone.
+// harmless escapes control characters, which a terminal could execute. In JSON they occur only in texts.
 func harmless(document []byte) []byte {
 	var out bytes.Buffer
 	for _, r := range string(document) {
@@ -203,7 +203,7 @@ func (a *app) showPayload(shown shownDocument) {
 	}
 }
 
-// letterStateWithTimes is a letter's state with its times.
+// letterStateWithTimes returns a letter's state with its times.
 func letterStateWithTimes(letter report.Letter) string {
 	text := letter.State
 	if letter.NextAttemptAt != nil {
@@ -218,7 +218,7 @@ func letterStateWithTimes(letter report.Letter) string {
 	return text
 }
 
-// comparedWith says how the version in the destination stands to the one that was refused.
+// comparedWith compares the version in the destination with the rejected one.
 func comparedWith(standing report.LetterStanding) string {
 	words := map[string]string{"newer": "a newer version", "older": "an older version", "other": "another version of the same second"}[standing.Compared]
 	if words == "" {

@@ -22,7 +22,7 @@ func shownLetter() report.LetterShown {
 	}
 }
 
-func TestALetterIsShownWithItsAttemptsAndWhatHelps(t *testing.T) {
+func TestDlqShowPrintsAttemptsAndRemedy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("letters", "show", always(shownLetter()))
@@ -40,7 +40,7 @@ func TestALetterIsShownWithItsAttemptsAndWhatHelps(t *testing.T) {
 	require.Equal(t, shownLetter(), shown)
 }
 
-func TestAMessagesLetterSaysWhatWasWrongAndWhichLetterItGoesOnFrom(t *testing.T) {
+func TestDlqShowOfAMessagePrintsTheReasonAndTheOlderLetter(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	shown := shownLetter()
@@ -54,7 +54,7 @@ func TestAMessagesLetterSaysWhatWasWrongAndWhichLetterItGoesOnFrom(t *testing.T)
 	require.Equal(t, shown, document[report.LetterShown](t, f.run("dlq", "show", "00000001", "--json")))
 }
 
-func TestAMessageIsPutTogetherFromItsPiecesAndDisarmed(t *testing.T) {
+func TestPayloadIsJoinedFromPiecesAndItsControlCharactersAreEscaped(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("letters", "show", always(shownLetter()))
@@ -77,7 +77,7 @@ func TestAMessageIsPutTogetherFromItsPiecesAndDisarmed(t *testing.T) {
 	require.InDelta(t, 1, whole["payloadHidden"], 0)
 }
 
-func TestBytesThatAreNoJSONAreShownInBase64(t *testing.T) {
+func TestPayloadThatIsNoJSONIsShownInBase64(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("letters", "show", always(shownLetter()))

@@ -22,7 +22,7 @@ const (
 	findingSkipped = "skipped" // not looked at, since something before it failed
 )
 
-// finding is what one check found.
+// finding is the result of one check.
 type finding struct {
 	Check  string `json:"check"`
 	State  string `json:"state"`
@@ -79,14 +79,14 @@ exits 1 when something failed; warnings do not count.`,
 	}
 }
 
-// checker is what all examinations share.
+// checker holds what all checks share.
 type checker struct {
 	app      *app
 	settings config.Config
 	timeout  time.Duration // for each step
 }
 
-// runChecks looks at the parts at once: one that does not answer holds up nobody but itself.
+// runChecks checks all parts at the same time: one that does not answer delays no other.
 func (c *checker) runChecks(ctx context.Context) []finding {
 	parts := []func(context.Context) []finding{c.nats, c.postgres, c.vomo}
 	found := make([][]finding, len(parts))
@@ -130,10 +130,10 @@ func (a *app) printFindings(findings []finding) error {
 	return nil
 }
 
-// clockTolerance is what clocks may differ by: nothing but people's reading of logs depends on less.
+// clockTolerance is the accepted difference between clocks: only reading logs side by side needs less.
 const clockTolerance = 5 * time.Second
 
-// clock compares a server's clock with ours in the middle of the question.
+// clock compares a server's clock with the local time in the middle of the request.
 func clock(check string, asked, answered, theirs time.Time) finding {
 	ours := asked.Add(answered.Sub(asked) / 2)
 	skew := theirs.Sub(ours).Round(time.Millisecond)
@@ -143,7 +143,7 @@ func clock(check string, asked, answered, theirs time.Time) finding {
 	return ok(check, "agrees with the one here (%s)", skew)
 }
 
-// vomo asks VOMO for something without a token. A refusal is what it should answer; no customer's budget pays for it.
+// vomo sends VOMO a request without a token. VOMO should refuse it, and no customer's budget pays for it.
 func (c *checker) vomo(ctx context.Context) []finding {
 	const remedy = "Check VOMO_BASE_URL, and that this machine may go out to it: DNS, firewall, proxy, certificates."
 	bounded, cancel := context.WithTimeout(ctx, c.timeout)

@@ -15,7 +15,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// doctorFixture is an installation in which nothing is wrong, until a test sees to it.
+// doctorFixture is an installation without a fault; each test adds its own.
 type doctorFixture struct {
 	*fixture
 	asked chan *http.Request // what VOMO was asked
@@ -63,7 +63,7 @@ func (w *doctorFixture) setting(name string) string { return (&app{Process: w.pr
 
 func (w *doctorFixture) set(line string) { w.process.Environ = append(w.process.Environ, line) }
 
-// found are the findings of one check that are in a state.
+// found returns the findings in one state, by check.
 func found(examined doctorDocument, state string) map[string][]finding {
 	byCheck := map[string][]finding{}
 	for _, one := range examined.Checks {
@@ -74,7 +74,7 @@ func found(examined doctorDocument, state string) map[string][]finding {
 	return byCheck
 }
 
-func TestAnInstallationInWhichNothingIsWrongPassesEveryCheck(t *testing.T) {
+func TestDoctorPassesEveryCheckOfAHealthyInstallation(t *testing.T) {
 	t.Parallel()
 	w := newDoctorFixture(t, http.StatusUnauthorized)
 
@@ -102,7 +102,7 @@ func TestAnInstallationInWhichNothingIsWrongPassesEveryCheck(t *testing.T) {
 		"1 rollcall-onboarding, 1 rollcall-poller, 1 rollcall-reconciler run, version 0.1.0")
 }
 
-func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
+func TestDoctorPrintsARemedyForEachFailureAndHidesNone(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		breaks func(w *doctorFixture)
@@ -152,14 +152,14 @@ func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
 			w.sql(`INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, received_at)
 				VALUES (now(), 1, 'acme', 'pending', now() - interval '10 minutes')`)
 		}, findingWarning, "backlog", "1 onboarding request pending", "VOMO"},
-		"a run that nobody works": {func(w *doctorFixture) {
+		"a run that no service has taken up": {func(w *doctorFixture) {
 			w.sql(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at) VALUES ('acme', 'u', '{}', now(), now())`)
 			w.sql(`INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'initial_backfill', now())`)
 			w.sql(`INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
 				SELECT 'acme', id, 't', 'queued', now() - interval '10 minutes', now(), now() FROM job_log`)
-		}, findingWarning, "backlog", "1 backfill due that nobody works, the first since 10m", "backfill services"},
-		"two versions":   {func(w *doctorFixture) { w.runs("rollcall-backfill", "0.2.0") }, findingWarning, "services", "0.1.0, 0.2.0", "same version"},
-		"nobody at VOMO": {func(w *doctorFixture) { w.set("VOMO_BASE_URL=http://127.0.0.1:1/v1") }, findingFailed, "vomo", "does not answer", "VOMO_BASE_URL"},
+		}, findingWarning, "backlog", "1 backfill due that no service has taken up, the first since 10m", "backfill services"},
+		"two versions":       {func(w *doctorFixture) { w.runs("rollcall-backfill", "0.2.0") }, findingWarning, "services", "0.1.0, 0.2.0", "same version"},
+		"no server for VOMO": {func(w *doctorFixture) { w.set("VOMO_BASE_URL=http://127.0.0.1:1/v1") }, findingFailed, "vomo", "does not answer", "VOMO_BASE_URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -188,7 +188,7 @@ func TestEachFailureHasItsRemedyAndHidesNoOther(t *testing.T) {
 	}
 }
 
-func TestADeadNATSStopsNoCheckOfTheRest(t *testing.T) {
+func TestDoctorChecksTheRestWithoutNATS(t *testing.T) {
 	t.Parallel()
 	w := newDoctorFixture(t, http.StatusServiceUnavailable)
 	w.nats.Stop()
@@ -205,7 +205,7 @@ func TestADeadNATSStopsNoCheckOfTheRest(t *testing.T) {
 	require.Contains(t, found(examined, findingWarning), "vomo", "an unhealthy VOMO is not our failure")
 }
 
-func TestADeadPostgresStopsNoCheckOfTheRest(t *testing.T) {
+func TestDoctorChecksTheRestWithoutPostgres(t *testing.T) {
 	t.Parallel()
 	w := newDoctorFixture(t, http.StatusUnauthorized)
 	w.set("DATABASE_URL=postgres://rollcall:hunter2@127.0.0.1:1/rollcall")

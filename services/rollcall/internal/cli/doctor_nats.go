@@ -50,7 +50,7 @@ func natsVersion(version string) finding {
 	return ok("nats", "server version %s", version)
 }
 
-// olderVersion compares dotted numbers; what follows a hyphen is passed over.
+// olderVersion compares dotted numbers and ignores the part after a hyphen.
 func olderVersion(version, than string) bool {
 	version, _, _ = strings.Cut(version, "-")
 	parts := strings.Split(version, ".")
@@ -58,7 +58,7 @@ func olderVersion(version, than string) bool {
 		least, _ := strconv.Atoi(text) // our own
 		have := 0
 		if i < len(parts) {
-			have, _ = strconv.Atoi(parts[i]) // what is no number is older than any
+			have, _ = strconv.Atoi(parts[i]) // a part that is no number is older than any
 		}
 		if have != least {
 			return have < least
@@ -91,10 +91,10 @@ func (c *checker) streams(ctx context.Context, js jetstream.JetStream) []finding
 	return findings
 }
 
-// fullStream is the share of its limit from which on a stream is named.
+// fullStream is the share of its limit from which a stream is reported.
 const fullStream = 0.8
 
-// usageFindings names streams that are nearly full, limits that rollcall did not set, and replicas that keep tokens.
+// usageFindings reports streams that are nearly full, limits that rollcall did not set, and replicas that keep tokens.
 func usageFindings(usages []bus.Usage, sealedOnly bool) []finding {
 	var findings []finding
 	for _, usage := range usages {
@@ -123,7 +123,7 @@ func usageFindings(usages []bus.Usage, sealedOnly bool) []finding {
 	return findings
 }
 
-// limitsIn writes a stream's limits, "" without any.
+// limitsIn returns a stream's limits as text, "" without any.
 func limitsIn(usage bus.Usage) string {
 	var limits []string
 	if usage.MaxBytes > 0 {
@@ -149,7 +149,7 @@ func (c *checker) natsClock(ctx context.Context, js jetstream.JetStream) finding
 	return clock("nats clock", asked, time.Now(), stream.CachedInfo().TimeStamp)
 }
 
-// workers are the services without which no customer's mirror is built, stays true, or is seen to.
+// workers returns the services that every installation needs.
 func workers() []string {
 	return []string{"rollcall-onboarding", "rollcall-backfill", "rollcall-poller", "rollcall-reconciler", "rollcall-dlqretry", "rollcall-notifier"}
 }

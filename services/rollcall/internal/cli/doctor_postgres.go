@@ -13,7 +13,7 @@ import (
 
 const (
 	oldestPostgres = 15_00_00
-	// How long things may wait before it is worth a look: above what a restart of the services takes.
+	// How long things may wait before doctor reports them: longer than a restart of the services.
 	outboxPatience  = time.Minute
 	workPatience    = 5 * time.Minute
 	keySample       = 5
@@ -123,7 +123,7 @@ func (c *checker) backlog(ctx context.Context, opened *store.Store) []finding {
 	}
 	if backlog.Runs.Oldest > workPatience {
 		findings = append(findings, warning("backlog", "Start more backfill services, or look at the log of those that run.",
-			"%s due that nobody works, the first since %s", counted(backlog.Runs.Count, "backfill"), since(backlog.Runs)))
+			"%s due that no service has taken up, the first since %s", counted(backlog.Runs.Count, "backfill"), since(backlog.Runs)))
 	}
 	if backlog.Requests.Oldest > workPatience {
 		findings = append(findings, warning("backlog", "Look whether VOMO answers, and at the log of the onboarding service.",

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // noCode is an answer without an error.
 const noCode = ""
 
-// fixture is a NATS server with whoever answers on it, and a command line that asks.
+// fixture is a NATS server with stand-ins for services, and a command line that asks them.
 type fixture struct {
 	t       *testing.T
 	nats    *testkit.NATSServer
@@ -33,7 +33,7 @@ type fixture struct {
 	waits   []time.Duration // how long the command line meant to wait, each time
 	onWait  func(number int)
 
-	configAnswer func(n int, question []byte) (any, string) // config.get's, where somebody answers it
+	configAnswer func(n int, question []byte) (any, string) // answers config.get, if set
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -53,8 +53,8 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// answers has a stand-in for a service answer a verb, and returns what makes it stop. reply gives the answer to
-// the nth question, from 1 on; with an error code the answer is its text.
+// answers starts a stand-in for a service that answers a verb, and returns a function that stops it. reply returns the answer
+// to the nth question, from 1 on; with an error code the answer is its text.
 func (f *fixture) answers(noun, verb string, reply func(n int, question []byte) (answer any, code string)) (stop func()) {
 	f.t.Helper()
 	conn := f.nats.Conn(f.t)
@@ -82,7 +82,7 @@ func (f *fixture) answers(noun, verb string, reply func(n int, question []byte) 
 	}
 }
 
-// rejectsWith has a stand-in refuse a verb, with a body that says more.
+// rejectsWith starts a stand-in that answers a verb with an error and a body.
 func (f *fixture) rejectsWith(noun, verb, code, body string) (stop func()) {
 	f.t.Helper()
 	conn := f.nats.Conn(f.t)
@@ -98,7 +98,7 @@ func (f *fixture) rejectsWith(noun, verb, code, body string) (stop func()) {
 	return func() { require.NoError(f.t, subscription.Unsubscribe()) }
 }
 
-// onboardingStream makes the stream that requests are published to.
+// onboardingStream creates the stream that requests are published to.
 func (f *fixture) onboardingStream() jetstream.Stream {
 	f.t.Helper()
 	for _, config := range bus.StreamConfigs(1) {
@@ -117,7 +117,7 @@ func (f *fixture) message(stream jetstream.Stream, sequence uint64) *jetstream.R
 	return message
 }
 
-// result is what a command line left behind.
+// result is the exit status and the output of a command.
 type result struct {
 	code           int
 	stdout, stderr string
@@ -153,15 +153,15 @@ func always(answer any) func(int, []byte) (any, string) {
 	return func(int, []byte) (any, string) { return answer, noCode }
 }
 
-// unknown says that there is no such thing.
+// unknown answers "not found".
 func unknown(int, []byte) (any, string) { return "not found", service.CodeNotFound }
 
-// inTurn gives one answer after another, and the last one for ever.
+// inTurn returns one answer after another, and then always the last one.
 func inTurn[T any](answers ...T) func(int, []byte) (any, string) {
 	return func(n int, _ []byte) (any, string) { return answers[min(n, len(answers))-1], noCode }
 }
 
-// unknownGlobex is what a command says of a customer whom nobody onboarded.
+// unknownGlobex is the result for a customer that was not onboarded.
 func unknownGlobex() result {
 	return result{code: exitFailed, stderr: "rollcall: customer \"globex\" is not known: rollcall customer ls lists those that are\n"}
 }

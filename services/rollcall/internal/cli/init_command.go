@@ -97,7 +97,7 @@ func (a *app) initialiseIn(folder string, secrets []*installationSecret) error {
 	return nil
 }
 
-// decide sets where the secret comes from, and refuses a new one beside data that needs the old one.
+// decide sets where the secret comes from. It refuses a new secret if there is data that needs the old one.
 func (s *installationSecret) decide(folder, given string) error {
 	present, err := os.ReadFile(filepath.Join(folder, s.File)) //nolint:gosec // G304: the operator names the folder
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -152,7 +152,7 @@ func holdsData(folder string) (bool, error) {
 	return false, nil
 }
 
-// write puts the secret on the disk before its name: after a power cut there is no data whose secret is lost.
+// write syncs the content before it renames the file: after a power cut there is no data whose secret is lost.
 func (s *installationSecret) write(folder string) (err error) {
 	if s.value == "" {
 		return nil

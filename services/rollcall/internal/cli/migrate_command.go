@@ -116,11 +116,11 @@ func (a *app) ensureStreams(ctx context.Context, settings config.Config, lowerRe
 	if err != nil {
 		return nil, err
 	}
-	// What is wrong still cannot be changed in a stream that exists.
+	// Differences that remain cannot be changed in an existing stream.
 	return notes, errors.Join(bus.Differences(ctx, js, settings.ClaimTimeout)...)
 }
 
-// waitFor tries again while something may still be starting: this runs as a one-shot beside it.
+// waitFor retries while a server may still be starting: containers start `rollcall migrate` at the same time.
 func (a *app) waitFor(ctx context.Context, what string, patience time.Duration, reach func() error) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.MaxInterval = longestPause
@@ -143,26 +143,26 @@ func (a *app) waitFor(ctx context.Context, what string, patience time.Duration, 
 	return nil
 }
 
-// isTransient tells apart what time heals from what it does not: a stream that the server will not make as asked,
-// and options that cannot be.
+// isTransient reports whether waiting can help. It does not help if the server cannot create a stream as configured, or if
+// options are invalid.
 func isTransient(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return api.Code == http.StatusServiceUnavailable // JetStream has no leader yet
 	}
 	if errors.Is(err, bus.ErrTopology) {
-		return false // it was just mended as far as it can be
+		return false // Ensure has repaired what it can
 	}
 	var called usageError
 	return !errors.As(err, &called) && !errors.Is(err, store.ErrTransactionPooler)
 }
 
-// progressLinef tells what was done: on standard output, or beside it when that belongs to a document.
+// progressLinef prints what was done: on standard output, or on standard error if --json prints a document.
 func (a *app) progressLinef(format string, args ...any) {
 	to, _ := a.progress()
 	sayf(to, format, args...)
 }
 
-// progress is where people are told how far it is, and whether it is a terminal.
+// progress returns the stream for progress, and whether it is a terminal.
 func (a *app) progress() (to *output, terminal bool) {
 	if a.json {
 		return a.log, a.StderrTerminal

@@ -58,7 +58,7 @@ func TestMigrateSaysThatNATSIsNotReadyAndKeepsTheDatabase(t *testing.T) {
 	require.NoError(t, store.CheckSchema(t.Context(), database))
 }
 
-func TestMoreReplicasThanServersFailsAtOnceWithTheServersWord(t *testing.T) {
+func TestMoreReplicasThanServersFailsAtOnceWithTheServersError(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.process.Environ = append(f.process.Environ, "DATABASE_URL="+testkit.Database(t), "NATS_REPLICAS=3")
@@ -68,7 +68,7 @@ func TestMoreReplicasThanServersFailsAtOnceWithTheServersWord(t *testing.T) {
 	require.NotContains(t, got.stderr, "waiting for")
 }
 
-func TestMigrateSaysWhatItLoweredAndWhatCannotBeMended(t *testing.T) {
+func TestMigrateSaysWhatItLoweredAndWhatCannotBeRepaired(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	server := testkit.NATS(t, testkit.WithMaxStore(112<<20))

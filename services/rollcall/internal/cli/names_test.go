@@ -28,7 +28,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// updateNames writes testdata/names.txt anew, but for its codes, which are listed by hand.
+// updateNames writes testdata/names.txt again, except for the codes, which are listed by hand.
 var updateNames = flag.Bool("update-names", false, "write testdata/names.txt")
 
 const namesFile = "testdata/names.txt"
@@ -82,7 +82,7 @@ func settingNames() (names []string) {
 	return names
 }
 
-// busNames are those of streams, their subjects, and durables with what they filter.
+// busNames returns the names of streams, subjects, and durables with their filters.
 func busNames(t *testing.T) (names []string) {
 	t.Helper()
 	js := testkit.NATS(t).JetStream(t)
@@ -169,7 +169,7 @@ func exitNames() []string {
 	}
 }
 
-// literalsInSource are the texts in quotes in the product's Go and in its queries.
+// literalsInSource returns the quoted texts in the product's Go code and queries.
 func literalsInSource(t *testing.T) map[string]bool {
 	t.Helper()
 	literals := map[string]bool{}
@@ -196,7 +196,7 @@ func literalsInSource(t *testing.T) map[string]bool {
 	return literals
 }
 
-// sources are the hand-written Go files below these folders, without tests.
+// sources returns the hand-written Go files below these folders, without tests.
 func sources(t *testing.T, folders ...string) (files []string) {
 	t.Helper()
 	for _, folder := range folders {

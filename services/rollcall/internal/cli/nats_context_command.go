@@ -62,7 +62,7 @@ func (a *app) sayContext(name string, context natsContext) error {
 	if err != nil {
 		return fmt.Errorf("print context: %w", err)
 	}
-	// The shell reads nothing into the lines before a quoted end mark.
+	// Because the end mark is quoted, the shell expands nothing in these lines.
 	sayf(a.out, `set -eu
 folder=${XDG_CONFIG_HOME:-$HOME/.config}/nats/context
 mkdir -p "$folder"

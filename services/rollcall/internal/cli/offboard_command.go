@@ -46,7 +46,7 @@ func (a *app) runOffboard(ctx context.Context, customer string, force bool) erro
 	_, err = ask[report.StatusQuestion, json.RawMessage](ctx, on, "status", "get", report.StatusQuestion{CustomerID: customer})
 	switch {
 	case isUnanswered(err):
-		// The stream keeps the request until the service is back; only a mistyped name goes unnoticed.
+		// The stream keeps the request until the service is back; only a mistyped name is not noticed.
 		sayf(a.log, "%v; whether %q is known could not be asked", err, customer)
 	case err != nil:
 		return customerError(customer, err)
@@ -68,7 +68,7 @@ func (a *app) runOffboard(ctx context.Context, customer string, force bool) erro
 	return nil
 }
 
-// confirmTyping has the customer's id typed: a "y" is typed too easily for what cannot be taken back.
+// confirmTyping asks to type the customer's id: a "y" is typed too easily for a change that cannot be undone.
 func (a *app) confirmTyping(ctx context.Context, customer, warning, otherwise string) error {
 	_, _ = fmt.Fprintf(a.log, "%s Type %s to go on: ", warning, customer)
 	answer, err := await(ctx, func() (string, error) { return readLine(a.Stdin) })

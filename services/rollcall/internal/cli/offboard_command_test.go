@@ -42,7 +42,7 @@ func TestOffboardingWithoutATerminalNeedsForce(t *testing.T) {
 	f.message(stream, 1)
 }
 
-func TestOffboardingIsTakenWhileTheServiceIsAway(t *testing.T) {
+func TestOffboardPublishesWhileTheServiceIsAway(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	stream := f.onboardingStream()

@@ -15,7 +15,7 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// onboarding is what the flags of `rollcall onboard` say.
+// onboarding holds the flags of `rollcall onboard`.
 type onboarding struct {
 	vomoToken, vomoTokenFile                                string
 	url                                                     string
@@ -71,7 +71,7 @@ Neither makes a new backfill.`,
 	flags.StringVar(&asked.destinationURL, "destination-url", "", "base `URL` of the destination")
 	flags.StringVar(&asked.destinationTokenFile, "destination-token-file", "", "`file` with the destination's token; - is standard input")
 	flags.Int32Var(&asked.cadence, "cadence", 0, "`minutes` between two polls (default 30)")
-	flags.StringVar(&asked.adminEmail, "admin-email", "", "`address` of who is told when the token stops working")
+	flags.StringVar(&asked.adminEmail, "admin-email", "", "`address` that gets a mail when the token stops working")
 	flags.Float64Var(&asked.requestsPerSecond, "rps", 0, "`requests` a second to VOMO, where it differs from the installation's")
 	flags.Float64Var(&asked.requestsPerMinute, "rpm", 0, "`requests` a minute to VOMO, where it differs; 0 is no such limit")
 	flags.StringVar(&asked.notBefore, "not-before", "", "`time` before which the backfill does not begin, such as 2026-11-20T22:00:00Z")
@@ -83,7 +83,7 @@ Neither makes a new backfill.`,
 	return command
 }
 
-// settingFlags are the flags without which a request holds a token alone.
+// settingFlags returns the flags that set more than the token.
 func settingFlags() []string {
 	return []string{
 		"url", "destination-kind", "destination-url", "destination-token-file", "cadence", "admin-email", "rps", "rpm", "not-before",
@@ -129,7 +129,7 @@ func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding)
 	return nil
 }
 
-// publishRequest publishes a request that validates, its tokens sealed unless they are to travel in the clear.
+// publishRequest publishes a valid request. It seals the tokens first unless inClear is set.
 func (a *app) publishRequest(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest, inClear bool) (published, error) {
 	customer := request.GetCustomerId()
 	if !inClear {
@@ -178,7 +178,7 @@ func (a *app) onboardingRequest(ctx context.Context, customer string, asked onbo
 	return request, askedWindow(request, asked)
 }
 
-// seal puts the sealed form of each token in the place of the clear one.
+// seal replaces each token by its sealed form.
 func seal(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest) error {
 	key, err := publicKey(ctx, on)
 	if err != nil {
@@ -197,8 +197,8 @@ func seal(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest) 
 	return nil
 }
 
-// askedWindow puts into a request when its backfill may run. What the flags cannot hold is a matter of usage; what
-// is wrong with the hours themselves is told with the rest of the request.
+// askedWindow sets when the backfill may run. It returns usage errors for flags that cannot be read; invalid hours are
+// reported with the other errors of the request.
 func askedWindow(request *rollcallv1.OnboardingRequest, asked onboarding) error {
 	if asked.notBefore != "" {
 		at, err := time.Parse(time.RFC3339, asked.notBefore)

@@ -20,7 +20,7 @@ import (
 
 const vomoToken = "vomo-secret-0123456789"
 
-// onboardingService stands in for the onboarding service: it has a key, and opens what is sealed to it.
+// onboardingService stands in for the onboarding service: it has a key pair, and opens sealed tokens.
 type onboardingService struct {
 	*fixture
 	stream jetstream.Stream
@@ -40,7 +40,7 @@ func newOnboardingService(t *testing.T) *onboardingService {
 	return &onboardingService{fixture: f, stream: f.onboardingStream(), key: key}
 }
 
-// request is the first published request.
+// request returns the first published request.
 func (s *onboardingService) request() *rollcallv1.OnboardingRequest {
 	s.t.Helper()
 	message := s.message(s.stream, 1)
@@ -69,7 +69,7 @@ func tokenFile(t *testing.T, token string) string {
 	return path
 }
 
-func TestTheTokenIsSealedWhereverItComesFrom(t *testing.T) {
+func TestTokenFromEverySourceIsSealed(t *testing.T) {
 	t.Parallel()
 	sources := map[string]func(process *Process) []string{
 		"a file": func(*Process) []string { return []string{"--vomo-token-file", tokenFile(t, vomoToken)} },
@@ -129,7 +129,7 @@ func TestEveryFlagReachesTheRequest(t *testing.T) {
 	require.Zero(t, request.GetLimits().GetRequestsPerMinute())
 }
 
-func TestClearSendsTheRecipesPlainMessageAndAsksForNoKey(t *testing.T) {
+func TestClearSendsThePlainMessageAndAsksForNoKey(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	stream := f.onboardingStream()
@@ -139,7 +139,7 @@ func TestClearSendsTheRecipesPlainMessageAndAsksForNoKey(t *testing.T) {
 		string(f.message(stream, 1).Data))
 }
 
-func TestARequestThatWouldBeRefusedIsNotPublished(t *testing.T) {
+func TestInvalidRequestIsNotPublished(t *testing.T) {
 	t.Parallel()
 	calls := map[string]struct {
 		args []string
@@ -175,7 +175,7 @@ func TestARequestThatWouldBeRefusedIsNotPublished(t *testing.T) {
 	}
 }
 
-func TestAPromptCanBeLeft(t *testing.T) {
+func TestPromptCanBeInterrupted(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -191,7 +191,7 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func TestASecretFileThatIsNotThereOrEmptyOrHugeIsRefused(t *testing.T) {
+func TestMissingEmptyOrHugeSecretFileIsRejected(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for path, says := range map[string]string{
@@ -206,7 +206,7 @@ func TestASecretFileThatIsNotThereOrEmptyOrHugeIsRefused(t *testing.T) {
 	}
 }
 
-func TestWithoutAStreamTheRequestIsRefusedWithTheRemedy(t *testing.T) {
+func TestMissingStreamIsAnErrorWithARemedy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	got := f.run("onboard", "acme", "--clear", "--vomo-token", vomoToken, "--url", "https://a.example")
@@ -215,7 +215,7 @@ func TestWithoutAStreamTheRequestIsRefusedWithTheRemedy(t *testing.T) {
 	require.Empty(t, got.stdout)
 }
 
-func TestWhatTheStreamRefusesIsShown(t *testing.T) {
+func TestStreamErrorIsPrinted(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.nats.Stream(t, jetstream.StreamConfig{Name: "ROLLCALL_ONBOARDING", Subjects: []string{"rollcall.onboarding.request.*"}, MaxMsgSize: 10})
@@ -225,7 +225,7 @@ func TestWhatTheStreamRefusesIsShown(t *testing.T) {
 	require.Contains(t, got.stderr, "message size exceeds maximum allowed")
 }
 
-func TestAWindowThatWouldBeRefusedIsNotPublished(t *testing.T) {
+func TestInvalidWindowIsNotPublished(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	for _, c := range [][]string{

@@ -23,8 +23,8 @@ const (
 	settingOfRequest = "replaced by the given one"
 )
 
-// confirmReplacing asks how the customer stands before a request for it is published: a full one replaces every setting, also
-// with nothing. A token alone takes nothing away, and is only for those who are known.
+// confirmReplacing shows which settings a request would change and asks for confirmation, because a full request replaces
+// every setting, also with nothing. A request with only a token changes no setting, and is only for known customers.
 func (a *app) confirmReplacing(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest, force bool) error {
 	customer := request.GetCustomerId()
 	shown, err := ask[report.ConfigQuestion, report.Config](ctx, on, "config", "get", report.ConfigQuestion{CustomerID: customer})
@@ -58,8 +58,8 @@ func (a *app) confirmReplacing(ctx context.Context, on *link, request *rollcallv
 	return a.confirmTyping(ctx, customer, "Is this meant?", "not published")
 }
 
-// replacedBy lists what a full request takes from a customer's settings or changes of them: nothing where the same is
-// asked for again. What a secret is nobody shows; whether a given one is another cannot be known.
+// replacedBy lists the settings that a full request removes or changes. Secrets are never shown, so the list cannot say
+// whether a given secret is a new one.
 func replacedBy(shown report.Config, request *rollcallv1.OnboardingRequest) ([]string, error) {
 	quiet, err := askedHours(request)
 	if err != nil {
@@ -116,7 +116,7 @@ func replacedBy(shown report.Config, request *rollcallv1.OnboardingRequest) ([]s
 	return replaced, nil
 }
 
-// askedHours are the request's quiet hours in the form in which they are kept.
+// askedHours returns the request's quiet hours in the stored form.
 func askedHours(request *rollcallv1.OnboardingRequest) (*report.QuietHours, error) {
 	hours, errs := window.Parse(request.GetQuietHours())
 	if len(errs) > 0 {

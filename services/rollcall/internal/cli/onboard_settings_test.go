@@ -21,7 +21,7 @@ const everythingGoes = `acme is known: the request replaces all of its settings,
   quietHours: 08:00-18:00 UTC -> none
 `
 
-// again onboards acme with an address and nothing else.
+// again onboards acme with an address and no other setting.
 func (s *onboardingService) again(more ...string) result {
 	s.t.Helper()
 	return s.run(append([]string{"onboard", "acme", "--vomo-token", vomoToken, "--url", "https://crm.example/api"}, more...)...)
@@ -34,7 +34,7 @@ func (s *onboardingService) published() uint64 {
 	return info.State.Msgs
 }
 
-func TestWhatAFullRequestTakesAwayIsSaidBeforeItIsPublished(t *testing.T) {
+func TestOnboardListsReplacedSettingsBeforePublishing(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	s.configAnswer = always(fullConfig())
@@ -52,7 +52,7 @@ func TestWhatAFullRequestTakesAwayIsSaidBeforeItIsPublished(t *testing.T) {
 	require.EqualValues(t, 1, document[onboardedDocument](t, got).Sequence)
 }
 
-func TestOnATerminalTheCustomersNameIsTypedBeforeSettingsGo(t *testing.T) {
+func TestOnboardOnATerminalAsksBeforeReplacingSettings(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	s.configAnswer = always(fullConfig())
@@ -67,7 +67,7 @@ func TestOnATerminalTheCustomersNameIsTypedBeforeSettingsGo(t *testing.T) {
 	require.EqualValues(t, 1, s.published())
 }
 
-func TestTheSameRequestAgainChangesNothingAndNobodyIsAsked(t *testing.T) {
+func TestOnboardWithTheSameSettingsAsksForNoConfirmation(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	shown := fullConfig()
@@ -87,7 +87,7 @@ func TestTheSameRequestAgainChangesNothingAndNobodyIsAsked(t *testing.T) {
 	require.NotContains(t, got.stderr, "crm-secret")
 }
 
-func TestAKnownCustomersTokenAloneIsPublishedAndSettingsStay(t *testing.T) {
+func TestOnboardWithOnlyATokenKeepsTheSettings(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	s.configAnswer = always(fullConfig())
@@ -98,7 +98,7 @@ func TestAKnownCustomersTokenAloneIsPublishedAndSettingsStay(t *testing.T) {
 	require.True(t, s.request().TokenOnly())
 }
 
-func TestWhoeverLeftHasNothingToLose(t *testing.T) {
+func TestOnboardOfAnOffboardedCustomerAsksForNoConfirmation(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	left := fullConfig()
@@ -107,7 +107,7 @@ func TestWhoeverLeftHasNothingToLose(t *testing.T) {
 	require.Equal(t, result{stdout: "acme: published as message 1 of ROLLCALL_ONBOARDING\n"}, s.again())
 }
 
-func TestARequestIsPublishedWhileNobodyCanSayWhatItChanges(t *testing.T) {
+func TestOnboardPublishesWhileTheServiceIsAway(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	stream := f.onboardingStream()
@@ -119,7 +119,7 @@ func TestARequestIsPublishedWhileNobodyCanSayWhatItChanges(t *testing.T) {
 	}
 }
 
-func TestASettingsServiceThatFailsKeepsTheRequestBack(t *testing.T) {
+func TestOnboardDoesNotPublishIfTheSettingsCannotBeRead(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	s.configAnswer = func(int, []byte) (any, string) { return "the database is away", service.CodeInternal }
@@ -129,7 +129,7 @@ func TestASettingsServiceThatFailsKeepsTheRequestBack(t *testing.T) {
 	require.Zero(t, s.published())
 }
 
-func TestRepeatedHoursAreShownAsTheFlagsTakeThem(t *testing.T) {
+func TestQuietHoursAreShownAsTheFlagsAcceptThem(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "none", shownHours(nil))
 	require.Equal(t, "22:00-06:00 UTC sat,sun", shownHours(&report.QuietHours{From: "22:00", To: "06:00", Zone: "UTC", Weekdays: []string{"sat", "sun"}}))

@@ -21,9 +21,10 @@ func (a *app) poll() *cobra.Command {
 	}
 	command.AddCommand(a.runNow(onDemandRun{
 		noun: "poll", service: "poller", short: "Ask for a poll at once, whatever the schedule says",
-		long: `Asks for a poll at once, whatever the schedule says: whoever changed at VOMO since the checkpoint is brought to the
-destination. A poll that is under way already, or asked for, is enough. A customer who is paused, switched off, or not
-through its first backfill is refused. With --wait it exits 0 when a poll has come to its end, 1 when it failed.`,
+		long: `Asks for a poll at once, whatever the schedule says: users that changed at VOMO since the checkpoint are written
+to the destination. If a poll is under way or requested already, nothing is added. The command fails for a
+customer that is paused, switched off, or not through its first backfill. With --wait it exits 0 when a poll has succeeded,
+1 when it failed.`,
 		publish: func(ctx context.Context, on *link, customer string) (requested, error) {
 			return request(ctx, on, customer, bus.SubjectPoll(customer), &rollcallv1.PollRequest{CustomerId: customer})
 		},
@@ -35,7 +36,7 @@ through its first backfill is refused. With --wait it exits 0 when a poll has co
 	return command
 }
 
-// counts are what a run read and what it left.
+// counts says how many users a run read, and how many were rejected.
 func counts(run report.EndedRun) string {
 	text := counted(run.Processed, "user") + " read"
 	if run.Failures > 0 {
@@ -44,16 +45,16 @@ func counts(run report.EndedRun) string {
 	return text
 }
 
-// requested is what became of a request.
+// requested is the result of a request.
 type requested struct {
 	CustomerID string `json:"customerId"`
 	Subject    string `json:"subject"`
-	// AlreadyRequested: one stands in the stream already, waiting or in work.
+	// AlreadyRequested: the stream holds such a request already, waiting or in work.
 	AlreadyRequested bool             `json:"alreadyRequested"`
 	Run              *report.EndedRun `json:"run"` // with --wait: as it ended
 }
 
-// checkRunnable says why nothing is asked for a customer who is not polled, and what helps; nil for one who is.
+// checkRunnable returns nil if the customer is polled, and otherwise the reason and the remedy.
 func checkRunnable(status report.Status) error {
 	id := status.CustomerID
 	switch integration := status.Integration; {

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/report"
 )
 
-// stream makes one of the product's streams.
+// stream creates one of the product's streams.
 func (f *fixture) stream(name string) jetstream.Stream {
 	f.t.Helper()
 	for _, config := range bus.StreamConfigs(1) {
@@ -24,7 +24,7 @@ func (f *fixture) stream(name string) jetstream.Stream {
 	return nil
 }
 
-// polledStatus is a customer who is polled, whose last poll and last reconciliation have these ids.
+// polledStatus is the status of a polled customer, with this id for the last poll and the last reconciliation.
 func polledStatus(id int64) report.Status {
 	ended := &report.EndedRun{ID: id, StartedAt: testTime, CompletedAt: testTime, Outcome: "success", Processed: 12}
 	return report.Status{
@@ -34,7 +34,7 @@ func polledStatus(id int64) report.Status {
 	}
 }
 
-func TestARequestIsPublishedAsAnybodyMayPublishIt(t *testing.T) {
+func TestPollNowPublishesAPlainRequest(t *testing.T) {
 	t.Parallel()
 	for noun, want := range map[string]struct{ stream, subject string }{
 		"poll":      {bus.StreamPoll, "rollcall.poll.request.acme"},
@@ -65,7 +65,7 @@ func TestARequestIsPublishedAsAnybodyMayPublishIt(t *testing.T) {
 	}
 }
 
-func TestWhoIsNotPolledIsToldWhyAndWhatHelps(t *testing.T) {
+func TestPollNowOfACustomerThatIsNotPolledPrintsReasonAndRemedy(t *testing.T) {
 	t.Parallel()
 	why, remedy := event.Explain(event.AlertAuthFailed)
 	for name, c := range map[string]struct {
@@ -100,7 +100,7 @@ func TestWhoIsNotPolledIsToldWhyAndWhatHelps(t *testing.T) {
 	require.Equal(t, unknownGlobex(), f.run("reconcile", "now", "globex"))
 }
 
-func TestAWaitEndsWithTheNextRunAndSaysHow(t *testing.T) {
+func TestPollNowWaitsForTheNextRunAndPrintsItsOutcome(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stream(bus.StreamPoll)
@@ -118,11 +118,11 @@ func TestAWaitEndsWithTheNextRunAndSaysHow(t *testing.T) {
 	require.Len(t, f.waits, 3)
 }
 
-func TestARequestIsPublishedAgainWhereWhatStoodInItsWayIsGone(t *testing.T) {
+func TestPollNowPublishesAgainIfTheBlockingRequestIsGone(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("status", "get", always(polledStatus(7)))
-	// A message of somebody else's that fills the stream is refused alike, and leaves nothing to be found under the subject.
+	// Another publisher's message that fills the stream causes the same error, and there is no message under the subject.
 	stream := f.nats.Stream(t, jetstream.StreamConfig{
 		Name: bus.StreamPoll, Subjects: []string{"rollcall.poll.request.*"}, MaxMsgs: 1, Discard: jetstream.DiscardNew,
 	})
@@ -140,7 +140,7 @@ func TestARequestIsPublishedAgainWhereWhatStoodInItsWayIsGone(t *testing.T) {
 	require.Len(t, f.waits, 2)
 }
 
-func TestAWaitForAReconciliationTellsItsGaps(t *testing.T) {
+func TestReconcileNowPrintsTheGaps(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stream(bus.StreamReconcile)
@@ -150,7 +150,7 @@ func TestAWaitForAReconciliationTellsItsGaps(t *testing.T) {
 	require.Contains(t, got.stdout, "acme: reconciliation ended, 12 users read, 2 gaps\n")
 }
 
-func TestAWaitForARunThatFailsIsExitStatusOne(t *testing.T) {
+func TestPollNowOfARunThatFailsIsExitStatusOne(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stream(bus.StreamPoll)
@@ -163,7 +163,7 @@ func TestAWaitForARunThatFailsIsExitStatusOne(t *testing.T) {
 	require.Equal(t, int64(8), document[requested](t, got).Run.ID)
 }
 
-func TestAWaitEndsWhenTheCustomerIsPausedMeanwhile(t *testing.T) {
+func TestPollNowStopsWaitingIfTheCustomerIsPaused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stream(bus.StreamPoll)
@@ -175,7 +175,7 @@ func TestAWaitEndsWhenTheCustomerIsPausedMeanwhile(t *testing.T) {
 	require.Contains(t, got.stderr, "stopped waiting for the poll")
 }
 
-func TestAWaitSaysWhenNobodyTakesTheRequestUp(t *testing.T) {
+func TestPollNowSaysIfNoServiceTakesTheRequestUp(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stream(bus.StreamPoll)

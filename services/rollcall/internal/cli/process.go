@@ -16,14 +16,14 @@ import (
 	"rollcall.dev/pkg/backoff"
 )
 
-// Process is what a command line has from the process around it. Tests give their own.
+// Process holds what a command line gets from its process. Tests pass their own.
 type Process struct {
 	Args    []string // without the program's name
 	Environ []string // NAME=value
 
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// Whether a person sits at the other end: only then is there a prompt, or a live bar.
+	// Whether the stream is a terminal: only then is there a prompt, or a live bar.
 	StdinTerminal, StdoutTerminal, StderrTerminal bool
 
 	// ReadSecretFunc reads a line from the terminal without showing it.
@@ -32,7 +32,7 @@ type Process struct {
 	WaitFunc func(ctx context.Context, wait time.Duration) error
 }
 
-// ThisProcess is the process that we run in.
+// ThisProcess returns the real process.
 func ThisProcess() Process {
 	return Process{
 		Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
@@ -45,8 +45,8 @@ func isTerminal(file *os.File) bool {
 	return isatty.IsTerminal(file.Fd()) || isatty.IsCygwinTerminal(file.Fd())
 }
 
-// readSecret also ends with ctx: the signal handler has taken Ctrl-C's usual effect away, and the terminal must
-// get its echo back.
+// readSecret also ends with ctx: the signal handler has replaced the usual effect of Ctrl-C, and the terminal must echo
+// again.
 func readSecret(ctx context.Context) (string, error) {
 	terminal := int(os.Stdin.Fd())
 	before, err := term.GetState(terminal)
@@ -62,8 +62,8 @@ func readSecret(ctx context.Context) (string, error) {
 
 var errInterrupted = errors.New("interrupted")
 
-// await ends with ctx although read, which waits for a person, does not: its goroutine is left behind in a
-// process that is about to exit.
+// await ends with ctx although read, which waits for a person, does not. The goroutine of read is left behind, because the
+// process is about to exit.
 func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type answer struct {
 		value T
@@ -83,7 +83,7 @@ func await[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	}
 }
 
-// readLine reads one line and not a byte more. Its end may be missing.
+// readLine reads one line and not a byte more. The last line may lack its newline.
 func readLine(from io.Reader) (string, error) {
 	var line bytes.Buffer
 	one := make([]byte, 1)
@@ -102,15 +102,15 @@ func readLine(from io.Reader) (string, error) {
 	}
 }
 
-// output is a stream that keeps its first error, so that a full disk or a closed pipe ends with an exit status
-// and not with a silent half of a document. NATS's callbacks write from other goroutines.
+// output is a stream that keeps its first error, so that a full disk or a closed pipe leads to an exit status and not to half
+// a document without an error. NATS's callbacks write from other goroutines.
 type output struct {
 	mu  sync.Mutex
 	to  io.Writer
 	err error
 }
 
-// Write passes p on until a write has failed.
+// Write forwards p until a write has failed.
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -13,15 +13,14 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// published is what the stream says of a request that it has taken.
+// published is the stream's acknowledgement of a request.
 type published struct {
 	CustomerID string `json:"customerId"`
 	Stream     string `json:"stream"`
 	Sequence   uint64 `json:"sequence"`
 }
 
-// publish hands a request to the onboarding stream and waits until it is stored. A plain publish would hide a
-// refusal.
+// publish sends a request to the onboarding stream and waits until it is stored. A plain publish would hide an error.
 func publish(ctx context.Context, on *link, customer, subject string, request proto.Message) (published, error) {
 	payload, err := rollcallv1.Encode(request)
 	if err != nil {

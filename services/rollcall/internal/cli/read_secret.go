@@ -10,11 +10,10 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// maxSecretBytes is above what a request takes; a wrong file is refused before it is read whole.
+// maxSecretBytes is more than a request may hold; a wrong file is rejected before all of it is read.
 const maxSecretBytes = 64 << 10
 
-// vomoToken finds the token where it was put: a file or standard input first, since neither stays in a shell's
-// history, and a prompt where a person can be asked.
+// vomoToken reads the token from a file, standard input, the flag or the environment, and otherwise asks on a terminal.
 func (a *app) vomoToken(ctx context.Context, flag, file string) (string, error) {
 	switch {
 	case flag != "" && file != "":
@@ -43,8 +42,8 @@ func (a *app) vomoToken(ctx context.Context, flag, file string) (string, error) 
 	return token, nil
 }
 
-// secretFrom reads a file with a secret and nothing else; "-" is standard input. Its errors have the file's name
-// and nothing that it holds.
+// secretFrom reads a file that holds only a secret; "-" is standard input. Its errors contain the file's name and nothing of
+// its content.
 func (a *app) secretFrom(ctx context.Context, file string) (string, error) {
 	from := a.Stdin
 	if file != "-" {

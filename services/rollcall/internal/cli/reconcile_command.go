@@ -19,10 +19,10 @@ func (a *app) reconcile() *cobra.Command {
 	}
 	command.AddCommand(a.runNow(onDemandRun{
 		noun: "reconciliation", service: "reconciler", short: "Ask for the daily reconciliation at once, whatever the schedule says",
-		long: `Asks for the daily reconciliation of a customer's users at once, whatever the schedule says: whoever changed since the
-beginning of yesterday (UTC) is compared with what is known, and who was missed is brought to the destination. A
-customer who is paused, switched off, or not through its first backfill is refused. With --wait it exits 0 when a
-reconciliation has come to its end, 1 when it failed.`,
+		long: `Asks for the daily reconciliation of a customer's users at once, whatever the schedule says: users that changed since
+the beginning of yesterday (UTC) are compared with the mapping, and missed ones are written to the destination. The command
+fails for a customer that is paused, switched off, or not through its first backfill. With --wait it exits 0 when a
+reconciliation has succeeded, 1 when it failed.`,
 		publish: func(ctx context.Context, on *link, customer string) (requested, error) {
 			subject := bus.SubjectReconcile(bus.CategoryUserDaily, customer)
 			return request(ctx, on, customer, subject, &rollcallv1.ReconcileRequest{CustomerId: customer})

@@ -11,7 +11,7 @@ import (
 	"rollcall.dev/pkg/report"
 )
 
-// resyncTimeout is above what the service gives itself: it asks VOMO, and may wait for the customer's lane.
+// resyncTimeout is longer than the service's own timeout: the service asks VOMO, and may wait for the customer's lane.
 const resyncTimeout = 25 * time.Second
 
 func (a *app) resync() *cobra.Command {
@@ -19,7 +19,7 @@ func (a *app) resync() *cobra.Command {
 		Use:   "resync <customer> <vomo-id>",
 		Short: "Bring one user to the destination now, as VOMO has it",
 		Long: `Reads one user from VOMO and writes it to the destination, whatever the schedule says, and also when its version is
-known: somebody may have damaged the record there. A version that is older than the known one is not written. Nothing is
+known: the record there may have been damaged. A version that is older than the known one is not written. Nothing is
 deleted when VOMO does not have the user. It exits 0 when the destination has VOMO's version, 1 otherwise.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
@@ -54,7 +54,7 @@ func (a *app) runResync(ctx context.Context, question report.ResyncQuestion) err
 	return nil
 }
 
-// resyncText says what became of a user that was asked for.
+// resyncText says what happened to the user.
 func resyncText(result report.Resync) string {
 	switch result.Outcome {
 	case report.ResyncWritten:

@@ -8,7 +8,7 @@ import (
 	"rollcall.dev/pkg/report"
 )
 
-func TestAResyncSaysWhatBecameOfTheUser(t *testing.T) {
+func TestResyncSaysWhatHappenedToTheUser(t *testing.T) {
 	t.Parallel()
 	for outcome, want := range map[string]struct {
 		code int

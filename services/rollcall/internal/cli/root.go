@@ -20,7 +20,7 @@ const (
 	exitUsage  = 2
 )
 
-// app is what all commands share.
+// app holds what all commands share.
 type app struct {
 	Process
 	out, log *output // standard output and standard error
@@ -29,7 +29,7 @@ type app struct {
 	flags    *pflag.FlagSet // the persistent ones
 }
 
-// Run runs one command line and returns the exit status. Errors are told on standard error.
+// Run runs one command line and returns the exit status. It prints errors on standard error.
 func Run(ctx context.Context, process Process) int {
 	a := &app{Process: process, out: &output{to: process.Stdout}, log: &output{to: process.Stderr}}
 	root := a.root()
@@ -73,15 +73,15 @@ variables are those of the nats command.`,
 	return root
 }
 
-// usageError is a call that cannot be meant.
+// usageError is a wrong use of a command: it leads to exit status 2.
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// runError is what a command returned once it ran. Everything that cobra says before is about usage.
+// runError is an error of a command that ran. Every error that cobra returns before is about usage.
 type runError struct{ error }
 
-// Unwrap is the error as the command returned it.
+// Unwrap returns the error as the command returned it.
 func (e runError) Unwrap() error { return e.error }
 
 func failedToRun(err error) error {
@@ -106,7 +106,7 @@ func isUsage(err error) bool {
 	return errors.As(err, &called) || !errors.As(err, &ran)
 }
 
-// env is an environment variable, "" where it is not set.
+// env returns an environment variable, "" if it is not set.
 func (a *app) env(name string) string {
 	value := ""
 	for _, line := range a.Environ {

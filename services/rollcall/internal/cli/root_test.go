@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/report"
 )
 
-func TestACallThatCannotBeMeantExitsWithTwo(t *testing.T) {
+func TestUsageErrorIsExitStatusTwo(t *testing.T) {
 	t.Parallel()
 	calls := map[string][]string{
 		"an unknown command":           {"onbord"},
@@ -36,7 +36,7 @@ func TestACallThatCannotBeMeantExitsWithTwo(t *testing.T) {
 	}
 }
 
-func TestATimeoutThatIsNoneInTheEnvironmentIsAUsageError(t *testing.T) {
+func TestInvalidTimeoutInTheEnvironmentIsAUsageError(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.process.Environ = append(f.process.Environ, "NATS_TIMEOUT=soon")
@@ -53,18 +53,18 @@ func TestHelpGoesToStandardOutputAndHidesTheEnvironmentsSecrets(t *testing.T) {
 	require.NotContains(t, got.stdout+got.stderr, "hunter2")
 }
 
-func TestNobodyWhoAnswersIsNamed(t *testing.T) {
+func TestMissingServiceIsNamed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, args := range [][]string{{"key"}, {"status", "acme"}, {"backfill", "ls"}, {"backfill", "watch", "acme"}} {
 		got := f.run(append(args, "--json")...)
 		require.Equal(t, 1, got.code, args)
 		require.Empty(t, got.stdout)
-		require.Regexp(t, `^rollcall: nobody answers rollcall\.api\.[a-z]+\.[a-z]+: is the onboarding service running.*\n$`, got.stderr)
+		require.Regexp(t, `^rollcall: no service answers rollcall\.api\.[a-z]+\.[a-z]+: is the onboarding service running.*\n$`, got.stderr)
 	}
 }
 
-func TestAServiceThatIsTooSlowIsNamed(t *testing.T) {
+func TestSlowServiceIsNamed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	hold := make(chan struct{})
@@ -76,7 +76,7 @@ func TestAServiceThatIsTooSlowIsNamed(t *testing.T) {
 	require.Contains(t, got.stderr, "the onboarding service did not answer rollcall.api.key.get within 50ms; rollcall doctor")
 }
 
-func TestAnInternalErrorIsToldAsTheServiceSaysIt(t *testing.T) {
+func TestInternalErrorIsPrintedInTheServicesWords(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("key", "get", func(int, []byte) (any, string) { return "internal error; the service's log says more", "500" })
@@ -85,7 +85,7 @@ func TestAnInternalErrorIsToldAsTheServiceSaysIt(t *testing.T) {
 	require.Equal(t, "rollcall: rollcall.api.key.get: internal error; the service's log says more\n", got.stderr)
 }
 
-func TestTheServersThatCannotBeReachedAreNamedWithoutTheirSecrets(t *testing.T) {
+func TestUnreachableServersAreNamedWithoutTheirSecrets(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"nats://admin:hunter2@127.0.0.1:1", "nats://hunter2@127.0.0.1:1", "nats://admin:hunter2@127.0.0.1:no-port"} {
 		var stdout, stderr bytes.Buffer
@@ -96,7 +96,7 @@ func TestTheServersThatCannotBeReachedAreNamedWithoutTheirSecrets(t *testing.T) 
 	}
 }
 
-func TestTheFlagIsStrongerThanTheEnvironment(t *testing.T) {
+func TestFlagOverridesTheEnvironment(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
@@ -113,7 +113,7 @@ func TestTheKeyIsPrintedAsALineOrAsADocument(t *testing.T) {
 	require.Equal(t, "XKEY", document[report.KeyReply](t, f.run("key", "-j")).PublicKey)
 }
 
-func TestTheVersionNeedsNobody(t *testing.T) {
+func TestVersionNeedsNoService(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	require.Zero(t, Run(t.Context(), Process{Args: []string{"version"}, Stdout: &stdout, Stderr: &stderr}))
@@ -123,14 +123,14 @@ func TestTheVersionNeedsNobody(t *testing.T) {
 	require.NotEmpty(t, document[versionDocument](t, result{stdout: stdout.String()}).Version)
 }
 
-// fullDisk takes nothing.
+// fullDisk fails every write.
 type fullDisk struct{}
 
 var errFull = errors.New("no space left")
 
 func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
 
-func TestADocumentThatCouldNotBeWrittenIsAFailure(t *testing.T) {
+func TestDocumentThatCannotBeWrittenIsAFailure(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"version"}, {"version", "--json"}} {
 		var stderr bytes.Buffer
@@ -139,7 +139,7 @@ func TestADocumentThatCouldNotBeWrittenIsAFailure(t *testing.T) {
 	}
 }
 
-func TestUnknownCustomersAndRefusalsAreExitStatusOne(t *testing.T) {
+func TestUnknownCustomerIsExitStatusOneInEveryCommand(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, verb := range []string{"start", "pause", "cancel"} {

@@ -18,11 +18,11 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// onDemandRun is a run that an operator may ask for at once: a poll, or a reconciliation.
+// onDemandRun is a run that an operator may request at once: a poll or a reconciliation.
 type onDemandRun struct {
 	noun, service, short, long string
 	publish                    func(ctx context.Context, on *link, customer string) (requested, error)
-	// runs are the newest closed one and the one that is unfinished.
+	// runs returns the newest ended run and the unfinished one.
 	runs   func(status report.Status) (*report.EndedRun, *report.OpenRun)
 	result func(status report.Status, run report.EndedRun) string
 }
@@ -89,7 +89,8 @@ func (a *app) requestRun(ctx context.Context, on *link, e onDemandRun, customer 
 }
 
 const (
-	// publishTries are made where a stream refused a request for another one that was worked off before it was looked for.
+	// publishTries is the number of tries if the stream refused a request because of an earlier one, which was gone when the
+	// publisher looked for it.
 	publishTries = 5
 	publishPause = 100 * time.Millisecond
 )
@@ -103,7 +104,7 @@ func (a *app) publish(ctx context.Context, on *link, e onDemandRun, customer str
 	}
 }
 
-// awaitRun waits until a run has ended that is newer than those before.
+// awaitRun waits until a run that is newer than the last one has ended.
 func (a *app) awaitRun(ctx context.Context, on *link, e onDemandRun, before report.Status) (report.Status, report.EndedRun, error) {
 	_, terminal := a.progress()
 	interval := lineInterval
@@ -147,7 +148,7 @@ func (a *app) awaitRun(ctx context.Context, on *link, e onDemandRun, before repo
 	}
 }
 
-// explainPark says what an unfinished run waits for, each reason once, and returns the one that was said last.
+// explainPark prints what an unfinished run waits for, each reason once, and returns the last reason that it printed.
 func (a *app) explainPark(e onDemandRun, customer string, open *report.OpenRun, lastReason string) string {
 	if open == nil || open.State != string(store.RunParked) || open.ParkReason == nil || *open.ParkReason == lastReason {
 		return lastReason
@@ -165,7 +166,7 @@ func askStatus(ctx context.Context, on *link, customer string) (report.Status, e
 	return status, nil
 }
 
-// request publishes a plain request, as anybody may, of which a stream keeps one a customer.
+// request publishes a plain request, as other clients may too. The stream keeps one for each customer.
 func request(ctx context.Context, on *link, customer, subject string, message proto.Message) (requested, error) {
 	payload, err := rollcallv1.Encode(message)
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/nats-io/nats.go/micro"
 )
 
-// pingSilence is how long nobody may answer before those who did are taken for all.
+// pingSilence ends the ping: no other service is expected if none has answered for this time.
 const pingSilence = time.Second
 
-// runningServices asks who is there, as `nats micro ping` does: rollcall's own, by name and id.
+// runningServices pings all services, as `nats micro ping` does, and returns rollcall's own, sorted by name and id.
 func runningServices(ctx context.Context, on *link) ([]micro.Ping, error) {
 	bounded, cancel := context.WithTimeout(ctx, on.timeout)
 	defer cancel()
@@ -30,7 +30,7 @@ func runningServices(ctx context.Context, on *link) ([]micro.Ping, error) {
 		return nil, fmt.Errorf("ask which services run: %w", err)
 	}
 	var running []micro.Ping
-	silence := on.timeout // where nobody runs the server says so at once
+	silence := on.timeout // if no service runs, the server says so at once
 	for {
 		waiting, done := context.WithTimeout(bounded, silence)
 		message, err := answers.NextMsgWithContext(waiting)

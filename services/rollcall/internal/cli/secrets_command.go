@@ -113,8 +113,8 @@ func (a *app) showRotated(done vault.Rotated, dryRun bool) {
 	}
 }
 
-// servicesHave asks those who run whether they have the key that is about to seal everything: without it they
-// could open nothing any more until they are restarted.
+// servicesHave checks that all running services have the new key: without it they could open nothing until they are
+// restarted.
 func (a *app) servicesHave(ctx context.Context, rotation *vault.Rotation) error {
 	target, _, err := rotation.Target(ctx)
 	if err != nil {

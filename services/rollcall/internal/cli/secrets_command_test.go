@@ -19,7 +19,7 @@ const (
 	anotherKey = "base64key://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAI="
 )
 
-// withSecrets gives the installation a database with three customers' secrets, and the command line its settings.
+// withSecrets creates a database with three customers' secrets, and sets the command line's environment to it.
 func (f *fixture) withSecrets(secretsURL string) *store.Store {
 	f.t.Helper()
 	database := testkit.Database(f.t)
@@ -40,7 +40,7 @@ func (f *fixture) withSecrets(secretsURL string) *store.Store {
 	return keys
 }
 
-// runs has a stand-in for a service say that it runs.
+// runs starts a stand-in for a service that answers pings.
 func (f *fixture) runs(name, version string, keys ...string) {
 	f.t.Helper()
 	conn := f.nats.Conn(f.t)
@@ -100,7 +100,7 @@ func TestKeysAreRotatedToTheNextOnceAllServicesHaveIt(t *testing.T) {
 	require.Equal(t, 1, got.code, "and then there is nothing more to do")
 }
 
-func TestAKeyFileIsRotatedWithoutAskingAnybody(t *testing.T) {
+func TestKeyFileIsRotatedWithoutAskingTheServices(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	address := "dev:" + filepath.Join(t.TempDir(), "secrets.key")
@@ -115,7 +115,7 @@ func TestAKeyFileIsRotatedWithoutAskingAnybody(t *testing.T) {
 	require.Contains(t, got.stdout, "by the key "+ids[1])
 }
 
-func TestARotationWhereTheKeyFileIsNotMakesNone(t *testing.T) {
+func TestRotateCreatesNoMissingKeyFile(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.withSecrets(oneKey)
@@ -130,7 +130,7 @@ func TestARotationWhereTheKeyFileIsNotMakesNone(t *testing.T) {
 	}
 }
 
-func TestARotationWithoutADatabaseSaysWhatIsMissing(t *testing.T) {
+func TestRotateWithoutADatabaseSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	got := f.run("secrets", "rotate")

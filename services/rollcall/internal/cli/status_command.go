@@ -26,7 +26,7 @@ func (a *app) status() *cobra.Command {
 			}
 			defer on.close()
 			question := report.StatusQuestion{CustomerID: args[0]}
-			// As it comes: a service that is newer than this command may tell more than it knows.
+			// The answer is kept as it arrives: a newer service may send fields that this command does not know.
 			raw, err := ask[report.StatusQuestion, json.RawMessage](command.Context(), on, "status", "get", question)
 			if err != nil {
 				return customerError(args[0], err)
@@ -43,7 +43,7 @@ func (a *app) status() *cobra.Command {
 	}
 }
 
-// showStatus writes the groups of report.Status in their order.
+// showStatus prints the groups of report.Status in their order.
 func (a *app) showStatus(status report.Status) error {
 	lines := a.table()
 	integration, polling, health := status.Integration, status.Polling, status.Health
@@ -88,7 +88,7 @@ func (a *app) showStatus(status report.Status) error {
 	return nil
 }
 
-// reasonTimes is since when a reason holds, and when the work that waits for it is tried again.
+// reasonTimes says since when a reason applies, and when the waiting work is retried.
 func reasonTimes(reason report.Reason) string {
 	text := ""
 	if reason.Since != nil {
@@ -100,7 +100,7 @@ func reasonTimes(reason report.Reason) string {
 	return text
 }
 
-// enabled also says why nothing is done for a customer.
+// enabled also says why the services do not work for a customer.
 func enabled(integration report.Integration) string {
 	text := yesNo(&integration.Enabled)
 	switch {
@@ -115,7 +115,7 @@ func enabled(integration report.Integration) string {
 	return text
 }
 
-// openRunText says what an unfinished run does, or waits for.
+// openRunText says what an unfinished run does, or what it waits for.
 func openRunText(run *report.OpenRun) string {
 	if run == nil {
 		return ""
@@ -131,7 +131,7 @@ func openRunText(run *report.OpenRun) string {
 	return " (one is " + text + ")"
 }
 
-// pollOutcome is how the last poll ended, and by what it failed.
+// pollOutcome says how the last poll ended, with its error code.
 func pollOutcome(polling report.Polling) string {
 	outcome := text(polling.LastRunOutcome)
 	if polling.LastRun != nil && polling.LastRun.ErrorCode != nil {
@@ -140,7 +140,7 @@ func pollOutcome(polling report.Polling) string {
 	return outcome
 }
 
-// budgetRows is a small table of who spent the customer's requests.
+// budgetRows adds a row for each job that spent some of the customer's requests.
 func budgetRows(lines table, budget report.Budget) {
 	lines.row("  requests to VOMO", "today", "ever")
 	for _, job := range slices.Sorted(maps.Keys(budget.Total)) {
@@ -153,7 +153,7 @@ func budgetRows(lines table, budget report.Budget) {
 	lines.row("    limit", limit)
 }
 
-// parkText is what a parked backfill waits for, and until when.
+// parkText says what a parked backfill waits for, and until when.
 func parkText(backfill *report.BackfillStatus) string {
 	text := ""
 	if backfill.WaitingFor != nil {
@@ -165,7 +165,7 @@ func parkText(backfill *report.BackfillStatus) string {
 	return text
 }
 
-// notKnown stands for null: nobody has found out yet.
+// notKnown is printed for null: no service has found out yet.
 const notKnown = "not known yet"
 
 func yesNo(value *bool) string {
@@ -185,7 +185,7 @@ func when(at *time.Time) string {
 	return moment(*at)
 }
 
-// scheduled is when a run is due; nobody has to find out where none is.
+// scheduled says when a run is due. Null means that none is scheduled.
 func scheduled(at *time.Time) string {
 	if at == nil {
 		return "none is scheduled"

@@ -24,7 +24,7 @@ func TestAnUnknownCustomerIsExitStatusOneWithTheReason(t *testing.T) {
 	}
 }
 
-func TestAnIDThatTheServiceRefusesIsToldInItsWords(t *testing.T) {
+func TestInvalidIDIsPrintedInTheServicesWords(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("status", "get", func(int, []byte) (any, string) { return "that is no customer id", service.CodeBadRequest })
@@ -48,7 +48,7 @@ func TestTheStatusAsJSONIsWhatTheServiceSaid(t *testing.T) {
 	require.Contains(t, got.stdout, "9007199254740993", "a number must not lose its last digits")
 }
 
-func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
+func TestStatusPrintsAllGroupsAndTheRemedies(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	why, remedy := event.Explain(event.AlertDestinationDown)
@@ -82,7 +82,7 @@ func TestTheStatusForPeopleHasTheRecipesGroupsAndTheRemedies(t *testing.T) {
 	require.Contains(t, got.stdout, event.AlertDestinationDown+": "+why+"\n  "+remedy)
 }
 
-func TestTheStatusSaysWhatAPollWaitsForAndByWhatTheLastOneFailed(t *testing.T) {
+func TestStatusSaysWhatAPollWaitsForAndHowTheLastOneFailed(t *testing.T) {
 	t.Parallel()
 	due := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
 	for want, run := range map[string]report.OpenRun{

@@ -35,7 +35,7 @@ func (a *app) version() *cobra.Command {
 	}
 }
 
-// revision is the commit of the build, marked where the files differed from it.
+// revision returns the commit of the build, marked if the files differed from it.
 func revision() string {
 	build, known := debug.ReadBuildInfo()
 	if !known {
