@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// A measurement of a size at which its numbers mean nothing: everything that a large one does, it does.
-func TestASmallMeasurementOfBothPrograms(t *testing.T) {
+// This measurement is too small for its numbers to mean anything, but it does everything that a large one does.
+func TestSmallMeasurementOfBothPrograms(t *testing.T) {
 	t.Parallel()
 	opts := options{
 		users: 300, rounds: 1, profiles: filepath.Join(t.TempDir(), "new", "profiles"),
@@ -29,9 +29,9 @@ func TestASmallMeasurementOfBothPrograms(t *testing.T) {
 		},
 	}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // for a busy machine
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // long enough for a busy machine
 	defer cancel()
-	found, err := compare(ctx, opts, io.Discard) // which fails where a mirror is not true
+	found, err := compare(ctx, opts, io.Discard) // it fails if a mirror is incomplete
 
 	require.NoError(t, err)
 	require.Len(t, found.Rounds, 2)
@@ -44,7 +44,7 @@ func TestASmallMeasurementOfBothPrograms(t *testing.T) {
 		require.Positive(t, found.Medians[product].Peak[part], part)
 	}
 	require.NotEmpty(t, found.Rounds[0].Memory)
-	require.Empty(t, found.Rounds[1].Memory, "the limit has no worker")
+	require.Empty(t, found.Rounds[1].Memory, "the limit program has no worker")
 	for _, kind := range []string{"cpu", "allocs"} {
 		info, err := os.Stat(filepath.Join(opts.profiles, "product_1."+kind+".pprof"))
 		require.NoError(t, err)
@@ -63,8 +63,8 @@ func TestASmallMeasurementOfBothPrograms(t *testing.T) {
 	require.Equal(t, found.Medians, again.Medians)
 }
 
-// The programs do not exist: a measurement that began would fail with another error.
-func TestFoldersThatCannotBeMadeStopBenchBeforeItMeasures(t *testing.T) {
+// The programs do not exist, so a measurement that started would fail with another error.
+func TestBenchFailsBeforeMeasuringIfFoldersCannotBeCreated(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
@@ -76,17 +76,17 @@ func TestFoldersThatCannotBeMadeStopBenchBeforeItMeasures(t *testing.T) {
 	}
 }
 
-func TestBenchMakesTheFoldersOfItsOutput(t *testing.T) {
+func TestBenchCreatesFoldersForItsOutput(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	opts := options{profiles: filepath.Join(folder, "new", "profiles"), out: filepath.Join(folder, "reports", "report.json")}
 	require.NoError(t, opts.makeFolders())
 	require.DirExists(t, opts.profiles)
 	require.DirExists(t, filepath.Dir(opts.out))
-	require.NoError(t, opts.makeFolders(), "folders that exist are used")
+	require.NoError(t, opts.makeFolders(), "existing folders must be accepted")
 }
 
-func TestTheMedianIsTheOneInTheMiddle(t *testing.T) {
+func TestMedian(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		seconds []float64
@@ -100,7 +100,7 @@ func TestTheMedianIsTheOneInTheMiddle(t *testing.T) {
 	}
 }
 
-func TestTheRatioIsTheLimitsTimeByTheProducts(t *testing.T) {
+func TestRatioIsLimitTimeDividedByProductTime(t *testing.T) {
 	t.Parallel()
 	r := report{Rounds: []round{{Program: product, Seconds: 8}, {Program: limit, Seconds: 4}}}
 	r.summarise()
@@ -111,7 +111,7 @@ func TestTheRatioIsTheLimitsTimeByTheProducts(t *testing.T) {
 	require.Zero(t, alone.Ratio)
 }
 
-func TestAWrongOptionIsNamed(t *testing.T) {
+func TestErrorNamesWrongOption(t *testing.T) {
 	t.Parallel()
 	for arguments, want := range map[string][]string{
 		"-users":     {"-users", "0"},
@@ -123,7 +123,7 @@ func TestAWrongOptionIsNamed(t *testing.T) {
 	}
 }
 
-func TestALongSeriesIsThinnedOut(t *testing.T) {
+func TestLongSeriesIsThinnedOut(t *testing.T) {
 	t.Parallel()
 	var s series
 	for i := range 10 * maxSamples {

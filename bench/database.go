@@ -11,15 +11,16 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// postgres is the server with which all rounds work, each in a database of its own.
+// postgres is the server that all rounds use, each with its own database.
 type postgres struct {
 	*localserver.Postgres
 }
 
-// durability is what a commit has to wait for; a measurement without it would not be one of this product.
+// durability lists the settings that make a commit durable; a measurement without them would not measure this
+// product.
 var durability = []string{"fsync", "synchronous_commit", "full_page_writes"} //nolint:gochecknoglobals // a list of words
 
-// settings reads what makes commits durable, and refuses a server on which one of them is off.
+// settings reads the settings that make commits durable, and fails if one of them is off.
 func (p *postgres) settings(ctx context.Context) (map[string]string, error) {
 	found := map[string]string{}
 	err := p.with(ctx, "postgres", func(conn *pgx.Conn) error {
@@ -40,7 +41,7 @@ func (p *postgres) settings(ctx context.Context) (map[string]string, error) {
 	return found, err
 }
 
-// fresh makes a database with rollcall's tables and nothing in them.
+// fresh creates a database with rollcall's empty tables.
 func (p *postgres) fresh(ctx context.Context, name string) (url string, err error) {
 	err = p.with(ctx, "postgres", func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "CREATE DATABASE "+name)
@@ -58,7 +59,7 @@ func (p *postgres) fresh(ctx context.Context, name string) (url string, err erro
 		return "", err
 	}
 	defer opened.Close()
-	// A service does the same when it starts: both programs are to write to the same partition.
+	// A service does the same at its start, so that both programs write to the same partition.
 	return url, opened.EnsureAuditMonths(ctx)
 }
 
@@ -70,7 +71,7 @@ func (p *postgres) drop(ctx context.Context, name string) error {
 	})
 }
 
-// settle writes out what earlier work left, so that a round does not pay for the one before it.
+// settle writes earlier work to disk, so that a round does not pay for the one before.
 func (p *postgres) settle(ctx context.Context) error {
 	return p.with(ctx, "postgres", func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, "CHECKPOINT")
@@ -78,7 +79,7 @@ func (p *postgres) settle(ctx context.Context) error {
 	})
 }
 
-// requireRows checks that a customer's users all have a mapping and one line of audit.
+// requireRows checks that each user of a customer has a mapping and one audit row.
 func (p *postgres) requireRows(ctx context.Context, database, customer string, users int) error {
 	return p.with(ctx, database, func(conn *pgx.Conn) error {
 		for _, table := range []string{"user_mappings", "sync_audit"} {

@@ -16,8 +16,8 @@ const (
 	warmUpUsers          = 600
 )
 
-// stage is what all rounds share: a folder, a Postgres and the sandbox.
-type stage struct {
+// environment is what all rounds share: a folder, a Postgres and the sandbox.
+type environment struct {
 	opts     options
 	dir      string
 	postgres *postgres
@@ -25,48 +25,48 @@ type stage struct {
 	sandbox  *sandbox
 }
 
-// openStage starts what all rounds share. After an error nothing is left.
-func openStage(ctx context.Context, opts options) (_ *stage, err error) {
-	s := &stage{opts: opts}
+// openEnvironment starts what all rounds share. After an error nothing is left running.
+func openEnvironment(ctx context.Context, opts options) (_ *environment, err error) {
+	e := &environment{opts: opts}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.close())
+			err = errors.Join(err, e.close())
 		}
 	}()
-	if s.dir, err = os.MkdirTemp("", "rollcall-bench-"); err != nil {
+	if e.dir, err = os.MkdirTemp("", "rollcall-bench-"); err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	server, err := localserver.StartPostgres(ctx, localserver.PostgresConfig{Dir: filepath.Join(s.dir, "postgres"), Durable: true})
+	server, err := localserver.StartPostgres(ctx, localserver.PostgresConfig{Dir: filepath.Join(e.dir, "postgres"), Durable: true})
 	if err != nil {
 		return nil, err
 	}
-	s.postgres = &postgres{Postgres: server}
-	if s.settings, err = s.postgres.settings(ctx); err != nil {
+	e.postgres = &postgres{Postgres: server}
+	if e.settings, err = e.postgres.settings(ctx); err != nil {
 		return nil, err
 	}
-	standIn, address, err := serving(ctx, s.dir, launch{name: "sandbox", path: opts.programs.sandbox})
+	standIn, address, err := serving(ctx, e.dir, launch{name: "sandbox", path: opts.programs.sandbox})
 	if err != nil {
 		return nil, err
 	}
-	s.sandbox = &sandbox{process: standIn, address: address}
-	if err := s.sandbox.organise(ctx, organisationMeasured, opts.users); err != nil {
+	e.sandbox = &sandbox{process: standIn, address: address}
+	if err := e.sandbox.organise(ctx, organisationMeasured, opts.users); err != nil {
 		return nil, err
 	}
-	return s, s.sandbox.organise(ctx, organisationWarmUp, warmUpUsers)
+	return e, e.sandbox.organise(ctx, organisationWarmUp, warmUpUsers)
 }
 
-// close ends everything and removes the folder.
-func (s *stage) close() error {
+// close ends all processes and removes the folder.
+func (e *environment) close() error {
 	var err error
-	if s.sandbox != nil {
-		err = s.sandbox.stop()
+	if e.sandbox != nil {
+		err = e.sandbox.stop()
 	}
-	if s.postgres != nil {
-		s.postgres.Stop()
-		err = errors.Join(err, os.RemoveAll(s.postgres.Dir())) // it may lie elsewhere, see localserver
+	if e.postgres != nil {
+		e.postgres.Stop()
+		err = errors.Join(err, os.RemoveAll(e.postgres.Dir())) // it may be another folder, see localserver
 	}
-	if s.dir != "" {
-		err = errors.Join(err, os.RemoveAll(s.dir))
+	if e.dir != "" {
+		err = errors.Join(err, os.RemoveAll(e.dir))
 	}
 	return err
 }

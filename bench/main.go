@@ -1,5 +1,5 @@
-// Command bench measures how long a customer's backfill takes, from the onboarding message to
-// backfill.completed, in turns with a program that does the least durable work for the same result. See README.md.
+// Command bench measures how long a customer's backfill takes, from the onboarding message to backfill.completed,
+// alternating with a program that does the least durable work for the same result. See README.md.
 package main
 
 import (
@@ -15,7 +15,7 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "bench:", err) // there is nowhere else to say it
+		_, _ = fmt.Fprintln(os.Stderr, "bench:", err) // there is no other place to report it
 		os.Exit(1)
 	}
 }

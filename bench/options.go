@@ -9,22 +9,22 @@ import (
 	"path/filepath"
 )
 
-// options is what a measurement is made with.
+// options are the options of a measurement.
 type options struct {
 	users       int
 	rounds      int
 	productOnly bool
-	out         string // file for the report; "" writes none
-	profiles    string // folder for CPU and heap profiles of the backfill worker; "" takes none
+	out         string // file for the report; "" means none
+	profiles    string // folder for CPU and heap profiles of the backfill worker; "" means none
 	programs    programs
 }
 
-// programs are the paths of what is run.
+// programs are the paths of the programs to run.
 type programs struct {
 	onboarding, backfill, sandbox, limit, nats string
 }
 
-// maxUsers is the size of the largest organisation that the sandbox makes.
+// maxUsers is the size of the largest organisation that the sandbox can create.
 const maxUsers = 1_000_000
 
 func parseOptions(args []string, stderr io.Writer) (options, error) {
@@ -63,8 +63,8 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	return opts, nil
 }
 
-// makeFolders makes the folders of -profiles and -out. It runs before a measurement, which takes minutes and would
-// be lost if its output could not be written.
+// makeFolders creates the folders of -profiles and -out. It runs before the measurement, which takes minutes and
+// would be lost if its output could not be written.
 func (o options) makeFolders() error {
 	if o.profiles != "" {
 		if err := os.MkdirAll(o.profiles, 0o750); err != nil {

@@ -20,12 +20,12 @@ import (
 const (
 	readyWithin = time.Minute
 	askEvery    = 20 * time.Millisecond
-	// stopWithin is above what every service promises after a SIGTERM.
+	// stopWithin is longer than any service takes to end after a SIGTERM.
 	stopWithin = 30 * time.Second
 	shownLog   = 4 << 10
 )
 
-// process is a program of ours that runs for a while.
+// process is a running program of ours.
 type process struct {
 	name  string
 	log   string // file with its output
@@ -39,7 +39,7 @@ type launch struct {
 	name, path string
 	args       []string
 	env        []string
-	piped      bool // its standard input and output are ours to talk over
+	piped      bool // the caller uses its standard input and output
 }
 
 // start starts a process whose output goes to a file in dir.
@@ -50,7 +50,7 @@ func start(dir string, l launch) (*process, error) {
 		return nil, fmt.Errorf("open the log of %s: %w", l.name, err)
 	}
 	defer func() { _ = out.Close() }()     // the child has its own handle
-	cmd := exec.Command(l.path, l.args...) //nolint:gosec,noctx // our own program; it ends by signals, see stop
+	cmd := exec.Command(l.path, l.args...) //nolint:gosec,noctx // the program is ours; signals end it, see stop
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, l.env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
 	if l.piped {
@@ -70,12 +70,12 @@ func start(dir string, l launch) (*process, error) {
 	return p, nil
 }
 
-// stop asks the process to end and returns when it has.
+// stop asks the process to end and returns when it has ended.
 func (p *process) stop() error {
 	if p.input != nil {
-		_ = p.input.Close() // of a process that ends
+		_ = p.input.Close() // the process is ending
 	}
-	_ = p.child.Signal(syscall.SIGTERM) // the only error is that it has ended
+	_ = p.child.Signal(syscall.SIGTERM) // fails only if it has ended
 	timer := time.NewTimer(stopWithin)
 	defer timer.Stop()
 	select {
@@ -88,7 +88,7 @@ func (p *process) stop() error {
 	}
 }
 
-// until asks again and again whether the process is ready, for a minute at most.
+// until repeats ready until it succeeds, for a minute at most.
 func (p *process) until(ctx context.Context, ready func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
@@ -101,16 +101,16 @@ func (p *process) until(ctx context.Context, ready func(ctx context.Context) err
 		}
 		select {
 		case <-p.child.Done():
-			return p.complain(errors.New("it ended"))
+			return p.withLog(errors.New("it ended"))
 		case <-ctx.Done():
-			return p.complain(errors.Join(context.Cause(ctx), err))
+			return p.withLog(errors.Join(context.Cause(ctx), err))
 		case <-tick.C:
 		}
 	}
 }
 
-// complain adds the end of the process's log to an error.
-func (p *process) complain(err error) error {
+// withLog adds the end of the process's log to an error.
+func (p *process) withLog(err error) error {
 	log, readErr := os.ReadFile(p.log)
 	if readErr != nil {
 		log = []byte("its log cannot be read")

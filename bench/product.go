@@ -19,18 +19,18 @@ import (
 	"rollcall.dev/pkg/localserver"
 )
 
-// installation is rollcall with a NATS server of its own, both new.
+// installation is a new rollcall with its own new NATS server.
 type installation struct {
-	stage  *stage
-	dir    string
-	parts  map[string]*process
-	health map[string]string // where the parts serve health and profiles
-	conn   *nats.Conn
-	stream jetstream.JetStream
+	environment *environment
+	dir         string
+	parts       map[string]*process
+	health      map[string]string // addresses where the services serve health and profiles
+	conn        *nats.Conn
+	stream      jetstream.JetStream
 }
 
-func (s *stage) openProduct(ctx context.Context, name, databaseURL string) (_ subject, err error) {
-	i := &installation{stage: s, dir: filepath.Join(s.dir, name), parts: map[string]*process{}, health: map[string]string{}}
+func (e *environment) openProduct(ctx context.Context, name, databaseURL string) (_ subject, err error) {
+	i := &installation{environment: e, dir: filepath.Join(e.dir, name), parts: map[string]*process{}, health: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.close())
@@ -43,14 +43,14 @@ func (s *stage) openProduct(ctx context.Context, name, databaseURL string) (_ su
 		return nil, err
 	}
 	env := []string{
-		"DATABASE_URL=" + databaseURL, "NATS_URL=" + i.conn.ConnectedUrl(), "VOMO_BASE_URL=" + s.sandbox.vomo(),
+		"DATABASE_URL=" + databaseURL, "NATS_URL=" + i.conn.ConnectedUrl(), "VOMO_BASE_URL=" + e.sandbox.vomo(),
 		"VOMO_REQUESTS_PER_SECOND=100000", "VOMO_REQUESTS_PER_MINUTE=0", "ALLOW_PRIVATE_DESTINATIONS=true",
 		"SECRETS_URL=dev:" + filepath.Join(i.dir, "secrets.key"),
 	}
-	if s.opts.profiles != "" {
+	if e.opts.profiles != "" {
 		env = append(env, "HTTP_PROFILES=true")
 	}
-	for part, path := range map[string]string{partOnboarding: s.opts.programs.onboarding, partBackfill: s.opts.programs.backfill} {
+	for part, path := range map[string]string{partOnboarding: e.opts.programs.onboarding, partBackfill: e.opts.programs.backfill} {
 		if i.parts[part], i.health[part], err = serving(ctx, i.dir, launch{name: part, path: path, env: env}); err != nil {
 			delete(i.parts, part)
 			return nil, err
@@ -65,7 +65,7 @@ func (i *installation) startNATS(ctx context.Context) error {
 		return fmt.Errorf("start NATS: %w", err)
 	}
 	p, err := start(i.dir, launch{
-		name: partNATS, path: i.stage.opts.programs.nats,
+		name: partNATS, path: i.environment.opts.programs.nats,
 		args: []string{"-store", filepath.Join(i.dir, "streams"), "-port", strconv.Itoa(port)},
 	})
 	if err != nil {
@@ -89,17 +89,17 @@ func (i *installation) startNATS(ctx context.Context) error {
 	return bus.Ensure(ctx, i.stream, 1, defaults.ClaimTimeout)
 }
 
-// mirror publishes an onboarding message, as an operator would, and waits for the event that the backfill is
-// complete.
+// mirror publishes an onboarding message, as an operator would, and waits for the event that the backfill has
+// completed.
 func (i *installation) mirror(ctx context.Context, organisation, customer string) error {
 	events, err := i.conn.SubscribeSync(bus.SubjectEvent("*.*", customer))
 	if err != nil {
 		return fmt.Errorf("listen for events: %w", err)
 	}
-	defer func() { _ = events.Unsubscribe() }() // the connection ends with the round
+	defer func() { _ = events.Unsubscribe() }() // closing the connection ends it as well
 	request, err := json.Marshal(map[string]any{
-		"customerId": customer, "vomoToken": i.stage.sandbox.token(organisation),
-		"externalSystemUrl": i.stage.sandbox.crm(customer), "pollCadenceMinutes": 30, "adminEmail": "it@bench.example",
+		"customerId": customer, "vomoToken": i.environment.sandbox.token(organisation),
+		"externalSystemUrl": i.environment.sandbox.crm(customer), "pollCadenceMinutes": 30, "adminEmail": "it@bench.example",
 	})
 	if err != nil {
 		return fmt.Errorf("encode request: %w", err)
@@ -123,7 +123,7 @@ func (i *installation) mirror(ctx context.Context, organisation, customer string
 
 func (i *installation) processes() map[string]*process { return i.parts }
 
-// close ends the services before the server that they talk to.
+// close ends the services before the server that they use.
 func (i *installation) close() error {
 	var err error
 	for _, part := range []string{partBackfill, partOnboarding} {

@@ -11,21 +11,21 @@ import (
 	"strconv"
 )
 
-// profiledPerSecond is at most how many users are mirrored in a second: a profile is to end before its round.
+// profiledPerSecond is an upper limit of the users mirrored per second: a profile must end before its round.
 const profiledPerSecond = 10_000
 
-// profile takes profiles of the backfill worker while it works, where they were asked for: its CPU time and what
-// it allocated. The outcome comes once.
-func (s *stage) profile(ctx context.Context, played subject, name string) <-chan error {
+// profile takes profiles of the backfill worker while it works, if requested: its CPU time and its allocations. The
+// channel receives the result once.
+func (e *environment) profile(ctx context.Context, played subject, name string) <-chan error {
 	taken := make(chan error, 1)
 	rollcall, isProduct := played.(*installation)
-	if s.opts.profiles == "" || !isProduct {
+	if e.opts.profiles == "" || !isProduct {
 		taken <- nil
 		return taken
 	}
-	seconds := max(1, min(30, s.opts.users/profiledPerSecond))
+	seconds := max(1, min(30, e.opts.users/profiledPerSecond))
 	from := rollcall.health[partBackfill] + "/debug/pprof/"
-	to := filepath.Join(s.opts.profiles, name)
+	to := filepath.Join(e.opts.profiles, name)
 	go func() {
 		taken <- errors.Join(
 			save(ctx, from+"profile?seconds="+strconv.Itoa(seconds), to+".cpu.pprof"),
@@ -35,7 +35,7 @@ func (s *stage) profile(ctx context.Context, played subject, name string) <-chan
 	return taken
 }
 
-// save keeps an answer in a file.
+// save writes an answer to a file.
 func save(ctx context.Context, address, file string) (err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -45,7 +45,7 @@ func save(ctx context.Context, address, file string) (err error) {
 	if err != nil {
 		return fmt.Errorf("take profile: %w", err)
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // the body was only read
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("take profile: %s", response.Status)
 	}

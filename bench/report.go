@@ -9,15 +9,16 @@ import (
 	"slices"
 )
 
-// report is what a measurement found.
+// report is the result of a measurement.
 type report struct {
 	Users    int               `json:"users"`
 	Machine  map[string]any    `json:"machine"`
 	Postgres map[string]string `json:"postgres"`
-	// Ratio is the limit program's time by the product's, medians both: 1 is as fast as the limit. 0 without a limit.
+	// Ratio is the limit program's median time divided by the product's: 1 means as fast as the limit. 0 without a
+	// limit program.
 	Ratio   float64          `json:"ratio"`
-	Medians map[string]round `json:"medians"` // by program; each number is the median of its own
-	Rounds  []round          `json:"rounds"`  // in the order in which they were played
+	Medians map[string]round `json:"medians"` // by program; each number is a median of its own
+	Rounds  []round          `json:"rounds"`  // in the order in which they ran
 }
 
 func (r *report) summarise() {
@@ -53,7 +54,7 @@ func medianOf(program string, played []round) round {
 	return m
 }
 
-// median of an even number is the mean of the two in the middle.
+// median returns the middle value, for an even number of values the mean of the two in the middle.
 func median(played []round, of func(round) float64) float64 {
 	values := make([]float64, 0, len(played))
 	for _, one := range played {
@@ -72,13 +73,13 @@ func (r *report) write(file string) error {
 	if err != nil {
 		return fmt.Errorf("encode report: %w", err)
 	}
-	if err := os.WriteFile(file, append(encoded, '\n'), 0o644); err != nil { //nolint:gosec // a report is for everybody
+	if err := os.WriteFile(file, append(encoded, '\n'), 0o644); err != nil { //nolint:gosec // every user may read the report
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
 }
 
-// parts are the processes of a round, its own first and those that both programs use last.
+// parts returns the processes of a round: first the program's own, then those that both programs use.
 func parts(medians map[string]round) []string {
 	all := map[string]bool{}
 	for _, m := range medians {

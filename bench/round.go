@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Names of what is compared, and of what both use.
+// Names of the two compared programs, and of the processes that both use.
 const (
 	product        = "product"
 	limit          = "limit"
@@ -26,30 +26,30 @@ type round struct {
 	UsersPerSecond float64            `json:"usersPerSecond"`
 	CPU            map[string]float64 `json:"cpuMillisecondsPerUser"` // by process
 	Peak           map[string]float64 `json:"peakMiB"`                // by process
-	Load           float64            `json:"loadBefore"`             // of the machine, in the minute before
+	Load           float64            `json:"loadBefore"`             // the machine's load in the minute before
 	Memory         []sample           `json:"workerMemory,omitempty"`
 }
 
-// subject is a program that is up, has been warmed up, and can be measured.
+// subject is a program that is running and warmed up, and can be measured.
 type subject interface {
-	// mirror brings the measured organisation to the CRM's tenant, and returns when that is done.
+	// mirror mirrors the measured organisation into the CRM's tenant, and returns when that is done.
 	mirror(ctx context.Context, organisation, customer string) error
-	// processes are those whose CPU time and memory count, by name.
+	// processes returns the processes whose CPU time and memory count, by name.
 	processes() map[string]*process
 	close() error
 }
 
-// play runs one round in a fresh database: warm-up, the measured run, and a check that the mirror is true.
-func (s *stage) play(ctx context.Context, program string, number int) (_ round, err error) {
+// play runs one round in a new database: warm-up, measured run, and a check that the mirror is complete.
+func (e *environment) play(ctx context.Context, program string, number int) (_ round, err error) {
 	name := fmt.Sprintf("%s_%d", program, number)
-	url, err := s.postgres.fresh(ctx, name)
+	url, err := e.postgres.fresh(ctx, name)
 	if err != nil {
 		return round{}, err
 	}
-	defer func() { err = errors.Join(err, s.postgres.drop(context.WithoutCancel(ctx), name)) }()
-	open := s.openLimit
+	defer func() { err = errors.Join(err, e.postgres.drop(context.WithoutCancel(ctx), name)) }()
+	open := e.openLimit
 	if program == product {
-		open = s.openProduct
+		open = e.openProduct
 	}
 	played, err := open(ctx, name, url)
 	if err != nil {
@@ -59,27 +59,27 @@ func (s *stage) play(ctx context.Context, program string, number int) (_ round, 
 	if err := played.mirror(ctx, organisationWarmUp, name+"-warm"); err != nil {
 		return round{}, fmt.Errorf("warm up: %w", err)
 	}
-	if err := s.postgres.settle(ctx); err != nil {
+	if err := e.postgres.settle(ctx); err != nil {
 		return round{}, fmt.Errorf("settle Postgres: %w", err)
 	}
-	measured, err := s.measure(ctx, played, name)
+	measured, err := e.measure(ctx, played, name)
 	if err != nil {
 		return round{}, err
 	}
 	measured.Program = program
-	if err := s.sandbox.requireMirrored(ctx, organisationMeasured, name, s.opts.users); err != nil {
+	if err := e.sandbox.requireMirrored(ctx, organisationMeasured, name, e.opts.users); err != nil {
 		return round{}, err
 	}
-	return measured, s.postgres.requireRows(ctx, name, name, s.opts.users)
+	return measured, e.postgres.requireRows(ctx, name, name, e.opts.users)
 }
 
-// measure is the part of a round that counts.
-func (s *stage) measure(ctx context.Context, played subject, customer string) (round, error) {
+// measure runs the part of a round that is measured.
+func (e *environment) measure(ctx context.Context, played subject, customer string) (round, error) {
 	before, err := load()
 	if err != nil {
 		return round{}, err
 	}
-	used, err := s.used(played)
+	used, err := e.used(played)
 	if err != nil {
 		return round{}, err
 	}
@@ -91,13 +91,13 @@ func (s *stage) measure(ctx context.Context, played subject, customer string) (r
 	} else {
 		series <- nil
 	}
-	profiled := s.profile(watching, played, customer)
+	profiled := e.profile(watching, played, customer)
 	began := time.Now()
 	if err := played.mirror(ctx, organisationMeasured, customer); err != nil {
 		return round{}, err
 	}
 	took := time.Since(began)
-	after, err := s.used(played)
+	after, err := e.used(played)
 	if err != nil {
 		return round{}, err
 	}
@@ -106,23 +106,23 @@ func (s *stage) measure(ctx context.Context, played subject, customer string) (r
 	}
 	stop()
 	r := round{
-		Seconds: took.Seconds(), UsersPerSecond: float64(s.opts.users) / took.Seconds(), Load: before,
+		Seconds: took.Seconds(), UsersPerSecond: float64(e.opts.users) / took.Seconds(), Load: before,
 		CPU: map[string]float64{}, Peak: map[string]float64{}, Memory: <-series,
 	}
 	for part, now := range after {
-		r.CPU[part] = (now.cpu - used[part].cpu).Seconds() * 1000 / float64(s.opts.users)
+		r.CPU[part] = (now.cpu - used[part].cpu).Seconds() * 1000 / float64(e.opts.users)
 		r.Peak[part] = mebibytes(now.peak)
 	}
 	return r, nil
 }
 
-func (s *stage) used(played subject) (map[string]usage, error) {
+func (e *environment) used(played subject) (map[string]usage, error) {
 	found := map[string]usage{}
 	var err error
-	if found[partPostgres], err = usageOfAll(s.postgres.PID()); err != nil {
+	if found[partPostgres], err = usageOfAll(e.postgres.PID()); err != nil {
 		return nil, err
 	}
-	if found[partSandbox], err = usageOf(s.sandbox.child.PID()); err != nil {
+	if found[partSandbox], err = usageOf(e.sandbox.child.PID()); err != nil {
 		return nil, err
 	}
 	for name, p := range played.processes() {

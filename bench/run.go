@@ -8,7 +8,7 @@ import (
 	"io"
 )
 
-// run reads the command line, measures, and prints.
+// run reads the command line, measures, and prints the result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	opts, err := parseOptions(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
@@ -30,29 +30,29 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return found.write(opts.out)
 }
 
-// compare plays the rounds: product and limit in turns, so that what else the machine does meets both.
+// compare runs the rounds of product and limit alternately, so that other load on the machine affects both.
 func compare(ctx context.Context, opts options, progress io.Writer) (_ *report, err error) {
 	if err := opts.makeFolders(); err != nil {
 		return nil, err
 	}
-	s, err := openStage(ctx, opts)
+	e, err := openEnvironment(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.close()) }()
-	found := &report{Users: opts.users, Machine: machine(), Postgres: s.settings}
+	defer func() { err = errors.Join(err, e.close()) }()
+	found := &report{Users: opts.users, Machine: machine(), Postgres: e.settings}
 	programs := []string{product, limit}
 	if opts.productOnly {
 		programs = programs[:1]
 	}
 	for number := 1; number <= opts.rounds; number++ {
 		for _, program := range programs {
-			played, err := s.play(ctx, program, number)
+			played, err := e.play(ctx, program, number)
 			if err != nil {
 				return nil, fmt.Errorf("round %d of %s: %w", number, program, err)
 			}
 			found.Rounds = append(found.Rounds, played)
-			// Of no use to whoever cannot read it.
+			// An error of the progress output does not stop the measurement.
 			_, _ = fmt.Fprintf(progress, "round %d, %s: %.2f s, %.0f users a second, load before %.2f\n",
 				number, program, played.Seconds, played.UsersPerSecond, played.Load)
 		}

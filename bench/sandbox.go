@@ -12,7 +12,7 @@ import (
 
 const longestAnswer = 1 << 20 // bytes
 
-// sandbox is the process that stands in for VOMO and for a CRM, the same one in all rounds.
+// sandbox is the process that simulates VOMO and a CRM, the same in all rounds.
 type sandbox struct {
 	*process
 	address string
@@ -22,7 +22,7 @@ func (s *sandbox) vomo() string                     { return s.address + "/vomo/
 func (s *sandbox) crm(tenant string) string         { return s.address + "/crm/" + tenant }
 func (s *sandbox) token(organisation string) string { return organisation + "-token" }
 
-// organise makes an organisation.
+// organise creates an organisation.
 func (s *sandbox) organise(ctx context.Context, name string, users int) error {
 	request := map[string]any{"name": name, "token": s.token(name), "users": users, "seed": 7}
 	if err := ask(ctx, http.MethodPost, s.address+"/control/orgs", request, nil); err != nil {
@@ -44,7 +44,7 @@ func (s *sandbox) requireMirrored(ctx context.Context, organisation, tenant stri
 	return nil
 }
 
-// ask makes one request of JSON and reads one answer of JSON, where there is to be one.
+// ask sends one JSON request and decodes the JSON answer, if into is not nil.
 func ask(ctx context.Context, method, address string, body, into any) error {
 	var content io.Reader = http.NoBody
 	if body != nil {
@@ -63,7 +63,7 @@ func ask(ctx context.Context, method, address string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = response.Body.Close() }() // it was only read
+	defer func() { _ = response.Body.Close() }() // the body was only read
 	if response.StatusCode >= http.StatusMultipleChoices {
 		return fmt.Errorf("%s answers %s", address, response.Status)
 	}

@@ -21,7 +21,7 @@ func (r *report) table(out io.Writer) error {
 		for _, program := range programs {
 			cells = append(cells, value(r.Medians[program]))
 		}
-		// What fails here fails in Flush again.
+		// An error here is returned again by Flush.
 		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")+"\t")
 	}
 	line("", func(m round) string { return m.Program })

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// tick is the unit of /proc's times, the same on every Linux.
+// tick is the unit of the times in /proc, the same on every Linux.
 const tick = 10 * time.Millisecond
 
 // usage is what a process, or a server with all its processes, has used.
 type usage struct {
 	cpu  time.Duration
-	peak int64 // bytes of memory, at most, since it started; of several processes the largest one's
+	peak int64 // peak memory in bytes since the start; for several processes that of the largest
 }
 
-// usageOf reads what a process has used.
+// usageOf returns what a process has used.
 func usageOf(pid int) (usage, error) {
 	own, err := times(pid)
 	if err != nil {
@@ -29,14 +29,14 @@ func usageOf(pid int) (usage, error) {
 	return usage{cpu: own.used, peak: peak}, err
 }
 
-// usageOfAll reads what a process and its children have used, those that have ended as well.
+// usageOfAll returns what a process and its children have used, including children that have ended.
 func usageOfAll(pid int) (usage, error) {
 	own, err := times(pid)
 	if err != nil {
 		return usage{}, err
 	}
 	all := usage{cpu: own.used + own.ofEnded}
-	// Glob's only error is a bad pattern, and this one is ours.
+	// Glob fails only for a bad pattern, and this pattern is constant.
 	folders, _ := filepath.Glob("/proc/[0-9]*")
 	for _, folder := range folders {
 		child, err := strconv.Atoi(filepath.Base(folder))
@@ -45,7 +45,7 @@ func usageOfAll(pid int) (usage, error) {
 		}
 		its, err := times(child)
 		if err != nil || its.parent != pid {
-			continue // it ended meanwhile, or is somebody else's
+			continue // the process has ended, or belongs to another user
 		}
 		all.cpu += its.used + its.ofEnded
 		if peak, err := memory(child, "VmHWM"); err == nil {
@@ -55,10 +55,10 @@ func usageOfAll(pid int) (usage, error) {
 	return all, nil
 }
 
-// spent is a line of /proc/<pid>/stat.
+// spent holds values of /proc/<pid>/stat.
 type spent struct {
 	parent        int
-	used, ofEnded time.Duration // its own, and its ended children's
+	used, ofEnded time.Duration // the process's own time, and that of its ended children
 }
 
 func times(pid int) (spent, error) {
@@ -66,7 +66,7 @@ func times(pid int) (spent, error) {
 	if err != nil {
 		return spent{}, fmt.Errorf("read what process %d has used: %w", pid, err)
 	}
-	// The second field is a name in brackets, and may hold anything.
+	// The second field is a name in brackets, which may contain any character.
 	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
 	var numbers [5]int64
 	for i, at := range []int{1, 11, 12, 13, 14} { // ppid, utime, stime, cutime, cstime
@@ -82,7 +82,7 @@ func times(pid int) (spent, error) {
 	}, nil
 }
 
-// memory reads a line of /proc/<pid>/status that is in kB, and gives bytes.
+// memory reads a line in kB of /proc/<pid>/status and returns bytes.
 func memory(pid int, name string) (int64, error) {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
@@ -100,7 +100,7 @@ func memory(pid int, name string) (int64, error) {
 	return 0, fmt.Errorf("read the memory of process %d: there is no %s", pid, name)
 }
 
-// load is how many processes wanted a core in the last minute, on average.
+// load returns how many processes wanted a core in the last minute, on average.
 func load() (float64, error) {
 	raw, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// sample is a process's memory at some moment of a round.
+// sample is a process's memory at one moment of a round.
 type sample struct {
 	Second float64 `json:"second"`
 	MiB    float64 `json:"miB"`
@@ -16,11 +16,11 @@ const (
 	sampleEvery = time.Second
 )
 
-// series keeps samples at even distances, however many come: where there would be too many, every second one goes, and
-// from then on only every second one is taken.
+// series keeps samples at even intervals, however many are added: when there are too many, every second one is
+// dropped, and from then on only every second one is kept.
 type series struct {
 	kept   []sample
-	stride int // one of so many is kept
+	stride int // one of this many samples is kept
 	seen   int
 }
 
@@ -51,7 +51,7 @@ func watchMemory(ctx context.Context, pid int) []sample {
 	for {
 		bytes, err := memory(pid, "VmRSS")
 		if err != nil {
-			return taken.kept // it has ended: whoever waits for it says so
+			return taken.kept // the process has ended; the code that waits for it reports that
 		}
 		taken.add(sample{Second: time.Since(began).Seconds(), MiB: mebibytes(bytes)})
 		select {

@@ -21,7 +21,7 @@ SELECT $1, 'user', v.id, 'backfill', true, v.updated_at, now()
 FROM unnest($2::text[], $3::timestamptz[]) AS v (id, updated_at)`
 
 // commit writes a page's rows in one transaction and one round trip: statements that are sent together without a
-// BEGIN are one transaction.
+// BEGIN form one transaction.
 func (m *mirror) commit(ctx context.Context, customer string, rows []row) error {
 	var ids, externalIDs, emails []string
 	var updated []time.Time

@@ -1,9 +1,9 @@
-// Command limit does the least durable work that ends in the same mirror as a backfill: it reads the pages of an
-// organisation, puts each user to the destination, and writes mapping and audit rows in one transaction a page.
-// It keeps no cursor, no lease and no budget, retries nothing, compares nothing and ends at the first error: what
-// it takes is what the work itself takes.
+// Command limit does the least durable work that produces the same mirror as a backfill: it reads the pages of an
+// organisation, puts each user to the destination, and writes mapping and audit rows in one transaction per page. It
+// keeps no cursor, no lease and no budget, retries nothing, compares nothing and ends at the first error. The time it
+// takes is the time of the work itself.
 //
-// It reads jobs from standard input, one JSON object a line, and answers each with a line once it is done.
+// It reads jobs from standard input, one JSON object per line, and answers each with a line when it is done.
 package main
 
 import (
@@ -18,13 +18,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// garbagePercent is what the services use: a comparison is to be with the same.
+// garbagePercent is the services' value, so that both programs are compared with the same.
 const garbagePercent = 400
 
 func main() {
 	debug.SetGCPercent(garbagePercent)
 	if err := serve(context.Background(), os.Stdin, os.Stdout); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "limit:", err) // there is nowhere else to say it
+		_, _ = fmt.Fprintln(os.Stderr, "limit:", err) // there is no other place to report it
 		os.Exit(1)
 	}
 }

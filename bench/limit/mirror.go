@@ -20,18 +20,18 @@ const (
 	writesAtOnce = 16
 )
 
-// mirror brings pages to the destination and to Postgres, several at once and in no order.
+// mirror writes pages to the destination and to Postgres, several at once and in any order.
 type mirror struct {
 	pool      *pgxpool.Pool
 	transport *http.Transport
-	writes    chan struct{} // one place for each write under way
+	writes    chan struct{} // one slot for each write in progress
 }
 
 func newTransport() *http.Transport {
 	return &http.Transport{MaxIdleConns: 64, MaxIdleConnsPerHost: 64, DisableCompression: true}
 }
 
-// run mirrors an organisation and tells how many users it found.
+// run mirrors an organisation and returns how many users it found.
 func (m *mirror) run(ctx context.Context, j job) (int, error) {
 	first, err := m.read(ctx, j, 1)
 	if err != nil {
@@ -54,7 +54,7 @@ func (m *mirror) run(ctx context.Context, j job) (int, error) {
 				}
 			}
 			users.Add(int64(len(read.Data)))
-			return m.bring(grouped, j, read)
+			return m.writePage(grouped, j, read)
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -63,8 +63,8 @@ func (m *mirror) run(ctx context.Context, j job) (int, error) {
 	return int(users.Load()), nil
 }
 
-// bring puts a page's users to the destination and commits the page.
-func (m *mirror) bring(ctx context.Context, j job, read page) error {
+// writePage puts a page's users to the destination and commits the page.
+func (m *mirror) writePage(ctx context.Context, j job, read page) error {
 	rows := make([]row, len(read.Data))
 	group, grouped := errgroup.WithContext(ctx)
 	for i, u := range read.Data {

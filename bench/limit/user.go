@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// page is what is needed of an answer of GET /users.
+// page is the needed part of an answer to GET /users.
 type page struct {
 	Data []user `json:"data"`
 	Meta struct {
@@ -26,7 +26,7 @@ type user struct {
 	UpdatedAt      time.Time `json:"updated_at"`
 }
 
-// record is a user as the destination takes it.
+// record is a user in the destination's form.
 type record struct {
 	ExternalID      string       `json:"external_id"`
 	Email           *string      `json:"email"`
@@ -51,7 +51,7 @@ func (u user) record(id string) record {
 	}
 }
 
-// row is what Postgres keeps of a user.
+// row is what Postgres stores of a user.
 type row struct {
 	id, externalID, email string
 	updatedAt             time.Time

@@ -1,5 +1,5 @@
-// Command natsserver is a NATS server as a process of its own, for a measurement: with streams in files, a sync
-// before each acknowledgement, and encryption at rest, as the compose file has them.
+// Command natsserver runs a NATS server as a separate process for a measurement: with streams in files, a sync before
+// each acknowledgement, and encryption at rest, as in the compose file.
 package main
 
 import (
@@ -19,7 +19,7 @@ func main() {
 	err := serve(ctx, os.Args[1:])
 	stop()
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "natsserver:", err) // there is nowhere else to say it
+		_, _ = fmt.Fprintln(os.Stderr, "natsserver:", err) // there is no other place to report it
 		os.Exit(1)
 	}
 }
