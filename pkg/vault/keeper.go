@@ -17,27 +17,27 @@ import (
 	_ "gocloud.dev/secrets/localsecrets" // SECRETS_URL=base64key://…
 )
 
-// Keeper seals and opens keys with the keys of SECRETS_URL, and of SECRETS_URL_NEXT while a rotation is under way.
-// Each is known by an id that gives nothing of it away, and what it sealed is stored with that id.
+// Keeper seals and opens keys with the keys of SECRETS_URL, and of SECRETS_URL_NEXT during a rotation. Each key has
+// an id that reveals nothing about it; what a key sealed is stored with its id.
 type Keeper struct {
-	// ID is the first key of SECRETS_URL: it seals until a rotation has named another.
+	// ID is the first key of SECRETS_URL: it seals until a rotation has chosen another.
 	ID string
 
-	files []string // key files: read again when a key is asked for that is not known
-	other bool     // whether there is a key beside those of the files
+	files []string // key files, read again when an unknown key is needed
+	other bool     // whether there are keys besides those of the files
 	mu    sync.RWMutex
-	ids   []string // in the order in which they were read
+	ids   []string // in reading order
 	keys  map[string]*secrets.Keeper
-	// Of a key in a Vault there are versions behind one id: sealing anew is worth something under the same id.
+	// A key in a Vault has several versions under one id, so resealing under the same id is useful.
 	versioned map[string]bool
 }
 
-// ErrNoSuchKey says that this process has not been given a key that seals by now.
+// ErrNoSuchKey means that this process does not have a key that is now used for sealing.
 var ErrNoSuchKey = errors.New("this process does not have the key that seals by now: give it the SECRETS_URL and SECRETS_URL_NEXT of the others")
 
-// OpenKeeper opens the keeper of a SECRETS_URL: a gocloud.dev/secrets URL, or `dev`, or `dev:<path>`, which make a
-// local key file on first use. nextURLs are further ones, whose keys open what they sealed; empty ones are passed
-// over. Errors do not repeat a URL: base64key:// holds the key itself.
+// OpenKeeper opens the keeper of a SECRETS_URL: a gocloud.dev/secrets URL, or `dev`, or `dev:<path>`, which create a
+// local key file on first use. nextURLs are further URLs, whose keys open what they sealed; empty ones are ignored.
+// Errors do not contain a URL: base64key:// holds the key itself.
 func OpenKeeper(ctx context.Context, secretsURL string, nextURLs ...string) (*Keeper, error) {
 	keeper := &Keeper{keys: map[string]*secrets.Keeper{}, versioned: map[string]bool{}}
 	if err := keeper.addURL(ctx, secretsURL, "SECRETS_URL"); err != nil {
@@ -55,15 +55,15 @@ func OpenKeeper(ctx context.Context, secretsURL string, nextURLs ...string) (*Ke
 	return keeper, nil
 }
 
-// IDs are the keys that this keeper has, SECRETS_URL's first.
+// IDs returns the keys that this keeper has, SECRETS_URL's first.
 func (k *Keeper) IDs() []string {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return slices.Clone(k.ids)
 }
 
-// Close lets go of the keeper's connections. A key is closed when the last call of it has ended; one that hangs is not
-// waited for.
+// Close closes the keeper's connections. A key is closed when its last call has ended; Close does not wait for a call
+// that hangs.
 func (k *Keeper) Close() error {
 	closed := make(chan error, 1)
 	go func() { closed <- k.close() }()
@@ -130,7 +130,7 @@ func (k *Keeper) add(ctx context.Context, address, setting string) error {
 	return nil
 }
 
-// key is the key of that id. A rotation may have put it into a key file since that was read.
+// key returns the key with this id. If it is unknown, key reads the key files again: a rotation may have added it.
 func (k *Keeper) key(ctx context.Context, id string) (*secrets.Keeper, error) {
 	if found := k.known(id); found != nil {
 		return found, nil
@@ -141,7 +141,7 @@ func (k *Keeper) key(ctx context.Context, id string) (*secrets.Keeper, error) {
 	return k.known(id), nil
 }
 
-// reread takes up what was added to the key files.
+// reread loads the keys that were added to the key files.
 func (k *Keeper) reread(ctx context.Context) error {
 	for _, path := range k.files {
 		if err := k.readFile(ctx, path); err != nil {
@@ -151,7 +151,7 @@ func (k *Keeper) reread(ctx context.Context) error {
 	return nil
 }
 
-// rotatesItself says whether the id stands for a key with versions of its own.
+// rotatesItself reports whether the id is of a key that has versions of its own.
 func (k *Keeper) rotatesItself(id string) bool {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
@@ -194,7 +194,7 @@ func (k *Keeper) open(ctx context.Context, id string, sealed []byte) ([]byte, er
 	return plain, nil
 }
 
-// openWithAny tries the keys that there are: one key of a Vault goes by two ids where its URL is written in two ways.
+// openWithAny tries every key: one key of a Vault has two ids if its URL is written in two ways.
 func (k *Keeper) openWithAny(ctx context.Context, id string, sealed []byte) ([]byte, error) {
 	var away error
 	for _, other := range k.IDs() {

@@ -13,7 +13,7 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-// keeperID opens the keeper of a SECRETS_URL and tells which key it is.
+// keeperID opens the keeper of a SECRETS_URL and returns the id of its key.
 func keeperID(t *testing.T, secretsURL string) string {
 	t.Helper()
 	keeper, err := vault.OpenKeeper(t.Context(), secretsURL)
@@ -22,7 +22,7 @@ func keeperID(t *testing.T, secretsURL string) string {
 	return keeper.ID
 }
 
-func TestTheLocalKeyFileIsMadeOnceByOpenersThatRace(t *testing.T) {
+func TestConcurrentOpenersCreateOneKeyFile(t *testing.T) {
 	t.Parallel()
 	for range 10 {
 		folder := filepath.Join(t.TempDir(), "not", "there")
@@ -47,23 +47,23 @@ func TestTheLocalKeyFileIsMadeOnceByOpenersThatRace(t *testing.T) {
 		for _, id := range ids {
 			require.Equal(t, ids[0], id)
 		}
-		require.Equal(t, ids[0], keeperID(t, "dev:"+path), "and the next start finds it")
+		require.Equal(t, ids[0], keeperID(t, "dev:"+path), "the next start must find it")
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 		left, err := os.ReadDir(folder)
 		require.NoError(t, err)
-		require.Len(t, left, 1, "no half-made key lies beside it")
+		require.Len(t, left, 1, "no unfinished key file may remain")
 	}
 }
 
-func TestTwoKeyFilesAreTwoKeys(t *testing.T) {
+func TestTwoKeyFilesHaveDifferentKeys(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	require.NotEqual(t, keeperID(t, "dev:"+filepath.Join(dir, "a")), keeperID(t, "dev:"+filepath.Join(dir, "b")))
 }
 
-func TestAKeyFileOfAnotherKindIsNamedAndNotQuoted(t *testing.T) {
+func TestErrorForInvalidKeyFileNamesItWithoutContent(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"empty": "", "words": canary, "short": base64.StdEncoding.EncodeToString([]byte(canary)), "half a key": "QUJD" + canary,
@@ -78,11 +78,11 @@ func TestAKeyFileOfAnotherKindIsNamedAndNotQuoted(t *testing.T) {
 		require.NotContains(t, err.Error(), canary, name)
 		kept, err := os.ReadFile(path)
 		require.NoError(t, err)
-		require.Equal(t, content, string(kept), "an operator's file is never overwritten")
+		require.Equal(t, content, string(kept), "an operator's file must never be overwritten")
 	}
 }
 
-func TestAKeyFileThatCannotBeReadIsAnErrorAndNoNewKey(t *testing.T) {
+func TestUnreadableKeyFileIsAnErrorAndNotReplaced(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	_, err := vault.OpenKeeper(t.Context(), "dev:"+dir)
@@ -91,7 +91,7 @@ func TestAKeyFileThatCannotBeReadIsAnErrorAndNoNewKey(t *testing.T) {
 	require.ErrorContains(t, err, "key file")
 }
 
-func TestABadSecretsURLIsNotRepeated(t *testing.T) {
+func TestErrorForBadSecretsURLDoesNotQuoteIt(t *testing.T) {
 	t.Parallel()
 	for _, secretsURL := range []string{
 		canary,
@@ -110,7 +110,7 @@ func TestABadSecretsURLIsNotRepeated(t *testing.T) {
 	}
 }
 
-func TestASecretsURLIsAlwaysTheSameKey(t *testing.T) {
+func TestSecretsURLAlwaysGivesSameKey(t *testing.T) {
 	t.Parallel()
 	one := secretsURL(t)
 	id := keeperID(t, one)

@@ -26,9 +26,9 @@ func devPath(secretsURL string) (string, bool) {
 	return strings.CutPrefix(secretsURL, devScheme+":")
 }
 
-// fileKeys reads the keys of a key file, a line each, the newest last; it makes a file with one where there is none.
-// Many processes start at once: the file is written aside and linked into place, so that whoever comes second reads
-// what the first one made.
+// fileKeys reads the keys of a key file, one per line, the newest last. If there is no file, it creates one with one
+// key. Many processes start at once, so the file is written beside its place and linked there: a process that comes
+// second reads the file of the first.
 func fileKeys(path string) ([][]byte, error) {
 	for range 2 {
 		text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
@@ -49,7 +49,7 @@ func keysIn(path string, text []byte) ([][]byte, error) {
 	var keys [][]byte
 	for line := range bytes.Lines(text) {
 		if len(keys) > 0 && !bytes.HasSuffix(line, []byte("\n")) {
-			break // being written, or half written by somebody who died: nothing was sealed with it
+			break // another process is writing this line, or died while writing it; nothing was sealed with it
 		}
 		key, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(line)))
 		if err != nil || len(key) != keyBytes {
@@ -86,8 +86,9 @@ func makeKeyFile(path string) (err error) {
 	return nil
 }
 
-// appendKey draws a key and adds it to the file as it lies there: a file put in its place would belong to whoever
-// rotates, and services that run as somebody else could not read it. The caller sees to it that there is one at a time.
+// appendKey generates a key and appends it to the existing file. A replacement file would belong to the user who
+// rotates, and services of other users could not read it. The caller ensures that only one process does this at a
+// time.
 func appendKey(path string) error {
 	line, err := drawLine()
 	if err != nil {
@@ -102,14 +103,14 @@ func appendKey(path string) error {
 		return err
 	}
 	whole := bytes.LastIndexByte(text, '\n') + 1
-	if whole == 0 { // one key, written by hand without an end of line
+	if whole == 0 { // a single key without an end of line, written by hand
 		whole, line = len(text), "\n"+line
 	}
 	file, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the operator names the file
 	if err != nil {
 		return fmt.Errorf("write key file: %w", err)
 	}
-	err = file.Truncate(int64(whole)) // what somebody left half written
+	err = file.Truncate(int64(whole)) // remove an unfinished line
 	if err == nil {
 		_, err = file.Seek(0, io.SeekEnd)
 	}

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// secretsURL is a new key, as an operator would set it.
+// secretsURL returns a SECRETS_URL with a new key, as an operator would set it.
 func secretsURL(t *testing.T) string {
 	t.Helper()
 	key := make([]byte, 32)
@@ -25,7 +25,7 @@ func secretsURL(t *testing.T) string {
 	return "base64key://" + base64.URLEncoding.EncodeToString(key)
 }
 
-// open is a vault as a process of its own would have it.
+// open returns a vault as in a separate process.
 func open(t *testing.T, databaseURL, secretsURL string) *vault.Vault {
 	t.Helper()
 	keys, err := store.Open(t.Context(), databaseURL, store.Options{MaxConns: 4})

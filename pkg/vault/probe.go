@@ -7,12 +7,12 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// Probed is what a look at the stored keys found.
+// Probed is the result of checking the stored keys.
 type Probed struct {
 	Opened int               // keys that opened
-	Failed map[string]string // by owner: why its key did not
-	Stale  int64             // keys that a key sealed that no longer seals: a rotation has not come to its end
-	Unable bool              // whether the key that seals what is new is not there
+	Failed map[string]string // by owner: why its key did not open
+	Stale  int64             // keys sealed by a key that no longer seals: a rotation is not complete
+	Unable bool              // whether the key that seals new data is missing
 }
 
 // Probe opens the installation's own keys and up to sample customers' keys. It changes nothing.
@@ -56,8 +56,8 @@ func Probe(ctx context.Context, keeper *Keeper, from *store.Store, sample int32)
 	return probed, err
 }
 
-// MissingKeyFile is the key file that a SECRETS_URL names and that does not exist, "" where there is none such. A
-// service makes it; whoever only looks must not.
+// MissingKeyFile returns the key file that a SECRETS_URL names if it does not exist, otherwise "". A service creates
+// it; a program that only inspects must not.
 func MissingKeyFile(secretsURL string) string {
 	path, ok := devPath(secretsURL)
 	if !ok {

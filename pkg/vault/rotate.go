@@ -11,22 +11,23 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// ErrNothingToRotateTo says that there is no key beside the one that has sealed everything.
+// ErrNothingToRotateTo means that there is no key besides the one that has sealed everything.
 var ErrNothingToRotateTo = errors.New("there is no key to rotate to: give the new one as SECRETS_URL_NEXT, to the services first and then to this command")
 
-// ErrSomeNotOpened says that some keys could be opened by no key that the keeper has. They were left as they are.
+// ErrSomeNotOpened means that none of the keeper's keys could open some stored keys. They were not changed.
 var ErrSomeNotOpened = errors.New("some keys could not be opened, and stay as they are")
 
-// Rotation seals the customers' and the installation's keys anew. What they sealed stays as it is.
+// Rotation seals the customers' and the installation's keys again with a new key. The data that those keys sealed
+// does not change.
 type Rotation struct {
 	Keeper *Keeper
 	Store  *store.Store
 	DryRun bool // open everything and count; write nothing
 }
 
-// Rotated is what a rotation did, or a dry run would do.
+// Rotated is what a rotation did, or what a dry run would do.
 type Rotated struct {
-	KeyID        string            `json:"keyId"` // of the key that seals from now on; "" in a dry run that would draw one
+	KeyID        string            `json:"keyId"` // the key that seals from now on; "" in a dry run that would generate one
 	Customers    Resealed          `json:"customers"`
 	Installation Resealed          `json:"installation"`
 	Failed       map[string]string `json:"failed"` // by owner: why its key could not be opened
@@ -34,18 +35,19 @@ type Rotated struct {
 
 // Resealed counts keys.
 type Resealed struct {
-	Resealed int `json:"resealed"` // in a dry run: would be
-	Already  int `json:"already"`  // sealed by that key before
-	Gone     int `json:"gone"`     // destroyed, or sealed anew by somebody else, meanwhile
+	Resealed int `json:"resealed"` // in a dry run: keys that would be resealed
+	Already  int `json:"already"`  // already sealed by that key
+	Gone     int `json:"gone"`     // destroyed, or resealed by another process, meanwhile
 }
 
 const rotationPage = 500
 
-// NewFileKey says whether a rotation draws a key itself, into the key file; otherwise the key is one that the
-// services have to have been given.
+// NewFileKey reports whether a rotation generates the key itself, into the key file. Otherwise the operator must give
+// the key to the services first.
 func (r *Rotation) NewFileKey() bool { return len(r.Keeper.files) == 1 && !r.Keeper.other }
 
-// Target is the key that a rotation would rotate to; drawn says that it would be a new one, with no id yet.
+// Target returns the key that a rotation would rotate to; drawn means that it would be a new key, which has no id
+// yet.
 func (r *Rotation) Target(ctx context.Context) (id string, drawn bool, err error) {
 	sealing, err := r.Store.SealingKey(ctx)
 	if err != nil {
@@ -54,8 +56,8 @@ func (r *Rotation) Target(ctx context.Context) (id string, drawn bool, err error
 	return r.target(ctx, r.Store.Conn, sealing)
 }
 
-// target is the newest key that the keeper has, where that has not sealed everything yet: one that was given as
-// SECRETS_URL_NEXT, or one that a rotation put into the key file before it was interrupted.
+// target returns the newest key of the keeper if it has not sealed everything yet: a key given as SECRETS_URL_NEXT,
+// or one that an interrupted rotation added to the key file.
 func (r *Rotation) target(ctx context.Context, conn store.Conn, sealing string) (id string, drawn bool, err error) {
 	counts, err := conn.KeysBySealer(ctx)
 	if err != nil {
@@ -77,8 +79,8 @@ func (r *Rotation) target(ctx context.Context, conn store.Conn, sealing string) 
 	}
 }
 
-// Run rotates. It may be interrupted at any row, and run again: until the last key is sealed anew both keys are
-// needed, and each key's row says which. Failures of single keys are in the result, with ErrSomeNotOpened.
+// Run rotates. It may be interrupted at any row and run again: until the last key is resealed both keys are needed,
+// and each row names its key. Failures of single keys are in the result, with ErrSomeNotOpened.
 func (r *Rotation) Run(ctx context.Context) (Rotated, error) {
 	done := Rotated{Failed: map[string]string{}}
 	if err := r.probe(ctx); err != nil {
@@ -108,7 +110,7 @@ func (r *Rotation) Run(ctx context.Context) (Rotated, error) {
 	return done, nil
 }
 
-// each visits every stored key, page by page: the installation's own first.
+// each visits every stored key, page by page, the installation's own first.
 func (r *Rotation) each(ctx context.Context, visit func(key store.NamedKey, own bool) error) error {
 	own, err := r.Store.InstallationKeys(ctx)
 	if err != nil {
@@ -133,8 +135,8 @@ func (r *Rotation) each(ctx context.Context, visit func(key store.NamedKey, own 
 	}
 }
 
-// probe opens one key of each that sealed any. Where there is one that this keeper does not have, nothing is
-// begun: the services would be told to seal with a key that was meant for another installation.
+// probe opens one stored key per sealing key. If the keeper does not have one of them, the rotation does not start:
+// otherwise the services would seal with a key that was meant for another installation.
 func (r *Rotation) probe(ctx context.Context) error {
 	probed := map[string]bool{}
 	return r.each(ctx, func(key store.NamedKey, _ bool) error {
@@ -148,8 +150,8 @@ func (r *Rotation) probe(ctx context.Context) error {
 	})
 }
 
-// begin settles which key seals from now on. The row's lock keeps a second rotation from drawing a key into the
-// same file, and those who add a key from adding one that is sealed by the old.
+// begin decides which key seals from now on. The lock on the row keeps a second rotation from adding a key to the
+// same file, and other processes from adding a key that is sealed by the old one.
 func (r *Rotation) begin(ctx context.Context) (target string, err error) {
 	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		sealing, err := tx.LockSealingKey(ctx)
@@ -179,8 +181,8 @@ func (r *Rotation) begin(ctx context.Context) (target string, err error) {
 	return target, err
 }
 
-// one seals a key anew, if it is not yet, in a statement of its own that replaces only what was read: a key that is
-// destroyed meanwhile stays destroyed.
+// one reseals a key if needed. Its statement replaces only what was read, so that a key that was destroyed meanwhile
+// stays destroyed.
 func (r *Rotation) one(ctx context.Context, key store.NamedKey, kind string,
 	replace func(context.Context, store.NamedKey, store.SealedKey) (bool, error), done *Rotated, counts *Resealed,
 ) error {
@@ -212,7 +214,7 @@ func (r *Rotation) one(ctx context.Context, key store.NamedKey, kind string,
 	return nil
 }
 
-// reseal is the key sealed anew, proven to open.
+// reseal returns the key sealed again, after checking that it opens.
 func (r *Rotation) reseal(ctx context.Context, key store.NamedKey, target string) (store.SealedKey, error) {
 	plain, err := r.Keeper.open(ctx, key.KeyID, key.Sealed)
 	if err != nil {
@@ -226,7 +228,8 @@ func (r *Rotation) reseal(ctx context.Context, key store.NamedKey, target string
 	if err != nil {
 		return store.SealedKey{}, err
 	}
-	// A keeper may be allowed to seal and not to open. To find out here costs a call; to find out later, the key.
+	// A keeper may be allowed to seal and not to open. Finding out here costs a call; finding out later would cost
+	// the key.
 	again, err := r.Keeper.open(ctx, target, sealed)
 	if err != nil {
 		return store.SealedKey{}, err

@@ -16,7 +16,7 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-// installation is a database with some sealed secrets in it.
+// installation is a database with some sealed secrets.
 type installation struct {
 	t        *testing.T
 	database string
@@ -44,7 +44,7 @@ func newInstallation(t *testing.T, secretsURL string, customers int) *installati
 	return i
 }
 
-// service is the vault of a process with these settings.
+// service returns the vault of a process with these settings.
 func (i *installation) service(secretsURL string, next ...string) *vault.Vault {
 	i.t.Helper()
 	keys, err := store.Open(i.t.Context(), i.database, store.Options{MaxConns: 4})
@@ -62,7 +62,7 @@ func (i *installation) rotation(secretsURL string, next ...string) *vault.Rotati
 	return &vault.Rotation{Keeper: v.Keeper, Store: v.Keys.(*store.Store)}
 }
 
-// readable requires that a process opens everything.
+// readable requires that a process can open everything.
 func (i *installation) readable(v *vault.Vault) {
 	i.t.Helper()
 	for customer, sealed := range i.sealed {
@@ -88,7 +88,7 @@ func (i *installation) sealers() map[string]int64 {
 	return counts
 }
 
-// diesAfter has Postgres end a rotation at its nth row.
+// diesAfter makes Postgres fail a rotation at its nth row.
 func (i *installation) diesAfter(rows int) {
 	i.t.Helper()
 	exec(i.t, i.database, `DROP SEQUENCE IF EXISTS rows_done CASCADE`)
@@ -105,19 +105,19 @@ func (i *installation) livesOn() {
 	exec(i.t, i.database, `DROP FUNCTION die CASCADE`)
 }
 
-func TestARotationThatDiesAtAnyRowLeavesEverythingReadableAndGoesOnThere(t *testing.T) {
+func TestInterruptedRotationKeepsEverythingReadableAndContinues(t *testing.T) {
 	t.Parallel()
 	old, next := secretsURL(t), secretsURL(t)
 	i := newInstallation(t, old, 4)
-	running := i.service(old, next) // since before the rotation
-	for range 6 {                   // four customers, a data key, a curve key: one row further each time
+	running := i.service(old, next) // started before the rotation
+	for range 6 {                   // four customers, a data key, a curve key: each run gets one row further
 		i.diesAfter(1)
 		_, err := i.rotation(old, next).Run(t.Context())
 		require.ErrorContains(t, err, "the process died here", "%v", i.sealers())
 		i.readable(running)
 		i.readable(i.service(next, old))
 		if len(i.sealers()) == 2 && i.sealers()[running.Keeper.ID] == 1 {
-			break // the next one would get to the end
+			break // the next run would complete
 		}
 	}
 	i.livesOn()
@@ -126,15 +126,15 @@ func TestARotationThatDiesAtAnyRowLeavesEverythingReadableAndGoesOnThere(t *test
 
 	require.NoError(t, err)
 	require.Equal(t, 6, done.Customers.Resealed+done.Customers.Already+done.Installation.Resealed+done.Installation.Already)
-	require.Equal(t, 1, done.Customers.Resealed, "only what was left")
+	require.Equal(t, 1, done.Customers.Resealed, "only the remaining key may be resealed")
 	require.Equal(t, map[string]int64{done.KeyID: 6}, i.sealers())
 	i.readable(running)
 	i.readable(i.service(next))
 	_, err = i.service(old).Open(t.Context(), "customer-0", "vomo_token", i.sealed["customer-0"])
-	require.ErrorContains(t, err, "SECRETS_URL_NEXT", "the old key opens nothing any more")
+	require.ErrorContains(t, err, "SECRETS_URL_NEXT", "the old key must open nothing")
 }
 
-func TestAKeyFileIsRotatedUnderRunningServices(t *testing.T) {
+func TestKeyFileIsRotatedWhileServicesRun(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secrets.key")
 	i := newInstallation(t, "dev:"+path, 3)
@@ -151,21 +151,21 @@ func TestAKeyFileIsRotatedUnderRunningServices(t *testing.T) {
 
 	i.sealed["customer-new"], err = running.Seal(t.Context(), "customer-new", "vomo_token", []byte("token of customer-new"))
 	require.NoError(t, err)
-	require.Equal(t, map[string]int64{first.KeyID: 6}, i.sealers(), "new keys are sealed by the new one")
+	require.Equal(t, map[string]int64{first.KeyID: 6}, i.sealers(), "the new key must seal new keys")
 	i.readable(i.service("dev:" + path))
 
 	second, err := i.rotation("dev:" + path).Run(t.Context())
 	require.NoError(t, err)
-	require.NotEqual(t, first.KeyID, second.KeyID, "each rotation draws another")
+	require.NotEqual(t, first.KeyID, second.KeyID, "each rotation must generate another key")
 	require.Equal(t, map[string]int64{second.KeyID: 6}, i.sealers())
 	i.readable(running)
 	after, err := os.Stat(path)
 	require.NoError(t, err)
-	require.True(t, os.SameFile(before, after), "the file stays its owner's")
+	require.True(t, os.SameFile(before, after), "the file must keep its owner")
 	require.Equal(t, before.Mode(), after.Mode())
 }
 
-func TestARotationOfAKeyFileThatDiedTakesTheKeyThatItDrew(t *testing.T) {
+func TestRepeatedKeyFileRotationUsesKeyOfInterruptedOne(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secrets.key")
 	i := newInstallation(t, "dev:"+path, 3)
@@ -184,7 +184,7 @@ func TestARotationOfAKeyFileThatDiedTakesTheKeyThatItDrew(t *testing.T) {
 	i.readable(i.service("dev:" + path))
 }
 
-func TestALineThatIsHalfWrittenIsNoKeyAndIsWrittenOver(t *testing.T) {
+func TestUnfinishedKeyFileLineIsOverwritten(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secrets.key")
 	i := newInstallation(t, "dev:"+path, 1)
@@ -202,7 +202,7 @@ func TestALineThatIsHalfWrittenIsNoKeyAndIsWrittenOver(t *testing.T) {
 	i.readable(i.service("dev:" + path))
 }
 
-func TestAKeyFileWithoutAnEndOfLineIsRotatedToo(t *testing.T) {
+func TestKeyFileWithoutEndOfLineIsRotated(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secrets.key")
 	i := newInstallation(t, "dev:"+path, 1)
@@ -216,7 +216,7 @@ func TestAKeyFileWithoutAnEndOfLineIsRotatedToo(t *testing.T) {
 	i.readable(i.service("dev:" + path))
 }
 
-func TestCustomersWhoComeDuringARotationAreSealedByTheNewKey(t *testing.T) {
+func TestCustomersAddedDuringRotationAreSealedByNewKey(t *testing.T) {
 	t.Parallel()
 	old, next := secretsURL(t), secretsURL(t)
 	i := newInstallation(t, old, 20)
@@ -240,7 +240,7 @@ func TestCustomersWhoComeDuringARotationAreSealedByTheNewKey(t *testing.T) {
 	i.readable(i.service(next))
 }
 
-// staleKeys has read which key seals just before a rotation began.
+// staleKeys returns the sealing key as it was just before a rotation started.
 type staleKeys struct {
 	*store.Store
 	stale int
@@ -254,7 +254,7 @@ func (s *staleKeys) SealingKey(ctx context.Context) (string, error) {
 	return s.Store.SealingKey(ctx)
 }
 
-func TestAKeyThatWasSealedJustBeforeARotationBeganIsNotAdded(t *testing.T) {
+func TestKeySealedJustBeforeRotationIsNotAdded(t *testing.T) {
 	t.Parallel()
 	old, next := secretsURL(t), secretsURL(t)
 	i := newInstallation(t, old, 1)
@@ -269,7 +269,7 @@ func TestAKeyThatWasSealedJustBeforeARotationBeganIsNotAdded(t *testing.T) {
 	require.Equal(t, map[string]int64{done.KeyID: 4}, i.sealers())
 }
 
-func TestAServiceWithoutTheNewKeyAddsNothingAndSaysWhatItNeeds(t *testing.T) {
+func TestServiceWithoutNewKeyAddsNothingAndNamesSetting(t *testing.T) {
 	t.Parallel()
 	old, next := secretsURL(t), secretsURL(t)
 	i := newInstallation(t, old, 1)
@@ -282,7 +282,7 @@ func TestAServiceWithoutTheNewKeyAddsNothingAndSaysWhatItNeeds(t *testing.T) {
 	require.ErrorContains(t, err, "SECRETS_URL_NEXT")
 }
 
-func TestADryRunCountsAndChangesNothing(t *testing.T) {
+func TestDryRunCountsAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secrets.key")
 	i := newInstallation(t, "dev:"+path, 3)
@@ -301,7 +301,7 @@ func TestADryRunCountsAndChangesNothing(t *testing.T) {
 	require.Equal(t, map[string]int64{rotation.Keeper.ID: 5}, i.sealers())
 }
 
-func TestARotationWithoutAKeyToRotateToSaysWhatToGive(t *testing.T) {
+func TestRotationWithoutTargetFails(t *testing.T) {
 	t.Parallel()
 	old, next := secretsURL(t), secretsURL(t)
 	i := newInstallation(t, old, 1)
@@ -310,10 +310,10 @@ func TestARotationWithoutAKeyToRotateToSaysWhatToGive(t *testing.T) {
 	_, err = i.rotation(old, next).Run(t.Context())
 	require.NoError(t, err)
 	_, err = i.rotation(next).Run(t.Context())
-	require.ErrorIs(t, err, vault.ErrNothingToRotateTo, "nor when it is done")
+	require.ErrorIs(t, err, vault.ErrNothingToRotateTo, "also after a complete rotation")
 }
 
-func TestARotationOfAnotherInstallationsKeysBeginsNothing(t *testing.T) {
+func TestRotationOfAnotherInstallationsKeysDoesNotStart(t *testing.T) {
 	t.Parallel()
 	old := secretsURL(t)
 	i := newInstallation(t, old, 2)
@@ -325,10 +325,10 @@ func TestARotationOfAnotherInstallationsKeysBeginsNothing(t *testing.T) {
 	require.Equal(t, before, i.sealers())
 	i.readable(i.service(old))
 	_, err = i.service(old).Seal(t.Context(), "late", "vomo_token", []byte("t"))
-	require.NoError(t, err, "the old key still seals")
+	require.NoError(t, err, "the old key must still seal")
 }
 
-func TestOneDamagedKeyIsNamedAndDoesNotHoldUpTheOthers(t *testing.T) {
+func TestRotationReportsDamagedKeyAndContinues(t *testing.T) {
 	t.Parallel()
 	old, next := secretsURL(t), secretsURL(t)
 	i := newInstallation(t, old, 4)
@@ -342,7 +342,7 @@ func TestOneDamagedKeyIsNamedAndDoesNotHoldUpTheOthers(t *testing.T) {
 	require.Contains(t, done.Failed, "customer customer-2")
 }
 
-func TestAKeyThatWasDestroyedMeanwhileStaysDestroyed(t *testing.T) {
+func TestKeyDestroyedDuringRotationStaysDestroyed(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t, secretsURL(t), 1)
 	keys, err := store.Open(t.Context(), i.database, store.Options{MaxConns: 1})

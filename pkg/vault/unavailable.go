@@ -10,19 +10,20 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// ErrUnavailable says that the key service did not answer, or refused us: nothing is wrong with the key that was to be opened.
+// ErrUnavailable means that the key service did not answer or rejected the request: it says nothing about the key
+// that was to be opened.
 var ErrUnavailable = errors.New("the key service is not available")
 
 var errNoAnswer = errors.New("the key service gave an answer without data")
 
 const (
-	// keeperTimeout bounds one call of the key service.
+	// keeperTimeout is the time limit of one call to the key service.
 	keeperTimeout = 5 * time.Second
 	closeTimeout  = time.Second
 )
 
-// ask calls the key service with a limit of time. The client of a Vault does not heed the context: a call that hangs is left
-// to its own limit of a minute.
+// ask calls the key service with a time limit. The Vault client ignores the context: a call that hangs continues
+// until its own limit of a minute.
 func ask(ctx context.Context, call func(ctx context.Context) ([]byte, error)) ([]byte, error) {
 	bounded, cancel := context.WithTimeout(ctx, keeperTimeout)
 	defer cancel()
@@ -34,7 +35,7 @@ func ask(ctx context.Context, call func(ctx context.Context) ([]byte, error)) ([
 	go func() {
 		got := answer{err: errNoAnswer}
 		defer func() {
-			_ = recover() // the client of a Vault panics at an answer without data
+			_ = recover() // the Vault client panics if an answer has no data
 			answered <- got
 		}()
 		got.bytes, got.err = call(bounded)
@@ -47,8 +48,8 @@ func ask(ctx context.Context, call func(ctx context.Context) ([]byte, error)) ([
 	}
 }
 
-// marked is an error of the service, as an ErrUnavailable unless it is about what was asked: a Vault answers 400 to what it
-// did not seal. A key that is in this process is always available.
+// marked returns an error of the service as ErrUnavailable, unless the error is about the request itself: a Vault
+// answers 400 for data that it did not seal. A key in this process is always available.
 func (k *Keeper) marked(ctx context.Context, id string, err error) error {
 	if err == nil || ctx.Err() != nil || !k.rotatesItself(id) {
 		return err

@@ -16,9 +16,9 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-// transit stands for a Vault's transit engine that has no secrets: what it sealed begins with "vault:v1:".
+// transit simulates a Vault's transit engine without secrecy: what it sealed begins with "vault:v1:".
 type transit struct {
-	status atomic.Int64 // answered instead; 0: it works, -1: it hangs
+	status atomic.Int64 // status to answer with; 0: normal operation, -1: it hangs
 	ended  chan struct{}
 }
 
@@ -28,7 +28,7 @@ func (s *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch status := int(s.status.Load()); status {
 	case 0:
 	case -1:
-		<-s.ended // what the service says to it, nobody hears
+		<-s.ended // the client no longer waits for this answer
 		return
 	default:
 		w.WriteHeader(status)
@@ -43,7 +43,7 @@ func (s *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"data": answer})
 }
 
-func TestAKeyServiceThatIsAwayIsToldFromAKeyThatDoesNotOpen(t *testing.T) {
+func TestKeyServiceOutageDiffersFromKeyThatDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	service := &transit{ended: make(chan struct{})}
 	web := httptest.NewServer(service)
@@ -62,7 +62,7 @@ func TestAKeyServiceThatIsAwayIsToldFromAKeyThatDoesNotOpen(t *testing.T) {
 		_, err := v.Open(t.Context(), "acme", "vomo_token", sealed)
 		require.Error(t, err, status)
 		require.Equal(t, unavailable, isUnavailable(err), "%d: %v", status, err)
-		_, err = v.Seal(t.Context(), "globex", "vomo_token", []byte("t0ken")) // it has no key yet
+		_, err = v.Seal(t.Context(), "globex", "vomo_token", []byte("t0ken")) // globex has no key yet
 		require.Equal(t, unavailable, isUnavailable(err), "%d: %v", status, err)
 	}
 
@@ -70,11 +70,11 @@ func TestAKeyServiceThatIsAwayIsToldFromAKeyThatDoesNotOpen(t *testing.T) {
 	began := time.Now()
 	_, err = v.Open(t.Context(), "acme", "vomo_token", sealed)
 	require.ErrorIs(t, err, vault.ErrUnavailable)
-	require.Less(t, time.Since(began), vault.KeeperTimeout+10*time.Second, "a call that hangs is not waited for")
+	require.Less(t, time.Since(began), vault.KeeperTimeout+10*time.Second, "the caller must not wait for a call that hangs")
 
 	began = time.Now()
 	require.NoError(t, v.Keeper.Close())
-	require.Less(t, time.Since(began), 30*time.Second, "nor does the end of the process wait for it")
+	require.Less(t, time.Since(began), 30*time.Second, "the end of the process must not wait for it")
 	close(service.ended)
 	v.Keeper = vault.KeeperOf(hashivault.OpenKeeper(client, "rollcall", nil))
 	service.status.Store(0)
@@ -88,7 +88,7 @@ func TestAKeyServiceThatIsAwayIsToldFromAKeyThatDoesNotOpen(t *testing.T) {
 
 func isUnavailable(err error) bool { return errors.Is(err, vault.ErrUnavailable) }
 
-func TestAKeyOfThisProcessThatDoesNotOpenIsNoOutage(t *testing.T) {
+func TestLocalKeyThatDoesNotOpenIsNotAnOutage(t *testing.T) {
 	t.Parallel()
 	v, databaseURL := newVault(t)
 	sealed, err := v.Seal(t.Context(), "acme", "vomo_token", []byte("t0ken"))

@@ -13,21 +13,21 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// ErrKeyGone says that the customer has no data key (any more): what was sealed with it cannot be opened.
+// ErrKeyGone means that the customer has no data key, or that it was destroyed: what it sealed cannot be opened.
 var ErrKeyGone = errors.New("the customer's key is gone")
 
-// ErrForeign says that sealed bytes were not sealed with this key for this owner and purpose.
+// ErrForeign means that the bytes were not sealed with this key for this owner and purpose.
 var ErrForeign = errors.New("sealed for another owner or purpose, or damaged")
 
 const installationData = "data"
 
-// KeyStore is where sealed keys live.
+// KeyStore stores sealed keys.
 type KeyStore interface {
 	CustomerKey(ctx context.Context, customer string) (store.SealedKey, error)
 	AddCustomerKey(ctx context.Context, customer string, key store.SealedKey) error
 	InstallationKey(ctx context.Context, name string) (store.SealedKey, error)
 	AddInstallationKey(ctx context.Context, name string, key store.SealedKey) error
-	// SealingKey is the id of the keeper's key that seals what is new, "" for the keeper's first.
+	// SealingKey returns the id of the keeper's key that seals new data, "" for the keeper's first.
 	SealingKey(ctx context.Context) (string, error)
 }
 
@@ -37,8 +37,8 @@ type Vault struct {
 	Keys   KeyStore
 }
 
-// Seal seals plain for a customer, whose data key is made where there is none yet. purpose is what the bytes
-// are ("vomo_token", "letter", …): they open for that purpose alone.
+// Seal seals plain for a customer and creates the customer's data key if there is none. purpose says what the bytes
+// are ("vomo_token", "letter", …): they open only for the same purpose.
 func (v *Vault) Seal(ctx context.Context, customer, purpose string, plain []byte) ([]byte, error) {
 	key, err := v.customerKey(ctx, customer, true)
 	if err != nil {
@@ -56,8 +56,8 @@ func (v *Vault) Sealer(ctx context.Context, customer, purpose string) (func(plai
 	return func(plain []byte) ([]byte, error) { return sealWith(key, customer, purpose, plain) }, nil
 }
 
-// Open opens what Seal sealed. ErrKeyGone after the customer's key was destroyed, ErrForeign for anything that
-// was not sealed for this customer and purpose.
+// Open opens what Seal sealed. It returns ErrKeyGone after the customer's key was destroyed, and ErrForeign if the
+// bytes were not sealed for this customer and purpose.
 func (v *Vault) Open(ctx context.Context, customer, purpose string, sealed []byte) ([]byte, error) {
 	key, err := v.customerKey(ctx, customer, false)
 	if err != nil {
@@ -66,8 +66,8 @@ func (v *Vault) Open(ctx context.Context, customer, purpose string, sealed []byt
 	return openWith(key, customer, purpose, sealed)
 }
 
-// HashKey derives the key of the customer's record hashes: equal records of two customers hash differently,
-// and nobody without the data key can test a guess against a stored hash.
+// HashKey derives the key of the customer's record hashes: equal records of two customers have different hashes, and
+// only a holder of the data key can compare a guess with a stored hash.
 func (v *Vault) HashKey(ctx context.Context, customer string) ([]byte, error) {
 	key, err := v.customerKey(ctx, customer, true)
 	if err != nil {
@@ -80,7 +80,7 @@ func (v *Vault) HashKey(ctx context.Context, customer string) ([]byte, error) {
 	return derived, nil
 }
 
-// SealForInstallation seals what belongs to no customer.
+// SealForInstallation seals data that belongs to no customer.
 func (v *Vault) SealForInstallation(ctx context.Context, purpose string, plain []byte) ([]byte, error) {
 	key, err := v.installationKey(ctx)
 	if err != nil {
@@ -127,11 +127,11 @@ func (v *Vault) installationKey(ctx context.Context) ([]byte, error) {
 	return v.Keeper.open(ctx, stored.KeyID, stored.Sealed)
 }
 
-// addTries is how often a key is added at most: a rotation that begins between the sealing and the adding refuses it.
+// addTries is the maximum of attempts to add a key: adding fails if a rotation starts after the key was sealed.
 const addTries = 3
 
-// addKey seals and adds what draw gives, and reads what stands then: another process may have been first, and then
-// its key is the one.
+// addKey seals and adds the key that draw generates, and returns the stored key: if another process was first, that
+// is the other's key.
 func (v *Vault) addKey(ctx context.Context, draw func() (plain []byte, public string, err error),
 	add func(store.SealedKey) error, read func() (store.SealedKey, error),
 ) (store.SealedKey, error) {
@@ -158,7 +158,7 @@ func (v *Vault) addKey(ctx context.Context, draw func() (plain []byte, public st
 	return store.SealedKey{}, last
 }
 
-// sealKey seals a key with the keeper's key that seals by now.
+// sealKey seals a key with the keeper's current sealing key.
 func (v *Vault) sealKey(ctx context.Context, plain []byte) (store.SealedKey, error) {
 	id, err := v.Keys.SealingKey(ctx)
 	if err != nil {
@@ -187,7 +187,7 @@ func sealWith(key []byte, owner, purpose string, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal(nil, nil, plain, associated(owner, purpose)), nil //nolint:gosec // G407: this AEAD draws each nonce itself
+	return aead.Seal(nil, nil, plain, associated(owner, purpose)), nil //nolint:gosec // G407: this AEAD generates each nonce itself
 }
 
 func openWith(key []byte, owner, purpose string, sealed []byte) ([]byte, error) {

@@ -12,10 +12,10 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-// canary is a secret that must not come up in any error.
+// canary is a secret that must not appear in any error.
 const canary = "cAnary-7f3a91-token"
 
-func TestWhatIsSealedOpensForItsCustomerAndPurposeAlone(t *testing.T) {
+func TestSealedBytesOpenOnlyForTheirCustomerAndPurpose(t *testing.T) {
 	t.Parallel()
 	v, _ := newVault(t)
 	sealed, err := v.Seal(t.Context(), "acme", "vomo_token", []byte(canary))
@@ -29,7 +29,7 @@ func TestWhatIsSealedOpensForItsCustomerAndPurposeAlone(t *testing.T) {
 	_, err = v.Open(t.Context(), "acme", "destination_token", sealed)
 	require.ErrorIs(t, err, vault.ErrForeign)
 	_, err = v.Open(t.Context(), "globex", "vomo_token", sealed)
-	require.ErrorIs(t, err, vault.ErrKeyGone, "who has no key at all")
+	require.ErrorIs(t, err, vault.ErrKeyGone, "a customer without a key")
 	_, err = v.Seal(t.Context(), "globex", "vomo_token", []byte("other"))
 	require.NoError(t, err)
 	_, err = v.Open(t.Context(), "globex", "vomo_token", sealed)
@@ -38,7 +38,7 @@ func TestWhatIsSealedOpensForItsCustomerAndPurposeAlone(t *testing.T) {
 	require.ErrorIs(t, err, vault.ErrForeign)
 }
 
-func TestTheSameBytesAreNeverSealedAlike(t *testing.T) {
+func TestSealingTwiceGivesDifferentBytes(t *testing.T) {
 	t.Parallel()
 	v, _ := newVault(t)
 	one, err := v.Seal(t.Context(), "acme", "vomo_token", []byte(canary))
@@ -66,7 +66,7 @@ func TestDamagedBytesDoNotOpen(t *testing.T) {
 	}
 }
 
-func TestDestroyingACustomersKeyIsTheDeletionOfAllItSealed(t *testing.T) {
+func TestSealedBytesCannotBeOpenedAfterKeyIsDestroyed(t *testing.T) {
 	t.Parallel()
 	v, database := newVault(t)
 	sealed, err := v.Seal(t.Context(), "acme", "letter", []byte(canary))
@@ -81,10 +81,10 @@ func TestDestroyingACustomersKeyIsTheDeletionOfAllItSealed(t *testing.T) {
 	_, err = v.Open(t.Context(), "acme", "letter", again)
 	require.NoError(t, err)
 	_, err = v.Open(t.Context(), "acme", "letter", sealed)
-	require.ErrorIs(t, err, vault.ErrForeign, "the new key is another")
+	require.ErrorIs(t, err, vault.ErrForeign, "the new key must be different")
 }
 
-func TestProcessesThatRaceForTheFirstKeyGetTheSame(t *testing.T) {
+func TestConcurrentProcessesGetSameFirstKey(t *testing.T) {
 	t.Parallel()
 	database, secrets := testkit.Database(t), secretsURL(t)
 	vaults := []*vault.Vault{open(t, database, secrets), open(t, database, secrets), open(t, database, secrets)}
@@ -120,7 +120,7 @@ func TestProcessesThatRaceForTheFirstKeyGetTheSame(t *testing.T) {
 	}
 }
 
-func TestAHashKeyIsStableAndEachCustomersOwn(t *testing.T) {
+func TestHashKeyIsStableAndDiffersByCustomer(t *testing.T) {
 	t.Parallel()
 	database, secrets := testkit.Database(t), secretsURL(t)
 	v := open(t, database, secrets)
@@ -130,13 +130,13 @@ func TestAHashKeyIsStableAndEachCustomersOwn(t *testing.T) {
 
 	again, err := open(t, database, secrets).HashKey(t.Context(), "acme")
 	require.NoError(t, err)
-	require.Equal(t, first, again, "in another process too")
+	require.Equal(t, first, again, "the key must be the same in another process")
 	other, err := v.HashKey(t.Context(), "globex")
 	require.NoError(t, err)
 	require.NotEqual(t, first, other)
 }
 
-func TestWhatBelongsToNobodyOpensForItsPurposeAlone(t *testing.T) {
+func TestInstallationsSealedBytesOpenOnlyForTheirPurpose(t *testing.T) {
 	t.Parallel()
 	v, _ := newVault(t)
 	sealed, err := v.SealForInstallation(t.Context(), "letter", []byte(canary))
@@ -149,7 +149,7 @@ func TestWhatBelongsToNobodyOpensForItsPurposeAlone(t *testing.T) {
 	require.ErrorIs(t, err, vault.ErrForeign)
 }
 
-func TestAnotherKeeperOpensNothingAndSaysWhatToCheck(t *testing.T) {
+func TestAnotherKeeperFailsAndErrorNamesSetting(t *testing.T) {
 	t.Parallel()
 	v, database := newVault(t)
 	sealed, err := v.Seal(t.Context(), "acme", "letter", []byte(canary))
@@ -164,5 +164,5 @@ func TestAnotherKeeperOpensNothingAndSaysWhatToCheck(t *testing.T) {
 	require.ErrorContains(t, err, "SECRETS_URL")
 	require.NotErrorIs(t, err, vault.ErrForeign)
 	require.NotContains(t, err.Error(), strings.TrimPrefix(wrong, "base64key://"))
-	require.NotEqual(t, v.Keeper.ID, stranger.Keeper.ID, "which key sealed what is noted")
+	require.NotEqual(t, v.Keeper.ID, stranger.Keeper.ID, "the keys must have different ids")
 }

@@ -13,12 +13,12 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// ErrNotSealedToUs says that a sealed token was sealed to another key, or is damaged.
+// ErrNotSealedToUs means that a sealed token was sealed to another key, or is damaged.
 var ErrNotSealedToUs = errors.New("not sealed to this installation's key")
 
 const installationXKey = "xkey"
 
-// PublicXKey is the curve key ("X…") to which tokens are sealed; the pair is made on first use.
+// PublicXKey returns the public curve key ("X…") to which senders seal tokens. The key pair is created on first use.
 func (v *Vault) PublicXKey(ctx context.Context) (string, error) {
 	stored, err := v.xkey(ctx)
 	return stored.Public, err
@@ -51,8 +51,8 @@ func (v *Vault) OpenSealedToken(ctx context.Context, token string) (string, erro
 	return string(plain), nil
 }
 
-// SealToken seals a token to an installation's public curve key, under a key pair that is thrown away: the
-// sealed form is the sender's public key, a dot, and the box in URL-safe base64.
+// SealToken seals a token to an installation's public curve key, with a key pair that is used once. The sealed form
+// is the sender's public key, a dot, and the box in URL-safe base64.
 func SealToken(publicXKey, token string) (string, error) {
 	if !nkeys.IsValidPublicCurveKey(publicXKey) {
 		return "", errors.New("not a public curve key: it begins with X, and `rollcall key` prints it")
@@ -96,5 +96,5 @@ func freshCurveKey() (seed []byte, public string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("read curve key: %w", err)
 	}
-	return bytes.Clone(drawn), public, nil // the pair's own is wiped
+	return bytes.Clone(drawn), public, nil // the pair wipes its own copy
 }

@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-func TestATokenSealedToThePublicKeyOpens(t *testing.T) {
+func TestTokenSealedToPublicKeyOpens(t *testing.T) {
 	t.Parallel()
 	v, _ := newVault(t)
 	public, err := v.PublicXKey(t.Context())
@@ -31,7 +31,7 @@ func TestATokenSealedToThePublicKeyOpens(t *testing.T) {
 	}
 }
 
-func TestWhatWasNotSealedToUsDoesNotOpen(t *testing.T) {
+func TestTokenSealedToAnotherKeyDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	v, _ := newVault(t)
 	public, err := v.PublicXKey(t.Context())
@@ -71,7 +71,7 @@ func TestWhatWasNotSealedToUsDoesNotOpen(t *testing.T) {
 	}
 }
 
-func TestATokenIsSealedToAPublicCurveKeyOnly(t *testing.T) {
+func TestSealTokenRejectsOtherKeys(t *testing.T) {
 	t.Parallel()
 	user, err := nkeys.CreateUser()
 	require.NoError(t, err)
