@@ -22,7 +22,7 @@ type reply struct {
 	Greeting string `json:"greeting"`
 }
 
-// greeter answers according to whom it is asked about.
+// greeter answers according to the name in the question.
 func greeter(ctx context.Context, question question) (reply, error) {
 	switch question.Customer {
 	case "":
@@ -38,12 +38,12 @@ func greeter(ctx context.Context, question question) (reply, error) {
 	return reply{Greeting: "hello " + question.Customer}, nil
 }
 
-func TestAQuestionHasItsAnswer(t *testing.T) {
+func TestQuestionsAreAnswered(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, service := serveIdle(t, "onboarding", stage.settings)
+	f := newFixture(t)
+	s, service := serveIdle(t, "onboarding", f.settings)
 	require.NoError(t, Answer(service, "greeting", "get", greeter))
-	conn := stage.nats.Conn(t)
+	conn := f.nats.Conn(t)
 	require.NoError(t, service.Conn.Flush())
 	for name, one := range map[string]struct{ data, code, text, body string }{
 		"an answer": {data: `{"customer":"acme"}`, body: `{"greeting":"hello acme"}`},
@@ -64,31 +64,31 @@ func TestAQuestionHasItsAnswer(t *testing.T) {
 		require.Equal(t, one.body, string(answer.Data), name)
 	}
 	entries := s.logs.FilterMessage("question not answered").All()
-	require.Len(t, entries, 1, "only what is internal is logged")
+	require.Len(t, entries, 1, "only internal errors may be logged")
 	require.Equal(t, "password of the database", entries[0].ContextMap()["error"])
 }
 
-func TestAPanicInAnAnswerIsAnInternalError(t *testing.T) {
+func TestPanicInAnswerIsInternalError(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, service := serveIdle(t, "onboarding", stage.settings)
+	f := newFixture(t)
+	s, service := serveIdle(t, "onboarding", f.settings)
 	require.NoError(t, Answer(service, "greeting", "get", func(context.Context, question) (reply, error) {
 		panic("a defect")
 	}))
 	require.NoError(t, service.Conn.Flush())
-	answer, err := stage.nats.Conn(t).Request(APISubject("greeting", "get"), nil, soon)
+	answer, err := f.nats.Conn(t).Request(APISubject("greeting", "get"), nil, soon)
 	require.NoError(t, err)
 	require.Equal(t, CodeInternal, answer.Header.Get(micro.ErrorCodeHeader))
 	require.Equal(t, 1, s.logs.FilterMessage("answer panicked").Len())
-	require.NoError(t, service.Store.Ping(t.Context()), "the service goes on")
+	require.NoError(t, service.Store.Ping(t.Context()), "the service must continue")
 }
 
 func TestEndpointsAreListed(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	_, service := serveIdle(t, "onboarding", stage.settings)
+	f := newFixture(t)
+	_, service := serveIdle(t, "onboarding", f.settings)
 	require.NoError(t, Answer(service, "greeting", "get", greeter))
-	answer, err := stage.nats.Conn(t).Request("$SRV.INFO.rollcall-onboarding", nil, soon)
+	answer, err := f.nats.Conn(t).Request("$SRV.INFO.rollcall-onboarding", nil, soon)
 	require.NoError(t, err)
 	var info micro.Info
 	require.NoError(t, json.Unmarshal(answer.Data, &info))
@@ -96,13 +96,13 @@ func TestEndpointsAreListed(t *testing.T) {
 	require.Equal(t, "rollcall.api.greeting.get", info.Endpoints[0].Subject)
 }
 
-func TestNobodyAnswersOnceTheServiceHasEnded(t *testing.T) {
+func TestEndedServiceDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, service := serveIdle(t, "onboarding", stage.settings)
+	f := newFixture(t)
+	s, service := serveIdle(t, "onboarding", f.settings)
 	require.NoError(t, Answer(service, "greeting", "get", greeter))
 	s.stop()
 	require.NoError(t, s.result())
-	_, err := stage.nats.Conn(t).Request(APISubject("greeting", "get"), []byte(`{"customer":"acme"}`), soon)
+	_, err := f.nats.Conn(t).Request(APISubject("greeting", "get"), []byte(`{"customer":"acme"}`), soon)
 	require.ErrorIs(t, err, nats.ErrNoResponders)
 }

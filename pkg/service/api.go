@@ -17,10 +17,10 @@ import (
 
 const apiTimeout = 10 * time.Second
 
-// APISubject is where a noun's verb is asked: rollcall.api.<noun>.<verb>.
+// APISubject returns the subject of an API endpoint: rollcall.api.<noun>.<verb>.
 func APISubject(noun, verb string) string { return "rollcall.api." + noun + "." + verb }
 
-// Codes of API errors, as the header Nats-Service-Error-Code has them.
+// Codes of API errors, in the header Nats-Service-Error-Code.
 const (
 	CodeBadRequest = "400"
 	CodeNotFound   = "404"
@@ -29,34 +29,34 @@ const (
 	CodeBusy       = "503"
 )
 
-// BadRequestError is a question that cannot be answered as it was asked; its text goes to whoever asked.
+// BadRequestError means that the question is invalid. Its text goes to the caller.
 type BadRequestError struct{ Text string }
 
-// Error is the text.
+// Error returns the text.
 func (e *BadRequestError) Error() string { return e.Text }
 
-// FieldsError is a question with fields that cannot be; whoever asked gets the errors of each field.
+// FieldsError means that some fields of the question are invalid. The caller gets the errors of each field.
 type FieldsError struct {
 	Errors map[string][]string `json:"errors"`
 }
 
-// Error counts them; the fields are in Errors.
+// Error returns a summary; the fields are in Errors.
 func (e *FieldsError) Error() string { return "some fields are not right" }
 
-// ConflictError is a question that was asked well, but does not fit how things stand; its text goes to whoever asked.
+// ConflictError means that the question is valid but does not fit the current state. Its text goes to the caller.
 type ConflictError struct{ Text string }
 
-// Error is the text.
+// Error returns the text.
 func (e *ConflictError) Error() string { return e.Text }
 
-// BusyError says that the answer cannot be given right now: the same question may be asked again.
+// BusyError means that the service cannot answer now: the caller may repeat the question.
 type BusyError struct{ Text string }
 
-// Error is the text.
+// Error returns the text.
 func (e *BusyError) Error() string { return e.Text }
 
-// Answer adds an endpoint: question is decoded from JSON, what answer returns is sent as JSON. ErrNotFound and the
-// errors of this file reach whoever asked; any other error is logged here and told as internal.
+// Answer adds an endpoint: it decodes the question from JSON and sends what answer returns as JSON. ErrNotFound and
+// the errors of this file are sent to the caller; any other error is logged here and sent as internal.
 func Answer[Question, Reply any](s *Service, noun, verb string, answer func(ctx context.Context, question Question) (Reply, error)) error {
 	return s.endpoint(noun, verb, func(request micro.Request) {
 		ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
@@ -70,14 +70,14 @@ func (s *Service) endpoint(noun, verb string, handler micro.HandlerFunc) error {
 	if err != nil {
 		return fmt.Errorf("answer %s: %w", APISubject(noun, verb), err)
 	}
-	// Whoever sees the service ready may ask at once: by then the server has to know where the question goes.
+	// A caller may ask as soon as the service is ready, so by then the NATS server must know the subscription.
 	if err := s.Conn.FlushTimeout(apiTimeout); err != nil {
 		return fmt.Errorf("answer %s: %w", APISubject(noun, verb), err)
 	}
 	return nil
 }
 
-// answerOne reads the question, has it answered, and sends the answer or what it is refused for.
+// answerOne decodes the question, calls answer, and sends the result or the error.
 func answerOne[Question, Reply any](ctx context.Context, logger *zap.Logger, request micro.Request,
 	answer func(context.Context, Question) (Reply, error),
 ) {
@@ -98,7 +98,7 @@ func answerOne[Question, Reply any](ctx context.Context, logger *zap.Logger, req
 	}
 }
 
-// unreadable says what is wrong with a question, without quoting it: operators write some by hand.
+// unreadable returns what is wrong with a question, without quoting it: operators write some by hand.
 func unreadable(question []byte, err error) string {
 	const text = "the question is not the JSON that this verb takes"
 	if broken := rollcallv1.DescribeBrokenJSON(question); broken != "" {
@@ -134,7 +134,7 @@ func refuseQuestion(logger *zap.Logger, request micro.Request, err error) {
 	}
 }
 
-// callAnswer turns a panic into an error: one question must not end the work that goes on beside it.
+// callAnswer turns a panic into an error: one question must not end the rest of the service's work.
 func callAnswer[Question, Reply any](ctx context.Context, logger *zap.Logger, question Question,
 	answer func(context.Context, Question) (Reply, error),
 ) (reply Reply, err error) {
@@ -147,7 +147,7 @@ func callAnswer[Question, Reply any](ctx context.Context, logger *zap.Logger, qu
 	return answer(ctx, question)
 }
 
-// respondError sends a refusal; more is its body, nil for none.
+// respondError sends an error; more is its body, nil for none.
 func respondError(logger *zap.Logger, request micro.Request, code, text string, more any) {
 	var data []byte
 	if more != nil {

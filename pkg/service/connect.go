@@ -22,8 +22,8 @@ const (
 	pingInterval  = 10 * time.Second
 )
 
-// waitFor tries to reach something for as long as a start may take: services start in any order, and beside
-// `rollcall migrate`.
+// waitFor tries to reach something until the time limit of a start: services start in any order, and at the same time
+// as `rollcall migrate`.
 func waitFor[T any](ctx context.Context, logger *zap.Logger, what string, reach func(context.Context) (T, error)) (T, error) {
 	told := false
 	value, err := backoff.Retry(ctx, func() (T, error) {
@@ -44,13 +44,13 @@ func waitFor[T any](ctx context.Context, logger *zap.Logger, what string, reach 
 	return value, nil
 }
 
-// Connect connects to NATS as the settings say. It goes on trying for ever after a first success.
+// Connect connects to NATS with the settings. After the first success it reconnects without limit.
 func Connect(settings config.Config, name string, logger *zap.Logger) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.PingInterval(pingInterval),
 		nats.RetryOnFailedConnect(false),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil { // nil: we closed it ourselves
+			if err != nil { // nil: this process closed the connection
 				logger.Warn("NATS disconnected", zap.Error(err))
 			}
 		}),
@@ -98,14 +98,14 @@ func Layout(settings config.Config, lowerReplicas bool) bus.Layout {
 	}
 }
 
-// drainConn closes the connection after what is buffered has left: acks, too, are buffered.
+// drainConn closes the connection after all buffered data is sent: acks are buffered too.
 func drainConn(conn *nats.Conn) error {
 	closed := make(chan struct{})
 	conn.SetClosedHandler(func(*nats.Conn) { close(closed) })
 	if conn.IsClosed() {
 		return nil
 	}
-	if !conn.IsConnected() { // nowhere to drain to
+	if !conn.IsConnected() { // there is no server to send the data to
 		conn.Close()
 		return nil
 	}
@@ -122,27 +122,27 @@ func drainConn(conn *nats.Conn) error {
 	return nil
 }
 
-// outboxPublisher lets the store's relay publish through the bus; the two packages don't know each other.
+// outboxPublisher lets the store's relay publish through the bus; the two packages do not know each other.
 type outboxPublisher struct {
-	bus     bus.Publisher
-	refusal refusal
+	bus       bus.Publisher
+	rejection rejection
 }
 
-// refusal is since when the streams have refused whatever this process publishes.
-type refusal struct {
+// rejection records since when the streams have rejected every message of this process.
+type rejection struct {
 	mu    sync.Mutex
-	since time.Time // zero: they take messages
+	since time.Time // zero: they accept messages
 	last  time.Time
 }
 
 const (
-	// A refusal is known after this time: one stream's leader may just change.
+	// A rejection counts only after this time: a stream's leader may just be changing.
 	refusalPatience = 5 * time.Second
-	// A refused message is tried again within 15 s. Without another refusal, another process published it.
+	// A rejected message is retried within 15 s. If it is not rejected again, another process has published it.
 	refusalAge = 20 * time.Second
 )
 
-func (r *refusal) note(deliveries []store.Delivery) {
+func (r *rejection) note(deliveries []store.Delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, delivery := range deliveries {
@@ -158,8 +158,8 @@ func (r *refusal) note(deliveries []store.Delivery) {
 	r.last = now
 }
 
-// active returns for how long the streams have refused everything, 0 if they take messages.
-func (r *refusal) active() time.Duration {
+// active returns for how long the streams have rejected everything, 0 if they accept messages.
+func (r *rejection) active() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.since.IsZero() || time.Since(r.last) > refusalAge || r.last.Sub(r.since) < refusalPatience {
@@ -168,7 +168,7 @@ func (r *refusal) active() time.Duration {
 	return time.Since(r.since)
 }
 
-// PublishBatch publishes a batch and says what became of each message.
+// PublishBatch publishes a batch and returns the result for each message.
 func (p *outboxPublisher) PublishBatch(ctx context.Context, messages []store.Message) []store.Delivery {
 	batch := make([]bus.Outgoing, len(messages))
 	for i, message := range messages {
@@ -188,6 +188,6 @@ func (p *outboxPublisher) PublishBatch(ctx context.Context, messages []store.Mes
 			p.bus.Logger.Debug("not published", zap.String("subject", messages[i].Subject), zap.Error(err))
 		}
 	}
-	p.refusal.note(deliveries)
+	p.rejection.note(deliveries)
 	return deliveries
 }

@@ -14,8 +14,8 @@ import (
 	"rollcall.dev/pkg/config"
 )
 
-// containerNATS is a server with the configuration of the containers. It takes its secrets from variables, which the file
-// itself may also define: so the test needs no environment of its own.
+// containerNATS starts a server with the configuration of the containers. The configuration takes secrets from
+// variables, which the file itself may also define, so the test needs no environment variables.
 func containerNATS(t *testing.T, password string) *server.Server {
 	t.Helper()
 	shipped, err := os.ReadFile("../../deploy/nats/nats.conf")
@@ -33,7 +33,7 @@ func containerNATS(t *testing.T, password string) *server.Server {
 	return running
 }
 
-func TestTheContainersNATSAcceptsServicesByTheirPasswordAndNoOneElse(t *testing.T) {
+func TestContainersNATSAcceptsOnlyServicesWithPassword(t *testing.T) {
 	t.Parallel()
 	address := containerNATS(t, "n0ne").ClientURL()
 	file := filepath.Join(t.TempDir(), "nats-password")

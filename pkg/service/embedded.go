@@ -1,7 +1,7 @@
 package service
 
 import (
-	_ "time/tzdata" // quiet hours name their zone
+	_ "time/tzdata" // quiet hours need the time zone database
 
-	_ "golang.org/x/crypto/x509roots/fallback" // used where the machine has no CA certificates of its own
+	_ "golang.org/x/crypto/x509roots/fallback" // used if the machine has no CA certificates
 )

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// asRootlessVariable makes this test binary say by its exit status whether it knows any certificate authority.
+// asRootlessVariable makes this test binary report by its exit status whether it has any certificate authority.
 const asRootlessVariable = "SERVICE_TEST_ROOTS"
 
 func knowsNoAuthority() bool {
@@ -17,7 +17,7 @@ func knowsNoAuthority() bool {
 	return err != nil || pool.Equal(x509.NewCertPool())
 }
 
-func TestCertificatesAreCheckedWhereTheMachineHasNone(t *testing.T) {
+func TestCertificatesAreCheckedOnMachineWithoutCACertificates(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
 	require.NoError(t, err)

@@ -12,30 +12,30 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// owe commits a message that is published afterwards.
-func owe(ctx context.Context, s *Service, subject, id string) error {
+// addToOutbox commits a message that is published afterwards.
+func addToOutbox(ctx context.Context, s *Service, subject, id string) error {
 	return s.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return tx.Publish(ctx, store.Message{Subject: subject, ID: id, Payload: []byte("{}")})
 	})
 }
 
-func TestWhatIsOwedIsPublishedWhileTheServiceWorks(t *testing.T) {
+func TestOutboxIsPublishedWhileServiceRuns(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	_, service := serveIdle(t, "backfill", stage.settings)
-	require.NoError(t, owe(t.Context(), service, bus.SubjectEvent("backfill.completed", "acme"), "1"))
+	f := newFixture(t)
+	_, service := serveIdle(t, "backfill", f.settings)
+	require.NoError(t, addToOutbox(t.Context(), service, bus.SubjectEvent("backfill.completed", "acme"), "1"))
 	require.Eventually(t, func() bool {
 		return streamMessages(t, service.JetStream, bus.StreamEvents) == 1
 	}, soon, 10*time.Millisecond)
 }
 
-func TestAPollForABusySubjectIsDroppedAndABackfillIsKept(t *testing.T) {
+func TestPollForBusySubjectIsDroppedAndBackfillIsKept(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	_, service := serveIdle(t, "backfill", stage.settings)
+	f := newFixture(t)
+	_, service := serveIdle(t, "backfill", f.settings)
 	for _, id := range []string{"1", "2"} {
-		require.NoError(t, owe(t.Context(), service, "rollcall.poll.request.acme", "poll-"+id))
-		require.NoError(t, owe(t.Context(), service, bus.SubjectBackfill("acme"), "backfill-"+id))
+		require.NoError(t, addToOutbox(t.Context(), service, "rollcall.poll.request.acme", "poll-"+id))
+		require.NoError(t, addToOutbox(t.Context(), service, bus.SubjectBackfill("acme"), "backfill-"+id))
 	}
 	require.Eventually(t, func() bool {
 		depth, err := service.Store.OutboxDepth(t.Context())
@@ -52,37 +52,37 @@ func TestAPollForABusySubjectIsDroppedAndABackfillIsKept(t *testing.T) {
 	require.Equal(t, uint64(1), streamMessages(t, service.JetStream, bus.StreamBackfill))
 }
 
-func TestAStopPublishesWhatTheLastWorkOwesAndClosesWhatItStoodOn(t *testing.T) {
+func TestStopPublishesOutboxOfLastWorkAndClosesConnections(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
+	f := newFixture(t)
 	started := make(chan *Service, 1)
-	s := serve(t, "backfill", stage.settings, func(ctx context.Context, service *Service) error {
+	s := serve(t, "backfill", f.settings, func(ctx context.Context, service *Service) error {
 		started <- service
 		<-ctx.Done()
-		return owe(context.WithoutCancel(ctx), service, bus.SubjectEvent("backfill.completed", "acme"), "last")
+		return addToOutbox(context.WithoutCancel(ctx), service, bus.SubjectEvent("backfill.completed", "acme"), "last")
 	})
 	var service *Service
 	select {
 	case service = <-started:
 	case <-s.ended:
-		require.NoError(t, s.result(), "it never started")
-		require.FailNow(t, "it ended at once")
+		require.NoError(t, s.result(), "the service never started")
+		require.FailNow(t, "the service ended at once")
 	}
 	s.stop()
 	require.NoError(t, s.result())
-	require.Equal(t, uint64(1), streamMessages(t, stage.nats.JetStream(t), bus.StreamEvents))
+	require.Equal(t, uint64(1), streamMessages(t, f.nats.JetStream(t), bus.StreamEvents))
 	require.True(t, service.Conn.IsClosed())
 	require.Error(t, service.Store.Ping(t.Context()))
-	_, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", stage.settings.HTTPAddr)
-	require.Error(t, err, "its port is still open")
+	_, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", f.settings.HTTPAddr)
+	require.Error(t, err, "the service's port must be closed")
 	require.Equal(t, 1, s.logs.FilterMessage("drained").Len())
 }
 
-func TestTheErrorOfTheWorkIsTheServices(t *testing.T) {
+func TestServeReturnsErrorOfRun(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
+	f := newFixture(t)
 	var service *Service
-	s := serve(t, "backfill", stage.settings, func(_ context.Context, started *Service) error {
+	s := serve(t, "backfill", f.settings, func(_ context.Context, started *Service) error {
 		service = started
 		return errOfTheWork
 	})
@@ -91,19 +91,19 @@ func TestTheErrorOfTheWorkIsTheServices(t *testing.T) {
 	require.Zero(t, s.logs.FilterMessage("drained").Len())
 }
 
-func TestAStopDuringAnOutageOfNATSIsCleanAndKeepsWhatIsOwed(t *testing.T) {
+func TestStopDuringNATSOutageKeepsOutbox(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, service := serveIdle(t, "backfill", stage.settings)
+	f := newFixture(t)
+	s, service := serveIdle(t, "backfill", f.settings)
 	require.NoError(t, Answer(service, "greeting", "get", greeter))
-	stage.nats.Stop()
+	f.nats.Stop()
 	require.Eventually(t, func() bool { return !service.Conn.IsConnected() }, soon, time.Millisecond)
-	require.NoError(t, owe(t.Context(), service, bus.SubjectEvent("backfill.completed", "acme"), "later"))
+	require.NoError(t, addToOutbox(t.Context(), service, bus.SubjectEvent("backfill.completed", "acme"), "later"))
 	s.stop()
 	require.NoError(t, s.result())
 
-	stage.nats.Restart(t)
-	_, successor := serveIdle(t, "backfill", stage.settings)
+	f.nats.Restart(t)
+	_, successor := serveIdle(t, "backfill", f.settings)
 	require.Eventually(t, func() bool {
 		return streamMessages(t, successor.JetStream, bus.StreamEvents) == 1
 	}, soon, 10*time.Millisecond)

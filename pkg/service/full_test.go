@@ -14,29 +14,29 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestAFullStoreLosesNothingAndServicesGoOnWithin30SecondsOfRoom(t *testing.T) {
+func TestFullNATSStorageLosesNothingAndServicesContinueWithin30SecondsOfSpace(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t, testkit.WithMaxStore(16<<20))
 	js := server.JetStream(t)
 	settings := settingsFor(t, server.URL, testkit.Database(t))
-	require.NoError(t, bus.Ensure(t.Context(), js, 1, settings.ClaimTimeout)) // without limits: events may take everything
+	require.NoError(t, bus.Ensure(t.Context(), js, 1, settings.ClaimTimeout)) // without limits, so that events may use all storage
 	s, service := serveIdle(t, "backfill", settings)
 	s.becomes("/readyz", http.StatusOK)
 
 	full := 0
 	for body := make([]byte, 512<<10); ; full++ {
-		require.Less(t, full, 100, "the store does not fill up")
+		require.Less(t, full, 100, "the storage must fill up")
 		if _, err := js.Publish(t.Context(), bus.SubjectEvent("user.created", "full"), body); err != nil {
 			break
 		}
 	}
-	for body := make([]byte, 1<<10); ; full++ { // up to the last kilobyte
+	for body := make([]byte, 1<<10); ; full++ { // until the last kilobyte is used
 		if _, err := js.Publish(t.Context(), bus.SubjectEvent("user.created", "full"), body); err != nil {
 			break
 		}
 	}
 	const customers = 50
-	owe := func(number int) {
+	addToOutbox := func(number int) {
 		customer := fmt.Sprintf("c%d", number)
 		require.NoError(t, service.Store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			return tx.Publish(ctx,
@@ -47,7 +47,7 @@ func TestAFullStoreLosesNothingAndServicesGoOnWithin30SecondsOfRoom(t *testing.T
 	ends := time.NewTimer(testkit.Outage(t))
 	defer ends.Stop()
 	for number := range customers {
-		owe(number)
+		addToOutbox(number)
 	}
 	s.becomes("/readyz", http.StatusServiceUnavailable)
 	_, body := s.get("/readyz")

@@ -21,16 +21,16 @@ import (
 const (
 	healthTimeout = 2 * time.Second
 	readTimeout   = 10 * time.Second
-	// A profile of the default length takes 30 s. Longer ones than this are refused by package pprof.
+	// A profile of the default length takes 30 s. Package pprof rejects profiles that are longer than this.
 	writeTimeout   = 90 * time.Second
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 16 << 10
 )
 
-// health answers for the process: /livez while it runs, /readyz and /healthz while it can work.
+// health answers health requests: /livez while the process runs, /readyz and /healthz while it can work.
 type health struct {
 	mu      sync.Mutex
-	service *Service // nil before it is ready, and from the time on when it stops
+	service *Service // nil before the service is ready and once it stops
 	stopped bool
 }
 
@@ -40,7 +40,7 @@ func newRegistry() *prometheus.Registry {
 	return registry
 }
 
-// ready says whether the service is ready by this; one that stops is not any more.
+// ready marks the service as ready. A service that stops does not become ready again.
 func (h *health) ready(service *Service) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,7 +63,7 @@ func (h *health) working() *Service {
 	return h.service
 }
 
-// serve listens at once, so that a probe is answered while the service still waits for others.
+// serve listens at once, so that probes are answered while the service still waits for NATS or Postgres.
 func (h *health) serve(settings config.Config, registry *prometheus.Registry, logger *zap.Logger) (string, func() error, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", settings.HTTPAddr)
 	if err != nil {
@@ -126,6 +126,6 @@ func answer(w http.ResponseWriter, err error) {
 		text = err.Error() + "\n"
 	}
 	if _, err := w.Write([]byte(text)); err != nil {
-		return // the prober went away
+		return // the client has closed the connection
 	}
 }

@@ -13,39 +13,39 @@ func newTestCounter() prometheus.Counter {
 	return prometheus.NewCounter(prometheus.CounterOpts{Name: "rollcall_test_total", Help: "Of a test."})
 }
 
-func TestReadinessFollowsNATS(t *testing.T) {
+func TestServiceIsNotReadyDuringNATSOutage(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, _ := serveIdle(t, "backfill", stage.settings)
-	stage.nats.Stop()
+	f := newFixture(t)
+	s, _ := serveIdle(t, "backfill", f.settings)
+	f.nats.Stop()
 	s.becomes("/readyz", http.StatusServiceUnavailable)
 	_, body := s.get("/readyz")
 	require.Equal(t, "NATS: not connected\n", body)
 	status, _ := s.get("/healthz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	status, _ = s.get("/livez")
-	require.Equal(t, http.StatusOK, status, "an outage is no reason to restart the process")
-	stage.nats.Restart(t)
+	require.Equal(t, http.StatusOK, status, "an outage must not restart the process")
+	f.nats.Restart(t)
 	s.becomes("/readyz", http.StatusOK)
 }
 
-func TestReadinessFollowsPostgres(t *testing.T) {
+func TestServiceIsNotReadyDuringPostgresOutage(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, service := serveIdle(t, "backfill", stage.settings)
+	f := newFixture(t)
+	s, service := serveIdle(t, "backfill", f.settings)
 	service.Store.Close()
 	status, body := s.get("/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
-	require.Equal(t, "Postgres: no answer\n", body, "and nothing of the URL")
+	require.Equal(t, "Postgres: no answer\n", body, "the answer must not contain the URL")
 }
 
-func TestAServiceThatDrainsIsNotReady(t *testing.T) {
+func TestDrainingServiceIsNotReady(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
+	f := newFixture(t)
 	drained, finish := once()
 	defer finish()
 	started := make(chan struct{})
-	s := serve(t, "backfill", stage.settings, func(ctx context.Context, _ *Service) error {
+	s := serve(t, "backfill", f.settings, func(ctx context.Context, _ *Service) error {
 		close(started)
 		<-ctx.Done()
 		<-drained
@@ -65,11 +65,11 @@ func TestAServiceThatDrainsIsNotReady(t *testing.T) {
 	require.NoError(t, s.result())
 }
 
-func TestAServiceIsReadyWhenItSaysSo(t *testing.T) {
+func TestServiceIsReadyAfterItCallsReady(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
+	f := newFixture(t)
 	started, said, stopped := make(chan *Service, 1), make(chan struct{}), make(chan struct{})
-	s := serveUnready(t, "backfill", stage.settings, func(ctx context.Context, service *Service) error {
+	s := serveUnready(t, "backfill", f.settings, func(ctx context.Context, service *Service) error {
 		started <- service
 		<-ctx.Done()
 		service.Ready()
@@ -85,7 +85,7 @@ func TestAServiceIsReadyWhenItSaysSo(t *testing.T) {
 		require.FailNow(t, "the service has ended", "%v", s.err)
 	}
 	status, body := s.get("/readyz")
-	require.Equal(t, http.StatusServiceUnavailable, status, "it does not answer yet what it owns")
+	require.Equal(t, http.StatusServiceUnavailable, status, "the service has not called Ready yet")
 	require.Equal(t, "starting or stopping\n", body)
 	service.Ready()
 	service.Ready()
@@ -95,13 +95,13 @@ func TestAServiceIsReadyWhenItSaysSo(t *testing.T) {
 	s.becomes("/readyz", http.StatusServiceUnavailable)
 	<-said
 	status, _ = s.get("/readyz")
-	require.Equal(t, http.StatusServiceUnavailable, status, "one that stops is not ready any more, whatever it says")
+	require.Equal(t, http.StatusServiceUnavailable, status, "a stopping service must not become ready, even if it calls Ready")
 }
 
-func TestAQuestionOfAnotherMethodIsNoProbe(t *testing.T) {
+func TestHealthRejectsOtherMethods(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, _ := serveIdle(t, "backfill", stage.settings)
+	f := newFixture(t)
+	s, _ := serveIdle(t, "backfill", f.settings)
 	response, err := http.Post("http://"+s.settings.HTTPAddr+"/readyz", "text/plain", nil)
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
@@ -109,17 +109,17 @@ func TestAQuestionOfAnotherMethodIsNoProbe(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-func TestProfilesAreServedToWhoeverAskedForThem(t *testing.T) {
+func TestProfilesAreServedIfEnabled(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, _ := serveIdle(t, "backfill", stage.settings)
+	f := newFixture(t)
+	s, _ := serveIdle(t, "backfill", f.settings)
 	status, _ := s.get("/debug/pprof/allocs")
 	require.Equal(t, http.StatusNotFound, status, "not by default")
 	s.stop()
 	require.NoError(t, s.result())
 
-	stage.settings.HTTPProfiles = true
-	s, _ = serveIdle(t, "backfill", stage.settings)
+	f.settings.HTTPProfiles = true
+	s, _ = serveIdle(t, "backfill", f.settings)
 	status, body := s.get("/debug/pprof/allocs")
 	require.Equal(t, http.StatusOK, status)
 	require.NotEmpty(t, body)

@@ -12,8 +12,8 @@ import (
 
 const healthcheckTimeout = 3 * time.Second
 
-// asksForHealth says whether a service was called to look after the one that runs beside it: an image that holds
-// one static binary has nothing else to ask with.
+// asksForHealth reports whether the program was started as a health check of the running service: an image with one
+// static binary has no other program for that.
 func asksForHealth(args []string) bool {
 	return len(args) == 1 && (args[0] == "-healthcheck" || args[0] == "healthcheck")
 }
@@ -37,7 +37,7 @@ func askReady(ctx context.Context, httpAddr string) (err error) {
 	if err != nil {
 		return fmt.Errorf("read HTTP_ADDR: %w", err)
 	}
-	// Straight to the service, whatever proxy the environment names.
+	// Connect directly, even if the environment names a proxy.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
 	if err != nil {
@@ -50,7 +50,8 @@ func askReady(ctx context.Context, httpAddr string) (err error) {
 	return nil
 }
 
-// probeAddress is where to reach what listens on httpAddr: a wildcard listens on the loopback address too.
+// probeAddress returns the address at which a server on httpAddr can be reached: a wildcard address includes
+// loopback.
 func probeAddress(httpAddr string) (string, error) {
 	host, port, err := net.SplitHostPort(httpAddr)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestOnlyTheOneWordAsksForHealth(t *testing.T) {
+func TestOnlyHealthcheckFlagAsksForHealth(t *testing.T) {
 	t.Parallel()
 	require.True(t, asksForHealth([]string{"-healthcheck"}))
 	require.True(t, asksForHealth([]string{"healthcheck"}))
@@ -21,7 +21,7 @@ func TestOnlyTheOneWordAsksForHealth(t *testing.T) {
 	}
 }
 
-func TestAProbeOfAWildcardGoesToTheLoopback(t *testing.T) {
+func TestProbeOfWildcardAddressUsesLoopback(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]string{
 		":8080": "127.0.0.1:8080", "0.0.0.0:8080": "127.0.0.1:8080", "[::]:8080": "127.0.0.1:8080",
@@ -37,32 +37,32 @@ func TestAProbeOfAWildcardGoesToTheLoopback(t *testing.T) {
 	}
 }
 
-func TestTheHealthcheckSaysWhatTheServiceSays(t *testing.T) {
+func TestHealthcheckReturnsReadinessOfService(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, _ := serveIdle(t, "backfill", stage.settings)
-	_, port, err := net.SplitHostPort(stage.settings.HTTPAddr)
+	f := newFixture(t)
+	s, _ := serveIdle(t, "backfill", f.settings)
+	_, port, err := net.SplitHostPort(f.settings.HTTPAddr)
 	require.NoError(t, err)
-	for _, addr := range []string{stage.settings.HTTPAddr, ":" + port, "0.0.0.0:" + port} {
+	for _, addr := range []string{f.settings.HTTPAddr, ":" + port, "0.0.0.0:" + port} {
 		var out strings.Builder
 		require.Zero(t, healthcheck(t.Context(), addr, "backfill", &out), out.String())
 		require.Empty(t, out.String())
 	}
-	stage.nats.Stop()
+	f.nats.Stop()
 	s.becomes("/readyz", http.StatusServiceUnavailable)
 	var out strings.Builder
-	require.Equal(t, 1, healthcheck(t.Context(), stage.settings.HTTPAddr, "backfill", &out))
+	require.Equal(t, 1, healthcheck(t.Context(), f.settings.HTTPAddr, "backfill", &out))
 	require.Equal(t, "backfill: not ready: 503 Service Unavailable\n", out.String())
 }
 
-func TestTheHealthcheckFailsWhereNobodyListens(t *testing.T) {
+func TestHealthcheckFailsWithoutService(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
 	require.Equal(t, 1, healthcheck(t.Context(), testkit.FreeAddr(t), "backfill", &out))
 	require.Contains(t, out.String(), "backfill: ask for health")
 }
 
-func TestTheHealthcheckDoesNotWaitForEver(t *testing.T) {
+func TestHealthcheckHasTimeout(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))

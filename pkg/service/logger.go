@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// NewLogger makes a logger of the given level ("debug", …) and format ("json" or "console").
+// NewLogger returns a logger with the given level ("debug", …) and format ("json" or "console").
 func NewLogger(level, format string, out io.Writer) (*zap.Logger, error) {
 	parsed, err := zapcore.ParseLevel(level)
 	if err != nil {

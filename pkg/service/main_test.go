@@ -21,7 +21,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// asServiceVariable makes this test binary, started by one of its own tests, a service of that name.
+// asServiceVariable makes this test binary, when one of its own tests starts it, run as a service of that name.
 const asServiceVariable = "SERVICE_TEST_NAME"
 
 func TestMain(m *testing.M) {
@@ -45,15 +45,15 @@ const soon = 20 * time.Second
 
 var errOfTheWork = errors.New("the work cannot go on")
 
-// stage is what a service stands on: a server with the streams, a database with the schema, and its settings.
-type stage struct {
+// fixture is what a service needs: a server with the streams, a database with the schema, and settings.
+type fixture struct {
 	nats     *testkit.NATSServer
 	settings config.Config
 }
 
-func newStage(t *testing.T) *stage {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	s := &stage{nats: testkit.NATS(t)}
+	s := &fixture{nats: testkit.NATS(t)}
 	s.settings = settingsFor(t, s.nats.URL, testkit.Database(t))
 	require.NoError(t, bus.Ensure(t.Context(), s.nats.JetStream(t), 1, s.settings.ClaimTimeout))
 	return s
@@ -69,7 +69,7 @@ func settingsFor(t *testing.T, natsURL, databaseURL string) config.Config {
 	return settings
 }
 
-// serving is a service under way.
+// serving is a running service.
 type serving struct {
 	t        *testing.T
 	settings config.Config
@@ -79,7 +79,7 @@ type serving struct {
 	err      error
 }
 
-// serve starts a service whose own work is run, and which is ready with it.
+// serve starts a service with the given work, which is ready at once.
 func serve(t *testing.T, name string, settings config.Config, run Run) *serving {
 	t.Helper()
 	return serveUnready(t, name, settings, func(ctx context.Context, service *Service) error {
@@ -88,7 +88,7 @@ func serve(t *testing.T, name string, settings config.Config, run Run) *serving 
 	})
 }
 
-// serveUnready leaves it to run to say when it is ready.
+// serveUnready starts a service whose run calls Ready itself.
 func serveUnready(t *testing.T, name string, settings config.Config, run Run) *serving {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
@@ -102,7 +102,7 @@ func serveUnready(t *testing.T, name string, settings config.Config, run Run) *s
 	return s
 }
 
-// untilStopped is work that ends with its context; it hands the service to the test.
+// untilStopped returns a Run that ends with its context; it passes the service to the test.
 func untilStopped(started chan<- *Service) Run {
 	return func(ctx context.Context, service *Service) error {
 		started <- service
@@ -111,7 +111,7 @@ func untilStopped(started chan<- *Service) Run {
 	}
 }
 
-// serveIdle starts a service that waits to be stopped, and returns when it works.
+// serveIdle starts a service that waits to be stopped, and returns when it runs.
 func serveIdle(t *testing.T, name string, settings config.Config) (*serving, *Service) {
 	t.Helper()
 	started := make(chan *Service, 1)
@@ -128,7 +128,7 @@ func serveIdle(t *testing.T, name string, settings config.Config) (*serving, *Se
 	return nil, nil
 }
 
-// result is what Serve returned.
+// result returns the error of Serve.
 func (s *serving) result() error {
 	s.t.Helper()
 	select {
@@ -140,7 +140,7 @@ func (s *serving) result() error {
 	}
 }
 
-// get asks the service's HTTP side.
+// get sends a request to the service's HTTP address.
 func (s *serving) get(path string) (status int, body string) {
 	s.t.Helper()
 	status, body, err := httpGet(s.t.Context(), "http://"+s.settings.HTTPAddr+path)
@@ -163,7 +163,7 @@ func httpGet(ctx context.Context, url string) (status int, body string, err erro
 	return response.StatusCode, string(content), err
 }
 
-// becomes waits until a path answers with a status.
+// becomes waits until a path answers with the status.
 func (s *serving) becomes(path string, want int) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
@@ -172,7 +172,7 @@ func (s *serving) becomes(path string, want int) {
 	}, soon, 10*time.Millisecond)
 }
 
-// streamMessages is how many messages a stream holds.
+// streamMessages returns how many messages a stream holds.
 func streamMessages(t *testing.T, js jetstream.JetStream, name string) uint64 {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), name)
@@ -180,7 +180,7 @@ func streamMessages(t *testing.T, js jetstream.JetStream, name string) uint64 {
 	return stream.CachedInfo().State.Msgs
 }
 
-// once closes a channel at its first call.
+// once returns a channel and a function whose first call closes it.
 func once() (<-chan struct{}, func()) {
 	done := make(chan struct{})
 	return done, sync.OnceFunc(func() { close(done) })

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// process is this test binary as a service, with an environment of its own.
+// process returns this test binary as a service, with its own environment.
 func process(t *testing.T, args []string, environment ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	self, err := os.Executable()
@@ -25,31 +25,31 @@ func process(t *testing.T, args []string, environment ...string) (*exec.Cmd, *by
 	return cmd, out
 }
 
-func TestAProcessServesAnswersItsHealthcheckAndEndsOnASignal(t *testing.T) {
+func TestProcessAnswersHealthcheckAndEndsOnSignal(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
+	f := newFixture(t)
 	environment := []string{
-		"NATS_URL=" + stage.settings.NATSURL, "DATABASE_URL=" + stage.settings.DatabaseURL, "HTTP_ADDR=" + stage.settings.HTTPAddr,
+		"NATS_URL=" + f.settings.NATSURL, "DATABASE_URL=" + f.settings.DatabaseURL, "HTTP_ADDR=" + f.settings.HTTPAddr,
 	}
 	cmd, out := process(t, nil, environment...)
 	require.NoError(t, cmd.Start())
-	testkit.WaitReady(t, "http://"+stage.settings.HTTPAddr+"/readyz")
+	testkit.WaitReady(t, "http://"+f.settings.HTTPAddr+"/readyz")
 
-	probe, said := process(t, []string{"-healthcheck"}, "HTTP_ADDR="+stage.settings.HTTPAddr) // and no DATABASE_URL
+	probe, said := process(t, []string{"-healthcheck"}, "HTTP_ADDR="+f.settings.HTTPAddr) // without DATABASE_URL
 	require.NoError(t, probe.Run(), said.String())
 
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait(), out.String())
 	require.Contains(t, out.String(), `"drained"`)
-	_, _, err := httpGet(t.Context(), "http://"+stage.settings.HTTPAddr+"/livez")
+	_, _, err := httpGet(t.Context(), "http://"+f.settings.HTTPAddr+"/livez")
 	require.Error(t, err)
 
-	probe, said = process(t, []string{"healthcheck"}, "HTTP_ADDR="+stage.settings.HTTPAddr)
+	probe, said = process(t, []string{"healthcheck"}, "HTTP_ADDR="+f.settings.HTTPAddr)
 	require.Error(t, probe.Run())
 	require.Equal(t, 1, probe.ProcessState.ExitCode(), said.String())
 }
 
-func TestAProcessThatCannotStartSaysWhyInOneLine(t *testing.T) {
+func TestFailedStartPrintsReasonInOneLine(t *testing.T) {
 	t.Parallel()
 	for name, one := range map[string]struct {
 		setting string

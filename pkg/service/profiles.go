@@ -2,11 +2,11 @@ package service
 
 import (
 	"net/http"
-	"net/http/pprof" // what it puts on the default mux is served nowhere
+	"net/http/pprof" // its handlers on the default mux are not served
 )
 
-// serveProfiles puts Go's profiles where `go tool pprof` looks for them. A heap profile holds no user's data, but
-// taking one costs time: the setting is off by default.
+// serveProfiles serves Go's profiles at the paths that `go tool pprof` uses. A heap profile contains no user's data,
+// but taking one costs time, so the setting is off by default.
 func serveProfiles(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

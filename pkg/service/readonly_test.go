@@ -12,18 +12,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Case postgres/read-only-connections.md: readiness is for writing, and comes back without a restart.
-func TestReadinessIsForWriting(t *testing.T) {
+// See testdata postgres/read-only-connections.md: a service is ready only if it can write, and becomes ready again
+// without a restart.
+func TestServiceIsNotReadyIfDatabaseIsReadOnly(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	conn, err := pgx.Connect(t.Context(), stage.settings.DatabaseURL)
+	f := newFixture(t)
+	conn, err := pgx.Connect(t.Context(), f.settings.DatabaseURL)
 	require.NoError(t, err)
 	exec := func(statement string) {
 		t.Helper()
 		_, err := conn.Exec(context.WithoutCancel(t.Context()), statement)
 		require.NoError(t, err)
 	}
-	address, err := url.Parse(stage.settings.DatabaseURL)
+	address, err := url.Parse(f.settings.DatabaseURL)
 	require.NoError(t, err)
 	role := "app" + strings.TrimPrefix(address.Path, "/rollcall_test")
 	exec(`CREATE ROLE ` + role + ` LOGIN SUPERUSER PASSWORD 'app'`)
@@ -32,7 +33,7 @@ func TestReadinessIsForWriting(t *testing.T) {
 		require.NoError(t, conn.Close(context.WithoutCancel(t.Context())))
 	})
 	address.User = url.UserPassword(role, "app")
-	settings := stage.settings
+	settings := f.settings
 	settings.DatabaseURL = address.String()
 	s, _ := serveIdle(t, "backfill", settings)
 

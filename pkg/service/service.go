@@ -25,10 +25,10 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-// Service is what a service's own work stands on.
+// Service is what a service's own work uses.
 type Service struct {
 	Name      string
-	Instance  string // unique to this process: the holder of its leases
+	Instance  string // unique to this process; it holds the leases
 	Config    config.Config
 	Logger    *zap.Logger
 	Registry  *prometheus.Registry
@@ -39,28 +39,28 @@ type Service struct {
 	Micro     micro.Service
 
 	ready   func()
-	refused func() time.Duration // for how long the streams have refused everything
+	refused func() time.Duration // for how long the streams have rejected everything
 }
 
-// Ready says that the service works, to probes and in the log. Run calls it once it answers what it owns: whoever sees a
-// service ready may ask at once.
+// Ready reports that the service works, to health probes and in the log. Run calls it when the service answers its
+// requests: a caller that sees a ready service may ask at once.
 func (s *Service) Ready() { s.ready() }
 
-// Run is a service's own work. It says when it is Ready, and returns when ctx has ended and nothing is in hand any more,
-// or with an error that a restart may mend.
+// Run is a service's own work. It calls Ready, and returns when ctx has ended and no work is in progress, or with an
+// error that a restart may fix.
 type Run func(ctx context.Context, service *Service) error
 
 const (
 	flushTime = 3 * time.Second
 	closeTime = 5 * time.Second
-	// A stopped worker's transaction gives its locks up well before its lease does.
+	// The transaction of a stopped worker releases its locks well before its lease ends.
 	longestIdle = 10 * time.Second
-	// Three months are made ahead: a month that is refused a lock has time.
+	// Three months are created ahead, so that there is time if a lock for a month cannot be had.
 	auditMonthsEvery = 10 * time.Minute
 )
 
-// Main runs a service from the process's environment until SIGTERM or SIGINT, and returns the exit status. Asked
-// for -healthcheck, it only asks the service that runs beside it.
+// Main runs a service from the process's environment until SIGTERM or SIGINT, and returns the exit status. With
+// -healthcheck it only asks the running service.
 func Main(name string, run Run) int {
 	settings, err := config.FromEnvironment()
 	if err != nil {
@@ -98,7 +98,7 @@ func refuse(out io.Writer, name string, err error) int {
 	return 1
 }
 
-// Serve runs a service until ctx ends: Main without the process around it.
+// Serve runs a service until ctx ends: Main without the parts for a process.
 func Serve(ctx context.Context, name string, settings config.Config, logger *zap.Logger, run Run) (err error) {
 	service := &Service{Name: name, Instance: instanceName(name), Config: settings, Logger: logger, Registry: newRegistry()}
 	var closers []func() error
@@ -116,7 +116,7 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 	closers, err = service.open(ctx, closers)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // asked to stop while starting
+			return nil // stopped during the start
 		}
 		return err
 	}
@@ -125,11 +125,11 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 			logger.Info("ready", zap.String("version", Version), zap.String("http", address), zap.String("instance", service.Instance))
 		}
 	}
-	unready := context.AfterFunc(ctx, health.stopping) // from the signal on, not from the end of the drain
+	unready := context.AfterFunc(ctx, health.stopping) // not ready from the signal on, not only after draining
 	defer unready()
 
 	publisher := &outboxPublisher{bus: bus.Publisher{JetStream: service.JetStream, Logger: logger}}
-	service.refused = publisher.refusal.active
+	service.refused = publisher.rejection.active
 	relay := &store.Relay{Store: service.Store, Publisher: publisher, Logger: logger}
 	relaying, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
@@ -149,8 +149,8 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 	return err
 }
 
-// makeAuditMonths makes the months that the audit needs, at once and now and then. Without them the audit goes on in its
-// default partition.
+// makeAuditMonths creates the partitions of the months that the audit needs, at once and at intervals. Without them
+// the audit uses its default partition.
 func (s *Service) makeAuditMonths(ctx context.Context) {
 	ticker := time.NewTicker(auditMonthsEvery)
 	defer ticker.Stop()
@@ -166,7 +166,7 @@ func (s *Service) makeAuditMonths(ctx context.Context) {
 	}
 }
 
-// open connects everything, in the order in which the rest depends on it.
+// open connects everything, in the order of dependence.
 func (s *Service) open(ctx context.Context, closers []func() error) ([]func() error, error) {
 	var err error
 	if s.Store, err = waitFor(ctx, s.Logger, "Postgres", func(ctx context.Context) (*store.Store, error) {
@@ -205,17 +205,17 @@ func (s *Service) open(ctx context.Context, closers []func() error) ([]func() er
 	if err != nil {
 		return closers, fmt.Errorf("answer as a NATS service: %w", err)
 	}
-	if err := s.Conn.FlushTimeout(closeTime); err != nil { // known to the server before we say that we are ready
+	if err := s.Conn.FlushTimeout(closeTime); err != nil { // the server must know the subscriptions before this service is ready
 		return append(closers, s.Micro.Stop), fmt.Errorf("answer as a NATS service: %w", err)
 	}
 	return append(closers, s.Micro.Stop), nil
 }
 
-// MetadataKeys is where a service tells, as a NATS service, the ids of the keeper's keys that it has: a rotation asks
-// whether all that run have the new one.
+// MetadataKeys is the metadata field in which a service publishes, as a NATS service, the ids of its keeper's keys: a
+// rotation checks that all running services have the new key.
 const MetadataKeys = "keeper-keys"
 
-// Version is what this build answers to `nats micro`, and to whoever asks for it.
+// Version is this build's version, as shown by `nats micro` and to callers that ask for it.
 const Version = "0.1.0"
 
 func instanceName(name string) string {

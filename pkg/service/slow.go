@@ -8,20 +8,20 @@ import (
 	"github.com/nats-io/nats.go/micro"
 )
 
-// Slow bounds an endpoint whose answers take seconds, because they ask others.
+// Slow limits an endpoint whose answers take seconds because they depend on other systems.
 type Slow struct {
-	Within time.Duration // for one answer; below the 25 s in which a service ends
-	Slots  int           // answers under way at once
+	Within time.Duration // for one answer; less than the 25 s in which a service must end
+	Slots  int           // concurrent answers
 }
 
-// AnswerSlowly is Answer for what takes longer: several at once, each within its time. Whoever comes when all slots
-// are taken, or when ctx has ended, is told to ask again. An answer under way is not cut short by the end of ctx:
-// the service's own work calls drained before it returns.
+// AnswerSlowly is Answer for endpoints that take longer: several answers run at once, each within its time. If all
+// slots are in use or ctx has ended, the caller is asked to try again. The end of ctx does not interrupt an answer in
+// progress: the service's own work calls drained before it returns.
 func AnswerSlowly[Question, Reply any](ctx context.Context, s *Service, noun, verb string, slow Slow,
 	answer func(ctx context.Context, question Question) (Reply, error),
 ) (drained func(), err error) {
 	slots := make(chan struct{}, slow.Slots)
-	var mu sync.Mutex // no answer may begin once its end is waited for
+	var mu sync.Mutex // no answer may start once drained waits
 	var running sync.WaitGroup
 	ended := false
 	err = s.endpoint(noun, verb, func(request micro.Request) {

@@ -11,10 +11,10 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestErrorsOfFieldsAndConflictsReachWhoeverAsked(t *testing.T) {
+func TestFieldErrorsAndConflictsAreSentToCaller(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, service := serveIdle(t, "onboarding", stage.settings)
+	f := newFixture(t)
+	s, service := serveIdle(t, "onboarding", f.settings)
 	require.NoError(t, Answer(service, "greeting", "set", func(_ context.Context, asked question) (reply, error) {
 		switch asked.Customer {
 		case "fields":
@@ -24,7 +24,7 @@ func TestErrorsOfFieldsAndConflictsReachWhoeverAsked(t *testing.T) {
 		}
 		return reply{}, &BusyError{Text: "ask again"}
 	}))
-	conn := stage.nats.Conn(t)
+	conn := f.nats.Conn(t)
 	for customer, want := range map[string]struct{ code, text, body string }{
 		"fields":   {CodeBadRequest, "some fields are not right", `{"errors":{"customer":["is no name"]}}`},
 		"conflict": {CodeConflict, "is greeted already", ""},
@@ -36,15 +36,15 @@ func TestErrorsOfFieldsAndConflictsReachWhoeverAsked(t *testing.T) {
 		require.Equal(t, want.text, answer.Header.Get(micro.ErrorHeader), customer)
 		require.Equal(t, want.body, string(answer.Data), customer)
 	}
-	require.Zero(t, s.logs.FilterMessage("question not answered").Len(), "none of them is a fault of ours")
+	require.Zero(t, s.logs.FilterMessage("question not answered").Len(), "errors of callers must not be logged")
 }
 
-func TestSlowAnswersDoNotWaitForOneAnotherAndOutliveTheEnd(t *testing.T) {
+func TestSlowAnswersRunConcurrentlyAndFinishAfterStop(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
+	f := newFixture(t)
 	arrived, release := testkit.NewSignal[string](), make(chan struct{})
 	ready := make(chan struct{})
-	s := serve(t, "backfill", stage.settings, func(ctx context.Context, service *Service) error {
+	s := serve(t, "backfill", f.settings, func(ctx context.Context, service *Service) error {
 		drained, err := AnswerSlowly(ctx, service, "greeting", "get", Slow{Within: soon, Slots: 2}, func(ctx context.Context, asked question) (reply, error) {
 			arrived.Send(asked.Customer)
 			select {
@@ -74,7 +74,7 @@ func TestSlowAnswersDoNotWaitForOneAnotherAndOutliveTheEnd(t *testing.T) {
 	case <-s.ended:
 		require.FailNow(t, "the service has ended", "%v", s.err)
 	}
-	conn := stage.nats.Conn(t)
+	conn := f.nats.Conn(t)
 	inbox, err := conn.SubscribeSync(nats.NewInbox())
 	require.NoError(t, err)
 	ask := func(customer string) {
@@ -88,7 +88,7 @@ func TestSlowAnswersDoNotWaitForOneAnotherAndOutliveTheEnd(t *testing.T) {
 	ask("initech")
 	refused, err := inbox.NextMsg(soon)
 	require.NoError(t, err)
-	require.Equal(t, CodeBusy, refused.Header.Get(micro.ErrorCodeHeader), "both slots are taken")
+	require.Equal(t, CodeBusy, refused.Header.Get(micro.ErrorCodeHeader), "both slots are in use")
 
 	s.stop()
 	close(release)

@@ -16,10 +16,10 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestAServiceThatWorksSaysSo(t *testing.T) {
+func TestRunningServiceLogsReady(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	s, service := serveIdle(t, "backfill", stage.settings)
+	f := newFixture(t)
+	s, service := serveIdle(t, "backfill", f.settings)
 	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
 		status, body := s.get(path)
 		require.Equal(t, http.StatusOK, status, path)
@@ -29,12 +29,12 @@ func TestAServiceThatWorksSaysSo(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, body, "go_goroutines")
 
-	reply, err := stage.nats.Conn(t).Request("$SRV.PING.rollcall-backfill", nil, soon)
+	reply, err := f.nats.Conn(t).Request("$SRV.PING.rollcall-backfill", nil, soon)
 	require.NoError(t, err)
 	var ping micro.Ping
 	require.NoError(t, json.Unmarshal(reply.Data, &ping))
 	require.Equal(t, Version, ping.Version)
-	reply, err = stage.nats.Conn(t).Request("$SRV.INFO.rollcall-backfill", nil, soon)
+	reply, err = f.nats.Conn(t).Request("$SRV.INFO.rollcall-backfill", nil, soon)
 	require.NoError(t, err)
 	var info micro.Info
 	require.NoError(t, json.Unmarshal(reply.Data, &info))
@@ -44,7 +44,7 @@ func TestAServiceThatWorksSaysSo(t *testing.T) {
 	require.NoError(t, service.Store.Ping(t.Context()))
 }
 
-func TestAServiceRefusesAnOlderSchemaAndNamesTheCommand(t *testing.T) {
+func TestServiceRejectsOlderSchemaAndNamesMigrate(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t)
 	s := serve(t, "backfill", settingsFor(t, server.URL, testkit.EmptyDatabase(t)), func(context.Context, *Service) error {
@@ -56,19 +56,19 @@ func TestAServiceRefusesAnOlderSchemaAndNamesTheCommand(t *testing.T) {
 	require.ErrorContains(t, err, "rollcall migrate")
 }
 
-func TestAServiceWaitsForNATS(t *testing.T) {
+func TestServiceWaitsForNATS(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	stage.nats.Stop()
+	f := newFixture(t)
+	f.nats.Stop()
 	started := make(chan *Service, 1)
-	s := serve(t, "backfill", stage.settings, untilStopped(started))
+	s := serve(t, "backfill", f.settings, untilStopped(started))
 	require.Eventually(t, func() bool { return s.logs.FilterMessage("waiting for NATS").Len() == 1 }, soon, 5*time.Millisecond)
 	status, _ := s.get("/livez")
 	require.Equal(t, http.StatusOK, status)
 	status, body := s.get("/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.Equal(t, "starting or stopping\n", body)
-	stage.nats.Restart(t)
+	f.nats.Restart(t)
 	select {
 	case <-started:
 	case <-time.After(soon):
@@ -77,15 +77,15 @@ func TestAServiceWaitsForNATS(t *testing.T) {
 	s.becomes("/readyz", http.StatusOK)
 }
 
-func TestAServiceWaitsForTheStreams(t *testing.T) {
+func TestServiceWaitsForStreams(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	js := stage.nats.JetStream(t)
+	f := newFixture(t)
+	js := f.nats.JetStream(t)
 	require.NoError(t, js.DeleteStream(t.Context(), bus.StreamWriteback))
 	started := make(chan *Service, 1)
-	s := serve(t, "backfill", stage.settings, untilStopped(started))
+	s := serve(t, "backfill", f.settings, untilStopped(started))
 	require.Eventually(t, func() bool { return s.logs.FilterMessage("waiting for streams").Len() == 1 }, soon, 5*time.Millisecond)
-	require.NoError(t, bus.Ensure(t.Context(), js, 1, stage.settings.ClaimTimeout))
+	require.NoError(t, bus.Ensure(t.Context(), js, 1, f.settings.ClaimTimeout))
 	select {
 	case <-started:
 	case <-time.After(soon):
@@ -93,30 +93,30 @@ func TestAServiceWaitsForTheStreams(t *testing.T) {
 	}
 }
 
-func TestAServiceAskedToStopWhileItWaitsStopsWithoutAnError(t *testing.T) {
+func TestStopDuringStartIsNotAnError(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	stage.nats.Stop()
-	s := serve(t, "backfill", stage.settings, untilStopped(nil))
+	f := newFixture(t)
+	f.nats.Stop()
+	s := serve(t, "backfill", f.settings, untilStopped(nil))
 	require.Eventually(t, func() bool { return s.logs.FilterMessage("waiting for NATS").Len() == 1 }, soon, 5*time.Millisecond)
 	s.stop()
 	require.NoError(t, s.result())
 }
 
-func TestAnAddressThatIsTakenStopsTheStart(t *testing.T) {
+func TestUsedAddressFailsStart(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	serveIdle(t, "backfill", stage.settings)
-	second := serve(t, "backfill", stage.settings, untilStopped(nil))
+	f := newFixture(t)
+	serveIdle(t, "backfill", f.settings)
+	second := serve(t, "backfill", f.settings, untilStopped(nil))
 	require.ErrorContains(t, second.result(), "HTTP_ADDR")
 }
 
-func TestTwoServicesInOneProcessShareNoMetrics(t *testing.T) {
+func TestServicesInOneProcessShareNoMetrics(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	other := stage.settings
+	f := newFixture(t)
+	other := f.settings
 	other.HTTPAddr = testkit.FreeAddr(t)
-	_, first := serveIdle(t, "backfill", stage.settings)
+	_, first := serveIdle(t, "backfill", f.settings)
 	s, second := serveIdle(t, "onboarding", other)
 	require.NotSame(t, first.Registry, second.Registry)
 	counter := newTestCounter()
@@ -126,10 +126,10 @@ func TestTwoServicesInOneProcessShareNoMetrics(t *testing.T) {
 	require.NotContains(t, body, "rollcall_test_total")
 }
 
-func TestWhatTheServiceGotIsUsable(t *testing.T) {
+func TestServiceHasUsableConnections(t *testing.T) {
 	t.Parallel()
-	stage := newStage(t)
-	_, service := serveIdle(t, "backfill", stage.settings)
+	f := newFixture(t)
+	_, service := serveIdle(t, "backfill", f.settings)
 	var _ jetstream.JetStream = service.JetStream
 	sealed, err := service.Vault.Seal(t.Context(), "acme", "test", []byte("secret"))
 	require.NoError(t, err)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A client that sends nothing, reads nothing, or keeps an idle connection must not hold one for ever.
-func TestEveryHTTPServerOfTheTreeHasItsTimeouts(t *testing.T) {
+// A client that sends nothing, reads nothing, or leaves a connection idle must not keep it for ever.
+func TestEveryHTTPServerInRepositoryHasTimeouts(t *testing.T) {
 	t.Parallel()
 	servers := 0
 	for _, module := range []string{"../../pkg", "../../services", "../../bench"} {
@@ -57,10 +57,10 @@ func TestEveryHTTPServerOfTheTreeHasItsTimeouts(t *testing.T) {
 			return nil
 		}))
 	}
-	require.GreaterOrEqual(t, servers, 3, "the test looks in the wrong place")
+	require.GreaterOrEqual(t, servers, 3, "the test must find the servers")
 }
 
-// selected returns name and package of an expression such as http.Server.
+// selected returns the name and package of an expression such as http.Server.
 func selected(expression ast.Expr) (name, of string) {
 	selector, ok := expression.(*ast.SelectorExpr)
 	if !ok {
