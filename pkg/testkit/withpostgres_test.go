@@ -33,7 +33,7 @@ func TestWithPostgresForwardsSignalsAndStopsItsServer(t *testing.T) {
 	t.Parallel()
 	temp := openFolder(t)
 	program := testkit.Program(t, withPostgres, testkit.ProgramConfig{
-		Args: []string{"--", "sh", "-c", `trap 'echo told; exit 4' TERM; echo waiting; while :; do sleep 0.05; done`},
+		Args: []string{"--", "sh", "-c", `trap 'echo terminated; exit 4' TERM; echo waiting; while :; do sleep 0.05; done`},
 		Env:  map[string]string{"TMPDIR": temp},
 	})
 	server := serverIn(t, temp)
@@ -41,7 +41,7 @@ func TestWithPostgresForwardsSignalsAndStopsItsServer(t *testing.T) {
 
 	require.Equal(t, 4, program.Stop())
 
-	require.Contains(t, program.Output(), "told")
+	require.Contains(t, program.Output(), "terminated")
 	require.False(t, alive(server))
 }
 
