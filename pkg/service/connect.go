@@ -25,7 +25,7 @@ const (
 // waitFor tries to reach something until the time limit of a start: services start in any order, and at the same time
 // as `rollcall migrate`.
 func waitFor[T any](ctx context.Context, logger *zap.Logger, what string, reach func(context.Context) (T, error)) (T, error) {
-	told := false
+	logged := false
 	value, err := backoff.Retry(ctx, func() (T, error) {
 		value, err := reach(ctx)
 		if errors.Is(err, store.ErrSchemaOlder) || errors.Is(err, store.ErrTransactionPooler) {
@@ -33,9 +33,9 @@ func waitFor[T any](ctx context.Context, logger *zap.Logger, what string, reach 
 		}
 		return value, err
 	}, backoff.WithMaxElapsedTime(startTime), backoff.WithNotify(func(err error, _ time.Duration) {
-		if !told {
+		if !logged {
 			logger.Info("waiting for "+what, zap.Error(err))
-			told = true
+			logged = true
 		}
 	}))
 	if err != nil {

@@ -53,10 +53,10 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	s := &fixture{nats: testkit.NATS(t)}
-	s.settings = settingsFor(t, s.nats.URL, testkit.Database(t))
-	require.NoError(t, bus.Ensure(t.Context(), s.nats.JetStream(t), 1, s.settings.ClaimTimeout))
-	return s
+	f := &fixture{nats: testkit.NATS(t)}
+	f.settings = settingsFor(t, f.nats.URL, testkit.Database(t))
+	require.NoError(t, bus.Ensure(t.Context(), f.nats.JetStream(t), 1, f.settings.ClaimTimeout))
+	return f
 }
 
 func settingsFor(t *testing.T, natsURL, databaseURL string) config.Config {
