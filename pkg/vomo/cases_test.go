@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The files of testdata/cases are answers that people have met.
+// The files of testdata/cases are answers seen in practice.
 func caseFile(t *testing.T, name string) []byte {
 	t.Helper()
 	body, err := os.ReadFile(filepath.Join("testdata", "cases", name))
@@ -18,7 +18,7 @@ func caseFile(t *testing.T, name string) []byte {
 	return body
 }
 
-// casePage reads a case's page, in which nobody may be bad.
+// casePage reads a case's page, which must have no bad entry.
 func casePage(t *testing.T, name string, number int) map[string]User {
 	t.Helper()
 	a, err := decodePage(caseFile(t, name), number)
@@ -39,7 +39,7 @@ func at(text string) time.Time {
 	return at
 }
 
-func TestAUserWithoutUpdatedAtHasCreatedAtOrTheOldestTime(t *testing.T) {
+func TestUserWithoutUpdatedAtGetsCreatedAtOrOldestTime(t *testing.T) {
 	t.Parallel()
 	users := casePage(t, "updated-at-missing.json", 1)
 	require.Len(t, users, 3)
@@ -52,7 +52,7 @@ func TestAUserWithoutUpdatedAtHasCreatedAtOrTheOldestTime(t *testing.T) {
 	require.Zero(t, users["4103"].CreatedAt)
 }
 
-func TestAZeroCreatedAtIsNone(t *testing.T) {
+func TestZeroCreatedAtMeansNone(t *testing.T) {
 	t.Parallel()
 	users := casePage(t, "created-at-year-zero.json", 1)
 	require.Len(t, users, 3)
@@ -62,7 +62,7 @@ func TestAZeroCreatedAtIsNone(t *testing.T) {
 	}
 }
 
-func TestFieldsOfAnotherTypeCostNobody(t *testing.T) {
+func TestUserWithUnusedFieldsOfWrongTypeIsRead(t *testing.T) {
 	t.Parallel()
 	users := casePage(t, "other-types.json", 1)
 	require.Len(t, users, 5)
@@ -72,20 +72,20 @@ func TestFieldsOfAnotherTypeCostNobody(t *testing.T) {
 	require.Equal(t, "ana.ruiz@example.org", *users["4101"].Email)
 }
 
-func TestDataMayBeAnObjectWithPlacesAsKeys(t *testing.T) {
+func TestDataMayBeObjectWithNumericKeys(t *testing.T) {
 	t.Parallel()
 	users := casePage(t, "keyed-data.json", 2)
 	require.Len(t, users, 3)
 	a, err := decodePage([]byte(`{"data":{"10":{"id":3},"9":{"id":2},"8":{"id":1}}}`), 1)
 	require.NoError(t, err)
-	require.Equal(t, []string{"1", "2", "3"}, a.keys, "in the order of the numbers")
+	require.Equal(t, []string{"1", "2", "3"}, a.keys, "the entries must be in the order of the numbers")
 	for _, body := range []string{`{"data":{"id":1}}`, `{"data":{"1":{},"x":{}}}`, `{"data":{"-1":{}}}`} {
 		_, err := decodePage([]byte(body), 1)
 		require.ErrorIs(t, err, ErrBrokenPage, body)
 	}
 }
 
-func TestNamesAreMatchedExactly(t *testing.T) {
+func TestFieldNamesAreCaseSensitive(t *testing.T) {
 	t.Parallel()
 	users := casePage(t, "names-by-case.json", 1)
 	require.Len(t, users, 2)
@@ -104,14 +104,14 @@ func TestNamesAreMatchedExactly(t *testing.T) {
 	require.Nil(t, detail.page.Users[0].Email)
 }
 
-func TestAByteOrderMarkIsSkipped(t *testing.T) {
+func TestByteOrderMarkIsSkipped(t *testing.T) {
 	t.Parallel()
 	require.Len(t, casePage(t, "bom.json", 1), 1)
 	_, err := decodeDetail(append([]byte("\ufeff"), caseFile(t, "one-user-unwrapped.json")...), "4101")
 	require.NoError(t, err)
 }
 
-func TestOneUserIsReadWithAndWithoutAWrapper(t *testing.T) {
+func TestDetailIsReadWithAndWithoutWrapper(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"one-user-unwrapped.json", "one-user-enveloped.json"} {
 		a, err := decodeDetail(caseFile(t, name), "4101")
@@ -121,7 +121,7 @@ func TestOneUserIsReadWithAndWithoutAWrapper(t *testing.T) {
 	}
 }
 
-func TestEveryFormOfATimeIsRead(t *testing.T) {
+func TestEveryFormOfTimeIsRead(t *testing.T) {
 	t.Parallel()
 	var forms []struct {
 		UpdatedAt json.RawMessage `json:"updated_at"`

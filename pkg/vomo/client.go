@@ -14,38 +14,37 @@ import (
 const (
 	defaultTimeout  = 10 * time.Second
 	defaultAttempts = 4
-	// maxHeaderBytes keeps an answer's header, which the bound on bodies does not cover, small as well.
+	// maxHeaderBytes limits an answer's header, which the limit on bodies does not cover.
 	maxHeaderBytes = 64 << 10
 )
 
-// Config is what a Client needs. BaseURL and Token must be given; everything else has a default.
+// Config configures a Client. BaseURL and Token are required; everything else has a default.
 type Config struct {
-	// BaseURL is the API's root, such as https://api.vomo.org/v1. Its origin is the only one that is ever spoken to.
+	// BaseURL is the API's root, such as https://api.vomo.org/v1. The client sends requests only to its origin.
 	BaseURL string
-	// Token is sent as it is, as a Bearer token.
+	// Token is sent unchanged as a Bearer token.
 	Token string
-	// Transport carries the requests; a process with many clients should share one. nil: one of
-	// NewTransport, made for this client.
+	// Transport sends the requests. A process with many clients should share one. nil: a transport from NewTransport
+	// for this client.
 	Transport http.RoundTripper
 	// Timeout limits one request with its body; 0 is 10 s.
 	Timeout time.Duration
-	// Attempts is how often one page is tried altogether; 0 is 4.
+	// Attempts is the maximum number of attempts for one page; 0 is 4.
 	Attempts int
-	// Before is called right before each request leaves, also for every further attempt and every hop of a
-	// redirect. It waits for budget and checks the lease; it must return when ctx ends. Its error is returned
-	// wrapped and is not retried. The time spent in it does not count against Timeout.
+	// Before is called before each request is sent, including every further attempt and every hop of a redirect. It
+	// waits for budget and checks the lease, and must return when ctx ends. Its error is returned wrapped and is not
+	// retried. The time spent in it does not count against Timeout.
 	Before func(ctx context.Context) error
-	// Throttled is called for every 429 and for every other refusal that names a pause: after is that pause, at most an
-	// hour, and 0 if a 429 named none.
+	// Throttled is called for every 429 and for every other rejection that names a pause. after is that pause, at
+	// most an hour; 0 if a 429 named none.
 	Throttled func(ctx context.Context, after time.Duration)
-	// Now is our clock; nil is time.Now.
+	// Now is the local clock; nil is time.Now.
 	Now func() time.Time
-	// Sleep waits for d between two attempts, or until ctx ends, whose cause it then returns; nil is a timer.
+	// Sleep waits for d between two attempts. If ctx ends first, it returns ctx's cause. nil is a timer.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
-// Client reads the users of one organisation. It is safe for use by many goroutines and holds no goroutine
-// of its own.
+// Client reads the users of one organisation. Many goroutines may use it, and it runs none of its own between calls.
 type Client struct {
 	users     *url.URL // …/users, without a query
 	token     string
@@ -58,7 +57,7 @@ type Client struct {
 	sleep     func(ctx context.Context, d time.Duration) error
 }
 
-// New checks cfg and makes a Client. The error names every field that is wrong, and no field's value.
+// New validates cfg and returns a Client. The error names every wrong field and no field's value.
 func New(cfg Config) (*Client, error) {
 	base, baseErr := parseBase(cfg.BaseURL)
 	if err := errors.Join(baseErr, checkToken(cfg.Token), checkLimits(cfg)); err != nil {
@@ -93,14 +92,15 @@ func New(cfg Config) (*Client, error) {
 	}
 	c.http = &http.Client{
 		Transport: transport,
-		// Redirects are followed by us, one request at a time: each needs leave from Before, and our own query.
+		// The client follows redirects itself, one request at a time: each needs Before's permission and the query of
+		// the page.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
 }
 
-// Probe reads page 1 without filters in a single attempt, to learn whether the token is good: nil means that
-// it is, ErrUnauthorized and ErrForbidden that it is not, and every other error says nothing about it.
+// Probe reads page 1 without filters in a single attempt, to learn whether the token is valid. nil means that it is,
+// ErrUnauthorized and ErrForbidden that it is not; any other error says nothing about the token.
 func (c *Client) Probe(ctx context.Context) (Page, error) {
 	a, err := c.fetch(ctx, ask{number: 1, attempts: 1, probe: true, leave: c.leave})
 	if err != nil {
@@ -109,8 +109,8 @@ func (c *Client) Probe(ctx context.Context) (Page, error) {
 	return a.page, nil
 }
 
-// Page reads one page (1-based), trying again as the package says. A pause of more than 10 s that VOMO asks
-// for is not waited out here: it comes back at once as a throttled fault.
+// Page reads one page, counted from 1, with retries as described in the package comment. If VOMO asks for a pause of
+// more than 10 s, Page does not wait: it returns a throttled fault at once.
 func (c *Client) Page(ctx context.Context, query Query, number int) (Page, error) {
 	if number < 1 {
 		return Page{}, fmt.Errorf("read page %d: pages are counted from 1", number)
@@ -127,7 +127,7 @@ func parseBase(raw string) (*url.URL, error) {
 	switch {
 	case raw == "":
 		return nil, errors.New("BaseURL: must not be empty")
-	case err != nil: // its text would quote the URL, in which somebody may have put a password
+	case err != nil: // its text would quote the URL, which may contain a password
 		return nil, errors.New("BaseURL: not a URL")
 	case base.Scheme != "https" && base.Scheme != "http":
 		return nil, errors.New("BaseURL: must begin with https:// or http://")

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestNewNamesEveryWrongFieldAndNoValue(t *testing.T) {
+func TestErrorOfNewNamesEveryWrongFieldAndNoValue(t *testing.T) {
 	t.Parallel()
 	const secret = "hush-hush"
 	for name, c := range map[string]struct {
@@ -59,7 +59,7 @@ func TestDefaults(t *testing.T) {
 
 var errTest = errors.New("the test's own")
 
-func TestAPageIsAskedForByNumberWithAllFiltersAndTheToken(t *testing.T) {
+func TestPageRequestHasNumberFiltersAndToken(t *testing.T) {
 	t.Parallel()
 	zone := time.FixedZone("", 2*3600)
 	var seen *http.Request
@@ -92,7 +92,7 @@ func TestAPageIsAskedForByNumberWithAllFiltersAndTheToken(t *testing.T) {
 	require.True(t, page.More)
 }
 
-func TestAQueryWithoutTimesHasNoFilter(t *testing.T) {
+func TestQueryWithoutTimesHasNoFilter(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "page=1", Query{}.values(1).Encode())
 }
@@ -104,7 +104,7 @@ func TestPagesAreCountedFromOne(t *testing.T) {
 	require.ErrorContains(t, err, "counted from 1")
 }
 
-func TestThePagesDateIsVomosClockOrNone(t *testing.T) {
+func TestPageDateIsDateHeaderOrZero(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]time.Time{
 		"Thu, 19 Feb 2026 10:15:00 GMT": time.Date(2026, 2, 19, 10, 15, 0, 0, time.UTC),
@@ -121,7 +121,7 @@ func TestThePagesDateIsVomosClockOrNone(t *testing.T) {
 	}
 }
 
-func TestProbeAsksOnceForPageOne(t *testing.T) {
+func TestProbeRequestsPageOneOnce(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]error{200: nil, 401: ErrUnauthorized, 403: ErrForbidden, 404: ErrNotFound} {
 		org := &organisation{total: 40, first: func(w http.ResponseWriter, _ *http.Request) bool {
@@ -138,7 +138,7 @@ func TestProbeAsksOnceForPageOne(t *testing.T) {
 	}
 }
 
-func TestProbeDoesNotTryAgain(t *testing.T) {
+func TestProbeDoesNotRetry(t *testing.T) {
 	t.Parallel()
 	org := &organisation{first: func(w http.ResponseWriter, _ *http.Request) bool {
 		w.WriteHeader(http.StatusBadGateway)
@@ -151,7 +151,7 @@ func TestProbeDoesNotTryAgain(t *testing.T) {
 	require.Empty(t, naps.all())
 }
 
-func TestBeforeIsAskedForEveryAttemptAndItsErrorEndsThem(t *testing.T) {
+func TestBeforeIsCalledForEveryAttemptAndItsErrorEndsThem(t *testing.T) {
 	t.Parallel()
 	calls := 0
 	org := &organisation{first: func(w http.ResponseWriter, _ *http.Request) bool {
@@ -168,7 +168,7 @@ func TestBeforeIsAskedForEveryAttemptAndItsErrorEndsThem(t *testing.T) {
 	})
 	_, err := client.Page(t.Context(), Query{}, 7)
 	require.ErrorIs(t, err, errTest)
-	require.Equal(t, "internal", fault.CodeOf(err), "the error comes back without a code of ours")
+	require.Equal(t, "internal", fault.CodeOf(err), "Before's error must be returned without a code")
 	require.Equal(t, 3, calls)
 	require.Equal(t, []int{7, 7}, org.pages())
 }

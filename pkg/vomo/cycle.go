@@ -6,16 +6,16 @@ import (
 	"slices"
 )
 
-// cycle finds out that pages come again, whatever the length of the round, without keeping them: it holds on to
-// one page and compares all that follow with it, and takes a later one at 1, 2, 4, 8… pages (Brent's algorithm).
-// So it finds every source that goes round for ever, and one that only shows a page twice in passing perhaps not.
+// cycle detects that pages repeat, whatever the length of the cycle, without storing them: it keeps one page,
+// compares all following pages with it, and replaces it after 1, 2, 4, 8… pages (Brent's algorithm). It detects every
+// source that repeats for ever; it may miss a page that is merely shown twice.
 type cycle struct {
 	held    [sha256.Size]byte
-	pages   int // since the held one
+	pages   int // since the kept page
 	renewAt int
 }
 
-// closes reports whether a page with these entries is the one held. A page without entries closes nothing.
+// closes reports whether a page with these entries is the kept one. A page without entries never is.
 func (c *cycle) closes(keys []string) bool {
 	if len(keys) == 0 {
 		return false
@@ -30,7 +30,8 @@ func (c *cycle) closes(keys []string) bool {
 	return false
 }
 
-// digest is that of a set of entries: a source that shuffles a page shows the same one.
+// digest returns the hash of a set of entries, independent of their order: a source that shuffles a page shows the
+// same page.
 func digest(keys []string) [sha256.Size]byte {
 	hash := sha256.New()
 	for _, key := range slices.Sorted(slices.Values(keys)) {

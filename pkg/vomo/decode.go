@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// defaultPerPage is VOMO's page size; a caller cannot choose it.
+	// defaultPerPage is VOMO's page size; a client cannot choose it.
 	defaultPerPage = 15
-	// maxEntries is far above every page size. Without it 16 MiB of "0,0,0" would be eight million bad entries,
+	// maxEntries is far above every page size. Without it, 16 MiB of "0,0,0" would become eight million bad entries,
 	// each many times its size in memory.
 	maxEntries = 5_000
 )
 
-// answer is a page with what the scan alone needs.
+// answer is a page with what only the scan needs.
 type answer struct {
 	page    Page
-	keys    []string // what tells each entry from the others, in VOMO's order
+	keys    []string // what identifies each entry, in VOMO's order
 	perPage int
 }
 
-// lastPage is the number of the last page as far as meta.total tells, 0 where it tells nothing.
+// lastPage returns the number of the last page according to meta.total, 0 if that is missing.
 func (a answer) lastPage() int { return pagesOf(a.page.Total, a.perPage) }
 
 func pagesOf(total, size int) int {
@@ -32,8 +32,8 @@ func pagesOf(total, size int) int {
 	return (total-1)/size + 1
 }
 
-// decodePage reads the body of page number. Its errors are faults vomo_broken_page and vomo_page_mismatch;
-// whatever is wrong with a single entry is in the page's Bad.
+// decodePage decodes the body of page number. Its errors are faults vomo_broken_page and vomo_page_mismatch; what is
+// wrong with a single entry is in the page's Bad.
 func decodePage(body []byte, number int) (answer, error) { //nolint:cyclop // one case a name
 	const noPage = "it is no JSON object with a list of data"
 	body, ok := document(body)
@@ -73,16 +73,16 @@ func decodePage(body []byte, number int) (answer, error) { //nolint:cyclop // on
 	if total, ok := wholeNumber(member(meta, "total")); ok && total >= 0 {
 		a.page.Total = total
 	}
-	// Without per_page the size of this page stands in when we ask whether there is more: a last page that is
-	// taken for too short costs one request, a page size that is taken for too large would lose people.
+	// Without per_page, use the number of this page's entries to decide whether there are more: if that treats a full
+	// page as incomplete, it costs one request; assuming too large a page size would lose users.
 	size := len(entries)
 	if perPage, ok := wholeNumber(member(meta, "per_page")); ok && perPage > 0 {
 		a.perPage, size = perPage, perPage
 	}
 	current, ok := wholeNumber(member(meta, "current_page"))
 	if ok && current != number {
-		// The last page, by its own number: the one that was asked for is gone. It has to say itself that it is the last; a
-		// source that ignores the number that is asked for always shows the same one.
+		// The answer is the last page: the requested page no longer exists. The answer must say itself that it is the
+		// last, because a source that ignores the requested number always shows the same page.
 		saysSo := known && !linked || a.page.Total >= 0
 		if current < 1 || current > number || linked || !saysSo || a.lastPage() > current {
 			return answer{}, fault.Unknown("vomo_page_mismatch", ErrPageMismatch)
@@ -94,12 +94,12 @@ func decodePage(body []byte, number int) (answer, error) { //nolint:cyclop // on
 	return a, nil
 }
 
-// pastTheEnd is the answer for a page behind the last one.
+// pastTheEnd returns the answer for a page after the last one.
 func pastTheEnd(number, total int) answer {
 	return answer{page: Page{Number: number, Total: total}, perPage: defaultPerPage}
 }
 
-// entriesOf gives the entries of a page, and one more than are allowed if there are too many.
+// entriesOf returns the entries of a page, or one more than allowed if there are too many.
 func entriesOf(data []byte) (entries [][]byte, ok bool) {
 	switch {
 	case isObject(data):
@@ -116,7 +116,7 @@ func entriesOf(data []byte) (entries [][]byte, ok bool) {
 	return entries, true
 }
 
-// takeEntries reads the entries.
+// takeEntries decodes the entries into a.
 func takeEntries(a *answer, entries [][]byte) {
 	a.page.Users = make([]User, 0, len(entries))
 	a.keys = make([]string, 0, len(entries))
@@ -133,15 +133,16 @@ func takeEntries(a *answer, entries [][]byte) {
 }
 
 const (
-	// manyAlike is how many entries a page needs to have for its defects to be the source's: those of a few are theirs.
+	// manyAlike is the number of entries from which a common defect is considered the source's fault: a few entries
+	// may each have the defect themselves.
 	manyAlike = 10
-	// fewAlike is the same for an answer that shows a whole organisation: nobody is left whose reading waits for it.
+	// fewAlike is the same for an answer that shows a whole organisation: no other user's mirroring is delayed by it.
 	fewAlike = 2
 )
 
-// unreadableAlike says whether a page shows that the source is at fault: each of its entries has the same defect. It is ""
-// if not, and else names the defect. A page of a window of creation times is left out: people who were imported together
-// stand together there, so that the defect may be theirs, and the page would be waited for without end.
+// unreadableAlike returns the defect that all entries of a page share, which is then the source's fault, otherwise
+// "". A page in a window of creation times never counts: users that were imported together are together there, so the
+// defect may be theirs, and the page would be retried for ever.
 func (a answer) unreadableAlike(query Query) string {
 	if !query.CreatedAfter.IsZero() || !query.CreatedBefore.IsZero() || len(a.page.Users) > 0 {
 		return ""
@@ -162,9 +163,9 @@ func (a answer) unreadableAlike(query Query) string {
 	return defect
 }
 
-// saysMore tells whether the page has another one behind it although no link says so; known is false where no
-// link could have said so. Link and total may each be wrong: a full page is the last one only if neither speaks
-// of another. Asking for one too many costs a request, for one too few costs people.
+// saysMore reports whether there is another page although no link says so; known is false if the source sends no
+// links. Link and total may each be wrong, so a full page is the last one only if neither names another. One request
+// too many costs little; one too few loses users.
 func (a answer) saysMore(entries, size int, known bool) bool {
 	full, beyond := entries >= a.perPage, a.page.Number < pagesOf(a.page.Total, size)
 	if known {
@@ -173,8 +174,8 @@ func (a answer) saysMore(entries, size int, known bool) bool {
 	return full || beyond || a.page.Total < 0
 }
 
-// isBlock says whether links or meta can be read. Absent, null and the empty list, which is what PHP makes of an empty
-// map, all are an empty block.
+// isBlock reports whether links or meta can be read. Absent, null and the empty list, which PHP produces for an empty
+// map, count as an empty block.
 func isBlock(value []byte) bool {
 	switch {
 	case isNone(value), isObject(value):
@@ -185,7 +186,7 @@ func isBlock(value []byte) bool {
 	return false
 }
 
-// member gives one value of a block, nil if it has none of that name.
+// member returns the value of a name in a block, nil if there is none.
 func member(block []byte, name string) (value []byte) {
 	if !isObject(block) {
 		return nil
@@ -198,8 +199,8 @@ func member(block []byte, name string) (value []byte) {
 	return value
 }
 
-// nextLink says whether links.next promises another page; known is false where VOMO sent no next at all, ok is
-// false where it is neither text nor null. Where the link points to does not matter: it is never followed.
+// nextLink reports whether links.next promises another page. known is false if VOMO sent no next, ok is false if it
+// is neither text nor null. The address of the link does not matter: it is never followed.
 func nextLink(raw []byte) (more, known, ok bool) {
 	switch {
 	case len(raw) == 0:
@@ -213,7 +214,7 @@ func nextLink(raw []byte) (more, known, ok bool) {
 	return next != "" && !strings.EqualFold(next, "null"), true, true
 }
 
-// wholeNumber reads a number that may stand in quotes; false where there is none that can be read.
+// wholeNumber parses a number that may be in quotes; ok is false if it cannot.
 func wholeNumber(raw []byte) (int, bool) {
 	n, err := strconv.Atoi(strings.Trim(string(raw), `" `))
 	return n, err == nil

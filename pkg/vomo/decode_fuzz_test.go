@@ -10,11 +10,11 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// reasonForm is how a bad entry may be explained: a field's name and our words, nothing of the entry.
+// reasonForm matches the reason of a bad entry: a field's name and our own words, nothing of the entry.
 var reasonForm = regexp.MustCompile(`^(entry|[a-z_]{2,32}(\.[a-z_]+)*): [a-zA-Z0-9 ]+$`)
 
-// FuzzPage: whatever VOMO sends, decodePage returns; each entry is a user that can be mirrored or a bad one that is
-// explained without being quoted; and an empty page is the last.
+// FuzzPage checks that decodePage returns for any input, that each entry becomes a user that can be mirrored or a bad
+// entry with a reason that does not quote it, and that an empty page is the last.
 func FuzzPage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, number int) {
 		a, err := decodePage(body, number)

@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestMoreComesFromTheNextLinkOrElseFromTheTotal(t *testing.T) {
+func TestMoreIsDecidedByNextLinkOrTotal(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		body string
@@ -61,7 +61,7 @@ func TestMetaNumbersMayBeTextsOrMissing(t *testing.T) {
 	}
 }
 
-func TestAnotherPageThanAskedForIsAMismatch(t *testing.T) {
+func TestPageOtherThanRequestedIsMismatch(t *testing.T) {
 	t.Parallel()
 	for _, current := range []any{1, "1"} {
 		org := &organisation{first: func(w http.ResponseWriter, _ *http.Request) bool {
@@ -78,7 +78,7 @@ func TestAnotherPageThanAskedForIsAMismatch(t *testing.T) {
 	}
 }
 
-func TestABadEntryDoesNotFailItsPage(t *testing.T) {
+func TestBadEntryDoesNotFailItsPage(t *testing.T) {
 	t.Parallel()
 	a, err := decodePage([]byte(`{"data":[
 		{"id":1,"updated_at":"2026-02-19T10:15:00Z"},
@@ -94,7 +94,7 @@ func TestABadEntryDoesNotFailItsPage(t *testing.T) {
 		require.Equal(t, "entry: not an object", bad.Reason)
 		keys[bad.Key] = true
 	}
-	require.Len(t, keys, 3, "each is told from the others")
+	require.Len(t, keys, 3, "each entry must have its own key")
 }
 
 func FuzzDecodePage(f *testing.F) {
@@ -126,7 +126,7 @@ func FuzzDecodePage(f *testing.F) {
 			require.Zero(t, user.UpdatedAt.Nanosecond())
 		}
 		for _, bad := range a.page.Bad {
-			require.Regexp(t, `^[a-z_]+: [a-zA-Z0-9 ]+$`, bad.Reason, "our own words only")
+			require.Regexp(t, `^[a-z_]+: [a-zA-Z0-9 ]+$`, bad.Reason, "the reason must have our own words only")
 			require.LessOrEqual(t, len(bad.ID), maxIDBytes)
 		}
 	})

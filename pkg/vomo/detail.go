@@ -10,14 +10,14 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// Detail is VOMO's answer about one user: User, or Bad where the entry cannot be mirrored.
+// Detail is VOMO's answer about one user: User, or Bad if the entry cannot be mirrored.
 type Detail struct {
 	User *User
 	Bad  *BadUser
-	Date time.Time // as a Page's
+	Date time.Time // as in Page
 }
 
-// Page is the answer as a page of one entry.
+// Page returns the answer as a page of one entry.
 func (d Detail) Page() Page {
 	page := Page{Number: 1, Total: -1, Date: d.Date}
 	if d.User != nil {
@@ -29,9 +29,10 @@ func (d Detail) Page() Page {
 	return page
 }
 
-// Detail reads one user by its id, trying again as the package says. ErrNotFound means that VOMO has no such user,
-// or hides it from this token. ErrPartialDetail means that the answer lacks a field which lists have, VOMO's documents
-// do not say that they agree, and half a user must not be taken for a whole one: Find reads the user from the list.
+// Detail reads one user by id, with retries as described in the package comment. ErrNotFound means that VOMO has no
+// such user, or hides it from this token. ErrPartialDetail means that the answer lacks a field that lists have. VOMO
+// does not document that both agree, and an incomplete user must not be mirrored as a complete one: read the user
+// from the list with Find.
 func (c *Client) Detail(ctx context.Context, id string) (Detail, error) {
 	if err := checkID(id); err != nil {
 		return Detail{}, err
@@ -50,7 +51,7 @@ func (c *Client) Detail(ctx context.Context, id string) (Detail, error) {
 	return detail, nil
 }
 
-// checkID refuses what no id is, so that it cannot lead to another address.
+// checkID rejects text that is not an id, so that it cannot lead to another address.
 func checkID(id string) error {
 	quoted, err := json.Marshal(id)
 	if err != nil {
@@ -62,16 +63,16 @@ func checkID(id string) error {
 	return nil
 }
 
-// at is where one user is asked for.
+// at returns the URL of one user.
 func (c *Client) at(id string) *url.URL { return c.users.JoinPath(url.PathEscape(id)) }
 
-// wholeUser are the fields without which an entry is not compared with what a list shows.
+// wholeUser returns the fields that an entry must have to be compared with a list's entry.
 func wholeUser() []string {
 	return []string{"id", "first_name", "last_name", "email", "phone", "user_status", "membership_role", "created_at", "updated_at"}
 }
 
-// decodeDetail reads the body of one user's answer: a user, or one in a wrapper, beside which an envelope may have a code
-// and a message of its own.
+// decodeDetail decodes an answer about one user: the user itself, or a wrapper around it, which may also have a code
+// and a message.
 func decodeDetail(body []byte, id string) (answer, error) {
 	body, ok := document(body)
 	if !ok || !isObject(body) {
@@ -115,9 +116,9 @@ type brokenUser struct {
 func (b *brokenUser) Error() string { return b.is.Error() + ": " + b.what }
 func (b *brokenUser) Unwrap() error { return b.is }
 
-// Find reads users from the list whom VOMO does not give whole by their ids, of those that query shows. enough is asked
-// after each page, with their number, whether to end without the rest. found has those who were met, by their ids; whole
-// says that the list was read to its end. Its errors are Page's.
+// Find reads users from the list whose detail VOMO does not show completely. query limits the list. After each page,
+// enough is called with the number of pages and decides whether to stop. found has the users that were found, by id;
+// whole is true if the list was read to its end. Its errors are those of Page.
 func (c *Client) Find(ctx context.Context, query Query, ids []string, enough func(pages int) bool) (found map[string]Detail, whole bool, err error) {
 	wanted := make(map[string]bool, len(ids))
 	for _, id := range ids {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// whole is a user with every field that a list has; changes replace some, nil removes one.
+// whole returns a user with every field that a list has; changes replaces some, nil removes one.
 func whole(id any, changes map[string]any) map[string]any {
 	user := map[string]any{
 		"type": "user", "id": id, "first_name": "Ana", "last_name": nil, "email": "Ana@Example.org", "phone": nil,
@@ -31,7 +31,7 @@ func detailServer(t *testing.T, answers func(w http.ResponseWriter, r *http.Requ
 	return client
 }
 
-func TestOneUserIsReadByItsID(t *testing.T) {
+func TestDetailReadsUserByID(t *testing.T) {
 	t.Parallel()
 	for id, path := range map[string]string{"8205": "/v1/users/8205", "a/b?c d%": "/v1/users/a%2Fb%3Fc%20d%25"} {
 		var asked, bearer string
@@ -42,7 +42,7 @@ func TestOneUserIsReadByItsID(t *testing.T) {
 		detail, err := client.Detail(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, "Bearer "+testToken, bearer)
-		require.Equal(t, path, asked, "no query, and nothing that leads elsewhere")
+		require.Equal(t, path, asked, "the path must have no query and lead to no other address")
 		require.Nil(t, detail.Bad)
 		require.Equal(t, id, detail.User.ID)
 		require.Equal(t, "Ana@Example.org", *detail.User.Email)
@@ -50,7 +50,7 @@ func TestOneUserIsReadByItsID(t *testing.T) {
 	}
 }
 
-func TestANumberAndATextAreTheSameID(t *testing.T) {
+func TestNumberAndTextAreTheSameID(t *testing.T) {
 	t.Parallel()
 	client := detailServer(t, func(w http.ResponseWriter, _ *http.Request) { write(w, map[string]any{"data": whole(8205, nil)}) })
 	detail, err := client.Detail(t.Context(), "8205")
@@ -58,14 +58,14 @@ func TestANumberAndATextAreTheSameID(t *testing.T) {
 	require.Equal(t, "8205", detail.User.ID)
 }
 
-func TestAUserThatIsNotThereIsNotFound(t *testing.T) {
+func TestMissingUserIsNotFound(t *testing.T) {
 	t.Parallel()
 	client := detailServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	_, err := client.Detail(t.Context(), "1")
 	require.ErrorIs(t, err, ErrNotFound)
 }
 
-func TestHalfAUserIsNotTakenForAWholeOne(t *testing.T) {
+func TestIncompleteDetailIsPartialOrBroken(t *testing.T) {
 	t.Parallel()
 	bodies := map[string]any{
 		"another user":  map[string]any{"data": whole("2", nil)},
@@ -87,10 +87,10 @@ func TestHalfAUserIsNotTakenForAWholeOne(t *testing.T) {
 	}
 	client := detailServer(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"data":{"id":`)) })
 	_, err := client.Detail(t.Context(), "1")
-	require.ErrorIs(t, err, ErrBrokenDetail, "cut short")
+	require.ErrorIs(t, err, ErrBrokenDetail, "truncated answer")
 }
 
-func TestAUserThatCannotBeMirroredIsBadAndNoError(t *testing.T) {
+func TestInvalidUserIsBadAndNoError(t *testing.T) {
 	t.Parallel()
 	client := detailServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		write(w, map[string]any{"data": whole("1", map[string]any{"updated_at": "yesterday"})})
@@ -101,7 +101,7 @@ func TestAUserThatCannotBeMirroredIsBadAndNoError(t *testing.T) {
 	require.Empty(t, detail.Page().Users)
 }
 
-func TestWhatIsNoIDIsNotAskedFor(t *testing.T) {
+func TestInvalidIDIsNotRequested(t *testing.T) {
 	t.Parallel()
 	client := detailServer(t, func(http.ResponseWriter, *http.Request) { t.Error("asked") })
 	for _, id := range []string{"", " ", ".", "..", "a\nb", string(make([]byte, 200))} {

@@ -7,22 +7,22 @@ import (
 )
 
 const (
-	// maxIDBytes is far above every id seen; it keeps ids usable as keys and in message headers.
+	// maxIDBytes is far above every known id; it keeps ids usable as keys and in message headers.
 	maxIDBytes = 128
-	// maxEmailBytes keeps emails usable in an index of Postgres, whose entries end at 2,704 bytes: a longer one
-	// would fail its page's transaction, again and again. The longest address that mail knows has 320.
+	// maxEmailBytes keeps emails usable in an index of Postgres, whose entries end at 2,704 bytes: a longer email
+	// would fail its page's transaction again and again. The longest valid address has 320 bytes.
 	maxEmailBytes = 1024
 	maxTextBytes  = 64 << 10
 )
 
-// wireUser is an entry, not read yet.
+// wireUser is an entry whose fields are not decoded yet.
 type wireUser struct {
 	id, createdAt, updatedAt []byte
 	texts                    [textFields][]byte
 }
 
-// The fields that are read as texts, in the order of textNames. What no destination gets is not read: whatever it
-// becomes, its users are mirrored.
+// textNames returns the fields that are read as text, in order. Fields that no destination gets are not read, so
+// their type does not matter.
 const (
 	firstName = iota
 	lastName
@@ -63,8 +63,8 @@ func wireUserOf(object []byte) (wire wireUser) {
 	return wire
 }
 
-// decodeUser reads one entry, which is valid JSON. reason is "" for a user that can be mirrored, and otherwise says in our
-// own words what is wrong; the user's ID is then still set if it could be read.
+// decodeUser decodes one entry, which is valid JSON. reason is "" for a user that can be mirrored; otherwise it says
+// in our own words what is wrong, and the user's ID is set if it could be read.
 func decodeUser(raw []byte) (user User, reason string) {
 	if !isObject(raw) {
 		return User{}, "entry: not an object"
@@ -102,9 +102,10 @@ func decodeUser(raw []byte) (user User, reason string) {
 	return user, ""
 }
 
-// readText reads a field that a destination gets as a text. A number or a boolean is its own text: VOMO's documents call
-// these fields texts, and PHP makes numbers of what looks like one. What Postgres cannot hold, or should not, is refused
-// here, where it costs one letter; in the page's transaction it would cost the page, again and again.
+// readText reads a field that destinations get as text. A number or a boolean is accepted as its text: VOMO documents
+// these fields as text, but PHP turns texts that look like numbers into numbers. Text that Postgres cannot or should
+// not store is rejected here, where it costs one letter; in the page's transaction it would fail the page again and
+// again.
 func readText(name string, value []byte) (text *string, reason string) {
 	var read string
 	switch {
@@ -128,8 +129,8 @@ func readText(name string, value []byte) (text *string, reason string) {
 	return &read, ""
 }
 
-// decodeID reads an id that is a text or a whole number of any size. The number's digits are taken as they
-// stand: through a float, large ids would become other people's.
+// decodeID reads an id that is a text or a whole number of any size. It keeps the number's digits as written:
+// converted to a float, large ids would become those of other users.
 func decodeID(raw []byte) (id, reason string) {
 	switch {
 	case isNone(raw):
@@ -152,7 +153,7 @@ func decodeID(raw []byte) (id, reason string) {
 	return id, ""
 }
 
-// entryKey tells entries apart when two pages are compared: the id, or a hash where there is none.
+// entryKey returns what identifies an entry when pages are compared: its id, or a hash if it has none.
 func entryKey(id string, raw []byte) string {
 	if id != "" {
 		return id

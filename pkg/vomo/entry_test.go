@@ -13,7 +13,7 @@ import (
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
-func TestAWholeEntryIsRead(t *testing.T) {
+func TestCompleteEntryIsRead(t *testing.T) {
 	t.Parallel()
 	user, reason := decodeUser(json.RawMessage(`{
 		"type":"user","id":4101,"first_name":"Ana","last_name":"Ruiz","full_name":"Ana Ruiz","email":" Ana.Ruiz@Example.org ",
@@ -73,7 +73,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-func TestAnEntryThatCannotBeMirroredSaysWhichFieldAndNeverItsValue(t *testing.T) {
+func TestReasonOfBadEntryNamesFieldAndNotItsValue(t *testing.T) {
 	t.Parallel()
 	for fields, want := range map[string]string{
 		`"email":{"a":"b"}`:         "email: not a text",
@@ -90,7 +90,7 @@ func TestAnEntryThatCannotBeMirroredSaysWhichFieldAndNeverItsValue(t *testing.T)
 	} {
 		user, reason := decodeUser(json.RawMessage(`{"updated_at":"2026-02-19T10:15:00Z",` + fields + `,"id":77}`))
 		require.Equal(t, want, reason, fields)
-		require.Equal(t, User{ID: "77"}, user, "the id is known although another field is wrong")
+		require.Equal(t, User{ID: "77"}, user, "the id must be set although another field is wrong")
 	}
 }
 

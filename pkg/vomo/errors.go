@@ -14,9 +14,9 @@ import (
 )
 
 var (
-	// ErrUnauthorized: VOMO does not take the token (401). Not retried: confirming it is the caller's decision.
+	// ErrUnauthorized: VOMO rejected the token (401). It is not retried: the caller decides how to confirm it.
 	ErrUnauthorized = errors.New("VOMO refused the token")
-	// ErrForbidden: the token is known but may not read users (403).
+	// ErrForbidden: the token is valid but may not read users (403).
 	ErrForbidden = errors.New("VOMO forbids this token to read users")
 	// ErrNotFound: VOMO has nothing at this address, or hides it from this token (404).
 	ErrNotFound = errors.New("VOMO has nothing there, or hides it from this token")
@@ -24,38 +24,38 @@ var (
 	ErrThrottled = errors.New("VOMO asked for a slower pace")
 	// ErrBodyTooLarge: an answer was longer than 16 MiB after decompression.
 	ErrBodyTooLarge = errors.New("VOMO's answer is longer than 16 MiB")
-	// ErrBrokenPage: an answer was cut short, or was no page of users.
+	// ErrBrokenPage: an answer was truncated, or was not a page of users.
 	ErrBrokenPage = errors.New("VOMO's answer is not a page of users")
-	// ErrBrokenDetail: an answer about one user was cut short, another user's, or no user.
+	// ErrBrokenDetail: an answer about one user was truncated, about another user, or not a user.
 	ErrBrokenDetail = errors.New("VOMO's answer is not the user that was asked for")
-	// ErrPartialDetail: an answer about one user lacks fields that lists have, as VOMO's specification would have it: it
-	// lists no more than a user's participations. Lists have the user whole.
+	// ErrPartialDetail: an answer about one user lacks fields that lists have. VOMO's specification says so too: it
+	// lists only a user's participations. Lists have the complete user.
 	ErrPartialDetail = errors.New("VOMO's answer about the user is not a whole user")
-	// ErrPageMismatch: VOMO answered with another page than the one that was asked for.
+	// ErrPageMismatch: VOMO answered with another page than the requested one.
 	ErrPageMismatch = errors.New("VOMO answered with another page than the one asked for")
-	// ErrPageRepeats: a page holds exactly the entries of one that was read before, in whatever order, as a source
-	// does that ignores the page number and would go on for ever.
+	// ErrPageRepeats: a page has exactly the entries of an earlier one, in any order. A source that ignores the page
+	// number does that and would never end.
 	ErrPageRepeats = errors.New("VOMO sent a page again under another number")
-	// ErrEndless: a scan came to page 1,000,001, which no organisation has.
+	// ErrEndless: a scan reached page 1,000,001, which no organisation has.
 	ErrEndless = errors.New("VOMO's list goes on beyond a million pages")
-	// ErrUnreadablePage: each entry of a page has the same defect, so that the source is at fault and not a person's record.
+	// ErrUnreadablePage: each entry of a page has the same defect, so the source is at fault and not a user's record.
 	ErrUnreadablePage = errors.New("VOMO's page of users cannot be read")
-	// ErrRefused: VOMO, or what stands before it, answered with a status from 400 to 499 that has no meaning of its own
-	// here. One such answer says nothing; many in a row say that the request is wrong.
+	// ErrRefused: VOMO, or a proxy before it, answered with a status from 400 to 499 without a special meaning here.
+	// One such answer means nothing; many in a row mean that the request is wrong.
 	ErrRefused = errors.New("VOMO refused the request")
-	// ErrForeignRedirect: VOMO pointed to another origin, to which the token must not go.
+	// ErrForeignRedirect: VOMO redirected to another origin, to which the token must not be sent.
 	ErrForeignRedirect = errors.New("VOMO redirected to another origin")
-	// ErrTooManyRedirects: VOMO redirected more than three times in a row, or to nowhere.
+	// ErrTooManyRedirects: VOMO redirected more than three times in a row, or without a location.
 	ErrTooManyRedirects = errors.New("VOMO's redirects lead nowhere")
-	// ErrScanUsed: Scan.Pages was ranged over a second time.
+	// ErrScanUsed: the caller ranged over Scan.Pages a second time.
 	ErrScanUsed = errors.New("a scan can be read only once")
 )
 
-// errStopped ends the delivery of a scan after Stop; it never leaves the package.
+// errStopped ends the delivery of a scan after Stop; the package never returns it.
 var errStopped = errors.New("scan stopped")
 
-// statusFault gives the fault for a status from 400 on other than 429, and whether another attempt may help. after is the
-// pause that the answer asks for, 0 for none.
+// statusFault returns the fault for a status from 400 on other than 429, and whether another attempt may succeed.
+// after is the pause that the answer asks for, 0 for none.
 func statusFault(status int, after time.Duration) (again bool, err error) {
 	again, err = faultOf(status)
 	if again && after > 0 {
@@ -86,7 +86,7 @@ type refusedError struct{ status int }
 func (r *refusedError) Error() string { return "VOMO answered " + strconv.Itoa(r.status) }
 func (r *refusedError) Unwrap() error { return ErrRefused }
 
-// unreadable is the fault for a page whose entries all have the same defect, in our own words.
+// unreadable returns the fault for a page whose entries all have the same defect, in our own words.
 func unreadable(entries int, defect string) error {
 	return fault.Unknown("vomo_unreadable_page", &unreadablePage{entries: entries, defect: defect})
 }
@@ -101,7 +101,7 @@ func (u *unreadablePage) Error() string {
 }
 func (u *unreadablePage) Unwrap() error { return ErrUnreadablePage }
 
-// broken is the fault for an answer that is no page of users; what is our own words, never the answer's.
+// broken returns the fault for an answer that is not a page of users; what must be our own words, never the answer's.
 func broken(what string) error {
 	return fault.Unknown("vomo_broken_page", &brokenPage{what: what})
 }
@@ -111,8 +111,8 @@ type brokenPage struct{ what string }
 func (b *brokenPage) Error() string { return ErrBrokenPage.Error() + ": " + b.what }
 func (b *brokenPage) Unwrap() error { return ErrBrokenPage }
 
-// unreachable gives the fault for a request that got no answer. The transport's own text is not carried: it
-// quotes URLs, and of a malformed answer the very bytes. What an operator needs is said in our words.
+// unreachable returns the fault for a request without an answer. It leaves out the transport's own text, which quotes
+// URLs and, for a malformed answer, the answer's bytes; our own words say what an operator needs.
 func unreachable(err error) error {
 	var (
 		lookup *net.DNSError

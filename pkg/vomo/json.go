@@ -9,31 +9,31 @@ import (
 	"unicode/utf8"
 )
 
-// The functions here read JSON that json.Valid has found valid, value by value and without copying it. Package
-// encoding/json does not serve: it matches the names of a struct's fields by any letter case, so that a field "ID" of
-// VOMO's, should it have one beside "id", would be read as the id of everybody.
+// The functions here read JSON that json.Valid has accepted, value by value and without copying it. encoding/json
+// does not fit: it matches a struct's field names case-insensitively, so if VOMO had a field "ID" beside "id", it
+// would be read as the id of every user.
 
-// document returns the value that a body holds, without a byte order mark before it and spaces around it; ok is false
-// if the body is no JSON.
+// document returns the value in a body, without a leading byte order mark and surrounding spaces; ok is false if the
+// body is not JSON.
 func document(body []byte) (value []byte, ok bool) {
 	body = bytes.Trim(bytes.TrimPrefix(body, []byte("\ufeff")), " \t\r\n")
 	return body, json.Valid(body)
 }
 
-// isObject, isList and isText say what a value is; nothing at all is none of them.
+// isObject, isList and isText report the kind of a value; all are false for an empty one.
 func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }
 func isList(value []byte) bool   { return len(value) > 0 && value[0] == '[' }
 func isText(value []byte) bool   { return len(value) > 0 && value[0] == '"' }
 
-// isNone says whether a value is missing or null.
+// isNone reports whether a value is missing or null.
 func isNone(value []byte) bool { return len(value) == 0 || value[0] == 'n' }
 
-// isScalar says whether a value is a number or a boolean.
+// isScalar reports whether a value is a number or a boolean.
 func isScalar(value []byte) bool {
 	return len(value) > 0 && (value[0] == '-' || value[0] == 't' || value[0] == 'f' || '0' <= value[0] && value[0] <= '9')
 }
 
-// members gives the names and values of an object, in their order. A name that comes twice is given twice.
+// members returns the names and values of an object, in order. A name that occurs twice is returned twice.
 func members(object []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		for at := skipSpace(object, 1); at < len(object) && object[at] == '"'; {
@@ -52,7 +52,7 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// elements gives the values of a list, in their order.
+// elements returns the values of a list, in order.
 func elements(list []byte) iter.Seq[[]byte] {
 	return func(yield func(value []byte) bool) {
 		for at := skipSpace(list, 1); at < len(list) && list[at] != ']'; {
@@ -65,8 +65,8 @@ func elements(list []byte) iter.Seq[[]byte] {
 	}
 }
 
-// inOrderOfKeys gives the values of an object whose names are all whole numbers, in the order of the numbers: what PHP
-// makes of a list from which it left something out. ok is false for any other object.
+// inOrderOfKeys returns the values of an object whose names are all whole numbers, in the order of the numbers: PHP
+// produces such objects from lists with gaps. ok is false for any other object.
 func inOrderOfKeys(object []byte, atMost int) (values [][]byte, ok bool) {
 	type place struct {
 		number uint64
@@ -97,7 +97,7 @@ func inOrderOfKeys(object []byte, atMost int) (values [][]byte, ok bool) {
 	return values, true
 }
 
-// textOf gives the text of a JSON text. Bytes that are no UTF-8 become U+FFFD.
+// textOf returns the text of a JSON string. Invalid UTF-8 becomes U+FFFD.
 func textOf(value []byte) string {
 	inner := value[1 : len(value)-1]
 	if bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
@@ -115,8 +115,8 @@ func skipSpace(text []byte, at int) int {
 	return at
 }
 
-// skipSeparator returns where the next name or value begins, behind the end of a value, or where the end of the object
-// or list stands.
+// skipSeparator returns where the next name or value starts after the end of a value, or where the object or list
+// ends.
 func skipSeparator(text []byte, at int) int {
 	at = skipSpace(text, at)
 	if at < len(text) && text[at] == ',' {
@@ -125,7 +125,7 @@ func skipSeparator(text []byte, at int) int {
 	return at
 }
 
-// textEnd returns where the text ends that begins at at.
+// textEnd returns the end of the text that starts at at.
 func textEnd(text []byte, at int) int {
 	for i := at + 1; i < len(text); i++ {
 		switch text[i] {
@@ -138,7 +138,7 @@ func textEnd(text []byte, at int) int {
 	return len(text)
 }
 
-// valueEnd returns where the value ends that begins at at.
+// valueEnd returns the end of the value that starts at at.
 func valueEnd(text []byte, at int) int {
 	depth := 0
 	for i := at; i < len(text); i++ {

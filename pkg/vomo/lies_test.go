@@ -18,7 +18,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// bend is what makes a page untrue: of its links and its meta.
+// bend changes a page's links and meta so that they are wrong.
 type bend func(number int, links, meta map[string]any)
 
 func lying(total int, bends ...bend) *organisation {
@@ -48,11 +48,11 @@ func noNext(_ int, links, _ map[string]any) { delete(links, "next") }
 
 func noTotal(_ int, _, meta map[string]any) { delete(meta, "total") }
 
-func TestAListThatLiesIsReadToItsEndAndNoFurtherThanItTakes(t *testing.T) {
+func TestListWithWrongLinksOrTotalIsReadToItsEnd(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		bends []bend
-		total int // what the pages tell
+		total int // the total that the pages show
 	}{
 		"never a next page":              {[]bend{next(nil)}, 40},
 		"the word null":                  {[]bend{next("null")}, 40},
@@ -89,7 +89,7 @@ func TestAListThatLiesIsReadToItsEndAndNoFurtherThanItTakes(t *testing.T) {
 	}
 }
 
-func TestALinkToAnotherHostIsNeverFollowed(t *testing.T) {
+func TestLinkToAnotherHostIsNeverFollowed(t *testing.T) {
 	t.Parallel()
 	var visitors atomic.Int32
 	foreign := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { visitors.Add(1) }))
@@ -106,11 +106,11 @@ func TestALinkToAnotherHostIsNeverFollowed(t *testing.T) {
 	require.Zero(t, visitors.Load())
 }
 
-func TestASourceThatGoesRoundIsFoundWhateverTheLengthOfTheRound(t *testing.T) {
+func TestRepeatingSourceIsDetectedForAnyCycleLength(t *testing.T) {
 	t.Parallel()
 	for _, round := range []int{1, 2, 3, 7, 20} {
 		for _, before := range []int{0, 5} {
-			dice := rand.New(rand.NewPCG(1, 2)) // one client asks, one page at a time
+			dice := rand.New(rand.NewPCG(1, 2)) // one client requests one page at a time
 			client, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				number := pageOf(r)
 				if number > before {
@@ -128,7 +128,7 @@ func TestASourceThatGoesRoundIsFoundWhateverTheLengthOfTheRound(t *testing.T) {
 	}
 }
 
-func TestAListThatIsMadeUpAsItIsReadEndsAtAMillionPages(t *testing.T) {
+func TestEndlessListEndsAtMillionPages(t *testing.T) {
 	t.Parallel()
 	org := lying(100_000_000)
 	client, _ := serve(t, org.serve)
@@ -138,12 +138,12 @@ func TestAListThatIsMadeUpAsItIsReadEndsAtAMillionPages(t *testing.T) {
 	require.Equal(t, "vomo_endless", fault.CodeOf(err))
 }
 
-func TestABodyThatDripsIsATimeoutAndEndsItsRequest(t *testing.T) {
+func TestSlowBodyIsTimeout(t *testing.T) {
 	t.Parallel()
 	gone := make(chan struct{})
 	client, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		defer close(gone)
-		for r.Context().Err() == nil { // as fast as it may: the limit is one of time, not of silence
+		for r.Context().Err() == nil { // without pause: the limit is total time, not silence
 			_, _ = w.Write([]byte(" "))
 			_ = http.NewResponseController(w).Flush()
 			_ = backoff.Sleep(r.Context(), time.Millisecond)
@@ -154,7 +154,7 @@ func TestABodyThatDripsIsATimeoutAndEndsItsRequest(t *testing.T) {
 	<-gone
 }
 
-func TestAPageOfTooManyEntriesIsBroken(t *testing.T) {
+func TestPageWithTooManyEntriesIsBroken(t *testing.T) {
 	t.Parallel()
 	body := func(entries int) []byte { return []byte(`{"data":[0` + strings.Repeat(",0", entries-1) + `]}`) }
 	_, err := decodePage(body(maxEntries), 1)
@@ -164,7 +164,7 @@ func TestAPageOfTooManyEntriesIsBroken(t *testing.T) {
 	require.ErrorContains(t, err, "more than 5000 entries")
 }
 
-func TestTextsThatNobodyHasAreBadEntries(t *testing.T) {
+func TestEntriesWithUnusableTextsAreBad(t *testing.T) {
 	t.Parallel()
 	for field, c := range map[string]struct {
 		bytes  int

@@ -22,7 +22,7 @@ const testToken = "token-that-must-not-show"
 
 var testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
-// serve starts an HTTP server and a client of it that never really waits: its sleeps are noted in naps.
+// serve starts an HTTP server and a client that does not really sleep: naps records its sleeps.
 func serve(t *testing.T, handler http.HandlerFunc, changes ...func(*Config)) (*Client, *naps) {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -66,11 +66,11 @@ func (n *naps) all() []time.Duration {
 }
 
 func pageOf(r *http.Request) int {
-	number, _ := strconv.Atoi(r.URL.Query().Get("page")) // 0, which no test asks for, where it is missing
+	number, _ := strconv.Atoi(r.URL.Query().Get("page")) // 0, which no test requests, if it is missing
 	return number
 }
 
-// wire is the JSON of a page of an organisation with total users, 15 a page.
+// wire returns the JSON of a page of an organisation with total users, 15 per page.
 func wire(number, total int) map[string]any {
 	entries := []any{}
 	for id := (number-1)*15 + 1; id <= min(number*15, total); id++ {
@@ -92,15 +92,15 @@ func entry(id any) map[string]any {
 }
 
 func write(w http.ResponseWriter, page any) {
-	_ = json.NewEncoder(w).Encode(page) // a client that has gone is part of some tests
+	_ = json.NewEncoder(w).Encode(page) // in some tests the client closes the connection
 }
 
-// organisation serves total users, and notes which pages were asked for.
+// organisation serves total users, and records which pages were requested.
 type organisation struct {
 	total int
 	mu    sync.Mutex
 	asked []int
-	first func(w http.ResponseWriter, r *http.Request) bool // true: it has answered
+	first func(w http.ResponseWriter, r *http.Request) bool // returns true if it has answered
 }
 
 func (o *organisation) serve(w http.ResponseWriter, r *http.Request) {

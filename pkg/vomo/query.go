@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Query filters the people of a scan; a zero time is no filter. VOMO takes both ends as inclusive and may
-// honour the day only, so people outside the filter's exact times have to be expected.
+// Query filters the users of a scan; a zero time means no filter. VOMO treats both ends as inclusive and may use only
+// the day, so the answer may contain users outside the exact times.
 type Query struct {
 	UpdatedAfter, UpdatedBefore time.Time
 	CreatedAfter, CreatedBefore time.Time
 }
 
-// values is the whole query string of one page: the number and every filter, each time.
+// values returns the query string of one page, with the number and every filter each time.
 func (q Query) values(number int) url.Values {
 	values := url.Values{"page": {strconv.Itoa(number)}}
 	for name, at := range map[string]time.Time{

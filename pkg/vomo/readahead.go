@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// run is what one range over Pages shares between the dispatcher, the fetches and the loop.
+// run is the state that one range over Pages shares between the dispatcher, the fetches and the loop.
 type run struct {
 	scan  *Scan
 	group sync.WaitGroup
-	queue chan *flight  // pages asked for, in order; closed when no more will be
-	slots chan struct{} // one for each page that is asked for and not yet done
-	gate  chan struct{} // held while waiting for leave: one waiter a scan, retries too
-	over  chan struct{} // closed once some page failed or was the last: none after it is wanted
+	queue chan *flight  // requested pages, in order; closed when there will be no more
+	slots chan struct{} // one for each page that is requested and not yet done
+	gate  chan struct{} // held during a call of Before: one at a time per scan, also for retries
+	over  chan struct{} // closed when a page failed or was the last: no later page is needed
 	once  sync.Once
 }
 
@@ -27,7 +27,7 @@ func newRun(s *Scan) *run {
 	}
 }
 
-// flight is one page on its way; answer and err are there when landed is closed.
+// flight is one page being fetched; answer and err are set when landed is closed.
 type flight struct {
 	number int
 	landed chan struct{}
@@ -35,9 +35,10 @@ type flight struct {
 	err error
 }
 
-// next gives the next page in order once it has landed, errStopped when none was asked for, or the context's cause.
+// next returns the next page in order once it has landed, errStopped if no further page was requested, or the
+// context's cause.
 func (r *run) next(ctx context.Context) (*flight, error) {
-	if ctx.Err() != nil { // looked at first: of two that are ready, select takes either
+	if ctx.Err() != nil { // check this first: if both are ready, select takes either
 		return nil, context.Cause(ctx)
 	}
 	select {
@@ -59,11 +60,11 @@ func (r *run) next(ctx context.Context) (*flight, error) {
 	}
 }
 
-// dispatch asks for the pages, one after the other, as far as slots, the known end and Stop allow. It alone
-// waits for leave for a page's first request, so requests are first sent in page order.
+// dispatch requests the pages one after the other, as far as slots, the known end and Stop allow. Only dispatch calls
+// Before for a page's first request, so first requests are sent in page order.
 func (r *run) dispatch(ctx context.Context) {
 	defer close(r.queue)
-	// Stop ends a wait for leave: the page that waits has not been asked for yet.
+	// Stop ends a call of Before that waits: its page has not been requested yet.
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r.group.Go(func() {
@@ -75,7 +76,7 @@ func (r *run) dispatch(ctx context.Context) {
 	})
 
 	var last *flight
-	end := 0 // the last page as far as is known
+	end := 0 // the last known page
 	for number := r.scan.from; ; number++ {
 		if last != nil && number > end {
 			if !r.await(waiting, last) {
@@ -90,7 +91,7 @@ func (r *run) dispatch(ctx context.Context) {
 		case <-waiting.Done():
 			return
 		}
-		if r.unwanted(ctx) { // of several that are ready, select takes any
+		if r.unwanted(ctx) { // if several are ready, select takes any
 			return
 		}
 		err := r.leave(waiting)
@@ -98,7 +99,7 @@ func (r *run) dispatch(ctx context.Context) {
 			return
 		}
 		f := &flight{number: number, landed: make(chan struct{}), err: err}
-		r.queue <- f // has room: it is as long as there are slots
+		r.queue <- f // has room: its length is the number of slots
 		if err != nil {
 			close(f.landed)
 			return
@@ -108,7 +109,7 @@ func (r *run) dispatch(ctx context.Context) {
 	}
 }
 
-// await waits for a page to land and says whether there is one after it.
+// await waits for a page to land and reports whether there is another page after it.
 func (r *run) await(ctx context.Context, f *flight) bool {
 	select {
 	case <-f.landed:
@@ -118,7 +119,7 @@ func (r *run) await(ctx context.Context, f *flight) bool {
 	}
 }
 
-// fly fetches a page whose first request has got leave already.
+// fly fetches a page for whose first request Before was already called.
 func (r *run) fly(ctx context.Context, f *flight) {
 	defer close(f.landed)
 	granted := true
@@ -137,7 +138,7 @@ func (r *run) fly(ctx context.Context, f *flight) {
 	}
 }
 
-// leave asks Before, one caller at a time.
+// leave calls Before, for one caller at a time.
 func (r *run) leave(ctx context.Context) error {
 	select {
 	case r.gate <- struct{}{}:
@@ -148,7 +149,7 @@ func (r *run) leave(ctx context.Context) error {
 	return r.scan.client.leave(ctx)
 }
 
-// unwanted says whether no further page may be asked for.
+// unwanted reports whether no further page may be requested.
 func (r *run) unwanted(ctx context.Context) bool {
 	return ctx.Err() != nil || closed(r.scan.stop) || closed(r.over)
 }

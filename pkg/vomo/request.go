@@ -16,23 +16,23 @@ import (
 const (
 	maxBody      = 16 << 20
 	maxRedirects = 3
-	// maxDrain is how much of an unwanted body is read so that its connection can be used again.
+	// maxDrain is how much of an unneeded body is read so that its connection can be reused.
 	maxDrain = 64 << 10
 )
 
-// errTimeLimit marks the end of a request's own time, to tell it from the end of the caller's context.
+// errTimeLimit marks the end of a request's own timeout, to distinguish it from the end of the caller's context.
 var errTimeLimit = errors.New("request took too long")
 
-// reply is one answer; body is only read where the status is 2xx.
+// reply is one HTTP answer; its body is only read if the status is 2xx.
 type reply struct {
 	status   int
 	header   http.Header
-	location *url.URL // nil where a redirect names no place
+	location *url.URL // nil if a redirect has no location
 	body     []byte
 }
 
-// attempt asks for a page once. A redirect inside BaseURL's origin is followed to its path, with our query put
-// in again since redirects are known to lose it; each hop needs leave like any other request.
+// attempt requests a page once. It follows a redirect inside BaseURL's origin to its path and adds the query again,
+// since redirects are known to lose it. Each hop needs Before's permission like any other request.
 func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 	target, query := *c.users, a.query.values(a.number).Encode()
 	if a.id != "" {
@@ -60,7 +60,7 @@ func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 	}
 }
 
-// judge makes an answer or a fault of a reply that is no redirect.
+// judge returns the answer or the fault of a reply that is not a redirect.
 func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
 	if r.status >= 400 {
 		return c.judgeRefusal(ctx, a, r)
@@ -79,8 +79,8 @@ func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
 	return c.dated(ans, r), nil
 }
 
-// judgeRefusal makes a fault of a status from 400 on. The pause that it asks for, whatever the status, is the
-// customer's; a page behind the first that is not there is the end of the list.
+// judgeRefusal returns the fault of a status from 400 on. A pause that it names, whatever the status, applies to the
+// customer. If a page after the first does not exist, the list ends there.
 func (c *Client) judgeRefusal(ctx context.Context, a ask, r reply) (answer, error) {
 	after := retryafter.Of(r.header, c.now())
 	if after > 0 || r.status == http.StatusTooManyRequests {
@@ -99,7 +99,7 @@ func (c *Client) judgeRefusal(ctx context.Context, a ask, r reply) (answer, erro
 	return answer{}, &again{err: err, after: after}
 }
 
-// dated notes VOMO's own clock in an answer.
+// dated adds VOMO's clock, from the Date header, to an answer.
 func (c *Client) dated(ans answer, r reply) answer {
 	if date, err := http.ParseTime(r.header.Get("Date")); err == nil {
 		ans.page.Date = date.UTC()
@@ -107,7 +107,7 @@ func (c *Client) dated(ans answer, r reply) answer {
 	return ans
 }
 
-// send makes one request and reads its body, all within the client's timeout.
+// send sends one request and reads its body, all within the client's timeout.
 func (c *Client) send(ctx context.Context, target *url.URL) (reply, error) {
 	timed, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeLimit)
 	defer cancel()
@@ -123,11 +123,11 @@ func (c *Client) send(ctx context.Context, target *url.URL) (reply, error) {
 	if err != nil {
 		return reply{}, sendFault(ctx, timed, err, unreachable(err))
 	}
-	defer func() { _ = resp.Body.Close() }() // nothing was written, so nothing can be lost by closing
+	defer func() { _ = resp.Body.Close() }() // the body was only read, so an error of Close loses nothing
 
 	r := reply{status: resp.StatusCode, header: resp.Header}
 	if r.status >= 300 {
-		r.location, _ = resp.Location() // no Location, or one that is no URL: nil says so
+		r.location, _ = resp.Location() // nil if there is no Location or it is not a URL
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
 		return r, nil
 	}
@@ -141,7 +141,7 @@ func (c *Client) send(ctx context.Context, target *url.URL) (reply, error) {
 	return r, nil
 }
 
-// sendFault decides whose end it was: the caller's context, our time limit, or (otherwise) the connection.
+// sendFault decides what ended a request: the caller's context, our timeout, or (otherwise) the connection.
 func sendFault(ctx, timed context.Context, err, otherwise error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -153,7 +153,7 @@ func sendFault(ctx, timed context.Context, err, otherwise error) error {
 	return &again{err: otherwise}
 }
 
-// origin is what decides whether the token may go there: scheme, host and port.
+// origin returns scheme, host and port, which decide whether the token may be sent there.
 func origin(u *url.URL) string {
 	port := u.Port()
 	if port == "" {

@@ -18,7 +18,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestBrokenAnswersAreTriedAgainAndThenGivenBack(t *testing.T) {
+func TestBrokenAnswersAreRetriedAndThenReturned(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
 		"no JSON":              "<html>ana.ruiz@example.org</html>",
@@ -53,7 +53,7 @@ func TestBrokenAnswersAreTriedAgainAndThenGivenBack(t *testing.T) {
 	}
 }
 
-func TestABodyThatEndsBeforeItsLengthIsABrokenPage(t *testing.T) {
+func TestTruncatedBodyIsBrokenPage(t *testing.T) {
 	t.Parallel()
 	client, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1000")
@@ -63,14 +63,14 @@ func TestABodyThatEndsBeforeItsLengthIsABrokenPage(t *testing.T) {
 	require.Equal(t, "vomo_broken_page", fault.CodeOf(err))
 }
 
-func TestABodyOverSixteenMiBIsNotRead(t *testing.T) {
+func TestBodyOver16MiBIsTooLarge(t *testing.T) {
 	t.Parallel()
 	var packed bytes.Buffer
 	zip := gzip.NewWriter(&packed)
 	_, err := zip.Write(append([]byte(`{"data":[]}`), bytes.Repeat([]byte(" "), maxBody)...))
 	require.NoError(t, err)
 	require.NoError(t, zip.Close())
-	require.Less(t, packed.Len(), 1<<20, "small on the wire")
+	require.Less(t, packed.Len(), 1<<20, "the compressed body must be small")
 
 	var requests atomic.Int32
 	client, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -84,7 +84,7 @@ func TestABodyOverSixteenMiBIsNotRead(t *testing.T) {
 	require.EqualValues(t, 1, requests.Load())
 }
 
-func TestABodyOfJustSixteenMiBIsRead(t *testing.T) {
+func TestBodyOf16MiBIsRead(t *testing.T) {
 	t.Parallel()
 	body := []byte(`{"data":[]}`)
 	body = append(body, bytes.Repeat([]byte(" "), maxBody-len(body))...)
@@ -93,7 +93,7 @@ func TestABodyOfJustSixteenMiBIsRead(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestASilentServerIsATimeout(t *testing.T) {
+func TestSilentServerIsTimeout(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]string{"before the answer": "", "inside the body": `{"data":[`} {
 		t.Run(name, func(t *testing.T) {
@@ -107,14 +107,14 @@ func TestASilentServerIsATimeout(t *testing.T) {
 			}, func(cfg *Config) { cfg.Timeout = 30 * time.Millisecond; cfg.Attempts = 2 })
 			_, err := client.Page(t.Context(), Query{UpdatedAfter: testNow}, 1)
 			require.Equal(t, "vomo_timeout", fault.CodeOf(err))
-			require.NotErrorIs(t, err, context.DeadlineExceeded, "it is not the caller's deadline")
+			require.NotErrorIs(t, err, context.DeadlineExceeded, "the error must not be the caller's deadline")
 			require.Len(t, naps.all(), 1)
 			requireDiscreet(t, err)
 		})
 	}
 }
 
-func TestTheWaitForLeaveDoesNotCountAgainstTheTimeout(t *testing.T) {
+func TestTimeInBeforeDoesNotCountAgainstTimeout(t *testing.T) {
 	t.Parallel()
 	client, _ := serve(t, (&organisation{total: 1}).serve, func(cfg *Config) {
 		cfg.Before = func(ctx context.Context) error {
@@ -128,7 +128,7 @@ func TestTheWaitForLeaveDoesNotCountAgainstTheTimeout(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestNobodyListeningIsUnreachable(t *testing.T) {
+func TestServerThatIsNotRunningIsUnreachable(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
@@ -139,7 +139,7 @@ func TestNobodyListeningIsUnreachable(t *testing.T) {
 	requireDiscreet(t, err)
 }
 
-func TestAConnectionCutBeforeTheAnswerIsUnreachable(t *testing.T) {
+func TestConnectionClosedBeforeAnswerIsUnreachable(t *testing.T) {
 	t.Parallel()
 	client, _ := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	_, err := client.Page(t.Context(), Query{}, 1)
@@ -147,7 +147,7 @@ func TestAConnectionCutBeforeTheAnswerIsUnreachable(t *testing.T) {
 	require.ErrorContains(t, err, "closed the connection")
 }
 
-func TestACertificateThatIsNotTrustedIsUnreachableAndSaysSo(t *testing.T) {
+func TestUntrustedCertificateIsUnreachableAndNamed(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(http.NotFoundHandler())
 	server.Config.ErrorLog = quiet()
@@ -163,7 +163,7 @@ type failingTransport struct{ err error }
 
 func (f failingTransport) RoundTrip(*http.Request) (*http.Response, error) { return nil, f.err }
 
-func TestATransportsOwnTextIsNotCarried(t *testing.T) {
+func TestErrorDoesNotContainTransportsText(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`malformed HTTP response "ana.ruiz@example.org"`, "GET https://h/?updated_after=2026-01"} {
 		client, _ := clientOf(t, "http://127.0.0.1:1", func(cfg *Config) {
@@ -175,7 +175,7 @@ func TestATransportsOwnTextIsNotCarried(t *testing.T) {
 	}
 }
 
-func TestARedirectToAnotherOriginIsRefusedAndTheTokenStays(t *testing.T) {
+func TestRedirectToAnotherOriginIsRejectedWithoutSendingToken(t *testing.T) {
 	t.Parallel()
 	var strangers atomic.Int32
 	stranger := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { strangers.Add(1) }))
@@ -203,7 +203,7 @@ func TestARedirectToAnotherOriginIsRefusedAndTheTokenStays(t *testing.T) {
 	}
 }
 
-func TestARedirectInsideTheOriginIsFollowedWithOurQueryAndWithLeave(t *testing.T) {
+func TestRedirectInsideOriginIsFollowedWithQueryAfterBefore(t *testing.T) {
 	t.Parallel()
 	var leaves atomic.Int32
 	var paths []string
@@ -214,7 +214,7 @@ func TestARedirectInsideTheOriginIsFollowedWithOurQueryAndWithLeave(t *testing.T
 			return
 		}
 		if len(paths) <= maxRedirects {
-			http.Redirect(w, r, r.URL.Path+"/x", http.StatusMovedPermanently) // the query is lost here
+			http.Redirect(w, r, r.URL.Path+"/x", http.StatusMovedPermanently) // this redirect loses the query
 			return
 		}
 		write(w, wire(pageOf(r), 30))
@@ -228,7 +228,7 @@ func TestARedirectInsideTheOriginIsFollowedWithOurQueryAndWithLeave(t *testing.T
 	require.EqualValues(t, 4, leaves.Load())
 }
 
-func TestMoreThanThreeRedirectsAreRefused(t *testing.T) {
+func TestMoreThanThreeRedirectsAreRejected(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
 	client, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {

@@ -12,21 +12,21 @@ import (
 const (
 	firstDelay = 250 * time.Millisecond
 	maxDelay   = 4 * time.Second
-	// maxPause is the longest pause that is waited out here, where it holds a worker's slot.
+	// maxPause is the longest pause that fetch waits itself, since it holds a worker's slot meanwhile.
 	maxPause = 10 * time.Second
 )
 
-// ask is one page wanted, or the user of an id: leave is called before each request for it.
+// ask is a request for one page, or for the user of an id. leave is called before each HTTP request for it.
 type ask struct {
 	id       string // "" for a page
 	number   int
 	query    Query
 	attempts int
-	probe    bool // for the token's sake: what the page holds does not matter
+	probe    bool // to check the token: the page's content does not matter
 	leave    func(ctx context.Context) error
 }
 
-// again marks a fault that another attempt may not meet; after is how long to wait first, 0 for our own delay.
+// again marks a fault that another attempt may not have; after is how long to wait first, 0 for the default delay.
 type again struct {
 	err   error
 	after time.Duration
@@ -35,10 +35,10 @@ type again struct {
 func (a *again) Error() string { return a.err.Error() }
 func (a *again) Unwrap() error { return a.err }
 
-// fetch tries a page until it is there, the fault is one that no attempt mends, or the attempts are spent.
+// fetch requests a page until it has it, the fault cannot be fixed by another attempt, or the attempts are used up.
 //
-// The delays are backoff's; the loop is ours because backoff.Retry keeps its timer to itself, and waits out
-// whatever pause it is told, while ours has to be replaceable and to hand long pauses back.
+// The delays come from package backoff. The loop is our own because backoff.Retry has a private timer and waits for
+// any pause; this loop has a replaceable timer and returns long pauses to the caller.
 func (c *Client) fetch(ctx context.Context, a ask) (answer, error) {
 	delays := backoff.ExponentialBackOff{
 		InitialInterval: firstDelay, MaxInterval: maxDelay,
@@ -67,7 +67,7 @@ func (c *Client) fetch(ctx context.Context, a ask) (answer, error) {
 	}
 }
 
-// leave asks Before whether the next request may go.
+// leave asks Before whether the next request may be sent.
 func (c *Client) leave(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -30,7 +30,7 @@ func failing(n, status int, header map[string]string) *organisation {
 	return org
 }
 
-func TestServerErrorsAreTriedAgainWithGrowingJitteredDelays(t *testing.T) {
+func TestServerErrorsAreRetriedWithGrowingJitteredDelays(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{500, 502, 503, 504, 520} {
 		org := failing(3, status, nil)
@@ -53,7 +53,7 @@ func requireBackoff(t *testing.T, delays []time.Duration, n int) {
 	}
 }
 
-func TestDelaysGrowNoFurtherThanFourSeconds(t *testing.T) {
+func TestDelaysAreAtMostFourSeconds(t *testing.T) {
 	t.Parallel()
 	org := failing(9, 500, nil)
 	client, naps := serve(t, org.serve, func(cfg *Config) { cfg.Attempts = 10 })
@@ -62,7 +62,7 @@ func TestDelaysGrowNoFurtherThanFourSeconds(t *testing.T) {
 	requireBackoff(t, naps.all(), 9)
 }
 
-func TestDelaysAreNotAllTheSame(t *testing.T) {
+func TestDelaysHaveJitter(t *testing.T) {
 	t.Parallel()
 	firsts := map[time.Duration]bool{}
 	for range 8 {
@@ -74,7 +74,7 @@ func TestDelaysAreNotAllTheSame(t *testing.T) {
 	require.Greater(t, len(firsts), 1)
 }
 
-func TestEachStatusHasItsFaultAndItsNumberOfAttempts(t *testing.T) {
+func TestFaultAndAttemptsOfEachStatus(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]struct {
 		kind     fault.Kind
@@ -124,11 +124,11 @@ func requireDiscreet(t *testing.T, err error) {
 	}
 }
 
-func TestA429WithAShortRetryAfterIsWaitedOut(t *testing.T) {
+func Test429WithShortRetryAfterIsRetried(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		header map[string]string
-		after  time.Duration // 0: our own delay
+		after  time.Duration // 0: the default delay
 	}{
 		"seconds":     {map[string]string{"Retry-After": "7"}, 7 * time.Second},
 		"ten seconds": {map[string]string{"Retry-After": " 10 "}, 10 * time.Second},
@@ -144,14 +144,14 @@ func TestA429WithAShortRetryAfterIsWaitedOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var told []time.Duration
+			var reported []time.Duration
 			org := failing(2, 429, c.header)
 			client, naps := serve(t, org.serve, func(cfg *Config) {
-				cfg.Throttled = func(_ context.Context, after time.Duration) { told = append(told, after) }
+				cfg.Throttled = func(_ context.Context, after time.Duration) { reported = append(reported, after) }
 			})
 			_, err := client.Page(t.Context(), Query{}, 1)
 			require.NoError(t, err)
-			require.Equal(t, []time.Duration{c.after, c.after}, told, "each 429 is told")
+			require.Equal(t, []time.Duration{c.after, c.after}, reported, "each 429 must be reported")
 			if c.after == 0 {
 				requireBackoff(t, naps.all(), 2)
 				return
@@ -161,7 +161,7 @@ func TestA429WithAShortRetryAfterIsWaitedOut(t *testing.T) {
 	}
 }
 
-func TestA429WithALongRetryAfterComesBackAtOnce(t *testing.T) {
+func Test429WithLongRetryAfterIsReturnedAtOnce(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]time.Duration{
 		"11":                      11 * time.Second,
@@ -170,24 +170,24 @@ func TestA429WithALongRetryAfterComesBackAtOnce(t *testing.T) {
 		"99999999999999999999999": time.Hour,
 		testNow.Add(48 * time.Hour).Format(http.TimeFormat): time.Hour,
 	} {
-		var told []time.Duration
+		var reported []time.Duration
 		org := failing(100, 429, map[string]string{"Retry-After": raw, "Date": testNow.Format(http.TimeFormat)})
 		client, naps := serve(t, org.serve, func(cfg *Config) {
-			cfg.Throttled = func(_ context.Context, after time.Duration) { told = append(told, after) }
+			cfg.Throttled = func(_ context.Context, after time.Duration) { reported = append(reported, after) }
 		})
 		_, err := client.Page(t.Context(), Query{}, 1)
 		require.ErrorIs(t, err, ErrThrottled)
 		after, named := fault.After(err)
 		require.True(t, named)
 		require.Equal(t, want, after, raw)
-		require.Equal(t, []time.Duration{want}, told)
+		require.Equal(t, []time.Duration{want}, reported)
 		require.Empty(t, naps.all())
 		require.Len(t, org.pages(), 1)
 	}
 }
 
 // testdata/cases/odd-statuses.md.
-func TestOneOddStatusInTheMiddleOfAScanIsTriedAgainInPlace(t *testing.T) {
+func TestSingleOddStatusDuringScanIsRetried(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 405, 406, 409, 421, 423, 425, 451} {
 		org := &organisation{total: 40}
@@ -208,12 +208,12 @@ func TestOneOddStatusInTheMiddleOfAScanIsTriedAgainInPlace(t *testing.T) {
 }
 
 // testdata/cases/pauses.md.
-func TestAPauseThatIsNamedIsKeptWhateverTheStatus(t *testing.T) {
+func TestPauseIsRespectedForAnyStatus(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		status int
 		values []string
-		waited time.Duration // in place; 0: the fault comes back at once
+		waited time.Duration // waited by the client; 0: the fault is returned at once
 		after  time.Duration
 		code   string
 	}{
@@ -245,7 +245,7 @@ func TestAPauseThatIsNamedIsKeptWhateverTheStatus(t *testing.T) {
 			if after, throttled := fault.After(err); throttled || c.status != 401 {
 				require.Equal(t, c.after, after)
 			}
-			require.Equal(t, c.after, named[0], "the pause is the customer's")
+			require.Equal(t, c.after, named[0], "the pause must be reported for the customer")
 			if c.waited == 0 {
 				require.Len(t, org.pages(), 1)
 				return
@@ -255,7 +255,7 @@ func TestAPauseThatIsNamedIsKeptWhateverTheStatus(t *testing.T) {
 	}
 }
 
-func TestAPauseThatHasPassedIsNone(t *testing.T) {
+func TestRetryAfterInThePastIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"-5", "Sun, 01 Feb 2026 00:00:00 GMT"} {
 		org := failing(2, 503, map[string]string{"Retry-After": value, "Date": testNow.Format(http.TimeFormat)})
@@ -284,7 +284,7 @@ func TestCancellationEndsTheWaitBetweenAttemptsWithItsCause(t *testing.T) {
 	require.Len(t, org.pages(), 1)
 }
 
-func TestCancellationEndsARequestOnItsWayWithItsCause(t *testing.T) {
+func TestCancellationEndsRequestInFlightWithItsCause(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -299,7 +299,7 @@ func TestCancellationEndsARequestOnItsWayWithItsCause(t *testing.T) {
 	require.Empty(t, naps.all())
 }
 
-func TestCancellationDuringBeforeGivesItsCause(t *testing.T) {
+func TestCancellationDuringBeforeReturnsItsCause(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -315,5 +315,5 @@ func TestCancellationDuringBeforeGivesItsCause(t *testing.T) {
 	require.ErrorIs(t, err, errTest)
 	_, err = client.Page(ctx, Query{}, 1)
 	require.ErrorIs(t, err, errTest)
-	require.Equal(t, 1, calls, "a context that has ended asks nobody")
+	require.Equal(t, 1, calls, "no request may follow after the context has ended")
 }

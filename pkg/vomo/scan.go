@@ -12,19 +12,19 @@ import (
 )
 
 const (
-	// maxAhead is how many pages may be outstanding: what a crash reads again.
+	// maxAhead is how many pages may be outstanding: after a crash they are read again.
 	maxAhead = 4
-	// maxPages is the end of a list whose pages are made up as it is read: nothing else would end it.
+	// maxPages ends a scan whose source generates pages without end.
 	maxPages = 1_000_000
 )
 
-// ScanOptions say where a scan begins and how far it reads ahead.
+// ScanOptions say where a scan starts and how far it reads ahead.
 type ScanOptions struct {
 	From  int // the first page; below 1 means 1
-	Ahead int // pages asked for and not yet done, the one in the loop body among them; 1 to 4, anything else means 4
+	Ahead int // pages requested and not yet done, including the one in the loop body; 1 to 4, any other value means 4
 }
 
-// Scan reads the pages of a query in order, fetching the next ones while one is worked on.
+// Scan reads the pages of a query in order and fetches the next ones while the caller processes one.
 type Scan struct {
 	client *Client
 	ctx    context.Context //nolint:containedctx // an iterator takes no arguments: the scan is the call that ctx is for
@@ -38,7 +38,7 @@ type Scan struct {
 	ended    atomic.Bool // the last page was reached
 }
 
-// Scan prepares a scan; nothing is asked for before Pages is ranged over. ctx holds for the whole scan.
+// Scan prepares a scan; it sends nothing before the caller ranges over Pages. ctx applies to the whole scan.
 func (c *Client) Scan(ctx context.Context, query Query, opts ScanOptions) *Scan {
 	s := &Scan{client: c, ctx: ctx, query: query, from: max(opts.From, 1), ahead: opts.Ahead, stop: make(chan struct{})}
 	if s.ahead < 1 || s.ahead > maxAhead {
@@ -47,20 +47,20 @@ func (c *Client) Scan(ctx context.Context, query Query, opts ScanOptions) *Scan 
 	return s
 }
 
-// Stop lets the scan end early: no further page is asked for, those in flight are still delivered, and then
-// Pages ends. It does not wait, and may be called from any goroutine, at any time and again.
+// Stop ends the scan early: no further page is requested, pages in flight are still delivered, and then Pages ends.
+// It does not wait, and may be called from any goroutine, at any time and repeatedly.
 func (s *Scan) Stop() { s.stopOnce.Do(func() { close(s.stop) }) }
 
-// Stopped says whether Stop came before the last page was reached, so that the scan is not complete.
+// Stopped reports whether Stop was called before the last page was reached, so that the scan is incomplete.
 func (s *Scan) Stopped() bool { return closed(s.stop) && !s.ended.Load() }
 
-// Pages gives the pages in order, up to and with the first one that has no More. A page is outstanding until
-// the loop body for it has returned. The first page is asked for alone; once it has told the total, the pages
-// up to the last known one are asked for ahead, and beyond that each when the one before it says More.
+// Pages returns the pages in order, up to and including the first without More. A page is outstanding until the loop
+// body for it has returned. The first page is requested alone; when its total is known, pages up to the last known
+// one are requested ahead, and each later page when the one before it has More.
 //
-// A fault comes in its page's place, in a Page that has only its number, and is the last thing that is given:
-// Page's errors, ErrPageRepeats, ErrEndless, and the cause of the context where that ended. Pages may be ranged over once;
-// a second time gives ErrScanUsed. When the loop ends, in whatever way, every goroutine of the scan has ended.
+// A fault is delivered in its page's place, in a Page that has only its number, and ends the scan: errors of Page,
+// ErrPageRepeats, ErrEndless, and the cause of the context if it ended. Pages may be ranged over once; a second time
+// gives ErrScanUsed. When the loop ends, for any reason, every goroutine of the scan has ended.
 func (s *Scan) Pages() iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
 		if !s.started.CompareAndSwap(false, true) {
@@ -76,7 +76,7 @@ func (s *Scan) Pages() iter.Seq2[Page, error] {
 	}
 }
 
-// deliver hands the pages to the loop body, one after the other.
+// deliver passes the pages to the loop body, one after the other.
 func (s *Scan) deliver(r *run, yield func(Page, error) bool) {
 	var seen cycle
 	for number := s.from; ; number++ {
@@ -104,6 +104,6 @@ func (s *Scan) deliver(r *run, yield func(Page, error) bool) {
 		if !yield(f.page, nil) || !f.page.More {
 			return
 		}
-		<-r.slots // the page is done: one more may be asked for
+		<-r.slots // the page is done: another may be requested
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// busy counts the requests under way and the waits for leave: what must be zero when a scan has ended.
+// busy counts the requests in flight and the running calls of Before, which must be zero when a scan has ended.
 type busy struct {
 	atomic.Int32
 	next http.RoundTripper
@@ -39,7 +39,7 @@ func (b *busy) wrap(cfg *Config) {
 	}
 }
 
-// drain reads a scan to its end: the numbers of its pages and the error that ended it.
+// drain reads a scan to its end and returns the numbers of its pages and the error that ended it.
 func drain(scan *Scan) (numbers []int, err error) {
 	for page, e := range scan.Pages() {
 		if e != nil {
@@ -51,7 +51,7 @@ func drain(scan *Scan) (numbers []int, err error) {
 	return numbers, err
 }
 
-func TestAScanGivesEveryPageInOrderAndAsksForEachOnce(t *testing.T) {
+func TestScanReturnsPagesInOrderAndRequestsEachOnce(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ total, from, last int }{{0, 1, 1}, {1, 0, 1}, {15, 1, 1}, {16, 1, 2}, {200, 1, 14}, {200, 9, 14}, {200, 14, 14}, {15, 3, 3}} {
 		org := &organisation{total: c.total}
@@ -66,7 +66,7 @@ func TestAScanGivesEveryPageInOrderAndAsksForEachOnce(t *testing.T) {
 	}
 }
 
-func TestEveryPageOfAScanHasTheFiltersAndNoLinkIsFollowed(t *testing.T) {
+func TestScanSendsFiltersWithEveryPageAndFollowsNoLink(t *testing.T) {
 	t.Parallel()
 	org := &organisation{total: 100}
 	var wrong atomic.Int32
@@ -83,7 +83,7 @@ func TestEveryPageOfAScanHasTheFiltersAndNoLinkIsFollowed(t *testing.T) {
 	require.Zero(t, wrong.Load())
 }
 
-func TestNoMoreThanAheadPagesAreOutstandingAndSoManyAre(t *testing.T) {
+func TestExactlyAheadPagesAreOutstanding(t *testing.T) {
 	t.Parallel()
 	for given, ahead := range map[int]int32{1: 1, 2: 2, 3: 3, 4: 4, 9: 4, 0: 4, -1: 4} {
 		org := &organisation{total: 300}
@@ -104,7 +104,7 @@ func TestNoMoreThanAheadPagesAreOutstandingAndSoManyAre(t *testing.T) {
 		for _, err := range client.Scan(t.Context(), Query{}, ScanOptions{Ahead: given}).Pages() {
 			require.NoError(t, err)
 			if pages++; pages < 15 {
-				<-reached // the loop body stays until as many pages as may be are asked for
+				<-reached // the loop body waits until the maximum of pages is requested
 			}
 			done.Add(1)
 		}
@@ -113,11 +113,11 @@ func TestNoMoreThanAheadPagesAreOutstandingAndSoManyAre(t *testing.T) {
 	}
 }
 
-func TestTheFirstPageIsAskedForAloneAndThoseBehindTheKnownEndOneByOne(t *testing.T) {
+func TestFirstPageIsRequestedAloneAndPagesAfterKnownEndOneByOne(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		meta map[string]any
-		lone int // the pages from here on wait for the one before
+		lone int // pages from here on are requested one by one
 	}{
 		"the total is short": {map[string]any{"total": 45, "per_page": 15}, 4},
 		"no total":           {map[string]any{}, 2},
@@ -146,13 +146,13 @@ func TestTheFirstPageIsAskedForAloneAndThoseBehindTheKnownEndOneByOne(t *testing
 			numbers, err := drain(client.Scan(t.Context(), Query{}, ScanOptions{}))
 			require.NoError(t, err)
 			require.Equal(t, upTo(8), numbers)
-			require.Equal(t, upTo(8), slices.Sorted(slices.Values(org.pages())), "and none behind the end")
+			require.Equal(t, upTo(8), slices.Sorted(slices.Values(org.pages())), "no page after the end may be requested")
 			require.Zero(t, early.Load())
 		})
 	}
 }
 
-func TestAScanEndsAtAnEmptyPageWhichIsStillGiven(t *testing.T) {
+func TestScanReturnsEmptyPageAndEnds(t *testing.T) {
 	t.Parallel()
 	org := &organisation{total: 30}
 	org.first = func(w http.ResponseWriter, r *http.Request) bool {
@@ -172,18 +172,18 @@ func TestAScanEndsAtAnEmptyPageWhichIsStillGiven(t *testing.T) {
 	require.False(t, last.More)
 }
 
-func TestPagesAskedForBehindTheEndAreDiscardedWhateverBecomesOfThem(t *testing.T) {
+func TestPagesRequestedAfterTheEndAreDiscarded(t *testing.T) {
 	t.Parallel()
 	third, fourth := make(chan struct{}), make(chan struct{})
 	org := &organisation{total: 300}
 	org.first = func(w http.ResponseWriter, r *http.Request) bool {
 		switch pageOf(r) {
-		case 2: // the set has shrunk meanwhile
+		case 2: // the organisation has fewer users meanwhile
 			<-third
 			write(w, wire(2, 20))
 			return true
 		case 3:
-			<-fourth // were it answered before, page 4 would not be asked for
+			<-fourth // if page 3 were answered before, page 4 would not be requested
 			w.WriteHeader(http.StatusForbidden)
 			close(third)
 			return true
@@ -202,7 +202,7 @@ func TestPagesAskedForBehindTheEndAreDiscardedWhateverBecomesOfThem(t *testing.T
 	require.Zero(t, under.Load())
 }
 
-func TestAFaultComesInItsPagesPlaceAndIsTheLast(t *testing.T) {
+func TestFaultIsReturnedInItsPagesPlaceAndEndsScan(t *testing.T) {
 	t.Parallel()
 	refused := make(chan struct{})
 	org := &organisation{total: 300}
@@ -221,7 +221,7 @@ func TestAFaultComesInItsPagesPlaceAndIsTheLast(t *testing.T) {
 	var numbers []int
 	var last error
 	for page, err := range client.Scan(t.Context(), Query{}, ScanOptions{}).Pages() {
-		require.NoError(t, last, "nothing comes after a fault")
+		require.NoError(t, last, "nothing may follow a fault")
 		numbers, last = append(numbers, page.Number), err
 	}
 	require.Equal(t, upTo(3), numbers)
@@ -229,7 +229,7 @@ func TestAFaultComesInItsPagesPlaceAndIsTheLast(t *testing.T) {
 	require.ErrorContains(t, last, "read page 3")
 }
 
-func TestNoFurtherPageIsAskedForOnceOneHasFailedOrWasTheLast(t *testing.T) {
+func TestNoPageIsRequestedAfterFailedOrLastPage(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusOK, http.StatusUnauthorized} {
 		org := &organisation{total: 15, first: func(w http.ResponseWriter, _ *http.Request) bool {
@@ -245,7 +245,7 @@ func TestNoFurtherPageIsAskedForOnceOneHasFailedOrWasTheLast(t *testing.T) {
 	}
 }
 
-func TestARefusalOfBeforeComesAfterThePagesThatHadLeave(t *testing.T) {
+func TestErrorOfBeforeIsReturnedAfterPagesInFlight(t *testing.T) {
 	t.Parallel()
 	org := &organisation{total: 300}
 	var asked atomic.Int32
@@ -264,7 +264,7 @@ func TestARefusalOfBeforeComesAfterThePagesThatHadLeave(t *testing.T) {
 	require.Len(t, org.pages(), 2)
 }
 
-func TestOneGoroutineAtATimeWaitsForLeaveAlsoWhenPagesAreTriedAgain(t *testing.T) {
+func TestBeforeIsCalledByOneGoroutineAtATimeAlsoForRetries(t *testing.T) {
 	t.Parallel()
 	var requests, waiting, crowd atomic.Int32
 	org := &organisation{total: 150}
@@ -292,7 +292,7 @@ func TestOneGoroutineAtATimeWaitsForLeaveAlsoWhenPagesAreTriedAgain(t *testing.T
 	require.Zero(t, crowd.Load())
 }
 
-func TestASourceThatRepeatsForEverIsFound(t *testing.T) {
+func TestSourceThatRepeatsForEverIsDetected(t *testing.T) {
 	t.Parallel()
 	for name, entries := range map[string][]any{
 		"people":             {entry(1), entry("2"), entry(3)},
@@ -312,7 +312,7 @@ func TestASourceThatRepeatsForEverIsFound(t *testing.T) {
 	}
 }
 
-func TestPagesThatShareSomePeopleAreNoRepetition(t *testing.T) {
+func TestPagesThatShareSomeUsersAreNotRepeated(t *testing.T) {
 	t.Parallel()
 	client, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		next := any("https://h/")
@@ -326,7 +326,7 @@ func TestPagesThatShareSomePeopleAreNoRepetition(t *testing.T) {
 	require.Equal(t, upTo(2), numbers)
 }
 
-func TestALongThrottleEndsAScanWithTheFaultThatNamesItsTime(t *testing.T) {
+func TestLongPauseEndsScanWithThrottledFault(t *testing.T) {
 	t.Parallel()
 	org := &organisation{total: 60}
 	org.first = func(w http.ResponseWriter, r *http.Request) bool {

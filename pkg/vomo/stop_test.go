@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hanging is an organisation of twenty pages whose pages from 2 on hang until the client goes or release is
-// closed; asked has a token for each of them.
+// hanging returns an organisation of twenty pages. Requests for pages from 2 on hang until the client closes the
+// connection or release is closed; each sends to asked.
 func hanging() (org *organisation, asked, release chan struct{}) {
 	asked, release = make(chan struct{}, 100), make(chan struct{})
 	org = &organisation{total: 300}
@@ -35,7 +35,7 @@ func take(from chan struct{}, n int) {
 	}
 }
 
-func TestBreakingOutOfTheLoopEndsEveryRequest(t *testing.T) {
+func TestBreakEndsEveryRequest(t *testing.T) {
 	t.Parallel()
 	org, asked, _ := hanging()
 	var under busy
@@ -48,7 +48,7 @@ func TestBreakingOutOfTheLoopEndsEveryRequest(t *testing.T) {
 	require.Zero(t, under.Load())
 }
 
-func TestAPanicInTheLoopEndsEveryRequest(t *testing.T) {
+func TestPanicInLoopEndsEveryRequest(t *testing.T) {
 	t.Parallel()
 	org, asked, _ := hanging()
 	var under busy
@@ -63,7 +63,7 @@ func TestAPanicInTheLoopEndsEveryRequest(t *testing.T) {
 	require.Zero(t, under.Load())
 }
 
-func TestCancellingTheContextEndsTheScanWithItsCause(t *testing.T) {
+func TestCancellationEndsScanWithItsCause(t *testing.T) {
 	t.Parallel()
 	for name, inBody := range map[string]bool{"in the loop body": true, "while it waits for a page": false} {
 		t.Run(name, func(t *testing.T) {
@@ -96,16 +96,16 @@ func TestCancellingTheContextEndsTheScanWithItsCause(t *testing.T) {
 	}
 }
 
-func TestAPageThatLandedBeforeTheCancellationIsNotGivenAfterIt(t *testing.T) {
+func TestLandedPageIsNotReturnedAfterCancellation(t *testing.T) {
 	t.Parallel()
 	org := &organisation{total: 300}
 	org.first = func(w http.ResponseWriter, r *http.Request) bool {
 		page := wire(pageOf(r), org.total)
-		delete(page, "meta") // so that a page is asked for only when the one before it has landed
+		delete(page, "meta") // so that a page is requested only when the previous one has landed
 		write(w, page)
 		return true
 	}
-	for range 10 { // which of two events a select takes is chance
+	for range 10 { // select takes either of two ready events at random
 		ctx, cancel := context.WithCancelCause(t.Context())
 		calls, third := 0, make(chan struct{})
 		client, _ := serve(t, org.serve, func(cfg *Config) {
@@ -131,7 +131,7 @@ func TestAPageThatLandedBeforeTheCancellationIsNotGivenAfterIt(t *testing.T) {
 	}
 }
 
-func TestCancellingEndsAWaitForLeave(t *testing.T) {
+func TestCancellationEndsCallOfBefore(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -152,7 +152,7 @@ func TestCancellingEndsAWaitForLeave(t *testing.T) {
 	require.Zero(t, under.Load())
 }
 
-func TestAContextThatHasEndedAsksForNothing(t *testing.T) {
+func TestScanWithEndedContextRequestsNothing(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -165,7 +165,7 @@ func TestAContextThatHasEndedAsksForNothing(t *testing.T) {
 	require.Empty(t, org.pages())
 }
 
-func TestStopDeliversWhatIsInFlightAndAsksForNoMore(t *testing.T) {
+func TestStopReturnsPagesInFlightAndRequestsNoMore(t *testing.T) {
 	t.Parallel()
 	org, asked, release := hanging()
 	client, _ := serve(t, org.serve)
@@ -191,7 +191,7 @@ func TestStopDeliversWhatIsInFlightAndAsksForNoMore(t *testing.T) {
 	require.True(t, scan.Stopped())
 }
 
-func TestStopEndsAWaitForLeave(t *testing.T) {
+func TestStopEndsCallOfBefore(t *testing.T) {
 	t.Parallel()
 	org := &organisation{total: 300}
 	waiting := make(chan struct{})
@@ -218,7 +218,7 @@ func TestStopEndsAWaitForLeave(t *testing.T) {
 	require.True(t, scan.Stopped())
 }
 
-func TestAPageInFlightIsTriedAgainAfterStop(t *testing.T) {
+func TestPageInFlightIsRetriedAfterStop(t *testing.T) {
 	t.Parallel()
 	org := &organisation{total: 300}
 	var scan *Scan
@@ -239,7 +239,7 @@ func TestAPageInFlightIsTriedAgainAfterStop(t *testing.T) {
 	require.True(t, scan.Stopped())
 }
 
-func TestStopBeforeTheStartAsksForNothing(t *testing.T) {
+func TestStopBeforeStartRequestsNothing(t *testing.T) {
 	t.Parallel()
 	org := &organisation{total: 300}
 	client, _ := serve(t, org.serve)
@@ -253,7 +253,7 @@ func TestStopBeforeTheStartAsksForNothing(t *testing.T) {
 	require.True(t, scan.Stopped())
 }
 
-func TestAScanThatReachedItsEndIsNotStopped(t *testing.T) {
+func TestCompleteScanIsNotStopped(t *testing.T) {
 	t.Parallel()
 	client, _ := serve(t, (&organisation{total: 20}).serve)
 	scan := client.Scan(t.Context(), Query{}, ScanOptions{})
@@ -267,7 +267,7 @@ func TestAScanThatReachedItsEndIsNotStopped(t *testing.T) {
 	require.False(t, scan.Stopped())
 }
 
-func TestAScanIsReadOnce(t *testing.T) {
+func TestScanCanBeReadOnce(t *testing.T) {
 	t.Parallel()
 	client, _ := serve(t, (&organisation{total: 20}).serve)
 	scan := client.Scan(t.Context(), Query{}, ScanOptions{})

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// OldestTime stands for the time of a user who has none: no change of a user can be as old.
+// OldestTime is the time of a user without one: no change of a user can be that old.
 func OldestTime() time.Time { return time.Unix(0, 0).UTC() }
 
-// readTime reads a time in any of the forms that PHP, Postgres and Rails write. It is cut to whole seconds: two readings of
-// one time must be equal. zero is the result for none at all, and for a zero date, which is how MySQL and Go write that
-// there is none; ok is false for what is no time.
+// readTime parses a time in any form that PHP, Postgres and Rails write. It is truncated to whole seconds, so that
+// two readings of one time are equal. A missing time, and a zero date, which MySQL and Go write for a missing one,
+// give the zero time; ok is false if the value is not a time.
 func readTime(value []byte) (at time.Time, ok bool) {
 	switch {
 	case isNone(value):
@@ -25,7 +25,7 @@ func readTime(value []byte) (at time.Time, ok bool) {
 	return unixTime(string(value))
 }
 
-// objectTime reads what PHP makes of a DateTime: its text and its zone, apart from each other.
+// objectTime parses PHP's form of a DateTime: an object with the time and the zone in separate fields.
 func objectTime(value []byte) (time.Time, bool) {
 	var date, zone string
 	for name, member := range members(value) {
@@ -54,8 +54,8 @@ func objectTime(value []byte) (time.Time, bool) {
 	return inSeconds(at)
 }
 
-// unixTime reads a number of seconds, milliseconds or microseconds since 1970. Which of them is told by the size: none of
-// the others would be a time between 1973 and 5138.
+// unixTime parses a number of seconds, milliseconds or microseconds since 1970. The size tells which: with the other
+// units it would not be a time between 1973 and 5138.
 func unixTime(text string) (time.Time, bool) {
 	number, err := strconv.ParseFloat(text, 64)
 	switch size := math.Abs(number); {
@@ -73,8 +73,8 @@ func unixTime(text string) (time.Time, bool) {
 	return inSeconds(time.Unix(int64(math.Floor(number)), 0))
 }
 
-// parseTime reads a text. A time without a zone is UTC. Zones by their short names are refused but for two: each of the
-// others means several things.
+// parseTime parses a text. A time without a zone is UTC. Abbreviated zones are rejected except for two, because the
+// others are ambiguous.
 func parseTime(text string) (time.Time, bool) {
 	text = strings.TrimSpace(text)
 	if text == "" || isZeroDate(text) {
@@ -109,12 +109,12 @@ func parseTime(text string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// isZeroDate says whether a text is how a zero date of MySQL, PHP or Go begins. No year of theirs is anybody's.
+// isZeroDate reports whether a text starts like a zero date of MySQL, PHP or Go. No user has a time in those years.
 func isZeroDate(text string) bool {
 	return strings.HasPrefix(text, "0000-") || strings.HasPrefix(text, "-0001-") || strings.HasPrefix(text, "0001-01-01")
 }
 
-// inSeconds cuts a time to seconds; one outside the years that VOMO's own form can write is none.
+// inSeconds truncates a time to seconds; ok is false outside the years that VOMO's own form can write.
 func inSeconds(at time.Time) (time.Time, bool) {
 	at = at.UTC().Truncate(time.Second)
 	if at.Year() > 9999 {

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestEveryTransportToVOMOHasTheSameRules(t *testing.T) {
+func TestTransportsToVOMOHaveSameSettings(t *testing.T) {
 	t.Parallel()
 	client, err := New(Config{BaseURL: "https://api.example/v1", Token: "t"})
 	require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// entriesWith are n entries whose field is value.
+// entriesWith returns n entries with this value in field.
 func entriesWith(n int, field string, value any) []any {
 	entries := make([]any, 0, n)
 	for id := 1; id <= n; id++ {
@@ -21,7 +21,7 @@ func entriesWith(n int, field string, value any) []any {
 	return entries
 }
 
-func TestAPageWhoseEntriesAllHaveTheSameDefectIsTheSourcesFault(t *testing.T) {
+func TestPageWhoseEntriesShareDefectIsUnreadable(t *testing.T) {
 	t.Parallel()
 	good := entry(99)
 	for name, c := range map[string]struct {
@@ -57,15 +57,15 @@ func TestAPageWhoseEntriesAllHaveTheSameDefectIsTheSourcesFault(t *testing.T) {
 			require.Equal(t, "vomo_unreadable_page", fault.CodeOf(err))
 			require.Equal(t, fault.KindUnknown, fault.KindOf(err))
 			require.Regexp(t, `entries have the same defect, (updated_at: not a time|email: not a text)$`, err.Error())
-			require.Len(t, naps.all(), 3, "another replica may answer well")
+			require.Len(t, naps.all(), 3, "the page must be retried: another VOMO server may answer correctly")
 			_, err = client.Probe(t.Context())
-			require.NoError(t, err, "the token is good")
+			require.NoError(t, err, "the token must count as valid")
 		})
 	}
 }
 
 // testdata/cases/past-the-end.md of package scan.
-func TestAPageBehindTheLastOneIsTheEndOfTheList(t *testing.T) {
+func TestPageAfterLastOneEndsList(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]http.HandlerFunc{
 		"404": func(w http.ResponseWriter, _ *http.Request) {
@@ -97,10 +97,10 @@ func TestAPageBehindTheLastOneIsTheEndOfTheList(t *testing.T) {
 	}
 	client, _ := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	_, err := client.Page(t.Context(), Query{}, 1)
-	require.ErrorIs(t, err, ErrNotFound, "of page 1 it stays what it is")
+	require.ErrorIs(t, err, ErrNotFound, "for page 1 it must stay an error")
 }
 
-func TestASourceThatIgnoresTheNumberIsNoEnd(t *testing.T) {
+func TestSourceThatIgnoresPageNumberIsNotEndOfList(t *testing.T) {
 	t.Parallel()
 	for name, page := range map[string]map[string]any{
 		"it speaks of another page":  wire(1, 60),
