@@ -139,7 +139,7 @@ func (b *backfiller) claim(ctx context.Context, delivery *worker.Delivery, custo
 			log.Warn("lease not released; it runs out by itself", zap.Error(err))
 		}
 	}()
-	// Read again now that nobody else can change it: the destination may have been replaced while we waited.
+	// Read again now that no other job can change it: the destination may have been replaced while we waited.
 	if customer, err = b.store.Customer(ctx, customer.ID); err != nil {
 		return err
 	}

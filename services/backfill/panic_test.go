@@ -13,15 +13,15 @@ import (
 func TestAPageThatPanicsFailsItsJobAndNotTheProcess(t *testing.T) {
 	t.Parallel()
 	line := &pipeline{write: func(context.Context, vomo.Page) (*mirror.WrittenPage, error) {
-		var nobody *vomo.User
-		return nil, nobodysName(nobody)
+		var missing *vomo.User
+		return nil, nameOf(missing)
 	}}
 	require.ErrorIs(t, line.next(t.Context(), pageOf(1)), errPanicked)
 	require.NoError(t, line.wait())
 }
 
-// nobodysName is a defect.
-func nobodysName(user *vomo.User) error {
+// nameOf is a defect.
+func nameOf(user *vomo.User) error {
 	_ = *user.FirstName
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // A run that only yielded its lane, slept, or waited for VOMO says nothing of the destination: if it came back as a probe, one
-// record that nobody can write could raise destination_down.
+// record that cannot be written could raise destination_down.
 func TestOnlyWhatWasParkedForItsDestinationAsksItWithOneRecordFirst(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -32,7 +32,7 @@ const (
 )
 
 // resyncer brings single users to the destination because an operator asked: now, whatever the schedule says, and
-// also in a version that is known, since somebody may have damaged the record over there.
+// also in a version that is known, since the record may have been damaged at the destination.
 type resyncer struct {
 	store    *store.Store
 	logger   *zap.Logger

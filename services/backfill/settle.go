@@ -137,8 +137,8 @@ func (j *turn) notSettled(ctx context.Context, verb string, err error) error {
 	return &job.NotSettledError{Verb: verb + " run", Err: err}
 }
 
-// laneLost leaves the run to whoever has the lane now: another worker, or, where the customer was paused for a moment
-// under this one, whoever gets the message that comes again. The claim does not count: this worker did not die of the run.
+// laneLost leaves the run to the lane's holder: another worker, or, where the customer was paused for a moment
+// under this one, the worker that gets the message again. The claim does not count: this worker did not die of the run.
 func (j *turn) laneLost(ctx context.Context, cause error) error {
 	if err := j.store.UncountClaim(ctx, j.run.ID, j.lease.Epoch); err != nil {
 		return &job.NotSettledError{Verb: "give the claim back", Err: err}

@@ -9,7 +9,7 @@ import (
 )
 
 // stoppedByOperator says whether the run, or its customer, was paused or cancelled under this worker. The page in hand was refused for
-// it, whole: what of it reached the destination is written again by whoever goes on. Nothing is wrong, and nothing is
+// it, whole: what of it reached the destination is written again by the next worker. Nothing is wrong, and nothing is
 // left to do.
 func (j *turn) stoppedByOperator(ctx context.Context) bool {
 	run, err := j.store.Run(ctx, j.run.ID)

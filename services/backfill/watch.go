@@ -92,7 +92,7 @@ func (w *watch) forgetScans(ctx context.Context) error {
 	return nil
 }
 
-// forgetJobs deletes lines of the job log that nobody looks at any more: ten thousand customers make a million a day.
+// forgetJobs deletes lines of the job log that no command shows any more: ten thousand customers make a million a day.
 func (w *watch) forgetJobs(ctx context.Context) error {
 	for range forgetAtMost {
 		if more, err := w.store.ForgetJobs(ctx, w.jobAge); err != nil || !more {

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/window"
 )
 
-// notNowError says that the customer's window is closed. It is nobody's failure.
+// notNowError says that the customer's window is closed. It is no failure.
 type notNowError struct{ wait window.Wait }
 
 // Error says what is waited for.
@@ -20,8 +20,8 @@ func (e *notNowError) Error() string {
 	return "waits for " + e.wait.Reason + " until " + e.wait.Until.Format(time.RFC3339)
 }
 
-// putOff parks a run that nobody works yet and whose time has not come, so that it takes no slot and no lane. A
-// request published by hand is no exception: the window is the customer's wish, and whoever means to change it
+// putOff parks a run that no worker has yet and whose time has not come, so that it takes no slot and no lane. A
+// request published by hand is no exception: the window is the customer's wish, and an operator who wants to change it
 // changes the window.
 func (b *backfiller) putOff(ctx context.Context, customer store.Customer, run store.Run, log *zap.Logger) (done bool, err error) {
 	if run.State == store.RunRunning {

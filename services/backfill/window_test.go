@@ -18,7 +18,7 @@ import (
 )
 
 // office is a backfiller without a way to VOMO, on a database whose clock stands still until the test moves it:
-// whoever reached out for VOMO would panic.
+// a call of VOMO would panic.
 type office struct {
 	*backfiller
 	pool *pgxpool.Pool

@@ -60,7 +60,7 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	told, err := job.ParksStand(ctx, j.store.Conn, j.customer.ID)
+	parkAlerts, err := job.ParksStand(ctx, j.store.Conn, j.customer.ID)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (j *turn) work(ctx context.Context, draining <-chan struct{}) error {
 		}
 	}()
 	reading := &reading{
-		turn: j, source: source, lane: lane, committed: time.Now(), end: end, told: told,
+		turn: j, source: source, lane: lane, committed: time.Now(), end: end, parkAlerts: parkAlerts,
 		options: job.OptionsAfter(j.run.ParkReason, j.run.Parks),
 	}
 	if j.run.Rewrite != nil {
@@ -106,8 +106,9 @@ type reading struct {
 	options   mirror.ApplyOptions
 	committed time.Time // when the last page was committed
 	end       context.CancelCauseFunc
-	told      bool // people were told of something that may be over now
-	done      bool
+	// parkAlerts says that alerts of parks are active, which a committed page clears.
+	parkAlerts bool
+	done       bool
 }
 
 // errElsewhere says that the page was committed, and that the scan does not go on with the pages behind it.
@@ -191,7 +192,7 @@ func (r *reading) commit(ctx context.Context, page vomo.Page, written *mirror.Wr
 			return err
 		}
 		follow(&next, advance)
-		if r.told {
+		if r.parkAlerts {
 			if err := job.ClearParks(ctx, tx, r.customer.ID, outcome.Written > 0); err != nil {
 				return err
 			}
