@@ -2,9 +2,9 @@ package destination
 
 import "net/netip"
 
-// special are the IPv4 ranges that netip has no word for and that lead, or may be made to lead, into our own
-// network, or nowhere: "this network", carrier-grade NAT, protocol assignments, documentation, the old 6to4
-// relays, benchmarks, reserved and broadcast.
+// special are the IPv4 ranges that netip has no predicate for and that lead, or can be made to lead, into our own
+// network, or nowhere: "this network", carrier-grade NAT, protocol assignments, documentation, the old 6to4 relays,
+// benchmarks, reserved and broadcast.
 func special() []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix("0.0.0.0/8"),
@@ -19,12 +19,12 @@ func special() []netip.Prefix {
 	}
 }
 
-// global is where all public IPv6 addresses are. What lies outside has a meaning of its own: mapped, compatible
-// and NAT64 addresses carry an IPv4 one inside, others stay in one network.
+// global contains all public IPv6 addresses. Addresses outside have special meanings: mapped, compatible and NAT64
+// addresses contain an IPv4 address, others stay in one network.
 func global() netip.Prefix { return netip.MustParsePrefix("2000::/3") }
 
-// special6 are the ranges inside global that are not public: protocol assignments (with Teredo, which carries
-// an IPv4 address), documentation, and 6to4, which carries one too.
+// special6 are the ranges inside global that are not public: protocol assignments (with Teredo, which contains an
+// IPv4 address), documentation, and 6to4, which contains one too.
 func special6() []netip.Prefix {
 	return []netip.Prefix{
 		netip.MustParsePrefix("2001::/23"),
@@ -34,8 +34,7 @@ func special6() []netip.Prefix {
 	}
 }
 
-// public refuses a mapped address whatever it maps to, and one with a zone: nobody has an honest reason to
-// write one.
+// public rejects every mapped address and every address with a zone: there is no legitimate reason to use one here.
 func public(addr netip.Addr) bool {
 	ranges := special()
 	if addr.Is6() {

@@ -9,19 +9,19 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// BreakersConfig has the limits of a process's circuit breakers; a zero value stands for the default.
+// BreakersConfig has the limits of a process's circuit breakers; a zero value means the default.
 type BreakersConfig struct {
-	Failures  uint32        // failures in a row, without a success, that open a breaker; default 10
-	OpenFor   time.Duration // how long it then stays shut before it lets one request through; default 2 s
-	IdleAfter time.Duration // a breaker that nobody used for so long is forgotten; default 1 h
+	Failures  uint32        // consecutive failures that open a breaker; default 10
+	OpenFor   time.Duration // how long it stays open before it lets one request through; default 2 s
+	IdleAfter time.Duration // how long a breaker may be unused before it is removed; default 1 h
 }
 
-// Breakers has one circuit breaker for each key, shared by all jobs of the process: a destination that is
-// down for one job is down for the next, and the failures of several jobs add up.
+// Breakers has one circuit breaker per key, shared by all jobs of the process: a destination that is down for one job
+// is down for the next, and the failures of several jobs add up.
 //
-// A retryable error and ErrAuth are failures. A success, a stale answer and a *Refusal are successes: the
-// destination works. A request that its caller gave up counts as neither. A request that began before the
-// breaker last changed its state no longer counts.
+// A retryable error and ErrAuth are failures. A success, a stale answer and a *Refusal are successes: the destination
+// works. A request that its caller cancelled counts as neither. A request that started before the breaker last
+// changed its state no longer counts.
 type Breakers struct {
 	cfg BreakersConfig
 
@@ -36,10 +36,10 @@ type breaker struct {
 	usedAt  time.Time // guarded by Breakers.mu
 }
 
-// abandonedError marks the failure of a request whose caller went away: it tells nothing of the destination.
+// abandonedError marks the failure of a request whose caller cancelled it: it says nothing about the destination.
 type abandonedError struct{ error }
 
-// NewBreakers gives an empty set of breakers.
+// NewBreakers returns an empty set of breakers.
 func NewBreakers(cfg BreakersConfig) *Breakers {
 	if cfg.Failures == 0 {
 		cfg.Failures = 10
@@ -53,13 +53,13 @@ func NewBreakers(cfg BreakersConfig) *Breakers {
 	return &Breakers{cfg: cfg, byKey: map[string]*breaker{}, sweptAt: time.Now()}
 }
 
-// BreakerKey is the key of a customer's destination: customers that share an address don't share a breaker,
-// since one may be refused where the other is welcome.
+// BreakerKey returns the key of a customer's destination. Customers with the same address do not share a breaker,
+// since the destination may reject one and accept the other.
 func BreakerKey(customerID, url string) string { return customerID + " " + url }
 
-// Trips tells how often the key's breaker opened; a half-open one that shuts again counts once more. A
-// caller that saw another number before knows that it opened meanwhile. Counting begins at 0 again once the
-// breaker was forgotten, which asking, too, puts off.
+// Trips returns how often the key's breaker has opened; a half-open one that opens again counts once more. A caller
+// that saw a smaller number before knows that it opened meanwhile. The count starts at 0 again after the breaker was
+// removed; calling Trips counts as use.
 func (b *Breakers) Trips(key string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -71,14 +71,14 @@ func (b *Breakers) Trips(key string) uint64 {
 	return br.trips.Load()
 }
 
-// Len tells how many breakers are held.
+// Len returns how many breakers exist.
 func (b *Breakers) Len() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.byKey)
 }
 
-// get gives the key's breaker and, now and then, drops those that nobody used.
+// get returns the key's breaker and, at intervals, removes unused ones.
 func (b *Breakers) get(key string) *breaker {
 	now := time.Now()
 	b.mu.Lock()
@@ -123,7 +123,7 @@ func (b *Breakers) newBreaker() *breaker {
 	return br
 }
 
-// do makes one attempt, unless the breaker is open: then it gives ErrOpen and makes none.
+// do makes one attempt. If the breaker is open, it makes none and returns ErrOpen.
 func (br *breaker) do(attempt func() (Result, error)) (Result, error) {
 	result, err := br.circuit.Execute(attempt)
 	var gone *abandonedError

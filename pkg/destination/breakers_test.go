@@ -14,7 +14,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestTheBreakerOpensAtTheTenthFailureInARow(t *testing.T) {
+func TestBreakerOpensAfterTenConsecutiveFailures(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{})
@@ -27,17 +27,17 @@ func TestTheBreakerOpensAtTheTenthFailureInARow(t *testing.T) {
 
 		err := upsert(t.Context())
 		require.ErrorIs(t, err, destination.ErrOpen)
-		require.Equal(t, "destination_5xx", fault.CodeOf(err), "the failure that opened it is still told")
+		require.Equal(t, "destination_5xx", fault.CodeOf(err), "the failure that opened the breaker must be returned")
 		require.EqualValues(t, 1, breakers.Trips("acme"))
 
 		err = upsert(t.Context())
 		require.ErrorIs(t, err, destination.ErrOpen)
 		require.True(t, destination.Retryable(err))
-		require.EqualValues(t, 10, crm.requests.Load(), "an open breaker lets nothing out")
+		require.EqualValues(t, 10, crm.requests.Load(), "an open breaker must send nothing")
 	})
 }
 
-func TestAnOpenBreakerEndsTheRetriesOfOtherCalls(t *testing.T) {
+func TestOpenBreakerEndsRetriesOfOtherCalls(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{Failures: 2})
@@ -59,7 +59,7 @@ func TestAnOpenBreakerEndsTheRetriesOfOtherCalls(t *testing.T) {
 	})
 }
 
-func TestAnOpenBreakerLetsOneThroughAfterTwoSecondsAndCloses(t *testing.T) {
+func TestOpenBreakerAllowsOneRequestAfterTwoSecondsAndCloses(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{})
@@ -73,9 +73,9 @@ func TestAnOpenBreakerLetsOneThroughAfterTwoSecondsAndCloses(t *testing.T) {
 		probe := make(chan error)
 		go func() { probe <- upsert(t.Context()) }()
 		synctest.Wait()
-		require.EqualValues(t, 11, crm.requests.Load(), "one goes through")
+		require.EqualValues(t, 11, crm.requests.Load(), "one request must be sent")
 		require.ErrorIs(t, upsert(t.Context()), destination.ErrOpen)
-		require.EqualValues(t, 11, crm.requests.Load(), "and only one")
+		require.EqualValues(t, 11, crm.requests.Load(), "no second request may be sent")
 
 		close(release)
 		require.NoError(t, <-probe)
@@ -84,7 +84,7 @@ func TestAnOpenBreakerLetsOneThroughAfterTwoSecondsAndCloses(t *testing.T) {
 	})
 }
 
-func TestAFailedProbeOpensTheBreakerAgain(t *testing.T) {
+func TestFailedProbeReopensBreaker(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{})
@@ -98,13 +98,13 @@ func TestAFailedProbeOpensTheBreakerAgain(t *testing.T) {
 	})
 }
 
-func TestAProbeThatItsCallerGaveUpLeavesRoomForTheNext(t *testing.T) {
+func TestCancelledProbeAllowsNextProbe(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{})
 		upsert := open(t, crm, breakers)
 		after(2001 * time.Millisecond)
-		giveUpInFlight(t, crm, upsert)
+		cancelInFlight(t, crm, upsert)
 		require.EqualValues(t, 1, breakers.Trips("acme"))
 
 		crm.answers(http.StatusOK, `{}`)
@@ -112,7 +112,7 @@ func TestAProbeThatItsCallerGaveUpLeavesRoomForTheNext(t *testing.T) {
 	})
 }
 
-func TestWhatShowsThatTheDestinationWorksEndsARowOfFailures(t *testing.T) {
+func TestSuccessStaleAndRefusalResetFailures(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]struct {
 		status int
@@ -141,7 +141,7 @@ func TestWhatShowsThatTheDestinationWorksEndsARowOfFailures(t *testing.T) {
 	}
 }
 
-func TestARefusedCredentialOpensTheBreaker(t *testing.T) {
+func TestRejectedCredentialOpensBreaker(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{})
@@ -154,7 +154,7 @@ func TestARefusedCredentialOpensTheBreaker(t *testing.T) {
 	})
 }
 
-func TestARequestGivenUpOrHeldBackCountsAsNeither(t *testing.T) {
+func TestCancelledOrHeldRequestIsNeitherSuccessNorFailure(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{})
@@ -166,18 +166,18 @@ func TestARequestGivenUpOrHeldBackCountsAsNeither(t *testing.T) {
 			require.Error(t, upsert(t.Context()))
 		}
 		for range 3 {
-			giveUpInFlight(t, crm, upsert)
+			cancelInFlight(t, crm, upsert)
 			_, err := held.Upsert(t.Context(), record())
 			require.ErrorIs(t, err, errOnlyOnce)
 		}
-		require.Zero(t, breakers.Trips("acme"), "it is not a failure")
+		require.Zero(t, breakers.Trips("acme"), "it must not count as a failure")
 
 		crm.answersInTurn(503)
-		require.ErrorIs(t, upsert(t.Context()), destination.ErrOpen, "nor a success that would end the row")
+		require.ErrorIs(t, upsert(t.Context()), destination.ErrOpen, "it must not count as a success either")
 	})
 }
 
-func TestCustomersDoNotShareABreaker(t *testing.T) {
+func TestCustomersDoNotShareBreaker(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{})
@@ -193,7 +193,7 @@ func TestCustomersDoNotShareABreaker(t *testing.T) {
 	})
 }
 
-func TestIdleBreakersAreForgottenAndUsedOnesKept(t *testing.T) {
+func TestIdleBreakersAreRemovedAndUsedOnesKept(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm, breakers := newCRM(t), destination.NewBreakers(destination.BreakersConfig{})
@@ -215,11 +215,11 @@ func TestIdleBreakersAreForgottenAndUsedOnesKept(t *testing.T) {
 			use("busy")
 		}
 
-		require.Equal(t, 2, breakers.Len(), "acme was asked for, busy was used")
+		require.Equal(t, 2, breakers.Len(), "acme's trips were read, busy was used")
 	})
 }
 
-// open fails until the breaker is open.
+// open makes failing requests until the breaker is open.
 func open(t *testing.T, crm *crm, breakers *destination.Breakers) func(context.Context) error {
 	t.Helper()
 	crm.answersInTurn(503)
@@ -231,8 +231,8 @@ func open(t *testing.T, crm *crm, breakers *destination.Breakers) func(context.C
 	return upsert
 }
 
-// giveUpInFlight cancels an upsert while the CRM has it.
-func giveUpInFlight(t *testing.T, crm *crm, upsert func(context.Context) error) {
+// cancelInFlight cancels an upsert while the CRM processes it.
+func cancelInFlight(t *testing.T, crm *crm, upsert func(context.Context) error) {
 	t.Helper()
 	before := crm.requests.Load()
 	crm.does(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })

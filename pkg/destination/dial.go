@@ -16,23 +16,23 @@ const (
 	keepAlive   = 30 * time.Second
 )
 
-// ErrNotPublic says that the destination's name led to an address that is not public, and that no connection was
-// made. It is the destination's and no record's: the job parks until the name leads elsewhere or the operator
-// allows it.
+// ErrNotPublic means that the destination's name led to an address that is not public, and that no connection was
+// made. It is a failure of the destination and not of a record: the job parks until the name leads elsewhere or the
+// operator allows it.
 var ErrNotPublic = fault.Unknown("destination_not_public", errors.New("the destination's name leads to a private, "+
 	"local or reserved address: give it a public one or, if this is meant, add its host:port to ALLOW_PRIVATE_HOSTS "+
 	"(ALLOW_PRIVATE_DESTINATIONS=true allows every address)"))
 
 // Dialer connects to destinations of every kind.
 type Dialer struct {
-	net.Dialer // for destinations that private does not allow by name
+	net.Dialer // for destinations whose name private does not allow
 
 	private PrivateAccess
 }
 
-// NewDialer returns the dialer for every kind of destination. Unless private allows the destination, it refuses, with
-// ErrNotPublic, whatever is not public, by the very address that the socket is about to be connected to: what
-// the name resolved to a moment before, how the address was spelt, and where a redirect led make no difference.
+// NewDialer returns the dialer for every kind of destination. Unless private allows the destination, it rejects every
+// address that is not public with ErrNotPublic. It checks the address that the socket is about to connect to, so an
+// earlier lookup, the spelling of the address and redirects make no difference.
 func NewDialer(private PrivateAccess) *Dialer {
 	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}
 	if !private.All {
@@ -53,7 +53,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, address string) (net.
 func refusePrivate(_ context.Context, _, address string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil || !public(target.Addr()) {
-		return ErrNotPublic // an address that cannot be read is not known to be public
+		return ErrNotPublic // an unreadable address is not known to be public
 	}
 	return nil
 }

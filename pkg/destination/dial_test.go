@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestANameThatLeadsToAPrivateAddressIsNotConnectedTo(t *testing.T) {
+func TestNameOfPrivateAddressIsNotConnected(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -28,12 +28,12 @@ func TestANameThatLeadsToAPrivateAddressIsNotConnectedTo(t *testing.T) {
 	require.NoError(t, err, "the operator may allow it")
 	accepted, err := listener.Accept()
 	require.NoError(t, err)
-	require.Equal(t, conn.LocalAddr().String(), accepted.RemoteAddr().String(), "and nobody connected before")
+	require.Equal(t, conn.LocalAddr().String(), accepted.RemoteAddr().String(), "no connection may have been made before")
 	require.NoError(t, accepted.Close())
 	require.NoError(t, conn.Close())
 }
 
-func TestTheAddressItselfDecidesHoweverItWasFound(t *testing.T) {
+func TestDialerChecksFinalAddress(t *testing.T) {
 	t.Parallel()
 	control := destination.NewDialer(destination.PrivateAccess{}).ControlContext
 	for address, public := range map[string]bool{
@@ -58,7 +58,7 @@ func TestTheAddressItselfDecidesHoweverItWasFound(t *testing.T) {
 	}
 }
 
-func TestAPrivateAddressIsTheDestinationsFaultAndNoRecords(t *testing.T) {
+func TestPrivateAddressIsFailureOfDestinationNotOfRecord(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, fault.KindUnknown, fault.KindOf(destination.ErrNotPublic))
 	require.Equal(t, "destination_not_public", fault.CodeOf(destination.ErrNotPublic))

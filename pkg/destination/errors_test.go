@@ -14,7 +14,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestWhatALaterAttemptMayNotMeet(t *testing.T) {
+func TestRetryable(t *testing.T) {
 	t.Parallel()
 	for err, retryable := range map[error]bool{
 		fault.Throttled("destination_throttled", time.Second, nil): true,
@@ -33,7 +33,7 @@ func TestWhatALaterAttemptMayNotMeet(t *testing.T) {
 	require.False(t, destination.Retryable(nil))
 }
 
-func TestARefusalKeepsACodeAndNoSentence(t *testing.T) {
+func TestRefusalKeepsCodeAndNoSentence(t *testing.T) {
 	t.Parallel()
 	for code, kept := range map[string]string{
 		"bad_phone":              "bad_phone",
@@ -53,11 +53,11 @@ func TestARefusalKeepsACodeAndNoSentence(t *testing.T) {
 	}
 }
 
-func TestARefusalIsAPermanentFaultUnderOurOwnCode(t *testing.T) {
+func TestRefusalIsPermanentFaultWithOwnCode(t *testing.T) {
 	t.Parallel()
 	err := fmt.Errorf("write: %w", destination.NewRefusal(422, "bad_phone"))
 	require.Equal(t, fault.KindPermanent, fault.KindOf(err))
-	require.Equal(t, "destination_refused", fault.CodeOf(err), "their word must not become a metric's label")
+	require.Equal(t, "destination_refused", fault.CodeOf(err), "the destination's code must not become a metric's label")
 	var refusal *destination.Refusal
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, destination.Refusal{Status: 422, Code: "bad_phone"}, *refusal)

@@ -15,45 +15,46 @@ const (
 	attempts    = 3
 	firstWait   = 300 * time.Millisecond
 	secondWait  = time.Second
-	jitter      = 0.3             // each wait is this share shorter or longer
-	longestWait = 3 * time.Second // a longer pause is not sat out here: the job parks instead
-	probeTime   = 5 * time.Second // of the one attempt of a probe
+	jitter      = 0.3             // each wait is up to this share shorter or longer
+	longestWait = 3 * time.Second // the Guard does not wait for longer pauses: the job parks instead
+	probeTime   = 5 * time.Second // limit of a probe's one attempt
 )
 
 type probeKey struct{}
 
-// AsProbe makes the writes under the context probes: one attempt each, of 5 s at most. They ask whether a destination works
-// that did not, and most of them find that it does not: what hangs must not hold a worker for the time of three attempts.
+// AsProbe makes the writes under the context probes: one attempt each, of 5 s at most. A probe asks whether a
+// destination that did not work works again, and usually it does not: a destination that hangs must not hold a worker
+// for the time of three attempts.
 func AsProbe(ctx context.Context) context.Context { return context.WithValue(ctx, probeKey{}, true) }
 
 func isProbe(ctx context.Context) bool { return ctx.Value(probeKey{}) != nil }
 
-// GuardConfig is what a Guard needs besides its destination.
+// GuardConfig configures a Guard.
 type GuardConfig struct {
 	// Key names the breaker, see BreakerKey.
 	Key string
-	// Breakers are the process's; nil gives the Guard one of its own.
+	// Breakers are the process's; nil gives the Guard its own.
 	Breakers *Breakers
-	// Customer is whose destination it is, and Host the HostKey of its URL; "": it is known to no one else.
+	// Customer is the owner of the destination, and Host the HostKey of its URL; "" if the destination is not shared.
 	Customer, Host string
-	// Hosts are the process's; nil gives the Guard a set of its own.
+	// Hosts are the process's; nil gives the Guard its own set.
 	Hosts *Hosts
-	// Before is asked before each attempt whether the request may leave (does the lease outlast it?).
-	// nil lets all leave.
+	// Before is called before each attempt and decides whether the request may be sent (does the lease outlast it?).
+	// nil allows all.
 	Before func(ctx context.Context) error
-	// Leave is asked again as the bytes of a request leave, so that a process that slept in between sends none
-	// of them: Before's question, without waiting for anything. nil asks no second time.
+	// Leave is the same check again, without waiting, when the bytes of a request are sent: a process that was
+	// suspended in between must send none of them. nil skips this second check.
 	Leave func() error
-	// Timer is time.After, unless a test wants its own.
+	// Timer is time.After; tests may replace it.
 	Timer func(d time.Duration) <-chan time.Time
 }
 
-// Guard is a destination with retries in place and a circuit breaker around it.
+// Guard is a destination with immediate retries and a circuit breaker.
 //
-// A retryable failure is tried again, three attempts in all, after some 0.3 s and 1 s, or after the pause
-// that the destination asked for where that is at most 3 s. A longer pause, and a breaker or a host that opened
-// meanwhile, end the call at once: whoever calls parks the job. A probe (AsProbe) is not tried again, nor is what
-// waited in vain for longer than a probe would while the host answered nothing else.
+// It makes up to three attempts after retryable failures, with waits of about 0.3 s and 1 s, or the pause that the
+// destination asked for if that is at most 3 s. A longer pause, or a breaker or a host that opened meanwhile, end the
+// call at once: the caller parks the job. A probe (AsProbe) is not retried, nor is a request that waited longer than
+// a probe would while the host answered no other request.
 type Guard struct {
 	dest Destination
 	cfg  GuardConfig
@@ -61,7 +62,7 @@ type Guard struct {
 
 var _ Batcher = (*Guard)(nil)
 
-// NewGuard puts a guard around dest. It is cheap: one for each job, each with the lease check of its job.
+// NewGuard puts a guard around dest. It is cheap: each job has its own, with its own lease check.
 func NewGuard(dest Destination, cfg GuardConfig) *Guard {
 	if cfg.Breakers == nil {
 		cfg.Breakers = NewBreakers(BreakersConfig{})
@@ -78,16 +79,15 @@ func NewGuard(dest Destination, cfg GuardConfig) *Guard {
 	return &Guard{dest: dest, cfg: cfg}
 }
 
-// Upsert hands the record to the destination. Its error is the last attempt's; ErrOpen when the breaker
-// stopped it, with the failure of an attempt before where there was one; ErrHostSilent when the host answers no customer and
-// it is not this request's turn to ask; ErrHeld with Before's error when
-// Before did; or the context's error with its cause, when ctx ended: at once, or when a request that had left has
-// ended.
+// Upsert sends the record to the destination. Its error is that of the last attempt; ErrOpen if the breaker stopped
+// it, with the failure of an earlier attempt if there was one; ErrHostSilent if the host answers no customer and this
+// request is not the one that probes it; ErrHeld with Before's error if Before rejected it; or the context's error
+// with its cause if ctx ended: at once, or when a request that was already sent has ended.
 func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
-	return g.insist(ctx, func(ctx context.Context) (Result, error) { return g.dest.Upsert(ctx, record) })
+	return g.retry(ctx, func(ctx context.Context) (Result, error) { return g.dest.Upsert(ctx, record) })
 }
 
-// BatchSize is the destination's own, 0 where it takes records one by one.
+// BatchSize returns the destination's batch size, 0 if it accepts records one by one.
 func (g *Guard) BatchSize() int {
 	if batcher, ok := g.dest.(Batcher); ok {
 		return batcher.BatchSize()
@@ -95,15 +95,15 @@ func (g *Guard) BatchSize() int {
 	return 0
 }
 
-// UpsertBatch hands the records to the destination in one request. The request as a whole is tried again as
-// Upsert's is, with the same errors; a record that the destination asked to bring again is not.
+// UpsertBatch sends the records to the destination in one request. The request as a whole is retried like Upsert's,
+// with the same errors; single records that the destination asked to send again are not.
 func (g *Guard) UpsertBatch(ctx context.Context, records []Record) ([]BatchResult, error) {
 	batcher, ok := g.dest.(Batcher)
 	if !ok {
 		return nil, errNoBatches
 	}
 	var results []BatchResult
-	_, err := g.insist(ctx, func(ctx context.Context) (Result, error) {
+	_, err := g.retry(ctx, func(ctx context.Context) (Result, error) {
 		var err error
 		results, err = batcher.UpsertBatch(ctx, records)
 		return Result{}, err //nolint:wrapcheck // as it is: attempt looks into it
@@ -114,8 +114,8 @@ func (g *Guard) UpsertBatch(ctx context.Context, records []Record) ([]BatchResul
 	return results, nil
 }
 
-// insist makes attempts until one settles the matter or their number is spent.
-func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
+// retry makes attempts until one decides the result or the maximum is reached.
+func (g *Guard) retry(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
 	waits := &backoff.ExponentialBackOff{
 		InitialInterval:     firstWait,
 		Multiplier:          float64(secondWait) / float64(firstWait),
@@ -127,7 +127,7 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 	if isProbe(ctx) {
 		most = 1
 	}
-	var last error // of the attempt before
+	var last error // of the previous attempt
 	for n := 1; ; n++ {
 		if err := g.cfg.Before(ctx); err != nil {
 			return Result{}, fmt.Errorf("%w: %w", ErrHeld, err)
@@ -137,10 +137,10 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 		switch {
 		case errors.Is(err, ErrOpen):
 			return Result{}, withCause(last)
-		case !Retryable(err), errors.Is(err, ErrRedirect), errors.Is(err, ErrHostSilent): // which no wait of seconds ends
+		case !Retryable(err), errors.Is(err, ErrRedirect), errors.Is(err, ErrHostSilent): // a wait of seconds does not help
 			return result, err
 		case br.open():
-			// A wait would only end at the open breaker.
+			// After the wait the breaker would still be open.
 			return Result{}, withCause(err)
 		case n == most, IsNoAnswer(err) && hangs():
 			return Result{}, fmt.Errorf("%d attempts: %w", n, err)
@@ -161,15 +161,15 @@ func (g *Guard) insist(ctx context.Context, send func(ctx context.Context) (Resu
 	}
 }
 
-// attempt makes one attempt and tells the caller's own end from the destination's slowness. What the
-// destination did answer stays an answer, also when the caller went away meanwhile.
+// attempt makes one attempt, and distinguishes the end of the caller's context from a slow destination. If the
+// destination answered, the answer is used, even if the caller's context ended meanwhile.
 func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Result, error)) (Result, error) {
 	probe, err := g.cfg.Hosts.enter(g.cfg.Host)
 	if err != nil {
 		return Result{}, &abandonedError{err} // no request was made
 	}
-	// A request that has left is not cut off: the destination may write it all the same, after what the next holder of the
-	// customer's lane sends. It ends by its own limit of time, and the caller waits for it.
+	// A request that was sent is not cancelled: the destination may still write it, after what the next holder of the
+	// customer's lane sends. It ends by its own timeout, and the caller waits for it.
 	sending := withLeave(context.WithoutCancel(ctx), g.leave(ctx))
 	if probe || isProbe(ctx) {
 		limited, cancel := context.WithTimeout(sending, probeTime)
@@ -182,24 +182,24 @@ func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Res
 	return result, err
 }
 
-// judge tells whose a failure is; ctx is our caller's.
+// judge decides whether the caller or the destination caused a failure; ctx is the caller's.
 func judge(ctx context.Context, result Result, err error) (Result, error) {
 	var refusal *Refusal
 	switch {
 	case errors.Is(err, ErrHeld):
-		return Result{}, &abandonedError{err} // it tells nothing of the destination
+		return Result{}, &abandonedError{err} // it says nothing about the destination
 	case err == nil, errors.Is(err, ErrAuth), errors.As(err, &refusal):
 		return result, err
 	case ctx.Err() != nil:
 		return Result{}, &abandonedError{gaveUp(ctx)}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		// A limit of the destination's client, not of our caller.
+		// The timeout of the destination's client, not the caller's.
 		return Result{}, fault.Unknown("destination_timeout", NoAnswer(errors.New("the destination did not answer in time")))
 	}
 	return Result{}, err
 }
 
-// leave is asked as the bytes of a request leave: none does for a caller that has gone.
+// leave is checked when the bytes of a request are sent: none are sent for a caller that has ended.
 func (g *Guard) leave(ctx context.Context) func() error {
 	return func() error {
 		if ctx.Err() != nil {
@@ -212,7 +212,7 @@ func (g *Guard) leave(ctx context.Context) func() error {
 	}
 }
 
-// withCause puts the failure in front, so that fault.CodeOf and fault.After speak of it.
+// withCause puts the failure first, so that fault.CodeOf and fault.After use it.
 func withCause(err error) error {
 	if err == nil {
 		return ErrOpen

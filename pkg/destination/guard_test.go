@@ -14,7 +14,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestTwoOutagesAreRetriedInPlace(t *testing.T) {
+func TestTwoFailuresAreRetried(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm := newCRM(t)
@@ -25,12 +25,12 @@ func TestTwoOutagesAreRetriedInPlace(t *testing.T) {
 
 		require.NoError(t, err)
 		require.EqualValues(t, 3, crm.requests.Load())
-		require.Greater(t, time.Since(began), 850*time.Millisecond, "it waits between attempts")
-		require.Less(t, time.Since(began), 1750*time.Millisecond, "a few seconds at most")
+		require.Greater(t, time.Since(began), 850*time.Millisecond, "it must wait between attempts")
+		require.Less(t, time.Since(began), 1750*time.Millisecond, "it must wait a few seconds at most")
 	})
 }
 
-func TestAfterThreeAttemptsTheFailureIsTheCallers(t *testing.T) {
+func TestFailureIsReturnedAfterThreeAttempts(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm := newCRM(t)
@@ -45,7 +45,7 @@ func TestAfterThreeAttemptsTheFailureIsTheCallers(t *testing.T) {
 	})
 }
 
-func TestAnswersThatARetryCannotMendAreNotRetried(t *testing.T) {
+func TestPermanentAnswersAreNotRetried(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 401, 403, 404, 409, 422} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestAnswersThatARetryCannotMendAreNotRetried(t *testing.T) {
 	}
 }
 
-func TestAShortRetryAfterIsSatOut(t *testing.T) {
+func TestGuardWaitsForShortRetryAfter(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm := newCRM(t)
@@ -83,7 +83,7 @@ func TestAShortRetryAfterIsSatOut(t *testing.T) {
 	})
 }
 
-func TestALongRetryAfterIsLeftToTheCaller(t *testing.T) {
+func TestLongRetryAfterIsReturned(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm := newCRM(t)
@@ -103,7 +103,7 @@ func TestALongRetryAfterIsLeftToTheCaller(t *testing.T) {
 	})
 }
 
-func TestEachAttemptAsksFirstWhetherItMayLeave(t *testing.T) {
+func TestBeforeIsCalledForEachAttempt(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm := newCRM(t)
@@ -111,7 +111,7 @@ func TestEachAttemptAsksFirstWhetherItMayLeave(t *testing.T) {
 		errLeaseLost := errors.New("lease lost")
 		asked := 0
 		guard := destination.NewGuard(crm.dest, destination.GuardConfig{Before: func(context.Context) error {
-			require.EqualValues(t, asked, crm.requests.Load(), "asked before the request")
+			require.EqualValues(t, asked, crm.requests.Load(), "Before must be called before the request")
 			if asked++; asked == 3 {
 				return errLeaseLost
 			}
@@ -123,11 +123,11 @@ func TestEachAttemptAsksFirstWhetherItMayLeave(t *testing.T) {
 		require.ErrorIs(t, err, errLeaseLost)
 		require.ErrorIs(t, err, destination.ErrHeld)
 		require.False(t, destination.Retryable(err))
-		require.EqualValues(t, 2, crm.requests.Load(), "the third never left")
+		require.EqualValues(t, 2, crm.requests.Load(), "the third request must not be sent")
 	})
 }
 
-func TestCancellingARetrysWaitReturnsAtOnce(t *testing.T) {
+func TestCancelledWaitForRetryReturnsAtOnce(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		crm := newCRM(t)
@@ -140,7 +140,7 @@ func TestCancellingARetrysWaitReturnsAtOnce(t *testing.T) {
 			_, err := destination.NewGuard(crm.dest, destination.GuardConfig{}).Upsert(ctx, record())
 			failed <- err
 		}()
-		synctest.Wait() // it waits for its second attempt
+		synctest.Wait() // the call waits for its second attempt
 		require.EqualValues(t, 1, crm.requests.Load())
 
 		cancel(errStopping)
@@ -154,7 +154,7 @@ func TestCancellingARetrysWaitReturnsAtOnce(t *testing.T) {
 	})
 }
 
-func TestTheTimerMayBeTheTests(t *testing.T) {
+func TestTimerCanBeReplaced(t *testing.T) {
 	t.Parallel()
 	var waits []time.Duration
 	failing := upsertFunc(func(context.Context, destination.Record) (destination.Result, error) {
@@ -175,7 +175,7 @@ func TestTheTimerMayBeTheTests(t *testing.T) {
 	require.InDelta(t, time.Second, waits[1], float64(301*time.Millisecond))
 }
 
-func TestAClientsOwnDeadlineIsTheDestinationsFailure(t *testing.T) {
+func TestTimeoutOfClientIsFailureOfDestination(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(t *testing.T) {
 		attempts := 0
@@ -198,7 +198,7 @@ func (f upsertFunc) Upsert(ctx context.Context, r destination.Record) (destinati
 	return f(ctx, r)
 }
 
-// slowly is a destination that takes a record after a while, also from a caller that has gone.
+// slowly is a destination that accepts a record after some time, even if the caller's context has ended.
 type slowly struct{ arrived, written chan struct{} }
 
 func (s *slowly) Upsert(ctx context.Context, _ destination.Record) (destination.Result, error) {
@@ -211,7 +211,7 @@ func (s *slowly) Upsert(ctx context.Context, _ destination.Record) (destination.
 	}
 }
 
-func TestARequestThatHasLeftIsNotCutOffWithItsCaller(t *testing.T) {
+func TestSentRequestIsNotCancelledWithItsCaller(t *testing.T) {
 	t.Parallel()
 	dest := &slowly{arrived: make(chan struct{}), written: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// HostsConfig has the limits of a process's knowledge of hosts; a zero value stands for the default.
+// HostsConfig has the limits of a process's knowledge of hosts; a zero value means the default.
 type HostsConfig struct {
-	Customers  int           // different customers without an answer that open a host; default 3
-	Within     time.Duration // in which they had none, and no customer had one; default 1 min
-	ProbeEvery time.Duration // how often one request goes to an open host; default 10 s
-	IdleAfter  time.Duration // a host that nothing was sent to for so long is forgotten; default 1 h
+	Customers  int           // number of customers without an answer that opens a host; default 3
+	Within     time.Duration // the period in which they got none, and no other customer got one; default 1 min
+	ProbeEvery time.Duration // how often one request is sent to an open host; default 10 s
+	IdleAfter  time.Duration // how long a host may be unused before it is removed; default 1 h
 	Now        func() time.Time
 }
 
-// Hosts knows which hosts (scheme, name and port) answer no customer, for all jobs of the process. A host opens if several
-// customers had no answer within a minute and no customer had one. Then one request each ProbeEvery asks for all of them,
-// and every other ends with ErrHostSilent before it is made. Any answer closes the host.
+// Hosts records which hosts (scheme, name and port) answer no customer, for all jobs of the process. A host opens if
+// several customers got no answer within a minute and no customer got one. Then one request per ProbeEvery probes it
+// for all customers, and every other request ends with ErrHostSilent before it is sent. Any answer closes the host.
 //
-// A status is an answer, whatever it says. One customer's dead path on a host that many share opens nothing: the others
-// are answered.
+// Every HTTP status counts as an answer. One customer's dead path on a shared host opens nothing, because the other
+// customers get answers.
 type Hosts struct {
 	cfg HostsConfig
 
@@ -32,14 +32,14 @@ type Hosts struct {
 }
 
 type host struct {
-	silent   map[string]time.Time // since the last answer: when a customer had none, last
+	silent   map[string]time.Time // customers without an answer since the last answer, with the last time of each
 	answered time.Time            // zero: never
 	open     bool
-	probed   time.Time // while open: when the last request left
+	probed   time.Time // while open: when the last request was sent
 	usedAt   time.Time
 }
 
-// NewHosts returns a set in which no host is open.
+// NewHosts returns a set without open hosts.
 func NewHosts(cfg HostsConfig) *Hosts {
 	if cfg.Customers <= 0 {
 		cfg.Customers = 3
@@ -59,7 +59,7 @@ func NewHosts(cfg HostsConfig) *Hosts {
 	return &Hosts{cfg: cfg, byKey: map[string]*host{}, sweptAt: cfg.Now()}
 }
 
-// HostKey is the scheme, host and port of a destination's URL, "" if it has none.
+// HostKey returns the scheme, host and port of a destination's URL, "" if it has none.
 func HostKey(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {
@@ -68,7 +68,8 @@ func HostKey(raw string) string {
 	return u.Scheme + "://" + strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")) + ":" + portOf(u)
 }
 
-// Silent is for how long no request may go to the host, because it is open and another one has asked for all; 0 if one may.
+// Silent returns for how long no request may be sent to the host, because it is open and another request probes it; 0
+// if one may be sent.
 func (h *Hosts) Silent(key string) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -79,8 +80,9 @@ func (h *Hosts) Silent(key string) time.Duration {
 	return max(at.probed.Add(h.cfg.ProbeEvery).Sub(h.cfg.Now()), 0)
 }
 
-// hanging is asked as an attempt begins; hangs says, after one without an answer, whether it lasted for as long as a probe
-// and the host has answered no other request lately: then the next attempt would only hold a worker for as long again.
+// hanging is called when an attempt starts. Its result hangs reports, after an attempt without an answer, whether the
+// attempt lasted as long as a probe and the host has answered no other request lately: then another attempt would
+// only hold a worker for as long again.
 func (h *Hosts) hanging(key string) (hangs func() bool) {
 	began := h.cfg.Now()
 	return func() bool {
@@ -93,7 +95,7 @@ func (h *Hosts) hanging(key string) (hangs func() bool) {
 	}
 }
 
-// enter lets a request out, or returns ErrHostSilent. probe says that the request asks for all customers of the host.
+// enter allows a request, or returns ErrHostSilent. probe means that the request probes the host for all customers.
 func (h *Hosts) enter(key string) (probe bool, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,7 +111,7 @@ func (h *Hosts) enter(key string) (probe bool, err error) {
 	return true, nil
 }
 
-// ended notes what became of a customer's request. One that was held back, or whose caller went away, says nothing.
+// ended records the result of a customer's request. One that was held, or whose caller ended, says nothing.
 func (h *Hosts) ended(key, customer string, err error) {
 	silent := IsNoAnswer(err)
 	if key == "" || !silent && !isAnswer(err) {
@@ -156,22 +158,22 @@ func (h *Hosts) sweep(now time.Time) {
 	}
 }
 
-// isAnswer says whether a request that ended so was answered by the host.
+// isAnswer reports whether a request with this error was answered by the host.
 func isAnswer(err error) bool {
 	var gone *abandonedError
 	return !errors.As(err, &gone) && !errors.Is(err, ErrNotPublic) && !errors.Is(err, ErrHeld)
 }
 
-// noAnswerError marks a failure of which the other side said nothing at all.
+// noAnswerError marks a failure without any answer from the other side.
 type noAnswerError struct{ error }
 
 func (e *noAnswerError) Unwrap() error { return e.error }
 
-// NoAnswer marks err as the end of a request to which no answer came: a timeout, a connection that was refused or reset, a
-// name that leads nowhere. Its text stays as it is.
+// NoAnswer marks err as the end of a request without an answer: a timeout, a connection that was refused or reset, a
+// name that cannot be resolved. Its text does not change.
 func NoAnswer(err error) error { return &noAnswerError{err} }
 
-// IsNoAnswer says whether err is marked by NoAnswer.
+// IsNoAnswer reports whether err is marked by NoAnswer.
 func IsNoAnswer(err error) bool {
 	var silent *noAnswerError
 	return errors.As(err, &silent)

@@ -13,14 +13,14 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// shared is a host that many customers share; of each of them the test says what a request to it ends with.
+// shared is a host that many customers share; the test sets each customer's result.
 type shared struct {
 	clock    *testkit.Clock
 	hosts    *destination.Hosts
 	answers  map[string]error
 	requests int
-	takes    time.Duration // of a request
-	deadline time.Duration // of the last request, as it left; 0: none
+	takes    time.Duration // duration of a request
+	deadline time.Duration // of the last request when it was sent; 0: none
 }
 
 func newShared() *shared {
@@ -43,7 +43,7 @@ var errSilence = fault.Unknown("destination_timeout", destination.NoAnswer(error
 
 const hostKey = "https://crm.example:443"
 
-// write is a customer's write, and how many requests it made.
+// write writes a record of a customer and returns how many requests that made.
 func (s *shared) write(ctx context.Context, customer string) (requests int, err error) {
 	before := s.requests
 	guard := destination.NewGuard(s, destination.GuardConfig{
@@ -64,7 +64,7 @@ func (s *shared) silence(customers ...string) {
 	}
 }
 
-func TestAHostThatAnswersNoneOfThreeCustomersIsAskedByOneRequestForAll(t *testing.T) {
+func TestHostThatAnswersNoneOfThreeCustomersIsProbedByOneRequest(t *testing.T) {
 	t.Parallel()
 	s := newShared()
 	s.silence("a", "b", "c", "d")
@@ -72,10 +72,10 @@ func TestAHostThatAnswersNoneOfThreeCustomersIsAskedByOneRequestForAll(t *testin
 		requests, err := s.write(t.Context(), customer)
 		switch i {
 		case 0, 1:
-			require.Equal(t, 3, requests, "one or two customers say nothing about the host")
+			require.Equal(t, 3, requests, "one or two customers must not open the host")
 			require.NotErrorIs(t, err, destination.ErrHostSilent)
 		case 2:
-			require.Equal(t, 1, requests, "with the third it opens, and what is left of the attempts is not made")
+			require.Equal(t, 1, requests, "the third customer must open the host and end the attempts")
 		default:
 			require.Zero(t, requests)
 			require.ErrorIs(t, err, destination.ErrHostSilent)
@@ -103,11 +103,11 @@ func TestAHostThatAnswersNoneOfThreeCustomersIsAskedByOneRequestForAll(t *testin
 	for _, customer := range []string{"d", "a", "b", "c"} {
 		requests, err := s.write(t.Context(), customer)
 		require.NoError(t, err)
-		require.Equal(t, 1, requests, "the first answer closes it for all")
+		require.Equal(t, 1, requests, "the first answer must close the host for all")
 	}
 }
 
-func TestAHostOpensForNoCustomerWhileItAnswersOne(t *testing.T) {
+func TestHostThatAnswersOneCustomerDoesNotOpen(t *testing.T) {
 	t.Parallel()
 	s := newShared()
 	s.silence("a", "b", "c", "d")
@@ -115,7 +115,7 @@ func TestAHostOpensForNoCustomerWhileItAnswersOne(t *testing.T) {
 	for range 20 {
 		_, _ = s.write(t.Context(), "a")
 	}
-	require.False(t, opened(), "one customer's dead path")
+	require.False(t, opened(), "one customer's dead path must not open the host")
 	for range 10 {
 		for _, customer := range []string{"answered", "a", "b", "c", "d"} {
 			_, _ = s.write(t.Context(), customer)
@@ -126,21 +126,21 @@ func TestAHostOpensForNoCustomerWhileItAnswersOne(t *testing.T) {
 	s.clock.Advance(10 * time.Second) // the last answer came a minute ago
 	_, _ = s.write(t.Context(), "a")
 	_, _ = s.write(t.Context(), "b")
-	require.False(t, opened(), "the others had none a minute ago: that is too long")
+	require.False(t, opened(), "failures a minute ago must not count")
 	_, _ = s.write(t.Context(), "c")
 	require.True(t, opened())
 }
 
-func TestWhatHangsIsNotTriedAgainInPlaceUnlessTheHostAnswersOthers(t *testing.T) {
+func TestHangingRequestIsNotRetriedUnlessHostAnswersOthers(t *testing.T) {
 	t.Parallel()
 	for _, one := range []struct {
 		takes    time.Duration
 		answers  bool
 		requests int
 	}{
-		{takes: 10 * time.Second, requests: 1}, // nothing is known of it, and three tries take half a minute
+		{takes: 10 * time.Second, requests: 1}, // nothing is known about the host, and three attempts take half a minute
 		{takes: 10 * time.Second, answers: true, requests: 3},
-		{takes: time.Millisecond, requests: 3}, // a refused connection: it may be starting
+		{takes: time.Millisecond, requests: 3}, // a refused connection: the server may be starting
 	} {
 		s := newShared()
 		s.silence("a")
@@ -155,7 +155,7 @@ func TestWhatHangsIsNotTriedAgainInPlaceUnlessTheHostAnswersOthers(t *testing.T)
 	}
 }
 
-func TestAStatusIsAnAnswerWhateverItSays(t *testing.T) {
+func TestEveryStatusIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []error{
 		nil, fault.Unknown("destination_5xx", errors.New("503")), destination.ErrAuth, destination.ErrRedirect, destination.ErrUnclear,
@@ -178,7 +178,7 @@ func TestAStatusIsAnAnswerWhateverItSays(t *testing.T) {
 	require.Zero(t, s.hosts.Silent(hostKey))
 }
 
-func TestAHostIsSchemeNameAndPort(t *testing.T) {
+func TestHostKeyIsSchemeNameAndPort(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"https://CRM.example./a/b":    "https://crm.example:443",
@@ -192,7 +192,7 @@ func TestAHostIsSchemeNameAndPort(t *testing.T) {
 	}
 }
 
-// blocked answers no request, and notes how long each may take; 0: as long as it likes.
+// blocked answers no request, and records the time limit of each; 0: none
 type blocked struct{ limits []time.Duration }
 
 func (b *blocked) Upsert(ctx context.Context, _ destination.Record) (destination.Result, error) {
@@ -204,7 +204,7 @@ func (b *blocked) Upsert(ctx context.Context, _ destination.Record) (destination
 	return destination.Result{}, context.DeadlineExceeded
 }
 
-func TestAProbeIsOneAttemptOfFiveSeconds(t *testing.T) {
+func TestProbeIsOneAttemptOfFiveSeconds(t *testing.T) {
 	t.Parallel()
 	dest := &blocked{}
 	guard := destination.NewGuard(dest, destination.GuardConfig{Key: "acme", Customer: "acme", Timer: func(time.Duration) <-chan time.Time {
@@ -219,5 +219,5 @@ func TestAProbeIsOneAttemptOfFiveSeconds(t *testing.T) {
 
 	_, err = guard.Upsert(t.Context(), destination.Record{})
 	require.Error(t, err)
-	require.Equal(t, []time.Duration{5 * time.Second, 0, 0, 0}, dest.limits, "any other write: three, with the destination's own limit")
+	require.Equal(t, []time.Duration{5 * time.Second, 0, 0, 0}, dest.limits, "any other write makes three attempts with the destination's own timeout")
 }

@@ -4,7 +4,7 @@ import "context"
 
 type leaveKey struct{}
 
-// withLeave has the request that is made under ctx ask again, as its bytes leave, whether they still may.
+// withLeave adds the check to the context of a request, so that it runs again when the request's bytes are sent.
 func withLeave(ctx context.Context, ask func() error) context.Context {
 	if ask == nil {
 		return ctx
@@ -12,9 +12,9 @@ func withLeave(ctx context.Context, ask func() error) context.Context {
 	return context.WithValue(ctx, leaveKey{}, ask)
 }
 
-// LeaveOf gives the question that GuardConfig.Leave put into a request's context, nil where there is none. A kind
-// of destination asks it as late as it can, best right before each write to the connection: between the check
-// before an attempt and its first byte lie a lookup, a handshake and, on a machine that sleeps, any time at all.
+// LeaveOf returns the check that GuardConfig.Leave put into a request's context, nil if there is none. A destination
+// calls it as late as possible, best right before each write to the connection: between the check before an attempt
+// and its first byte are a lookup, a handshake and, on a machine that is suspended, any amount of time.
 func LeaveOf(ctx context.Context) func() error {
 	ask, _ := ctx.Value(leaveKey{}).(func() error)
 	return ask

@@ -21,20 +21,20 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// inBubble runs the test on a clock of its own that leaps over every wait, breakers' included.
+// inBubble runs the test with its own clock that skips every wait, including those of breakers.
 func inBubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)
 }
 
-// crm is a real HTTP server, reached over pipes instead of sockets so that it may live in a bubble.
+// crm is a real HTTP server, reached over pipes instead of sockets so that it can run in a bubble.
 type crm struct {
 	answer   atomic.Pointer[http.HandlerFunc]
 	requests atomic.Int64
 	dest     *rest.Destination
 }
 
-// newCRM serves until the test ends; it answers 200 with an id unless told otherwise.
+// newCRM serves until the test ends; by default it answers 200 with an id.
 func newCRM(t *testing.T) *crm {
 	t.Helper()
 	c := &crm{}
@@ -43,7 +43,7 @@ func newCRM(t *testing.T) *crm {
 	server := &http.Server{
 		ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice a client that goes away
+			_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client closed the connection
 			c.requests.Add(1)
 			(*c.answer.Load())(w, r)
 		}),
@@ -67,13 +67,13 @@ func newCRM(t *testing.T) *crm {
 func (c *crm) answers(status int, body string) {
 	c.does(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body)) // a client that went away is part of some tests
+		_, _ = w.Write([]byte(body)) // in some tests the client closes the connection
 	})
 }
 
 func (c *crm) does(h http.HandlerFunc) { c.answer.Store(&h) }
 
-// answersInTurn gives one status after the other, and the last one for ever.
+// answersInTurn returns one status after the other, and repeats the last one.
 func (c *crm) answersInTurn(statuses ...int) {
 	var n atomic.Int64
 	c.does(func(w http.ResponseWriter, _ *http.Request) {
@@ -81,7 +81,7 @@ func (c *crm) answersInTurn(statuses ...int) {
 	})
 }
 
-// once makes single attempts: its Before lets one request of each call out.
+// once makes single attempts: its Before allows one request per call.
 func (c *crm) once(breakers *destination.Breakers) func(context.Context) error {
 	return func(ctx context.Context) error {
 		var sent bool
@@ -104,7 +104,7 @@ func record() destination.Record {
 	return destination.Record{ExternalID: "vomo-1", SourceUpdatedAt: time.Unix(1e9, 0)}
 }
 
-// after passes time on the bubble's clock.
+// after advances the bubble's clock.
 func after(d time.Duration) { <-time.After(d) }
 
 type pipes struct {

@@ -9,32 +9,32 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// Config is what a customer's settings say about the destination.
+// Config is the destination in a customer's settings.
 type Config struct {
 	Kind  string // "rest"
 	URL   string
-	Token string `json:"-"` // the opened credential, "" where the destination asks for none
+	Token string `json:"-"` // the opened credential, "" if the destination needs none
 
-	BatchSize int // records of one request at most, where the destination takes several; below 2: one by one
+	BatchSize int // maximum of records per request, if the destination accepts several; below 2: one by one
 }
 
-// String leaves out the token, so that a printed Config does not give it away.
+// String leaves out the token, so that a printed Config does not reveal it.
 func (c Config) String() string { return fmt.Sprintf("destination %q at %q", c.Kind, c.URL) }
 
 // GoString is String.
 func (c Config) GoString() string { return c.String() }
 
-// Factory makes a destination of one kind. It checks the URL, and may be called often: what is costly, such
-// as a pool of connections, is made once and shared by all destinations of the factory.
+// Factory creates a destination of one kind. It checks the URL. It may be called often: expensive parts, such as a
+// pool of connections, are created once and shared by all destinations of the factory.
 type Factory func(cfg Config) (Destination, error)
 
-// Opener makes destinations by the name of their kind. The folders of the kinds import this package, so it
-// is told of them by whoever wires the program.
+// Opener creates destinations by the name of their kind. The packages of the kinds import this package, so the
+// program registers their factories here.
 type Opener struct {
 	Factories map[string]Factory // by kind
 }
 
-// Open gives the destination that cfg describes. A kind without a factory is the permanent fault
+// Open returns the destination that cfg describes. A kind without a factory is the permanent fault
 // destination_kind_unknown, whose text names the known kinds; other errors are the factory's.
 func (o *Opener) Open(cfg Config) (Destination, error) {
 	factory, known := o.Factories[cfg.Kind]

@@ -11,7 +11,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestADestinationIsOpenedByItsKind(t *testing.T) {
+func TestDestinationIsOpenedByKind(t *testing.T) {
 	t.Parallel()
 	opener := &destination.Opener{Factories: map[string]destination.Factory{"rest": rest.Factory(rest.Config{}, destination.PrivateAccess{})}}
 
@@ -21,7 +21,7 @@ func TestADestinationIsOpenedByItsKind(t *testing.T) {
 	require.IsType(t, &rest.Destination{}, dest)
 }
 
-func TestAnUnknownKindIsAnsweredWithTheKnownOnes(t *testing.T) {
+func TestErrorForUnknownKindNamesKnownKinds(t *testing.T) {
 	t.Parallel()
 	opener := &destination.Opener{Factories: map[string]destination.Factory{
 		"rest": rest.Factory(rest.Config{}, destination.PrivateAccess{}), "postgres": nil}}
@@ -35,7 +35,7 @@ func TestAnUnknownKindIsAnsweredWithTheKnownOnes(t *testing.T) {
 	require.ErrorContains(t, err, "this kind of destination is not known")
 }
 
-func TestAPrivateDestinationIsNotOpenedWithoutLeave(t *testing.T) {
+func TestPrivateDestinationNeedsPermission(t *testing.T) {
 	t.Parallel()
 	cfg := destination.Config{Kind: "rest", URL: "http://127.0.0.1:9090/crm"}
 	for allowed, code := range map[bool]string{false: "destination_url_private", true: "internal"} {
@@ -46,7 +46,7 @@ func TestAPrivateDestinationIsNotOpenedWithoutLeave(t *testing.T) {
 	}
 }
 
-func TestAPrintedConfigHidesTheToken(t *testing.T) {
+func TestPrintedConfigHidesToken(t *testing.T) {
 	t.Parallel()
 	cfg := destination.Config{Kind: "rest", URL: "https://crm.example.org", Token: "s3cret"}
 	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {

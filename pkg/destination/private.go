@@ -10,8 +10,8 @@ import (
 type PrivateAccess struct {
 	// All allows every destination.
 	All bool
-	// Hosts are the destinations that are allowed by name, each as host:port in lower case. The name decides and not
-	// the address: another name that leads to the same address is not allowed.
+	// Hosts are the destinations that are allowed by name, each as host:port in lower case. Only the name counts:
+	// another name with the same address is not allowed.
 	Hosts []string
 }
 

@@ -9,7 +9,7 @@ import (
 	"rollcall.dev/pkg/destination"
 )
 
-func TestAPrivateDestinationIsAllowedByItsName(t *testing.T) {
+func TestPrivateDestinationIsAllowedByName(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -23,14 +23,14 @@ func TestAPrivateDestinationIsAllowedByItsName(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
 	_, err = dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+port)
-	require.ErrorIs(t, err, destination.ErrNotPublic, "the name is allowed, its address under another name is not")
+	require.ErrorIs(t, err, destination.ErrNotPublic, "another name of the same address must not be allowed")
 	other, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, other.Close()) })
 	_, otherPort, err := net.SplitHostPort(other.Addr().String())
 	require.NoError(t, err)
 	_, err = dialer.DialContext(t.Context(), "tcp", "localhost:"+otherPort)
-	require.ErrorIs(t, err, destination.ErrNotPublic, "another port of the same host")
+	require.ErrorIs(t, err, destination.ErrNotPublic, "another port of the same host must not be allowed")
 
 	require.NoError(t, destination.CheckURL("http://localhost:"+port+"/crm", private))
 	require.NoError(t, destination.CheckURL("http://LOCALHOST.:"+port+"/crm", private))
@@ -38,7 +38,7 @@ func TestAPrivateDestinationIsAllowedByItsName(t *testing.T) {
 	require.ErrorContains(t, destination.CheckURL("http://127.0.0.1:"+port+"/crm", private), "ALLOW_PRIVATE_HOSTS")
 }
 
-func TestAPrivateDestinationWithoutAPortHasThatOfItsScheme(t *testing.T) {
+func TestPrivateDestinationWithoutPortHasDefaultPort(t *testing.T) {
 	t.Parallel()
 	private := destination.PrivateAccess{Hosts: []string{"10.0.0.7:80", "[fd00::1]:443"}}
 	require.NoError(t, destination.CheckURL("http://10.0.0.7/crm", private))

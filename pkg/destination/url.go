@@ -12,13 +12,13 @@ import (
 
 const maxURL = 2048
 
-// CheckURL tells whether raw may be a destination's base URL: absolute, http or https, with a host, without
-// user, query or fragment, at most 2048 characters. Unless private allows the destination, it refuses literal addresses
-// that are not public, and localhost. What a name resolves to is not looked at here: a name may resolve
-// to something else a moment later, so that only the dialer can refuse it (see NewDialer).
+// CheckURL reports whether raw may be a destination's base URL: absolute, http or https, with a host, without user,
+// query or fragment, at most 2048 characters. Unless private allows the destination, it rejects literal addresses
+// that are not public, and localhost. It does not resolve names: a name may resolve to another address a moment
+// later, so only the dialer can reject it (see NewDialer).
 //
-// The error is a permanent fault, destination_url_invalid or destination_url_private; its text says what is
-// wrong and what to do, and never quotes the URL, which may hold a credential.
+// The error is a permanent fault, destination_url_invalid or destination_url_private. Its text says what is wrong and
+// what to do, and never quotes the URL, which may contain a credential.
 func CheckURL(raw string, private PrivateAccess) error {
 	u, err := parseURL(raw)
 	if err != nil {
@@ -40,7 +40,7 @@ func CheckURL(raw string, private PrivateAccess) error {
 	return nil
 }
 
-// portOf returns the port that u names, or the one of its scheme.
+// portOf returns the port of u, or the default port of its scheme.
 func portOf(u *url.URL) string {
 	switch {
 	case u.Port() != "":
@@ -51,7 +51,7 @@ func portOf(u *url.URL) string {
 	return "80"
 }
 
-// parseURL checks all but the host. It drops url.Parse's error, whose text quotes the whole URL.
+// parseURL checks everything but the host. It drops url.Parse's error, whose text quotes the whole URL.
 func parseURL(raw string) (*url.URL, error) {
 	if len(raw) > maxURL {
 		return nil, errors.New("the destination's URL is longer than 2048 characters: shorten it")
@@ -84,9 +84,9 @@ func parseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// parseHost tells a literal address from a name. It refuses the spellings that some resolvers read as an
-// address and this package would not: short, octal, hexadecimal or plain numbers ("127.1", "0x7f000001"),
-// and letters outside ASCII, which HTTP clients fold ("１２７.0.0.1").
+// parseHost distinguishes a literal address from a name. It rejects spellings that some resolvers read as an address
+// and this package would not: short, octal, hexadecimal or plain numbers ("127.1", "0x7f000001"), and letters outside
+// ASCII, which HTTP clients fold ("１２７.0.0.1").
 func parseHost(host string) (netip.Addr, bool, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		return addr, true, nil

@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestURLsThatMayBeADestination(t *testing.T) {
+func TestValidURLs(t *testing.T) {
 	t.Parallel()
 	for _, raw := range []string{
 		"https://crm.example.org",
@@ -28,7 +28,7 @@ func TestURLsThatMayBeADestination(t *testing.T) {
 	}
 }
 
-func TestURLsThatCanNeverBeADestination(t *testing.T) {
+func TestInvalidURLs(t *testing.T) {
 	t.Parallel()
 	for raw, why := range map[string]string{
 		"":                                  "must begin with https://",
@@ -70,7 +70,7 @@ func TestURLsThatCanNeverBeADestination(t *testing.T) {
 	}
 }
 
-func TestPrivateAddressesNeedTheOperatorsLeave(t *testing.T) {
+func TestPrivateAddressesNeedPermission(t *testing.T) {
 	t.Parallel()
 	for _, host := range []string{
 		"localhost", "LocalHost", "localhost.", "crm.localhost",

@@ -21,18 +21,18 @@ const (
 	maxAnswer = 1 << 20
 	maxID     = 512
 
-	// longestPause is the longest Retry-After that a destination is believed: a wrong one may stop a customer for a
-	// day, and not for good.
+	// longestPause is the longest accepted Retry-After: a wrong one may stop a customer for a day, and not for ever.
 	longestPause = 24 * time.Hour
 )
 
-// answer is what a destination may say with a rejection. The two codes are one: some put it in an error object.
+// answer is what a destination may send with a rejection. The two codes mean the same: some put it into an error
+// object.
 type answer struct {
 	Code  json.RawMessage `json:"code"`
 	Error json.RawMessage `json:"error"`
 }
 
-// read tells what the answer means for the record.
+// read returns what the answer means for the record.
 func read(ctx context.Context, resp *http.Response, externalID string) (destination.Result, error) {
 	body, err := readBody(resp.Body)
 	if !succeeded(resp.StatusCode) {
@@ -63,7 +63,7 @@ func pageForPeople(status int) error {
 		fmt.Errorf("the destination answered %d with a page for people: does the URL lead to its API?", status))
 }
 
-// refused tells what an answer means that is no success; err is that of reading its body.
+// refused returns what an answer without success means; err is the error of reading its body.
 func refused(ctx context.Context, resp *http.Response, body []byte, err error, externalID string) (destination.Result, error) {
 	status := resp.StatusCode
 	pause := pauseOf(resp)
@@ -81,7 +81,7 @@ func refused(ctx context.Context, resp *http.Response, body []byte, err error, e
 	case status == http.StatusRequestTimeout:
 		return destination.Result{}, fault.Unknown("destination_timeout", errors.New("the destination answered 408"))
 	case status == http.StatusConflict && err != nil:
-		// Stale or refused: only the body tells.
+		// Stale or rejected: only the body says which.
 		return destination.Result{}, transportFault(ctx, err)
 	case status >= 400 && status < 500:
 		code := codeOf(body)
@@ -96,24 +96,24 @@ func refused(ctx context.Context, resp *http.Response, body []byte, err error, e
 		fmt.Errorf("the destination answered %d, which no write has", status))
 }
 
-// readBody reads to the end, so that the connection can be used again, but never beyond maxAnswer: of a
-// longer answer it gives nothing, since half a JSON document says nothing.
+// readBody reads to the end, so that the connection can be reused, but at most maxAnswer: of a longer answer it
+// returns nothing, since half a JSON document is useless.
 func readBody(body io.Reader) ([]byte, error) {
 	read, err := io.ReadAll(io.LimitReader(body, maxAnswer+1))
 	if err != nil || len(read) > maxAnswer {
-		return nil, err // nil is never an answer without a body, which is empty
+		return nil, err // nil must not be mistaken for an empty body
 	}
 	return read, nil
 }
 
-// isPage tells HTML or XML from the contract's JSON. A login page or a web app's catch-all comes with a 200
-// for any path; taking it for a success would report everybody as mirrored while nobody was.
+// isPage distinguishes HTML or XML from the JSON of the contract. A login page or a web app's fallback answers 200
+// for any path; treating it as a success would report every user as mirrored although none was.
 func isPage(body []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(body, "\ufeff \t\r\n"), []byte("<"))
 }
 
-// idIn gives the id, a string or a number, or "" if there is none that can be kept: one with control characters would
-// break the transaction of its whole page.
+// idIn returns the id, a string or a number, or "" if there is none that can be stored: an id with control characters
+// would fail the transaction of its whole page.
 func idIn(part object) string {
 	id := text(part["id"])
 	if id == "" {
@@ -129,7 +129,7 @@ func idIn(part object) string {
 	return id
 }
 
-// codeOf gives the destination's own code, "" where there is none. NewRefusal decides what may be kept.
+// codeOf returns the destination's own code, "" if there is none. NewRefusal decides what may be kept.
 func codeOf(body []byte) string {
 	var a answer
 	if json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &a) != nil {
@@ -145,7 +145,7 @@ func codeOf(body []byte) string {
 	return text(inner.Code)
 }
 
-// text gives a JSON string's text, "" for everything else.
+// text returns the text of a JSON string, "" for everything else.
 func text(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {

@@ -18,7 +18,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestTheDestinationsOwnIDIsKeptWhereItCanBeRead(t *testing.T) {
+func TestDestinationsIDIsKeptIfReadable(t *testing.T) {
 	t.Parallel()
 	for body, id := range map[string]string{
 		`{"id":"crm-7"}`:          "crm-7",
@@ -50,7 +50,7 @@ func TestSuccessNeedsNoBody(t *testing.T) {
 	}
 }
 
-func TestAPageForPeopleIsNotASuccess(t *testing.T) {
+func TestHTMLPageIsNotASuccess(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{"<!doctype html><title>Sign in</title>", "\ufeff\n <html>"} {
 		_, err := serve(t, answering(http.StatusOK, body)).Upsert(t.Context(), record())
@@ -59,7 +59,7 @@ func TestAPageForPeopleIsNotASuccess(t *testing.T) {
 	}
 }
 
-func TestANewerVersionAtTheDestinationCountsAsDone(t *testing.T) {
+func TestNewerVersionAtDestinationCountsAsDone(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{`{"code":"stale"}`, `{"error":{"code":"stale","message":"newer"}}`} {
 		result, err := serve(t, answering(http.StatusConflict, body)).Upsert(t.Context(), record())
@@ -68,7 +68,7 @@ func TestANewerVersionAtTheDestinationCountsAsDone(t *testing.T) {
 	}
 }
 
-func TestARefusalIsOfThisRecordAndCarriesTheDestinationsCode(t *testing.T) {
+func TestRefusalCarriesDestinationsCode(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 404, 405, 409, 410, 413, 418, 422, 451} {
 		for body, code := range map[string]string{
@@ -91,7 +91,7 @@ func TestARefusalIsOfThisRecordAndCarriesTheDestinationsCode(t *testing.T) {
 	requireRefusal(t, err, http.StatusBadRequest, "stale")
 }
 
-func TestARefusedCredentialIsNotTheRecordsFault(t *testing.T) {
+func TestRejectedCredentialIsNotARefusalOfTheRecord(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{401, 403} {
 		_, err := serve(t, answering(status, `{"code":"no"}`)).Upsert(t.Context(), record())
@@ -100,7 +100,7 @@ func TestARefusedCredentialIsNotTheRecordsFault(t *testing.T) {
 	}
 }
 
-func TestFailuresOfTheDestinationAreRetryable(t *testing.T) {
+func TestFailuresOfDestinationAreRetryable(t *testing.T) {
 	t.Parallel()
 	for status, code := range map[int]string{
 		408: "destination_timeout", 429: "destination_throttled",
@@ -114,7 +114,7 @@ func TestFailuresOfTheDestinationAreRetryable(t *testing.T) {
 	}
 }
 
-func TestARedirectIsNotFollowed(t *testing.T) {
+func TestRedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Int64
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
@@ -136,9 +136,9 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	require.Zero(t, elsewhere.Load())
 }
 
-func TestThePauseThatADestinationAsksFor(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	t.Parallel()
-	date := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC) // its clock is a quarter of a century slow
+	date := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC) // the destination's clock is a quarter of a century slow
 	for value, pause := range map[string]time.Duration{
 		"7":    7 * time.Second,
 		" 7 ":  7 * time.Second,
@@ -165,7 +165,7 @@ func TestThePauseThatADestinationAsksFor(t *testing.T) {
 	}
 }
 
-func TestEachRetryableStatusMayNameAPause(t *testing.T) {
+func TestEachRetryableStatusMayHaveRetryAfter(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{408, 423, 425, 429, 500, 503} {
 		dest := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -188,7 +188,7 @@ func TestEachRetryableStatusMayNameAPause(t *testing.T) {
 	require.Equal(t, time.Minute, pause)
 }
 
-func TestADateToComeBackIsReadByOurClockWhereTheAnswerHasNone(t *testing.T) {
+func TestRetryAfterDateUsesLocalClockIfAnswerHasNoDate(t *testing.T) {
 	t.Parallel()
 	dest := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Date"] = nil
@@ -200,7 +200,7 @@ func TestADateToComeBackIsReadByOurClockWhereTheAnswerHasNone(t *testing.T) {
 	require.InDelta(t, 30*time.Minute, pause, float64(time.Minute))
 }
 
-func TestAnEndlessAnswerIsNotReadToTheEnd(t *testing.T) {
+func TestEndlessAnswerIsNotReadToTheEnd(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 422, 503} {
 		stopped := make(chan int64, 1)
@@ -220,8 +220,8 @@ func TestAnEndlessAnswerIsNotReadToTheEnd(t *testing.T) {
 
 		_, err := dest.Upsert(t.Context(), record())
 
-		require.Error(t, err, "half an answer says nothing, whatever its status")
-		require.Less(t, <-stopped, int64(32<<20), "what exceeds 1 MiB only filled the sockets' buffers")
+		require.Error(t, err, "an incomplete answer must be an error, whatever its status")
+		require.Less(t, <-stopped, int64(32<<20), "beyond 1 MiB only the sockets' buffers may be filled")
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// again are the codes of a record that may be taken another time, from destinations that name no status.
+// again are the codes of a record that may be accepted later, from destinations that send no status.
 func again() []string {
 	return []string{"unavailable", "timeout", "rate_limited", "throttled", "internal", "internal_error", "server_error", "try_again"}
 }
@@ -24,11 +24,11 @@ type batchAnswer struct {
 	Results []json.RawMessage `json:"results"`
 }
 
-// BatchSize is as configured.
+// BatchSize returns the configured size.
 func (d *Destination) BatchSize() int { return d.batchSize }
 
-// UpsertBatch posts the records, once. An answer that has not exactly one result for each of them is broken as a
-// whole: which result would be whose is then a guess.
+// UpsertBatch posts the records once. If the answer does not have exactly one result per record, it is broken as a
+// whole, because the results could not be assigned.
 func (d *Destination) UpsertBatch(ctx context.Context, records []destination.Record) ([]destination.BatchResult, error) {
 	results, err := d.post(ctx, records)
 	if err != nil {
@@ -40,7 +40,7 @@ func (d *Destination) UpsertBatch(ctx context.Context, records []destination.Rec
 func (d *Destination) post(ctx context.Context, records []destination.Record) ([]destination.BatchResult, error) {
 	results := make([]destination.BatchResult, len(records))
 	var users []json.RawMessage
-	var sent []int // where in records each of users stands
+	var sent []int // the index in records of each of users
 	for i, record := range records {
 		if results[i].Err = usable(record.ExternalID); results[i].Err != nil {
 			continue
@@ -56,7 +56,7 @@ func (d *Destination) post(ctx context.Context, records []destination.Record) ([
 		return results, nil
 	}
 	body, err := json.Marshal(map[string][]json.RawMessage{"users": users})
-	if err != nil { // its text may quote a record
+	if err != nil { // the error's text may quote a record
 		return nil, fault.Permanent("destination_batch_not_encodable", errors.New("the batch cannot be written as JSON"))
 	}
 	target := *d.base
@@ -82,12 +82,12 @@ func (d *Destination) post(ctx context.Context, records []destination.Record) ([
 	return results, nil
 }
 
-// readBatch gives as many results as there were records, or the fault of the whole request.
+// readBatch returns one result per record, or the fault of the whole request.
 func readBatch(ctx context.Context, resp *http.Response, count int) ([]json.RawMessage, error) {
 	body, err := readBody(resp.Body)
 	if !succeeded(resp.StatusCode) {
 		stale, err := refused(ctx, resp, body, err, "")
-		if err == nil && stale.Stale { // no single version can be older than a batch
+		if err == nil && stale.Stale { // a whole batch cannot be stale
 			err = destination.NewRefusal(resp.StatusCode, "stale")
 		}
 		return nil, err
@@ -109,7 +109,7 @@ func readBatch(ctx context.Context, resp *http.Response, count int) ([]json.RawM
 	return answer.Results, nil
 }
 
-// judge tells what one result of a batch means.
+// judge returns what one result of a batch means.
 func judge(raw json.RawMessage, pause time.Duration, externalID string) destination.BatchResult {
 	var entry object
 	if json.Unmarshal(raw, &entry) != nil {

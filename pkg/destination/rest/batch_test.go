@@ -26,7 +26,7 @@ func records(n int) []destination.Record {
 	return list
 }
 
-func TestABatchIsOnePostBelowTheBase(t *testing.T) {
+func TestBatchIsOnePostBelowBaseURL(t *testing.T) {
 	t.Parallel()
 	dest := serveWith(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -50,7 +50,7 @@ func TestABatchIsOnePostBelowTheBase(t *testing.T) {
 	}, results)
 }
 
-func TestEachResultOfABatchSpeaksOfItsOwnRecord(t *testing.T) {
+func TestResultsOfBatchBelongToTheirRecords(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]struct {
 		code      string // "" for success
@@ -97,7 +97,7 @@ func TestEachResultOfABatchSpeaksOfItsOwnRecord(t *testing.T) {
 	}
 }
 
-func TestABatchWhoseAnswerIsNotOneResultARecordIsBrokenAsAWhole(t *testing.T) {
+func TestBatchAnswerWithoutOneResultPerRecordIsBroken(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		``, `{}`, `null`, `[]`, `{"results":null}`, `{"results":{}}`, `{"results":[{"id":"a"}]}`, `{"results":[{"id":"a"},{"id":"b"},{"id":"c"}]}`,
@@ -110,7 +110,7 @@ func TestABatchWhoseAnswerIsNotOneResultARecordIsBrokenAsAWhole(t *testing.T) {
 	}
 }
 
-func TestWholeBatchesAreRefusedAsSingleRecordsAre(t *testing.T) {
+func TestBatchIsRejectedLikeSingleRecord(t *testing.T) {
 	t.Parallel()
 	for status, code := range map[int]string{
 		401: "destination_auth_failed", 403: "destination_auth_failed", 429: "destination_throttled", 503: "destination_5xx",
@@ -124,7 +124,7 @@ func TestWholeBatchesAreRefusedAsSingleRecordsAre(t *testing.T) {
 	require.ErrorIs(t, err, destination.ErrAuth)
 }
 
-func TestRecordsThatCannotBeSentAreRefusedAndTheOthersSent(t *testing.T) {
+func TestInvalidRecordsOfBatchAreRejectedAndOthersSent(t *testing.T) {
 	t.Parallel()
 	list := records(3)
 	list[0].ExternalID, list[2].SourceUpdatedAt = "..", time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -137,11 +137,11 @@ func TestRecordsThatCannotBeSentAreRefusedAndTheOthersSent(t *testing.T) {
 	}
 	list = list[:1]
 	results, err = serve(t, answering(http.StatusTeapot, "")).UpsertBatch(t.Context(), list)
-	require.NoError(t, err, "with nothing to send nothing is sent")
+	require.NoError(t, err, "without valid records nothing must be sent")
 	require.Error(t, results[0].Err)
 }
 
-func TestTheGuardTriesAWholeBatchAgainAndNoSingleRecord(t *testing.T) {
+func TestGuardRetriesWholeBatchAndNoSingleRecord(t *testing.T) {
 	t.Parallel()
 	asked := 0
 	dest := serveWith(t, func(w http.ResponseWriter, r *http.Request) {
@@ -167,7 +167,7 @@ func TestTheGuardTriesAWholeBatchAgainAndNoSingleRecord(t *testing.T) {
 	require.True(t, destination.Retryable(results[1].Err))
 }
 
-func TestAnAnswerWithoutEndIsReadNoFurtherThanItMayBeLong(t *testing.T) {
+func TestEndlessBatchAnswerIsReadUpToLimit(t *testing.T) {
 	t.Parallel()
 	left := make(chan struct{}, 2)
 	dest := serve(t, func(w http.ResponseWriter, r *http.Request) {

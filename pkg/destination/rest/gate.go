@@ -12,19 +12,18 @@ import (
 	"rollcall.dev/pkg/destination"
 )
 
-// gate stands between one request and its connection and asks destination.LeaveOf for every write. A worker that
-// slept (stopped, suspended) wakes up in the middle of whatever it did; asked only before the request was made,
-// it would go on and send.
+// gate is between one request and its connection and calls destination.LeaveOf before every write. A worker that was
+// suspended continues in the middle of its work; with a check only before the request, it would go on and send.
 type gate struct {
 	askFunc func() error
 	cancel  context.CancelCauseFunc
 
 	mu   sync.Mutex
-	held error // why it shut
+	held error // why the gate closed
 }
 
-// gatedConn asks the gate of the request that has the connection. Until the first request has it, in a TLS
-// handshake, there is nothing to ask.
+// gatedConn asks the gate of the request that uses the connection. Before the first request uses it, during a TLS
+// handshake, there is nothing to check.
 type gatedConn struct {
 	net.Conn
 
@@ -40,10 +39,10 @@ func (c *gatedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b) //nolint:wrapcheck // a connection's own errors are its caller's contract
 }
 
-// gated puts the gate of the request that will be made under the context between that and its connection. An
-// HTTP/1.1 connection belongs to one request at a time, so that each of its writes is asked for. One of HTTP/2
-// carries many, for other customers too, whose leases differ: there the gate is asked once, when the request
-// gets the connection, and what is left is the moment until its frames are written.
+// gated puts the gate of the request that will be made under the context between the request and its connection. An
+// HTTP/1.1 connection belongs to one request at a time, so each of its writes is checked. An HTTP/2 connection
+// carries many requests, also of other customers with other leases: there the gate is checked once, when the request
+// gets the connection; only the moment until its frames are written remains unchecked.
 func gated(ctx context.Context) (context.Context, *gate) {
 	g := &gate{askFunc: destination.LeaveOf(ctx)}
 	if g.askFunc == nil {
@@ -54,7 +53,7 @@ func gated(ctx context.Context) (context.Context, *gate) {
 		conn := info.Conn
 		if secure, isTLS := conn.(*tls.Conn); isTLS {
 			if secure.ConnectionState().NegotiatedProtocol == "h2" {
-				_ = g.ask() // it cancels the request
+				_ = g.ask() // ask cancels the request
 				return
 			}
 			conn = secure.NetConn()
@@ -63,11 +62,11 @@ func gated(ctx context.Context) (context.Context, *gate) {
 			own.gate.Store(g)
 			return
 		}
-		_ = g.ask() // somebody else's dialer: as with HTTP/2
+		_ = g.ask() // a connection of another dialer: check once, as with HTTP/2
 	}}), g
 }
 
-// ask gives the reason why the request may not go on, and ends the request where there is one.
+// ask returns the reason why the request may not continue, and in that case cancels the request.
 func (g *gate) ask() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -80,7 +79,7 @@ func (g *gate) ask() error {
 	return g.held
 }
 
-// fault names why a request failed. What we held back ourselves is not the destination's.
+// fault returns why a request failed. A request that the gate held is not a failure of the destination.
 func (g *gate) fault(ctx context.Context, err error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -19,7 +19,7 @@ import (
 
 var errLeaseEnded = errors.New("the lease has ended")
 
-// asleep lets so many writes leave and none after them, as if the process had slept right then.
+// asleep allows this many writes and none after them, as if the process had been suspended at that moment.
 func asleep(dest destination.Destination, after int64) (guard *destination.Guard, asked *atomic.Int64) {
 	asked = &atomic.Int64{}
 	return destination.NewGuard(dest, destination.GuardConfig{Key: "acme", Leave: func() error {
@@ -30,7 +30,7 @@ func asleep(dest destination.Destination, after int64) (guard *destination.Guard
 	}}), asked
 }
 
-func TestAWorkerThatSleptBetweenTheCheckAndTheRequestSendsNothing(t *testing.T) {
+func TestWorkerSuspendedBetweenCheckAndRequestSendsNothing(t *testing.T) {
 	t.Parallel()
 	for name, tune := range map[string]func(*httptest.Server){
 		"plain":  func(s *httptest.Server) { s.Start() },
@@ -55,13 +55,13 @@ func TestAWorkerThatSleptBetweenTheCheckAndTheRequestSendsNothing(t *testing.T) 
 			dest, err := rest.New(rest.Config{URL: server.URL, Transport: transport})
 			require.NoError(t, err)
 
-			for range 2 { // over a new connection, then over a kept one
+			for range 2 { // first over a new connection, then over a reused one
 				guard, asked := asleep(dest, 0)
 				_, err = guard.Upsert(t.Context(), record())
 				require.ErrorIs(t, err, destination.ErrHeld)
 				require.ErrorIs(t, err, errLeaseEnded)
 				require.False(t, destination.Retryable(err))
-				require.EqualValues(t, 1, asked.Load(), "one that may not leave is not tried again")
+				require.EqualValues(t, 1, asked.Load(), "a held request must not be retried")
 				require.Zero(t, requests.Load())
 
 				guard, _ = asleep(dest, 1_000)
@@ -73,7 +73,7 @@ func TestAWorkerThatSleptBetweenTheCheckAndTheRequestSendsNothing(t *testing.T) 
 	}
 }
 
-func TestAWorkerThatSleptInTheMiddleOfARequestLeavesItUnfinished(t *testing.T) {
+func TestWorkerSuspendedDuringRequestDoesNotFinishIt(t *testing.T) {
 	t.Parallel()
 	broken := make(chan error, 1)
 	url := rawServer(t, func(conn net.Conn) {
@@ -84,7 +84,7 @@ func TestAWorkerThatSleptInTheMiddleOfARequestLeavesItUnfinished(t *testing.T) {
 		broken <- err
 	})
 	large := record()
-	large.LastName = new(long(64 << 10)) // more than one write
+	large.LastName = new(long(64 << 10)) // large enough for more than one write
 	guard, _ := asleep(connect(t, url, rest.Config{}), 1)
 
 	_, err := guard.Upsert(t.Context(), large)
@@ -93,7 +93,7 @@ func TestAWorkerThatSleptInTheMiddleOfARequestLeavesItUnfinished(t *testing.T) {
 	require.ErrorIs(t, <-broken, io.ErrUnexpectedEOF)
 }
 
-func TestWhatIsHeldBackCountsNotAgainstTheDestination(t *testing.T) {
+func TestHeldRequestIsNotAFailureOfTheDestination(t *testing.T) {
 	t.Parallel()
 	down := httptest.NewServer(http.NotFoundHandler())
 	down.Close()
@@ -105,10 +105,10 @@ func TestWhatIsHeldBackCountsNotAgainstTheDestination(t *testing.T) {
 	require.ErrorIs(t, err, errLeaseEnded)
 	require.Zero(t, breakers.Trips("acme"))
 	_, err = destination.NewGuard(dest, destination.GuardConfig{Key: "acme", Breakers: breakers}).Upsert(t.Context(), record())
-	require.ErrorIs(t, err, destination.ErrOpen, "a destination that is not there does")
+	require.ErrorIs(t, err, destination.ErrOpen, "an unreachable destination must count")
 }
 
-func TestADestinationBehindAPrivateAddressGetsNoConnection(t *testing.T) {
+func TestPrivateAddressIsNotConnected(t *testing.T) {
 	t.Parallel()
 	var conns atomic.Int64
 	server := httptest.NewUnstartedServer(answering(http.StatusOK, `{}`))

@@ -21,7 +21,7 @@ func said(t *testing.T, status int, body string) error {
 	return err
 }
 
-func TestWhatADestinationSaysOfARejectedRecordIsKeptApart(t *testing.T) {
+func TestAnswerToRejectedRecordIsNotInErrorText(t *testing.T) {
 	t.Parallel()
 	const words = "canary@example.org is no address"
 	for name, answer := range map[string]destination.Answer{
@@ -42,23 +42,23 @@ func TestWhatADestinationSaysOfARejectedRecordIsKeptApart(t *testing.T) {
 	}
 }
 
-func TestALongAnswerIsCutAtTwoKibibytes(t *testing.T) {
+func TestLongAnswerIsTruncatedAt2KiB(t *testing.T) {
 	t.Parallel()
 	kept, ok := destination.AnswerOf(said(t, 422, strings.Repeat("a", 2047)+"ß and more\x00"))
 	require.True(t, ok)
-	require.Equal(t, strings.Repeat("a", 2047), kept.Text, "half a letter is left out")
+	require.Equal(t, strings.Repeat("a", 2047), kept.Text, "an incomplete character must be left out")
 	kept, _ = destination.AnswerOf(said(t, 422, "a\x00b"))
 	require.Equal(t, "ab", kept.Text)
 	require.True(t, utf8.ValidString(kept.Text))
 }
 
-func TestAnEmptyAnswerSaysNothing(t *testing.T) {
+func TestEmptyAnswerIsNotKept(t *testing.T) {
 	t.Parallel()
 	_, ok := destination.AnswerOf(said(t, 422, " \n"))
 	require.False(t, ok)
 }
 
-func TestEachRecordOfABatchKeepsItsOwnAnswer(t *testing.T) {
+func TestEachRecordOfBatchKeepsItsAnswer(t *testing.T) {
 	t.Parallel()
 	d := serveWith(t, answering(http.StatusOK, `{"results":[{"id":"1"},{"error":{"code":"invalid","message":"canary"}}]}`),
 		rest.Config{BatchSize: 2}, nil)

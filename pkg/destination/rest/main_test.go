@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const token = "s3cret-token"
 
-// serve starts a CRM and gives the destination at it, under the path /very-private.
+// serve starts a CRM and returns the destination for it, under the path /very-private.
 func serve(t testing.TB, handler http.HandlerFunc) *rest.Destination {
 	t.Helper()
 	return serveWith(t, handler, rest.Config{}, nil)
@@ -47,7 +47,7 @@ func connect(t testing.TB, url string, cfg rest.Config) *rest.Destination {
 	return dest
 }
 
-// answering gives a handler that reads the request and answers always the same.
+// answering returns a handler that reads the request and always sends the same answer.
 func answering(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -56,8 +56,8 @@ func answering(status int, body string) http.HandlerFunc {
 	}
 }
 
-// rawServer accepts connections one after the other and hands each to its function, then stops. It speaks
-// what net/http's server would never say.
+// rawServer accepts connections one after the other, passes each to its function, and then stops. It can send what
+// net/http's server never would.
 func rawServer(t *testing.T, conns ...func(net.Conn)) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -81,7 +81,7 @@ func rawServer(t *testing.T, conns ...func(net.Conn)) string {
 	return "http://" + listener.Addr().String()
 }
 
-// readRequest takes a request whole: closing on unread bytes would reset the connection.
+// readRequest reads a whole request: closing a connection with unread bytes would reset it.
 func readRequest(reader *bufio.Reader) {
 	req, err := http.ReadRequest(reader)
 	if err == nil {

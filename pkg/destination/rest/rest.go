@@ -1,11 +1,10 @@
-// Package rest is the destination of kind "rest": any system that takes PUT {base}/users/{external_id}, and
-// perhaps POST {base}/users:batchUpsert.
+// Package rest is the destination of kind "rest": any system that accepts PUT {base}/users/{external_id}, and
+// optionally POST {base}/users:batchUpsert.
 //
-// It owns the HTTP request, what each answer means, and the shared transport. It promises that a redirect is
-// never followed (the token would go with it), that no answer is read beyond 1 MiB, and that no error's
-// text holds the URL, the token, or a word that the destination wrote other than a short code: what it answered is kept
-// apart, see destination.AnswerOf. It makes one attempt:
-// retries and the circuit breaker are destination.Guard's.
+// It makes the HTTP requests, interprets the answers and provides the shared transport. A redirect is never followed
+// (the token would be sent along), no answer is read beyond 1 MiB, and no error's text contains the URL, the token,
+// or anything from the destination except a short code: the answer is kept separately, see destination.AnswerOf. It
+// makes one attempt: retries and the circuit breaker are in destination.Guard.
 package rest
 
 import (
@@ -28,17 +27,17 @@ const (
 	defaultUserAgent = "rollcall"
 )
 
-// Config is what a REST destination needs.
+// Config configures a REST destination.
 type Config struct {
-	URL       string            // the base; "/users/{external_id}" is put behind it
-	Token     string            // sent as Bearer; "" sends no Authorization
-	Transport http.RoundTripper // shared, see NewTransport; nil makes one for this destination alone, for public addresses
+	URL       string            // the base URL; "/users/{external_id}" is appended
+	Token     string            // sent as Bearer token; "" sends no Authorization
+	Transport http.RoundTripper // shared, see NewTransport; nil creates one for this destination only, for public addresses
 	Timeout   time.Duration     // of one attempt, from connecting to the answer's last byte; default 10 s
 	UserAgent string            // default "rollcall"
-	BatchSize int               // records of one POST {base}/users:batchUpsert at most; below 2: one PUT a record
+	BatchSize int               // maximum of records in one POST {base}/users:batchUpsert; below 2: one PUT per record
 }
 
-// Destination writes users to one REST system. It may be used by many goroutines at once.
+// Destination writes users to one REST system. Many goroutines may use it at once.
 type Destination struct {
 	base      *url.URL
 	header    http.Header
@@ -49,8 +48,8 @@ type Destination struct {
 
 var _ destination.Batcher = (*Destination)(nil)
 
-// Factory makes REST destinations that share common's transport, timeout and user agent; URL and token come
-// from each customer's settings. The URL is checked by destination.CheckURL under private.
+// Factory creates REST destinations that share common's transport, timeout and user agent; URL and token come from
+// each customer's settings. It checks the URL with destination.CheckURL under private.
 func Factory(common Config, private destination.PrivateAccess) destination.Factory {
 	if common.Transport == nil {
 		common.Transport = NewTransport(private)
@@ -65,14 +64,14 @@ func Factory(common Config, private destination.PrivateAccess) destination.Facto
 	}
 }
 
-// New gives the destination at cfg.URL. Whether its address may be private is not asked here: Factory does.
-// Its errors are permanent faults, destination_url_invalid and destination_token_invalid.
+// New returns the destination at cfg.URL. It does not check whether its address may be private: Factory does. Its
+// errors are permanent faults, destination_url_invalid and destination_token_invalid.
 func New(cfg Config) (*Destination, error) {
 	if err := destination.CheckURL(cfg.URL, destination.PrivateAccess{All: true}); err != nil {
 		return nil, err
 	}
 	base, err := url.Parse(strings.TrimRight(cfg.URL, "/"))
-	if err != nil { // CheckURL parsed it; url.Parse's own error would quote it
+	if err != nil { // CheckURL has parsed it; url.Parse's own error would quote it
 		return nil, fault.Permanent("destination_url_invalid", errors.New("the destination's URL is not a URL"))
 	}
 	if cfg.Transport == nil {
@@ -88,8 +87,8 @@ func New(cfg Config) (*Destination, error) {
 		"Accept":       {"application/json"},
 		"Content-Type": {"application/json"},
 		"User-Agent":   {cfg.UserAgent},
-		// Present but empty: nothing is sent, and net/http knows that the request may be sent again when a
-		// kept-alive connection turns out to be closed. A PUT with a body would be an error otherwise.
+		// The header is present but empty: it is not sent, and net/http then knows that it may send the request again
+		// if a kept-alive connection turns out to be closed. A PUT with a body would fail otherwise.
 		"Idempotency-Key": {},
 	}
 	if cfg.Token != "" {
@@ -102,8 +101,8 @@ func New(cfg Config) (*Destination, error) {
 	return &Destination{base: base, header: header, transport: cfg.Transport, timeout: cfg.Timeout, batchSize: cfg.BatchSize}, nil
 }
 
-// Upsert puts the record, once. Besides the errors of destination.Destination it gives ctx's own error when
-// ctx ended first; a timeout of its own is the fault destination_timeout.
+// Upsert puts the record once. Besides the errors of destination.Destination it returns ctx's own error if ctx ended
+// first; its own timeout is the fault destination_timeout.
 func (d *Destination) Upsert(ctx context.Context, record destination.Record) (destination.Result, error) {
 	result, err := d.put(ctx, record)
 	if err != nil {
@@ -129,7 +128,7 @@ func (d *Destination) put(ctx context.Context, record destination.Record) (desti
 	return result, err
 }
 
-// send makes one request and has its answer read while there is time for it.
+// send sends one request and reads its answer within the timeout.
 func (d *Destination) send(ctx context.Context, method string, target *url.URL, body []byte, read func(*http.Response) error) error {
 	attempt, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
@@ -138,19 +137,20 @@ func (d *Destination) send(ctx context.Context, method string, target *url.URL, 
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}
-	// One header for all: a transport may not change it, and a copy for each request costs as much as the record.
+	// All requests share one header: a transport may not change it, and a copy per request costs as much as the
+	// record.
 	req.URL, req.Host, req.Header = target, target.Host, d.header
 
-	// The transport itself, not an http.Client: no redirect, no cookie, no *url.Error that quotes the URL.
+	// Use the transport and not an http.Client: no redirects, no cookies, no *url.Error that quotes the URL.
 	resp, err := d.transport.RoundTrip(req)
 	if err != nil {
 		return gate.fault(ctx, err)
 	}
-	defer func() { _ = resp.Body.Close() }() // nothing that Close may say changes what was answered
+	defer func() { _ = resp.Body.Close() }() // an error of Close does not change what was answered
 	return read(resp)
 }
 
-// usable refuses an id that servers would take for a step through the path: it would write to another place.
+// usable rejects an id that servers would treat as a path step: it would write to another place.
 func usable(id string) error {
 	if id == "" || id == "." || id == ".." {
 		return destination.NewRefusal(0, "external_id_unusable")
@@ -158,7 +158,7 @@ func usable(id string) error {
 	return nil
 }
 
-// target is {base}/users/{id}, the id escaped as one segment.
+// target returns {base}/users/{id}, with the id escaped as one segment.
 func (d *Destination) target(id string) (*url.URL, error) {
 	if err := usable(id); err != nil {
 		return nil, err
@@ -169,7 +169,8 @@ func (d *Destination) target(id string) (*url.URL, error) {
 	return &target, nil
 }
 
-// encode gives the record's JSON, its times in UTC. What cannot be written (a year beyond 9999) never can.
+// encode returns the record's JSON, with times in UTC. A record that cannot be encoded (a year beyond 9999) never can
+// be.
 func encode(record destination.Record) ([]byte, error) {
 	record.SourceUpdatedAt = record.SourceUpdatedAt.UTC()
 	if at := record.CustomFields.VomoCreatedAt; at != nil {
@@ -177,13 +178,13 @@ func encode(record destination.Record) ([]byte, error) {
 		record.CustomFields.VomoCreatedAt = &utc
 	}
 	body, err := json.Marshal(record)
-	if err != nil { // its text may quote the record
+	if err != nil { // the error's text may quote the record
 		return nil, destination.NewRefusal(0, "record_not_encodable")
 	}
 	return body, nil
 }
 
-// headerSafe tells whether s is visible ASCII, all that a Bearer token may be.
+// headerSafe reports whether s is visible ASCII, as a Bearer token must be.
 func headerSafe(s string) bool {
 	for _, c := range []byte(s) {
 		if c <= ' ' || c >= 0x7f {

@@ -21,7 +21,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestARecordIsPutUnderItsID(t *testing.T) {
+func TestRecordIsPutUnderItsID(t *testing.T) {
 	t.Parallel()
 	dest := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -51,7 +51,7 @@ func TestARecordIsPutUnderItsID(t *testing.T) {
 	require.Equal(t, destination.Result{ExternalUserID: "crm-7"}, result)
 }
 
-func TestAnIDIsOneSegmentOfThePath(t *testing.T) {
+func TestIDIsOneSegmentOfPath(t *testing.T) {
 	t.Parallel()
 	var path atomic.Value
 	dest := serve(t, func(_ http.ResponseWriter, r *http.Request) { path.Store(r.RequestURI) })
@@ -68,7 +68,7 @@ func TestAnIDIsOneSegmentOfThePath(t *testing.T) {
 	}
 }
 
-func TestARecordThatCannotBeSentIsRefusedUnsent(t *testing.T) {
+func TestInvalidRecordIsRejectedWithoutRequest(t *testing.T) {
 	t.Parallel()
 	dest := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("nothing may be sent") })
 	unencodable := record()
@@ -86,7 +86,7 @@ func TestARecordThatCannotBeSentIsRefusedUnsent(t *testing.T) {
 	}
 }
 
-func TestWithoutATokenNoneIsSent(t *testing.T) {
+func TestNoTokenSendsNoAuthorization(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Values("Authorization") != nil {
@@ -104,7 +104,7 @@ func TestWithoutATokenNoneIsSent(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestATokenThatNoHeaderCanCarryIsRefusedAndNotQuoted(t *testing.T) {
+func TestInvalidTokenIsRejectedAndNotQuoted(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"s3cret\n", "s3cret with space", "s3crét"} {
 		_, err := rest.New(rest.Config{URL: "https://crm.example.org", Token: bad})
@@ -113,13 +113,13 @@ func TestATokenThatNoHeaderCanCarryIsRefusedAndNotQuoted(t *testing.T) {
 	}
 }
 
-func TestNoProxyIsTakenFromTheEnvironment(t *testing.T) {
+func TestProxyOfEnvironmentIsNotUsed(t *testing.T) {
 	t.Parallel()
 	require.Nil(t, rest.NewTransport(destination.PrivateAccess{All: true}).Proxy)
 	require.GreaterOrEqual(t, rest.NewTransport(destination.PrivateAccess{All: true}).MaxIdleConnsPerHost, 64)
 }
 
-func TestConnectionsAreReusedWhateverTheAnswer(t *testing.T) {
+func TestConnectionsAreReusedAfterAnyAnswer(t *testing.T) {
 	t.Parallel()
 	var conns, n atomic.Int64
 	statuses := []int{200, 422, 503, 429, 409, 401, 302, 204, 404}
@@ -138,23 +138,23 @@ func TestConnectionsAreReusedWhateverTheAnswer(t *testing.T) {
 		}
 	})
 
-	// A machine may be so busy that net/http gives up waiting (50 ms) for the end of a request's writing, and opens
-	// another. A connection that some answer spoils is opened again in each of the rounds.
+	// On a busy machine net/http may give up waiting (50 ms) for the end of a request's writing and open another
+	// connection. A connection that some answer breaks is opened again in each round.
 	fewest := int64(100)
 	for range 5 {
 		before, asked := conns.Load(), n.Load()
 		for range 100 {
-			_, _ = dest.Upsert(t.Context(), record()) // most are errors; the connection is what matters
+			_, _ = dest.Upsert(t.Context(), record()) // most are errors; only the connection matters
 		}
 		require.EqualValues(t, 100, n.Load()-asked)
 		if before > 0 {
 			fewest = min(fewest, conns.Load()-before)
 		}
 	}
-	require.Zero(t, fewest, "connections opened in a round, beside the one of the rounds before")
+	require.Zero(t, fewest, "connections opened in a round, besides that of earlier rounds")
 }
 
-func TestAKeptConnectionThatTheServerClosedIsNoFailure(t *testing.T) {
+func TestIdleConnectionClosedByServerIsNotAFailure(t *testing.T) {
 	t.Parallel()
 	answer := func(conn net.Conn) { _, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n") }
 	url := rawServer(t,
@@ -162,7 +162,7 @@ func TestAKeptConnectionThatTheServerClosedIsNoFailure(t *testing.T) {
 			reader := bufio.NewReader(conn)
 			readRequest(reader)
 			answer(conn)
-			readRequest(reader) // and then it closes without a word
+			readRequest(reader) // then the server closes the connection without an answer
 		},
 		func(conn net.Conn) {
 			readRequest(bufio.NewReader(conn))
@@ -198,7 +198,7 @@ func TestManyGoroutinesMayWriteAtOnce(t *testing.T) {
 	require.NoError(t, errors.Join(errs...))
 }
 
-func TestTheCallersEndIsTheCallers(t *testing.T) {
+func TestEndOfCallersContextIsReturned(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan struct{})
 	dest := serve(t, func(_ http.ResponseWriter, r *http.Request) {

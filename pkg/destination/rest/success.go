@@ -15,14 +15,15 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// codeSaidNo is the code of a rejection that a success carries, if the destination names none itself.
+// codeSaidNo is the code of a rejection in an answer with a status of success, if the destination sends no code
+// itself.
 const codeSaidNo = "errors_in_answer"
 
-// object is a JSON object whose names are matched exactly: a struct's would be matched whatever their letter case.
+// object is a JSON object with case-sensitive names; the names of a struct's fields would match in any case.
 type object map[string]json.RawMessage
 
-// accepted tells what a status of success with this body means for one record. Many APIs answer 200 to a request that
-// they understood, and say in the body that they rejected the record.
+// accepted returns what a status of success with this body means for one record. Many APIs answer 200 to a request
+// that they understood, and report in the body that they rejected the record.
 func accepted(status int, body []byte, pause time.Duration, externalID string) (destination.Result, error) {
 	document := bytes.TrimPrefix(body, []byte("\ufeff"))
 	if len(bytes.TrimSpace(document)) == 0 && status != http.StatusMultiStatus {
@@ -50,8 +51,8 @@ func accepted(status int, body []byte, pause time.Duration, externalID string) (
 	return destination.Result{ExternalUserID: id}, nil
 }
 
-// partsOf gives the object at the top, and the entries of a list at the top or of results; what is no object is an
-// empty one.
+// partsOf returns the object at the top, and the entries of a list at the top or of results; an entry that is not an
+// object becomes an empty one.
 func partsOf(document []byte) (top object, entries []object) {
 	var list []json.RawMessage
 	if json.Unmarshal(document, &top) != nil {
@@ -67,21 +68,21 @@ func partsOf(document []byte) (top object, entries []object) {
 	return top, entries
 }
 
-// readable says whether a 207 says of every part that it was accepted: several statuses in one answer are a success only
-// if each of them is.
+// readable reports whether a 207 says of every part that it was accepted: several statuses in one answer are a
+// success only if each of them is.
 func readable(top object, entries []object) bool {
 	said := func(part object) bool { return idIn(part) != "" || string(part["success"]) == "true" }
 	return said(top) || len(entries) > 0 && !slices.ContainsFunc(entries, func(entry object) bool { return !said(entry) })
 }
 
-// failure is why a destination rejected a record, as far as it says so in words that a program can read.
+// failure is why a destination rejected a record, as far as the answer says so in machine-readable form.
 type failure struct {
 	code   string
-	status int // what a PUT of the record would have answered; 0 if the destination leaves it out
+	status int // the status that a PUT of the record would have had; 0 if the destination sends none
 }
 
-// failureIn looks for the marks of a failure: errors that is not empty, error that is true of something, success: false,
-// or numErrors above 0. Warnings are none.
+// failureIn looks for the marks of a failure: a non-empty errors, an error that is not empty, success: false, or
+// numErrors above 0. Warnings are not failures.
 func failureIn(part object) (why failure, failed bool) {
 	count, _ := strconv.ParseFloat(string(part["numErrors"]), 64)
 	failed = !isEmpty(part["errors"]) || !isEmpty(part["error"]) || string(part["success"]) == "false" || count > 0
@@ -100,11 +101,11 @@ func failureIn(part object) (why failure, failed bool) {
 			break
 		}
 	}
-	_ = json.Unmarshal(inner["status"], &why.status) // one of another type is none
+	_ = json.Unmarshal(inner["status"], &why.status) // a status of another type is ignored
 	return why, true
 }
 
-// isEmpty says whether a value says nothing: missing, null, false, 0, or a text, list or object with nothing in it.
+// isEmpty reports whether a value is empty: missing, null, false, 0, or an empty text, list or object.
 func isEmpty(raw json.RawMessage) bool {
 	switch compact := string(bytes.Join(bytes.Fields(raw), nil)); compact {
 	case "", "null", "false", "0", `""`, "[]", "{}":
@@ -113,8 +114,8 @@ func isEmpty(raw json.RawMessage) bool {
 	return false
 }
 
-// meaningOf tells what a failure in a success's body means, for the record or for the destination. status is the
-// answer's own, pause its Retry-After.
+// meaningOf returns what a failure in the body of a success means, for the record or for the destination. status is
+// the answer's own, pause its Retry-After.
 func meaningOf(why failure, status int, pause time.Duration, externalID string) (destination.Result, error) {
 	switch {
 	case why.code == "stale":
@@ -137,7 +138,7 @@ func meaningOf(why failure, status int, pause time.Duration, externalID string) 
 	return destination.Result{}, refusal
 }
 
-// isRetryable says whether a status is about the moment and not about the record.
+// isRetryable reports whether a status is temporary and not about the record.
 func isRetryable(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusLocked, http.StatusTooEarly, http.StatusTooManyRequests:

@@ -13,7 +13,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestWhatADestinationSaysWithAStatusOfSuccessDecides(t *testing.T) {
+func TestBodyOfSuccessDecidesResult(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("testdata/answers-of-200.json")
 	require.NoError(t, err)
@@ -51,7 +51,7 @@ func TestWhatADestinationSaysWithAStatusOfSuccessDecides(t *testing.T) {
 	}
 }
 
-func TestTheClosedListOfFailuresInASuccess(t *testing.T) {
+func TestMarksOfFailureInSuccess(t *testing.T) {
 	t.Parallel()
 	for body, code := range map[string]string{
 		`{"errors":["Ada's phone is bad"]}`:                             "errors_in_answer",
@@ -93,7 +93,7 @@ func TestTheClosedListOfFailuresInASuccess(t *testing.T) {
 	require.True(t, destination.Retryable(err))
 }
 
-func TestASuccessThatCannotBeReadIsUnknown(t *testing.T) {
+func TestUnreadableSuccessIsUnclear(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []struct {
 		status int
@@ -113,7 +113,7 @@ func TestASuccessThatCannotBeReadIsUnknown(t *testing.T) {
 	}
 }
 
-func TestABatchsResultsAreJudgedByTheSameList(t *testing.T) {
+func TestResultsOfBatchUseSameMarksOfFailure(t *testing.T) {
 	t.Parallel()
 	results, err := serve(t, answering(http.StatusOK, `{"success":false,"results":[{"id":"a"},{"success":false,"id":"b"},
 		{"errors":[{"code":"bad_phone"}]},{"id":"d","errors":[],"warnings":["x"]}]}`)).UpsertBatch(t.Context(), records(4))
@@ -124,6 +124,6 @@ func TestABatchsResultsAreJudgedByTheSameList(t *testing.T) {
 	require.NoError(t, results[3].Err)
 
 	_, err = serve(t, answering(http.StatusOK, `{"numErrors":1,"results":[{"id":"a"},{"id":"b"}]}`)).UpsertBatch(t.Context(), records(2))
-	require.Equal(t, "destination_unclear_answer", fault.CodeOf(err), "it says that something failed, and not what")
+	require.Equal(t, "destination_unclear_answer", fault.CodeOf(err), "the answer says that something failed, and not what")
 	require.True(t, destination.Retryable(err))
 }

@@ -10,10 +10,10 @@ import (
 	"rollcall.dev/pkg/destination"
 )
 
-// NewTransport gives a transport that all REST destinations of a process share. It keeps connections alive,
-// as many idle ones for each host as a page's writes need at once. Addresses that are not public are refused
-// as they are dialled, unless private allows the destination (see destination.NewDialer). It takes no proxy from the
-// environment: the proxy would be dialled in the destination's stead and look names up by itself.
+// NewTransport returns a transport that all REST destinations of a process share. It keeps connections open, as many
+// idle ones per host as a page's writes need at once. It rejects addresses that are not public when it dials, unless
+// private allows the destination (see destination.NewDialer). It uses no proxy of the environment: the proxy would be
+// dialled instead of the destination, and would resolve names itself.
 func NewTransport(private destination.PrivateAccess) *http.Transport {
 	dialer := destination.NewDialer(private)
 	return &http.Transport{
@@ -31,9 +31,10 @@ func NewTransport(private destination.PrivateAccess) *http.Transport {
 		MaxIdleConnsPerHost:    64,
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
-		// Answers are a few dozen bytes: nothing to gain, and a bomb less.
+		// Answers have a few dozen bytes, so compression gains nothing, and without it there are no decompression
+		// bombs.
 		DisableCompression: true,
-		// Without pings a dead HTTP/2 connection fails every request until the kernel gives it up.
+		// Without pings a dead HTTP/2 connection fails every request until the kernel closes it.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 	}
 }

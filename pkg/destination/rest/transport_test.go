@@ -21,7 +21,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestASilentDestinationTimesOut(t *testing.T) {
+func TestSilentDestinationTimesOut(t *testing.T) {
 	t.Parallel()
 	silent := func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -74,7 +74,7 @@ func TestBrokenAndMissingAnswers(t *testing.T) {
 	requireDiscreet(t, err)
 }
 
-func TestADestinationThatCannotBeReachedIsNamedWithoutItsURL(t *testing.T) {
+func TestErrorForUnreachableDestinationDoesNotQuoteURL(t *testing.T) {
 	t.Parallel()
 	private := "http://crm.very-private/users/vomo-42"
 	for text, cause := range map[string]error{
@@ -99,7 +99,7 @@ func TestADestinationThatCannotBeReachedIsNamedWithoutItsURL(t *testing.T) {
 	}
 }
 
-func TestOnlySilenceIsNoAnswer(t *testing.T) {
+func TestNoAnswerIsOnlyForMissingAnswers(t *testing.T) {
 	t.Parallel()
 	down := httptest.NewServer(http.NotFoundHandler())
 	down.Close()
@@ -157,7 +157,7 @@ func TestHTTP2AndItsCertificate(t *testing.T) {
 	}
 }
 
-func TestNoErrorQuotesThePersonTheTokenOrTheURL(t *testing.T) {
+func TestErrorsDoNotQuoteRecordTokenOrURL(t *testing.T) {
 	t.Parallel()
 	quoting := `{"code":"email Ada@Example.org is taken","error":{"code":"Ada","message":"+4915112345678"},` +
 		`"token":"` + token + `"}`

@@ -13,8 +13,8 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// transportFault names what went wrong between us and the destination. ctx is the caller's: its end is
-// nobody's fault. Only texts of our own side are kept: net/http quotes what it could not parse, and that is
+// transportFault returns what went wrong between rollcall and the destination. ctx is the caller's; its end is not a
+// failure of the destination. Only texts from our side are kept: net/http quotes what it could not parse, and that is
 // part of an answer.
 func transportFault(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -27,7 +27,7 @@ func transportFault(ctx context.Context, err error) error {
 	if errors.Is(err, destination.ErrNotPublic) {
 		return destination.ErrNotPublic
 	}
-	// A transport that wraps an http.Client, a tracing one for instance, may bring the URL along.
+	// A transport that wraps an http.Client, for example for tracing, may include the URL in its error.
 	var quoting *url.Error
 	for errors.As(err, &quoting) {
 		err = quoting.Err
@@ -55,7 +55,7 @@ func transportFault(ctx context.Context, err error) error {
 	return fault.Unknown("destination_broken_answer", errors.New("the destination's answer is not readable HTTP"))
 }
 
-// abandoned gives the end of the caller's context with its cause.
+// abandoned returns the end of the caller's context with its cause.
 func abandoned(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
