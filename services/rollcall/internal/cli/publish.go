@@ -36,13 +36,19 @@ func publish(ctx context.Context, on *link, customer, subject string, request pr
 	bounded, cancel := context.WithTimeout(ctx, on.timeout)
 	defer cancel()
 	ack, err := js.PublishMsg(bounded, message, jetstream.WithExpectStream(bus.StreamOnboarding))
-	switch {
-	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return published{}, fmt.Errorf("no stream takes %s: run `rollcall migrate`", subject)
-	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return published{}, fmt.Errorf("the stream did not say within %s whether it has taken %s; publishing again does no harm", on.timeout, subject)
-	case err != nil:
-		return published{}, fmt.Errorf("publish %s: %w", subject, err)
+	if err != nil {
+		return published{}, on.publishError(ctx, subject, err)
 	}
 	return published{CustomerID: customer, Stream: ack.Stream, Sequence: ack.Sequence}, nil
+}
+
+// publishError says what to do about a request that the stream did not acknowledge.
+func (l *link) publishError(ctx context.Context, subject string, err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return fmt.Errorf("no stream takes %s: run `rollcall migrate`", subject)
+	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the stream did not say within %s whether it has taken %s; publishing again does no harm", l.timeout, subject)
+	}
+	return fmt.Errorf("publish %s: %w", subject, err)
 }

@@ -185,12 +185,8 @@ func request(ctx context.Context, on *link, customer, subject string, message pr
 	switch {
 	case errors.Is(err, bus.ErrSubjectBusy):
 		document.AlreadyRequested = true
-	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return document, fmt.Errorf("no stream takes %s: run `rollcall migrate`", subject)
-	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
-		return document, fmt.Errorf("the stream did not say within %s whether it has taken %s; asking again does no harm", on.timeout, subject)
 	case err != nil:
-		return document, fmt.Errorf("publish %s: %w", subject, err)
+		return document, on.publishError(ctx, subject, err)
 	}
 	return document, nil
 }
