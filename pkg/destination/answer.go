@@ -37,7 +37,7 @@ func WithAnswer(err error, status int, body []byte) error {
 	return &answeredError{err: err, answer: Answer{Status: status, Text: text}}
 }
 
-// AnswerOf returns the answer in err's chain, nil if there is none.
+// AnswerOf returns the answer in err's chain, and whether there is one.
 func AnswerOf(err error) (Answer, bool) {
 	if answered, ok := errors.AsType[*answeredError](err); ok {
 		return answered.answer, true

@@ -192,7 +192,7 @@ func TestHostKeyIsSchemeNameAndPort(t *testing.T) {
 	}
 }
 
-// blocked answers no request, and records the time limit of each; 0: none
+// blocked answers no request, and records the time limit of each; 0 is no limit.
 type blocked struct{ limits []time.Duration }
 
 func (b *blocked) Upsert(ctx context.Context, _ destination.Record) (destination.Result, error) {
