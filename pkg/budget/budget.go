@@ -1,10 +1,10 @@
-// Package budget holds the number of requests that all processes together send to VOMO for one customer
-// under the customer's limits.
+// Package budget limits the number of requests that all processes together send to VOMO for one customer, by the
+// customer's limits.
 //
-// It owns the arithmetic; the state is one row a customer in Postgres, so that two workers, or a worker and
-// a poller, share one budget. It promises that requests leave no closer together than the longer of 1/rps
-// and 60/rpm seconds, with one percent to spare for jitter on the way, that a waiter holds one grant and no
-// connection, and that a 429 holds everybody back. It does not send anything.
+// The state is one row per customer in Postgres, so that two workers, or a worker and a poller, share one budget; the
+// arithmetic is here. Requests are at least the longer of 1/rps and 60/rpm seconds apart, plus one percent for jitter
+// in the network. A waiting caller holds one grant and no connection. A 429 delays all requests of the customer. The
+// package sends nothing.
 package budget
 
 import (
@@ -22,13 +22,14 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-// Limits are the two limits of a customer; both hold.
+// Limits are the two limits of a customer; both apply.
 type Limits struct {
 	PerSecond float64 // above 0
 	PerMinute float64 // 0: none
 }
 
-// With returns the limits in force of a customer that has its own, over the installation's l; nil means the installation's.
+// With returns the limits of a customer with its own settings: they replace those of l, the installation's; nil means
+// the installation's.
 func (l Limits) With(perSecond, perMinute *float64) Limits {
 	if perSecond != nil {
 		l.PerSecond = *perSecond
@@ -39,14 +40,14 @@ func (l Limits) With(perSecond, perMinute *float64) Limits {
 	return l
 }
 
-// margin keeps clear of the limit: requests that left evenly spaced do not arrive so.
+// margin keeps the pace below the limit: requests that are sent evenly do not arrive evenly.
 const margin = 1.01
 
-// maxInterval bounds the interval: a day and less than a request is a mistake, and what no time.Duration holds would
-// come out negative and let everything through.
+// maxInterval limits the interval: less than one request a day is a mistake, and an interval that overflows
+// time.Duration would become negative and allow everything.
 const maxInterval = 24 * time.Hour
 
-// Interval is the time between two requests, a day at most.
+// Interval returns the time between two requests, a day at most.
 func (l Limits) Interval() time.Duration {
 	seconds := 1 / l.PerSecond
 	if l.PerMinute > 0 {
@@ -55,7 +56,7 @@ func (l Limits) Interval() time.Duration {
 	return time.Duration(min(margin*seconds*float64(time.Second), float64(maxInterval)))
 }
 
-// AllowedPerMinute is what the limits allow in a minute, before the margin.
+// AllowedPerMinute returns how many requests the limits allow per minute, without the margin.
 func (l Limits) AllowedPerMinute() float64 {
 	if l.PerMinute > 0 {
 		return min(l.PerMinute, 60*l.PerSecond)
@@ -63,27 +64,27 @@ func (l Limits) AllowedPerMinute() float64 {
 	return 60 * l.PerSecond
 }
 
-// Estimate is how long that many requests take when nothing else is sent.
+// Estimate returns how long that many requests take if nothing else is sent.
 func (l Limits) Estimate(requests int64) time.Duration {
 	interval := l.Interval()
 	if interval > 0 && requests > math.MaxInt64/int64(interval) {
-		return math.MaxInt64 // the number is VOMO's, and may be anything
+		return math.MaxInt64 // the number comes from VOMO and may have any value
 	}
 	return time.Duration(requests) * interval
 }
 
-// Bounds of waiting and of backing off.
+// Limits of waits and holds.
 const (
-	// A longer wait is not worth a worker's slot: the job is parked.
+	// For a longer wait the job is parked instead of holding a worker's slot.
 	defaultPatience = 20 * time.Second
 	maxBelieved     = time.Hour
 	firstHold       = time.Second
 	maxHold         = time.Minute
-	// Above this pace the way to Postgres alone spaces requests further apart than the limiter would.
+	// Above this pace the round trip to Postgres alone keeps requests further apart than the limiter would.
 	unsmoothedAbove = 5000.0
 )
 
-// Ledger is where the budget's row lives.
+// Ledger stores the budget's row.
 type Ledger interface {
 	TakeGrant(ctx context.Context, customer, job string, step, patience time.Duration) (wait time.Duration, granted bool, err error)
 	HoldBudget(ctx context.Context, customer string, hold time.Duration, throttles int) error
@@ -91,7 +92,7 @@ type Ledger interface {
 	ForgetThrottles(ctx context.Context, customer string) error
 }
 
-// Account is one job's share in a customer's budget.
+// Account is one job's access to a customer's budget.
 type Account struct {
 	ledger    Ledger
 	customer  string
@@ -103,23 +104,23 @@ type Account struct {
 	throttled atomic.Bool
 }
 
-// Open gives a job its share in the customer's budget. An Account is for one job and is asked by one
-// goroutine at a time for grants.
+// Open returns a job's access to the customer's budget. An Account is for one job, and one goroutine at a time asks
+// it for grants.
 func Open(ledger Ledger, customer, job string, limits Limits) (*Account, error) {
-	if !(limits.PerSecond > 0) || !(limits.PerMinute >= 0) || limits.Interval() >= maxInterval { // so that NaN is refused too
+	if !(limits.PerSecond > 0) || !(limits.PerMinute >= 0) || limits.Interval() >= maxInterval { // written so that it rejects NaN too
 		return nil, fault.Permanent("limits_invalid", errors.New("requests a second must be above 0, requests a minute 0 or more, and more than one a day"))
 	}
 	account := &Account{
 		ledger: ledger, customer: customer, job: job, limits: limits, patience: defaultPatience, wait: backoff.Sleep,
 		smoother: rate.NewLimiter(rate.Limit(limits.PerSecond), 1),
 	}
-	// Refusals may be counted that another account met: of a job that was parked for them, or that died.
+	// Another account may have recorded 429s: that of a job that was parked for them, or that died.
 	account.throttled.Store(true)
 	return account, nil
 }
 
-// Wait returns when the next request may leave. A fault.Throttled error says how long the customer is held
-// back for, where that is longer than a slot is worth.
+// Wait returns when the next request may be sent. If the customer is held longer than a slot should wait, it returns
+// a fault.Throttled error with the time.
 func (a *Account) Wait(ctx context.Context) error {
 	wait, granted, err := a.ledger.TakeGrant(ctx, a.customer, a.job, a.limits.Interval(), a.patience)
 	if err != nil {
@@ -131,19 +132,19 @@ func (a *Account) Wait(ctx context.Context) error {
 	if err := a.wait(ctx, wait); err != nil {
 		return err
 	}
-	// The row spaces the grants; the limiter keeps two that were taken apart from leaving together after a
-	// pause of this process.
+	// The row keeps grants apart. The limiter keeps two grants from being used at the same time after a pause of this
+	// process.
 	if a.limits.PerSecond < unsmoothedAbove {
 		if err := a.smoother.Wait(ctx); err != nil {
-			// The limiter gives up at once where the deadline would come first: then there is no cause yet.
+			// The limiter fails at once if the deadline would come first: then the context has no cause yet.
 			return fmt.Errorf("wait for the pace: %w", cmp.Or(context.Cause(ctx), err))
 		}
 	}
 	return nil
 }
 
-// Throttled notes an answer 429 with its Retry-After, or 0 if it named no time, in which case the hold
-// doubles from a second to a minute with jitter.
+// Throttled records an answer 429 with its Retry-After. 0 means that it named no time: the hold then doubles from a
+// second to a minute, with jitter.
 func (a *Account) Throttled(ctx context.Context, after time.Duration) error {
 	a.throttled.Store(true)
 	if after > 0 {
@@ -164,7 +165,7 @@ func (a *Account) Throttled(ctx context.Context, after time.Duration) error {
 	return nil
 }
 
-// Answered notes an answer that was no refusal: the doubling begins anew.
+// Answered records an answer that was not a 429: the doubling starts again.
 func (a *Account) Answered(ctx context.Context) error {
 	if !a.throttled.CompareAndSwap(true, false) {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestTheIntervalKeepsBothLimitsWithAPercentToSpare(t *testing.T) {
+func TestIntervalKeepsBothLimitsWithOnePercentMargin(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		limits  budget.Limits
@@ -28,14 +28,14 @@ func TestTheIntervalKeepsBothLimitsWithAPercentToSpare(t *testing.T) {
 	}
 }
 
-func TestAnEstimateIsTheTimeOfItsRequests(t *testing.T) {
+func TestEstimateIsTimeOfRequests(t *testing.T) {
 	t.Parallel()
 	limits := budget.Limits{PerSecond: 3, PerMinute: 100}
-	require.InDelta(t, 40.6, limits.Estimate(67).Seconds(), 0.1, "the recipe's thousand users")
-	require.Equal(t, time.Duration(math.MaxInt64), limits.Estimate(math.MaxInt64), "a total that VOMO made up is no negative time")
+	require.InDelta(t, 40.6, limits.Estimate(67).Seconds(), 0.1, "the integration guide's thousand users")
+	require.Equal(t, time.Duration(math.MaxInt64), limits.Estimate(math.MaxInt64), "a wrong total from VOMO must not give a negative time")
 }
 
-func TestLimitsThatAreNoneAreRefused(t *testing.T) {
+func TestInvalidLimitsAreRejected(t *testing.T) {
 	t.Parallel()
 	for _, limits := range []budget.Limits{
 		{},
@@ -52,7 +52,7 @@ func TestLimitsThatAreNoneAreRefused(t *testing.T) {
 	}
 }
 
-func TestNoLimitsMakeAnIntervalThatLetsEverythingThrough(t *testing.T) {
+func TestIntervalIsNeverZeroOrNegative(t *testing.T) {
 	t.Parallel()
 	for _, tiny := range []float64{1e-3, 1e-9, 1e-12, 1e-300, math.SmallestNonzeroFloat64} {
 		require.Positive(t, budget.Limits{PerSecond: tiny}.Interval(), "%g a second", tiny)
@@ -60,7 +60,7 @@ func TestNoLimitsMakeAnIntervalThatLetsEverythingThrough(t *testing.T) {
 	}
 }
 
-func TestACustomersOwnLimitsReplaceTheInstallations(t *testing.T) {
+func TestCustomersLimitsReplaceInstallations(t *testing.T) {
 	t.Parallel()
 	installation := budget.Limits{PerSecond: 3, PerMinute: 100}
 	for name, test := range map[string]struct {
@@ -77,7 +77,7 @@ func TestACustomersOwnLimitsReplaceTheInstallations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			require.Equal(t, test.want, installation.With(test.perSecond, test.perMinute))
-			require.Equal(t, budget.Limits{PerSecond: 3, PerMinute: 100}, installation, "the installation's stay")
+			require.Equal(t, budget.Limits{PerSecond: 3, PerMinute: 100}, installation, "the installation's limits must not change")
 		})
 	}
 }

@@ -18,7 +18,7 @@ func (b *fixture) opened(t *testing.T, job string) *budget.Account {
 	return account
 }
 
-func TestARefusalHoldsEverybodyBackForItsRetryAfter(t *testing.T) {
+func Test429DelaysAllAccountsForItsRetryAfter(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	refused := b.opened(t, "backfill")
@@ -34,7 +34,7 @@ func TestARefusalHoldsEverybodyBackForItsRetryAfter(t *testing.T) {
 	require.Equal(t, fault.KindThrottled, fault.KindOf(other.Wait(t.Context())))
 }
 
-func TestARetryAfterIsBelievedUpToAnHour(t *testing.T) {
+func TestRetryAfterIsLimitedToAnHour(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account := b.opened(t, "job")
@@ -44,7 +44,7 @@ func TestARetryAfterIsBelievedUpToAnHour(t *testing.T) {
 	require.Equal(t, time.Hour, b.held(t, "acme"))
 }
 
-func TestARefusalNeverShortensAHold(t *testing.T) {
+func Test429NeverShortensHold(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account := b.opened(t, "job")
@@ -78,13 +78,13 @@ func requireDoubling(t *testing.T, holds []time.Duration) {
 	}
 }
 
-func TestWithoutARetryAfterTheHoldDoublesToAMinute(t *testing.T) {
+func TestHoldWithoutRetryAfterDoublesToAMinute(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	requireDoubling(t, b.refusals(t, b.opened(t, "job"), 9))
 }
 
-func TestTheHoldsHaveJitter(t *testing.T) {
+func TestHoldsHaveJitter(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account := b.opened(t, "job")
@@ -98,7 +98,7 @@ func TestTheHoldsHaveJitter(t *testing.T) {
 	require.Greater(t, len(seen), 1)
 }
 
-func TestAnAnswerBeginsTheDoublingAnew(t *testing.T) {
+func TestAnswerRestartsDoubling(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account := b.opened(t, "job")
@@ -110,7 +110,7 @@ func TestAnAnswerBeginsTheDoublingAnew(t *testing.T) {
 }
 
 // A job that is parked for refusals comes back as another account.
-func TestAnAnswerToTheNextAccountBeginsTheDoublingAnewToo(t *testing.T) {
+func TestAnswerToNextAccountRestartsDoubling(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	b.refusals(t, b.opened(t, "job"), 6)
@@ -122,7 +122,7 @@ func TestAnAnswerToTheNextAccountBeginsTheDoublingAnewToo(t *testing.T) {
 	requireDoubling(t, b.refusals(t, next, 3))
 }
 
-func TestRefusalsThatTwoAccountsMeetCountTogether(t *testing.T) {
+func Test429sOfTwoAccountsAddUp(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	one, other := b.opened(t, "one"), b.opened(t, "other")

@@ -15,7 +15,7 @@ import (
 	"rollcall.dev/pkg/fault"
 )
 
-func TestAccountsOfOneCustomerAreNeverCloserThanTheInterval(t *testing.T) {
+func TestGrantsOfOneCustomerAreAtLeastTheIntervalApart(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	const accounts, each = 8, 4
@@ -48,7 +48,7 @@ func TestAccountsOfOneCustomerAreNeverCloserThanTheInterval(t *testing.T) {
 	require.Equal(t, int64(each), b.spent(t, "acme")["job-3"], "spending is counted by job")
 }
 
-func TestAPauseSavesUpNoBurst(t *testing.T) {
+func TestPauseDoesNotAllowBurst(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	var waits []time.Duration
@@ -63,7 +63,7 @@ func TestAPauseSavesUpNoBurst(t *testing.T) {
 	require.Equal(t, []time.Duration{0, 0, interval, 2 * interval}, waits)
 }
 
-func TestTimeThatPassesIsNotWaitedForAgain(t *testing.T) {
+func TestElapsedTimeCountsTowardsWait(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	var last time.Duration
@@ -76,7 +76,7 @@ func TestTimeThatPassesIsNotWaitedForAgain(t *testing.T) {
 	require.Equal(t, 400*time.Millisecond, last)
 }
 
-func TestTwoCustomersDoNotShareABudget(t *testing.T) {
+func TestCustomersDoNotShareBudget(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	var last time.Duration
@@ -93,7 +93,7 @@ func TestTwoCustomersDoNotShareABudget(t *testing.T) {
 	require.Empty(t, b.spent(t, "initech"), "who never sent a request")
 }
 
-func TestAWaitThatIsNotWorthASlotIsRefusedAndSpendsNothing(t *testing.T) {
+func TestTooLongWaitIsThrottledAndSpendsNothing(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account := b.account(t, "acme", "job", perMinute(), func(time.Duration) {})
@@ -114,7 +114,7 @@ func TestAWaitThatIsNotWorthASlotIsRefusedAndSpendsNothing(t *testing.T) {
 	require.NoError(t, account.Wait(t.Context()), "within the patience of 20 s")
 }
 
-func TestAWaitEndsWithItsContext(t *testing.T) {
+func TestWaitEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account, err := budget.Open(b.ledger, "acme", "job", perMinute())
@@ -133,7 +133,7 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 }
 
 // The limiter gives up before the deadline when the deadline would come first.
-func TestADeadlineBeforeThePaceIsSaidAsSuch(t *testing.T) {
+func TestDeadlineBeforeNextGrantIsDeadlineExceeded(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account := b.account(t, "acme", "job", budget.Limits{PerSecond: 0.01}, func(time.Duration) {})
