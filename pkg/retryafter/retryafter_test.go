@@ -10,7 +10,7 @@ import (
 	"rollcall.dev/pkg/retryafter"
 )
 
-func TestEveryFormOfAPauseIsReadAndTheLongestCounts(t *testing.T) {
+func TestEveryFormIsParsedAndLongestPauseCounts(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
