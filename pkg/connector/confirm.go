@@ -13,8 +13,8 @@ import (
 
 const confirmAfter = 2 * time.Second
 
-// Confirm asks a second time before a token that worked is called bad: one wrong answer must not stop a
-// customer (docs/decisions/0022-a-refused-token-switches-off.md). Any other outcome comes back as it is.
+// Confirm asks VOMO a second time before a token that worked is treated as rejected: one wrong answer must not stop a
+// customer (docs/decisions/0022-a-refused-token-switches-off.md). It returns any other outcome unchanged.
 func (c *Connector) Confirm(ctx context.Context, customer store.Customer, lease *store.Lease, job string, outcome error) error {
 	if !errors.Is(outcome, vomo.ErrUnauthorized) && !errors.Is(outcome, vomo.ErrForbidden) {
 		return outcome
@@ -22,7 +22,7 @@ func (c *Connector) Confirm(ctx context.Context, customer store.Customer, lease 
 	if err := backoff.Sleep(ctx, confirmAfter); err != nil {
 		return err
 	}
-	// By the token that stands now: a new one may have come since this turn began, and the old one been revoked for it.
+	// Use the current token: a new one may have been set since this run started, and the old one revoked for it.
 	source, err := c.Source(ctx, customer, lease, job)
 	if err != nil {
 		return err
@@ -32,7 +32,8 @@ func (c *Connector) Confirm(ctx context.Context, customer store.Customer, lease 
 	case err == nil:
 		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO refused the token once and took it two seconds later"))
 	case errors.Is(err, vomo.ErrUnauthorized) && !errors.Is(outcome, vomo.ErrUnauthorized):
-		// A token that may not read is no bad one, and this was the first word that it is: the next attempt asks twice.
+		// A token that may not read is not invalid, and this was the first answer that says so: the next attempt asks
+		// twice.
 		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO refused the token in two ways within two seconds"))
 	}
 	return err

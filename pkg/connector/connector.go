@@ -1,9 +1,9 @@
 // Package connector opens both sides of a customer's mirror: VOMO under the customer's budget, and the lane to the
 // destination.
 //
-// It owns what every job needs before it can work: credentials, limits, breakers, connections. It promises that each
-// request of either side asks the lease first, so that nothing leaves which could outlast it, and that all jobs of a
-// process share one breaker a destination. It does not read, write or decide anything.
+// It provides what every job needs before it can work: credentials, limits, breakers, connections. Each request of
+// either side checks the lease first, so that no request can outlast it, and all jobs of a process share one breaker
+// per destination. It does not read, write or decide anything.
 package connector
 
 import (
@@ -27,7 +27,7 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-// Connector is what the jobs of one process share.
+// Connector holds what the jobs of one process share.
 type Connector struct {
 	Store         *store.Store
 	Vault         *vault.Vault
@@ -39,33 +39,33 @@ type Connector struct {
 	Opener        *destination.Opener
 	Breakers      *destination.Breakers
 	Hosts         *destination.Hosts
-	Concurrency   int // writes under way at once to one customer's destination
+	Concurrency   int // concurrent writes to one customer's destination
 	IncludeUser   bool
 	RetryCaps     store.RetryCaps
 }
 
-// Job is on whose account both sides are opened.
+// Job is the job for which both sides are opened.
 type Job struct {
-	Name      string // job_log's word, by which requests are booked, too
-	ID        int64  // the line in the job log
+	Name      string // the name in job_log, under which requests are counted too
+	ID        int64  // the row in job_log
 	TraceID   string
-	Operation string // sync_audit's word; "": create or update, by the mapping
-	Events    bool   // tell user.created and user.updated
+	Operation string // the operation in sync_audit; "": create or update, by the mapping
+	Events    bool   // publish user.created and user.updated
 }
 
-// ErrNoCredential says that the customer's credentials are gone: it was offboarded.
+// ErrNoCredential means that the customer's credentials are deleted: the customer was offboarded.
 var ErrNoCredential = errors.New("the customer has no credentials")
 
 var errHeld = errors.New("the destination asked to be left alone until later")
 
-// Source is VOMO with the account that its requests are booked on.
+// Source is VOMO with the budget account for its requests.
 type Source struct {
 	Client  *vomo.Client
 	Account *budget.Account
 
 	store    *store.Store
 	customer string
-	works    atomic.Bool // it is noted that VOMO takes the token
+	works    atomic.Bool // it is recorded that VOMO accepts the token
 }
 
 // Answered is called for each answer of VOMO that rejects neither the pace nor the token.
@@ -114,7 +114,7 @@ func (c *Connector) Source(ctx context.Context, customer store.Customer, lease *
 	return &Source{Client: client, Account: account, store: c.Store, customer: customer.ID}, nil
 }
 
-// target is where a customer's settings have its users written.
+// target is where a customer's users are written, by its settings.
 type target struct {
 	Kind      string `json:"kind"`
 	URL       string `json:"url"`
@@ -129,8 +129,8 @@ func targetOf(customer store.Customer) (target, error) {
 	return to, nil
 }
 
-// HostSilent is for how long nothing may be sent to the customer's destination because its host answers no customer; 0 if
-// something may, also where that is not known.
+// HostSilent returns for how long no request may be sent to the customer's destination because its host answers no
+// customer; 0 if requests may be sent, or if that is not known.
 func (c *Connector) HostSilent(customer store.Customer) time.Duration {
 	to, err := targetOf(customer)
 	if err != nil || c.Hosts == nil {
@@ -175,7 +175,7 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 		Destination: destination.NewGuard(plain, destination.GuardConfig{
 			Key: key, Breakers: c.Breakers, Customer: customer.ID, Host: destination.HostKey(to.URL), Hosts: c.Hosts,
 			Before: func(context.Context) error {
-				// Read once: the lane has one holder, and only a holder notes a hold.
+				// Read once: the lane has one holder, and only the holder records a hold.
 				if left := time.Until(held); left > 0 {
 					return fault.Throttled("destination_throttled", left, errHeld)
 				}

@@ -11,11 +11,12 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-// longestRequest is how long one request may take at most; it stays under half of the claim timeout, so that
-// a worker whose lease is about to end sends nothing that could outlive it.
+// longestRequest is the time limit of one request. It is less than half of the claim timeout, so that a worker whose
+// lease is about to end sends nothing that could outlast it.
 const longestRequest = 10 * time.Second
 
-// Open makes a service's connector, for that many customers at once, from its settings. done closes what it kept open.
+// Open returns a service's connector, for that many customers at once, from its settings. done closes the connections
+// that it kept open.
 func Open(s *service.Service, slots int) (c *Connector, done func()) {
 	timeout := min(longestRequest, s.Config.ClaimTimeout*2/5)
 	private := destination.PrivateAccess{All: s.Config.AllowPrivateDestinations, Hosts: s.Config.PrivateHosts()}
