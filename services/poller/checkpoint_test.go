@@ -13,7 +13,7 @@ import (
 func TestCheckpointIsBeforeScanStartAndLatestChange(t *testing.T) {
 	t.Parallel()
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	coveredUntil := began.Add(-30*time.Minute - scan.Overlap) // the previous poll had seen changes up to half an hour before
+	covered := began.Add(-30*time.Minute - scan.Overlap) // the previous poll had seen changes up to half an hour before
 	at := func(d time.Duration) *time.Time { return new(began.Add(d)) }
 	for name, row := range map[string]struct {
 		highest *time.Time
@@ -25,7 +25,7 @@ func TestCheckpointIsBeforeScanStartAndLatestChange(t *testing.T) {
 		"no change since the previous poll":                  {nil, began.Add(-30*time.Minute - scan.Overlap)},
 		"the latest change was as long ago as lists may lag": {at(-quietTail), began.Add(-quietTail - scan.Overlap)},
 	} {
-		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest, CoveredUntil: coveredUntil}, began.Add(time.Minute)), name)
+		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest, CoveredUntil: covered}, began.Add(time.Minute)), name)
 	}
 }
 
