@@ -221,6 +221,7 @@ func TestAMonthThatIsOverIsNotToldOnTheFirstDay(t *testing.T) {
 	h.raise("acme", event.AlertDestinationDown)
 	h.clear("acme", event.AlertDestinationDown)
 	h.raise("acme", event.AlertVomoForbidden) // stands
+	h.relay()
 	h.advance(25 * time.Hour)
 	h.start()
 	require.Equal(t, "vomo_forbidden", receiver.next().body.Data["type"])
