@@ -20,7 +20,7 @@ func explainTimed(code string) (text, remedy string) {
 		return "No daily reconciliation has come to its end for two days.",
 			"See that the reconciler runs (rollcall doctor) and what its log says; rollcall reconcile now <customer> asks for one at once."
 	case AlertContactShared:
-		return "Two VOMO users are one record at the destination, which shows whoever was written last. Both count as mirrored.",
+		return "Two VOMO users are one record at the destination, which shows the one that was written last. Both count as mirrored.",
 			"The destination matches people by their address, or by another field that the two share: give each an address of their own in VOMO, " +
 				"or have the destination match by external_id. It is over when an edit of either brings an id of its own."
 	case AlertDLQAge:

@@ -18,7 +18,7 @@ const (
 	KindUnknown Kind = iota
 	// KindPermanent fails at every attempt with the same input.
 	KindPermanent
-	// KindThrottled is a rejection for now; retry after the time in Error.After.
+	// KindThrottled is a temporary rejection; retry after the time in Error.After.
 	KindThrottled
 )
 
@@ -60,7 +60,7 @@ func Permanent(code string, err error) error {
 	return &Error{Kind: KindPermanent, Code: code, Err: err}
 }
 
-// Throttled marks err as a rejection for now. after is how long to wait, 0 if the other side named no time.
+// Throttled marks err as a temporary rejection. after is how long to wait, 0 if the other side named no time.
 func Throttled(code string, after time.Duration, err error) error {
 	return &Error{Kind: KindThrottled, Code: code, After: after, Err: err}
 }

@@ -144,7 +144,7 @@ func ParksStand(ctx context.Context, conn store.Conn, customer string) (bool, er
 	return KeeperAlertStands(ctx, conn)
 }
 
-// KeeperAlertStands says whether people were told that the key service is not available.
+// KeeperAlertStands returns whether an alert is active that the key service is not available.
 func KeeperAlertStands(ctx context.Context, conn store.Conn) (bool, error) {
 	return conn.AlertStands(ctx, rollcallv1.Installation, event.AlertKeeperUnavailable)
 }

@@ -55,7 +55,7 @@ func IsProbe(reason string) bool { return reason == event.AlertDestinationDown }
 // OptionsAfter returns how a run brings its first page to the destination that was parked for this reason, after so many parks
 // in a row; "" and 0 for a run that was not parked. It asks the destination with one record first only if it was parked
 // for it, also before hours in which it slept. A run that yielded its lane, or that waited for another system, knows nothing
-// of the destination: if it asked with one record, one that nobody can write could stop it as destination_down.
+// of the destination: if it asked with one record, a record that cannot be written could stop it as destination_down.
 func OptionsAfter(reason string, parks int) mirror.ApplyOptions {
 	slept := reason == window.ReasonQuietHours || reason == window.ReasonNotBefore
 	return mirror.ApplyOptions{

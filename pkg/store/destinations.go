@@ -24,7 +24,7 @@ func (c Conn) DestinationHold(ctx context.Context, customer string) (time.Durati
 	return left, wrap("read destination's hold", err)
 }
 
-// NoteSharedContact notes a pair of users, one of them among these mappings, whom the destination gave one id, if no pair
+// NoteSharedContact notes a pair of users, one of them among these mappings, to which the destination gave one id, if no pair
 // of the customer is noted yet. Ids that were given before since do not count. The mappings must have been saved.
 func (t *Tx) NoteSharedContact(ctx context.Context, customer string, mappings []Mapping, since time.Time) error {
 	if len(mappings) == 0 {
@@ -38,7 +38,7 @@ func (t *Tx) NoteSharedContact(ctx context.Context, customer string, mappings []
 	return t.later("note shared contact", func(on db.DBTX) error { return t.queries.SharedContactNoteIfAny(ctx, on, params) })
 }
 
-// SharedContact is a pair of users whom the destination gave one id.
+// SharedContact is a pair of users to which the destination gave one id.
 type SharedContact struct {
 	VomoID, OtherVomoID string
 	ExternalID          string

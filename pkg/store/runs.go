@@ -173,7 +173,7 @@ func (t *Tx) RequeueRun(ctx context.Context, id, epoch int64) error {
 	return stillMine(changed, err, "hand run back")
 }
 
-// UncountClaim takes back that the claim of this epoch counts against the run, if nobody has claimed it since.
+// UncountClaim takes back that the claim of this epoch counts against the run, if it has not been claimed since.
 func (c Conn) UncountClaim(ctx context.Context, id, epoch int64) error {
 	return wrap("take the claim back", c.queries.RunUncountClaim(ctx, c.dbtx, &db.RunUncountClaimParams{ID: id, Epoch: &epoch}))
 }

@@ -35,7 +35,7 @@ func TestAnOutageIsToldFromAWrongStatement(t *testing.T) {
 		}
 	}
 	_, err := store.Open(t.Context(), "postgres://rollcall@"+testkit.FreeAddr(t)+"/rollcall", store.Options{})
-	require.ErrorIs(t, err, store.ErrUnavailable, "nobody listens there")
+	require.ErrorIs(t, err, store.ErrUnavailable, "no server listens there")
 	gone, stop := context.WithCancel(t.Context())
 	stop()
 	_, err = b.Customer(gone, "acme")

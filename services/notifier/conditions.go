@@ -55,18 +55,17 @@ func (w *watch) run(ctx context.Context) {
 func (w *watch) look(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	if err := w.store.RefreshSharedContacts(asking); err != nil {
-		return err
-	}
+	// One customer's pair that cannot be looked at must not keep the others' conditions from being found.
+	refreshed := w.store.RefreshSharedContacts(asking)
 	holding, err := w.store.ConditionsOfAll(asking, w.bounds)
 	if err != nil {
-		return err
+		return errors.Join(refreshed, err)
 	}
 	standing, err := w.store.StandingOf(asking, store.TimedConditions())
 	if err != nil {
-		return err
+		return errors.Join(refreshed, err)
 	}
-	var errs []error
+	errs := []error{refreshed}
 	for _, customer := range concerned(holding, standing) {
 		if err := w.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return w.settle(ctx, tx, customer) }); err != nil {
 			errs = append(errs, err)
@@ -133,6 +132,9 @@ func (w *watch) settle(ctx context.Context, tx *store.Tx, customer string) error
 func alertOf(ctx context.Context, tx *store.Tx, customer, kind string) (event.Alert, error) {
 	if kind == store.ConditionContactShared {
 		shared, err := tx.SharedContactOf(ctx, customer)
+		if errors.Is(err, store.ErrNotFound) { // a mapping is gone since: the next look clears it
+			return event.AlertFor(customer, kind), nil
+		}
 		return event.SharedContactFor(customer, shared), err
 	}
 	work := map[string]string{

@@ -435,3 +435,15 @@ func TestTwoUsersWhoAreOneContactAreToldOnceWithBothIDs(t *testing.T) { // pkg/m
 	require.Len(t, told(), 2)
 	require.Contains(t, told()[1], `"cleared":true`)
 }
+
+func TestSharedContactThatCannotBeRefreshedDelaysNoOtherCondition(t *testing.T) {
+	t.Parallel()
+	w := newTower(t)
+	w.steady("acme", "globex")
+	w.exec(`INSERT INTO shared_contacts SELECT 'acme', '12', '34', at FROM test_clock`) // two users that share nothing any more
+	w.exec(`CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$`)
+	w.exec(`CREATE TRIGGER no BEFORE DELETE ON shared_contacts FOR EACH ROW EXECUTE FUNCTION no()`)
+	w.exec(`UPDATE test_clock SET at = at + interval '2 hours'`)
+	require.Error(t, w.look(t.Context()))
+	require.Equal(t, []string{"contact_shared acme", "poll_stalled acme", "poll_stalled globex"}, w.told())
+}
