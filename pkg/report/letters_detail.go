@@ -48,8 +48,8 @@ type LetterShown struct {
 	LetterDetail
 
 	Standing *LetterStanding `json:"standing"` // null: nothing, or the very version that was refused
-	// DestinationAnswer is what the destination said of the record; null where it said nothing, or its key is gone. It may
-	// quote the person, so ls and export leave it out.
+	// DestinationAnswer is what the destination said of the record; null if it said nothing, its key is gone, or the key
+	// service does not answer. It may quote the person, so ls and export leave it out.
 	DestinationAnswer *destination.Answer `json:"destinationAnswer"`
 }
 

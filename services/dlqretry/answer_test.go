@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -11,7 +13,16 @@ import (
 
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
 )
+
+// keysAway is a key store whose keys cannot be opened, as if the key service did not answer.
+type keysAway struct{ vault.KeyStore }
+
+func (keysAway) CustomerKey(context.Context, string) (store.SealedKey, error) {
+	return store.SealedKey{}, fmt.Errorf("open key: %w", vault.ErrUnavailable)
+}
 
 func TestADestinationsOwnWordsAreShownToAnOperatorAndStandNowhereInTheClear(t *testing.T) {
 	t.Parallel()
@@ -49,6 +60,13 @@ func TestADestinationsOwnWordsAreShownToAnOperatorAndStandNowhereInTheClear(t *t
 		require.NoError(t, err)
 		require.NotContains(t, text.String(), canary)
 	}
+
+	office.vault = &vault.Vault{Keeper: d.vault.Keeper, Keys: keysAway{d.store}}
+	shown, err = office.show(t.Context(), report.LetterQuestion{ID: id.String()})
+	require.NoError(t, err, "an outage of the key service hides no letter")
+	require.Equal(t, "invalid", shown.ErrorCode)
+	require.Nil(t, shown.DestinationAnswer)
+	office.vault = d.vault
 
 	d.exec(t, `DELETE FROM customer_keys WHERE customer_id = 'acme'`)
 	shown, err = office.show(t.Context(), report.LetterQuestion{ID: id.String()})

@@ -68,8 +68,8 @@ func whatBreaks(message []byte) string {
 	return " (it " + broken + ")"
 }
 
-// destinationAnswer opens what the destination said of a letter's record: nil where it said nothing, or where the key was
-// destroyed since.
+// destinationAnswer opens what the destination said of a letter's record: nil if it said nothing, if the key was destroyed
+// since, or if the key service does not answer. The rest of a letter can be shown without it, also in an outage.
 func (d *letterDesk) destinationAnswer(ctx context.Context, letter string) (*destination.Answer, error) {
 	id, err := uuid.Parse(letter)
 	if err != nil {
@@ -81,7 +81,11 @@ func (d *letterDesk) destinationAnswer(ctx context.Context, letter string) (*des
 	}
 	plain, err := d.vault.Open(ctx, customer, deadletter.PurposeAnswer, sealed)
 	if errors.Is(err, vault.ErrKeyGone) {
-		return nil, nil //nolint:nilnil // nobody can read it any more
+		return nil, nil //nolint:nilnil // it cannot be read any more
+	}
+	if errors.Is(err, vault.ErrUnavailable) {
+		d.logger.Warn("letter shown without the destination's answer", zap.Stringer("letter", id), zap.Error(err))
+		return nil, nil //nolint:nilnil // it can be read later
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the destination's answer: %w", err)
