@@ -1,7 +1,11 @@
-// Package budget limits the number of requests that all processes together send to VOMO for one customer, by the
-// customer's limits.
+// Package budget limits the number of requests that all processes together send to VOMO, or to Virtuous, for one
+// customer.
 //
-// The state is one row per customer in Postgres, so that two workers, or a worker and a poller, share one budget; the
+// An Account is for VOMO and goes by the customer's limits by the second and the minute. An HourlyAccount is for Virtuous,
+// which counts by the hour what all integrations of the customer send: it sends a share of that, and stops when little of
+// it is left. The following is about both.
+//
+// The state is one row per customer and API in Postgres, so that two workers, or a worker and a poller, share one budget; the
 // arithmetic is here. Requests are at least the longer of 1/rps and 60/rpm seconds apart, plus one percent for jitter
 // in the network. A waiting caller holds one grant and no connection. A 429 delays all requests of the customer. The
 // package sends nothing.

@@ -57,7 +57,7 @@ func Test429NeverShortensHold(t *testing.T) {
 }
 
 // refusals has the account refused n times without a time, and returns the holds.
-func (b *fixture) refusals(t *testing.T, account *budget.Account, n int) []time.Duration {
+func (b *fixture) rejections(t *testing.T, account *budget.Account, n int) []time.Duration {
 	t.Helper()
 	holds := make([]time.Duration, n)
 	for i := range holds {
@@ -81,17 +81,17 @@ func requireDoubling(t *testing.T, holds []time.Duration) {
 func TestHoldWithoutRetryAfterDoublesToAMinute(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
-	requireDoubling(t, b.refusals(t, b.opened(t, "job"), 9))
+	requireDoubling(t, b.rejections(t, b.opened(t, "job"), 9))
 }
 
 func TestHoldsHaveJitter(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account := b.opened(t, "job")
-	b.refusals(t, account, 7)
+	b.rejections(t, account, 7)
 
 	seen := map[time.Duration]bool{}
-	for _, hold := range b.refusals(t, account, 5) {
+	for _, hold := range b.rejections(t, account, 5) {
 		seen[hold] = true
 	}
 
@@ -102,33 +102,33 @@ func TestAnswerRestartsDoubling(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	account := b.opened(t, "job")
-	b.refusals(t, account, 6)
+	b.rejections(t, account, 6)
 
 	require.NoError(t, account.Answered(t.Context()))
 
-	requireDoubling(t, b.refusals(t, account, 3))
+	requireDoubling(t, b.rejections(t, account, 3))
 }
 
 // A job that is parked for refusals comes back as another account.
 func TestAnswerToNextAccountRestartsDoubling(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
-	b.refusals(t, b.opened(t, "job"), 6)
+	b.rejections(t, b.opened(t, "job"), 6)
 	b.advance(t, time.Hour)
 	next := b.opened(t, "job")
 
 	require.NoError(t, next.Answered(t.Context()))
 
-	requireDoubling(t, b.refusals(t, next, 3))
+	requireDoubling(t, b.rejections(t, next, 3))
 }
 
 func Test429sOfTwoAccountsAddUp(t *testing.T) {
 	t.Parallel()
 	b := newFixture(t)
 	one, other := b.opened(t, "one"), b.opened(t, "other")
-	b.refusals(t, one, 3)
+	b.rejections(t, one, 3)
 
-	hold := b.refusals(t, other, 1)[0]
+	hold := b.rejections(t, other, 1)[0]
 
 	require.GreaterOrEqual(t, hold, 4*time.Second)
 }

@@ -53,7 +53,18 @@ func (p *Publisher) send(message Outgoing) (jetstream.PubAckFuture, error) {
 	if message.ID != "" {
 		options = append(options, jetstream.WithMsgID(message.ID))
 	}
+	if message.ExpectLast != nil {
+		options = append(options, jetstream.WithExpectLastSequencePerSubject(*message.ExpectLast))
+	}
 	return p.JetStream.PublishMsgAsync(outgoing, options...)
+}
+
+// PurgeSubject deletes the messages of a subject, or of all subjects that a pattern matches.
+func PurgeSubject(ctx context.Context, stream jetstream.Stream, subject string) error {
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+		return fmt.Errorf("purge %s: %w", subject, err)
+	}
+	return nil
 }
 
 // Delete deletes a message from its stream. It succeeds if the message is already gone.

@@ -37,8 +37,6 @@ func TestDeleteOfDeletedMessageSucceeds(t *testing.T) {
 
 func TestServerSubjectsAreDistinguished(t *testing.T) {
 	t.Parallel()
-	require.True(t, bus.IsRetry(bus.SubjectLetter(true, "user", "acme")))
-	require.False(t, bus.IsRetry(bus.SubjectLetter(false, "user", "acme")))
 	for _, subject := range []string{"$JS.EVENT.METRIC.CONSUMER.ACK.ROLLCALL_DLQ.dlq-review"} {
 		require.True(t, bus.IsAckSample(subject))
 		require.False(t, bus.IsMaxDeliveries(subject))

@@ -19,6 +19,8 @@ type Layout struct {
 	AckWait  time.Duration // of the consumers
 	// MaxBytes limits streams, by name. A stream without an entry gets no limit.
 	MaxBytes map[string]int64
+	// MaxAge says how long streams keep messages, by name, where that is not the age of StreamConfigs.
+	MaxAge map[string]time.Duration
 	// LowerReplicas allows Ensure to reduce the replicas of a stream that has more than Replicas.
 	LowerReplicas bool
 }
@@ -33,9 +35,8 @@ func Ensure(ctx context.Context, js jetstream.JetStream, replicas int, ackWait t
 // an operator tuned. It may run again at any time and never deletes a message. The notes are for people: they name
 // changes that the operator may not expect.
 func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (notes []string, err error) {
-	wanted := StreamConfigs(l.Replicas)
 	have := map[string]*jetstream.StreamInfo{}
-	for _, want := range wanted {
+	for _, want := range StreamConfigs(l.Replicas) {
 		stream, err := js.Stream(ctx, want.Name)
 		switch {
 		case err == nil:
@@ -44,14 +45,47 @@ func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (notes []str
 			return nil, fmt.Errorf("look up stream %s: %w", want.Name, err)
 		}
 	}
-	limits, notes, err := l.limits(ctx, js, have)
+	// Streams without a limit come first, because limits creates and deletes a stream. When an account's last stream is
+	// deleted, the server removes the account's folder a moment later, and a stream created in that moment fails.
+	if notes, err = l.ensureStreams(ctx, js, have, nil, func(name string) bool { return !l.limited(name) }); err != nil {
+		return nil, err
+	}
+	limits, lowered, err := l.limits(ctx, js, have)
 	if err != nil {
 		return nil, err
 	}
-	for _, want := range wanted {
-		if limit, limited := limits[want.Name]; limited {
+	more, err := l.ensureStreams(ctx, js, have, limits, l.limited)
+	if err != nil {
+		return nil, err
+	}
+	notes = slices.Concat(lowered, notes, more)
+	for _, want := range ConsumerConfigs(l.AckWait) {
+		if err := ensureConsumer(ctx, js, want); err != nil {
+			return nil, fmt.Errorf("make consumer %s: %w", want.Config.Durable, err)
+		}
+	}
+	return notes, nil
+}
+
+func (l Layout) limited(stream string) bool {
+	_, limited := l.MaxBytes[stream]
+	return limited
+}
+
+// ensureStreams creates or changes the streams that chosen accepts.
+func (l Layout) ensureStreams(
+	ctx context.Context, js jetstream.JetStream, have map[string]*jetstream.StreamInfo, limits map[string]int64, chosen func(name string) bool,
+) (notes []string, err error) {
+	for _, want := range StreamConfigs(l.Replicas) {
+		if !chosen(want.Name) {
+			continue
+		}
+		if limit, set := limits[want.Name]; set {
 			want.MaxBytes = limit
 			want.Metadata = map[string]string{metadataMaxBytes: strconv.FormatInt(limit, 10)}
+		}
+		if age, set := l.MaxAge[want.Name]; set {
+			want = withAge(want, age)
 		}
 		note, err := l.ensureStream(ctx, js, want, have[want.Name])
 		if err != nil {
@@ -59,11 +93,6 @@ func (l Layout) Ensure(ctx context.Context, js jetstream.JetStream) (notes []str
 		}
 		if note != "" {
 			notes = append(notes, note)
-		}
-	}
-	for _, want := range ConsumerConfigs(l.AckWait) {
-		if err := ensureConsumer(ctx, js, want); err != nil {
-			return nil, fmt.Errorf("make consumer %s: %w", want.Config.Durable, err)
 		}
 	}
 	return notes, nil
@@ -84,6 +113,33 @@ func (l Layout) ensureStream(ctx context.Context, js jetstream.JetStream, want j
 	return note, err
 }
 
+// metadataMaxAge holds the age that Ensure last set, as metadataMaxBytes does for max_bytes.
+const metadataMaxAge = "rollcall-max-age"
+
+// withAge returns a stream that keeps messages for another time.
+func withAge(want jetstream.StreamConfig, age time.Duration) jetstream.StreamConfig {
+	want.MaxAge = age
+	want.Metadata = maps.Clone(want.Metadata)
+	if want.Metadata == nil {
+		want.Metadata = map[string]string{}
+	}
+	want.Metadata[metadataMaxAge] = age.String()
+	return want
+}
+
+// agedByUs reports whether a stream has the age that Ensure gave it: the noted one, or the one of StreamConfigs.
+func agedByUs(have jetstream.StreamConfig) bool {
+	if noted, found := have.Metadata[metadataMaxAge]; found {
+		return noted == have.MaxAge.String()
+	}
+	for _, first := range StreamConfigs(1) {
+		if first.Name == have.Name {
+			return first.MaxAge == have.MaxAge
+		}
+	}
+	return false
+}
+
 // mergedStream returns have, changed where correctness needs it; everything else stays as the operator tuned it.
 // docs/decisions/0033 gives the reason for each field.
 func mergedStream(have, want jetstream.StreamConfig, lowerReplicas bool) jetstream.StreamConfig {
@@ -98,20 +154,33 @@ func mergedStream(have, want jetstream.StreamConfig, lowerReplicas bool) jetstre
 	merged.Discard, merged.DiscardNewPerSubject = want.Discard, want.DiscardNewPerSubject
 	merged.NoAck = false
 	if keepsEverything(want) {
-		merged.MaxAge, merged.MaxMsgsPerSubject = want.MaxAge, want.MaxMsgsPerSubject
+		merged.MaxAge = want.MaxAge
+		if want.Name != StreamDLQ { // dlqretry sets it, when no service of the version before runs: see LimitLetters
+			merged.MaxMsgsPerSubject = want.MaxMsgsPerSubject
+		}
 	}
 	if want.Replicas > have.Replicas || lowerReplicas {
 		merged.Replicas = want.Replicas
 	}
 	if mark, limited := want.Metadata[metadataMaxBytes]; limited {
 		merged.MaxBytes = want.MaxBytes
-		merged.Metadata = maps.Clone(have.Metadata)
-		if merged.Metadata == nil {
-			merged.Metadata = map[string]string{}
-		}
-		merged.Metadata[metadataMaxBytes] = mark
+		merged.Metadata = marked(merged.Metadata, metadataMaxBytes, mark)
+	}
+	if mark, aged := want.Metadata[metadataMaxAge]; aged && agedByUs(have) {
+		merged.MaxAge = want.MaxAge
+		merged.Metadata = marked(merged.Metadata, metadataMaxAge, mark)
 	}
 	return merged
+}
+
+// marked returns the metadata with one more entry.
+func marked(metadata map[string]string, name, value string) map[string]string {
+	metadata = maps.Clone(metadata)
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	metadata[name] = value
+	return metadata
 }
 
 // keepsEverything reports whether the stream holds work or open letters, which must stay until they are settled.

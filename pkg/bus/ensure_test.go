@@ -19,28 +19,30 @@ type shape struct {
 	discard       jetstream.DiscardPolicy
 	onePerSubject bool
 	age           time.Duration
+	perSubject    int64 // messages that the stream keeps of a subject
 	maxMessage    int32
 }
 
 func workStream(subjects ...string) shape {
-	return shape{subjects: subjects, retention: jetstream.WorkQueuePolicy, discard: jetstream.DiscardNew, maxMessage: 256 << 10}
+	return shape{subjects: subjects, retention: jetstream.WorkQueuePolicy, discard: jetstream.DiscardNew, perSubject: -1, maxMessage: 256 << 10}
 }
 
 func onePerSubject(subjects ...string) shape {
 	one := workStream(subjects...)
-	one.onePerSubject = true
+	one.onePerSubject, one.perSubject = true, 1
 	return one
 }
 
 func kept(age time.Duration, subjects ...string) shape {
-	return shape{subjects: subjects, retention: jetstream.LimitsPolicy, discard: jetstream.DiscardOld, age: age, maxMessage: -1}
+	return shape{subjects: subjects, retention: jetstream.LimitsPolicy, discard: jetstream.DiscardOld, age: age, perSubject: -1, maxMessage: -1}
 }
 
 const day = 24 * time.Hour
 
 func expectedStreams() map[string]shape {
 	exhausted := func(stream string) string { return "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES." + stream + ".*" }
-	letters := kept(0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*")
+	letters := kept(0, "rollcall.dlq.retry.*.*.*", "rollcall.dlq.review.*.*.*", "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*")
+	letters.perSubject = 1
 	letters.discard = jetstream.DiscardNew
 	return map[string]shape{
 		"ROLLCALL_ONBOARDING": workStream("rollcall.onboarding.request.*", "rollcall.onboarding.offboard.*"),
@@ -50,7 +52,7 @@ func expectedStreams() map[string]shape {
 		"ROLLCALL_DLQ":        letters,
 		"ROLLCALL_EVENTS":     kept(7*day, "rollcall.events.*.*.*"),
 		"ROLLCALL_ALERTS":     kept(30*day, "rollcall.alerts.*.*.*"),
-		"ROLLCALL_DONATIONS":  workStream("rollcall.donations.submit.*"),
+		"ROLLCALL_DONATIONS":  workStream("rollcall.donations.submit.*", "rollcall.donations.contact.*"),
 		"ROLLCALL_WEBHOOKS":   workStream("rollcall.webhooks.virtuous.*"),
 		"ROLLCALL_WRITEBACK":  workStream("rollcall.writeback.user.*"),
 		"ROLLCALL_ADVISORIES": kept(7*day,
@@ -78,7 +80,7 @@ func TestEnsureCreatesEveryStreamAsSpecified(t *testing.T) {
 		want.subjects = nil
 		require.Equal(t, want, shape{
 			retention: config.Retention, discard: config.Discard, age: config.MaxAge, maxMessage: config.MaxMsgSize,
-			onePerSubject: config.DiscardNewPerSubject && config.MaxMsgsPerSubject == 1,
+			onePerSubject: config.DiscardNewPerSubject, perSubject: config.MaxMsgsPerSubject,
 		}, name)
 		require.Equal(t, jetstream.FileStorage, config.Storage, name)
 		require.Equal(t, []int64{-1, -1}, []int64{config.MaxMsgs, config.MaxBytes}, name)
@@ -91,7 +93,8 @@ func TestConsumersAckExplicitlyAndHaveNoBackOff(t *testing.T) {
 	for _, of := range [][2]string{
 		{"ROLLCALL_ONBOARDING", "onboarding"}, {"ROLLCALL_BACKFILL", "backfill"}, {"ROLLCALL_POLL", "poller"}, {"ROLLCALL_RECONCILE", "reconciler"},
 		{"ROLLCALL_DLQ", "dlq-retry"}, {"ROLLCALL_DLQ", "dlq-review"}, {"ROLLCALL_ALERTS", "notifier"}, {"ROLLCALL_EVENTS", "notifier"},
-		{"ROLLCALL_ADVISORIES", "advisories"},
+		{"ROLLCALL_ADVISORIES", "advisories"}, {"ROLLCALL_WRITEBACK", "writeback"},
+		{"ROLLCALL_DONATIONS", "donations"}, {"ROLLCALL_WEBHOOKS", "webhooks"},
 	} {
 		consumer, err := js.Consumer(bounded(t), of[0], of[1])
 		require.NoError(t, err)
@@ -165,4 +168,29 @@ func TestMaxDeliveriesAdvisoryIsStored(t *testing.T) {
 		_, err := stream.GetLastMsgForSubject(ctx, "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.ROLLCALL_BACKFILL.backfill")
 		return err == nil
 	}, soon, 10*time.Millisecond)
+}
+
+// Deleting the only stream makes the server remove the account's folder a moment later, in which no stream can be
+// created.
+func TestEnsureOnANewServerDeletesNoOnlyStream(t *testing.T) {
+	t.Parallel()
+	server := testkit.NATS(t)
+	requests, err := server.Conn(t).SubscribeSync("$JS.API.STREAM.*.*")
+	require.NoError(t, err)
+	js := server.JetStream(t)
+	require.NoError(t, requests.SetPendingLimits(-1, -1))
+
+	_, err = bus.Layout{Replicas: 1, AckWait: time.Minute, MaxBytes: map[string]int64{bus.StreamEvents: 1 << 20}}.Ensure(t.Context(), js)
+	require.NoError(t, err)
+
+	var creates []string
+	for !strings.HasSuffix(strings.Join(creates, " "), bus.StreamEvents) {
+		request, err := requests.NextMsgWithContext(t.Context())
+		require.NoError(t, err)
+		if name, create := strings.CutPrefix(request.Subject, "$JS.API.STREAM.CREATE."); create {
+			creates = append(creates, name)
+		}
+	}
+	require.Contains(t, creates, "ROLLCALL_ROOM")
+	require.NotEqual(t, "ROLLCALL_ROOM", creates[0])
 }

@@ -1,11 +1,7 @@
 package bus_test
 
 import (
-	"bytes"
 	"context"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -21,23 +17,6 @@ import (
 // while it is being processed, instead of being acked.
 
 const secret = "vomo-token-0123456789abcdef"
-
-// filesWith returns the files below dir that contain text.
-func filesWith(t *testing.T, dir, text string) []string {
-	t.Helper()
-	var found []string
-	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		if err == nil && bytes.Contains(content, []byte(text)) {
-			found = append(found, path)
-		}
-		return err
-	}))
-	return found
-}
 
 func onboardingConsumer(t *testing.T, js jetstream.JetStream) (jetstream.Stream, jetstream.Consumer) {
 	t.Helper()
@@ -63,14 +42,14 @@ func TestErasedInFlightMessageLeavesNoBytesAndNoPendingAck(t *testing.T) {
 	requireAckPending(t, consumer, 2)
 	// The server keeps some writes in memory; a restart writes all of them to disk.
 	server.Restart(t)
-	require.NotEmpty(t, filesWith(t, server.StoreDir, secret), "the test looks in the wrong place")
+	require.NotEmpty(t, server.FilesWith(t, []byte(secret)), "the test looks in the wrong place")
 
 	require.NoError(t, bus.Erase(bounded(t), stream, 2))
 	requireAckPending(t, consumer, 1)
-	require.Empty(t, filesWith(t, server.StoreDir, secret))
+	require.Empty(t, server.FilesWith(t, []byte(secret)))
 
 	server.Restart(t)
-	require.Empty(t, filesWith(t, server.StoreDir, secret))
+	require.Empty(t, server.FilesWith(t, []byte(secret)))
 	requireAckPending(t, consumer, 1) // with 2, the consumer would still expect an ack for the erased message
 	info, err := stream.Info(bounded(t))
 	require.NoError(t, err)

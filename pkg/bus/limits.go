@@ -151,8 +151,8 @@ func (u Usage) Share() float64 {
 	return share
 }
 
-// TakesNothing reports whether a limit is so low that the stream accepts no message.
-func (u Usage) TakesNothing() bool {
+// AcceptsNothing reports whether a limit is so low that the stream accepts no message.
+func (u Usage) AcceptsNothing() bool {
 	return u.Work && ((u.MaxBytes > 0 && u.MaxBytes < maxWorkMessage) || (u.MaxMessage > 0 && u.MaxMessage < leastWorkMessage))
 }
 

@@ -36,12 +36,26 @@ const (
 	DurableDLQReview  = "dlq-review" // for operators: no service reads it
 	DurableNotifier   = "notifier"   // on the alerts, and on the events that customers get mail about
 	DurableAdvisories = "advisories"
+	DurableWriteback  = "writeback"
+	DurableDonations  = "donations"
+	DurableWebhooks   = "webhooks" // read by the service donations, which applies what the service webhooks received
 )
 
 // CategoryUserDaily is the category of a daily reconciliation in its subject.
 const CategoryUserDaily = "user_daily"
 
-// Subject prefixes; the customer is always the last token.
+// CategoryUserDeletions is the category of a deletion scan in its subject.
+const CategoryUserDeletions = "user_deletions"
+
+// CategoryParticipations is the category of a cycle of participations in its subject.
+const CategoryParticipations = "participations"
+
+// Categories are the categories of reconciliations that the reconciler serves.
+func Categories() []string {
+	return []string{CategoryUserDaily, CategoryUserDeletions, CategoryParticipations}
+}
+
+// Subject prefixes. The customer is the last token, except in the subjects of letters: see LetterSubject.
 const (
 	onboardingRequest  = "rollcall.onboarding.request."
 	onboardingOffboard = "rollcall.onboarding.offboard."
@@ -52,17 +66,23 @@ const (
 	alerts             = "rollcall.alerts."
 	pollRequest        = "rollcall.poll.request."
 	reconcile          = "rollcall.reconcile."
+	writebackUser      = "rollcall.writeback.user."
+	donationSubmit     = "rollcall.donations.submit."
+	donationContact    = "rollcall.donations.contact."
+	webhooksVirtuous   = "rollcall.webhooks.virtuous."
 )
 
 // Headers: rollcall's own, and those of other standards that it uses.
 const (
 	HeaderLetterID        = "Rollcall-Letter-Id"
+	HeaderLetterRevision  = "Rollcall-Letter-Revision" // on rollcall's own messages; a message without it is an operator's request
 	HeaderRecordID        = "Rollcall-Record-Id"
 	HeaderError           = "Rollcall-Error"
 	HeaderErrorClass      = "Rollcall-Error-Class"
 	HeaderAttempts        = "Rollcall-Attempts"
 	HeaderFirstFailedAt   = "Rollcall-First-Failed-At"
 	HeaderOriginalSubject = "Rollcall-Original-Subject"
+	HeaderOperator        = "Rollcall-Operator" // who sends a request, as `rollcall` says it
 	HeaderTraceParent     = "traceparent"
 	HeaderContentType     = "Content-Type"
 	HeaderMsgID           = "Nats-Msg-Id"
@@ -84,6 +104,15 @@ func SubjectPoll(customer string) string { return pollRequest + customer }
 func SubjectReconcile(category, customer string) string {
 	return reconcile + category + "." + customer
 }
+
+// SubjectWriteback returns the subject of a request to write a user's values to customer's VOMO.
+func SubjectWriteback(customer string) string { return writebackUser + customer }
+
+// SubjectDonation returns the subject of a donation that is to be in customer's Virtuous.
+func SubjectDonation(customer string) string { return donationSubmit + customer }
+
+// SubjectWebhooks returns the subject of what customer's Virtuous delivered by webhook.
+func SubjectWebhooks(customer string) string { return webhooksVirtuous + customer }
 
 // CategoryOf returns the category in a reconciliation's subject, "" for any other subject.
 func CategoryOf(subject string) string {
@@ -109,20 +138,8 @@ const OnboardingSubjects = "rollcall.onboarding."
 // AlertSubjects is the prefix of every alert's subject.
 const AlertSubjects = alerts
 
-// SubjectLetter returns the subject of an open letter in ROLLCALL_DLQ: under retry if rollcall retries it, under
-// review if it waits for an operator.
-func SubjectLetter(retryable bool, kind, customer string) string {
-	if retryable {
-		return dlqRetry + kind + "." + customer
-	}
-	return dlqReview + kind + "." + customer
-}
-
-// Retries is the filter for the subjects that IsRetry accepts.
+// Retries is the filter of dlq-retry: the subjects of letters that rollcall retries, and of requests to retry one.
 const Retries = dlqRetry + ">"
-
-// IsRetry reports whether subject is of a letter that rollcall retries, or of an operator's request to retry one.
-func IsRetry(subject string) bool { return strings.HasPrefix(subject, dlqRetry) }
 
 // IsAckSample reports whether the server publishes on subject that a message of dlq-review was acked.
 func IsAckSample(subject string) bool { return strings.HasPrefix(subject, ackSamples) }

@@ -14,10 +14,12 @@ func TestSubjects(t *testing.T) {
 		"rollcall.onboarding.request.acme":          bus.SubjectOnboard("acme"),
 		"rollcall.onboarding.offboard.acme":         bus.SubjectOffboard("acme"),
 		"rollcall.backfill.request.acme":            bus.SubjectBackfill("acme"),
+		"rollcall.donations.submit.acme":            bus.SubjectDonation("acme"),
+		"rollcall.webhooks.virtuous.acme":           bus.SubjectWebhooks("acme"),
 		"rollcall.events.onboarding.completed.acme": bus.SubjectEvent("onboarding.completed", "acme"),
 		"rollcall.alerts.high.destination_down.a-b": bus.SubjectAlert("high", "destination_down", "a-b"),
-		"rollcall.dlq.retry.user.acme":              bus.SubjectLetter(true, "user", "acme"),
-		"rollcall.dlq.review.message._unknown":      bus.SubjectLetter(false, "message", "_unknown"),
+		"rollcall.dlq.retry.user.acme.1f0c":         bus.LetterSubject{Waiting: true, Kind: "user", Customer: "acme", Letter: "1f0c"}.String(),
+		"rollcall.dlq.review.message._unknown.1f0c": bus.LetterSubject{Kind: "message", Customer: "_unknown", Letter: "1f0c"}.String(),
 	} {
 		require.Equal(t, want, got)
 	}

@@ -25,7 +25,12 @@ type Outgoing struct {
 	// Original are the headers of a message that is published again; they may have several values. Headers and ID
 	// override them.
 	Original map[string][]string
+	// ExpectLast, if set, is the sequence that the subject's last message must have, 0 for none: ErrSubjectChanged.
+	ExpectLast *uint64
 }
+
+// ErrSubjectChanged means that the subject's last message is another one than Outgoing.ExpectLast says.
+var ErrSubjectChanged = errors.New("the subject has another message by now")
 
 // Publisher publishes to the streams and waits for their acknowledgements.
 type Publisher struct {
@@ -89,6 +94,10 @@ func (p *Publisher) publish(ctx context.Context, batch []Outgoing, publishError 
 // another is queued, not because the stream is full. streams caches the streams that this batch looked up.
 func (p *Publisher) publishError(ctx context.Context, streams map[string]jetstream.Stream, subject string, err error) error {
 	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant) {
+		return ErrSubjectChanged
+	}
 	name := onePerSubjectStream(subject)
 	if !errors.As(err, &api) || api.ErrorCode != codeStoreFailed || name == "" {
 		return err

@@ -51,8 +51,9 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 			MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, AllowDirect: true,
 		}
 	}
-	letters := kept(StreamDLQ, 0, "rollcall.dlq.retry.*.*", "rollcall.dlq.review.*.*")
+	letters := kept(StreamDLQ, 0, letterRetries, letterReviews, OldLetterRetries, OldLetterReviews)
 	letters.Discard = jetstream.DiscardNew // if the stream is full, new letters wait in Postgres and published letters stay
+	letters.MaxMsgsPerSubject = 1          // publishing a letter replaces its message
 	streams := []jetstream.StreamConfig{
 		work(StreamOnboarding, "rollcall.onboarding.request.*", "rollcall.onboarding.offboard.*"),
 		onePerSubject(StreamBackfill, "rollcall.backfill.request.*"),
@@ -61,9 +62,9 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 		letters,
 		kept(StreamEvents, eventsAge, "rollcall.events.*.*.*"),
 		kept(StreamAlerts, alertsAge, "rollcall.alerts.*.*.*"),
-		work(StreamDonations, "rollcall.donations.submit.*"),
-		work(StreamWebhooks, "rollcall.webhooks.virtuous.*"),
-		work(StreamWriteback, "rollcall.writeback.user.*"),
+		work(StreamDonations, donationSubmit+"*", donationContact+"*"),
+		work(StreamWebhooks, webhooksVirtuous+"*"),
+		work(StreamWriteback, writebackUser+"*"),
 	}
 	// One subject per stream: a wildcard replaces a whole token, so ROLLCALL_* would match nothing.
 	advisories := []string{ackSamples + StreamDLQ + "." + DurableDLQReview}
@@ -116,6 +117,9 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		// If the mail server is down, notifications wait here for as long as the stream keeps them.
 		durable(StreamAlerts, DurableNotifier),
 		filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*"),
+		durable(StreamWriteback, DurableWriteback),
+		filtered(durable(StreamDonations, DurableDonations), donationSubmit+"*"), // contacts come later
+		durable(StreamWebhooks, DurableWebhooks),
 		durable(StreamAdvisories, DurableAdvisories),
 	}
 }

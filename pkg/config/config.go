@@ -43,9 +43,14 @@ type Config struct {
 	VomoRequestsPerSecond float64 `env:"VOMO_REQUESTS_PER_SECOND" envDefault:"3" min:"0.001" max:"100000" doc:"requests a second to VOMO for one customer, over all processes"`
 	VomoRequestsPerMinute float64 `env:"VOMO_REQUESTS_PER_MINUTE" envDefault:"100" min:"0" max:"6000000" doc:"requests a minute to VOMO for one customer, over all processes; 0: no such limit"`
 
+	VirtuousBaseURL           string  `env:"VIRTUOUS_BASE_URL" envDefault:"https://api.virtuoussoftware.com" doc:"Virtuous CRM+'s API; a path in it stands before /api"`
+	VirtuousRequestsPerHour   float64 `env:"VIRTUOUS_REQUESTS_PER_HOUR" envDefault:"1200" min:"10" max:"10000000" doc:"requests an hour to Virtuous for one customer, over all processes, until Virtuous has said what its limit is"`
+	VirtuousShare             float64 `env:"VIRTUOUS_SHARE" envDefault:"0.6" min:"0.01" max:"1" doc:"the share of Virtuous' own limit that is used then; other integrations of the customer spend the same limit"`
+	VirtuousTransactionSource string  `env:"VIRTUOUS_TRANSACTION_SOURCE" doc:"the source under which Virtuous knows donations of customers that name none of their own"`
+
 	SecretsURL          string `env:"SECRETS_URL" envDefault:"dev" secret:"true" doc:"keeper of the customers' keys: base64key://…, hashivault://…, or dev (a local key file; dev:<path> says where)"`
 	SecretsURLNext      string `env:"SECRETS_URL_NEXT" secret:"true" doc:"a second keeper, while keys are rotated: what it sealed is opened, and rollcall secrets rotate rotates to it"`
-	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"refuse tokens in the clear in onboarding messages"`
+	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"reject tokens in the clear in onboarding messages"`
 
 	HTTPAddr                 string        `env:"HTTP_ADDR" envDefault:"127.0.0.1:0" doc:"where health and metrics are served; port 0 takes a free one"`
 	HTTPProfiles             bool          `env:"HTTP_PROFILES" envDefault:"false" doc:"serve Go's profiles under /debug/pprof/ of HTTP_ADDR, for everybody who can reach it"`
@@ -59,23 +64,46 @@ type Config struct {
 	DestinationSlots int           `env:"DESTINATION_CONCURRENCY" envDefault:"16" min:"1" max:"256" doc:"writes to one customer's destination under way at once, by one worker"`
 	OnboardingSlots  int           `env:"ONBOARDING_SLOTS" envDefault:"8" min:"1" max:"256" doc:"onboarding messages handled at once by one process"`
 
-	PollSlots        int           `env:"POLL_SLOTS" envDefault:"64" min:"1" max:"1024" doc:"customers that one poller polls at once"`
-	ReconcileSlots   int           `env:"RECONCILE_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers that one reconciler works at once"`
-	DLQSlots         int           `env:"DLQ_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers whose dead letters one dlqretry retries at once"`
-	DLQRetryAttempts int           `env:"DLQ_RETRY_ATTEMPTS" envDefault:"12" min:"1" max:"1000" doc:"after how many attempts a dead letter is left to an operator"`
-	DLQRetryAge      time.Duration `env:"DLQ_RETRY_AGE" envDefault:"24h" min:"1m" max:"8760h" doc:"after which total retry delay a dead letter is left to an operator; time in outages or while paused is not counted"`
-	DLQMaxAge        time.Duration `env:"DLQ_MAX_AGE" envDefault:"72h" min:"1m" max:"8760h" doc:"how old a dead letter may become before an alert is raised"`
-	DLQGrowth        int           `env:"DLQ_GROWTH" envDefault:"100" min:"1" max:"1000000" doc:"how many dead letters of one customer within an hour raise an alert"`
+	PollSlots          int           `env:"POLL_SLOTS" envDefault:"64" min:"1" max:"1024" doc:"customers that one poller polls at once"`
+	ReconcileSlots     int           `env:"RECONCILE_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers that one reconciler works at once"`
+	WritebackSlots     int           `env:"WRITEBACK_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers whose write-backs one process works at once, and messages that it accepts at once"`
+	ParticipationShare float64       `env:"PARTICIPATION_SHARE" envDefault:"0.1" min:"0.01" max:"1" doc:"share of a customer's requests to VOMO that nothing else uses with which its users' participations are read; at least one request a minute"`
+	DLQSlots           int           `env:"DLQ_SLOTS" envDefault:"16" min:"1" max:"256" doc:"customers whose dead letters one dlqretry retries at once"`
+	DLQRetryAttempts   int           `env:"DLQ_RETRY_ATTEMPTS" envDefault:"12" min:"1" max:"1000" doc:"after how many attempts a dead letter is left to an operator"`
+	DLQRetryAge        time.Duration `env:"DLQ_RETRY_AGE" envDefault:"24h" min:"1m" max:"8760h" doc:"after which total retry delay a dead letter is left to an operator; time in outages or while paused is not counted"`
+	DLQMaxAge          time.Duration `env:"DLQ_MAX_AGE" envDefault:"72h" min:"1m" max:"8760h" doc:"how old a dead letter may become before an alert is raised"`
+	DLQGrowth          int           `env:"DLQ_GROWTH" envDefault:"100" min:"1" max:"1000000" doc:"how many dead letters of one customer within an hour raise an alert"`
 
-	JobLogAge time.Duration `env:"JOB_LOG_AGE" envDefault:"336h" min:"24h" max:"87600h" doc:"how long the job log keeps lines of polls, reconciliations and retries; backfills' stay"`
+	DeletionGuard              float64       `env:"DELETION_GUARD" envDefault:"0.05" min:"0" max:"1" doc:"which share of a customer's users a deletion scan may delete without an operator's approval"`
+	DeletionGuardMin           int           `env:"DELETION_GUARD_MIN" envDefault:"10" min:"0" max:"1000000" doc:"how many users it may delete in any case without an approval, unless they are all"`
+	DeletionCandidateRetention time.Duration `env:"DELETION_CANDIDATE_RETENTION" envDefault:"720h" min:"168h" max:"8760h" doc:"how long users that a deletion scan missed or deleted are kept, with what identifies them sealed"`
 
-	EventsIncludeUser bool `env:"EVENTS_INCLUDE_USER" envDefault:"false" doc:"put the user's record into user.created and user.updated; what is in the stream then outlives an offboarding by up to 7 days"`
+	AuditRetention    time.Duration `env:"AUDIT_RETENTION" envDefault:"9600h" min:"0" max:"87600h" doc:"how long lines of the audit are kept: whole months are dropped after it; 0: for ever, otherwise 24h or more"`
+	OperatorAuditAge  time.Duration `env:"OPERATOR_AUDIT_AGE" envDefault:"9600h" min:"0" max:"87600h" doc:"how long it is kept who did what; 0: for ever"`
+	JobLogAge         time.Duration `env:"JOB_LOG_AGE" envDefault:"336h" min:"24h" max:"87600h" doc:"how long the job log keeps lines of polls, reconciliations and retries; backfills' stay"`
+	SettledLettersAge time.Duration `env:"SETTLED_LETTERS_AGE" envDefault:"2160h" min:"0" max:"87600h" doc:"how long settled letters and review items are kept; open ones always are; 0: for ever"`
+	ClearedAlertsAge  time.Duration `env:"CLEARED_ALERTS_AGE" envDefault:"2160h" min:"0" max:"87600h" doc:"how long cleared alerts are kept; 0: for ever"`
+	ReconcileGapsAge  time.Duration `env:"RECONCILE_GAPS_AGE" envDefault:"2160h" min:"0" max:"87600h" doc:"how long the gaps that a reconciliation found are kept; their number stays; 0: for ever"`
+	NotificationsAge  time.Duration `env:"NOTIFICATIONS_AGE" envDefault:"960h" min:"744h" max:"87600h" doc:"how long it is kept which notice was sent: longer than ROLLCALL_ALERTS keeps its message, which would be sent again"`
+	ScanSeenAge       time.Duration `env:"SCAN_SEEN_AGE" envDefault:"0s" min:"0" max:"8760h" doc:"how long the ids that a scan saw are kept after it has ended"`
+	OutboxAge         time.Duration `env:"OUTBOX_AGE" envDefault:"0s" min:"0" max:"87600h" doc:"after which time an event that NATS does not accept is given up; requests and alerts never are; 0: never, otherwise 24h or more"`
+	AdvisoriesAge     time.Duration `env:"ADVISORIES_AGE" envDefault:"168h" min:"1h" max:"87600h" doc:"how long ROLLCALL_ADVISORIES keeps the server's reports; rollcall migrate sets it"`
+	ArchiveAfter      time.Duration `env:"ARCHIVE_AFTER" envDefault:"0s" min:"0" max:"87600h" doc:"after which time the mapping of a customer that is paused or switched off is archived, compressed and sealed; 0: never, otherwise 24h or more"`
+
+	OffboardRetention time.Duration `env:"OFFBOARD_RETENTION" envDefault:"720h" min:"0s" max:"87600h" doc:"how long an offboarded customer's mapping is kept, so that its return needs no backfill; 0s: not at all"`
+
+	EventsIncludeUser bool `env:"EVENTS_INCLUDE_USER" envDefault:"false" doc:"put the user's record into user.created and user.updated; an offboarding erases these events"`
 
 	SMTPURL            string `env:"SMTP_URL" secret:"true" doc:"mail server: smtp://user:password@host:587 (STARTTLS), smtps://…:465, or smtp://host:25?tls=none; none: no mail is sent"`
 	MailFrom           string `env:"MAIL_FROM" doc:"sender of mails; needed with SMTP_URL"`
 	AlertMailTo        string `env:"ALERT_MAIL_TO" doc:"operators' addresses, comma-separated, that alerts are mailed to"`
 	AlertWebhookURL    string `env:"ALERT_WEBHOOK_URL" secret:"true" doc:"where alerts are posted: a Standard Webhooks receiver, or a Slack incoming webhook"`
 	AlertWebhookSecret string `env:"ALERT_WEBHOOK_SECRET" secret:"true" doc:"signs the posts: whsec_ and base64; none: they are not signed"`
+
+	WebhookAddr            string        `env:"WEBHOOK_ADDR" envDefault:"127.0.0.1:0" doc:"where the service webhooks receives deliveries of Virtuous; port 0 takes a free one"`
+	WebhookSignatureHeader string        `env:"WEBHOOK_SIGNATURE_HEADER" envDefault:"X-Virtuous-Signature" doc:"the header with a delivery's HMAC-SHA256, in base64 or hex"`
+	WebhookMaxBody         Bytes         `env:"WEBHOOK_MAX_BODY" envDefault:"8MiB" min:"64KiB" max:"64MiB" doc:"the longest delivery that is accepted; a longer one is answered 413"`
+	WebhookInboxAge        time.Duration `env:"WEBHOOK_INBOX_AGE" envDefault:"720h" min:"24h" max:"87600h" doc:"how long applied parts of deliveries are kept, so that they can be applied again"`
 
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" doc:"debug, info, warn or error"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,console" doc:"json or console"`
@@ -124,11 +152,17 @@ func Load(environ []string) (Config, error) {
 // minPerMinute is the smallest limit per minute; it is the same pace as the smallest limit per second.
 const minPerMinute = 0.06
 
+// leastRetention keeps a slip of the unit from deleting everything.
+const leastRetention = 24 * time.Hour
+
 // checkTogether checks the rules that involve several settings or the form of a text.
 func (c Config) checkTogether() []error {
 	var problems []error
 	if base, err := url.Parse(c.VomoBaseURL); err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" {
 		problems = append(problems, errors.New("VOMO_BASE_URL must be an absolute http or https URL"))
+	}
+	if base, err := url.Parse(c.VirtuousBaseURL); err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" || base.User != nil {
+		problems = append(problems, errors.New("VIRTUOUS_BASE_URL must be an absolute http or https URL without a password"))
 	}
 	if c.VomoRequestsPerMinute > 0 && c.VomoRequestsPerMinute < minPerMinute {
 		problems = append(problems, fmt.Errorf("VOMO_REQUESTS_PER_MINUTE must be 0 or at least %g", minPerMinute))
@@ -138,6 +172,13 @@ func (c Config) checkTogether() []error {
 	}
 	if c.SecretsURL == "" {
 		problems = append(problems, errors.New("SECRETS_URL must not be empty: base64key://…, hashivault://… or dev"))
+	}
+	for name, age := range map[string]time.Duration{
+		"AUDIT_RETENTION": c.AuditRetention, "OUTBOX_AGE": c.OutboxAge, "ARCHIVE_AFTER": c.ArchiveAfter,
+	} {
+		if age > 0 && age < leastRetention {
+			problems = append(problems, fmt.Errorf("%s must be 0 or at least 24h", name))
+		}
 	}
 	if _, err := c.privateHosts(); err != nil {
 		problems = append(problems, err)

@@ -27,11 +27,17 @@ func TestDefaults(t *testing.T) {
 		NATSURL: "nats://127.0.0.1:4222", NATSReplicas: 1,
 		EventsMaxBytes: 2 << 30, AlertsMaxBytes: 256 << 20, AdvisoriesMaxBytes: 256 << 20, DLQMaxBytes: 1 << 30,
 		VomoBaseURL: "https://api.vomo.org/v1", VomoRequestsPerSecond: 3, VomoRequestsPerMinute: 100,
+		VirtuousBaseURL: "https://api.virtuoussoftware.com", VirtuousRequestsPerHour: 1200, VirtuousShare: 0.6,
 		SecretsURL: "dev", HTTPAddr: "127.0.0.1:0", ClaimTimeout: 30 * time.Second,
 		BackfillSlots: 4, BackfillTurn: time.Minute, BackfillTries: 10, DestinationSlots: 16, OnboardingSlots: 8,
-		PollSlots: 64, ReconcileSlots: 16, DLQSlots: 16, DLQRetryAttempts: 12, DLQRetryAge: 24 * time.Hour, DLQMaxAge: 72 * time.Hour, DLQGrowth: 100,
-		JobLogAge: 336 * time.Hour,
-		LogLevel:  "info", LogFormat: "json",
+		PollSlots: 64, ReconcileSlots: 16, WritebackSlots: 16, DLQSlots: 16,
+		DLQRetryAttempts: 12, DLQRetryAge: 24 * time.Hour, DLQMaxAge: 72 * time.Hour, DLQGrowth: 100,
+		DeletionGuard: 0.05, DeletionGuardMin: 10, DeletionCandidateRetention: 720 * time.Hour, ParticipationShare: 0.1,
+		AuditRetention: 9600 * time.Hour, OperatorAuditAge: 9600 * time.Hour, JobLogAge: 336 * time.Hour, SettledLettersAge: 2160 * time.Hour,
+		ClearedAlertsAge: 2160 * time.Hour, ReconcileGapsAge: 2160 * time.Hour, NotificationsAge: 960 * time.Hour, AdvisoriesAge: 168 * time.Hour,
+		OffboardRetention: 720 * time.Hour,
+		WebhookAddr:       "127.0.0.1:0", WebhookSignatureHeader: "X-Virtuous-Signature", WebhookMaxBody: 8 << 20, WebhookInboxAge: 720 * time.Hour,
+		LogLevel: "info", LogFormat: "json",
 	}, loaded)
 }
 

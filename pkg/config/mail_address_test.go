@@ -18,7 +18,7 @@ func TestDomainsOutsideASCIIAreConvertedToPunycode(t *testing.T) {
 	require.Equal(t, []string{"nóc@xn--bcher-kva.example", "ops@acme.example"}, recipients)
 
 	for value, want := range map[string]string{
-		"ops@acme.example,nobody":            "number 2 is not a mail address",
+		"ops@acme.example,ops":               "number 2 is not a mail address",
 		"ops@acme.example,ops@\u2488a.例え":    "number 2 has a domain that is no name in DNS",
 		"ops@bü..cher.example":               "number 1 ",
 		"ops@acme.example,,ops@acme.example": "number 2 is not a mail address",

@@ -48,7 +48,7 @@ func TestErrorForWrongMailSettingNamesIt(t *testing.T) {
 		"SMTP_URL=smtps://h?tls=none":                              "SMTP_URL",
 		"SMTP_URL=smtp://u:" + secret + "%zz@h":                    "SMTP_URL",
 		"MAIL_FROM=":                                               "MAIL_FROM is missing",
-		"MAIL_FROM=nobody":                                         "MAIL_FROM",
+		"MAIL_FROM=ops":                                            "MAIL_FROM",
 		"ALERT_MAIL_TO=ops@partner.example;oncall@partner.example": "ALERT_MAIL_TO",
 		"ALERT_MAIL_TO=ops@partner.example,":                       "ALERT_MAIL_TO",
 		"ALERT_WEBHOOK_URL=hooks.example/" + secret:                "ALERT_WEBHOOK_URL",

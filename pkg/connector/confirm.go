@@ -30,11 +30,11 @@ func (c *Connector) Confirm(ctx context.Context, customer store.Customer, lease 
 	_, err = source.Client.Probe(ctx)
 	switch {
 	case err == nil:
-		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO refused the token once and took it two seconds later"))
+		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO rejected the token once and accepted it two seconds later"))
 	case errors.Is(err, vomo.ErrUnauthorized) && !errors.Is(outcome, vomo.ErrUnauthorized):
 		// A token that may not read is not invalid, and this was the first answer that says so: the next attempt asks
 		// twice.
-		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO refused the token in two ways within two seconds"))
+		return fault.Unknown("vomo_auth_unconfirmed", errors.New("VOMO rejected the token in two ways within two seconds"))
 	}
 	return err
 }

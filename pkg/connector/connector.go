@@ -21,7 +21,9 @@ import (
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/mappingarchive"
 	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/participation"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/vomo"
@@ -104,7 +106,7 @@ func (c *Connector) Source(ctx context.Context, customer store.Customer, lease *
 		},
 		Throttled: func(ctx context.Context, after time.Duration) {
 			if err := account.Throttled(ctx, after); err != nil {
-				c.Logger.Warn("a refusal of VOMO was not noted", zap.String("customer", customer.ID), zap.Error(err))
+				c.Logger.Warn("rejection by VOMO not noted", zap.String("customer", customer.ID), zap.Error(err))
 			}
 		},
 	})
@@ -119,6 +121,8 @@ type target struct {
 	Kind      string `json:"kind"`
 	URL       string `json:"url"`
 	BatchSize int    `json:"batchSize"`
+
+	Participations bool `json:"participations"` // it has fields for them
 }
 
 func targetOf(customer store.Customer) (target, error) {
@@ -145,6 +149,14 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 	if err != nil {
 		return nil, err
 	}
+	// Without its mapping, every user would be new.
+	restored, err := mappingarchive.Restore(ctx, c.Store, c.Vault, lease)
+	if err != nil {
+		return nil, err
+	}
+	if restored > 0 {
+		c.Logger.Info("archived mappings restored", zap.String("customer", customer.ID), zap.Int("users", restored))
+	}
 	token, err := c.secret(ctx, customer.ID, store.CredentialDestinationToken)
 	if err != nil && !errors.Is(err, ErrNoCredential) {
 		return nil, err
@@ -152,6 +164,10 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 	plain, err := c.Opener.Open(destination.Config{Kind: to.Kind, URL: to.URL, Token: token, BatchSize: to.BatchSize})
 	if err != nil {
 		return nil, fmt.Errorf("open destination: %w", err)
+	}
+	owned, err := ownedFields(customer)
+	if err != nil {
+		return nil, err
 	}
 	hashKey, err := c.Vault.HashKey(ctx, customer.ID)
 	if err != nil {
@@ -161,6 +177,12 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 	if err != nil {
 		return nil, fmt.Errorf("open customer's key: %w", err)
 	}
+	var book *participation.Book
+	if to.Participations && customer.Participations {
+		if book, err = c.Book(ctx, customer.ID); err != nil {
+			return nil, err
+		}
+	}
 	hold, err := c.Store.DestinationHold(ctx, customer.ID)
 	if err != nil {
 		return nil, err
@@ -169,8 +191,8 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 	key := destination.BreakerKey(customer.ID, to.URL)
 	return &mirror.Lane{
 		Store: c.Store, Lease: lease, Customer: customer.ID, Job: job.Name, JobID: job.ID, TraceID: job.TraceID,
-		Operation: job.Operation, Events: job.Events, IncludeUser: c.IncludeUser, RetryCaps: c.RetryCaps,
-		HashKey: hashKey, SealAnswer: sealAnswer, Concurrency: c.Concurrency,
+		Operation: job.Operation, Events: job.Events, IncludeUser: c.IncludeUser, Owned: owned, RetryCaps: c.RetryCaps,
+		HashKey: hashKey, Participations: book, SealAnswer: sealAnswer, Concurrency: c.Concurrency,
 		Trips: func() uint64 { return c.Breakers.Trips(key) },
 		Destination: destination.NewGuard(plain, destination.GuardConfig{
 			Key: key, Breakers: c.Breakers, Customer: customer.ID, Host: destination.HostKey(to.URL), Hosts: c.Hosts,
@@ -181,9 +203,26 @@ func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *st
 				}
 				return lease.Outlasts(c.Timeout)
 			},
-			Leave: func() error { return lease.Outlasts(c.Timeout) },
+			SendCheck: func() error { return lease.Outlasts(c.Timeout) },
 		}),
 	}, nil
+}
+
+// Book opens what is kept of the participations of a customer's users.
+func (c *Connector) Book(ctx context.Context, customer string) (*participation.Book, error) {
+	hashKey, err := c.Vault.HashKey(ctx, customer)
+	if err != nil {
+		return nil, fmt.Errorf("open customer's key: %w", err)
+	}
+	seal, err := c.Vault.Sealer(ctx, customer, participation.Purpose)
+	if err != nil {
+		return nil, fmt.Errorf("open customer's key: %w", err)
+	}
+	open, err := c.Vault.Opener(ctx, customer, participation.Purpose)
+	if err != nil {
+		return nil, fmt.Errorf("open customer's key: %w", err)
+	}
+	return &participation.Book{HashKey: hashKey, Seal: seal, Open: open}, nil
 }
 
 func (c *Connector) secret(ctx context.Context, customer, name string) (string, error) {

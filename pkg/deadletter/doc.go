@@ -5,5 +5,5 @@
 // dead_letters is the truth and the stream follows it. Only the service dlqretry publishes there: two publishers
 // would publish a letter twice. A letter is stored before its message or page is settled. A record has at most one
 // open letter. A message has one letter however often it is delivered. A letter carries ids and a reason, never a
-// person's data (a message's own bytes are sealed).
+// person's data. Package messageletter opens the letters of messages.
 package deadletter

@@ -2,7 +2,6 @@ package deadletter_test
 
 import (
 	"context"
-	"encoding/base64"
 	"testing"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
-	"rollcall.dev/pkg/vault"
 )
 
 func TestMain(m *testing.M) { testkit.Main(m) }
@@ -21,13 +19,10 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // now is the time of the database's clock.
 var now = time.Date(2026, time.March, 2, 9, 30, 0, 0, time.UTC)
 
-// fixture is an Opener with its own database and vault.
+// fixture is a store with its own database.
 type fixture struct {
-	store         *store.Store
-	vault         *vault.Vault
-	pool          *pgxpool.Pool // reads the tables directly, without the store
-	opener        *deadletter.Opener
-	streamCreated time.Time // when the stream was created
+	store *store.Store
+	pool  *pgxpool.Pool // reads the tables directly, without the store
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -39,13 +34,7 @@ func newFixture(t *testing.T) *fixture {
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	keeper, err := vault.OpenKeeper(t.Context(), "base64key://"+base64.URLEncoding.EncodeToString(make([]byte, 32)))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
-
-	f := &fixture{store: from, vault: &vault.Vault{Keeper: keeper, Keys: from}, pool: pool, streamCreated: now.AddDate(0, -1, 0)}
-	f.opener = &deadletter.Opener{Store: from, Vault: f.vault, Job: "onboarding",
-		StreamCreated: func(context.Context, string) (time.Time, error) { return f.streamCreated, nil }}
+	f := &fixture{store: from, pool: pool}
 	f.clock(t, now)
 	return f
 }
@@ -74,17 +63,17 @@ func values[T any](t *testing.T, f *fixture, query string, arguments ...any) []T
 }
 
 // open opens record letters in a transaction of their own.
-func (f *fixture) open(t *testing.T, refused ...deadletter.Refused) error {
+func (f *fixture) open(t *testing.T, rejections ...deadletter.Rejection) error {
 	t.Helper()
 	return f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		return deadletter.OpenRecords(ctx, tx, deadletter.Scope{Customer: "acme", Job: "initial_backfill", TraceID: "00-trace-01"}, refused)
+		return deadletter.OpenRecords(ctx, tx, deadletter.Scope{Customer: "acme", Job: "initial_backfill", TraceID: "00-trace-01"}, rejections)
 	})
 }
 
-func refused(id string, at time.Time, retryable bool) deadletter.Refused {
+func rejection(id string, at time.Time, retryable bool) deadletter.Rejection {
 	code := "http_422"
 	if retryable {
 		code = "destination_5xx"
 	}
-	return deadletter.Refused{RecordID: id, Version: store.Version{UpdatedAt: at, Hash: []byte("hash of " + id)}, Code: code, Retryable: retryable}
+	return deadletter.Rejection{RecordID: id, Version: store.Version{UpdatedAt: at, Hash: []byte("hash of " + id)}, Code: code, Retryable: retryable}
 }

@@ -1,13 +1,13 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"time"
 
 	"github.com/google/uuid"
 
 	"rollcall.dev/pkg/backoff"
-	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/store"
 )
 
@@ -17,8 +17,11 @@ const (
 	longestRetry = time.Hour
 )
 
-// Refused is a rejected record that gets a letter.
-type Refused struct {
+// PurposeAnswer is the purpose for which a destination's answer is sealed.
+const PurposeAnswer = "letter_answer"
+
+// Rejection is a rejected record that gets a letter.
+type Rejection struct {
 	RecordID  string
 	Version   store.Version
 	Code      string
@@ -30,6 +33,7 @@ type Refused struct {
 // Scope holds what the letters of one page share.
 type Scope struct {
 	Customer string
+	Kind     string // "": KindUser
 	Job      string
 	TraceID  string
 }
@@ -37,48 +41,50 @@ type Scope struct {
 // OpenRecords opens letters for rejected records in the page's transaction, so that the cursor never moves past a
 // record without a letter. If the record's open letter is for another version, a new letter supersedes it. The caller
 // leaves out records whose open letter is for the same version.
-func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, refused []Refused) error {
-	if len(refused) == 0 {
+func OpenRecords(ctx context.Context, tx *store.Tx, scope Scope, rejections []Rejection) error {
+	if len(rejections) == 0 {
 		return nil
 	}
-	ids := make([]string, 0, len(refused))
-	letters := make([]store.RecordLetter, 0, len(refused))
-	for _, record := range refused {
+	kind := cmp.Or(scope.Kind, KindUser)
+	ids := make([]string, 0, len(rejections))
+	letters := make([]store.RecordLetter, 0, len(rejections))
+	for _, record := range rejections {
+		id := uuid.New()
 		ids = append(ids, record.RecordID)
 		letters = append(letters, store.RecordLetter{
-			ID: uuid.New(), RecordID: record.RecordID, Version: record.Version, ErrorCode: record.Code, ErrorClass: classOf(record.Retryable),
+			ID: id, RecordID: record.RecordID, Version: record.Version, ErrorCode: record.Code, ErrorClass: classOf(record.Retryable),
 			Reason: record.Reason, Answer: record.Answer,
-			Subject: bus.SubjectLetter(true, KindUser, scope.Customer), // republishing the letter on this subject means "retry it now"
+			Subject: requestSubject(kind, scope.Customer, id),
 		})
 	}
-	if _, err := tx.SupersedeLetters(ctx, scope.Customer, KindUser, ids); err != nil {
+	if _, err := tx.SupersedeLetters(ctx, scope.Customer, kind, ids); err != nil {
 		return err
 	}
 	return tx.AddRecordLetters(ctx, store.LetterScope{
-		Customer: scope.Customer, Kind: KindUser, Job: scope.Job, TraceID: scope.TraceID, FirstDelay: firstRetry,
+		Customer: scope.Customer, Kind: kind, Job: scope.Job, TraceID: scope.TraceID, FirstDelay: firstRetry,
 	}, letters)
 }
 
-// Again is a letter whose version was rejected once more.
-type Again struct {
+// FailedAttempt is an attempt at a letter that failed: the letter's version was rejected again, or its user was not read.
+type FailedAttempt struct {
 	Letter    store.OpenLetter
 	Code      string
-	Reason    string // as in Refused
-	Answer    []byte // as in Refused
+	Reason    string // as in Rejection
+	Answer    []byte // as in Rejection
 	Retryable bool
 }
 
-// FailAgain counts one more attempt in the page's transaction. The letters then wait longer than before. A letter
-// goes to an operator if the rejection is permanent, or if it reached the maximum of attempts or of age.
-func FailAgain(ctx context.Context, tx *store.Tx, job string, caps store.RetryCaps, failed []Again) error {
-	letters := make([]store.FailedAgain, 0, len(failed))
+// CountAttempts counts one more attempt for each letter, in the page's transaction. The letters then wait longer than
+// before. A letter goes to an operator if the failure is permanent, or if it reached the maximum of attempts or of age.
+func CountAttempts(ctx context.Context, tx *store.Tx, job string, caps store.RetryCaps, failed []FailedAttempt) error {
+	attempts := make([]store.FailedAttempt, 0, len(failed))
 	for _, one := range failed {
-		letters = append(letters, store.FailedAgain{
+		attempts = append(attempts, store.FailedAttempt{
 			ID: one.Letter.ID, ErrorCode: one.Code, ErrorClass: classOf(one.Retryable), Delay: Delay(one.Letter.Attempts + 1),
 			Reason: one.Reason, Answer: one.Answer,
 		})
 	}
-	return tx.FailLettersAgain(ctx, job, caps, letters)
+	return tx.CountAttempts(ctx, job, caps, attempts)
 }
 
 // Delay returns how long a letter waits after that many attempts: 5 s after the first, twice as long after each

@@ -18,28 +18,30 @@ func TestPublishedLetterHasSubjectHeadersAndPayloadOfItsState(t *testing.T) {
 	letter := deadletter.Published{
 		ID: uuid.MustParse("11111111-2222-4333-8444-555555555555"), Revision: 3, Customer: "acme", Kind: deadletter.KindUser, Waiting: true,
 		RecordID: "42", UpdatedAt: now.Add(-time.Hour), ErrorCode: "destination_5xx", ErrorClass: deadletter.ClassRetryable, Attempts: 2,
-		FirstFailedAt: now, Job: "initial_backfill", TraceID: "00-trace-01", OriginalSubject: "rollcall.dlq.retry.user.acme",
+		FirstFailedAt: now, Job: "initial_backfill", TraceID: "00-trace-01", OriginalSubject: "rollcall.dlq.retry.user.acme", // as the version before stored it
 	}
 
 	message, err := letter.Message()
 
 	require.NoError(t, err)
-	require.Equal(t, "rollcall.dlq.retry.user.acme", message.Subject)
-	require.Equal(t, "letter-11111111-2222-4333-8444-555555555555-3", message.ID, "the same for the same revision")
+	require.Equal(t, "rollcall.dlq.retry.user.acme.11111111-2222-4333-8444-555555555555", message.Subject)
+	require.Empty(t, message.ID, "the stream must not take a letter for a duplicate of a message that is gone")
 	require.Equal(t, map[string]string{
 		"Content-Type": "application/json", "Rollcall-Letter-Id": letter.ID.String(), "Rollcall-Record-Id": "42",
 		"Rollcall-Error": "destination_5xx", "Rollcall-Error-Class": "retryable", "Rollcall-Attempts": "2",
-		"Rollcall-First-Failed-At": "2026-03-02T09:30:00Z", "Rollcall-Original-Subject": "rollcall.dlq.retry.user.acme", "traceparent": "00-trace-01",
+		"Rollcall-First-Failed-At": "2026-03-02T09:30:00Z", "Rollcall-Letter-Revision": "3", "traceparent": "00-trace-01",
+		"Rollcall-Original-Subject": "rollcall.dlq.retry.user.acme.11111111-2222-4333-8444-555555555555",
 	}, message.Headers)
 	require.JSONEq(t, `{"letterId":"11111111-2222-4333-8444-555555555555","customerId":"acme","kind":"user","recordId":"42",
 		"sourceUpdatedAt":"2026-03-02T08:30:00Z","errorCode":"destination_5xx","errorClass":"retryable","attempts":2,
-		"firstFailedAt":"2026-03-02T09:30:00Z","job":"initial_backfill","traceId":"00-trace-01","originalSubject":"rollcall.dlq.retry.user.acme"}`,
+		"firstFailedAt":"2026-03-02T09:30:00Z","job":"initial_backfill","traceId":"00-trace-01",
+		"originalSubject":"rollcall.dlq.retry.user.acme.11111111-2222-4333-8444-555555555555"}`,
 		string(message.Payload), "the payload must hold ids and a reason only")
 
 	letter.Waiting, letter.Kind, letter.RecordID, letter.TraceID, letter.UpdatedAt = false, deadletter.KindMessage, "", "", time.Time{}
 	message, err = letter.Message()
 	require.NoError(t, err)
-	require.Equal(t, "rollcall.dlq.review.message.acme", message.Subject)
+	require.Equal(t, "rollcall.dlq.review.message.acme.11111111-2222-4333-8444-555555555555", message.Subject)
 	require.NotContains(t, message.Headers, "Rollcall-Record-Id")
 	require.NotContains(t, string(message.Payload), "sourceUpdatedAt")
 }
@@ -64,7 +66,7 @@ func TestRetryableLetterWaitsAndPermanentLetterIsInReview(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 
-	require.NoError(t, f.open(t, refused("1", now, false), refused("2", now, true)))
+	require.NoError(t, f.open(t, rejection("1", now, false), rejection("2", now, true)))
 
 	require.Equal(t, []string{"1 review 1", "2 waiting 1"}, values[string](t, f, `SELECT concat_ws(' ', record_id, state, attempts) FROM dead_letters ORDER BY 1`))
 	require.Equal(t, []*time.Time{nil}, values[*time.Time](t, f, `SELECT next_attempt_at FROM dead_letters WHERE record_id = '1'`))
@@ -74,9 +76,9 @@ func TestRetryableLetterWaitsAndPermanentLetterIsInReview(t *testing.T) {
 func TestLetterOfAnotherVersionSupersedesOpenLetter(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	require.NoError(t, f.open(t, refused("1", now.Add(-time.Hour), true), refused("2", now, true)))
+	require.NoError(t, f.open(t, rejection("1", now.Add(-time.Hour), true), rejection("2", now, true)))
 
-	require.NoError(t, f.open(t, refused("1", now, false)))
+	require.NoError(t, f.open(t, rejection("1", now, false)))
 
 	require.Equal(t, []string{"1 review -", "1 settled superseded", "2 waiting -"},
 		values[string](t, f, `SELECT record_id || ' ' || state || ' ' || coalesce(settled_how, '-') FROM dead_letters ORDER BY 1`))
@@ -93,7 +95,7 @@ func TestLetterIsRolledBackWithItsPage(t *testing.T) {
 
 	err := f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		scope := deadletter.Scope{Customer: "acme", Job: "initial_backfill"}
-		require.NoError(t, deadletter.OpenRecords(ctx, tx, scope, []deadletter.Refused{refused("1", now, true)}))
+		require.NoError(t, deadletter.OpenRecords(ctx, tx, scope, []deadletter.Rejection{rejection("1", now, true)}))
 		return crash
 	})
 
@@ -104,13 +106,13 @@ func TestLetterIsRolledBackWithItsPage(t *testing.T) {
 func TestLetterThatFailsAgainWaitsLongerAndThenGoesToReview(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	require.NoError(t, f.open(t, refused("1", now, true), refused("2", now, true), refused("3", now, true)))
+	require.NoError(t, f.open(t, rejection("1", now, true), rejection("2", now, true), rejection("3", now, true)))
 	caps := store.RetryCaps{Attempts: 3, Age: 24 * time.Hour}
 	again := func(record, code string, retryable bool) {
 		letters, err := f.store.OpenLetters(t.Context(), "acme", deadletter.KindUser, []string{record})
 		require.NoError(t, err)
 		require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-			return deadletter.FailAgain(ctx, tx, "dlq_retry", caps, []deadletter.Again{{Letter: letters[record], Code: code, Retryable: retryable}})
+			return deadletter.CountAttempts(ctx, tx, "dlq_retry", caps, []deadletter.FailedAttempt{{Letter: letters[record], Code: code, Retryable: retryable}})
 		}))
 	}
 	state := func(record string) string {

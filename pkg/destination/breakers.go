@@ -19,7 +19,7 @@ type BreakersConfig struct {
 // Breakers has one circuit breaker per key, shared by all jobs of the process: a destination that is down for one job
 // is down for the next, and the failures of several jobs add up.
 //
-// A retryable error and ErrAuth are failures. A success, a stale answer and a *Refusal are successes: the destination
+// A retryable error and ErrAuth are failures. A success, a stale answer and a *Rejection are successes: the destination
 // works. A request that its caller cancelled counts as neither. A request that started before the breaker last
 // changed its state no longer counts.
 type Breakers struct {
@@ -112,8 +112,8 @@ func (b *Breakers) newBreaker() *breaker {
 			}
 		},
 		IsSuccessful: func(err error) bool {
-			var refusal *Refusal
-			return err == nil || errors.As(err, &refusal)
+			var rejection *Rejection
+			return err == nil || errors.As(err, &rejection)
 		},
 		IsExcluded: func(err error) bool {
 			var gone *abandonedError

@@ -112,7 +112,7 @@ func TestCancelledProbeAllowsNextProbe(t *testing.T) {
 	})
 }
 
-func TestSuccessStaleAndRefusalResetFailures(t *testing.T) {
+func TestSuccessStaleAndRejectionResetFailures(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]struct {
 		status int

@@ -66,7 +66,7 @@ func TestPrivateAddressIsFailureOfDestinationNotOfRecord(t *testing.T) {
 	require.ErrorContains(t, destination.ErrNotPublic, "ALLOW_PRIVATE_HOSTS")
 }
 
-func FuzzURLThatIsTakenNamesNoPrivateAddress(f *testing.F) {
+func FuzzAcceptedURLHasNoPrivateAddress(f *testing.F) {
 	for _, raw := range []string{
 		"https://crm.example.org/api", "http://127.0.0.1", "http://[::ffff:7f00:1]/", "http://0x7f.1/", "http://2130706433/", "https://[fe80::1%25eth0]:1/x",
 	} {
@@ -83,4 +83,42 @@ func FuzzURLThatIsTakenNamesNoPrivateAddress(f *testing.F) {
 			require.NoError(t, destination.NewDialer(destination.PrivateAccess{}).ControlContext(t.Context(), "tcp", netip.AddrPortFrom(addr, 80).String(), nil))
 		}
 	})
+}
+
+func TestPrivateDestinationIsAllowedByName(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, listener.Close()) })
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	private := destination.PrivateAccess{Hosts: []string{"localhost:" + port}}
+
+	dialer := destination.NewDialer(private)
+	conn, err := dialer.DialContext(t.Context(), "tcp", "LocalHost:"+port)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	_, err = dialer.DialContext(t.Context(), "tcp", "127.0.0.1:"+port)
+	require.ErrorIs(t, err, destination.ErrNotPublic, "another name of the same address must not be allowed")
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, other.Close()) })
+	_, otherPort, err := net.SplitHostPort(other.Addr().String())
+	require.NoError(t, err)
+	_, err = dialer.DialContext(t.Context(), "tcp", "localhost:"+otherPort)
+	require.ErrorIs(t, err, destination.ErrNotPublic, "another port of the same host must not be allowed")
+
+	require.NoError(t, destination.CheckURL("http://localhost:"+port+"/crm", private))
+	require.NoError(t, destination.CheckURL("http://LOCALHOST.:"+port+"/crm", private))
+	require.ErrorContains(t, destination.CheckURL("http://localhost:1/crm", private), "ALLOW_PRIVATE_HOSTS")
+	require.ErrorContains(t, destination.CheckURL("http://127.0.0.1:"+port+"/crm", private), "ALLOW_PRIVATE_HOSTS")
+}
+
+func TestPrivateDestinationWithoutPortHasDefaultPort(t *testing.T) {
+	t.Parallel()
+	private := destination.PrivateAccess{Hosts: []string{"10.0.0.7:80", "[fd00::1]:443"}}
+	require.NoError(t, destination.CheckURL("http://10.0.0.7/crm", private))
+	require.NoError(t, destination.CheckURL("https://[fd00::1]/crm", private))
+	require.Error(t, destination.CheckURL("https://10.0.0.7/crm", private))
+	require.Error(t, destination.CheckURL("http://[fd00::1]/crm", private))
 }

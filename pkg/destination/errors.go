@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"rollcall.dev/pkg/fault"
@@ -34,44 +35,44 @@ var ErrOpen = fault.Unknown("destination_open", errors.New("the destination's ci
 var ErrHostSilent = fault.Unknown("destination_host_silent", errors.New("the destination's host answers none of several customers: "+
 	"nothing is sent until one request, which is made for all of them, is answered"))
 
-// ErrHeld means that GuardConfig.Before or Leave did not allow the request to be sent; their error is in the chain.
+// ErrHeld means that GuardConfig.Before or SendCheck did not allow the request to be sent; their error is in the chain.
 // It says nothing about the destination or the record.
 var ErrHeld = errors.New("the request was held back")
 
 // errNoBatches is a mistake of a caller that did not check BatchSize.
-var errNoBatches = fault.Permanent("destination_no_batches", errors.New("the destination takes records one by one"))
+var errNoBatches = fault.Permanent("destination_no_batches", errors.New("the destination accepts records one by one"))
 
 const maxCode = 64
 
-// Refusal is a destination's permanent rejection of one record: trying the same record again is useless, other
+// Rejection is a destination's permanent rejection of one record: trying the same record again is useless, other
 // records may be accepted. It never holds the text of the answer, which may quote personal data. Its fault kind is
 // permanent, with the code destination_refused.
-type Refusal struct {
+type Rejection struct {
 	Status int    // the HTTP status, 0 if the record was rejected before it was sent
 	Code   string // the destination's own code, or "http_422": at most 64 of a-z 0-9 _ . -
 }
 
-// NewRefusal returns a Refusal with that status. A code from outside is kept only if it is one short word; otherwise
+// NewRejection returns a Rejection with that status. A code from outside is kept only if it is one short word; otherwise
 // the status replaces it, so that no sentence about a person is kept.
-func NewRefusal(status int, code string) *Refusal {
+func NewRejection(status int, code string) *Rejection {
 	if !isWord(code) {
 		code = fmt.Sprintf("http_%d", status)
 	}
-	return &Refusal{Status: status, Code: code}
+	return &Rejection{Status: status, Code: code}
 }
 
 // Error returns status and code.
-func (r *Refusal) Error() string {
-	return fmt.Sprintf("the destination refused the record: status %d, code %s", r.Status, r.Code)
+func (r *Rejection) Error() string {
+	return fmt.Sprintf("the destination rejected the record: status %d, code %s", r.Status, r.Code)
 }
 
 // Unwrap makes fault.KindOf return permanent. The destination's own code is not the fault's code, because fault codes
 // end up in metrics and must not come from outside.
-func (r *Refusal) Unwrap() error { return fault.Permanent("destination_refused", nil) }
+func (r *Rejection) Unwrap() error { return fault.Permanent("destination_refused", nil) }
 
 // Retryable reports whether err is a failure of the destination that may be gone at a later attempt: a pause that it
 // asked for, a 5xx, a timeout, an open breaker, and every error that is not named here. It is false for nil, a
-// *Refusal, ErrAuth, ErrNotPublic, ErrHeld, a permanent fault, and the end of the caller's own context.
+// *Rejection, ErrAuth, ErrNotPublic, ErrHeld, a permanent fault, and the end of the caller's own context.
 func Retryable(err error) bool {
 	switch {
 	case err == nil,
@@ -80,7 +81,7 @@ func Retryable(err error) bool {
 		errors.Is(err, ErrHeld),
 		errors.Is(err, context.Canceled),
 		errors.Is(err, context.DeadlineExceeded),
-		fault.KindOf(err) == fault.KindPermanent: // a *Refusal is one
+		fault.KindOf(err) == fault.KindPermanent: // a *Rejection is one
 		return false
 	}
 	return true
@@ -106,4 +107,44 @@ func isWord(s string) bool {
 		}
 	}
 	return true
+}
+
+// maxAnswer is how many bytes of an answer are kept: enough for what an API says about one record.
+const maxAnswer = 2 << 10
+
+// Answer is a destination's answer when it rejected a record. It may quote personal data, so an Answer is sealed
+// before it is stored, and it is never part of an error's text.
+type Answer struct {
+	Status int    `json:"status"` // the HTTP status
+	Text   string `json:"text"`   // the first 2 KiB of the body
+}
+
+// answeredError is a failure together with the answer that it came from.
+type answeredError struct {
+	err    error
+	answer Answer
+}
+
+func (e *answeredError) Error() string { return e.err.Error() }
+func (e *answeredError) Unwrap() error { return e.err }
+
+// GoString is used by %#v, which would otherwise print the answer.
+func (e *answeredError) GoString() string { return e.err.Error() }
+
+// WithAnswer returns err with the destination's answer attached. Only AnswerOf returns the answer; no text of the
+// error contains it. An empty body attaches nothing, and nil stays nil.
+func WithAnswer(err error, status int, body []byte) error {
+	text := strings.ToValidUTF8(strings.ReplaceAll(string(body[:min(len(body), maxAnswer)]), "\x00", ""), "")
+	if err == nil || strings.TrimSpace(text) == "" {
+		return err
+	}
+	return &answeredError{err: err, answer: Answer{Status: status, Text: text}}
+}
+
+// AnswerOf returns the answer in err's chain, and whether there is one.
+func AnswerOf(err error) (Answer, bool) {
+	if answered, ok := errors.AsType[*answeredError](err); ok {
+		return answered.answer, true
+	}
+	return Answer{}, false
 }

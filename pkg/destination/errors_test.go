@@ -23,7 +23,7 @@ func TestRetryable(t *testing.T) {
 		destination.ErrOpen:                                        true,
 		destination.ErrAuth:                                        false,
 		destination.ErrHeld:                                        false,
-		destination.NewRefusal(422, "bad_phone"):                   false,
+		destination.NewRejection(422, "bad_phone"):                 false,
 		fault.Permanent("destination_kind_unknown", nil):           false,
 		context.Canceled:                                           false,
 		context.DeadlineExceeded:                                   false,
@@ -33,7 +33,7 @@ func TestRetryable(t *testing.T) {
 	require.False(t, destination.Retryable(nil))
 }
 
-func TestRefusalKeepsCodeAndNoSentence(t *testing.T) {
+func TestRejectionKeepsCodeAndNoSentence(t *testing.T) {
 	t.Parallel()
 	for code, kept := range map[string]string{
 		"bad_phone":              "bad_phone",
@@ -49,16 +49,16 @@ func TestRefusalKeepsCodeAndNoSentence(t *testing.T) {
 		"rollcall.events.>":      "http_422",
 		"duplicate:email=ada@ex": "http_422",
 	} {
-		require.Equal(t, kept, destination.NewRefusal(422, code).Code)
+		require.Equal(t, kept, destination.NewRejection(422, code).Code)
 	}
 }
 
-func TestRefusalIsPermanentFaultWithOwnCode(t *testing.T) {
+func TestRejectionIsPermanentFaultWithOwnCode(t *testing.T) {
 	t.Parallel()
-	err := fmt.Errorf("write: %w", destination.NewRefusal(422, "bad_phone"))
+	err := fmt.Errorf("write: %w", destination.NewRejection(422, "bad_phone"))
 	require.Equal(t, fault.KindPermanent, fault.KindOf(err))
 	require.Equal(t, "destination_refused", fault.CodeOf(err), "the destination's code must not become a metric's label")
-	var refusal *destination.Refusal
-	require.ErrorAs(t, err, &refusal)
-	require.Equal(t, destination.Refusal{Status: 422, Code: "bad_phone"}, *refusal)
+	var rejection *destination.Rejection
+	require.ErrorAs(t, err, &rejection)
+	require.Equal(t, destination.Rejection{Status: 422, Code: "bad_phone"}, *rejection)
 }

@@ -42,9 +42,9 @@ type GuardConfig struct {
 	// Before is called before each attempt and decides whether the request may be sent (does the lease outlast it?).
 	// nil allows all.
 	Before func(ctx context.Context) error
-	// Leave is the same check again, without waiting, when the bytes of a request are sent: a process that was
+	// SendCheck is the same check again, without waiting, when the bytes of a request are sent: a process that was
 	// suspended in between must send none of them. nil skips this second check.
-	Leave func() error
+	SendCheck func() error
 	// Timer is time.After; tests may replace it.
 	Timer func(d time.Duration) <-chan time.Time
 }
@@ -85,6 +85,12 @@ func NewGuard(dest Destination, cfg GuardConfig) *Guard {
 // with its cause if ctx ended: at once, or when a request that was already sent has ended.
 func (g *Guard) Upsert(ctx context.Context, record Record) (Result, error) {
 	return g.retry(ctx, func(ctx context.Context) (Result, error) { return g.dest.Upsert(ctx, record) })
+}
+
+// Delete deletes the record at the destination, with the retries and the errors of Upsert.
+func (g *Guard) Delete(ctx context.Context, externalUserID string) error {
+	_, err := g.retry(ctx, func(ctx context.Context) (Result, error) { return Result{}, g.dest.Delete(ctx, externalUserID) })
+	return err
 }
 
 // BatchSize returns the destination's batch size, 0 if it accepts records one by one.
@@ -170,7 +176,7 @@ func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Res
 	}
 	// A request that was sent is not cancelled: the destination may still write it, after what the next holder of the
 	// customer's lane sends. It ends by its own timeout, and the caller waits for it.
-	sending := withLeave(context.WithoutCancel(ctx), g.leave(ctx))
+	sending := withSendCheck(context.WithoutCancel(ctx), g.sendCheck(ctx))
 	if probe || isProbe(ctx) {
 		limited, cancel := context.WithTimeout(sending, probeTime)
 		defer cancel()
@@ -184,11 +190,11 @@ func (g *Guard) attempt(ctx context.Context, send func(ctx context.Context) (Res
 
 // judge decides whether the caller or the destination caused a failure; ctx is the caller's.
 func judge(ctx context.Context, result Result, err error) (Result, error) {
-	var refusal *Refusal
+	var rejection *Rejection
 	switch {
 	case errors.Is(err, ErrHeld):
 		return Result{}, &abandonedError{err} // it says nothing about the destination
-	case err == nil, errors.Is(err, ErrAuth), errors.As(err, &refusal):
+	case err == nil, errors.Is(err, ErrAuth), errors.As(err, &rejection):
 		return result, err
 	case ctx.Err() != nil:
 		return Result{}, &abandonedError{gaveUp(ctx)}
@@ -199,16 +205,16 @@ func judge(ctx context.Context, result Result, err error) (Result, error) {
 	return Result{}, err
 }
 
-// leave is checked when the bytes of a request are sent: none are sent for a caller that has ended.
-func (g *Guard) leave(ctx context.Context) func() error {
+// sendCheck returns the check that is made when the bytes of a request are sent: none are sent for a caller that has ended.
+func (g *Guard) sendCheck(ctx context.Context) func() error {
 	return func() error {
 		if ctx.Err() != nil {
 			return gaveUp(ctx)
 		}
-		if g.cfg.Leave == nil {
+		if g.cfg.SendCheck == nil {
 			return nil
 		}
-		return g.cfg.Leave()
+		return g.cfg.SendCheck()
 	}
 }
 
@@ -223,7 +229,25 @@ func withCause(err error) error {
 func gaveUp(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if errors.Is(cause, err) {
-		return fmt.Errorf("upsert: %w", cause)
+		return fmt.Errorf("write: %w", cause)
 	}
-	return fmt.Errorf("upsert: %w: %w", err, cause)
+	return fmt.Errorf("write: %w: %w", err, cause)
+}
+
+type sendCheckKey struct{}
+
+// withSendCheck adds the check to the context of a request, so that it runs again when the request's bytes are sent.
+func withSendCheck(ctx context.Context, check func() error) context.Context {
+	if check == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, sendCheckKey{}, check)
+}
+
+// SendCheckOf returns the check that GuardConfig.SendCheck put into a request's context, nil if there is none. A destination
+// calls it as late as possible, best right before each write to the connection: between the check before an attempt
+// and its first byte are a lookup, a handshake and, on a machine that is suspended, any amount of time.
+func SendCheckOf(ctx context.Context) func() error {
+	check, _ := ctx.Value(sendCheckKey{}).(func() error)
+	return check
 }

@@ -198,6 +198,11 @@ func (f upsertFunc) Upsert(ctx context.Context, r destination.Record) (destinati
 	return f(ctx, r)
 }
 
+func (f upsertFunc) Delete(ctx context.Context, id string) error {
+	_, err := f(ctx, destination.Record{ExternalID: id})
+	return err
+}
+
 // slowly is a destination that accepts a record after some time, even if the caller's context has ended.
 type slowly struct{ arrived, written chan struct{} }
 
@@ -209,6 +214,11 @@ func (s *slowly) Upsert(ctx context.Context, _ destination.Record) (destination.
 	case <-s.written:
 		return destination.Result{ExternalUserID: "crm-1"}, nil
 	}
+}
+
+func (s *slowly) Delete(ctx context.Context, _ string) error {
+	_, err := s.Upsert(ctx, destination.Record{})
+	return err
 }
 
 func TestSentRequestIsNotCancelledWithItsCaller(t *testing.T) {
@@ -226,4 +236,26 @@ func TestSentRequestIsNotCancelledWithItsCaller(t *testing.T) {
 	close(dest.written)
 
 	require.NoError(t, <-ended)
+}
+
+func TestDeletionIsRetriedAndStoppedAsAWrite(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		crm := newCRM(t)
+		guard := destination.NewGuard(crm.dest, destination.GuardConfig{Key: "acme"})
+		crm.answersInTurn(http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusOK)
+		require.NoError(t, guard.Delete(t.Context(), "crm-1"))
+		require.EqualValues(t, 3, crm.requests.Load())
+
+		crm.answers(http.StatusNotFound, "")
+		require.NoError(t, guard.Delete(t.Context(), "crm-1"))
+		crm.answers(http.StatusConflict, `{"code":"stale"}`)
+		var rejection *destination.Rejection
+		require.ErrorAs(t, guard.Delete(t.Context(), "crm-1"), &rejection, "a record that is kept is not deleted")
+
+		held := destination.NewGuard(crm.dest, destination.GuardConfig{Key: "acme", SendCheck: func() error { return errors.New("the lease has ended") }})
+		before := crm.requests.Load()
+		require.ErrorIs(t, held.Delete(t.Context(), "crm-1"), destination.ErrHeld)
+		require.Equal(t, before, crm.requests.Load())
+	})
 }

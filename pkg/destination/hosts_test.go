@@ -39,6 +39,11 @@ func (s *shared) Upsert(ctx context.Context, record destination.Record) (destina
 	return destination.Result{}, s.answers[record.ExternalID]
 }
 
+func (s *shared) Delete(ctx context.Context, externalUserID string) error {
+	_, err := s.Upsert(ctx, destination.Record{ExternalID: externalUserID})
+	return err
+}
+
 var errSilence = fault.Unknown("destination_timeout", destination.NoAnswer(errors.New("no answer in time")))
 
 const hostKey = "https://crm.example:443"
@@ -159,7 +164,7 @@ func TestEveryStatusIsAnAnswer(t *testing.T) {
 	t.Parallel()
 	for _, answer := range []error{
 		nil, fault.Unknown("destination_5xx", errors.New("503")), destination.ErrAuth, destination.ErrRedirect, destination.ErrUnclear,
-		destination.NewRefusal(422, ""), fault.Throttled("destination_throttled", time.Hour, errors.New("429")),
+		destination.NewRejection(422, ""), fault.Throttled("destination_throttled", time.Hour, errors.New("429")),
 	} {
 		s := newShared()
 		s.silence("a", "b", "c", "d")
@@ -202,6 +207,11 @@ func (b *blocked) Upsert(ctx context.Context, _ destination.Record) (destination
 	}
 	b.limits = append(b.limits, limit)
 	return destination.Result{}, context.DeadlineExceeded
+}
+
+func (b *blocked) Delete(ctx context.Context, _ string) error {
+	_, err := b.Upsert(ctx, destination.Record{})
+	return err
 }
 
 func TestProbeIsOneAttemptOfFiveSeconds(t *testing.T) {

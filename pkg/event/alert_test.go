@@ -55,7 +55,7 @@ func TestAlertIsPublishedOnceWhenRaisedAndOnceWhenCleared(t *testing.T) {
 	require.Len(t, got, 2)
 	raised, cleared := got[0], got[1]
 	require.Equal(t, "rollcall.alerts.medium.destination_down.acme", raised.Subject)
-	require.Equal(t, raised.Subject, cleared.Subject, "whoever hears of the one hears of the other")
+	require.Equal(t, raised.Subject, cleared.Subject, "a subscriber to one gets both")
 	require.Equal(t, raised.ID+"-cleared", cleared.ID)
 	require.NotContains(t, body(t, raised), "cleared")
 	require.NotEmpty(t, body(t, raised)["remedy"])
@@ -79,7 +79,7 @@ func TestSecondOutageRaisesANewAlert(t *testing.T) {
 	require.Len(t, ids, 4, "no stream takes the second one for a copy of the first")
 }
 
-func TestConditionsStandSideBySide(t *testing.T) {
+func TestAlertsOfDifferentConditionsAreActiveIndependently(t *testing.T) {
 	t.Parallel()
 	s := newFixture(t)
 	require.NoError(t, s.raise(t.Context(), event.AlertDestinationDown))
@@ -87,7 +87,7 @@ func TestConditionsStandSideBySide(t *testing.T) {
 
 	require.NoError(t, s.clear(t.Context(), event.AlertDestinationDown))
 
-	standing, err := s.StandingAlerts(t.Context(), "acme")
+	standing, err := s.ActiveAlerts(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Len(t, standing, 1)
 	require.Equal(t, event.AlertAuthFailed, standing[0].Type)
@@ -110,7 +110,7 @@ func TestAlertThatIsNotCommittedIsNotPublished(t *testing.T) {
 	require.Len(t, s.outbox(t), 1)
 }
 
-func TestAnAlertTellsTheSameEachTime(t *testing.T) {
+func TestAlertMessageIsTheSameEachTime(t *testing.T) {
 	t.Parallel()
 	alert := event.AlertFor("acme", event.AlertDestinationAuthFailed)
 	first, err := alert.Message("3", false, now)
@@ -166,4 +166,18 @@ func alertConstants(t *testing.T) []string {
 		return true
 	})
 	return values
+}
+
+func TestClearedAlertSaysWhenItWasRaised(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t)
+	require.NoError(t, s.raise(t.Context(), event.AlertDestinationDown))
+	require.NoError(t, s.clear(t.Context(), event.AlertDestinationDown))
+	published := s.outbox(t)
+	require.Len(t, published, 2)
+	began := body(t, published[0])["raisedAt"]
+	require.NotEmpty(t, began)
+	require.Equal(t, began, body(t, published[0])["at"])
+	require.Equal(t, began, body(t, published[1])["raisedAt"])
+	require.NotEqual(t, began, body(t, published[1])["at"])
 }

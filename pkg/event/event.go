@@ -1,4 +1,4 @@
-// Package event makes the messages that tell others what happened: events and alerts, as outbox messages.
+// Package event creates events and alerts as outbox messages.
 //
 // It owns their subjects, their CloudEvents headers and their ids. It promises that the same fact gives the
 // same Nats-Msg-Id, so that a relay that publishes twice is recognised, and that no event carries a person's
@@ -6,7 +6,11 @@
 package event
 
 import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"math"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -28,7 +32,23 @@ const (
 
 	UserCreated             = "user.created"
 	UserUpdated             = "user.updated"
+	UserDeleted             = "user.deleted"
 	ReconciliationCompleted = "reconciliation.completed"
+
+	ParticipationCreated = "participation.created"
+	ParticipationChanged = "participation.changed"
+	ParticipationRemoved = "participation.removed"
+	DeletionsCompleted   = "deletions.completed"
+
+	GiftCreated      = "gift.created"
+	GiftUpdated      = "gift.updated"
+	GiftDeleted      = "gift.deleted"
+	GiftConfirmed    = "gift.confirmed"
+	ContactCreated   = "contact.created"
+	ContactUpdated   = "contact.updated"
+	ContactMerged    = "contact.merged"
+	DonationRejected = "donation.rejected"
+	DonationFailed   = "donation.failed"
 )
 
 // Types of alerts.
@@ -46,17 +66,25 @@ const (
 	AlertBackfillStalled       = "backfill_stalled"
 	AlertReconcileStalled      = "reconcile_stalled"
 	AlertContactShared         = "contact_shared"
+	AlertDeletionsHeld         = "deletions_held"
 	AlertDLQAge                = "dlq_age"
 	AlertDLQGrowth             = "dlq_growth"
-	AlertOutboxStalled         = "outbox_stalled" // of the installation
+	AlertOutboxStalled         = "outbox_stalled"      // of the installation
+	AlertAuditUnpartitioned    = "audit_unpartitioned" // of the installation
 	AlertMessageNotErased      = "message_not_erased"
 	AlertOnboardingLetter      = "onboarding_letter"
-	AlertKeeperUnavailable     = "keeper_unavailable"   // of the installation
-	AlertDatabaseUnavailable   = "database_unavailable" // of the installation; the notifier alone sends it
-	AlertEmailChanged          = "email_changed"        // of one user: sent once, and never cleared
+	AlertKeeperUnavailable     = "keeper_unavailable"           // of the installation
+	AlertDatabaseUnavailable   = "database_unavailable"         // of the installation; only the notifier sends it
+	AlertEmailChanged          = "email_changed"                // about one user: published once, and never cleared
+	AlertEmailMismatch         = "email_mismatch_bidirectional" // about one user, as email_changed
+	AlertWritebackForbidden    = "writeback_forbidden"
+	AlertVirtuousAuthFailed    = "virtuous_auth_failed"
+	AlertVirtuousForbidden     = "virtuous_forbidden"
+	AlertVirtuousRefusesMany   = "virtuous_refuses_many" // of the installation
+	AlertWebhookOrphaned       = "webhook_orphaned"      // once, when giving ends or goes to another organization
 )
 
-// Fact is what happened: ID is unique to it and the same each time it is published.
+// Fact is an event. ID is unique to it, and the same each time it is published.
 type Fact struct {
 	Name     string
 	Customer string
@@ -66,7 +94,7 @@ type Fact struct {
 	Data     proto.Message
 }
 
-// Message is the fact as an outbox message with CloudEvents attributes in its headers (binary mode).
+// Message returns the fact as an outbox message with CloudEvents attributes in its headers (binary mode).
 func (f Fact) Message() (store.Message, error) {
 	payload, err := rollcallv1.Encode(f.Data)
 	if err != nil {
@@ -88,19 +116,19 @@ func (f Fact) Message() (store.Message, error) {
 	return store.Message{Subject: bus.SubjectEvent(f.Name, f.Customer), ID: f.ID, Headers: headers, Payload: payload}, nil
 }
 
-// Alert is a condition that people are notified of, once when it begins and once when it clears.
+// Alert is a condition of which people are notified, once when it is raised and once when it is cleared.
 type Alert struct {
 	Customer string
 	Type     string
 	Severity string
 	Text     string
 	Remedy   string
-	VomoID   string    // of one user alone
+	VomoID   string    // of the user that the alert is about, or ""
 	TraceID  string    //
-	RaisedAt time.Time // zero where it begins now
+	RaisedAt time.Time // zero if it is raised now
 }
 
-// Message is the alert as an outbox message; id is the alert row's, at is when it was raised or cleared.
+// Message returns the alert as an outbox message. id is the alert row's id, at the time at which it was raised or cleared.
 func (a Alert) Message(id string, cleared bool, at time.Time) (store.Message, error) {
 	raisedAt := a.RaisedAt
 	if raisedAt.IsZero() {
@@ -123,7 +151,62 @@ func (a Alert) Message(id string, cleared bool, at time.Time) (store.Message, er
 	return store.Message{Subject: bus.SubjectAlert(a.Severity, a.Type, a.Customer), ID: "alert-" + id, Headers: headers, Payload: payload}, nil
 }
 
-// Count is a number as events carry it: 32 bits, since protobuf JSON would write a wider one as a string.
+// Count returns a number with 32 bits for an event, because protobuf JSON writes a wider one as a string.
 func Count(number int64) int32 {
 	return int32(min(max(number, 0), math.MaxInt32))
 }
+
+// NewTraceID returns the W3C traceparent of a new trace.
+func NewTraceID() string {
+	var ids [24]byte
+	_, _ = rand.Read(ids[:]) // never fails
+	return "00-" + hex.EncodeToString(ids[:16]) + "-" + hex.EncodeToString(ids[16:]) + "-01"
+}
+
+// Raise stores an alert and publishes it, unless it is already active.
+func Raise(ctx context.Context, tx *store.Tx, alert Alert) error {
+	id, raised, err := tx.RaiseAlert(ctx, alert.Customer, alert.Type, alert.Severity)
+	if err != nil || !raised {
+		return err
+	}
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	message, err := alert.Message(strconv.FormatInt(id, 10), false, now)
+	if err != nil {
+		return err
+	}
+	return tx.Publish(ctx, message)
+}
+
+// Clear ends an active alert and publishes that, with the time at which it was raised. It does nothing if the alert is not active.
+func Clear(ctx context.Context, tx *store.Tx, customer, kind, text string) error {
+	active, cleared, err := tx.ClearAlert(ctx, customer, kind)
+	if err != nil || !cleared {
+		return err
+	}
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	over := Alert{Customer: customer, Type: kind, Severity: active.Severity, Text: text, RaisedAt: active.RaisedAt}
+	message, err := over.Message(strconv.FormatInt(active.ID, 10), true, now)
+	if err != nil {
+		return err
+	}
+	return tx.Publish(ctx, message)
+}
+
+// Names of events about operators' commands.
+const (
+	BackfillPaused    = "backfill.paused"
+	BackfillResumed   = "backfill.resumed"
+	BackfillCancelled = "backfill.cancelled"
+	ConfigChanged     = "config.changed"
+	CustomerPaused    = "customer.paused"
+	CustomerResumed   = "customer.resumed"
+
+	CustomerOffboarded = "customer.offboarded"
+	CustomerPurged     = "customer.purged"
+)

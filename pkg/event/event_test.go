@@ -18,7 +18,7 @@ func completed() event.Fact {
 	}
 }
 
-func TestAFactTravelsWithCloudEventsAttributes(t *testing.T) {
+func TestFactHasCloudEventsAttributes(t *testing.T) {
 	t.Parallel()
 
 	message, err := completed().Message()
@@ -33,7 +33,7 @@ func TestAFactTravelsWithCloudEventsAttributes(t *testing.T) {
 	require.Equal(t, map[string]any{"customerId": "acme", "runId": "9", "processedCount": float64(1000)}, body(t, message))
 }
 
-func TestTheSameFactIsTheSameMessageEachTime(t *testing.T) {
+func TestFactMessageIsTheSameEachTime(t *testing.T) {
 	t.Parallel()
 	first, err := completed().Message()
 	require.NoError(t, err)
@@ -53,7 +53,7 @@ func TestTheSameFactIsTheSameMessageEachTime(t *testing.T) {
 	require.Equal(t, message.ID, message.Headers["ce-id"])
 }
 
-func TestAFactOutsideATraceNamesNone(t *testing.T) {
+func TestFactOutsideTraceHasNoTraceparent(t *testing.T) {
 	t.Parallel()
 	fact := completed()
 	fact.TraceID = ""
@@ -64,7 +64,7 @@ func TestAFactOutsideATraceNamesNone(t *testing.T) {
 	require.NotContains(t, message.Headers, "traceparent")
 }
 
-func TestEveryEventHasASubjectThatItsStreamTakes(t *testing.T) {
+func TestEventsStreamHasSubjectOfEveryEvent(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string]proto.Message{
 		event.OnboardingCompleted: &rollcallv1.OnboardingCompleted{}, event.OnboardingRejected: &rollcallv1.OnboardingRejected{},
@@ -77,7 +77,7 @@ func TestEveryEventHasASubjectThatItsStreamTakes(t *testing.T) {
 	}
 }
 
-func TestAFactThatCannotBeEncodedIsAnError(t *testing.T) {
+func TestFactThatCannotBeEncodedIsAnError(t *testing.T) {
 	t.Parallel()
 	fact := completed()
 	fact.Data = &rollcallv1.BackfillCompleted{CustomerId: "\xff"}

@@ -32,7 +32,7 @@ func newFixture(t *testing.T) *fixture {
 	return &fixture{Store: from, url: url}
 }
 
-// outbox is what was published so far, in order.
+// outbox returns the messages published so far, in order.
 func (s *fixture) outbox(t *testing.T) []store.Message {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.url)

@@ -1,8 +1,8 @@
-// Package job is the life of a scheduled run: a poll, or a daily reconciliation.
+// Package job runs the unfinished runs of a kind: backfills, polls, reconciliations.
 //
-// It owns how a run is claimed, how its pages are read and committed in the customer's lane, and what becomes of it
-// when something is at fault. It promises that the cursor moves in each page's transaction and the checkpoint only in
-// the last page's; that a run which stops for whatever reason goes on after its last committed page; that one which
-// waits holds no slot of a worker or of the broker; and that it gives the lane to whoever else wants it within a page.
-// What a run reads, and what its pages mean besides the mirror, is its Kind's to say; who is written, the mirror's.
+// A Runner claims a run in its customer's lane, has the kind's work done, and settles the run by the outcome: finished, parked,
+// put off, handed back or given up. It promises that a run which stops for any reason continues after its last committed page, that
+// one which waits holds no slot of a worker or of the broker, and that a run gives the lane to another job within a page. Scan is
+// the work of every kind that reads users at VOMO: the cursor moves in each page's transaction, the checkpoint only in the last
+// page's. The package does not say which users are read or what a page means besides the mirror: a Kind does.
 package job

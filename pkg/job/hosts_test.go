@@ -59,7 +59,7 @@ func (s *saas) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"id": "crm"})
 }
 
-// saw is whose requests came since it was last asked for.
+// saw returns the customers of the requests since the last call.
 func (s *saas) saw() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,15 +76,15 @@ func (s *saas) falls(silent bool, customers ...string) {
 	}
 }
 
-// city is a house with more customers than one, whose destinations have a client that waits no longer than a moment.
-type city struct {
-	*house
+// hostsFixture is a fixture with several customers, whose destinations have a client that waits for a moment only.
+type hostsFixture struct {
+	*fixture
 	clock *testkit.Clock
 }
 
-func newCity(t *testing.T, at *saas, customers ...string) *city {
+func newHostsFixture(t *testing.T, at *saas, customers ...string) *hostsFixture {
 	t.Helper()
-	c := &city{house: newHouse(t), clock: testkit.NewClock(time.Time{})}
+	c := &hostsFixture{fixture: newFixture(t), clock: testkit.NewClock(time.Time{})}
 	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	private := destination.PrivateAccess{All: true}
@@ -95,27 +95,27 @@ func newCity(t *testing.T, at *saas, customers ...string) *city {
 	}}
 	c.runner.Probes = job.NewProbeSlots(4, c.clock.Now)
 	for _, customer := range customers {
-		c.house.onboard(connect.Vault, customer)
+		c.fixture.onboard(connect.Vault, customer)
 		c.exec(`UPDATE sync_configs SET destination = jsonb_set(destination, '{url}', to_jsonb($2::text)) WHERE customer_id = $1`,
 			customer, at.server.URL+"/"+customer)
 	}
-	c.world.change(checkpoint.Add(time.Minute), "x", ids(2)...)
+	c.sides.change(checkpoint.Add(time.Minute), "x", ids(2)...)
 	return c
 }
 
-// works has a worker take the customer's poll, and is how it stands then; "" if it is complete.
-func (c *city) works(customer string) string {
+// works does what a worker does with a request for the customer's poll, and returns the run's state; "" if it is complete.
+func (c *hostsFixture) works(customer string) string {
 	c.t.Helper()
 	require.NoError(c.t, c.runner.Work(c.t.Context(), &worker.Delivery{}, customer, 0))
-	return strings.Join(values[string](c.house, `SELECT concat_ws(' ', state, park_reason, 'attempts', attempts, 'parks', parks)
-		FROM sync_runs WHERE customer_id = $1`, customer), ", ")
+	return strings.Join(values[string](c.fixture, `SELECT concat_ws(' ', state, park_reason, 'attempts', attempts, 'parks', parks)
+		FROM runs WHERE customer_id = $1`, customer), ", ")
 }
 
-func TestOneCustomerAsksForAllWhoseHostAnswersNone(t *testing.T) {
+func TestOneCustomerProbesSilentHostForAllOthers(t *testing.T) {
 	t.Parallel()
 	at, other := newSaaS(t), newSaaS(t)
-	c := newCity(t, at, "a", "b", "c", "d", "e")
-	c.house.onboard(c.runner.Connect.Vault, "elsewhere")
+	c := newHostsFixture(t, at, "a", "b", "c", "d", "e")
+	c.fixture.onboard(c.runner.Connect.Vault, "elsewhere")
 	c.exec(`UPDATE sync_configs SET destination = jsonb_set(destination, '{url}', to_jsonb($1::text)) WHERE customer_id = 'elsewhere'`,
 		other.server.URL+"/elsewhere")
 	all := []string{"a", "b", "c", "d", "e"}
@@ -127,7 +127,7 @@ func TestOneCustomerAsksForAllWhoseHostAnswersNone(t *testing.T) {
 	require.NotContains(t, asked, "d")
 	require.NotContains(t, asked, "e")
 	require.LessOrEqual(t, len(asked), 14, "three tries at two records each of a and b, and c's first")
-	require.Empty(t, c.works("elsewhere"), "another host's customers are not concerned")
+	require.Empty(t, c.works("elsewhere"), "customers of another host are not affected")
 
 	status, err := report.StatusOf(t.Context(), c.store, "d")
 	require.NoError(t, err)
@@ -137,38 +137,38 @@ func TestOneCustomerAsksForAllWhoseHostAnswersNone(t *testing.T) {
 	require.Contains(t, reason.Text, "answers none of several customers")
 	require.NotEmpty(t, reason.Remedy)
 	require.NotNil(t, reason.Since)
-	since := values[time.Time](c.house, `SELECT park_since FROM sync_runs WHERE customer_id = 'd'`)[0]
+	since := values[time.Time](c.fixture, `SELECT park_since FROM runs WHERE customer_id = 'd'`)[0]
 
-	c.world.saw()
+	c.sides.saw()
 	for _, first := range []string{"d", "a", "e"} {
 		for _, customer := range all {
 			require.Contains(t, c.works(customer), "parked destination_down attempts 0")
 		}
 		require.Empty(t, at.saw(), "nothing is sent within the pause")
-		read, _ := c.world.saw()
+		read, _ := c.sides.saw()
 		require.Empty(t, read, "nor is VOMO's budget spent")
 		c.clock.Advance(10 * time.Second)
 		c.works(first)
 		require.Equal(t, []string{first}, at.saw(), "one request for all")
-		c.world.saw()
+		c.sides.saw()
 	}
-	require.Equal(t, since, values[time.Time](c.house, `SELECT park_since FROM sync_runs WHERE customer_id = 'd'`)[0])
-	require.Equal(t, []string{"a 2", "b 1", "c 1", "d 2", "e 2"}, values[string](c.house,
-		`SELECT customer_id || ' ' || parks FROM sync_runs ORDER BY customer_id`), "who did not ask was not tried")
+	require.Equal(t, since, values[time.Time](c.fixture, `SELECT park_since FROM runs WHERE customer_id = 'd'`)[0])
+	require.Equal(t, []string{"a 2", "b 1", "c 1", "d 2", "e 2"}, values[string](c.fixture,
+		`SELECT customer_id || ' ' || parks FROM runs ORDER BY customer_id`), "a customer that sent no request was not tried")
 
 	at.falls(false, all...)
 	c.clock.Advance(10 * time.Second)
 	for _, customer := range all {
 		require.Empty(t, c.works(customer), "the first answer is for all of them")
 	}
-	require.Empty(t, values[string](c.house, `SELECT record_id FROM dead_letters`))
-	require.Empty(t, values[string](c.house, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+	require.Empty(t, values[string](c.fixture, `SELECT record_id FROM dead_letters`))
+	require.Empty(t, values[string](c.fixture, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
 }
 
-func TestOneCustomersSilentPathOpensNoHostThatAnswersOthers(t *testing.T) {
+func TestSilentPathOfOneCustomerDoesNotStopOthersOfTheHost(t *testing.T) {
 	t.Parallel()
 	at := newSaaS(t)
-	c := newCity(t, at, "dead", "fine-1", "fine-2")
+	c := newHostsFixture(t, at, "dead", "fine-1", "fine-2")
 	at.falls(true, "dead")
 	for range 4 {
 		require.Contains(t, c.works("dead"), "parked destination_down")
@@ -179,10 +179,10 @@ func TestOneCustomersSilentPathOpensNoHostThatAnswersOthers(t *testing.T) {
 	require.Contains(t, at.saw(), "fine-2")
 }
 
-func TestAProbeThatFindsNoSlotIsNotTried(t *testing.T) {
+func TestProbeWithoutSlotCountsNoAttempt(t *testing.T) {
 	t.Parallel()
 	at := newSaaS(t)
-	c := newCity(t, at, "first", "second", "fine")
+	c := newHostsFixture(t, at, "first", "second", "fine")
 	c.runner.Probes = job.NewProbeSlots(2, c.clock.Now)
 	at.falls(true, "first", "second")
 	for _, customer := range []string{"first", "second"} {
@@ -192,7 +192,7 @@ func TestAProbeThatFindsNoSlotIsNotTried(t *testing.T) {
 	end := sync.OnceFunc(func() { close(slow) })
 	t.Cleanup(end)
 	var pages atomic.Int64
-	c.world.set(func(w *world) {
+	c.sides.set(func(w *sides) {
 		w.onPage = func(int) {
 			if pages.Add(1) == 1 {
 				<-slow
@@ -203,12 +203,12 @@ func TestAProbeThatFindsNoSlotIsNotTried(t *testing.T) {
 	ctx := t.Context()
 	go func() { probed <- c.runner.Work(ctx, &worker.Delivery{}, "first", 0) }()
 	require.Eventually(t, func() bool {
-		return values[string](c.house, `SELECT state FROM sync_runs WHERE customer_id = 'first'`)[0] == "running"
+		return values[string](c.fixture, `SELECT state FROM runs WHERE customer_id = 'first'`)[0] == "running"
 	}, 30*time.Second, time.Millisecond)
 
 	require.Equal(t, "parked destination_down attempts 0 parks 1", c.works("second"), "it is due again, and no attempt was made")
-	require.InDelta(t, 2.5, values[float64](c.house,
-		`SELECT extract(epoch FROM due_at - updated_at)::float8 FROM sync_runs WHERE customer_id = 'second'`)[0], 0.1)
+	require.InDelta(t, 2.5, values[float64](c.fixture,
+		`SELECT extract(epoch FROM due_at - updated_at)::float8 FROM runs WHERE customer_id = 'second'`)[0], 0.1)
 	require.Empty(t, c.works("fine"))
 	end()
 	require.NoError(t, <-probed)

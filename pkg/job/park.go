@@ -3,7 +3,7 @@ package job
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"strings"
 	"time"
 
@@ -16,7 +16,6 @@ import (
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/vomo"
-	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 // Reasons to park; those that are alerts, too, have the alert's name.
@@ -24,15 +23,16 @@ const (
 	ParkVomoUnavailable = "vomo_unavailable"
 	ParkVomoThrottled   = "vomo_throttled"
 	ParkLaneWanted      = "lane_wanted"
+	ParkPaced           = "paced" // it uses a share of the requests that are left, and waits for its next part
 
-	// ParkDatabaseUnavailable is noted when Postgres is back. The notifier tells people while it is away.
+	// ParkDatabaseUnavailable is noted when Postgres is back. The notifier sends messages to people meanwhile.
 	ParkDatabaseUnavailable = "database_unavailable"
 
 	// ParkDestinationThrottled: nothing is sent to the destination until the time that it named.
 	ParkDestinationThrottled = "destination_throttled"
 )
 
-// How long work is parked, by who is at fault.
+// How long work is parked, by the system at fault.
 const (
 	firstPark        = 2 * time.Second
 	longestProbe     = time.Minute // a destination that is down
@@ -49,8 +49,8 @@ type Park struct {
 	Delay  time.Duration
 }
 
-// ParkFor says how long work is parked that was stopped by the fault of another system, or by an outage of Postgres or the
-// key service, after so many parks in a row; parked is false for other faults of ours, and for permanent ones.
+// ParkFor returns why and for how long work is parked that was stopped by the fault of another system, or by an outage of
+// Postgres or the key service, after so many parks in a row; parked is false for other faults of ours, and for permanent ones.
 func ParkFor(outcome error, parks int) (park Park, parked bool) {
 	var coded *fault.Error
 	switch {
@@ -85,97 +85,70 @@ func ParkFor(outcome error, parks int) (park Park, parked bool) {
 	case fault.KindOf(outcome) == fault.KindPermanent:
 		return Park{}, false
 	case errors.Is(outcome, vomo.ErrNotFound), errors.As(outcome, &coded) && coded.Code != "":
-		// VOMO gave the answer that stopped the work, or none: unknown, tried again for ever.
+		// VOMO gave the answer that stopped the work, or none: the outcome is unknown, and the work is tried again for ever.
 		return Park{ParkVomoUnavailable, doubling(longestVomoPause, parks)}, true
 	}
 	return Park{}, false
 }
 
-// doubling is 2 s, and twice as much each time, up to longest.
+// doubling returns 2 s, and twice as much each time, up to longest.
 func doubling(longest time.Duration, times int) time.Duration {
 	return backoff.Delays{First: firstPark, Longest: longest}.After(times + 1)
 }
 
-// TellPark tells of what work is parked for, in the transaction that parks it: once, however much is parked. A token
-// that VOMO rejects also switches the customer off, until a new one comes (docs/guides.md#token-failures).
-func TellPark(ctx context.Context, tx *store.Tx, customer string, park Park) error {
-	reason := park.Reason
-	switch reason {
-	case ParkDestinationThrottled:
-		return tx.HoldDestination(ctx, customer, park.Delay) // for every job of the customer
-	case event.AlertKeeperUnavailable: // one for all customers
-		return event.Raise(ctx, tx, event.AlertFor(rollcallv1.Installation, reason))
-	case event.AlertAuthFailed:
-		if err := event.Raise(ctx, tx, event.AlertFor(customer, reason)); err != nil {
-			return err
-		}
-		_, err := tx.DisableCustomer(ctx, customer, reason)
-		return err
-	case event.AlertDestinationDown, event.AlertDestinationRedirect, event.AlertDestinationUnclear, event.AlertDestinationNotPublic,
-		event.AlertDestinationAuthFailed, event.AlertVomoForbidden:
-		return event.Raise(ctx, tx, event.AlertFor(customer, reason))
+// RefusedMany is the detail of a park while VOMO refuses many customers' tokens at once.
+const RefusedMany = "VOMO rejected the tokens of many customers at once"
+
+// Judge corrects the park of work that outcome stopped, in the transaction that parks it: a refused token is VOMO's fault while
+// VOMO refuses many at once, and this one worked shortly before. parks are those in a row before.
+func Judge(ctx context.Context, conn store.Conn, customer string, park Park, outcome error, parks int) (Park, error) {
+	if park.Reason != event.AlertAuthFailed || !errors.Is(outcome, vomo.ErrUnauthorized) {
+		return park, nil
 	}
-	return nil
+	vomos, err := conn.RefusalIsVomos(ctx, customer)
+	if err != nil || !vomos {
+		return park, err
+	}
+	return Park{Reason: ParkVomoUnavailable, Delay: doubling(longestVomoPause, parks)}, nil
 }
 
-// IsDestination says whether the reason of a park, or of an alert, is that a destination does not work.
-func IsDestination(reason string) bool { return slices.Contains(DestinationAlerts(), reason) }
-
-// DestinationAlerts are the alerts of a destination that does not work.
-func DestinationAlerts() []string {
-	return []string{
-		event.AlertDestinationDown, event.AlertDestinationRedirect, event.AlertDestinationUnclear, event.AlertDestinationNotPublic,
-		event.AlertDestinationAuthFailed,
+// NoteRefusal notes that VOMO refused the customer's token, if that stopped the work. It comes after RaiseParkAlert, since a customer
+// that is switched off is tried again later.
+func NoteRefusal(ctx context.Context, tx *store.Tx, customer string, outcome error) error {
+	if !errors.Is(outcome, vomo.ErrUnauthorized) {
+		return nil
 	}
+	return tx.TokenRefused(ctx, customer)
 }
 
-// ParksStand says whether people were told of something that parked work of the customer, whichever job's. It is asked
-// by the holder of the lane: nobody else tells meanwhile.
-func ParksStand(ctx context.Context, conn store.Conn, customer string) (bool, error) {
-	alerts, err := conn.StandingAlerts(ctx, customer)
-	for _, alert := range alerts {
-		if IsDestination(alert.Type) || alert.Type == event.AlertAuthFailed || alert.Type == event.AlertVomoForbidden {
-			return true, err
-		}
+// CountRefusals counts the attempts in a row that VOMO refused with a status without a meaning of its own: those before, and the
+// one that ended with outcome. One such answer may come from a load balancer or a firewall. After tries of them in a row the
+// request itself is wrong, and last is the permanent fault that says so.
+func CountRefusals(outcome error, before, tries int) (count int, last error) {
+	if !errors.Is(outcome, vomo.ErrRejected) {
+		return 0, nil
 	}
-	if err != nil {
-		return false, err
+	count = before + 1
+	if count < tries {
+		return count, nil
 	}
-	return KeeperAlertStands(ctx, conn)
+	refused := outcome
+	if coded, ok := errors.AsType[*fault.Error](outcome); ok {
+		refused = coded.Err
+	}
+	return count, fault.Permanent(fault.CodeOf(outcome), fmt.Errorf("%w, in each of %d attempts in a row", refused, count))
 }
 
-// KeeperAlertStands returns whether an alert is active that the key service is not available.
-func KeeperAlertStands(ctx context.Context, conn store.Conn) (bool, error) {
-	return conn.AlertStands(ctx, rollcallv1.Installation, event.AlertKeeperUnavailable)
-}
-
-// ClearParks tells that what parked work is over, in the transaction of a page that shows it: VOMO gave the page, and
-// with taken, the destination took something. A page of which nothing had to be written says nothing of the destination.
-// The job opened its keys after it had asked ParksStand, so the key service works, too.
-func ClearParks(ctx context.Context, tx *store.Tx, customer string, taken bool) error {
-	var over []string
-	if taken {
-		over = DestinationAlerts()
-	}
-	for _, condition := range append(over, event.AlertAuthFailed, event.AlertVomoForbidden) {
-		if err := event.Clear(ctx, tx, customer, condition, "It works again."); err != nil {
-			return err
-		}
-	}
-	// Last, as everywhere: all customers share it.
-	return event.Clear(ctx, tx, rollcallv1.Installation, event.AlertKeeperUnavailable, "The key service answers again.")
-}
-
-// longestDetail is as much of what stopped an attempt as people read.
+// longestDetail bounds the text of what stopped an attempt.
 const longestDetail = 300
 
-// DetailOf is what stopped the work, in the words of the fault itself, for a status: they are ours, and quote no answer.
+// DetailOf returns what stopped the work, in the text of the fault itself, for a status: these texts are ours and quote no answer.
 func DetailOf(park Park, outcome error) string {
 	if park.Reason == ParkVomoUnavailable && errors.Is(outcome, vomo.ErrUnauthorized) {
 		return RefusedMany
 	}
 	if park.Reason == ParkDatabaseUnavailable || park.Reason == event.AlertKeeperUnavailable {
-		return "" // words of Postgres and of the key service, which may quote anything
+		return "" // texts of Postgres and of the key service, which may quote anything
 	}
 	coded, ok := errors.AsType[*fault.Error](outcome)
 	if !ok {

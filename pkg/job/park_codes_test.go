@@ -15,9 +15,9 @@ import (
 	"rollcall.dev/pkg/event"
 )
 
-// TestEveryReasonToParkHasWordsAndARemedy reads the code itself, so that a reason that is added tomorrow cannot be forgotten:
+// TestEveryParkReasonHasTextAndRemedy reads the code itself, so that a reason that is added tomorrow cannot be forgotten:
 // each Park that some package makes, and each reason of a window, is explained in a status.
-func TestEveryReasonToParkHasWordsAndARemedy(t *testing.T) {
+func TestEveryParkReasonHasTextAndRemedy(t *testing.T) {
 	t.Parallel()
 	constants, parks := map[string]string{}, map[string]ast.Expr{}
 	files := token.NewFileSet()
@@ -100,7 +100,7 @@ func reasonOf(literal *ast.CompositeLit) ast.Expr {
 	return nil
 }
 
-// valueOf is the text that an expression stands for, "" where that cannot be read from the code alone.
+// valueOf returns the text of an expression; "" if that cannot be read from the code alone.
 func valueOf(constants map[string]string, in string, reason ast.Expr) string {
 	switch reason := reason.(type) {
 	case *ast.BasicLit:

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestParksDoubleUpToTheirLongest(t *testing.T) {
+func TestParkDelaysDoubleUpToTheLongest(t *testing.T) {
 	t.Parallel()
 	var waits []time.Duration
 	for parks := range 7 {

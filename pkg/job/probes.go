@@ -4,13 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
-
-	"rollcall.dev/pkg/event"
-	"rollcall.dev/pkg/mirror"
-	"rollcall.dev/pkg/window"
 )
 
 const (
@@ -19,8 +14,8 @@ const (
 	// A probe that finds no slot comes again after this, or after longestWait if many others wait, too.
 	shortestWait = 2 * time.Second
 	longestWait  = time.Minute
-	// givesWayFor is how long a probe lets other runs go first: a destination that works again must not wait for an end of
-	// work that has none.
+	// givesWayFor is how long a probe lets other runs go first: a destination that works again must not wait for work that
+	// never ends.
 	givesWayFor = time.Minute
 )
 
@@ -31,7 +26,7 @@ var ErrNoProbeSlot = errors.New("other probes have the slots, or other runs wait
 // destination did not answer; most probes find that it still does not, and hold their slot for that. So they hold half of
 // the slots at most, at least one, and the last free slot only if no other run waits for it.
 //
-// Its methods may be called on nil, which knows no bound.
+// Its methods may be called on nil, which sets no limit.
 type ProbeSlots struct {
 	slots, most int
 	now         func() time.Time
@@ -49,21 +44,7 @@ func NewProbeSlots(slots int, now func() time.Time) *ProbeSlots {
 	return &ProbeSlots{slots: slots, most: max(1, slots/2), now: now, waiting: map[string]*waiting{}}
 }
 
-// IsProbe says whether a run that was parked for this reason is a probe now that it is due.
-func IsProbe(reason string) bool { return reason == event.AlertDestinationDown }
-
-// OptionsAfter returns how a run brings its first page to the destination that was parked for this reason, after so many parks
-// in a row; "" and 0 for a run that was not parked. It asks the destination with one record first only if it was parked
-// for it, also before hours in which it slept. A run that yielded its lane, or that waited for another system, knows nothing
-// of the destination: if it asked with one record, a record that cannot be written could stop it as destination_down.
-func OptionsAfter(reason string, parks int) mirror.ApplyOptions {
-	slept := reason == window.ReasonQuietHours || reason == window.ReasonNotBefore
-	return mirror.ApplyOptions{
-		Probe: strings.HasPrefix(reason, "destination_") || slept && parks > 0, ShortProbe: IsProbe(reason), PresumeOutage: parks < lenientParks,
-	}
-}
-
-// Begin counts a run that has a slot; end is called when it gives it back.
+// Begin counts a run that has a slot; the caller calls end when the run gives it back.
 func (p *ProbeSlots) Begin() (end func()) {
 	if p == nil {
 		return func() {}
@@ -78,10 +59,9 @@ func (p *ProbeSlots) Begin() (end func()) {
 	})
 }
 
-// Admit gives a slot to the probe of a customer whose run has begun. If it finds none, release is nil, and wait is after how
-// long the probe is to come again. silent is for how long nothing may be sent to its host; waits says whether another run
-// waits for a slot, and is asked only about the last free one. release is called when the destination has answered, or the
-// run has ended.
+// Admit gives a slot to the probe of a customer whose run has begun. If it finds none, release is nil, and the probe is to come
+// again after wait. silent is for how long nothing may be sent to its host; waits reports whether another run waits for a slot,
+// and is called only for the last free one. The caller calls release when the destination has answered, or the run has ended.
 func (p *ProbeSlots) Admit(ctx context.Context, customer string, silent time.Duration, waits func(ctx context.Context) (bool, error),
 ) (release func(), wait time.Duration, err error) {
 	if p == nil {
@@ -106,7 +86,7 @@ func (p *ProbeSlots) Admit(ctx context.Context, customer string, silent time.Dur
 	}), 0, nil
 }
 
-// givesWay says whether the probe would hold the last free slot, and has not let others go first for long enough.
+// givesWay reports whether the probe would hold the last free slot, and has not let others go first for long enough.
 func (p *ProbeSlots) givesWay(customer string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

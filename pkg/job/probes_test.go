@@ -12,22 +12,22 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// workplace admits probes to the slots of one process.
-type workplace struct {
+// probesFixture admits probes to the slots of one process.
+type probesFixture struct {
 	t     *testing.T
 	clock *testkit.Clock
 	slots *job.ProbeSlots
 	waits bool // another run waits for a slot
 }
 
-func newWorkplace(t *testing.T, slots int) *workplace {
+func newProbesFixture(t *testing.T, slots int) *probesFixture {
 	t.Helper()
 	clock := testkit.NewClock(time.Time{})
-	return &workplace{t: t, clock: clock, slots: job.NewProbeSlots(slots, clock.Now)}
+	return &probesFixture{t: t, clock: clock, slots: job.NewProbeSlots(slots, clock.Now)}
 }
 
 // probe begins a customer's run; leave is nil if it found no slot, and then it has ended already.
-func (w *workplace) probe(customer string, silent time.Duration) (leave func(), wait time.Duration) {
+func (w *probesFixture) probe(customer string, silent time.Duration) (leave func(), wait time.Duration) {
 	w.t.Helper()
 	end := w.slots.Begin()
 	release, wait, err := w.slots.Admit(w.t.Context(), customer, silent, func(context.Context) (bool, error) { return w.waits, nil })
@@ -42,7 +42,7 @@ func (w *workplace) probe(customer string, silent time.Duration) (leave func(), 
 func TestProbesHoldHalfOfTheSlotsAndAtLeastOne(t *testing.T) {
 	t.Parallel()
 	for slots, most := range map[int]int{1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 64: 32} {
-		w := newWorkplace(t, slots)
+		w := newProbesFixture(t, slots)
 		var leave []func()
 		for range most {
 			one, _ := w.probe("hangs", 0)
@@ -60,9 +60,9 @@ func TestProbesHoldHalfOfTheSlotsAndAtLeastOne(t *testing.T) {
 	}
 }
 
-func TestTheLastFreeSlotIsAProbesOnlyIfNoOtherRunWaits(t *testing.T) {
+func TestProbeGetsLastFreeSlotOnlyIfNoOtherRunWaits(t *testing.T) {
 	t.Parallel()
-	w := newWorkplace(t, 4)
+	w := newProbesFixture(t, 4)
 	w.waits = true
 	first, _ := w.probe("first", 0)
 	require.NotNil(t, first, "the others have three slots to go to")
@@ -79,9 +79,9 @@ func TestTheLastFreeSlotIsAProbesOnlyIfNoOtherRunWaits(t *testing.T) {
 	require.NotNil(t, last, "two slots are free")
 }
 
-func TestAProbeGivesWayForAMinute(t *testing.T) {
+func TestProbeGivesWayForAMinute(t *testing.T) {
 	t.Parallel()
-	w := newWorkplace(t, 1)
+	w := newProbesFixture(t, 1)
 	w.waits = true
 	for range 60 {
 		leave, _ := w.probe("hangs", 0)
@@ -95,9 +95,9 @@ func TestAProbeGivesWayForAMinute(t *testing.T) {
 	require.Nil(t, leave, "then it is the others' turn again")
 }
 
-func TestProbesThatWaitComeAsOftenAsSlotsComeFree(t *testing.T) {
+func TestWaitingProbesComeAsOftenAsSlotsBecomeFree(t *testing.T) {
 	t.Parallel()
-	w := newWorkplace(t, 4)
+	w := newProbesFixture(t, 4)
 	for range 2 {
 		leave, _ := w.probe("hangs", 0)
 		require.NotNil(t, leave)
@@ -116,15 +116,15 @@ func TestProbesThatWaitComeAsOftenAsSlotsComeFree(t *testing.T) {
 	require.Equal(t, 2*time.Second, wait, "those that did not come again wait no more")
 }
 
-func TestAProbeOfASilentHostWaitsForTheNextRequestToIt(t *testing.T) {
+func TestProbeOfSilentHostWaitsForNextRequestToIt(t *testing.T) {
 	t.Parallel()
-	w := newWorkplace(t, 4)
+	w := newProbesFixture(t, 4)
 	leave, wait := w.probe("acme", 7*time.Second)
 	require.Nil(t, leave)
 	require.Equal(t, 7*time.Second, wait)
 }
 
-func TestAProbeIsNotAdmittedIfNothingIsKnownOfOtherRuns(t *testing.T) {
+func TestProbeIsNotAdmittedIfOtherRunsAreUnknown(t *testing.T) {
 	t.Parallel()
 	slots := job.NewProbeSlots(1, time.Now)
 	end := slots.Begin()

@@ -16,7 +16,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestRepublicationLooksNothingUpAndIsBoundedByWhatStandsInTheStream(t *testing.T) {
+func TestRepublicationMakesNoLookUpsAndStopsAfterEnoughBusyRequests(t *testing.T) {
 	t.Parallel()
 	server := testkit.NATS(t)
 	js := server.JetStream(t)

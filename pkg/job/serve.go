@@ -8,21 +8,32 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/connector"
-	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/messageletter"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/worker"
 )
 
-// Serving is what a service of one kind of run is made of.
+// Serving says what a service of one or several kinds of runs consists of.
 type Serving struct {
 	Stream, Durable string
-	Slots           int // customers at once
-	Kind            Kind
-	Handler         func(runner *Runner) worker.Handler
-	Schedule        func(ctx context.Context) (more bool, err error) // as Watch has it
+	Slots           int // customers at the same time, whatever the kinds of their runs
+	Kinds           []Scheduled
+	LetterJob       string // the job of a letter that a message becomes
+	Handler         func(runners Runners) worker.Handler
+	// Beside starts what else the service does, until ctx ends; wait returns when that has ended. nil: nothing.
+	Beside func(ctx context.Context, runners Runners) (wait func(), err error)
 }
 
-// Serve works the runs of a kind until ctx ends: it pulls their requests, and watches for those that are due.
+// Scheduled is a kind of run with its schedule.
+type Scheduled struct {
+	Kind     Kind
+	Schedule func(ctx context.Context) (more bool, err error) // as in Watch
+}
+
+// Runners are the runners of a service, by the name of their kind.
+type Runners map[string]*Runner
+
+// Serve works the runs of the kinds until ctx ends: it pulls their requests, and watches for those that are due.
 func Serve(ctx context.Context, s *service.Service, of Serving) error {
 	consumer, err := s.JetStream.Consumer(ctx, of.Stream, of.Durable)
 	if err != nil {
@@ -30,31 +41,44 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 	}
 	connect, disconnect := connector.Open(s, of.Slots)
 	defer disconnect()
-	runner := &Runner{
-		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Kind: of.Kind, Connect: connect,
-		Metrics: NewMetrics(s.Registry), Probes: NewProbeSlots(of.Slots, time.Now),
+	metrics, probes := NewMetrics(s.Registry), NewProbeSlots(of.Slots, time.Now)
+	runners := make(Runners, len(of.Kinds))
+	for _, each := range of.Kinds {
+		runners[each.Kind.Name] = &Runner{
+			Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Kind: each.Kind, Connect: connect,
+			Metrics: metrics, Probes: probes,
+		}
 	}
 	pull := &worker.Worker{
-		Name: of.Durable, Conn: s.Conn, Consumer: consumer, Slots: of.Slots, Handler: of.Handler(runner),
-		Letters: &deadletter.Opener{
-			Store: s.Store, Vault: s.Vault, Job: of.Kind.Job,
+		Name: of.Durable, Conn: s.Conn, Consumer: consumer, Slots: of.Slots, Handler: of.Handler(runners),
+		Letters: &messageletter.Opener{
+			Store: s.Store, Vault: s.Vault, Job: of.LetterJob,
 			StreamCreated: func(ctx context.Context, name string) (time.Time, error) {
 				return bus.StreamCreated(ctx, s.JetStream, name)
 			},
 		},
 		Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
 	}
-	watch := &Watch{
-		Store: s.Store, Logger: s.Logger, Publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}, Kind: of.Kind,
-		Schedule: of.Schedule,
-	}
-	watching, stop := context.WithCancel(ctx)
+	working, stop := context.WithCancel(ctx)
 	defer stop()
+	wait := func() {}
+	if of.Beside != nil {
+		if wait, err = of.Beside(working, runners); err != nil {
+			return err
+		}
+	}
 	var background sync.WaitGroup
-	background.Go(func() { watch.Run(watching) })
+	for _, each := range of.Kinds {
+		watch := &Watch{
+			Store: s.Store, Logger: s.Logger, Publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}, Kind: each.Kind,
+			Schedule: each.Schedule,
+		}
+		background.Go(func() { watch.Run(working) })
+	}
 	s.Ready()
 	err = pull.Run(ctx)
 	stop()
 	background.Wait()
+	wait()
 	return err
 }

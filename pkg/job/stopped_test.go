@@ -13,7 +13,7 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-func TestAWorkerWhomAnOperatorStopsSaysSoAndWarnsNobody(t *testing.T) {
+func TestWorkerStoppedByOperatorLogsItWithoutWarning(t *testing.T) {
 	t.Parallel()
 	for name, resumed := range map[string]bool{
 		"the customer was paused, switched off or offboarded":      false,
@@ -21,20 +21,20 @@ func TestAWorkerWhomAnOperatorStopsSaysSoAndWarnsNobody(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			f := newFixture(t)
 			core, logs := observer.New(zapcore.InfoLevel)
-			h.runner.Logger = zap.New(core)
-			h.world.change(checkpoint.Add(time.Minute), "x", ids(3)...)
-			h.world.set(func(w *world) {
+			f.runner.Logger = zap.New(core)
+			f.sides.change(checkpoint.Add(time.Minute), "x", ids(3)...)
+			f.sides.set(func(w *sides) {
 				w.crm = func(id string) int {
 					if id == "2" {
-						h.paused(resumed)
+						f.paused(resumed)
 					}
 					return 0
 				}
 			})
 
-			require.ErrorIs(t, h.poll(), store.ErrLaneLost)
+			require.ErrorIs(t, f.poll(), store.ErrLaneLost)
 
 			require.Empty(t, logs.FilterLevelExact(zapcore.WarnLevel).All())
 			stopped := logs.FilterMessage("run stopped by an operator").All()
@@ -44,28 +44,28 @@ func TestAWorkerWhomAnOperatorStopsSaysSoAndWarnsNobody(t *testing.T) {
 	}
 }
 
-func TestALaneThatAnotherTakesIsWarnedOf(t *testing.T) {
+func TestLaneTakenByAnotherWorkerIsLoggedAsWarning(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	f := newFixture(t)
 	core, logs := observer.New(zapcore.InfoLevel)
-	h.runner.Logger = zap.New(core)
-	h.world.change(checkpoint.Add(time.Minute), "x", ids(3)...)
-	h.world.set(func(w *world) {
+	f.runner.Logger = zap.New(core)
+	f.sides.change(checkpoint.Add(time.Minute), "x", ids(3)...)
+	f.sides.set(func(w *sides) {
 		w.crm = func(string) int {
-			h.exec(`UPDATE customer_leases SET epoch = epoch + 1, holder = 'another'`)
+			f.exec(`UPDATE customer_leases SET epoch = epoch + 1, holder = 'another'`)
 			return 0
 		}
 	})
 
-	require.ErrorIs(t, h.poll(), store.ErrLaneLost)
+	require.ErrorIs(t, f.poll(), store.ErrLaneLost)
 
 	require.Len(t, logs.FilterMessage("lane lost; another worker goes on").All(), 1)
 }
 
 // paused pauses the customer under its worker, and has it go on again.
-func (h *house) paused(resumed bool) {
-	h.t.Helper()
-	require.NoError(h.t, h.store.InTx(h.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+func (f *fixture) paused(resumed bool) {
+	f.t.Helper()
+	require.NoError(f.t, f.store.InTx(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.FenceLane(ctx, "acme"); err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (h *house) paused(resumed bool) {
 	if !resumed {
 		return
 	}
-	require.NoError(h.t, h.store.InTx(h.t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	require.NoError(f.t, f.store.InTx(f.t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.ResumeCustomer(ctx, "acme")
 		return err
 	}))

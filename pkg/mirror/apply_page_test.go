@@ -104,12 +104,13 @@ func TestRecordHasTheFieldsThatDestinationsExpect(t *testing.T) {
 	f := newFixture(t)
 	created := noon.AddDate(-1, 0, 0)
 
-	f.mustApply(t, user("1"), user("2", func(u *vomo.User) { *u = vomo.User{ID: "2", UpdatedAt: noon} }))
+	f.mustApply(t, user("1", func(u *vomo.User) { u.UserStatus = new("VERIFIED") }),
+		user("2", func(u *vomo.User) { *u = vomo.User{ID: "2", UpdatedAt: noon} }))
 
 	got := f.crm.record("1")
 	require.Equal(t, "vomo-1", got.ExternalID)
-	require.Equal(t, "First-1", *got.FirstName)
-	require.Equal(t, "member", *got.CustomFields.MembershipRole)
+	require.Equal(t, []string{"u1@example.org", "First-1", "Last", "+44 20 7946 0000"}, []string{*got.Email, *got.FirstName, *got.LastName, *got.Phone})
+	require.Equal(t, []string{"VERIFIED", "member"}, []string{*got.CustomFields.UserStatus, *got.CustomFields.MembershipRole})
 	require.Equal(t, created, *got.CustomFields.VomoCreatedAt)
 	require.Equal(t, noon, got.SourceUpdatedAt)
 

@@ -22,6 +22,7 @@ type crm struct {
 	answer       func(id string, r *http.Request) (status int, body string)
 	requested    []string                      // ids in the order of the requests, including rejected ones
 	records      map[string]destination.Record // accepted records by id
+	bodies       map[string]map[string]any     // the same, with the fields that were sent
 	rejectsStale bool                          // reject an earlier source_updated_at than the stored one
 	active       int
 	maxActive    int
@@ -34,7 +35,7 @@ type crm struct {
 
 func newCRM(t testing.TB) *crm {
 	t.Helper()
-	c := &crm{records: map[string]destination.Record{}, answer: accept}
+	c := &crm{records: map[string]destination.Record{}, bodies: map[string]map[string]any{}, answer: accept}
 	c.server = httptest.NewServer(c)
 	t.Cleanup(c.server.Close)
 	return c
@@ -67,7 +68,11 @@ func (c *crm) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	c.active--
 	if status == http.StatusOK || status == http.StatusCreated {
-		c.records[id] = record
+		c.records[id], c.bodies[id] = record, nil
+		sent := map[string]any{}
+		if json.Unmarshal(body, &sent) == nil {
+			c.bodies[id] = sent
+		}
 	}
 	c.mu.Unlock()
 	c.writeRetryAfter(w)
@@ -126,6 +131,13 @@ func (c *crm) forgetRequests() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.requested = nil
+}
+
+// body returns the fields of the record that was accepted last.
+func (c *crm) body(id string) map[string]any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.bodies[id]
 }
 
 func (c *crm) record(id string) destination.Record {

@@ -51,19 +51,18 @@ func digestsOf(hashKey []byte, record destination.Record) []byte {
 
 func digestsSize() int { return 1 + digestSize*len(fieldNames()) }
 
-// changedFields returns the names of the fields in which two versions differ, or none if one of them has digests of
+// changedFields returns the names of the fields in which two versions differ. known is false if one of them has digests of
 // another format.
-func changedFields(before, now []byte) []string {
+func changedFields(before, now []byte) (changed []string, known bool) {
 	names := fieldNames()
 	if len(before) != digestsSize() || len(now) != digestsSize() || before[0] != digestsFormat || now[0] != digestsFormat {
-		return nil
+		return nil, false
 	}
 	before, now = before[1:], now[1:]
-	var changed []string
 	for i, name := range names {
 		if !bytes.Equal(before[i*digestSize:(i+1)*digestSize], now[i*digestSize:(i+1)*digestSize]) {
 			changed = append(changed, name)
 		}
 	}
-	return changed
+	return changed, true
 }

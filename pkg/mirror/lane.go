@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/destination"
+	"rollcall.dev/pkg/participation"
 	"rollcall.dev/pkg/store"
 )
 
@@ -22,11 +23,16 @@ type Lane struct {
 	Operation   string // the value of sync_audit.operation: "backfill", …; "": create or update, depending on the mapping
 	Events      bool   // publish user.created and user.updated
 	IncludeUser bool   // include the record in these events
+	// Owned are the fields that the external system owns, by their names in the destination. A user that the destination
+	// has is written without them, and a change of them alone is not written.
+	Owned       []string
 	RetryCaps   store.RetryCaps
 	Destination destination.Destination
 	Trips       func() uint64 // returns how often the destination's circuit breaker has opened
 	HashKey     []byte        // the customer's key from the vault
 	Concurrency int           // requests in flight at once, over all pages
+	// Participations reads what is kept of users' participations. It is nil if the destination gets nothing about them.
+	Participations *participation.Book
 	// SealAnswer seals the destination's answer to a rejected record, a destination.Answer as JSON, for its letter. If
 	// it is nil, letters keep no answer.
 	SealAnswer func(plain []byte) ([]byte, error)
@@ -61,19 +67,29 @@ type ApplyOptions struct {
 	// Redrive writes records that have open letters. The page holds the newest state of these records; if the destination
 	// rejects the letter's own version again, that counts as another attempt of the letter.
 	Redrive bool
+	// Participations are rows, by VOMO id, that the page's transaction saves: they count instead of the stored ones.
+	Participations map[string]store.Participations
 	// NewSystem says that the destination is another system now: the ids that the previous system returned are deleted.
 	NewSystem bool
+	// RewriteOwed says that users have to be written again and not all of them were. Every newer version is written until then:
+	// the rewrite would skip its user.
+	RewriteOwed bool
+	// AdoptOnly writes nothing to the destination: the mapping takes over versions that differ only in owned fields, and all
+	// others are left to the next poll.
+	AdoptOnly bool
 }
 
 // Outcome is the result of applying a page.
 type Outcome struct {
-	Written     int              // accepted by the destination
-	Skipped     int              // unchanged, older, or waiting in an open letter
-	Failed      int              // got a letter, or another attempt counted on their letter
-	Unsynced    []Unsynced       // the page's users whose mapping did not have this version
-	HighestSeen *time.Time       // the latest change, at most 5 min after Date; nil if the page has no users
-	Date        time.Time        // VOMO's clock when it answered, or the database's clock if VOMO sent no Date
-	Seen        []store.SeenUser // each distinct id of the page; an entry without an id has one made from its content
+	Written     int        // accepted by the destination
+	Skipped     int        // unchanged, older, only in owned fields, or waiting in an open letter
+	Failed      int        // got a letter, or another attempt counted on their letter
+	Unsynced    []Unsynced // the page's users whose mapping did not have this version
+	HighestSeen *time.Time // the latest change, at most 5 min after Date; nil if the page has no users
+	Date        time.Time  // VOMO's clock when it answered, or the database's clock if VOMO sent no Date
+	// Participations are the digests of the fields of participations that the destination got, by VOMO id.
+	Participations map[string][]byte
+	Seen           []store.SeenUser // each distinct id of the page; an entry without an id has one made from its content
 }
 
 // Unsynced is a user whose mapping did not have the page's version, whether or not the write succeeded.

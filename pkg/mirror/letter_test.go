@@ -28,7 +28,7 @@ func TestRejectedRecordOpensOneLetterAndOtherRecordsAreWritten(t *testing.T) {
 	require.Equal(t, []letter{{Record: "2", State: "review", Class: "permanent", Code: "http_422", UpdatedAt: noon}}, f.letters(t))
 	require.Equal(t, []int64{14}, queryColumn[int64](t, f, `SELECT count(*) FROM user_mappings`))
 	require.Empty(t, queryColumn[string](t, f, `SELECT external_user_id FROM user_mappings WHERE vomo_user_id = '2'`), "no mapping before the first success")
-	require.Equal(t, []string{"rollcall.dlq.retry.user.acme"}, queryColumn[string](t, f, `SELECT original_subject FROM dead_letters`),
+	require.Equal(t, []bool{true}, queryColumn[bool](t, f, `SELECT original_subject = 'rollcall.dlq.retry.user.acme.' || id FROM dead_letters`),
 		"republishing to this subject retries the letter now")
 	require.Empty(t, queryColumn[string](t, f, `SELECT subject FROM outbox`),
 		"the dead-letter stream has one publisher, which reads the table; mirror publishes no letter")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,12 +24,14 @@ const (
 // pageChanges are the rows that a page changes, ready for set-based statements.
 type pageChanges struct {
 	mappings    []store.Mapping
+	adopted     []store.Mapping
+	ownedOnly   []store.Mapping // of versions that the mapping takes over without a write, because the external system owns the changes
 	audit       []store.AuditEntry
 	superseded  []string    // users whose open letter a newer version settles
 	retried     []uuid.UUID // redriven letters whose record the destination has accepted
 	obsolete    []uuid.UUID // redriven letters whose version, or a newer one, the destination already has
-	newLetters  []deadletter.Refused
-	failedAgain []deadletter.Again
+	newLetters  []deadletter.Rejection
+	failedAgain []deadletter.FailedAttempt
 	users       []userChange
 	outcome     Outcome
 	clocks      clocks
@@ -41,7 +44,7 @@ type userChange struct {
 }
 
 func (l *Lane) collectChanges(plan pagePlan, results []writeResult, options ApplyOptions) pageChanges {
-	c := pageChanges{obsolete: plan.obsolete, clocks: plan.clocks}
+	c := pageChanges{obsolete: plan.obsolete, clocks: plan.clocks, ownedOnly: plan.ownedOnly}
 	for i, entry := range plan.write {
 		audit := store.AuditEntry{RecordID: entry.vomoID, UpdatedAt: entry.version.UpdatedAt, Operation: l.auditOperation(entry.mapped)}
 		if !entry.rewrite {
@@ -50,7 +53,7 @@ func (l *Lane) collectChanges(plan pagePlan, results []writeResult, options Appl
 		if err := results[i].err; err != nil {
 			code, retryable := errorCode(err)
 			audit.ErrorCode = code
-			c.addFailed(deadletter.Refused{
+			c.addFailed(deadletter.Rejection{
 				RecordID: entry.vomoID, Version: entry.version, Code: code, Answer: results[i].sealedAnswer, Retryable: retryable,
 			}, entry.letter, options)
 		} else {
@@ -58,14 +61,17 @@ func (l *Lane) collectChanges(plan pagePlan, results []writeResult, options Appl
 		}
 		c.audit = append(c.audit, audit)
 	}
+	for _, entry := range plan.adopted {
+		c.adopted = append(c.adopted, store.Mapping{VomoID: entry.vomoID, Email: entry.email, Version: entry.version, Digests: entry.digests})
+	}
 	for _, entry := range plan.unreadable {
-		c.addFailed(entry.Refused, entry.letter, options)
+		c.addFailed(entry.Rejection, entry.letter, options)
 		c.audit = append(c.audit, store.AuditEntry{
 			RecordID: entry.RecordID, UpdatedAt: entry.Version.UpdatedAt, ErrorCode: entry.Code, Operation: l.auditOperation(true),
 		})
 	}
 	for _, entry := range plan.staleReads {
-		c.addFailed(entry.Refused, entry.letter, options)
+		c.addFailed(entry.Rejection, entry.letter, options)
 	}
 	c.outcome.Written, c.outcome.Skipped, c.outcome.Failed = len(c.mappings), plan.skipped, len(c.newLetters)+len(c.failedAgain)
 	if plan.latest.After(vomo.OldestTime()) { // an earlier time is no user's
@@ -77,8 +83,14 @@ func (l *Lane) collectChanges(plan pagePlan, results []writeResult, options Appl
 func (c *pageChanges) addAccepted(entry candidate, externalID string, options ApplyOptions) {
 	c.mappings = append(c.mappings, store.Mapping{
 		VomoID: entry.vomoID, ExternalID: externalID, Email: entry.email, Version: entry.version, Digests: entry.digests,
-		SentAt: entry.record.SourceUpdatedAt, Lower: entry.lowersTime,
+		SentAt: entry.record.SourceUpdatedAt, ReplacesNewer: entry.lowersTime,
 	})
+	if digest := entry.participations.digest; digest != nil {
+		if c.outcome.Participations == nil {
+			c.outcome.Participations = map[string][]byte{}
+		}
+		c.outcome.Participations[entry.vomoID] = digest
+	}
 	if !entry.rewrite {
 		c.users = append(c.users, userChange{entry: entry, externalID: externalID})
 	}
@@ -93,9 +105,9 @@ func (c *pageChanges) addAccepted(entry candidate, externalID string, options Ap
 
 // addFailed adds a record that was not written. If it was redriven and is not newer than its letter, the letter counts
 // another attempt. Otherwise the record gets a new letter.
-func (c *pageChanges) addFailed(failed deadletter.Refused, letter *store.OpenLetter, options ApplyOptions) {
+func (c *pageChanges) addFailed(failed deadletter.Rejection, letter *store.OpenLetter, options ApplyOptions) {
 	if options.Redrive && letter != nil && c.clocks.compare(failed.Version, letter.Version, letter.FailedAt) != newer {
-		c.failedAgain = append(c.failedAgain, deadletter.Again{
+		c.failedAgain = append(c.failedAgain, deadletter.FailedAttempt{
 			Letter: *letter, Code: failed.Code, Reason: failed.Reason, Answer: failed.Answer, Retryable: failed.Retryable,
 		})
 		return
@@ -119,7 +131,13 @@ func (l *Lane) saveChanges(ctx context.Context, tx *store.Tx, c pageChanges, opt
 	if options.NewSystem {
 		saveMappings = tx.SaveMappingsAnew
 	}
-	if err := saveMappings(ctx, l.Customer, c.mappings); err != nil {
+	if err := saveMappings(ctx, l.Customer, slices.Concat(c.mappings, c.ownedOnly)); err != nil {
+		return err
+	}
+	if err := tx.AdoptMappings(ctx, l.Customer, c.adopted); err != nil {
+		return err
+	}
+	if err := tx.SentParticipations(ctx, l.Customer, c.outcome.Participations); err != nil {
 		return err
 	}
 	var since time.Time
@@ -141,7 +159,7 @@ func (l *Lane) saveChanges(ctx context.Context, tx *store.Tx, c pageChanges, opt
 	if err := tx.SettleLetters(ctx, c.obsolete, settledSuperseded); err != nil {
 		return err
 	}
-	if err := deadletter.FailAgain(ctx, tx, l.Job, l.RetryCaps, c.failedAgain); err != nil {
+	if err := deadletter.CountAttempts(ctx, tx, l.Job, l.RetryCaps, c.failedAgain); err != nil {
 		return err
 	}
 	scope := deadletter.Scope{Customer: l.Customer, Job: l.Job, TraceID: l.TraceID}

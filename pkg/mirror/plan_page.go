@@ -24,9 +24,14 @@ type candidate struct {
 	undated bool // VOMO returned no updated_at
 	email   string
 	digests []byte
+
+	participations participationFields // of the record
+
 	letter  *store.OpenLetter // the record's open letter, or nil
+	deletes string            // the destination's id of a record that is deleted; "": the record is written
 
 	mapped          bool // the user has a mapping
+	blank           bool // the mapping is blank: the previous address and digests are not known
 	rewrite         bool // the mapping has this version, and it is written again
 	lowersTime      bool // the mapping has a later time
 	previousEmail   string
@@ -35,7 +40,7 @@ type candidate struct {
 
 // failedEntry is an entry that is not written, with its open letter if it has one.
 type failedEntry struct {
-	deadletter.Refused
+	deadletter.Rejection
 
 	letter *store.OpenLetter
 }
@@ -43,9 +48,11 @@ type failedEntry struct {
 // pagePlan says which records of a page are written and which are not.
 type pagePlan struct {
 	write      []candidate
+	adopted    []candidate // blank mappings whose version this is: nothing is written to the destination
 	unreadable []failedEntry
-	obsolete   []uuid.UUID   // redriven letters whose version, or a newer one, the destination already has
-	staleReads []failedEntry // redriven letters for which VOMO returned an older version than the one that failed
+	obsolete   []uuid.UUID     // redriven letters whose version, or a newer one, the destination already has
+	staleReads []failedEntry   // redriven letters for which VOMO returned an older version than the one that failed
+	ownedOnly  []store.Mapping // versions that the mapping takes over without a write, because the external system owns the changes
 	skipped    int
 	latest     time.Time // the latest change
 	seen       []store.SeenUser
@@ -93,7 +100,7 @@ func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOption
 		planned[user.ID] = len(plan.write)
 		plan.write = append(plan.write, entry)
 	}
-	unreadable = slices.DeleteFunc(unreadable, func(entry deadletter.Refused) bool {
+	unreadable = slices.DeleteFunc(unreadable, func(entry deadletter.Rejection) bool {
 		// A record has at most one open letter, so a second entry with its id, readable or not, opens none.
 		_, duplicate := planned[entry.RecordID]
 		planned[entry.RecordID] = -1
@@ -102,15 +109,22 @@ func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOption
 		}
 		return duplicate
 	})
+	if err := l.addParticipations(ctx, plan.write, options); err != nil {
+		return pagePlan{}, err
+	}
 	if err := l.dropUnchanged(ctx, &plan, known, options); err != nil {
 		return pagePlan{}, err
+	}
+	if options.AdoptOnly {
+		plan.write = nil
+		return plan, nil
 	}
 	plan.addUnreadable(unreadable, known.Letters, options)
 	return plan, nil
 }
 
 // readKnown reads the mappings and open letters of a page's users, and the database's time.
-func (l *Lane) readKnown(ctx context.Context, page vomo.Page, unreadable []deadletter.Refused) (store.Known, error) {
+func (l *Lane) readKnown(ctx context.Context, page vomo.Page, unreadable []deadletter.Rejection) (store.StoredVersions, error) {
 	ids := make([]string, 0, len(page.Users))
 	for _, user := range page.Users {
 		ids = append(ids, user.ID)
@@ -121,12 +135,12 @@ func (l *Lane) readKnown(ctx context.Context, page vomo.Page, unreadable []deadl
 	for _, entry := range unreadable {
 		records = append(records, entry.RecordID)
 	}
-	return l.Store.Known(ctx, l.Customer, deadletter.KindUser, ids, records)
+	return l.Store.StoredVersions(ctx, l.Customer, deadletter.KindUser, ids, records)
 }
 
 // dropUnchanged removes the candidates that need no write, and completes the others with their mapping and letter.
 func (l *Lane) dropUnchanged( //nolint:cyclop // one rule a line, in the order in which they apply
-	ctx context.Context, plan *pagePlan, known store.Known, options ApplyOptions,
+	ctx context.Context, plan *pagePlan, known store.StoredVersions, options ApplyOptions,
 ) error {
 	rewrites, err := l.usersToRewrite(ctx, plan.write, options.RewriteBefore)
 	if err != nil {
@@ -134,7 +148,7 @@ func (l *Lane) dropUnchanged( //nolint:cyclop // one rule a line, in the order i
 	}
 	kept := plan.write[:0]
 	for _, entry := range plan.write {
-		mapping, isMapped := known.Mapped[entry.vomoID]
+		mapping, isMapped := known.Mappings[entry.vomoID]
 		letter, hasLetter := known.Letters[entry.vomoID]
 		if entry.undated {
 			// A version without a time gets the latest known time, so that only the record's content decides.
@@ -142,10 +156,10 @@ func (l *Lane) dropUnchanged( //nolint:cyclop // one rule a line, in the order i
 				entry.version.UpdatedAt, mapping.Version.UpdatedAt, letter.Version.UpdatedAt,
 			}, time.Time.Compare)
 		}
-		toMapping := plan.clocks.compare(entry.version, mapping.Version, mapping.SyncedAt)
-		upToDate := isMapped && !options.needsWrite(toMapping, rewrites[entry.vomoID])
+		toMapping := plan.toMapping(entry, mapping)
+		upToDate := isMapped && !options.needsWrite(toMapping, rewrites[entry.vomoID] || entry.participations.due && toMapping == same)
 		if hasLetter && options.Redrive && plan.clocks.isStaleRead(entry.version, letter, isMapped, mapping) {
-			plan.staleReads = append(plan.staleReads, failedEntry{letter: &letter, Refused: deadletter.Refused{
+			plan.staleReads = append(plan.staleReads, failedEntry{letter: &letter, Rejection: deadletter.Rejection{
 				RecordID: entry.vomoID, Version: entry.version, Code: codeStaleSource, Retryable: true,
 			}})
 			continue
@@ -153,21 +167,22 @@ func (l *Lane) dropUnchanged( //nolint:cyclop // one rule a line, in the order i
 		toLetter := plan.clocks.compare(entry.version, letter.Version, letter.FailedAt)
 		waitsInLetter := hasLetter && !options.Redrive && !options.needsWrite(toLetter, letter.FailedAt.Before(options.RewriteBefore))
 		if waitsInLetter || upToDate {
-			plan.skipped++
+			plan.skip(entry, mapping, toMapping)
 			if upToDate && hasLetter && options.Redrive {
 				plan.obsolete = append(plan.obsolete, letter.ID)
 			}
 			continue
 		}
+		if isMapped && !hasLetter && l.takesOver(entry, mapping, toMapping, options) && !rewrites[entry.vomoID] {
+			plan.ownedOnly = append(plan.ownedOnly, unwritten(entry, mapping))
+			plan.skipped++
+			continue
+		}
 		if hasLetter {
 			entry.letter = &letter
 		}
-		entry.mapped, entry.previousEmail, entry.previousDigests = isMapped, mapping.Email, mapping.Digests
-		entry.rewrite = isMapped && toMapping == same
-		entry.lowersTime = isMapped && entry.version.UpdatedAt.Before(mapping.Version.UpdatedAt)
-		// A destination may reject a time before the last one it got as stale, so the time sent never goes back.
-		if !(options.NewSystem && rewrites[entry.vomoID]) && mapping.SentAt.After(entry.record.SourceUpdatedAt) {
-			entry.record.SourceUpdatedAt = mapping.SentAt.UTC()
+		if isMapped {
+			l.addMapping(&entry, mapping, toMapping, options.NewSystem, rewrites[entry.vomoID])
 		}
 		kept = append(kept, entry)
 	}
@@ -175,10 +190,52 @@ func (l *Lane) dropUnchanged( //nolint:cyclop // one rule a line, in the order i
 	return nil
 }
 
+// takesOver reports whether the mapping takes a version over that differs only in fields that the external system owns. Fields of
+// participations that the destination lacks are written.
+func (l *Lane) takesOver(entry candidate, mapping store.Mapping, toMapping relation, options ApplyOptions) bool {
+	return toMapping == newer && !options.RewriteOwed && !entry.participations.due && l.ownsChanges(mapping.Digests, entry.digests)
+}
+
+// addMapping completes a candidate with its mapping.
+func (l *Lane) addMapping(entry *candidate, mapping store.Mapping, toMapping relation, newSystem, rewrite bool) {
+	if !newSystem {
+		entry.record.Without = l.Owned
+	}
+	entry.mapped, entry.blank, entry.previousEmail, entry.previousDigests = true, mapping.IsBlank(), mapping.Email, mapping.Digests
+	entry.rewrite = toMapping == same
+	entry.lowersTime = entry.version.UpdatedAt.Before(mapping.Version.UpdatedAt)
+	// A destination may reject a time before the last one it got as stale, so the time sent never goes back.
+	if !(newSystem && rewrite) && mapping.SentAt.After(entry.record.SourceUpdatedAt) {
+		entry.record.SourceUpdatedAt = mapping.SentAt.UTC()
+	}
+}
+
+// toMapping returns the relation of a version to the mapped one.
+func (p *pagePlan) toMapping(entry candidate, mapping store.Mapping) relation {
+	if entry.isVersionOf(mapping) {
+		return same
+	}
+	return p.clocks.compare(entry.version, mapping.Version, mapping.SyncedAt)
+}
+
+// skip counts a candidate that is not written. A blank mapping adopts its version.
+func (p *pagePlan) skip(entry candidate, mapping store.Mapping, toMapping relation) {
+	p.skipped++
+	if toMapping == same && mapping.IsBlank() {
+		p.adopted = append(p.adopted, entry)
+	}
+}
+
+// isVersionOf reports whether a blank mapping has this version, by its time, which is all that is known of it. A record without a time of
+// its own shows no version.
+func (c candidate) isVersionOf(mapping store.Mapping) bool {
+	return mapping.IsBlank() && !c.undated && c.version.UpdatedAt.Equal(mapping.Version.UpdatedAt)
+}
+
 // addUnreadable adds the unreadable entries, except those that already have a letter for the same content.
-func (p *pagePlan) addUnreadable(unreadable []deadletter.Refused, letters map[string]store.OpenLetter, options ApplyOptions) {
+func (p *pagePlan) addUnreadable(unreadable []deadletter.Rejection, letters map[string]store.OpenLetter, options ApplyOptions) {
 	for _, refused := range unreadable {
-		entry := failedEntry{Refused: refused}
+		entry := failedEntry{Rejection: refused}
 		if letter, open := letters[refused.RecordID]; open {
 			if !options.Redrive && p.clocks.compare(refused.Version, letter.Version, letter.FailedAt) == same {
 				p.skipped++
@@ -225,8 +282,8 @@ func (l *Lane) usersToRewrite(ctx context.Context, candidates []candidate, rewri
 // unreadableEntries returns the entries of a page that could not be decoded. An entry without an id gets one from a keyed
 // hash of its content: its place in the list changes when other users are added or deleted, and an id made from the place
 // would open another letter each time the page is read.
-func (l *Lane) unreadableEntries(page vomo.Page) []deadletter.Refused {
-	entries := make([]deadletter.Refused, 0, len(page.Bad))
+func (l *Lane) unreadableEntries(page vomo.Page) []deadletter.Rejection {
+	entries := make([]deadletter.Rejection, 0, len(page.Bad))
 	for _, bad := range page.Bad {
 		id := bad.ID
 		if id == "" {
@@ -234,7 +291,7 @@ func (l *Lane) unreadableEntries(page vomo.Page) []deadletter.Refused {
 			mac.Write([]byte(bad.Key))
 			id = "unreadable-" + hex.EncodeToString(mac.Sum(nil)[:12])
 		}
-		entries = append(entries, deadletter.Refused{
+		entries = append(entries, deadletter.Rejection{
 			RecordID: id, Code: "source_record_invalid", Reason: bad.Reason,
 			Version: store.Version{UpdatedAt: time.Unix(0, 0).UTC(), Hash: []byte(bad.Reason)},
 		})
@@ -243,7 +300,7 @@ func (l *Lane) unreadableEntries(page vomo.Page) []deadletter.Refused {
 }
 
 // seenUsers returns a page's distinct ids, of readable and unreadable entries.
-func seenUsers(page vomo.Page, unreadable []deadletter.Refused) []store.SeenUser {
+func seenUsers(page vomo.Page, unreadable []deadletter.Rejection) []store.SeenUser {
 	users := make([]store.SeenUser, 0, len(page.Users)+len(unreadable))
 	for _, user := range page.Users {
 		users = append(users, store.SeenUser{ID: user.ID, CreatedAt: user.CreatedAt})

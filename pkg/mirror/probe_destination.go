@@ -30,19 +30,26 @@ func (l *Lane) ProbeDestination(ctx context.Context, user vomo.User) (ProbeResul
 	if err != nil {
 		return ProbeInconclusive, err
 	}
-	known, err := l.Store.Known(ctx, l.Customer, deadletter.KindUser, []string{user.ID}, nil)
+	known, err := l.Store.StoredVersions(ctx, l.Customer, deadletter.KindUser, []string{user.ID}, nil)
 	if err != nil {
 		return ProbeInconclusive, err
 	}
-	mapping, isMapped := known.Mapped[user.ID]
-	if !isMapped || !bytes.Equal(version.Hash, mapping.Version.Hash) {
+	mapping, isMapped := known.Mappings[user.ID]
+	probed := candidate{version: version, undated: user.Undated}
+	if !isMapped || !bytes.Equal(version.Hash, mapping.Version.Hash) && !probed.isVersionOf(mapping) {
 		return ProbeInconclusive, nil
 	}
+	record.Without = l.Owned
 	if mapping.SentAt.After(record.SourceUpdatedAt) {
 		record.SourceUpdatedAt = mapping.SentAt.UTC()
 	}
+	participations, err := l.readParticipations(ctx, []string{user.ID}, nil)
+	if err != nil {
+		return ProbeInconclusive, err
+	}
+	record.CustomFields.Participations = participations[user.ID].fields
 	_, err = l.Destination.Upsert(destination.AsProbe(ctx), record)
-	var rejection *destination.Refusal
+	var rejection *destination.Rejection
 	switch {
 	case err == nil:
 		return ProbeAccepted, nil

@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -26,7 +25,7 @@ func (l *Lane) publishChanges(ctx context.Context, tx *store.Tx, changes []userC
 	var now time.Time
 	var emailChanges []string // VOMO ids
 	for _, change := range changes {
-		emailChanged := change.entry.mapped && change.entry.previousEmail != change.entry.email
+		emailChanged := change.entry.mapped && !change.entry.blank && change.entry.previousEmail != change.entry.email
 		if !l.Events && !emailChanged {
 			continue
 		}
@@ -81,7 +80,7 @@ func (l *Lane) userEvent(change userChange, now time.Time) (store.Message, error
 	}
 	if change.entry.mapped {
 		name = event.UserUpdated
-		data.ChangedFields = changedFields(change.entry.previousDigests, change.entry.digests)
+		data.ChangedFields = l.sentChanges(change.entry)
 	}
 	if l.IncludeUser {
 		var err error
@@ -100,9 +99,9 @@ func (l *Lane) changeID(entry candidate) string {
 }
 
 func asStruct(record destination.Record) (*structpb.Struct, error) {
-	encoded, err := json.Marshal(record)
+	encoded, err := record.JSON()
 	if err != nil {
-		return nil, fmt.Errorf("encode record: %w", err)
+		return nil, err
 	}
 	user := &structpb.Struct{}
 	if err := protojson.Unmarshal(encoded, user); err != nil {

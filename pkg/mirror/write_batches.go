@@ -60,7 +60,7 @@ func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, cand
 		records = append(records, candidates[index].record)
 	}
 	answers, err := batcher.UpsertBatch(ctx, records)
-	var rejection *destination.Refusal
+	var rejection *destination.Rejection
 	switch {
 	case err == nil:
 	case options.ForbiddenRejectsRecord && errors.Is(err, destination.ErrForbidden):

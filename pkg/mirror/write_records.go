@@ -36,11 +36,11 @@ const (
 // writeResult is the result of writing one candidate.
 type writeResult struct {
 	externalID   string
-	err          error  // nil, a *destination.Refusal, or a retryable error
+	err          error  // nil, a *destination.Rejection, or a retryable error
 	sealedAnswer []byte // the destination's answer that led to err; nil if there was none
 }
 
-// writeRecords sends the candidates to the destination, several at once, and returns a result for each. An error means
+// writeRecords sends the candidates to the destination, several at once, and returns a result for each. All are written, or all are deleted. An error means
 // that the destination or the run itself failed: the page must not be committed, and only the records with an external
 // id were accepted.
 func (l *Lane) writeRecords(ctx context.Context, candidates []candidate, options ApplyOptions) ([]writeResult, error) {
@@ -65,9 +65,11 @@ func (l *Lane) writeRecords(ctx context.Context, candidates []candidate, options
 			pending = append(pending, i)
 		}
 	}
-	pending, err := l.writeBatches(ctx, candidates, results, pending, options)
-	if err != nil {
-		return results, err
+	var err error
+	if candidates[0].deletes == "" { // deletions have no batches
+		if pending, err = l.writeBatches(ctx, candidates, results, pending, options); err != nil {
+			return results, err
+		}
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, i := range pending {
@@ -108,16 +110,16 @@ func (l *Lane) writeProbe(ctx context.Context, entry candidate, result *writeRes
 // writeRecord writes one record. It stores an error that concerns only this record in result and returns any other
 // error. An open breaker concerns the record only if the page is no longer presumed to be an outage.
 func (l *Lane) writeRecord(ctx context.Context, entry candidate, result *writeResult, mayBeOutage bool, options ApplyOptions) error {
-	answer, err := l.Destination.Upsert(ctx, entry.record)
-	var rejection *destination.Refusal
+	externalID, err := l.send(ctx, entry)
+	var rejection *destination.Rejection
 	switch {
 	case err == nil:
-		result.externalID = answer.ExternalUserID
+		result.externalID = externalID
 	case errors.As(err, &rejection):
 		result.err = err
 	case options.ForbiddenRejectsRecord && errors.Is(err, destination.ErrForbidden):
 		kept, _ := destination.AnswerOf(err)
-		result.err = destination.WithAnswer(destination.NewRefusal(http.StatusForbidden, ""), kept.Status, []byte(kept.Text))
+		result.err = destination.WithAnswer(destination.NewRejection(http.StatusForbidden, ""), kept.Status, []byte(kept.Text))
 	case errors.Is(err, destination.ErrAuth):
 		return fmt.Errorf("write record: %w: %w", ErrDestinationAuth, err)
 	case isThrottled(err, options):
@@ -132,6 +134,15 @@ func (l *Lane) writeRecord(ctx context.Context, entry candidate, result *writeRe
 		return fmt.Errorf("write record: %w", err)
 	}
 	return nil
+}
+
+// send writes or deletes a record, and returns its id at the destination.
+func (l *Lane) send(ctx context.Context, entry candidate) (externalID string, err error) {
+	if entry.deletes != "" {
+		return entry.deletes, l.Destination.Delete(ctx, entry.deletes)
+	}
+	answer, err := l.Destination.Upsert(ctx, entry.record)
+	return answer.ExternalUserID, err
 }
 
 // isThrottled reports whether the destination asks for a pause. A pause without a length counts only while the page is
@@ -153,7 +164,7 @@ func checkOutage(results []writeResult, options ApplyOptions) error {
 	var accepted, retryable int
 	rejections := map[string]int{} // by code
 	for _, result := range results {
-		var rejection *destination.Refusal
+		var rejection *destination.Rejection
 		switch {
 		case result.err == nil:
 			accepted++
@@ -186,7 +197,7 @@ func checkOutage(results []writeResult, options ApplyOptions) error {
 
 // errorCode returns the code that a letter and the audit keep for a failed record, and whether it is retryable.
 func errorCode(err error) (code string, retryable bool) {
-	if rejection, ok := errors.AsType[*destination.Refusal](err); ok {
+	if rejection, ok := errors.AsType[*destination.Rejection](err); ok {
 		return rejection.Code, false
 	}
 	return fault.CodeOf(err), true

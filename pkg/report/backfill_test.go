@@ -7,9 +7,32 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 )
+
+// The durations that the mirror guide has customers expect (docs/guides.md#initial-backfill) hold under the default limits.
+func TestEstimatesAreWithinTheGuidesDurations(t *testing.T) {
+	t.Parallel()
+	limits := budget.Limits{PerSecond: 3, PerMinute: 100}
+	for users, c := range map[int64]struct {
+		requests int64
+		estimate time.Duration
+		guide    time.Duration
+	}{
+		1_000:   {67 + 4, 43 * time.Second, 3 * time.Minute},
+		10_000:  {667 + 34, 7*time.Minute + 5*time.Second, 30 * time.Minute},
+		100_000: {6667 + 334, time.Hour + 10*time.Minute + 43*time.Second, 5 * time.Hour},
+		500_000: {33_334 + 1667, 5*time.Hour + 53*time.Minute + 31*time.Second, 24 * time.Hour},
+	} {
+		require.Equal(t, c.requests, report.BackfillRequests(users), users)
+		estimate := limits.Estimate(c.requests)
+		require.InDelta(t, c.estimate.Seconds(), estimate.Seconds(), 1, users)
+		require.Less(t, estimate, c.guide, users)
+	}
+}
 
 func TestRateAndEstimateAreMeasured(t *testing.T) {
 	t.Parallel()
@@ -21,18 +44,18 @@ func TestRateAndEstimateAreMeasured(t *testing.T) {
 		rate *float64
 		eta  *int64
 	}{
-		"nothing read":               {of(store.RunQueued, 0, 0, nil, 0), nil, nil},
-		"one page tells no rate":     {of(store.RunRunning, 1, 15, new(int64(1000)), 0.4), nil, nil},
-		"half way":                   {of(store.RunRunning, 34, 510, new(int64(1000)), 20.4), new(100.0), new(int64(23))}, // 33 pages and 4 windows at 1.67/s
-		"a page begun is a page":     {of(store.RunRunning, 10, 150, new(int64(151)), 10), new(60.0), new(int64(1))},
-		"rate to a tenth":            {of(store.RunRunning, 10, 150, new(int64(150)), 7), new(85.7), new(int64(0))},
-		"more than VOMO counted":     {of(store.RunRunning, 10, 160, new(int64(150)), 10), new(60.0), new(int64(0))},
-		"VOMO counts nothing":        {of(store.RunRunning, 10, 150, nil, 10), new(60.0), nil},
-		"parked goes on some day":    {of(store.RunParked, 10, 150, new(int64(300)), 10), new(60.0), new(int64(10))},
-		"completed":                  {of(store.RunCompleted, 67, 1000, new(int64(1000)), 40.2), new(100.0), new(int64(0))},
-		"completed, nobody in there": {of(store.RunCompleted, 1, 0, new(int64(0)), 0.1), nil, new(int64(0))},
-		"failed goes nowhere":        {of(store.RunFailed, 10, 150, new(int64(300)), 10), new(60.0), nil},
-		"cancelled goes nowhere":     {of(store.RunCancelled, 10, 150, new(int64(300)), 10), new(60.0), nil},
+		"nothing read":             {of(store.RunQueued, 0, 0, nil, 0), nil, nil},
+		"one page tells no rate":   {of(store.RunRunning, 1, 15, new(int64(1000)), 0.4), nil, nil},
+		"half way":                 {of(store.RunRunning, 34, 510, new(int64(1000)), 20.4), new(100.0), new(int64(23))}, // 33 pages and 4 windows at 1.67/s
+		"a page begun is a page":   {of(store.RunRunning, 10, 150, new(int64(151)), 10), new(60.0), new(int64(1))},
+		"rate to a tenth":          {of(store.RunRunning, 10, 150, new(int64(150)), 7), new(85.7), new(int64(0))},
+		"more than VOMO counted":   {of(store.RunRunning, 10, 160, new(int64(150)), 10), new(60.0), new(int64(0))},
+		"VOMO counts nothing":      {of(store.RunRunning, 10, 150, nil, 10), new(60.0), nil},
+		"parked goes on some day":  {of(store.RunParked, 10, 150, new(int64(300)), 10), new(60.0), new(int64(10))},
+		"completed":                {of(store.RunCompleted, 67, 1000, new(int64(1000)), 40.2), new(100.0), new(int64(0))},
+		"completed, no user in it": {of(store.RunCompleted, 1, 0, new(int64(0)), 0.1), nil, new(int64(0))},
+		"failed goes nowhere":      {of(store.RunFailed, 10, 150, new(int64(300)), 10), new(60.0), nil},
+		"cancelled goes nowhere":   {of(store.RunCancelled, 10, 150, new(int64(300)), 10), new(60.0), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,13 +94,13 @@ func TestAParkedRunSaysWhyAndUntilWhen(t *testing.T) {
 
 func TestOneCustomersNewestRunIsShownAlone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	first := h.queue(t, "acme")
 	h.exec(t, `UPDATE backfill_runs SET state = 'completed' WHERE id = $1`, first)
 	second := h.queue(t, "acme")
 	h.queue(t, "other")
 
-	reply, err := report.Backfills(t.Context(), h.Store, report.BackfillsQuestion{CustomerID: "acme"})
+	reply, err := report.Backfills(t.Context(), h.Store, operatorapi.BackfillsQuestion{CustomerID: "acme"})
 
 	require.NoError(t, err)
 	require.Len(t, reply.Backfills, 1)
@@ -87,12 +110,12 @@ func TestOneCustomersNewestRunIsShownAlone(t *testing.T) {
 
 func TestRunsArePagedNewestFirstAndTheLastPageSaysSo(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.many(t, 6)
 	for limit, pages := range map[int32][]int{4: {4, 2}, 3: {3, 3}, 6: {6}, 1: {1, 1, 1, 1, 1, 1}, 0: {6}, -5: {6}, 1 << 30: {6}} {
 		var sizes []int
 		var ids []int64
-		for question := (report.BackfillsQuestion{Limit: limit}); ; {
+		for question := (operatorapi.BackfillsQuestion{Limit: limit}); ; {
 			reply, err := report.Backfills(t.Context(), h.Store, question)
 			require.NoError(t, err)
 			sizes = append(sizes, len(reply.Backfills))
@@ -111,9 +134,9 @@ func TestRunsArePagedNewestFirstAndTheLastPageSaysSo(t *testing.T) {
 
 func TestWithoutRunsTheListIsEmptyAndNotNull(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 
-	reply, err := report.Backfills(t.Context(), h.Store, report.BackfillsQuestion{})
+	reply, err := report.Backfills(t.Context(), h.Store, operatorapi.BackfillsQuestion{})
 
 	require.NoError(t, err)
 	require.JSONEq(t, `{"backfills":[],"next":null}`, document(t, reply))
@@ -121,28 +144,29 @@ func TestWithoutRunsTheListIsEmptyAndNotNull(t *testing.T) {
 
 func TestTheLargestPageStaysBelowWhatNATSCarries(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.many(t, 250)
 
-	reply, err := report.Backfills(t.Context(), h.Store, report.BackfillsQuestion{Limit: 1000})
+	reply, err := report.Backfills(t.Context(), h.Store, operatorapi.BackfillsQuestion{Limit: 1000})
 
 	require.NoError(t, err)
 	require.Len(t, reply.Backfills, 200)
 	require.NotNil(t, reply.Next)
 	require.Less(t, len(document(t, reply)), 256<<10)
-	unlimited, err := report.Backfills(t.Context(), h.Store, report.BackfillsQuestion{})
+	unlimited, err := report.Backfills(t.Context(), h.Store, operatorapi.BackfillsQuestion{})
 	require.NoError(t, err)
 	require.Len(t, unlimited.Backfills, 50)
 }
 
 // many makes runs 1 to n, each of a customer of its own and with values as long as they get.
-func (h *house) many(t *testing.T, n int) {
+func (h *fixture) many(t *testing.T, n int) {
 	t.Helper()
 	h.exec(t, `INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'initial_backfill', now())`)
 	//nolint:dupword // one value for each column
-	h.exec(t, `INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, park_reason, due_at, created_at, started_at, updated_at, completed_at,
-			pages, processed, last_total, written, skipped, failures, active_seconds)
-		SELECT rpad(i::text, 63, 'x'), 1, $2, 'parked', 'destination_auth_failed', at, at, at, at, at, big, big, big * 15, big, big, big, 1234567.8
+	h.exec(t, `INSERT INTO runs (customer_id, kind, job_id, trace_id, state, park_reason, due_at, created_at, started_at, updated_at, completed_at,
+			pages, processed, cursor, written, skipped, failures, active_seconds)
+		SELECT rpad(i::text, 63, 'x'), 'backfill', 1, $2, 'parked', 'destination_auth_failed', at, at, at, at, at, big, big,
+			jsonb_build_object('lastTotal', big * 15), big, big, big, 1234567.8
 		FROM generate_series(1, $1::int) AS i, (VALUES (timestamptz '2026-03-02T09:30:00.123456Z', 999999999999::bigint)) AS v (at, big)`,
 		n, "00-"+strings.Repeat("f", 32)+"-"+strings.Repeat("f", 16)+"-01")
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 )
 
 func TestAListOfCustomersTellsHowEachStands(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	h.onboard(t, "globex")
 	id := h.queue(t, "acme")
@@ -27,7 +28,7 @@ func TestAListOfCustomersTellsHowEachStands(t *testing.T) {
 		return tx.SaveMappings(ctx, "globex", []store.Mapping{{VomoID: "1", ExternalID: "a", Version: store.Version{UpdatedAt: noon, Hash: []byte("h")}}})
 	})
 
-	reply, err := report.Customers(t.Context(), h.Store, report.CustomersQuestion{})
+	reply, err := report.Customers(t.Context(), h.Store, operatorapi.CustomersQuestion{})
 
 	require.NoError(t, err)
 	require.JSONEq(t, fmt.Sprintf(`{"asOf":"2026-03-02T09:30:00Z","customers":[
@@ -44,14 +45,14 @@ func TestAListOfCustomersTellsHowEachStands(t *testing.T) {
 
 func TestAListOfCustomersIsPagedBelowWhatAnAnswerMayHold(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	const customers = 120
 	longest := strings.Repeat("x", 58)
 	h.exec(t, `INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
 		SELECT $1::text || lpad(i::text, 4, '0'), 'https://' || repeat('h', 200) || '.example/', '{"kind":"rest"}', now(), now()
 		FROM generate_series(1, $2::int) i`, longest, customers)
 	seen := map[string]bool{}
-	question := report.CustomersQuestion{Limit: 1000}
+	question := operatorapi.CustomersQuestion{Limit: 1000}
 	for {
 		reply, err := report.Customers(t.Context(), h.Store, question)
 		require.NoError(t, err)
@@ -70,7 +71,7 @@ func TestAListOfCustomersIsPagedBelowWhatAnAnswerMayHold(t *testing.T) {
 
 func TestSettingsShowNoSecret(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
 		return tx.SaveCredential(ctx, "acme", store.CredentialDestinationToken, []byte("sealed"))
@@ -78,9 +79,14 @@ func TestSettingsShowNoSecret(t *testing.T) {
 	shown, err := report.ConfigOf(t.Context(), h.Conn, "acme")
 	require.NoError(t, err)
 	require.JSONEq(t, `{"customerId":"acme","enabled":true,"pausedAt":null,"offboardedAt":null,"externalSystemUrl":"http://127.0.0.1/crm",
-		"destinationKind":"rest","destinationBatchSize":null,"hasDestinationToken":true,"pollCadenceMinutes":30,"adminEmail":null,
-		"limits":{"requestsPerSecond":null,"requestsPerMinute":null},"backfillNotBefore":null,"quietHours":null}`,
+		"destinationKind":"rest","destinationBatchSize":null,"destinationParticipations":false,"hasDestinationToken":true,"pollCadenceMinutes":30,"adminEmail":null,
+		"limits":{"requestsPerSecond":null,"requestsPerMinute":null},"backfillNotBefore":null,"quietHours":null,"participations":false,"writeBack":null,
+		"virtuous":null}`,
 		document(t, shown))
+	h.exec(t, `UPDATE sync_configs SET write_back = '{"fields":["phone"],"create":true}'`)
+	shown, err = report.ConfigOf(t.Context(), h.Conn, "acme")
+	require.NoError(t, err)
+	require.Contains(t, document(t, shown), `"writeBack":{"fields":["phone"],"create":true}`)
 	h.exec(t, `UPDATE sync_configs SET paused_at = '2026-03-01T08:00:00Z', backfill_not_before = '2026-03-03T22:00:00Z',
 		destination = destination || '{"batchSize":100}', quiet_hours = '{"from":"08:00","to":"18:00","zone":"UTC","weekdays":["mon"]}'`)
 	shown, err = report.ConfigOf(t.Context(), h.Conn, "acme")
@@ -94,13 +100,13 @@ func TestSettingsShowNoSecret(t *testing.T) {
 
 func TestTheStatusSaysWhatIsPausedAndWhoIsStillToBeWritten(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
 		if _, _, err := tx.StartRewrite(ctx, "acme", "full_resync", "00-trace-01", true); err != nil {
 			return err
 		}
-		_, err := tx.PauseRun(ctx, "acme")
+		_, err := tx.PauseBackfill(ctx, "acme")
 		return err
 	})
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")

@@ -1,7 +1,7 @@
-// Package report is the read side: what a customer or an operator may know, computed from the tables.
+// Package report computes what an operator or a customer may know from the tables: the status of a customer, and the
+// answers of the operator API, whose form is package operatorapi's.
 //
-// It owns the shapes of the status and of the lists, as plain JSON in which every name is always there (null
-// means not known yet), and those of what operators ask for. It promises to read only, and to show no secret and no
-// person; a customer's own address for notices stands among its settings and nowhere else. It does not decide
-// anything: what is unhealthy is decided here for the eye alone.
+// It owns the status (docs/guides.md#sync-status): its groups, the reasons and the health. It promises to read only, and
+// to show no secret and no person, except a customer's own address for notices among its settings. It decides nothing:
+// the health that it computes is only shown.
 package report

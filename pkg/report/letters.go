@@ -6,67 +6,27 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// Letter is one line of `rollcall dlq ls`.
-type Letter struct {
-	ID            string     `json:"id"`
-	CustomerID    string     `json:"customerId"`
-	Kind          string     `json:"kind"`     // user: a record that was refused; message: one that could not be handled
-	RecordID      *string    `json:"recordId"` // record letters
-	ErrorCode     string     `json:"errorCode"`
-	ErrorClass    string     `json:"errorClass"` // retryable, permanent
-	State         string     `json:"state"`      // waiting: tried again by itself; review: waits for an operator; settled
-	Attempts      int        `json:"attempts"`
-	FirstFailedAt time.Time  `json:"firstFailedAt"`
-	LastFailedAt  time.Time  `json:"lastFailedAt"`
-	AgeSeconds    int64      `json:"ageSeconds"`
-	NextAttemptAt *time.Time `json:"nextAttemptAt"` // waiting letters
-	AskedAt       *time.Time `json:"askedAt"`       // an operator asked for the next attempt
-	SettledAt     *time.Time `json:"settledAt"`
-	SettledHow    *string    `json:"settledHow"` // retried, superseded, discarded, …
-	Job           string     `json:"job"`        // that met the fault first
-}
-
-// LettersQuestion asks for letters, newest first.
-type LettersQuestion struct {
-	LettersFilter
-
-	Before string `json:"before,omitempty"` // letters behind this place: the Next of the page before
-	Limit  int32  `json:"limit,omitempty"`  // at most 200, default 50
-}
-
-// LettersReply is one page; Next is null on the last. The pages of one list are asked for with the AsOf of the first.
-type LettersReply struct {
-	Letters []Letter  `json:"letters"`
-	AsOf    time.Time `json:"asOf"`
-	Next    *string   `json:"next"`
-}
-
-// LettersExport is one page of `rollcall dlq export`.
-type LettersExport struct {
-	Letters []LetterDetail `json:"letters"`
-	AsOf    time.Time      `json:"asOf"`
-	Next    *string        `json:"next"`
-}
-
-const (
-	// MaxLetters is how many letters one answer lists.
-	MaxLetters = 200
-	// An answer stays below 256 KiB however long its codes and histories are.
-	maxLettersBytes = 200 << 10
-)
+// maxLettersBytes keeps an answer below the 256 KiB of NATS, also if codes and histories are long.
+const maxLettersBytes = 200 << 10
 
 // Letters answers rollcall.api.letters.ls. The question must be valid; store.ErrNotFound for a customer that was not
 // onboarded and has no letter.
-func Letters(ctx context.Context, from *store.Store, question LettersQuestion) (LettersReply, error) {
-	reply := LettersReply{Letters: []Letter{}}
-	letters, asOf, more, err := LettersBatch(ctx, from, question, MaxLetters, false)
+func Letters(ctx context.Context, from *store.Store, question operatorapi.LettersQuestion) (operatorapi.LettersReply, error) {
+	reply := operatorapi.LettersReply{Letters: []operatorapi.Letter{}}
+	letters, asOf, more, err := LettersBatch(ctx, from, question, operatorapi.MaxLetters, false)
 	reply.AsOf = asOf
 	if err != nil {
 		return reply, err
+	}
+	if question.Codes {
+		if reply.Codes, err = letterCodes(ctx, from, question.LettersFilter, asOf); err != nil {
+			return reply, err
+		}
 	}
 	size := 0
 	for i, letter := range letters {
@@ -81,10 +41,22 @@ func Letters(ctx context.Context, from *store.Store, question LettersQuestion) (
 	return reply, nil
 }
 
+// letterCodes counts what a filter selects by error code.
+func letterCodes(ctx context.Context, from *store.Store, filter operatorapi.LettersFilter, asOf time.Time) ([]operatorapi.LettersOfCode, error) {
+	counted, err := from.LettersByCode(ctx, storeFilter(filter, asOf))
+	codes := make([]operatorapi.LettersOfCode, 0, len(counted))
+	for _, one := range counted {
+		codes = append(codes, operatorapi.LettersOfCode{
+			ErrorCode: one.ErrorCode, ErrorClass: one.ErrorClass, Letters: one.Letters, Review: one.Review, OldestAt: one.Oldest,
+		})
+	}
+	return codes, err
+}
+
 // ExportLetters answers rollcall.api.letters.export, as Letters.
-func ExportLetters(ctx context.Context, from *store.Store, question LettersQuestion) (LettersExport, error) {
-	reply := LettersExport{Letters: []LetterDetail{}}
-	letters, asOf, more, err := LettersBatch(ctx, from, question, MaxLetters, true)
+func ExportLetters(ctx context.Context, from *store.Store, question operatorapi.LettersQuestion) (operatorapi.LettersExport, error) {
+	reply := operatorapi.LettersExport{Letters: []operatorapi.LetterDetail{}}
+	letters, asOf, more, err := LettersBatch(ctx, from, question, operatorapi.MaxLetters, true)
 	reply.AsOf = asOf
 	if err != nil {
 		return reply, err
@@ -105,16 +77,16 @@ func ExportLetters(ctx context.Context, from *store.Store, question LettersQuest
 	return reply, nil
 }
 
-// LettersBatch reads the letters of one page, and from when their ages count; more says that there are others behind
-// them.
-func LettersBatch(ctx context.Context, from *store.Store, question LettersQuestion, most int32, withHistory bool,
+// LettersBatch reads the letters of one page, and the time to which their ages refer. more says that other letters
+// follow.
+func LettersBatch(ctx context.Context, from *store.Store, question operatorapi.LettersQuestion, most int32, withHistory bool,
 ) (letters []store.ListedLetter, asOf time.Time, more bool, err error) {
 	if asOf, err = AsOf(ctx, from, question.LettersFilter); err != nil {
 		return nil, asOf, false, err
 	}
 	limit := pageLimit(question.Limit, most)
-	after, _ := placeOf(question.Before)
-	letters, err = from.Letters(ctx, question.of(asOf), after, limit+1, withHistory) // one more tells whether this page is the last
+	after, _ := operatorapi.ParseLetterPosition(question.Before)
+	letters, err = from.Letters(ctx, storeFilter(question.LettersFilter, asOf), after, limit+1, withHistory) // one more tells whether this page is the last
 	if err != nil {
 		return nil, asOf, false, err
 	}
@@ -127,8 +99,8 @@ func LettersBatch(ctx context.Context, from *store.Store, question LettersQuesti
 	return letters, asOf, false, nil
 }
 
-// AsOf is from when a filter's ages count.
-func AsOf(ctx context.Context, from *store.Store, filter LettersFilter) (time.Time, error) {
+// AsOf returns the time to which a filter's ages refer.
+func AsOf(ctx context.Context, from *store.Store, filter operatorapi.LettersFilter) (time.Time, error) {
 	if filter.AsOf != nil {
 		return filter.AsOf.UTC(), nil
 	}
@@ -136,8 +108,8 @@ func AsOf(ctx context.Context, from *store.Store, filter LettersFilter) (time.Ti
 	return now.UTC(), err
 }
 
-// KnownCustomer is store.ErrNotFound for a customer that was not onboarded and has no letter, so that a mistyped
-// name is distinguished from one without letters.
+// KnownCustomer returns store.ErrNotFound for a customer that was not onboarded and has no letter. So a mistyped name
+// differs from a customer without letters.
 func KnownCustomer(ctx context.Context, from *store.Store, customer string) error {
 	if customer == "" {
 		return nil
@@ -149,16 +121,24 @@ func KnownCustomer(ctx context.Context, from *store.Store, customer string) erro
 	return err
 }
 
-// Validate gives what is wrong with each field.
-func (q *LettersQuestion) Validate() map[string][]string {
-	errs := q.LettersFilter.Validate()
-	if _, ok := placeOf(q.Before); !ok {
-		errs[FieldBefore] = append(errs[FieldBefore], "takes the next of the page before")
+// storeFilter returns the filter for the store. The operator's filter must be valid.
+func storeFilter(f operatorapi.LettersFilter, now time.Time) store.LetterFilter {
+	filter := store.LetterFilter{
+		Customer: f.CustomerID, Kind: f.Kind, States: store.LetterStates(f.State), ErrorCode: f.ErrorCode, ErrorClass: f.ErrorClass,
+		RecordID: f.RecordID, Holds: f.Text, Until: now.Add(-time.Duration(f.OlderThanSeconds) * time.Second),
 	}
-	return errs
+	if f.NewerThanSeconds > 0 {
+		filter.Since = now.Add(-time.Duration(f.NewerThanSeconds) * time.Second)
+	}
+	for _, id := range f.IDs {
+		if ids, ok := store.LetterIDsLike(id); ok {
+			filter.IDs = append(filter.IDs, ids)
+		}
+	}
+	return filter
 }
 
-// fit adds the size of one more to that of an answer; the first always fits.
+// fit adds the size of an entry to the size of an answer, and reports whether it fits. The first entry always fits.
 func fit(size *int, shown any, nth int) (bool, error) {
 	encoded, err := json.Marshal(shown)
 	if err != nil {
@@ -168,17 +148,17 @@ func fit(size *int, shown any, nth int) (bool, error) {
 	return nth == 0 || *size <= maxLettersBytes, nil
 }
 
-// nextAfter is the Next of a page that ends with the nth of these letters, null where nothing is behind them.
+// nextAfter returns the Next of a page that ends with the nth of these letters, or nil on the last page.
 func nextAfter(letters []store.ListedLetter, shown int, more bool) *string {
 	if shown == 0 || !more {
 		return nil
 	}
-	next := place(letters[shown-1].LetterPosition)
+	next := operatorapi.LetterPosition(letters[shown-1].LetterPosition)
 	return &next
 }
 
-func letterOf(letter store.ListedLetter, asOf time.Time) Letter {
-	return Letter{
+func letterOf(letter store.ListedLetter, asOf time.Time) operatorapi.Letter {
+	return operatorapi.Letter{
 		ID: letter.ID.String(), CustomerID: letter.Customer, Kind: letter.Kind, RecordID: letter.RecordID, ErrorCode: letter.ErrorCode,
 		ErrorClass: letter.ErrorClass, State: string(letter.State), Attempts: letter.Attempts, FirstFailedAt: letter.FirstFailedAt,
 		LastFailedAt: letter.LastFailedAt, AgeSeconds: max(int64(asOf.Sub(letter.FirstFailedAt)/time.Second), 0),

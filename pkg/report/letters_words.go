@@ -5,148 +5,170 @@ import (
 	"strings"
 
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// Why a letter was left as it was.
-const (
-	LeftNotKnown     = "not_known"
-	LeftAmbiguous    = "ambiguous"
-	LeftSettled      = "settled"
-	LeftUnreadable   = "unreadable_record" // an entry of VOMO's list without so much as an id
-	LeftNobodys      = "nobodys_message"   // under _unknown
-	LeftOffboarded   = "customer_not_mirrored"
-	LeftInHand       = "in_hand"
-	LeftRedriveError = "redrive_failed"
-)
-
-// unreadablePrefix begins the ids of entries that had none, see package mirror.
+// unreadablePrefix begins the ids that package mirror gives to entries without an id.
 const unreadablePrefix = "unreadable-"
 
-// Stuck is why no retry takes a letter, "" where one does.
+// Stuck returns why no retry can work a letter, or "".
 func Stuck(letter store.ListedLetter) string {
 	switch {
 	case letter.State == store.LettersSettled:
-		return LeftSettled
+		return operatorapi.LeftSettled
 	case letter.Kind == deadletter.KindMessage && letter.Customer == rollcallv1.UnknownCustomer:
-		return LeftNobodys
-	case letter.Kind == deadletter.KindMessage:
+		return operatorapi.LeftUnknownCustomer
+	case deadletter.HoldsMessage(letter.Kind), letter.Kind == deadletter.KindWriteback:
 		return ""
 	case letter.RecordID != nil && strings.HasPrefix(*letter.RecordID, unreadablePrefix):
-		return LeftUnreadable
+		return operatorapi.LeftUnreadable
 	case !letter.Mirrored:
-		return LeftOffboarded
+		return operatorapi.LeftOffboarded
 	}
 	return ""
 }
 
-// ExplainLeft gives the words for a letter that was left as it was: why, and what helps.
-func ExplainLeft(reason string) (text, remedy string) {
-	switch reason {
-	case LeftNotKnown:
-		return "no letter has this id", "rollcall dlq ls lists open letters, with --state all settled ones too"
-	case LeftAmbiguous:
-		return "several letters' ids begin with it", "give more of the one that is meant"
-	case LeftSettled:
-		return "it is settled already", "nothing has to be done; rollcall dlq show says how it was settled"
-	case LeftUnreadable:
-		return "VOMO's entry had no id by which it could be read again",
-			"have it mended in VOMO and read everybody again (rollcall backfill start <customer>), then discard the letter"
-	case LeftNobodys:
-		return "the message's subject named no readable customer",
-			"see what it was (rollcall dlq show <id> --payload), have it published under the right subject, then discard the letter"
-	case LeftOffboarded:
-		return "its customer is not onboarded", "onboard the customer again first, or discard the letter"
-	case LeftInHand:
-		return "a job has it in hand, or has just settled it", "run the same command again in a moment"
-	case LeftRedriveError:
-		return "its message could not be published again", "the code and the log of the dlqretry service say why; run the same command again then"
-	}
-	return reason, "look at the letter with rollcall dlq show"
-}
-
-// ExplainLetter gives the words for a letter: what happened, and what an operator can do. stuck is why no retry
-// takes it.
-func ExplainLetter(letter Letter, stuck string) (text, remedy string) {
+// ExplainLetter returns the text and the remedy of a letter. stuck is the result of Stuck.
+func ExplainLetter(letter operatorapi.Letter, stuck string) (text, remedy string) {
 	text = what(letter)
 	switch {
 	case letter.State == string(store.LettersSettled):
 		return text, "Nothing has to be done: " + settledWords(letter)
 	case stuck != "":
-		why, helps := ExplainLeft(stuck)
-		return text, "No retry takes it: " + why + ". What helps: " + helps + "."
+		why, helps := operatorapi.ExplainLeft(stuck)
+		return text, "No retry can help: " + why + ". What helps: " + helps + "."
 	case letter.Kind == deadletter.KindMessage:
-		return text, "When its cause is mended, rollcall dlq retry publishes the message again; rollcall dlq discard gives it up."
+		return text, "After its cause is fixed, rollcall dlq retry publishes the message again. rollcall dlq discard gives it up."
+	case letter.Kind == deadletter.KindDonation:
+		return text, "Have the platform publish the donation again as it should be: a valid message with its id settles the letter. After a change of " +
+			"settings, rollcall dlq retry publishes this message again. rollcall dlq discard gives it up."
+	case letter.Kind == deadletter.KindWriteback:
+		return text, "After its cause is fixed, rollcall dlq retry writes the values again. A newer message for the same user replaces them. " +
+			"rollcall dlq discard gives them up."
 	case letter.State == string(store.LettersWaiting):
-		return text, "Nothing has to be done yet: it is tried again by itself. rollcall dlq retry tries it at once."
+		return text, "Nothing has to be done yet: the letter is retried automatically. rollcall dlq retry retries it at once."
 	case letter.ErrorClass == deadletter.ClassRetryable:
-		return text, "It was tried as often or as long as the settings say (DLQ_RETRY_ATTEMPTS, DLQ_RETRY_AGE). See that the destination " +
-			"works, then rollcall dlq retry."
+		return text, "It was retried as often or as long as the settings say (DLQ_RETRY_ATTEMPTS, DLQ_RETRY_AGE). Check that the destination " +
+			"works, then run rollcall dlq retry."
+	case letter.Kind == deadletter.KindUserDelete:
+		return text, "VOMO deleted this user. Delete the record at the destination, or change what it rejects, and then run rollcall dlq retry: " +
+			"VOMO is asked once more before anything is deleted. rollcall dlq discard leaves the record as it is."
 	case letter.ErrorCode == codeSourceInvalid:
-		return text, "Have the user mended in VOMO: the next poll reads it, and settles the letter by itself."
+		return text, "Have the user corrected in VOMO: the next poll reads it and settles the letter."
 	}
-	return text, "Mend the user in VOMO, where a newer version settles the letter by itself; or what the destination refuses, and then " +
+	return text, "Correct the user in VOMO: a newer version settles the letter. Or change what the destination rejects, and then run " +
 		"rollcall dlq retry. rollcall dlq discard gives this version up."
 }
 
 const codeSourceInvalid = "source_record_invalid"
 
-func what(letter Letter) string {
+func what(letter operatorapi.Letter) string {
 	if letter.Kind == deadletter.KindMessage {
 		return whatOfMessage(letter.ErrorCode)
 	}
+	if letter.Kind == deadletter.KindUserDelete {
+		return fmt.Sprintf("The destination did not delete a user that VOMO deleted (%s).", letter.ErrorCode)
+	}
+	if letter.Kind == deadletter.KindWriteback {
+		return whatOfWriteback(letter.ErrorCode)
+	}
+	if letter.Kind == deadletter.KindDonation {
+		return whatOfDonation(letter.ErrorCode)
+	}
 	switch letter.ErrorCode {
 	case codeSourceInvalid:
-		return "VOMO's entry cannot be read: something that a user must have is missing, or is not what it should be."
+		return "VOMO's entry cannot be read: a required field is missing or invalid."
 	case "destination_timeout":
 		return "The destination did not answer in time for this record."
 	case "destination_unreachable":
 		return "The destination could not be reached for this record."
 	case "destination_5xx":
-		return "The destination failed with an error of its own (5xx) at this record, while it took others."
+		return "The destination failed with an internal error (5xx) for this record, and accepted others."
 	case "destination_throttled":
 		return "The destination asked for fewer requests (429)."
 	case "destination_broken_answer":
-		return "The destination's answer could not be read: a page for people, cut short, or of a status that no write has."
+		return "The destination's answer could not be read: it was a web page, incomplete, or had an unexpected status."
 	case "destination_redirect":
-		return "The destination redirects, which is not followed: its final address has to be configured."
+		return "The destination answers with a redirect, which rollcall does not follow: configure its final address."
 	case "internal":
-		return "The record could not be written, for a reason of our own; the log of the job at that time says more."
+		return "The record could not be written because of an error in rollcall; the job's log of that time has details."
 	}
 	if letter.ErrorClass == deadletter.ClassRetryable {
-		return fmt.Sprintf("The destination did not take this record (%s); a later attempt may do better.", letter.ErrorCode)
+		return fmt.Sprintf("The destination did not accept this record (%s); a later attempt may succeed.", letter.ErrorCode)
 	}
-	return fmt.Sprintf("The destination refuses this record; %s is its own word, or its HTTP status, for why.", letter.ErrorCode)
+	return fmt.Sprintf("The destination rejects this record; %s is the destination's code, or its HTTP status.", letter.ErrorCode)
+}
+
+func whatOfWriteback(code string) string {
+	switch code {
+	case "writeback_off":
+		return "Nothing may be written back to VOMO for this customer (writeBack is not set)."
+	case "field_not_owned":
+		return "The external system does not own any of the fields that it wants to write (writeBack)."
+	case "writeback_incomplete":
+		return "VOMO requires a field that neither VOMO nor the request has; the letter's reason names it."
+	case "vomo_user_without_email":
+		return "VOMO has no address of the user, and finds users by their address."
+	case "user_unknown":
+		return "No mirrored user has the external id, and the request has no address to find the user by."
+	case "source_not_found":
+		return "VOMO has no such user, or hides the user from this token."
+	case "source_unreadable", codeSourceInvalid:
+		return "VOMO's record of the user cannot be read."
+	}
+	return fmt.Sprintf("VOMO rejected the values (%s); the letter's reason names the fields.", code)
+}
+
+func whatOfDonation(code string) string {
+	switch code {
+	case "donation_invalid":
+		return "The message is no valid donation; the letter's reason names the fields. Nothing was sent to Virtuous."
+	case "donation_differs":
+		return "A donation with this id and another content was captured before, and stays as it is."
+	case "giving_off":
+		return "The customer has no giving: its onboarding has no side of Virtuous, or it was removed."
+	}
+	return fmt.Sprintf("The donation could not be captured (%s).", code)
 }
 
 func whatOfMessage(code string) string {
 	switch code {
 	case "customer_unreadable":
-		return "The message's subject names no readable customer."
-	case "message_unreadable", "request_invalid":
-		return "The message is not what is published under its subject."
+		return "The message's subject contains no valid customer id."
+	case "message_unreadable", "request_invalid", "writeback_invalid":
+		return "The message does not have the form that its subject requires."
+	case "webhook_unreadable":
+		return "A record of a webhook, or a whole delivery, cannot be read; the letter's reason says why."
+	case "webhook_part_unreadable":
+		return "The message is no part of a delivery as the service webhooks publishes it."
 	case "too_many_deliveries":
-		return "The message was delivered too often without an outcome: whoever worked it failed or died each time."
+		return "The message was delivered too often without a result: the worker failed or died each time."
 	case "too_many_attempts":
-		return "The run was claimed too often without a committed page, and given up."
+		return "The run was claimed too often without committing a page, and was given up."
 	}
 	return fmt.Sprintf("The message could not be handled (%s).", code)
 }
 
-func settledWords(letter Letter) string {
+func settledWords(letter operatorapi.Letter) string {
 	how := ""
 	if letter.SettledHow != nil {
 		how = *letter.SettledHow
 	}
 	switch how {
 	case "retried":
-		return "it was tried again, and taken."
+		return "it was retried and accepted."
 	case "superseded":
 		return "a newer version was written, or has a letter of its own."
 	case "discarded":
 		return "an operator discarded it."
+	case "offboarded":
+		return "the customer was offboarded. If it returns, a record's letter opens again."
 	case store.SettledRedriven:
+		if letter.Kind == deadletter.KindWriteback {
+			return "its values were tried again."
+		}
 		return "its message was published again."
 	case store.SettledByHand:
 		return "an operator acknowledged it in the stream."

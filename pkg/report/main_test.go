@@ -15,13 +15,13 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// house is a store whose clock stands at 2026-03-02T09:30:00Z.
-type house struct {
+// fixture is a store whose clock shows 2026-03-02T09:30:00Z.
+type fixture struct {
 	*store.Store
 	pool *pgxpool.Pool // changes what only services could
 }
 
-func newHouse(t *testing.T) *house {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	url := testkit.Database(t)
 	from, err := store.Open(t.Context(), url, store.Options{MaxConns: 2})
@@ -30,25 +30,25 @@ func newHouse(t *testing.T) *house {
 	pool, err := pgxpool.New(t.Context(), url)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	h := &house{Store: from, pool: pool}
+	h := &fixture{Store: from, pool: pool}
 	h.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$ SELECT timestamptz '2026-03-02T09:30:00Z' $$`)
 	return h
 }
 
-func (h *house) exec(t *testing.T, statement string, arguments ...any) {
+func (h *fixture) exec(t *testing.T, statement string, arguments ...any) {
 	t.Helper()
 	_, err := h.pool.Exec(t.Context(), statement, arguments...)
 	require.NoError(t, err)
 }
 
 // in does something in a transaction of its own.
-func (h *house) in(t *testing.T, work func(ctx context.Context, tx *store.Tx) error) {
+func (h *fixture) in(t *testing.T, work func(ctx context.Context, tx *store.Tx) error) {
 	t.Helper()
 	require.NoError(t, h.InTx(t.Context(), work))
 }
 
 // onboard sets a customer up as the onboarding does.
-func (h *house) onboard(t *testing.T, customer string) {
+func (h *fixture) onboard(t *testing.T, customer string) {
 	t.Helper()
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.SaveCustomer(ctx, store.Customer{
@@ -62,10 +62,10 @@ func (h *house) onboard(t *testing.T, customer string) {
 }
 
 // queue starts a run.
-func (h *house) queue(t *testing.T, customer string) (id int64) {
+func (h *fixture) queue(t *testing.T, customer string) (id int64) {
 	t.Helper()
 	h.in(t, func(ctx context.Context, tx *store.Tx) (err error) {
-		id, _, err = tx.StartRun(ctx, customer, "initial_backfill", "00-trace-01")
+		id, _, err = tx.StartBackfill(ctx, customer, "initial_backfill", "00-trace-01")
 		return err
 	})
 	return id

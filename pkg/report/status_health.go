@@ -2,7 +2,9 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rollcall.dev/pkg/event"
@@ -12,33 +14,33 @@ import (
 const (
 	// manyLetters is the number of open letters that makes a customer unhealthy (docs/guides.md#sync-status).
 	manyLetters = 10
-	// stalledCadences is after how many cadences without a poll one is missing.
+	// stalledCadences is the number of cadences without a poll after which polling is stalled.
 	stalledCadences = 2
 )
 
-// Health names what is wrong and what helps. It follows the heartbeat, the end of the last successful poll, and not
-// the checkpoint's age: an organisation in which no user changes is well. IsHealthy is null until there is a heartbeat
-// to judge by, that is until the first poll after the first backfill, unless something is wrong before.
+// Health lists what is wrong, with remedies. It depends on the end of the last successful poll (the heartbeat) and not on
+// the checkpoint's age: an organisation in which no user changes is healthy. IsHealthy is null until the first poll after
+// the first backfill, unless something is wrong before.
 type Health struct {
 	DlqDepth                     int64    `json:"dlqDepth"`
-	AverageReconciliationGapRate *float64 `json:"averageReconciliationGapRate"` // of 7 days; null where none was made
+	AverageReconciliationGapRate *float64 `json:"averageReconciliationGapRate"` // of 7 days; null without a reconciliation
 	IsHealthy                    *bool    `json:"isHealthy"`
 	Reasons                      []Reason `json:"reasons"`
 }
 
-// Reason is one thing that is wrong, or that one should know.
+// Reason is one thing that is wrong, or that an operator should know.
 type Reason struct {
 	Code      string     `json:"code"`
 	Text      string     `json:"text"`
 	Remedy    string     `json:"remedy"`
-	Unhealthy bool       `json:"unhealthy"` // false: worth knowing, and nothing is wrong
-	Since     *time.Time `json:"since"`     // null where that is not known
-	Until     *time.Time `json:"until"`     // when the work that waits for it is tried again; null where no time is set
+	Unhealthy bool       `json:"unhealthy"` // false: for information only
+	Since     *time.Time `json:"since"`     // null if not known
+	Until     *time.Time `json:"until"`     // when the work that waits for it is tried again; null if no time is set
 }
 
-// standing is what the health of a customer is judged by, in a status and in a list alike. Times that only a status
-// tells are nil in a list.
-type standing struct {
+// healthFacts has the facts from which a customer's health is computed, for a status and for a list. Times that only a status
+// shows are nil in a list.
+type healthFacts struct {
 	customer         store.Customer
 	now              time.Time  // the database's
 	run              *store.Run // the newest backfill
@@ -48,16 +50,17 @@ type standing struct {
 	lastPollAt       *time.Time
 	openLetters      int64
 	manyLettersSince *time.Time
-	alerts           []string             // types of those that stand, oldest first
-	raised           map[string]time.Time // since when they do
-	parked           []store.Parked       // of scheduled runs and letters; the backfill's is in run
-	shared           *store.SharedContact // two users who are one record at the destination; nil also in a list
-	closingUntil     *time.Time           // when a lane that was fenced is free at the latest
+	alerts           []string              // types of the active alerts, oldest first
+	raised           map[string]time.Time  // when each was raised
+	parked           []store.Parked        // of scheduled runs and letters; the backfill's park is in run
+	giving           *store.DonationCounts // nil in a list, and without Virtuous
+	shared           *store.SharedContact  // two users who are one record at the destination; always nil in a list
+	closingUntil     *time.Time            // when the lane of a stopped job is free at the latest
 }
 
-// reasons returns them in this order: what stops everything, what stops the polls, what else stands, what work waits for,
-// and what is only said.
-func (s standing) reasons() []Reason {
+// reasons returns the reasons in this order: what stops everything, what stops the polls, other alerts, parks, and
+// information.
+func (s healthFacts) reasons() []Reason {
 	found := reasons{customer: s.customer.ID, listed: []Reason{}}
 	if code := s.switchedOff(); code != "" {
 		found.add(Reason{Code: code, Unhealthy: true, Since: cmp.Or(s.customer.OffboardedAt, s.raisedAt(code))})
@@ -75,7 +78,7 @@ func (s standing) reasons() []Reason {
 	if s.openLetters >= manyLetters {
 		found.add(Reason{Code: event.ConditionDLQDepth, Unhealthy: true, Since: s.manyLettersSince})
 	}
-	for _, alert := range s.standingAlerts() {
+	for _, alert := range s.activeAlerts() {
 		if alert == event.AlertContactShared {
 			found.listed = append(found.listed, s.contactShared())
 			continue
@@ -92,6 +95,7 @@ func (s standing) reasons() []Reason {
 	if s.customer.StampLag > 0 {
 		found.listed = append(found.listed, s.stampsLag())
 	}
+	s.addGiving(&found)
 	if s.closingUntil != nil {
 		found.add(Reason{Code: event.ConditionLaneClosing, Until: s.closingUntil})
 	}
@@ -110,8 +114,9 @@ func (s standing) reasons() []Reason {
 	return found.listed
 }
 
-// contactShared is nothing wrong with the mirror: both users stand at the destination as it wants them.
-func (s standing) contactShared() Reason {
+// contactShared returns the reason for a shared contact. It is information: the destination has both users as it wants
+// them.
+func (s healthFacts) contactShared() Reason {
 	alert := event.AlertFor(s.customer.ID, event.AlertContactShared)
 	if s.shared != nil {
 		alert = event.SharedContactFor(s.customer.ID, *s.shared)
@@ -119,14 +124,14 @@ func (s standing) contactShared() Reason {
 	return Reason{Code: alert.Type, Text: alert.Text, Remedy: alert.Remedy, Since: s.raisedAt(alert.Type)}
 }
 
-// reasons are listed once for each code.
+// reasons lists each code once.
 type reasons struct {
 	customer string
 	listed   []Reason
 }
 
-// add adds a reason, with the code's words and after them its own. A reason that is listed twice holds since the earlier moment, and
-// is tried again at the earlier one.
+// add adds a reason. Its text is the text of its code, followed by its own. If the code is listed already, the earlier
+// times are kept.
 func (r *reasons) add(reason Reason) {
 	detail := reason.Text
 	reason.Text, reason.Remedy = event.ExplainFor(r.customer, reason.Code)
@@ -151,18 +156,21 @@ func earlier(one, other *time.Time) *time.Time {
 	return one
 }
 
-// parks are what the customer's work waits for; an inactive customer has none.
-func (s standing) parks() []store.Parked {
-	if !s.customer.Active() {
+// parks returns the parks of the customer's work. An inactive customer has none; giving goes on while the mirror is switched off.
+func (s healthFacts) parks() []store.Parked {
+	if s.customer.PausedAt != nil || s.customer.OffboardedAt != nil {
 		return nil
 	}
 	var parks []store.Parked
-	if s.run != nil {
+	if s.run != nil && s.customer.Enabled {
 		if parked, ok := s.run.Parked(); ok {
 			parks = append(parks, parked)
 		}
 	}
 	for _, parked := range s.parked {
+		if !s.customer.Enabled && parked.Work != store.WorkGiving {
+			continue
+		}
 		if parked.Parks > 0 || parked.Until != nil {
 			parks = append(parks, parked)
 		}
@@ -170,34 +178,34 @@ func (s standing) parks() []store.Parked {
 	return parks
 }
 
-// ofPark is the reason for work that waits. A wait that was asked for, and a pace that VOMO sets, are nothing wrong: if they
-// last too long, an alert stands for that.
-func (s standing) ofPark(parked store.Parked) Reason {
+// ofPark returns the reason for parked work. A wait that an operator configured or that VOMO requires is healthy: if it
+// lasts too long, an alert is raised.
+func (s healthFacts) ofPark(parked store.Parked) Reason {
 	reason := Reason{
 		Code: parked.Reason, Text: parked.Detail, Unhealthy: !event.IsWait(parked.Reason),
 		Since: parked.Since, Until: parked.Until,
 	}
 	if reason.Until != nil && reason.Until.Before(s.now) {
-		reason.Until = nil // it is being tried
+		reason.Until = nil // the attempt is under way
 	}
 	return reason
 }
 
-func (s standing) raisedAt(alert string) *time.Time {
+func (s healthFacts) raisedAt(alert string) *time.Time {
 	if at, raised := s.raised[alert]; raised {
 		return &at
 	}
 	return nil
 }
 
-// standingAlerts are the types of those that stand by the facts as well. A stall is cleared when the notifier looks the
-// next time, and is over with the poll that ended it.
-func (s standing) standingAlerts() []string {
+// activeAlerts returns the types of the active alerts. A stall ends with a poll, but its alert is cleared only at the
+// notifier's next check, so it is left out before that.
+func (s healthFacts) activeAlerts() []string {
 	return slices.DeleteFunc(slices.Clone(s.alerts), func(alert string) bool { return alert == event.AlertPollStalled && !s.stalled() })
 }
 
-// switchedOff is the condition of a customer who is, "" for one who is not.
-func (s standing) switchedOff() string {
+// switchedOff returns the condition of a customer that is switched off, or "".
+func (s healthFacts) switchedOff() string {
 	switch {
 	case s.customer.Enabled:
 		return ""
@@ -209,17 +217,17 @@ func (s standing) switchedOff() string {
 	return "disabled"
 }
 
-// stalled says whether no poll has come to its end for two cadences, as the alert says it.
-func (s standing) stalled() bool {
+// stalled reports whether no poll has ended for two cadences, as the alert does.
+func (s healthFacts) stalled() bool {
 	if !s.customer.Steady() {
 		return false
 	}
 	return s.now.Sub(s.pollExpected()) > stalledCadences*time.Duration(s.customer.PollCadenceMinutes)*time.Minute
 }
 
-// pollExpected is since when the next poll has been expected: never before the first backfill's end, also of a customer
-// that was resumed or got a new token in the middle of it.
-func (s standing) pollExpected() time.Time {
+// pollExpected returns since when the next poll is expected. It is never before the end of the first backfill, also if the
+// customer was resumed or got a new token during it.
+func (s healthFacts) pollExpected() time.Time {
 	var expected time.Time
 	for _, since := range []*time.Time{
 		s.customer.LastPolledAt, s.customer.PollPageAt, s.customer.ActiveSince, s.customer.BackfillCompletedAt,
@@ -231,16 +239,34 @@ func (s standing) pollExpected() time.Time {
 	return expected
 }
 
-// rewrites says whether a run is on its way that writes everybody again.
-func (s standing) rewrites() bool {
+// rewrites reports whether an unfinished run writes all users again.
+func (s healthFacts) rewrites() bool {
 	return s.run.Rewrite != nil && s.run.State.Open() && s.run.State != store.RunPaused && s.customer.Active()
 }
 
-// healthy is nil where nothing is wrong and nothing is known yet.
-func (s standing) healthy(reasons []Reason) *bool {
+// healthy returns nil if nothing is wrong and there was no poll yet. A customer with Virtuous alone is not polled.
+func (s healthFacts) healthy(reasons []Reason) *bool {
 	well := !slices.ContainsFunc(reasons, func(reason Reason) bool { return reason.Unhealthy })
-	if well && (s.customer.BackfillCompletedAt == nil || s.customer.LastPolledAt == nil) {
+	if well && s.customer.Mirrors() && (s.customer.BackfillCompletedAt == nil || s.customer.LastPolledAt == nil) {
 		return nil
 	}
 	return &well
+}
+
+// stampsLag returns the reason that says how far VOMO's updated_at are behind its clock.
+func (s healthFacts) stampsLag() Reason {
+	text, remedy := event.ExplainFor(s.customer.ID, event.ConditionStampsLag)
+	text = strings.ReplaceAll(text, "<lag>", inHours(s.customer.StampLag))
+	return Reason{Code: event.ConditionStampsLag, Text: text, Remedy: remedy, Since: s.customer.StampLagSince}
+}
+
+func inHours(d time.Duration) string {
+	hours, minutes := int(d.Hours()), int(d.Minutes())%60
+	switch {
+	case hours == 0:
+		return fmt.Sprintf("%d min", minutes)
+	case minutes == 0:
+		return fmt.Sprintf("%d h", hours)
+	}
+	return fmt.Sprintf("%d h %d min", hours, minutes)
 }

@@ -8,14 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 )
 
 // steady is a customer through its first backfill, with a clock that goes on.
-func steady(t *testing.T) *house {
+func steady(t *testing.T) *fixture {
 	t.Helper()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	h.in(t, func(ctx context.Context, tx *store.Tx) error { return tx.MarkBackfilled(ctx, "acme", 1000) })
 	h.exec(t, `CREATE TABLE test_clock AS SELECT timestamptz '2026-03-02T09:30:00Z' AS now`)
@@ -23,13 +24,13 @@ func steady(t *testing.T) *house {
 	return h
 }
 
-func (h *house) pass(t *testing.T, interval string) {
+func (h *fixture) pass(t *testing.T, interval string) {
 	t.Helper()
 	h.exec(t, `UPDATE test_clock SET now = now + $1::text::interval`, interval)
 }
 
 // polled ends a poll, as failed where code is not "".
-func (h *house) polled(t *testing.T, code string) {
+func (h *fixture) polled(t *testing.T, code string) {
 	t.Helper()
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
 		id, err := tx.StartJob(ctx, "acme", store.JobPoll, "00-trace-01")
@@ -50,11 +51,11 @@ func (h *house) polled(t *testing.T, code string) {
 }
 
 // stands is the customer's health in both places that show it, which must agree.
-func (h *house) stands(t *testing.T) (healthy *bool, reasons map[string]bool) {
+func (h *fixture) stands(t *testing.T) (healthy *bool, reasons map[string]bool) {
 	t.Helper()
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")
 	require.NoError(t, err)
-	list, err := report.Customers(t.Context(), h.Store, report.CustomersQuestion{})
+	list, err := report.Customers(t.Context(), h.Store, operatorapi.CustomersQuestion{})
 	require.NoError(t, err)
 	require.Equal(t, status.Health.IsHealthy, list.Customers[0].IsHealthy, "the list and the status say the same")
 	reasons = map[string]bool{}
@@ -63,7 +64,7 @@ func (h *house) stands(t *testing.T) (healthy *bool, reasons map[string]bool) {
 		require.NotEmpty(t, reason.Remedy)
 		require.NotContains(t, reason.Text, "Condition ", "each condition has words of its own")
 		_, twice := reasons[reason.Code]
-		require.False(t, twice, "%s is told once", reason.Code)
+		require.False(t, twice, "%s is listed once", reason.Code)
 		reasons[reason.Code] = reason.Unhealthy
 	}
 	return status.Health.IsHealthy, reasons
@@ -97,7 +98,7 @@ func TestOrganisationWithoutChangesIsHealthy(t *testing.T) {
 	require.Empty(t, reasons)
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")
 	require.NoError(t, err)
-	require.Equal(t, new(int64(48*60+21*60+30)), status.Polling.LagMinutes, "the lag is told, and nobody is unwell for it")
+	require.Equal(t, new(int64(48*60+21*60+30)), status.Polling.LagMinutes, "the lag is shown, and no health suffers from it")
 }
 
 func TestAPollerThatIsWedgedMakesTheCustomerUnhealthyWithinTwoCadences(t *testing.T) {
@@ -131,7 +132,7 @@ func TestTwoCadencesCountFromWhenPollsAreToBeExpected(t *testing.T) {
 	h.pass(t, "3 days")
 	healthy, reasons := h.stands(t)
 	require.Equal(t, new(false), healthy)
-	require.Equal(t, map[string]bool{event.ConditionPaused: true}, reasons, "nobody waits for polls meanwhile")
+	require.Equal(t, map[string]bool{event.ConditionPaused: true}, reasons, "no poll is expected meanwhile")
 
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.ResumeCustomer(ctx, "acme")
@@ -164,6 +165,12 @@ func TestWhatStopsACustomerIsTheReason(t *testing.T) {
 			false,
 			map[string]bool{event.ConditionDLQDepth: true},
 		},
+		"nine letters": {
+			`INSERT INTO dead_letters (id, customer_id, kind, record_id, state, error_code, error_class, original_subject, job, first_failed_at, last_failed_at)
+				SELECT gen_random_uuid(), 'acme', 'user', i::text, 'review', 'http_422', 'permanent', 's', 'j', now(), now() FROM generate_series(1, 9) i`,
+			true,
+			map[string]bool{},
+		},
 		"an alert": {
 			`INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ('acme', 'destination_down', 'medium', now())`,
 			false,
@@ -175,7 +182,7 @@ func TestWhatStopsACustomerIsTheReason(t *testing.T) {
 		"a rewrite under way": {
 			`UPDATE backfill_runs SET rewrite_before = now()`, true, map[string]bool{"rewrite_unfinished": false},
 		},
-		"a rewrite that nobody does": {
+		"a rewrite that no run does": {
 			`UPDATE backfill_runs SET rewrite_before = now(), state = 'cancelled'`, false, map[string]bool{"rewrite_unfinished": true},
 		},
 		"a resync that an operator paused": {
@@ -219,10 +226,10 @@ func TestAParkedRunIsTriedAgainOnlyForACustomerWhoGoesOn(t *testing.T) {
 	t.Parallel()
 	h := steady(t)
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.StartSyncRuns(ctx, store.SyncStart{Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{"acme"}, TraceIDs: []string{"00-trace-01"}})
+		_, err := tx.StartRuns(ctx, store.RunStart{Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{"acme"}, TraceIDs: []string{"00-trace-01"}})
 		return err
 	})
-	h.exec(t, `UPDATE sync_runs SET state = 'parked', park_reason = 'auth_failed', due_at = rollcall_now() + interval '15 minutes'`)
+	h.exec(t, `UPDATE runs SET state = 'parked', park_reason = 'auth_failed', due_at = rollcall_now() + interval '15 minutes' WHERE kind <> 'backfill'`)
 	open := func() *report.OpenRun {
 		status, err := report.StatusOf(t.Context(), h.Store, "acme")
 		require.NoError(t, err)
@@ -240,11 +247,11 @@ func TestWhatARunWaitsForIsAReasonOnlyWhileItWaits(t *testing.T) {
 	t.Parallel()
 	h := steady(t)
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.StartSyncRuns(ctx, store.SyncStart{Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{"acme"}, TraceIDs: []string{"00-trace-01"}})
+		_, err := tx.StartRuns(ctx, store.RunStart{Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{"acme"}, TraceIDs: []string{"00-trace-01"}})
 		return err
 	})
 	for state, reason := range map[string]*string{"parked": new("destination_down"), "running": nil, "queued": nil} {
-		h.exec(t, `UPDATE sync_runs SET park_reason = 'destination_down', state = $1`, state)
+		h.exec(t, `UPDATE runs SET park_reason = 'destination_down', state = $1 WHERE kind <> 'backfill'`, state)
 		status, err := report.StatusOf(t.Context(), h.Store, "acme")
 		require.NoError(t, err)
 		require.Equal(t, reason, status.Polling.OpenRun.ParkReason, state)
@@ -265,7 +272,7 @@ func TestStallEndsWithThePollThatEndsItAndNotWithTheNextLook(t *testing.T) {
 		return nil
 	})
 	listed := func() []string {
-		list, err := report.Customers(t.Context(), h.Store, report.CustomersQuestion{})
+		list, err := report.Customers(t.Context(), h.Store, operatorapi.CustomersQuestion{})
 		require.NoError(t, err)
 		return list.Customers[0].Alerts
 	}
@@ -297,11 +304,11 @@ func TestAlertsOfUsersNameThemAndNeverStand(t *testing.T) {
 		return event.Raise(ctx, tx, event.AlertFor("acme", event.AlertDLQAge))
 	})
 	h.pass(t, "1 minute")
-	standing, err := report.Alerts(t.Context(), h.Store, report.AlertsQuestion{CustomerID: "acme"})
+	healthFacts, err := report.Alerts(t.Context(), h.Store, operatorapi.AlertsQuestion{CustomerID: "acme"})
 	require.NoError(t, err)
-	require.Len(t, standing.Alerts, 1)
-	require.Nil(t, standing.Alerts[0].VomoUserID)
-	all, err := report.Alerts(t.Context(), h.Store, report.AlertsQuestion{CustomerID: "acme", All: true})
+	require.Len(t, healthFacts.Alerts, 1)
+	require.Nil(t, healthFacts.Alerts[0].VomoUserID)
+	all, err := report.Alerts(t.Context(), h.Store, operatorapi.AlertsQuestion{CustomerID: "acme", All: true})
 	require.NoError(t, err)
 	require.Len(t, all.Alerts, 3)
 	require.Equal(t, []*string{new("8206"), new("8205")}, []*string{all.Alerts[1].VomoUserID, all.Alerts[2].VomoUserID})
@@ -320,7 +327,7 @@ func TestRemedyNamesItsCustomer(t *testing.T) {
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")
 	require.NoError(t, err)
 	require.Contains(t, status.Health.Reasons[0].Remedy, "rollcall dlq ls acme")
-	alerts, err := report.Alerts(t.Context(), h.Store, report.AlertsQuestion{})
+	alerts, err := report.Alerts(t.Context(), h.Store, operatorapi.AlertsQuestion{})
 	require.NoError(t, err)
 	require.Contains(t, alerts.Alerts[0].Remedy, "rollcall dlq ls acme")
 }

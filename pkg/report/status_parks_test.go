@@ -16,17 +16,17 @@ import (
 const noPage = "VOMO's answer is not a page of users: it is no JSON object with a list of data"
 
 // parkBackfill claims and parks the customer's backfill.
-func (h *house) parkBackfill(t *testing.T, run int64, reason, detail string, delay time.Duration) {
+func (h *fixture) parkBackfill(t *testing.T, run int64, reason, detail string, delay time.Duration) {
 	t.Helper()
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := tx.ClaimRun(ctx, run, 1); err != nil {
+		if _, err := tx.ClaimRun(ctx, "acme", store.KindBackfill, 1); err != nil {
 			return err
 		}
 		return tx.ParkRun(ctx, run, 1, reason, detail, delay)
 	})
 }
 
-func (h *house) reasonsOf(t *testing.T) []report.Reason {
+func (h *fixture) reasonsOf(t *testing.T) []report.Reason {
 	t.Helper()
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")
 	require.NoError(t, err)
@@ -56,7 +56,10 @@ func TestAFirstBackfillThatVomoDoesNotLetThroughSaysWhySinceWhenAndUntilWhen(t *
 	require.Equal(t, new(false), healthy)
 
 	// While it is tried the reason stays, and no time is set.
-	h.in(t, func(ctx context.Context, tx *store.Tx) error { _, err := tx.ClaimRun(ctx, run, 1); return err })
+	h.in(t, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.ClaimRun(ctx, "acme", store.KindBackfill, 1)
+		return err
+	})
 	reasons = h.reasonsOf(t)
 	require.Len(t, reasons, 1)
 	require.Nil(t, reasons[0].Until)
@@ -72,15 +75,15 @@ func TestEveryParkOfEveryKindOfWorkHasAReason(t *testing.T) {
 			if err := tx.StartCheckpoint(ctx, "acme", store.ResourceUserSync); err != nil {
 				return err
 			}
-			refs, err := tx.StartSyncRuns(ctx, store.SyncStart{Kind: kind, Job: job, Customers: []string{"acme"}, TraceIDs: []string{"00-trace-01"}})
+			refs, err := tx.StartRuns(ctx, store.RunStart{Kind: kind, Job: job, Customers: []string{"acme"}, TraceIDs: []string{"00-trace-01"}})
 			if err != nil {
 				return err
 			}
-			if _, err := tx.ClaimSyncRun(ctx, refs[0].ID, 1); err != nil {
+			if _, err := tx.ClaimRun(ctx, "acme", kind, 1); err != nil {
 				return err
 			}
 			reason := map[string]string{store.KindPoll: "vomo_unavailable", store.KindUserDaily: "vomo_throttled"}[kind]
-			return tx.ParkSyncRun(ctx, refs[0].ID, 1, reason, "", time.Minute)
+			return tx.ParkRun(ctx, refs[0].ID, 1, reason, "", time.Minute)
 		})
 	}
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
@@ -110,7 +113,7 @@ func TestEveryParkOfEveryKindOfWorkHasAReason(t *testing.T) {
 		require.True(t, since.Add(until).Equal(*reasons[code].Until), code)
 	}
 	h.in(t, func(ctx context.Context, tx *store.Tx) error { return tx.ReleaseLetters(ctx, "acme") })
-	h.exec(t, `DELETE FROM sync_runs`)
+	h.exec(t, `DELETE FROM runs WHERE kind <> 'backfill'`)
 	h.exec(t, `UPDATE alerts SET cleared_at = raised_at`)
 	require.Empty(t, h.reasonsOf(t))
 }
@@ -133,4 +136,28 @@ func TestAReasonThatIsNoParkAlsoSaysSinceWhen(t *testing.T) {
 		require.True(t, time.Date(2026, time.March, 2, 9, 35, 0, 0, time.UTC).Equal(*reason.Since), reason.Code)
 		require.Nil(t, reason.Until)
 	}
+}
+
+func TestStatusSaysWhatWaitsToBeWrittenBackAndWhy(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	h.onboard(t, "acme")
+	h.exec(t, `UPDATE sync_configs SET write_back = '{"fields":["phone"],"create":false}'`)
+	h.exec(t, `INSERT INTO writebacks (customer_id, vomo_user_id, state, stamps, requested_at, updated_at)
+		SELECT 'acme', n::text, CASE WHEN n = 3 THEN 'done' ELSE 'waiting' END, '{}', rollcall_now(), rollcall_now() FROM generate_series(1, 3) n`)
+	h.exec(t, `INSERT INTO writeback_holds SELECT 'acme', 'vomo_unavailable', 'VOMO answered 502', 2, at, rollcall_now(),
+		at + interval '1 minute' FROM rollcall_now() at`)
+	h.exec(t, `INSERT INTO review_items (customer_id, kind, source_id, reason, decisions, state, created_at)
+		VALUES ('acme', 'user', 9, 'email_mismatch', '{dismiss}', 'open', rollcall_now())`)
+
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+
+	require.NoError(t, err)
+	require.Equal(t, []string{"phone"}, status.WriteBack.Fields)
+	require.EqualValues(t, 2, status.WriteBack.Waiting)
+	require.NotNil(t, status.WriteBack.WaitingSince)
+	require.EqualValues(t, 1, status.WriteBack.OpenReviews)
+	require.Len(t, status.Health.Reasons, 1)
+	require.Equal(t, "vomo_unavailable", status.Health.Reasons[0].Code)
+	require.Contains(t, status.Health.Reasons[0].Text, "VOMO answered 502")
 }

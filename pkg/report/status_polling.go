@@ -9,25 +9,25 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-// Polling is how the mirror keeps up. The first four names are those of docs/guides.md#sync-status.
+// Polling has the last and the next poll. The first four names are those of docs/guides.md#sync-status.
 type Polling struct {
 	LastRunAt           *time.Time `json:"lastRunAt"`
 	LastRunOutcome      *string    `json:"lastRunOutcome"` // success, failed
 	CheckpointTimestamp *time.Time `json:"checkpointTimestamp"`
-	LagMinutes          *int64     `json:"lagMinutes"` // since the checkpoint; it grows while no user changes, and says nothing of health
-	CaughtUpAt          *time.Time `json:"caughtUpAt"` // by VOMO's clock: the mirror has what had happened by then
-	NextRunAt           *time.Time `json:"nextRunAt"`  // null where none is scheduled
+	LagMinutes          *int64     `json:"lagMinutes"` // since the checkpoint; it grows while no user changes, and does not affect the health
+	CaughtUpAt          *time.Time `json:"caughtUpAt"` // by VOMO's clock: the mirror has all changes up to this time
+	NextRunAt           *time.Time `json:"nextRunAt"`  // null if none is scheduled
 	LastRun             *EndedRun  `json:"lastRun"`
-	OpenRun             *OpenRun   `json:"openRun"` // the one under way, or put off
+	OpenRun             *OpenRun   `json:"openRun"` // unfinished: under way, or parked
 }
 
-// Reconciliation is the daily one.
+// Reconciliation has the last and the next daily reconciliation.
 type Reconciliation struct {
-	LastRunAt *time.Time `json:"lastRunAt"` // of the last one that came to its end
-	LastDate  *string    `json:"lastDate"`  // the day that it is of, as 2026-11-20
+	LastRunAt *time.Time `json:"lastRunAt"` // of the last completed one
+	LastDate  *string    `json:"lastDate"`  // its day, as 2026-11-20
 	Expected  *int64     `json:"expected"`  // users who had changed
-	Gaps      *int64     `json:"gaps"`      // of them those that polls had missed, and that were written
-	Failures  *int64     `json:"failures"`  // of them those who got a dead letter
+	Gaps      *int64     `json:"gaps"`      // of them, users that polls had missed and that were written
+	Failures  *int64     `json:"failures"`  // of them, users that got a letter
 	NextRunAt *time.Time `json:"nextRunAt"`
 	LastRun   *EndedRun  `json:"lastRun"`
 	OpenRun   *OpenRun   `json:"openRun"`
@@ -55,7 +55,7 @@ type OpenRun struct {
 	Processed  int64      `json:"processed"`
 }
 
-func addPolling(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
+func addPolling(ctx context.Context, from *store.Store, status *Status, facts *healthFacts) error {
 	polling := &status.Polling
 	checkpoint, err := from.Checkpoint(ctx, status.CustomerID, store.ResourceUserSync)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -79,10 +79,10 @@ func addPolling(ctx context.Context, from *store.Store, status *Status, facts *s
 	return nil
 }
 
-// gapRateOver is the time over which the average gap rate is taken (docs/guides.md#sync-status).
+// gapRateOver is the period of the average gap rate (docs/guides.md#sync-status).
 const gapRateOver = 7 * 24 * time.Hour
 
-func addReconciliation(ctx context.Context, from *store.Store, status *Status, facts *standing) error {
+func addReconciliation(ctx context.Context, from *store.Store, status *Status, facts *healthFacts) error {
 	shown := &status.Reconciliation
 	var err error
 	if shown.LastRun, shown.OpenRun, err = runsOf(ctx, from, facts.customer, store.JobUserDaily, store.KindUserDaily); err != nil {
@@ -112,7 +112,7 @@ func addReconciliation(ctx context.Context, from *store.Store, status *Status, f
 	return nil
 }
 
-// runsOf are the newest closed line of a job, and the run that is unfinished; nil where there is none.
+// runsOf returns the newest ended run and the unfinished run of a job, or nil.
 func runsOf(ctx context.Context, from *store.Store, customer store.Customer, job, kind string) (*EndedRun, *OpenRun, error) {
 	var ended *EndedRun
 	var open *OpenRun
@@ -129,7 +129,7 @@ func runsOf(ctx context.Context, from *store.Store, customer store.Customer, job
 			ended.ErrorCode = &line.ErrorCode
 		}
 	}
-	run, err := from.OpenSyncRun(ctx, customer.ID, kind)
+	run, err := from.OpenRun(ctx, customer.ID, kind)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, nil, err
 	}
@@ -138,7 +138,7 @@ func runsOf(ctx context.Context, from *store.Store, customer store.Customer, job
 		if run.State == store.RunParked && customer.Active() {
 			open.DueAt = &run.DueAt
 		}
-		// The row keeps it until a page is committed: the next attempt is a probe.
+		// The row keeps the reason until a page is committed, because the next attempt is a probe.
 		if run.State == store.RunParked && run.ParkReason != "" {
 			open.ParkReason = &run.ParkReason
 		}

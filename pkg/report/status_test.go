@@ -10,13 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 )
 
 func TestAFreshCustomersStatusNamesEverythingAndSaysWhatIsNotKnown(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	h.queue(t, "acme")
 
@@ -25,19 +26,39 @@ func TestAFreshCustomersStatusNamesEverythingAndSaysWhatIsNotKnown(t *testing.T)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"customerId":"acme","asOf":"2026-03-02T09:30:00Z",`+
 		`"integration":{"enabled":true,"onboardedAt":"2026-03-02T09:30:00Z","backfillCompletedAt":null,`+
-		`"pausedAt":null,"disabledReason":null,"offboardedAt":null},`+
+		`"pausedAt":null,"disabledReason":null,"offboardedAt":null,"purgeAt":null},`+
 		`"backfill":{"state":"queued","waitingFor":null,"until":null,"processed":0,"total":null,"etaSeconds":null,"requestsPerMinute":null},`+
 		`"polling":{"lastRunAt":null,"lastRunOutcome":null,"checkpointTimestamp":null,"lagMinutes":null,"caughtUpAt":null,`+
 		`"nextRunAt":null,"lastRun":null,"openRun":null},`+
 		`"reconciliation":{"lastRunAt":null,"lastDate":null,"expected":null,"gaps":null,"failures":null,"nextRunAt":null,"lastRun":null,"openRun":null},`+
+		`"writeBack":{"fields":[],"waiting":0,"waitingSince":null,"openReviews":0},`+
 		`"health":{"dlqDepth":0,"averageReconciliationGapRate":null,"isHealthy":null,"reasons":[]},`+
 		`"budget":{"today":{},"total":{},"perMinute":null},`+
-		`"inventory":{"totalUsersMirrored":0}}`, document(t, status))
+		`"inventory":{"totalUsersMirrored":0},`+
+		`"participations":{"enabled":false,"covered":0,"total":0,"cycleHours":null},`+
+		`"giving":{"enabled":false,"disabledReason":null,"onboardedAt":null,"organizationName":null,"pending":0,"pendingSince":null,"submitted":0,`+
+		`"submittedSince":null,"needsReview":0,"failed":0,"conflict":0,"lastWebhookAt":null,"lastReconciledAt":null}}`, document(t, status))
+}
+
+func TestStatusOfAnOffboardedCustomerSaysWhenItsMappingIsPurged(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t)
+	h.onboard(t, "acme")
+	h.exec(t, `UPDATE sync_configs SET enabled = false, offboarded_at = rollcall_now()`)
+	status, err := report.StatusOf(t.Context(), h.Store, "acme")
+	require.NoError(t, err)
+	require.Nil(t, status.Integration.PurgeAt, "its offboarding has no steps yet")
+
+	purge := time.Date(2026, time.April, 1, 9, 30, 0, 0, time.UTC)
+	h.exec(t, `INSERT INTO offboardings (customer_id, step, begun_at, purge_at) VALUES ('acme', 'retain', rollcall_now(), $1)`, purge)
+	status, err = report.StatusOf(t.Context(), h.Store, "acme")
+	require.NoError(t, err)
+	require.True(t, purge.Equal(*status.Integration.PurgeAt))
 }
 
 func TestABackfillThatVomosCountsDoNotConfirmIsSaidToBeSo(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	run := h.queue(t, "acme")
 	for verified, reasons := range map[bool]int{true: 0, false: 1} {
@@ -54,7 +75,7 @@ func TestABackfillThatVomosCountsDoNotConfirmIsSaidToBeSo(t *testing.T) {
 
 func TestAWorkingCustomersStatusHasNumbersAsNumbers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	run := h.queue(t, "acme")
 	h.exec(t, `UPDATE backfill_runs SET state = 'running', pages = 20, processed = 300, last_total = 1000, active_seconds = 12.5 WHERE id = $1`, run)
@@ -96,7 +117,7 @@ func TestAWorkingCustomersStatusHasNumbersAsNumbers(t *testing.T) {
 
 func TestACompletedBackfillIsShownWithItsDate(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	run := h.queue(t, "acme")
 	h.exec(t, `UPDATE backfill_runs SET state = 'completed', pages = 67, processed = 1000, last_total = 1000, active_seconds = 40.2 WHERE id = $1`, run)
@@ -113,7 +134,7 @@ func TestACompletedBackfillIsShownWithItsDate(t *testing.T) {
 
 func TestWhatIsWrongIsSaidWithARemedy(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
 		for _, kind := range []string{event.AlertDestinationDown, event.AlertBackfillFailed} {
@@ -142,7 +163,7 @@ func TestWhatIsWrongIsSaidWithARemedy(t *testing.T) {
 
 func TestCustomersStatusDoesNotDependOnOtherCustomers(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
 	h.onboard(t, "other")
 	h.queue(t, "other")
@@ -163,11 +184,11 @@ func TestCustomersStatusDoesNotDependOnOtherCustomers(t *testing.T) {
 
 func TestAnUnknownCustomerIsNotFound(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 
-	_, err := report.StatusOf(t.Context(), h.Store, "nobody")
+	_, err := report.StatusOf(t.Context(), h.Store, "unknown")
 	require.ErrorIs(t, err, store.ErrNotFound)
-	_, err = report.Backfills(t.Context(), h.Store, report.BackfillsQuestion{CustomerID: "nobody"})
+	_, err = report.Backfills(t.Context(), h.Store, operatorapi.BackfillsQuestion{CustomerID: "unknown"})
 	require.ErrorIs(t, err, store.ErrNotFound)
 	_, err = report.RequestOf(t.Context(), h.Store, store.Origin{StreamCreated: noon, Sequence: 1})
 	require.ErrorIs(t, err, store.ErrNotFound)
@@ -175,13 +196,13 @@ func TestAnUnknownCustomerIsNotFound(t *testing.T) {
 
 func TestWhatBecameOfARequestIsShown(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	rejected, pending := store.Origin{StreamCreated: noon, Sequence: 1}, store.Origin{StreamCreated: noon, Sequence: 2}
 	h.in(t, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.AddRejectedRequest(ctx, rejected, "acme", []byte(`{"vomoToken":["Token rejected by VOMO API"]}`)); err != nil {
 			return err
 		}
-		_, _, err := tx.AddPendingRequest(ctx, pending, "acme", []byte(`{}`), []byte("sealed"))
+		_, _, err := tx.AddPendingRequest(ctx, pending, "acme", store.Sides{Mirror: true}, []byte(`{}`), []byte("sealed"))
 		return err
 	})
 
@@ -198,10 +219,11 @@ func TestWhatBecameOfARequestIsShown(t *testing.T) {
 
 func TestAParkedBackfillsStatusSaysWhatItWaitsForAndUntilWhen(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.onboard(t, "acme")
-	run, until := h.queue(t, "acme"), noon.AddDate(0, 0, 7)
-	_, err := h.PutOffRun(t.Context(), run, "quiet_hours", until)
+	h.queue(t, "acme")
+	until := noon.AddDate(0, 0, 7)
+	_, err := h.PutOffRun(t.Context(), "acme", store.KindBackfill, "quiet_hours", until)
 	require.NoError(t, err)
 
 	status, err := report.StatusOf(t.Context(), h.Store, "acme")

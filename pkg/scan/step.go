@@ -122,7 +122,7 @@ func (s *stepper) afterListPage(ctx context.Context) error {
 			if s.stepBack(*lastTotal - total) {
 				return nil
 			}
-			c.Doubt = true
+			c.UnresolvedFall = true
 		}
 	}
 	// A page that disappeared during the scan has no total. Its users moved up to pages that were read before. Reading those
@@ -171,7 +171,7 @@ func (s *stepper) endList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if seen <= maxWindowUsers && seen == *c.LastTotal && !c.Doubt {
+	if seen <= maxWindowUsers && seen == *c.LastTotal && !c.UnresolvedFall {
 		s.step.Done, s.step.Verified = true, true
 		return nil
 	}

@@ -17,7 +17,7 @@ const day = 24 * time.Hour
 // user and a deleted one may cancel out in a count. Windows are then at most one page, which one answer shows completely.
 func (s *stepper) startWindow(ctx context.Context, from *time.Time) error {
 	users := maxWindowUsers
-	if s.step.Cursor.Doubt {
+	if s.step.Cursor.UnresolvedFall {
 		users = PageSize
 	}
 	to, err := s.windowEnd(ctx, from, users)
@@ -91,7 +91,7 @@ func (s *stepper) afterCount(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if seen == int64(s.page.Total) && !(c.Doubt && s.page.More) {
+	if seen == int64(s.page.Total) && !(c.UnresolvedFall && s.page.More) {
 		return s.endWindow(ctx, true)
 	}
 	if !s.page.More { // this answer shows the window completely

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/micro"
@@ -56,12 +57,13 @@ type BusyError struct{ Text string }
 func (e *BusyError) Error() string { return e.Text }
 
 // Answer adds an endpoint: it decodes the question from JSON and sends what answer returns as JSON. ErrNotFound and
-// the errors of this file are sent to the caller; any other error is logged here and sent as internal.
+// the errors of this file are sent to the caller; any other error is logged here and sent as internal. Every verb that is
+// not one of readVerbs is an act, and is audited.
 func Answer[Question, Reply any](s *Service, noun, verb string, answer func(ctx context.Context, question Question) (Reply, error)) error {
 	return s.endpoint(noun, verb, func(request micro.Request) {
 		ctx, cancel := context.WithTimeout(context.Background(), apiTimeout)
 		defer cancel()
-		answerOne(ctx, s.Logger, request, answer)
+		answerOne(ctx, s, actVerb(noun, verb), request, answer)
 	})
 }
 
@@ -77,10 +79,12 @@ func (s *Service) endpoint(noun, verb string, handler micro.HandlerFunc) error {
 	return nil
 }
 
-// answerOne decodes the question, calls answer, and sends the result or the error.
-func answerOne[Question, Reply any](ctx context.Context, logger *zap.Logger, request micro.Request,
+// answerOne decodes the question, calls answer, and sends the result or the error. What is audited is noted before it is
+// done or shown: if it cannot be noted, it is not done.
+func answerOne[Question, Reply any](ctx context.Context, s *Service, verb actName, request micro.Request,
 	answer func(context.Context, Question) (Reply, error),
 ) {
+	logger := s.Logger
 	var question Question
 	if len(request.Data()) > 0 {
 		if err := json.Unmarshal(rollcallv1.TrimByteOrderMark(request.Data()), &question); err != nil {
@@ -88,9 +92,14 @@ func answerOne[Question, Reply any](ctx context.Context, logger *zap.Logger, req
 			return
 		}
 	}
-	reply, err := callAnswer(ctx, logger, question, answer)
+	ctx, audited, err := s.beginAct(ctx, verb, request.Headers(), question)
 	if err != nil {
-		refuseQuestion(logger, request, err)
+		rejectRequest(logger, request, err)
+		return
+	}
+	reply, err := callAnswer(ctx, logger, question, answer)
+	if err = audited.end(ctx, reply, err); err != nil {
+		rejectRequest(logger, request, err)
 		return
 	}
 	if err := request.RespondJSON(reply); err != nil {
@@ -110,7 +119,21 @@ func unreadable(question []byte, err error) string {
 	return text
 }
 
-func refuseQuestion(logger *zap.Logger, request micro.Request, err error) {
+// rejectRequest sends an error, and logs it if the caller does not get its text.
+func rejectRequest(logger *zap.Logger, request micro.Request, err error) {
+	code, text := errorFor(err)
+	var more any
+	if fields, ok := errors.AsType[*FieldsError](err); ok {
+		more = fields
+	}
+	if code == CodeInternal {
+		logger.Error("question not answered", zap.String("subject", request.Subject()), zap.Error(err))
+	}
+	respondError(logger, request, code, text, more)
+}
+
+// errorFor returns the code and the text of an error for the caller.
+func errorFor(err error) (code, text string) {
 	var (
 		bad      *BadRequestError
 		fields   *FieldsError
@@ -119,19 +142,17 @@ func refuseQuestion(logger *zap.Logger, request micro.Request, err error) {
 	)
 	switch {
 	case errors.As(err, &bad):
-		respondError(logger, request, CodeBadRequest, bad.Text, nil)
+		return CodeBadRequest, bad.Text
 	case errors.As(err, &fields):
-		respondError(logger, request, CodeBadRequest, fields.Error(), fields)
+		return CodeBadRequest, fields.Error()
 	case errors.As(err, &conflict):
-		respondError(logger, request, CodeConflict, conflict.Text, nil)
+		return CodeConflict, conflict.Text
 	case errors.As(err, &busy):
-		respondError(logger, request, CodeBusy, busy.Text, nil)
+		return CodeBusy, busy.Text
 	case errors.Is(err, store.ErrNotFound):
-		respondError(logger, request, CodeNotFound, "not found", nil)
-	default:
-		logger.Error("question not answered", zap.String("subject", request.Subject()), zap.Error(err))
-		respondError(logger, request, CodeInternal, "internal error; the service's log says more", nil)
+		return CodeNotFound, "not found"
 	}
+	return CodeInternal, "internal error; the service's log says more"
 }
 
 // callAnswer turns a panic into an error: one question must not end the rest of the service's work.
@@ -159,4 +180,48 @@ func respondError(logger *zap.Logger, request micro.Request, code, text string, 
 	if err := request.Error(code, text, data); err != nil {
 		logger.Warn("error not sent", zap.String("subject", request.Subject()), zap.Error(err))
 	}
+}
+
+// Slow limits an endpoint whose answers take seconds because they depend on other systems.
+type Slow struct {
+	Within time.Duration // for one answer; less than the 25 s in which a service must end
+	Slots  int           // concurrent answers
+}
+
+// AnswerSlowly is Answer for endpoints that take longer: several answers run at once, each within its time. If all
+// slots are in use or ctx has ended, the caller is asked to try again. The end of ctx does not interrupt an answer in
+// progress: the service's own work calls drained before it returns.
+func AnswerSlowly[Question, Reply any](ctx context.Context, s *Service, noun, verb string, slow Slow,
+	answer func(ctx context.Context, question Question) (Reply, error),
+) (drained func(), err error) {
+	slots := make(chan struct{}, slow.Slots)
+	var mu sync.Mutex // no answer may start once drained waits
+	var running sync.WaitGroup
+	ended := false
+	err = s.endpoint(noun, verb, func(request micro.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if ended || ctx.Err() != nil {
+			rejectRequest(s.Logger, request, &BusyError{Text: "the service stops: ask again"})
+			return
+		}
+		select {
+		case slots <- struct{}{}:
+		default:
+			rejectRequest(s.Logger, request, &BusyError{Text: "too many of these are under way: ask again in a moment"})
+			return
+		}
+		running.Go(func() {
+			defer func() { <-slots }()
+			bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), slow.Within)
+			defer cancel()
+			answerOne(bounded, s, actVerb(noun, verb), request, answer)
+		})
+	})
+	return func() {
+		mu.Lock()
+		ended = true
+		mu.Unlock()
+		running.Wait()
+	}, err
 }

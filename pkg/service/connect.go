@@ -91,6 +91,7 @@ func Connect(settings config.Config, name string, logger *zap.Logger) (*nats.Con
 func Layout(settings config.Config, lowerReplicas bool) bus.Layout {
 	return bus.Layout{
 		Replicas: settings.NATSReplicas, AckWait: settings.ClaimTimeout, LowerReplicas: lowerReplicas,
+		MaxAge: map[string]time.Duration{bus.StreamAdvisories: settings.AdvisoriesAge},
 		MaxBytes: map[string]int64{
 			bus.StreamEvents: int64(settings.EventsMaxBytes), bus.StreamAlerts: int64(settings.AlertsMaxBytes),
 			bus.StreamAdvisories: int64(settings.AdvisoriesMaxBytes), bus.StreamDLQ: int64(settings.DLQMaxBytes),
@@ -137,9 +138,9 @@ type rejection struct {
 
 const (
 	// A rejection counts only after this time: a stream's leader may just be changing.
-	refusalPatience = 5 * time.Second
+	rejectionPatience = 5 * time.Second
 	// A rejected message is retried within 15 s. If it is not rejected again, another process has published it.
-	refusalAge = 20 * time.Second
+	rejectionAge = 20 * time.Second
 )
 
 func (r *rejection) note(deliveries []store.Delivery) {
@@ -152,7 +153,7 @@ func (r *rejection) note(deliveries []store.Delivery) {
 		}
 	}
 	now := time.Now()
-	if r.since.IsZero() || now.Sub(r.last) > refusalAge {
+	if r.since.IsZero() || now.Sub(r.last) > rejectionAge {
 		r.since = now
 	}
 	r.last = now
@@ -162,7 +163,7 @@ func (r *rejection) note(deliveries []store.Delivery) {
 func (r *rejection) active() time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.since.IsZero() || time.Since(r.last) > refusalAge || r.last.Sub(r.since) < refusalPatience {
+	if r.since.IsZero() || time.Since(r.last) > rejectionAge || r.last.Sub(r.since) < rejectionPatience {
 		return 0
 	}
 	return time.Since(r.since)

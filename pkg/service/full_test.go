@@ -51,7 +51,7 @@ func TestFullNATSStorageLosesNothingAndServicesContinueWithin30SecondsOfSpace(t 
 	}
 	s.becomes("/readyz", http.StatusServiceUnavailable)
 	_, body := s.get("/readyz")
-	require.Regexp(t, `^NATS: the streams have taken no message for \d+m?\d*s\n$`, body)
+	require.Regexp(t, `^NATS: the streams have accepted no message for \d+m?\d*s\n$`, body)
 	status, _ := s.get("/livez")
 	require.Equal(t, http.StatusOK, status)
 	<-ends.C

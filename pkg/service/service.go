@@ -158,10 +158,27 @@ func (s *Service) makeAuditMonths(ctx context.Context) {
 		if err := s.Store.EnsureAuditMonths(ctx); err != nil && ctx.Err() == nil {
 			s.Logger.Warn("the audit's months were not made; it is tried again", zap.Error(err))
 		}
+		s.moveAuditDefault(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		}
+	}
+}
+
+// auditMoves bounds how many batches of lines one round moves out of the audit's default partition.
+const auditMoves = 100
+
+// moveAuditDefault empties the audit's default partition, as far as one round goes.
+func (s *Service) moveAuditDefault(ctx context.Context) {
+	for range auditMoves {
+		more, err := s.Store.MoveAuditDefault(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.Logger.Warn("lines of the audit were not moved to their month; it is tried again", zap.Error(err))
+		}
+		if err != nil || !more {
+			return
 		}
 	}
 }
@@ -200,7 +217,7 @@ func (s *Service) open(ctx context.Context, closers []func() error) ([]func() er
 	}
 	s.Micro, err = micro.AddService(s.Conn, micro.Config{
 		Name: "rollcall-" + s.Name, Version: Version, Description: "rollcall " + s.Name,
-		Metadata: map[string]string{MetadataKeys: strings.Join(keeper.IDs(), ",")},
+		Metadata: map[string]string{MetadataKeys: strings.Join(keeper.IDs(), ","), MetadataLetters: "by-letter"},
 	})
 	if err != nil {
 		return closers, fmt.Errorf("answer as a NATS service: %w", err)

@@ -12,50 +12,65 @@ import (
 
 const (
 	auditMonthsAhead = 3
-	// A month that begins so soon is attached without the constraint that excludes it: should the attaching fail, its
-	// lines would be refused.
+	// A month that begins within this time is attached without the constraint that excludes it: if attaching failed, the
+	// constraint would reject the month's lines.
 	auditMonthSoon     = 24 * time.Hour
 	codeCheckViolation = "23514"
 )
 
-// auditLimits bound each step: who writes to the default partition waits behind it.
+// auditLimits bound each step, because writes to the default partition wait for it.
 const auditLimits = `SET LOCAL lock_timeout = '1500ms'; SET LOCAL statement_timeout = '4s'`
 
-// EnsureAuditMonths makes the audit's partitions of this month and the three after it, unless another process is at it. A
-// month that is refused a lock is left for the next call; until it is made, the default partition takes its lines. So
-// does it for good for a month of which it holds lines already.
+// EnsureAuditMonths makes the audit's partitions of this month and the three after it, unless another process does it now. If it
+// does not get a month's locks, the next call makes that month; until then its lines go to the default partition. If the default
+// partition has lines of a month, all lines of that month stay there.
 func (s *Store) EnsureAuditMonths(ctx context.Context) error {
 	conn, err := s.pool.Load().Acquire(ctx)
 	if err != nil {
-		return fmt.Errorf("make audit partitions: %w", err)
+		return mapError("make audit partitions", err)
 	}
 	defer conn.Release()
-	const lock = `(hashtext('rollcall.ensure_audit_month'))` // which the version before took as well
-	var mine bool
-	var now time.Time
-	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock`+lock+`, rollcall_now()`).Scan(&mine, &now); err != nil {
-		return fmt.Errorf("make audit partitions: %w", err)
+	unlock, mine, err := lockAuditMonths(ctx, conn)
+	if err != nil {
+		return mapError("make audit partitions", err)
 	}
 	if !mine {
 		return nil
+	}
+	return mapError("make audit partitions", unlock(makeAuditMonths(ctx, conn)))
+}
+
+// lockAuditMonths keeps other processes from making or dropping months; mine is false if one does it now. unlock adds its own
+// error to the given one.
+func lockAuditMonths(ctx context.Context, conn *pgxpool.Conn) (unlock func(error) error, mine bool, err error) {
+	const lock = `(hashtext('rollcall.ensure_audit_month'))` // the previous version takes the same lock
+	if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock`+lock).Scan(&mine); err != nil || !mine {
+		return nil, false, err
+	}
+	return func(err error) error {
+		unlocking, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+		defer cancel()
+		if _, unlock := conn.Exec(unlocking, `SELECT pg_advisory_unlock`+lock); unlock != nil {
+			err = errors.Join(err, unlock, conn.Conn().Close(unlocking)) // the lock ends with the session
+		}
+		return err
+	}, true, nil
+}
+
+func makeAuditMonths(ctx context.Context, conn *pgxpool.Conn) (err error) {
+	var now time.Time
+	if err := conn.QueryRow(ctx, `SELECT rollcall_now()`).Scan(&now); err != nil {
+		return err
 	}
 	first := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
 	for ahead := range auditMonthsAhead + 1 {
 		month := auditMonth{conn: conn, from: first.AddDate(0, ahead, 0), to: first.AddDate(0, ahead+1, 0)}
 		err = errors.Join(err, month.ensure(ctx, now))
 	}
-	unlocking, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-	defer cancel()
-	if _, unlock := conn.Exec(unlocking, `SELECT pg_advisory_unlock`+lock); unlock != nil {
-		err = errors.Join(err, unlock, conn.Conn().Close(unlocking)) // the lock ends with the session
-	}
-	if err != nil {
-		return fmt.Errorf("make audit partitions: %w", err)
-	}
-	return nil
+	return err
 }
 
-// auditMonth is a month's partition that may have to be made.
+// auditMonth is a month whose partition may be missing.
 type auditMonth struct {
 	conn     *pgxpool.Conn
 	from, to time.Time
@@ -80,8 +95,8 @@ func (m auditMonth) ensure(ctx context.Context, now time.Time) error {
 	return m.unlessTaken(m.attach(ctx))
 }
 
-// exclude has Postgres know that the default partition holds no line of the month, while others write. Attaching the
-// partition would otherwise read all of the default partition, with everybody else shut out.
+// exclude proves to Postgres that the default partition has no line of the month, while other processes write. Without this,
+// attaching the partition reads all of the default partition and blocks every other access to it.
 func (m auditMonth) exclude(ctx context.Context) error {
 	within := fmt.Sprintf(`processed_at < '%s' OR processed_at >= '%s'`, m.from.Format(time.RFC3339), m.to.Format(time.RFC3339))
 	err := m.step(ctx, `ALTER TABLE sync_audit_default DROP CONSTRAINT IF EXISTS `+m.excluded()+`,
@@ -113,7 +128,7 @@ func (m auditMonth) step(ctx context.Context, statements ...string) error {
 	})
 }
 
-// unlessTaken is nil if the default partition got a line of the month after the look: the month stays there.
+// unlessTaken returns nil if the default partition got a line of the month after ensure looked: the month stays there.
 func (m auditMonth) unlessTaken(err error) error {
 	if codeOf(err) == codeCheckViolation {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// BenchmarkTakeGrant is one request's share of the budget: what every request to VOMO costs before it leaves.
+// BenchmarkTakeGrant takes one grant of the budget, as each request to VOMO does before it leaves.
 func BenchmarkTakeGrant(b *testing.B) {
 	s := openStore(b, testkit.Database(b), store.Options{})
 	for b.Loop() {
@@ -24,7 +24,7 @@ func BenchmarkTakeGrant(b *testing.B) {
 	}
 }
 
-// BenchmarkSaveMappingsPage is a page of 15 in a transaction of its own; every page is a newer version.
+// BenchmarkSaveMappingsPage saves a page of 15 users in a transaction of its own; each page has a newer version.
 func BenchmarkSaveMappingsPage(b *testing.B) {
 	s := openStore(b, testkit.Database(b), store.Options{})
 	second := int64(0)
@@ -37,9 +37,9 @@ func BenchmarkSaveMappingsPage(b *testing.B) {
 	}
 }
 
-// BenchmarkKnownPageOfAnUnknownCustomer is the comparison of a page of a large customer whom the planner's statistics
-// do not know: they were made when another one was alone. It must cost what a small customer's costs.
-func BenchmarkKnownPageOfAnUnknownCustomer(b *testing.B) {
+// BenchmarkStoredVersionsOfANewCustomer looks up a page of a large customer that the planner's statistics do not have: they were made
+// when another customer was alone. It must cost as much as a small customer's page.
+func BenchmarkStoredVersionsOfANewCustomer(b *testing.B) {
 	for _, size := range []int{1_000, 50_000} {
 		b.Run(strconv.Itoa(size), func(b *testing.B) {
 			database := testkit.Database(b)
@@ -56,9 +56,9 @@ func BenchmarkKnownPageOfAnUnknownCustomer(b *testing.B) {
 				ids = append(ids, strconv.Itoa(size-i))
 			}
 			for b.Loop() {
-				known, err := s.Known(b.Context(), "second", "user", ids, ids)
+				known, err := s.StoredVersions(b.Context(), "second", "user", ids, ids)
 				require.NoError(b, err)
-				require.Len(b, known.Mapped, 15)
+				require.Len(b, known.Mappings, 15)
 			}
 		})
 	}

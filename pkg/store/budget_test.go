@@ -12,16 +12,16 @@ import (
 // Two that find no budget yet both open it: the second must not take the first one's row for a hold.
 func TestTakersThatOpenABudgetTogetherAllGetAGrant(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	for round := range 20 {
 		customer := "c" + string(rune('a'+round))
-		together(4, func(int) {
-			wait, granted, err := b.TakeGrant(t.Context(), customer, "job", time.Second, 20*time.Second)
+		atOnce(4, func(int) {
+			wait, granted, err := f.TakeGrant(t.Context(), customer, "job", time.Second, 20*time.Second)
 			if err != nil || !granted {
 				t.Errorf("wait %s, granted %t: %v", wait, granted, err)
 			}
 		})
-		spent, err := b.Spent(t.Context(), customer)
+		spent, err := f.Spent(t.Context(), customer)
 		require.NoError(t, err)
 		require.Equal(t, store.Spending{Ever: map[string]int64{"job": 4}, Today: map[string]int64{"job": 4}}, spent)
 	}
@@ -29,9 +29,9 @@ func TestTakersThatOpenABudgetTogetherAllGetAGrant(t *testing.T) {
 
 func TestAGrantIsRefusedOnlyBeyondThePatience(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	take := func(patience time.Duration) (time.Duration, bool) {
-		wait, granted, err := b.TakeGrant(t.Context(), "acme", "job", 10*time.Second, patience)
+		wait, granted, err := f.TakeGrant(t.Context(), "acme", "job", 10*time.Second, patience)
 		require.NoError(t, err)
 		return wait, granted
 	}
@@ -53,17 +53,17 @@ func TestAGrantIsRefusedOnlyBeyondThePatience(t *testing.T) {
 
 func TestThrottlesAreCountedAndForgotten(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	_, _, err := b.TakeGrant(t.Context(), "acme", "job", time.Second, 0)
+	f := newFixture(t)
+	_, _, err := f.TakeGrant(t.Context(), "acme", "job", time.Second, 0)
 	require.NoError(t, err)
 
-	require.NoError(t, b.HoldBudget(t.Context(), "acme", time.Minute, 3))
-	throttles, err := b.Throttles(t.Context(), "acme")
+	require.NoError(t, f.HoldBudget(t.Context(), "acme", time.Minute, 3))
+	throttles, err := f.Throttles(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Equal(t, 3, throttles)
 
-	require.NoError(t, b.ForgetThrottles(t.Context(), "acme"))
-	throttles, err = b.Throttles(t.Context(), "acme")
+	require.NoError(t, f.ForgetThrottles(t.Context(), "acme"))
+	throttles, err = f.Throttles(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Zero(t, throttles)
 }

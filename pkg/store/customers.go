@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"rollcall.dev/pkg/store/internal/db"
@@ -14,6 +15,11 @@ const ResourceUserSync = "user_sync"
 const (
 	CredentialVomoToken        = "vomo_token"
 	CredentialDestinationToken = "destination_token"
+	CredentialVirtuousToken    = "virtuous_token"
+	CredentialWebhookSecret    = "virtuous_webhook_secret"
+	// CredentialWebhookSecretBefore is the secret that CredentialWebhookSecret replaced. Deliveries that were signed with it are
+	// accepted for a day.
+	CredentialWebhookSecretBefore = "virtuous_webhook_secret_before"
 )
 
 // Customer is a row of sync_configs.
@@ -24,7 +30,7 @@ type Customer struct {
 	PollCadenceMinutes     int32
 	AdminEmail             *string
 	RequestsPerSecond      *float64 // nil: the installation's setting
-	RequestsPerMinute      *float64 // nil: the installation's setting; 0: no limit a minute
+	RequestsPerMinute      *float64 // nil: the installation's setting; 0: no limit per minute
 	BackfillNotBefore      *time.Time
 	QuietHours             []byte // JSON as pkg/window writes it; nil: none
 	Enabled                bool
@@ -33,140 +39,118 @@ type Customer struct {
 	BackfillCompletedAt    *time.Time
 	BackfillProcessedCount *int64
 	PausedAt               *time.Time // by an operator
-	DisabledReason         string     // "auth_failed", or "" where it is enabled or was offboarded
+	DisabledReason         string     // "auth_failed", or "" if it is enabled or was offboarded
 	ActiveSince            *time.Time // from when polls are to be expected
 	LastPolledAt           *time.Time // the end of the last successful poll
-	PollPageAt             *time.Time // the last page of a poll that has more
-	CaughtUpAt             *time.Time // by VOMO's clock: the mirror has what had happened by then
+	PollPageAt             *time.Time // the last page of a poll that has more pages
+	CaughtUpAt             *time.Time // by VOMO's clock: the mirror has all changes until then
 	NextPollAt             *time.Time
 	NextReconcileAt        *time.Time
 	StampLag               time.Duration // how far VOMO's updated_at lie behind its clock; 0: they do not
 	StampLagSince          *time.Time
+	WriteBack              []byte   // JSON as WriteBack; nil: nothing is written to VOMO
+	Participations         bool     // they are read
+	ParticipationsCycle    *float64 // how many seconds the last complete cycle took; nil: there was none
 }
 
 // Active says whether anything may be read or written for the customer.
 func (c Customer) Active() bool { return c.Enabled && c.PausedAt == nil && c.OffboardedAt == nil }
 
-// Steady says whether the customer is polled: active, and through its first backfill.
+// Mirrors says whether the customer's users are mirrored. A customer with Virtuous alone has no destination.
+func (c Customer) Mirrors() bool {
+	var destination struct {
+		Kind string `json:"kind"`
+	}
+	return json.Unmarshal(c.Destination, &destination) == nil && destination.Kind != ""
+}
+
+// Steady says whether the customer is polled: it is active, and its first backfill is complete.
 func (c Customer) Steady() bool { return c.Active() && c.BackfillCompletedAt != nil }
 
-// Customer reads one customer; ErrNotFound where nobody of that id was onboarded.
+// Customer returns a customer; ErrNotFound if no customer with that id was onboarded.
 func (c Conn) Customer(ctx context.Context, id string) (Customer, error) {
-	row, err := c.queries.SyncConfigGet(ctx, c.dbtx, id)
-	if err != nil {
-		return Customer{}, wrap("read customer "+id, err)
-	}
-	return customerFrom(row), nil
+	row, err := c.statements.Customer(ctx, id)
+	return Customer(row), err
 }
 
-// Customers reads up to limit customers whose ids come after the given one, in order.
+// Customers returns up to limit customers whose ids come after the given one, in order.
 func (c Conn) Customers(ctx context.Context, after string, limit int32) ([]Customer, error) {
-	rows, err := c.queries.SyncConfigPage(ctx, c.dbtx, &db.SyncConfigPageParams{After: after, PageSize: limit})
-	if err != nil {
-		return nil, wrap("list customers", err)
-	}
+	rows, err := c.statements.Customers(ctx, after, limit)
 	customers := make([]Customer, 0, len(rows))
 	for _, row := range rows {
-		same := db.SyncConfigGetRow(*row)
-		customers = append(customers, customerFrom(&same))
+		customers = append(customers, Customer(row))
 	}
-	return customers, nil
+	return customers, err
 }
 
-func customerFrom(row *db.SyncConfigGetRow) Customer {
-	customer := Customer{
-		ID: row.CustomerID, ExternalSystemURL: row.ExternalSystemUrl, Destination: row.Destination,
-		PollCadenceMinutes: row.PollCadenceMinutes, AdminEmail: row.AdminEmail,
-		RequestsPerSecond: row.RequestsPerSecond, RequestsPerMinute: row.RequestsPerMinute, Enabled: row.Enabled,
-		OnboardedAt: row.OnboardedAt, OffboardedAt: row.OffboardedAt, BackfillCompletedAt: row.BackfillCompletedAt,
-		BackfillProcessedCount: row.BackfillProcessedCount,
-		BackfillNotBefore:      row.BackfillNotBefore, QuietHours: row.QuietHours,
-		PausedAt: row.PausedAt, ActiveSince: row.ActiveSince, LastPolledAt: row.LastPolledAt, PollPageAt: row.PollPageAt, CaughtUpAt: row.CaughtUpAt,
-		NextPollAt: row.NextPollAt, NextReconcileAt: row.NextReconcileAt,
-	}
-	if row.StampLagMinutes != nil {
-		customer.StampLag, customer.StampLagSince = time.Duration(*row.StampLagMinutes)*time.Minute, row.StampLagSince
-	}
-	if row.DisabledReason != nil {
-		customer.DisabledReason = *row.DisabledReason
-	}
-	return customer
-}
-
-// SaveCustomer writes what a request asked for, whose token VOMO has just taken, and enables the customer. The date of a first onboarding is
-// kept; that of one who had left begins anew. It returns the date.
+// SaveCustomer writes the settings of a request whose token VOMO has just accepted, and enables the customer. It keeps the date of
+// the first onboarding, unless the customer was offboarded since, and returns the date.
 func (t *Tx) SaveCustomer(ctx context.Context, customer Customer) (onboardedAt time.Time, err error) {
 	onboardedAt, err = t.queries.SyncConfigUpsert(ctx, t.dbtx, &db.SyncConfigUpsertParams{
 		CustomerID: customer.ID, ExternalSystemUrl: customer.ExternalSystemURL, Destination: customer.Destination,
 		PollCadenceMinutes: customer.PollCadenceMinutes, AdminEmail: customer.AdminEmail,
 		RequestsPerSecond: customer.RequestsPerSecond, RequestsPerMinute: customer.RequestsPerMinute,
-		BackfillNotBefore: customer.BackfillNotBefore, QuietHours: customer.QuietHours,
+		BackfillNotBefore: customer.BackfillNotBefore, QuietHours: customer.QuietHours, WriteBack: customer.WriteBack, Participations: customer.Participations,
 	})
 	if err != nil {
-		return onboardedAt, wrap("save customer", err)
+		return onboardedAt, err
 	}
-	return onboardedAt, wrap("note that the token works", t.queries.TokenGiven(ctx, t.dbtx, customer.ID))
+	return onboardedAt, t.queries.TokenGiven(ctx, t.dbtx, customer.ID)
 }
 
-// OffboardCustomer disables the customer and deletes the credentials; known is false where there is no such
-// customer.
+// OffboardCustomer disables the customer and deletes the credentials; known is false if there is no such customer.
 func (t *Tx) OffboardCustomer(ctx context.Context, id string) (known bool, err error) {
 	changed, err := t.queries.SyncConfigOffboardIfKnown(ctx, t.dbtx, id)
 	if err != nil {
-		return false, wrap("offboard customer", err)
+		return false, err
 	}
 	if err := t.queries.TokenForget(ctx, t.dbtx, id); err != nil {
-		return false, wrap("forget the token", err)
+		return false, err
 	}
 	if err := t.queries.CredentialsDelete(ctx, t.dbtx, id); err != nil {
-		return false, wrap("delete credentials", err)
+		return false, err
 	}
-	return changed > 0, nil
+	archived, err := t.DeleteArchive(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if archived {
+		err = t.queries.SyncConfigUnmarkBackfilled(ctx, t.dbtx, id)
+	}
+	return changed > 0, err
 }
 
-// LockCustomer makes those who set up the same customer wait for one another until the transaction ends.
+// LockCustomer locks the setup of a customer until the transaction ends: two processes set it up one after the other.
 func (t *Tx) LockCustomer(ctx context.Context, id string) error {
-	return wrap("lock customer", t.queries.CustomerLock(ctx, t.dbtx, id))
+	return t.queries.CustomerLock(ctx, t.dbtx, id)
 }
 
 // SaveCredential stores a credential, already sealed; nil removes it.
 func (t *Tx) SaveCredential(ctx context.Context, customer, name string, sealed []byte) error {
 	if sealed == nil {
-		return wrap("delete credential", t.queries.CredentialDelete(ctx, t.dbtx, &db.CredentialDeleteParams{CustomerID: customer, Name: name}))
+		return t.queries.CredentialDelete(ctx, t.dbtx, &db.CredentialDeleteParams{CustomerID: customer, Name: name})
 	}
-	return wrap("save credential", t.queries.CredentialUpsert(ctx, t.dbtx, &db.CredentialUpsertParams{CustomerID: customer, Name: name, Sealed: sealed}))
+	return t.queries.CredentialUpsert(ctx, t.dbtx, &db.CredentialUpsertParams{CustomerID: customer, Name: name, Sealed: sealed})
 }
 
-// Credential reads a sealed credential; ErrNotFound where there is none.
-func (c Conn) Credential(ctx context.Context, customer, name string) ([]byte, error) {
-	sealed, err := c.queries.CredentialGet(ctx, c.dbtx, &db.CredentialGetParams{CustomerID: customer, Name: name})
-	return sealed, wrap("read credential "+name, err)
-}
-
-// StartCheckpoint sets the checkpoint of a new customer to the epoch, so that a first read reads everything;
-// one that stands already is kept.
+// StartCheckpoint sets the checkpoint of a new customer to the year 1970, so that the first scan reads all users. It keeps a checkpoint
+// that exists.
 func (t *Tx) StartCheckpoint(ctx context.Context, customer, resource string) error {
-	return wrap("start checkpoint", t.queries.CheckpointInsertIfAbsent(ctx, t.dbtx, &db.CheckpointInsertIfAbsentParams{
+	return t.queries.CheckpointInsertIfAbsent(ctx, t.dbtx, &db.CheckpointInsertIfAbsentParams{
 		CustomerID: customer, Resource: resource, Checkpoint: time.Unix(0, 0).UTC(),
-	}))
+	})
 }
 
 // AdvanceCheckpoint moves the checkpoint forward; it never goes back.
 func (t *Tx) AdvanceCheckpoint(ctx context.Context, customer, resource string, to time.Time) error {
-	return wrap("advance checkpoint", t.queries.CheckpointAdvance(ctx, t.dbtx, &db.CheckpointAdvanceParams{
+	return t.queries.CheckpointAdvance(ctx, t.dbtx, &db.CheckpointAdvanceParams{
 		CustomerID: customer, Resource: resource, Checkpoint: to,
-	}))
-}
-
-// Checkpoint reads the checkpoint; ErrNotFound for a customer who has none.
-func (c Conn) Checkpoint(ctx context.Context, customer, resource string) (time.Time, error) {
-	at, err := c.queries.CheckpointGet(ctx, c.dbtx, &db.CheckpointGetParams{CustomerID: customer, Resource: resource})
-	return at, wrap("read checkpoint", err)
+	})
 }
 
 // MarkBackfilled notes that the customer's first backfill is complete.
 func (t *Tx) MarkBackfilled(ctx context.Context, customer string, processed int64) error {
-	return wrap("mark backfill complete", t.queries.SyncConfigMarkBackfilled(ctx, t.dbtx, &db.SyncConfigMarkBackfilledParams{
+	return t.queries.SyncConfigMarkBackfilled(ctx, t.dbtx, &db.SyncConfigMarkBackfilledParams{
 		CustomerID: customer, Processed: &processed,
-	}))
+	})
 }

@@ -3,11 +3,13 @@ package store
 import (
 	"context"
 	"time"
+
+	"rollcall.dev/pkg/store/internal/db"
 )
 
 // TakeLeaseAt is TakeLease by the given clock.
 func (s *Store) TakeLeaseAt(ctx context.Context, customer, holder string, ttl time.Duration, now func() time.Time) (*Lease, error) {
-	return s.takeLease(ctx, customer, holder, ttl, now)
+	return s.takeLease(ctx, LaneMirror, customer, holder, ttl, now)
 }
 
 // RelayBatch is how many messages a relay handles at once.
@@ -30,3 +32,22 @@ func (s *Store) MaxConns() int32 { return s.pool.Load().Config().MaxConns }
 
 // PauseAfter is how long a relay waits after so many looks in a row that found nothing.
 func PauseAfter(empty int, tick time.Duration) time.Duration { return pauseAfter(empty, tick) }
+
+// Statements is what the store's and a transaction's statements run on.
+type Statements = db.DBTX
+
+// Statements returns the connection of the store, or of a transaction.
+func (c Conn) Statements() Statements { return c.dbtx }
+
+// InPipelinedTx runs work in a pipelined transaction.
+func (s *Store) InPipelinedTx(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
+	return s.inPipelinedTx(ctx, work)
+}
+
+// Defer defers a statement of a pipelined transaction.
+func (t *Tx) Defer(ctx context.Context, sql string, arguments ...any) error {
+	return t.deferred(func(on db.DBTX) error {
+		_, err := on.Exec(ctx, sql, arguments...)
+		return err
+	})
+}

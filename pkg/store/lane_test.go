@@ -23,122 +23,122 @@ func aPage(customer string) func(context.Context, *store.Tx) error {
 }
 
 // rows is how many rows pages have left.
-func rows(t *testing.T, b *bed) int {
+func rows(t *testing.T, f *fixture) int {
 	t.Helper()
-	return value[int](t, b, `SELECT (SELECT count(*) FROM user_mappings) + (SELECT count(*) FROM sync_audit) + (SELECT count(*) FROM outbox)`)
+	return value[int](t, f, `SELECT (SELECT count(*) FROM user_mappings) + (SELECT count(*) FROM sync_audit) + (SELECT count(*) FROM outbox)`)
 }
 
 func TestAHolderCommitsItsPage(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 
-	require.NoError(t, b.InLane(t.Context(), b.lease(t, "acme"), aPage("acme")))
+	require.NoError(t, f.InLane(t.Context(), f.lease(t, "acme"), aPage("acme")))
 
-	require.Equal(t, 3, rows(t, b))
+	require.Equal(t, 3, rows(t, f))
 }
 
 func TestAHolderWhoseLaneAnotherTookCommitsNothing(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	slept := b.lease(t, "acme")
-	b.advance(t, 31*time.Second)
-	present := b.lease(t, "acme")
+	f := newFixture(t)
+	slept := f.lease(t, "acme")
+	f.advance(t, 31*time.Second)
+	present := f.lease(t, "acme")
 
-	require.ErrorIs(t, b.InLane(t.Context(), slept, aPage("acme")), store.ErrLaneLost)
+	require.ErrorIs(t, f.InLane(t.Context(), slept, aPage("acme")), store.ErrLaneLost)
 
-	require.Zero(t, rows(t, b))
+	require.Zero(t, rows(t, f))
 	require.ErrorIs(t, slept.Outlasts(0), store.ErrLaneLost, "and it sends nothing more")
-	require.NoError(t, b.InLane(t.Context(), present, aPage("acme")))
+	require.NoError(t, f.InLane(t.Context(), present, aPage("acme")))
 }
 
 func TestAHolderWhoseLeaseMerelyRanOutCommitsNothing(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
-	b.advance(t, 30*time.Second)
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
+	f.advance(t, 30*time.Second)
 
-	require.ErrorIs(t, b.InLane(t.Context(), lease, aPage("acme")), store.ErrLaneLost)
+	require.ErrorIs(t, f.InLane(t.Context(), lease, aPage("acme")), store.ErrLaneLost)
 
-	require.Zero(t, rows(t, b))
+	require.Zero(t, rows(t, f))
 }
 
 func TestAFencedHolderCommitsNothing(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
 
-	require.ErrorIs(t, b.InLane(t.Context(), lease, aPage("acme")), store.ErrLaneLost)
+	require.ErrorIs(t, f.InLane(t.Context(), lease, aPage("acme")), store.ErrLaneLost)
 
-	require.Zero(t, rows(t, b))
+	require.Zero(t, rows(t, f))
 }
 
 func TestAPageRenewsTheLease(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
-	b.advance(t, 20*time.Second)
-	require.NoError(t, b.InLane(t.Context(), lease, aPage("acme")))
-	b.advance(t, 20*time.Second)
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
+	f.advance(t, 20*time.Second)
+	require.NoError(t, f.InLane(t.Context(), lease, aPage("acme")))
+	f.advance(t, 20*time.Second)
 
-	_, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+	_, err := f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 
 	require.ErrorIs(t, err, store.ErrLaneTaken)
 }
 
 func TestAPageThatFailsLeavesNothingAndTheLaneWithItsHolder(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
 	broken := errors.New("broken")
 
-	err := b.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
+	err := f.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
 		return errors.Join(aPage("acme")(ctx, tx), broken)
 	})
 
 	require.ErrorIs(t, err, broken)
 	require.NotErrorIs(t, err, store.ErrLaneLost)
-	require.Zero(t, rows(t, b))
-	require.NoError(t, b.InLane(t.Context(), lease, aPage("acme")))
+	require.Zero(t, rows(t, f))
+	require.NoError(t, f.InLane(t.Context(), lease, aPage("acme")))
 }
 
 // The lease's row is locked from the assertion to the commit, so no second holder can begin in between.
-func TestNobodyTakesTheLaneWhileAPageIsBeingCommitted(t *testing.T) {
+func TestLaneIsNotTakenWhileAPageIsCommitted(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	slow := b.lease(t, "acme")
+	f := newFixture(t)
+	slow := f.lease(t, "acme")
 	taken := make(chan *store.Lease, 1)
 
-	err := b.InLane(t.Context(), slow, func(ctx context.Context, tx *store.Tx) error {
+	err := f.InLane(t.Context(), slow, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.Now(ctx); err != nil { // whose answer needs the assertion's
 			return err
 		}
-		b.advance(t, time.Minute) // the lease has run out, and the page is not committed yet
+		f.advance(t, time.Minute) // the lease has run out, and the page is not committed yet
 		go func() {
-			lease, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+			lease, err := f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 			if err != nil {
 				t.Errorf("take lease: %v", err)
 			}
 			taken <- lease
 		}()
-		b.untilBlocked(t, 1)
+		f.untilBlocked(t, 1)
 		return aPage("acme")(ctx, tx)
 	})
 
 	require.NoError(t, err)
 	require.Greater(t, (<-taken).Epoch, slow.Epoch)
-	require.Equal(t, 3, rows(t, b))
-	require.ErrorIs(t, b.InLane(t.Context(), slow, aPage("acme")), store.ErrLaneLost)
+	require.Equal(t, 3, rows(t, f))
+	require.ErrorIs(t, f.InLane(t.Context(), slow, aPage("acme")), store.ErrLaneLost)
 }
 
 func TestAPageOfAForeignLaneIsRefusedAtItsFirstAnswer(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	slept := b.lease(t, "acme")
-	b.advance(t, time.Minute)
-	b.lease(t, "acme")
+	f := newFixture(t)
+	slept := f.lease(t, "acme")
+	f.advance(t, time.Minute)
+	f.lease(t, "acme")
 
-	err := b.InLane(t.Context(), slept, func(ctx context.Context, tx *store.Tx) error {
+	err := f.InLane(t.Context(), slept, func(ctx context.Context, tx *store.Tx) error {
 		line := []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}
 		require.NoError(t, tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, line), "nothing to wait for")
 		_, err := tx.Now(ctx)
@@ -147,35 +147,35 @@ func TestAPageOfAForeignLaneIsRefusedAtItsFirstAnswer(t *testing.T) {
 	})
 
 	require.ErrorIs(t, err, store.ErrLaneLost)
-	require.Zero(t, rows(t, b))
+	require.Zero(t, rows(t, f))
 }
 
-func TestAFailureOfAKeptStatementIsNotLost(t *testing.T) {
+func TestFailureOfADeferredStatementIsNotLost(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
 	nul := []store.AuditEntry{{RecordID: "a\x00b", UpdatedAt: time.Unix(1, 0)}} // no text of Postgres
 
-	err := b.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
+	err := f.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
 		return errors.Join(aPage("acme")(ctx, tx), tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, nul))
 	}) // the audit's failure comes with the commit
 
-	require.ErrorContains(t, err, "save audit")
-	require.Zero(t, rows(t, b))
-	require.NoError(t, b.InLane(t.Context(), lease, aPage("acme")), "the connection is as good as new")
+	require.ErrorContains(t, err, "query AuditInsertMany: ")
+	require.Zero(t, rows(t, f))
+	require.NoError(t, f.InLane(t.Context(), lease, aPage("acme")), "the connection is as good as new")
 }
 
 // An answer that forbids the rest is no error to Postgres, which would go on to the commit.
 func TestAPageOfAForeignLaneThatNeedsNoAnswerIsRefusedToo(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
 
-	err := b.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
+	err := f.InLane(t.Context(), lease, func(ctx context.Context, tx *store.Tx) error {
 		return tx.SaveMappings(ctx, "acme", []store.Mapping{{VomoID: "1", ExternalID: "x", Version: store.Version{UpdatedAt: time.Unix(1, 0), Hash: []byte("h")}}})
 	})
 
 	require.ErrorIs(t, err, store.ErrLaneLost)
-	require.Zero(t, rows(t, b))
+	require.Zero(t, rows(t, f))
 }

@@ -16,40 +16,40 @@ import (
 
 func TestATakenLaneIsRefusedToASecondHolderAndMarkedAsWanted(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
 
-	_, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+	_, err := f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 	require.ErrorIs(t, err, store.ErrLaneTaken)
 
 	require.False(t, lease.Wanted(), "the holder sees it with its next renewal")
 	require.NoError(t, lease.Renew(t.Context()))
 	require.True(t, lease.Wanted())
-	_, err = b.TakeLease(t.Context(), "globex", "another", 30*time.Second)
+	_, err = f.TakeLease(t.Context(), "globex", "another", 30*time.Second)
 	require.NoError(t, err, "the lane of another customer is free")
 }
 
 func TestAHolderSeesInItsPageThatTheLaneIsWanted(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
-	_, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
+	_, err := f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 	require.ErrorIs(t, err, store.ErrLaneTaken)
 
-	require.NoError(t, b.InLane(t.Context(), lease, func(context.Context, *store.Tx) error { return nil }))
+	require.NoError(t, f.InLane(t.Context(), lease, func(context.Context, *store.Tx) error { return nil }))
 
 	require.True(t, lease.Wanted())
 }
 
 func TestALaneThatWasWantedIsNotWantedOfTheNextHolder(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	first := b.lease(t, "acme")
-	_, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+	f := newFixture(t)
+	first := f.lease(t, "acme")
+	_, err := f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 	require.ErrorIs(t, err, store.ErrLaneTaken)
 	require.NoError(t, first.Release(t.Context()))
 
-	second := b.lease(t, "acme")
+	second := f.lease(t, "acme")
 	require.NoError(t, second.Renew(t.Context()))
 
 	require.False(t, second.Wanted())
@@ -57,100 +57,100 @@ func TestALaneThatWasWantedIsNotWantedOfTheNextHolder(t *testing.T) {
 
 func TestTheEpochGrowsWithEveryHolderAndNeverFalls(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	last := int64(0)
 	for round := range 6 {
-		lease := b.lease(t, "acme")
+		lease := f.lease(t, "acme")
 		require.Greater(t, lease.Epoch, last)
 		last = lease.Epoch
 		switch round % 3 {
 		case 0:
 			require.NoError(t, lease.Release(t.Context()))
 		case 1:
-			b.advance(t, 30*time.Second)
+			f.advance(t, 30*time.Second)
 		case 2:
-			b.fence(t, "acme")
+			f.fence(t, "acme")
 			require.NoError(t, lease.Release(t.Context()))
 		}
-		require.GreaterOrEqual(t, value[int64](t, b, `SELECT epoch FROM customer_leases`), last)
+		require.GreaterOrEqual(t, value[int64](t, f, `SELECT epoch FROM customer_leases`), last)
 	}
 }
 
 func TestALaneIsFreeAtTheInstantItsLeaseEndsAndNotBefore(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.lease(t, "acme")
+	f := newFixture(t)
+	f.lease(t, "acme")
 
-	b.advance(t, 30*time.Second-time.Microsecond)
-	_, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+	f.advance(t, 30*time.Second-time.Microsecond)
+	_, err := f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 	require.ErrorIs(t, err, store.ErrLaneTaken)
 
-	b.advance(t, time.Microsecond)
-	_, err = b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+	f.advance(t, time.Microsecond)
+	_, err = f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 	require.NoError(t, err)
 }
 
 func TestARenewedLeaseLastsFromItsRenewal(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
-	b.advance(t, 29*time.Second)
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
+	f.advance(t, 29*time.Second)
 	require.NoError(t, lease.Renew(t.Context()))
-	b.advance(t, 29*time.Second)
+	f.advance(t, 29*time.Second)
 
-	_, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+	_, err := f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 
 	require.ErrorIs(t, err, store.ErrLaneTaken)
 }
 
 func TestARenewalNeverShortensALease(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
-	b.advance(t, 10*time.Second)
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
+	f.advance(t, 10*time.Second)
 	require.NoError(t, lease.Renew(t.Context()))
 
 	// A page's transaction that began before the renewal asserts the lease after it.
-	b.advance(t, -8*time.Second)
-	require.NoError(t, b.InLane(t.Context(), lease, func(context.Context, *store.Tx) error { return nil }))
+	f.advance(t, -8*time.Second)
+	require.NoError(t, f.InLane(t.Context(), lease, func(context.Context, *store.Tx) error { return nil }))
 
-	b.advance(t, 37*time.Second)
-	_, err := b.TakeLease(t.Context(), "acme", "another", 30*time.Second)
+	f.advance(t, 37*time.Second)
+	_, err := f.TakeLease(t.Context(), "acme", "another", 30*time.Second)
 	require.ErrorIs(t, err, store.ErrLaneTaken, "the holder counts on 40 s from the start")
 }
 
 func TestAReleasedLaneIsFreeAtOnceAndItsHolderIsOut(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
 
 	require.NoError(t, lease.Release(t.Context()))
 
 	require.ErrorIs(t, lease.Renew(t.Context()), store.ErrLaneLost)
 	require.ErrorIs(t, lease.Outlasts(0), store.ErrLaneLost)
-	b.lease(t, "acme")
+	f.lease(t, "acme")
 }
 
 func TestARenewalThatComesAfterTheReleaseDoesNotBringTheLeaseBack(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease := b.lease(t, "acme")
+	f := newFixture(t)
+	lease := f.lease(t, "acme")
 	require.NoError(t, lease.Release(t.Context()))
 
 	// By its own transaction's clock the renewal was earlier.
-	b.advance(t, -time.Millisecond)
+	f.advance(t, -time.Millisecond)
 	require.ErrorIs(t, lease.Renew(t.Context()), store.ErrLaneLost)
 
-	b.advance(t, time.Millisecond)
-	b.lease(t, "acme")
+	f.advance(t, time.Millisecond)
+	f.lease(t, "acme")
 }
 
 func TestALateReleaseDoesNotEndTheNextHoldersLease(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	late := b.lease(t, "acme")
-	b.advance(t, 31*time.Second)
-	present := b.lease(t, "acme")
+	f := newFixture(t)
+	late := f.lease(t, "acme")
+	f.advance(t, 31*time.Second)
+	present := f.lease(t, "acme")
 
 	require.NoError(t, late.Release(t.Context()))
 
@@ -159,13 +159,13 @@ func TestALateReleaseDoesNotEndTheNextHoldersLease(t *testing.T) {
 
 func TestOfTakersThatRaceOneWins(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	last := int64(0)
 	for round := range 60 {
 		var winner atomic.Pointer[store.Lease]
 		var wins, refusals atomic.Int32
-		together(4, func(i int) {
-			lease, err := b.TakeLease(t.Context(), "acme", strconv.Itoa(i), 30*time.Second)
+		atOnce(4, func(i int) {
+			lease, err := f.TakeLease(t.Context(), "acme", strconv.Itoa(i), 30*time.Second)
 			switch {
 			case err == nil:
 				wins.Add(1)
@@ -183,16 +183,16 @@ func TestOfTakersThatRaceOneWins(t *testing.T) {
 		if round%2 == 0 {
 			require.NoError(t, winner.Load().Release(t.Context()))
 		} else {
-			b.advance(t, 30*time.Second)
+			f.advance(t, 30*time.Second)
 		}
 	}
 }
 
 func TestALeaseOutlastsARequestOnlyWhileItsTimeCoversIt(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	clock := testkit.NewClock(time.Time{})
-	lease, err := b.TakeLeaseAt(t.Context(), "acme", "holder", 30*time.Second, clock.Now)
+	lease, err := f.TakeLeaseAt(t.Context(), "acme", "holder", 30*time.Second, clock.Now)
 	require.NoError(t, err)
 
 	require.NoError(t, lease.Outlasts(30*time.Second))
@@ -204,24 +204,24 @@ func TestALeaseOutlastsARequestOnlyWhileItsTimeCoversIt(t *testing.T) {
 	require.NoError(t, lease.Renew(t.Context()))
 	require.NoError(t, lease.Outlasts(30*time.Second), "renewed")
 	clock.Advance(time.Hour)
-	require.ErrorIs(t, lease.Outlasts(0), store.ErrLaneLost, "slept through it, though nobody told so")
+	require.ErrorIs(t, lease.Outlasts(0), store.ErrLaneLost, "it slept through it, and no message said so")
 }
 
 func TestALeaseIsCountedFromBeforeItsRenewalWasSent(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	clock := testkit.NewClock(time.Time{})
-	lease, err := b.TakeLeaseAt(t.Context(), "acme", "holder", 30*time.Second, clock.Now)
+	lease, err := f.TakeLeaseAt(t.Context(), "acme", "holder", 30*time.Second, clock.Now)
 	require.NoError(t, err)
 	clock.Advance(10 * time.Second)
 
-	b.exec(t, `BEGIN`)
-	b.exec(t, `SELECT FROM customer_leases FOR UPDATE`)
+	f.exec(t, `BEGIN`)
+	f.exec(t, `SELECT FROM customer_leases FOR UPDATE`)
 	renewed := make(chan error, 1)
 	go func() { renewed <- lease.Renew(t.Context()) }()
-	b.untilBlocked(t, 1)
+	f.untilBlocked(t, 1)
 	clock.Advance(5 * time.Second) // that long the answer took
-	b.exec(t, `COMMIT`)
+	f.exec(t, `COMMIT`)
 
 	require.NoError(t, <-renewed)
 	require.NoError(t, lease.Outlasts(25*time.Second))

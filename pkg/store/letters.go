@@ -62,7 +62,7 @@ type MessageLetter struct {
 func (c Conn) OpenLetters(ctx context.Context, customer, kind string, recordIDs []string) (map[string]OpenLetter, error) {
 	rows, err := c.queries.LettersOpenFor(ctx, c.dbtx, &db.LettersOpenForParams{CustomerID: customer, Kind: kind, RecordIds: recordIDs})
 	if err != nil {
-		return nil, wrap("read open letters", err)
+		return nil, err
 	}
 	return lettersFrom(rows), nil
 }
@@ -90,8 +90,7 @@ func (t *Tx) SupersedeLetters(ctx context.Context, customer, kind string, record
 	if len(recordIDs) == 0 {
 		return nil, nil
 	}
-	ids, err := t.queries.LettersSettleSuperseded(ctx, t.dbtx, &db.LettersSettleSupersededParams{CustomerID: customer, Kind: kind, RecordIds: recordIDs})
-	return ids, wrap("supersede letters", err)
+	return t.queries.LettersSettleSuperseded(ctx, t.dbtx, &db.LettersSettleSupersededParams{CustomerID: customer, Kind: kind, RecordIds: recordIDs})
 }
 
 // SettleLetters settles these open letters: how says "retried" or "superseded".
@@ -99,43 +98,43 @@ func (t *Tx) SettleLetters(ctx context.Context, ids []uuid.UUID, how string) err
 	if len(ids) == 0 {
 		return nil
 	}
-	return t.later("settle letters", func(on db.DBTX) error {
+	return t.deferred(func(on db.DBTX) error {
 		return t.queries.LettersSettleRedriven(ctx, on, &db.LettersSettleRedrivenParams{How: &how, Ids: ids})
 	})
 }
 
-// FailedAgain is a letter whose version was refused once more.
-type FailedAgain struct {
+// FailedAttempt is an attempt at a letter that failed.
+type FailedAttempt struct {
 	ID         uuid.UUID
 	ErrorCode  string
 	ErrorClass string
-	Delay      time.Duration // until the next attempt, where it gets one
-	Reason     string        // as RecordLetter's; "" keeps that of an attempt with the same code
-	Answer     []byte        // as RecordLetter's
+	Delay      time.Duration // until the next attempt, if there is one
+	Reason     string        // as in RecordLetter; "" keeps the reason of an attempt with the same code
+	Answer     []byte        // as in RecordLetter
 }
 
-// RetryCaps are when a letter is left to an operator.
+// RetryCaps say when a letter goes to an operator.
 type RetryCaps struct {
 	Attempts int
-	Age      time.Duration // counted over attempts that were made
+	Age      time.Duration // the sum of the delays before the attempts that were made
 }
 
-// FailLettersAgain counts one more attempt for these letters: they wait again, or, past the caps or refused for
-// good, are in review.
-func (t *Tx) FailLettersAgain(ctx context.Context, job string, caps RetryCaps, letters []FailedAgain) error {
-	if len(letters) == 0 {
+// CountAttempts counts one more attempt for each of these letters. A letter waits again, or goes to review if the
+// failure is permanent or a cap is reached.
+func (t *Tx) CountAttempts(ctx context.Context, job string, caps RetryCaps, failed []FailedAttempt) error {
+	if len(failed) == 0 {
 		return nil
 	}
-	params := &db.LettersFailAgainParams{Job: job, MostAttempts: column(caps.Attempts), Longest: caps.Age}
-	for _, letter := range letters {
-		params.Ids = append(params.Ids, letter.ID)
-		params.ErrorCodes = append(params.ErrorCodes, letter.ErrorCode)
-		params.ErrorClasses = append(params.ErrorClasses, letter.ErrorClass)
-		params.Delays = append(params.Delays, letter.Delay.Seconds())
-		params.Reasons = append(params.Reasons, letter.Reason)
-		params.Answers = append(params.Answers, letter.Answer)
+	params := &db.LettersCountAttemptsParams{Job: job, MostAttempts: column(caps.Attempts), Longest: caps.Age}
+	for _, one := range failed {
+		params.Ids = append(params.Ids, one.ID)
+		params.ErrorCodes = append(params.ErrorCodes, one.ErrorCode)
+		params.ErrorClasses = append(params.ErrorClasses, one.ErrorClass)
+		params.Delays = append(params.Delays, one.Delay.Seconds())
+		params.Reasons = append(params.Reasons, one.Reason)
+		params.Answers = append(params.Answers, one.Answer)
 	}
-	return t.later("count an attempt", func(on db.DBTX) error { return t.queries.LettersFailAgain(ctx, on, params) })
+	return t.deferred(func(on db.DBTX) error { return t.queries.LettersCountAttempts(ctx, on, params) })
 }
 
 // AddRecordLetters opens a page's record letters in one statement.
@@ -157,14 +156,14 @@ func (t *Tx) AddRecordLetters(ctx context.Context, scope LetterScope, letters []
 		params.Reasons = append(params.Reasons, letter.Reason)
 		params.Answers = append(params.Answers, letter.Answer)
 	}
-	return wrap("open record letters", t.queries.LetterInsertRecords(ctx, t.dbtx, params))
+	return t.queries.LetterInsertRecords(ctx, t.dbtx, params)
 }
 
 // AddMessageLetter opens a letter for a message; added is false where its origin has one already.
 func (t *Tx) AddMessageLetter(ctx context.Context, letter MessageLetter) (firstFailedAt time.Time, added bool, err error) {
 	if letter.Redriven != uuid.Nil {
 		if err := t.queries.LetterAwait(ctx, t.dbtx, letter.Redriven); err != nil {
-			return firstFailedAt, false, wrap("wait for the letter before", err)
+			return firstFailedAt, false, err
 		}
 	}
 	firstFailedAt, err = t.queries.LetterInsertMessageIfNew(ctx, t.dbtx, &db.LetterInsertMessageIfNewParams{
@@ -173,18 +172,16 @@ func (t *Tx) AddMessageLetter(ctx context.Context, letter MessageLetter) (firstF
 		Origin:          &letter.Origin, Job: letter.Job, ErrorCode: letter.ErrorCode, Attempts: int32(min(letter.Attempts, 1<<20)), //nolint:gosec // bounded
 		Reason: given(letter.Reason), Redriven: letter.Redriven,
 	})
-	added, err = inserted(err, "open message letter")
+	added, err = found(err)
 	return firstFailedAt, added, err
 }
 
 // MessageLetterOpen says whether a letter of the customer is open whose message was published on a subject that begins so.
 func (c Conn) MessageLetterOpen(ctx context.Context, customer, prefix string) (bool, error) {
-	open, err := c.queries.LettersOpenUnder(ctx, c.dbtx, &db.LettersOpenUnderParams{CustomerID: customer, Prefix: prefix})
-	return open, wrap("look for open letters", err)
+	return c.queries.LettersOpenUnder(ctx, c.dbtx, &db.LettersOpenUnderParams{CustomerID: customer, Prefix: prefix})
 }
 
 // CountOpenLetters is the customer's dead-letter depth.
 func (c Conn) CountOpenLetters(ctx context.Context, customer string) (int64, error) {
-	count, err := c.queries.LettersOpenCount(ctx, c.dbtx, customer)
-	return count, wrap("count open letters", err)
+	return c.queries.LettersOpenCount(ctx, c.dbtx, customer)
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +33,7 @@ type LetterFilter struct {
 	ErrorCode  string
 	ErrorClass string
 	RecordID   string
-	Holds      string // error code, record id, subject or job hold it, in whatever case
+	Holds      string // text in the error code, record id, subject or job, in any case
 	IDs        []LetterIDs
 	Until      time.Time // first failed then or before; must be given
 	Since      time.Time // first failed after it
@@ -79,7 +80,7 @@ func (s *Store) Letters(ctx context.Context, filter LetterFilter, after *LetterP
 		for _, open := range filter.halves() {
 			rows, err := tx.queries.LettersPage(ctx, tx.dbtx, pageParams(filter, open, after, limit, withHistory))
 			if err != nil {
-				return wrap("list letters", err)
+				return err
 			}
 			for _, row := range rows {
 				letters = append(letters, listedFrom(row))
@@ -102,7 +103,7 @@ func (s *Store) CountLetters(ctx context.Context, filter LetterFilter) (letters,
 				LowestIds: page.LowestIds, HighestIds: page.HighestIds,
 			})
 			if err != nil {
-				return wrap("count letters", err)
+				return err
 			}
 			letters, stuck = letters+row.Letters, stuck+row.Stuck
 		}
@@ -111,11 +112,57 @@ func (s *Store) CountLetters(ctx context.Context, filter LetterFilter) (letters,
 	return letters, stuck, err
 }
 
+// LettersOfCode counts letters with one error code.
+type LettersOfCode struct {
+	ErrorCode  string
+	ErrorClass string
+	Letters    int64
+	Review     int64 // how many of them wait for an operator
+	Oldest     time.Time
+}
+
+// mostCodes is how many error codes are counted: there are some dozens.
+const mostCodes = 100
+
+// LettersByCode counts what Letters lists by error code, the most frequent first.
+func (s *Store) LettersByCode(ctx context.Context, filter LetterFilter) ([]LettersOfCode, error) {
+	type key struct{ code, class string }
+	counted := map[key]LettersOfCode{}
+	err := s.planned(ctx, func(ctx context.Context, tx *Tx) error {
+		for _, open := range filter.halves() {
+			page := pageParams(filter, open, nil, 0, false)
+			rows, err := tx.queries.LettersByCode(ctx, tx.dbtx, &db.LettersByCodeParams{
+				Open: open, Until: page.Until, Since: page.Since, CustomerID: page.CustomerID, Kind: page.Kind, State: page.State,
+				ErrorCode: page.ErrorCode, ErrorClass: page.ErrorClass, RecordID: page.RecordID, Holds: page.Holds,
+				LowestIds: page.LowestIds, HighestIds: page.HighestIds, AtMost: mostCodes,
+			})
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				at := key{row.ErrorCode, row.ErrorClass}
+				one, met := counted[at]
+				if !met || row.Oldest.Before(one.Oldest) {
+					one.Oldest = row.Oldest
+				}
+				one.ErrorCode, one.ErrorClass = row.ErrorCode, row.ErrorClass
+				one.Letters, one.Review = one.Letters+row.Letters, one.Review+row.Review
+				counted[at] = one
+			}
+		}
+		return nil
+	})
+	codes := slices.SortedFunc(maps.Values(counted), func(a, b LettersOfCode) int {
+		return cmp.Or(cmp.Compare(b.Letters, a.Letters), cmp.Compare(a.ErrorCode, b.ErrorCode), cmp.Compare(a.ErrorClass, b.ErrorClass))
+	})
+	return codes, err
+}
+
 // planned runs queries that are planned by the values of their conditions.
 func (s *Store) planned(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
 	return s.InTx(ctx, func(ctx context.Context, tx *Tx) error {
 		if err := tx.queries.LettersPlanByValue(ctx, tx.dbtx); err != nil {
-			return wrap("choose how to plan", err)
+			return err
 		}
 		return work(ctx, tx)
 	})

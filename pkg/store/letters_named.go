@@ -52,7 +52,7 @@ func (c Conn) LettersNamed(ctx context.Context, customer string, named []LetterI
 	}
 	rows, err := c.queries.LettersNamed(ctx, c.dbtx, params)
 	if err != nil {
-		return nil, wrap("look letters up", err)
+		return nil, err
 	}
 	for _, row := range rows {
 		found[row.Nth] = append(found[row.Nth], row.ID)
@@ -64,7 +64,7 @@ func (c Conn) LettersNamed(ctx context.Context, customer string, named []LetterI
 func (c Conn) LettersByID(ctx context.Context, ids []uuid.UUID) ([]ListedLetter, error) {
 	rows, err := c.queries.LettersByID(ctx, c.dbtx, ids)
 	if err != nil {
-		return nil, wrap("read letters", err)
+		return nil, err
 	}
 	letters := make([]ListedLetter, 0, len(rows))
 	for _, row := range rows {
@@ -79,7 +79,7 @@ func (c Conn) LettersByID(ctx context.Context, ids []uuid.UUID) ([]ListedLetter,
 func (c Conn) LetterPayload(ctx context.Context, id uuid.UUID) (customer string, sealed []byte, err error) {
 	row, err := c.queries.LetterPayload(ctx, c.dbtx, id)
 	if err != nil {
-		return "", nil, wrap("read payload", err)
+		return "", nil, err
 	}
 	return row.CustomerID, row.PayloadSealed, nil
 }
@@ -89,40 +89,38 @@ func (c Conn) LetterPayload(ctx context.Context, id uuid.UUID) (customer string,
 func (c Conn) LetterAnswer(ctx context.Context, id uuid.UUID) (customer string, sealed []byte, err error) {
 	row, err := c.queries.LetterAnswer(ctx, c.dbtx, id)
 	if err != nil {
-		return "", nil, wrap("read the destination's answer", err)
+		return "", nil, err
 	}
 	return row.CustomerID, row.AnswerSealed, nil
 }
 
-// LettersKnowCustomer says whether somebody was onboarded under this id, or a letter has it.
+// LettersKnowCustomer says whether a customer was onboarded with this id, or a letter has it.
 func (c Conn) LettersKnowCustomer(ctx context.Context, customer string) (bool, error) {
-	known, err := c.queries.LettersKnowCustomer(ctx, c.dbtx, customer)
-	return known, wrap("look customer up", err)
+	return c.queries.LettersKnowCustomer(ctx, c.dbtx, customer)
 }
 
-// Standing is a version in the destination.
-type Standing struct {
+// SyncedVersion is a version that the destination has.
+type SyncedVersion struct {
 	Version  Version
 	SyncedAt time.Time
 }
 
-// MappingStands reads which version of a user stands in the destination; ErrNotFound where none does.
-func (c Conn) MappingStands(ctx context.Context, customer, vomoID string) (Standing, error) {
-	row, err := c.queries.MappingStands(ctx, c.dbtx, &db.MappingStandsParams{CustomerID: customer, VomoUserID: vomoID})
+// MappingOf returns the version of a user that the destination has, or ErrNotFound.
+func (c Conn) MappingOf(ctx context.Context, customer, vomoID string) (SyncedVersion, error) {
+	row, err := c.queries.MappingOf(ctx, c.dbtx, &db.MappingOfParams{CustomerID: customer, VomoUserID: vomoID})
 	if err != nil {
-		return Standing{}, wrap("read mapping", err)
+		return SyncedVersion{}, err
 	}
-	return Standing{Version: Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash}, SyncedAt: row.LastSyncedAt}, nil
+	return SyncedVersion{Version: Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash}, SyncedAt: row.LastSyncedAt}, nil
 }
 
-// HoldOpenLetters locks those of these letters that are open and that nobody has in hand, until the transaction ends,
-// and returns their ids.
+// HoldOpenLetters locks, until the transaction ends, those of these letters that are open and that no other transaction has
+// locked. It returns their ids.
 func (t *Tx) HoldOpenLetters(ctx context.Context, ids []uuid.UUID) ([]uuid.UUID, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	held, err := t.queries.LettersHoldOpen(ctx, t.dbtx, ids)
-	return held, wrap("hold letters", err)
+	return t.queries.LettersHoldOpen(ctx, t.dbtx, ids)
 }
 
 // DiscardLetters settles these letters as discarded, with a line in the audit each, and returns the ids of those that
@@ -131,6 +129,8 @@ func (t *Tx) DiscardLetters(ctx context.Context, ids []uuid.UUID, note string) (
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	discarded, err := t.queries.LettersDiscard(ctx, t.dbtx, &db.LettersDiscardParams{Ids: ids, Note: given(note)})
-	return discarded, wrap("discard letters", err)
+	if err := t.dropWritebacks(ctx, ids); err != nil {
+		return nil, err
+	}
+	return t.queries.LettersDiscard(ctx, t.dbtx, &db.LettersDiscardParams{Ids: ids, Note: given(note)})
 }

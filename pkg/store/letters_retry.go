@@ -9,20 +9,21 @@ import (
 	"rollcall.dev/pkg/store/internal/db"
 )
 
-// How letters are settled that no page settles.
+// How letters are settled outside of a page's transaction.
 const (
-	SettledRedriven = "redriven" // a message was published anew
+	SettledRedriven = "redriven" // a message was published again, or a write-back became due again
 	SettledByHand   = "by_hand"  // an operator acked it
 )
 
-// DueLetter is a record's letter whose time has come.
+// DueLetter is a record's letter that is due for a retry.
 type DueLetter struct {
 	OpenLetter
 
+	Kind     string
 	RecordID string
 }
 
-// Letter is a letter of either kind, for whoever acts on one of them.
+// Letter is a letter of either kind, for callers that act on a single one.
 type Letter struct {
 	ID              uuid.UUID
 	Customer        string
@@ -34,56 +35,48 @@ type Letter struct {
 	OriginalSubject string
 	TraceID         string
 	Attempts        int
-	Revision        int
-	Shown           ShownAs // the zero value where the stream does not show it
+	Revision        int // grows with every change that the stream publishes
 }
 
-// Open says whether the letter is not settled.
+// Open reports whether the letter is not settled.
 func (l Letter) Open() bool { return l.State != "settled" }
 
-// ShownAs is how the stream shows a letter.
-type ShownAs struct {
-	Revision int
-	Sequence uint64    // 0: not at all
-	Stream   time.Time // creation time of the stream that Sequence is in
-}
-
-// LetterCustomer is one whose letters, or destination, are to be tried.
+// LetterCustomer is a customer whose letters, or whose destination, are to be tried.
 type LetterCustomer struct {
 	ID        string
-	RenewedAt time.Time // when it became active, or had new credentials, last
+	RenewedAt time.Time // when it last became active or got new credentials
 }
 
-// LetterCustomers are the active customers with letters that are due, the one who waits longest first. It costs a step
-// for each customer with waiting letters, however many of them.
+// LetterCustomers returns the active customers with due letters, the longest waiting first. Its cost grows with the number
+// of customers that have waiting letters, not with the number of letters.
 func (c Conn) LetterCustomers(ctx context.Context) ([]LetterCustomer, error) {
 	rows, err := c.queries.LettersDueCustomers(ctx, c.dbtx)
 	customers := make([]LetterCustomer, 0, len(rows))
 	for _, row := range rows {
 		customers = append(customers, LetterCustomer{ID: row.CustomerID, RenewedAt: row.RenewedAt})
 	}
-	return customers, wrap("list customers with due letters", err)
+	return customers, err
 }
 
-// IdleWithAlert are the active customers of whom an alert of one of these types stands, and no run is parked for it.
+// IdleWithAlert returns the active customers that have an active alert of one of these types and no run parked for it.
 func (c Conn) IdleWithAlert(ctx context.Context, types []string) ([]LetterCustomer, error) {
 	rows, err := c.queries.CustomersIdleWithAlert(ctx, c.dbtx, types)
 	customers := make([]LetterCustomer, 0, len(rows))
 	for _, row := range rows {
 		customers = append(customers, LetterCustomer{ID: row.CustomerID, RenewedAt: row.RenewedAt})
 	}
-	return customers, wrap("list idle customers with an alert", err)
+	return customers, err
 }
 
-// DueLetters are up to atMost of the customer's record letters that are due, the longest due first.
+// DueLetters returns up to atMost of the customer's due record letters, the longest due first.
 func (c Conn) DueLetters(ctx context.Context, customer string, atMost int32) ([]DueLetter, error) {
 	rows, err := c.queries.LettersDue(ctx, c.dbtx, &db.LettersDueParams{CustomerID: customer, AtMost: atMost})
 	if err != nil {
-		return nil, wrap("read due letters", err)
+		return nil, err
 	}
 	letters := make([]DueLetter, 0, len(rows))
 	for _, row := range rows {
-		letter := DueLetter{RecordID: valueOf(row.RecordID), OpenLetter: OpenLetter{
+		letter := DueLetter{Kind: row.Kind, RecordID: valueOf(row.RecordID), OpenLetter: OpenLetter{
 			ID: row.ID, Version: Version{Hash: row.VersionHash}, ErrorCode: row.ErrorCode, ErrorClass: row.ErrorClass,
 			FailedAt: row.LastFailedAt, Attempts: int(row.Attempts),
 		}}
@@ -96,51 +89,45 @@ func (c Conn) DueLetters(ctx context.Context, customer string, atMost int32) ([]
 }
 
 // AskLetters makes open record letters due at once because an operator asked for it, whether they waited or were in
-// review, and returns how many they were; settled ones and message letters are left alone.
+// review, and returns how many there were. Letters of write-backs are settled, and their rows become due. Settled letters
+// and message letters stay as they are.
 func (t *Tx) AskLetters(ctx context.Context, ids []uuid.UUID) (n int64, err error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	n, err = t.queries.LettersAskIfOpen(ctx, t.dbtx, ids)
-	return n, wrap("ask for letters", err)
-}
-
-// Letter reads a letter; ErrNotFound where there is none.
-func (c Conn) Letter(ctx context.Context, id uuid.UUID) (Letter, error) {
-	row, err := c.queries.LetterGet(ctx, c.dbtx, id)
+	writebacks, err := t.retryWritebacks(ctx, ids)
 	if err != nil {
-		return Letter{}, wrap("read letter", err)
+		return 0, err
 	}
-	locked := db.LetterLockRow(*row)
-	return letterFrom(&locked), nil
+	records, err := t.queries.LettersAskIfOpen(ctx, t.dbtx, ids)
+	return records + writebacks, err
 }
 
-// LockLetter reads a letter and keeps it as it is until the transaction ends; it waits for whoever changes it, or
-// publishes it, right now. ErrNotFound where there is none.
+// LockLetter reads a letter and locks it until the transaction ends. It waits for a transaction that changes or publishes
+// the letter right now. It returns ErrNotFound if there is no such letter.
 func (t *Tx) LockLetter(ctx context.Context, id uuid.UUID) (Letter, error) {
 	row, err := t.queries.LetterLock(ctx, t.dbtx, id)
 	if err != nil {
-		return Letter{}, wrap("lock letter", err)
+		return Letter{}, err
 	}
 	return letterFrom(row), nil
 }
 
 func letterFrom(row *db.LetterLockRow) Letter {
-	letter := Letter{
+	return Letter{
 		ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, RecordID: valueOf(row.RecordID), State: row.State,
 		PayloadSealed: row.PayloadSealed, HeadersSealed: row.HeadersSealed, OriginalSubject: row.OriginalSubject, TraceID: valueOf(row.TraceID),
-		Attempts: int(row.Attempts), Revision: int(row.Revision), Shown: shownAs(row.ShownSeq, row.ShownStream),
+		Attempts: int(row.Attempts), Revision: int(row.Revision),
 	}
-	if row.ShownRevision != nil {
-		letter.Shown.Revision = int(*row.ShownRevision)
-	}
-	return letter
 }
 
 // SettleLetter settles an open letter that the transaction has locked, with a line in the audit.
 func (t *Tx) SettleLetter(ctx context.Context, letter Letter, how, operation string) error {
+	if err := t.dropWritebacks(ctx, []uuid.UUID{letter.ID}); err != nil {
+		return err
+	}
 	if _, err := t.queries.LetterSettleIfOpen(ctx, t.dbtx, &db.LetterSettleIfOpenParams{How: how, ID: letter.ID}); err != nil {
-		return wrap("settle letter", err)
+		return err
 	}
 	record := letter.RecordID
 	if record == "" {
@@ -150,14 +137,14 @@ func (t *Tx) SettleLetter(ctx context.Context, letter Letter, how, operation str
 	if letter.TraceID != "" {
 		params.TraceID = &letter.TraceID
 	}
-	return wrap("audit letter", t.queries.AuditInsertLetter(ctx, t.dbtx, params))
+	return t.queries.AuditInsertLetter(ctx, t.dbtx, params)
 }
 
 // OpenLettersByState counts the open letters of all customers.
 func (c Conn) OpenLettersByState(ctx context.Context) (map[string]int64, error) {
 	rows, err := c.queries.LettersOpenByState(ctx, c.dbtx)
 	if err != nil {
-		return nil, wrap("count open letters", err)
+		return nil, err
 	}
 	counts := make(map[string]int64, len(rows))
 	for _, row := range rows {
@@ -173,9 +160,8 @@ func valueOf(column *string) string {
 	return *column
 }
 
-// UndisputedUsers are up to atMost VOMO ids of users, in the order of ids and behind that one, who stand in the customer's
-// destination and have no open letter.
+// UndisputedUsers returns up to atMost VOMO ids after the given one, in order, of users that the customer's destination has
+// and that have no open letter.
 func (c Conn) UndisputedUsers(ctx context.Context, customer, after string, atMost int32) ([]string, error) {
-	ids, err := c.queries.MappingsWithoutLetter(ctx, c.dbtx, &db.MappingsWithoutLetterParams{CustomerID: customer, After: after, AtMost: atMost})
-	return ids, wrap("read users without letters", err)
+	return c.queries.MappingsWithoutLetter(ctx, c.dbtx, &db.MappingsWithoutLetterParams{CustomerID: customer, After: after, AtMost: atMost})
 }

@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -12,10 +11,10 @@ import (
 )
 
 // letterIn makes a letter in some state.
-func (b *bed) letterIn(t *testing.T, customer, kind, state string) uuid.UUID {
+func (f *fixture) letterIn(t *testing.T, customer, kind, state string) uuid.UUID {
 	t.Helper()
 	id := uuid.New()
-	b.exec(t, `INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state,
+	f.exec(t, `INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state,
 			first_failed_at, last_failed_at, next_attempt_at)
 		VALUES ($1::uuid, $2, $3, CASE WHEN $3 = 'user' THEN $1::uuid::text END, 'subject', 'job', 'http_422', 'permanent', $4,
 			rollcall_now(), rollcall_now() + interval '0', CASE WHEN $4 = 'waiting' THEN rollcall_now() + interval '1 hour' END)`, id, customer, kind, state)
@@ -24,39 +23,39 @@ func (b *bed) letterIn(t *testing.T, customer, kind, state string) uuid.UUID {
 
 func TestOpenRecordLettersThatAreAskedForAreDueAtOnce(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	waiting, review := b.letterIn(t, "acme", "user", "waiting"), b.letterIn(t, "acme", "user", "review")
-	settled, message := b.letterIn(t, "acme", "user", "settled"), b.letterIn(t, "acme", "message", "review")
+	f := newFixture(t)
+	waiting, review := f.letterIn(t, "acme", "user", "waiting"), f.letterIn(t, "acme", "user", "review")
+	settled, message := f.letterIn(t, "acme", "user", "settled"), f.letterIn(t, "acme", "message", "review")
 
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		n, err := tx.AskLetters(ctx, []uuid.UUID{waiting, review, settled, message, uuid.New()})
 		require.Equal(t, int64(2), n)
 		return err
 	})
 
-	due, err := b.DueLetters(t.Context(), "acme", 10)
+	due, err := f.DueLetters(t.Context(), "acme", 10)
 	require.NoError(t, err)
 	require.Len(t, due, 2)
-	require.Equal(t, 2, value[int](t, b, `SELECT count(*) FROM dead_letters WHERE revision = 2 AND asked_at = rollcall_now() AND state = 'waiting'`))
+	require.Equal(t, 2, value[int](t, f, `SELECT count(*) FROM dead_letters WHERE revision = 2 AND asked_at = rollcall_now() AND state = 'waiting'`))
 }
 
 func TestAskersOfTheSameLettersDoNotWaitForOneAnotherForEver(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	var ids, back []uuid.UUID
 	for range 50 {
-		ids = append(ids, b.letterIn(t, "acme", "user", "review"))
+		ids = append(ids, f.letterIn(t, "acme", "user", "review"))
 	}
 	for i := range ids {
 		back = append(back, ids[len(ids)-1-i])
 	}
-	together(8, func(i int) {
+	atOnce(8, func(i int) {
 		asked := ids
 		if i%2 == 0 {
 			asked = back
 		}
 		for range 5 {
-			if err := b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			if err := f.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 				_, err := tx.AskLetters(ctx, asked)
 				return err
 			}); err != nil {
@@ -66,36 +65,61 @@ func TestAskersOfTheSameLettersDoNotWaitForOneAnotherForEver(t *testing.T) {
 	})
 }
 
-func TestWhatAnotherStreamShowedIsForgotten(t *testing.T) {
+func TestLetterIsPublishedOncePerRevision(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	before, now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
-	old, here := b.letterIn(t, "acme", "user", "review"), b.letterIn(t, "acme", "user", "review")
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		letters, err := tx.UnshownLetters(ctx, false, 10)
-		require.Len(t, letters, 2)
-		require.NoError(t, tx.NoteShown(ctx, before, []store.ShownLetter{{ID: old, Sequence: 7}}))
-		require.NoError(t, tx.NoteShown(ctx, now, []store.ShownLetter{{ID: here, Sequence: 7}}))
+	f := newFixture(t)
+	first, second := f.letterIn(t, "acme", "user", "review"), f.letterIn(t, "acme", "user", "review")
+	unpublished := func(settled bool) (ids []uuid.UUID) {
+		f.do(t, func(ctx context.Context, tx *store.Tx) error {
+			letters, err := tx.UnpublishedLetters(ctx, settled, 10)
+			for _, letter := range letters {
+				ids = append(ids, letter.ID)
+			}
+			return err
+		})
+		return ids
+	}
+	published := func() map[uuid.UUID]store.PublishedLetter {
+		letters, err := f.PublishedLetters(t.Context(), uuid.Nil, 10)
+		require.NoError(t, err)
+		byID := map[uuid.UUID]store.PublishedLetter{}
+		for _, letter := range letters {
+			byID[letter.ID] = letter
+		}
+		return byID
+	}
+	require.ElementsMatch(t, []uuid.UUID{first, second}, unpublished(false))
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		return tx.NotePublished(ctx, []uuid.UUID{first, second})
+	})
+	require.Empty(t, unpublished(false))
+	before := published()
+	require.Equal(t, store.PublishedLetter{ID: first, Customer: "acme", Kind: "user", State: "review", Revision: 1}, before[first])
+
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.AskLetters(ctx, []uuid.UUID{first})
 		return err
 	})
-	n, err := b.CountUnshown(t.Context())
+	require.Equal(t, []uuid.UUID{first}, unpublished(false))
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.NotePublished(ctx, []uuid.UUID{first}) })
+	n, err := f.PublishAgain(t.Context(), []store.PublishedLetter{before[first], before[second]})
 	require.NoError(t, err)
-	require.Zero(t, n)
+	require.Equal(t, int64(1), n, "the first letter was published again since")
+	require.Equal(t, []uuid.UUID{second}, unpublished(false))
+	require.NotContains(t, published(), second)
 
-	n, err = b.ForgetShownElsewhere(t.Context(), now, 10)
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		letter, err := tx.LockLetter(ctx, first)
+		require.NoError(t, err)
+		return tx.SettleLetter(ctx, letter, store.SettledByHand, "dlq_settled_by_hand")
+	})
+	require.Equal(t, []uuid.UUID{first}, unpublished(true))
+	n, err = f.CountPublished(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, int64(1), n)
-
-	shown, err := b.ShownBetween(t.Context(), now, 1, 10)
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.NotePurged(ctx, []uuid.UUID{first}) })
+	require.Empty(t, unpublished(true))
+	n, err = f.CountUnpublished(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []store.ShownLetter{{ID: here, Sequence: 7}}, shown)
-	again, err := b.ShowAgain(t.Context(), now, []store.ShownLetter{{ID: here, Sequence: 6}})
-	require.NoError(t, err)
-	require.Zero(t, again, "it was shown in another place since")
-	again, err = b.ShowAgain(t.Context(), now, shown)
-	require.NoError(t, err)
-	require.Equal(t, int64(1), again)
-	n, err = b.CountUnshown(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, int64(2), n)
+	require.Equal(t, int64(1), n)
 }

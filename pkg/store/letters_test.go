@@ -23,30 +23,30 @@ func acmeUsers() store.LetterScope {
 	return store.LetterScope{Customer: "acme", Kind: "user", Job: "initial_backfill", TraceID: "trace", FirstDelay: 5 * time.Second}
 }
 
-func (b *bed) addLetters(t testing.TB, letters ...store.RecordLetter) {
+func (f *fixture) addLetters(t testing.TB, letters ...store.RecordLetter) {
 	t.Helper()
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.AddRecordLetters(ctx, acmeUsers(), letters) })
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.AddRecordLetters(ctx, acmeUsers(), letters) })
 }
 
-func (b *bed) openLetters(t testing.TB, records ...string) map[string]store.OpenLetter {
+func (f *fixture) openLetters(t testing.TB, records ...string) map[string]store.OpenLetter {
 	t.Helper()
-	open, err := b.OpenLetters(t.Context(), "acme", "user", records)
+	open, err := f.OpenLetters(t.Context(), "acme", "user", records)
 	require.NoError(t, err)
 	return open
 }
 
 func TestAtMostOneLetterIsOpenForARecord(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	first := recordLetter("1", version(100, "a"), "permanent")
-	b.addLetters(t, first, recordLetter("2", version(100, "b"), "permanent"))
+	f.addLetters(t, first, recordLetter("2", version(100, "b"), "permanent"))
 
-	err := b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	err := f.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		return tx.AddRecordLetters(ctx, acmeUsers(), []store.RecordLetter{recordLetter("1", version(200, "c"), "permanent")})
 	})
 
 	require.Error(t, err)
-	open := b.openLetters(t, "1", "2", "3")
+	open := f.openLetters(t, "1", "2", "3")
 	require.Len(t, open, 2)
 	require.Equal(t, first.ID, open["1"].ID)
 	require.True(t, first.Version.UpdatedAt.Equal(open["1"].Version.UpdatedAt))
@@ -55,56 +55,56 @@ func TestAtMostOneLetterIsOpenForARecord(t *testing.T) {
 
 func TestANewerVersionSupersedesTheOpenLetter(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	old, other := recordLetter("1", version(100, "a"), "retryable"), recordLetter("2", version(100, "b"), "retryable")
-	b.addLetters(t, old, other)
+	f.addLetters(t, old, other)
 	newer := recordLetter("1", version(200, "c"), "retryable")
 
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		settled, err := tx.SupersedeLetters(ctx, "acme", "user", []string{"1", "unheard-of"})
 		require.NoError(t, err)
 		require.Equal(t, []uuid.UUID{old.ID}, settled)
 		return tx.AddRecordLetters(ctx, acmeUsers(), []store.RecordLetter{newer})
 	})
 
-	open := b.openLetters(t, "1", "2")
+	open := f.openLetters(t, "1", "2")
 	require.Equal(t, newer.ID, open["1"].ID)
 	require.Equal(t, other.ID, open["2"].ID)
-	require.Equal(t, "settled superseded t t", value[string](t, b,
+	require.Equal(t, "settled superseded t t", value[string](t, f,
 		`SELECT concat_ws(' ', state, settled_how, settled_at IS NOT NULL, next_attempt_at IS NULL) FROM dead_letters WHERE id = $1`, old.ID))
-	count, err := b.CountOpenLetters(t.Context(), "acme")
+	count, err := f.CountOpenLetters(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Equal(t, int64(2), count)
 }
 
 func TestARetryableLetterWaitsAndAPermanentOneIsReviewed(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.addLetters(t, recordLetter("1", version(100, "a"), "retryable"), recordLetter("2", version(100, "b"), "permanent"))
+	f := newFixture(t)
+	f.addLetters(t, recordLetter("1", version(100, "a"), "retryable"), recordLetter("2", version(100, "b"), "permanent"))
 
-	require.Equal(t, "waiting 00:00:05", value[string](t, b,
+	require.Equal(t, "waiting 00:00:05", value[string](t, f,
 		`SELECT concat_ws(' ', state, next_attempt_at - first_failed_at) FROM dead_letters WHERE record_id = '1'`))
-	require.Equal(t, "review ", value[string](t, b,
+	require.Equal(t, "review ", value[string](t, f,
 		`SELECT state || ' ' || coalesce(next_attempt_at::text, '') FROM dead_letters WHERE record_id = '2'`))
 }
 
 func TestALetterForARecordThatCouldNotBeReadNeedsNoVersion(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	unread := store.RecordLetter{ID: uuid.New(), RecordID: "1", Subject: "s", ErrorCode: "source_record_invalid", ErrorClass: "permanent"}
 
-	b.addLetters(t, unread)
+	f.addLetters(t, unread)
 
-	require.True(t, b.openLetters(t, "1")["1"].Version.UpdatedAt.IsZero())
-	require.Empty(t, b.openLetters(t, "1")["1"].Version.Hash)
+	require.True(t, f.openLetters(t, "1")["1"].Version.UpdatedAt.IsZero())
+	require.Empty(t, f.openLetters(t, "1")["1"].Version.Hash)
 }
 
 func TestNoLettersIsNoWork(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.addLetters(t)
-	require.Empty(t, b.openLetters(t))
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f := newFixture(t)
+	f.addLetters(t)
+	require.Empty(t, f.openLetters(t))
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		settled, err := tx.SupersedeLetters(ctx, "acme", "user", nil)
 		require.Empty(t, settled)
 		return err
@@ -113,9 +113,9 @@ func TestNoLettersIsNoWork(t *testing.T) {
 
 func TestAMessageOpensOneLetterHoweverOftenItIsDelivered(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	add := func(origin string) (added bool, firstFailedAt time.Time) {
-		b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
+		f.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
 			firstFailedAt, added, err = tx.AddMessageLetter(ctx, store.MessageLetter{
 				ID: uuid.New(), Customer: "_unknown", PayloadSealed: []byte("sealed"), Subject: "rollcall.onboarding.request.x",
 				Origin: origin, Job: "onboarding", ErrorCode: "unreadable", Attempts: 3,
@@ -133,17 +133,17 @@ func TestAMessageOpensOneLetterHoweverOftenItIsDelivered(t *testing.T) {
 	added, _ = add("ROLLCALL_ONBOARDING/2026-03-01T00:00:00Z/8")
 	require.True(t, added)
 
-	count, err := b.CountOpenLetters(t.Context(), "_unknown")
+	count, err := f.CountOpenLetters(t.Context(), "_unknown")
 	require.NoError(t, err)
 	require.Equal(t, int64(2), count)
 }
 
 func TestACustomersLettersAreNotAnothers(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.addLetters(t, recordLetter("1", version(100, "a"), "permanent"))
+	f := newFixture(t)
+	f.addLetters(t, recordLetter("1", version(100, "a"), "permanent"))
 
-	open, err := b.OpenLetters(t.Context(), "globex", "user", []string{"1"})
+	open, err := f.OpenLetters(t.Context(), "globex", "user", []string{"1"})
 
 	require.NoError(t, err)
 	require.Empty(t, open)

@@ -7,26 +7,26 @@ import (
 	"rollcall.dev/pkg/store/internal/db"
 )
 
-// Version is what tells one state of a record from another: whole seconds of updated_at are too coarse, so a
-// keyed hash of the record goes with them.
+// Version identifies one state of a record. updated_at has whole seconds, which is too coarse; so a keyed hash of the record is
+// part of the version.
 type Version struct {
 	UpdatedAt time.Time
 	Hash      []byte
 }
 
-// Mapping is a user that stands in the destination.
+// Mapping is a user that the destination has.
 type Mapping struct {
-	VomoID     string
-	ExternalID string
-	Email      string // lower-cased and trimmed; "" for none
-	Version    Version
-	Digests    []byte    // of the fields, see package mirror; nil where they are not known
-	SyncedAt   time.Time // by the database's clock; only read
-	SentAt     time.Time // the latest source_updated_at that the destination got; zero when saved: the version's
-	Lower      bool      // when saved: the version also replaces one of a later time
+	VomoID        string
+	ExternalID    string
+	Email         string // lower-cased and trimmed; "" for none
+	Version       Version
+	Digests       []byte    // of the fields, see package mirror; nil if they are not known
+	SyncedAt      time.Time // by the database's clock; it is read and never saved
+	SentAt        time.Time // the latest source_updated_at that the destination got; if it is zero, the version's time is saved
+	ReplacesNewer bool      // only for saving: the version also replaces one of a later time
 }
 
-// AuditEntry is one line of sync_audit. ErrorCode is "" for what succeeded.
+// AuditEntry is one line of sync_audit. ErrorCode is "" if the operation succeeded.
 type AuditEntry struct {
 	RecordID  string
 	Operation string // "backfill", "create", "update", …
@@ -34,54 +34,42 @@ type AuditEntry struct {
 	ErrorCode string
 }
 
-// AuditScope is what the lines of one page share.
+// AuditScope has what the lines of one page share.
 type AuditScope struct {
 	Customer string
 	JobID    int64
 	TraceID  string
 }
 
-// MappedVersions reads which versions of these users stand in the destination, by VOMO id.
+// MappedVersions returns which versions of these users the destination has, by VOMO id.
 func (c Conn) MappedVersions(ctx context.Context, customer string, vomoIDs []string) (map[string]Version, error) {
 	rows, err := c.queries.MappingVersions(ctx, c.dbtx, &db.MappingVersionsParams{CustomerID: customer, Ids: vomoIDs})
-	if err != nil {
-		return nil, wrap("read mapped versions", err)
-	}
-	return versionsFrom(rows), nil
-}
-
-func versionsFrom(rows []*db.MappingVersionsRow) map[string]Version {
 	versions := make(map[string]Version, len(rows))
 	for _, row := range rows {
 		versions[row.VomoUserID] = Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash}
 	}
-	return versions
+	return versions, err
 }
 
 func mappingsFrom(rows []*db.MappingVersionsRow) map[string]Mapping {
 	mappings := make(map[string]Mapping, len(rows))
 	for _, row := range rows {
-		mapping := Mapping{
-			VomoID: row.VomoUserID, ExternalID: row.ExternalUserID, Digests: row.FieldDigests, SyncedAt: row.LastSyncedAt, SentAt: row.SentUpdatedAt,
-			Version: Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash},
+		mappings[row.VomoUserID] = Mapping{
+			VomoID: row.VomoUserID, ExternalID: row.ExternalUserID, Email: row.Email, Digests: row.FieldDigests, SyncedAt: row.LastSyncedAt,
+			SentAt: row.SentUpdatedAt, Version: Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash},
 		}
-		if row.LastKnownEmail != nil {
-			mapping.Email = *row.LastKnownEmail
-		}
-		mappings[row.VomoUserID] = mapping
 	}
 	return mappings
 }
 
-// SaveMappings writes a page's mappings in one statement; an older version never replaces a newer one unless the mapping
-// says that it does. In a lane
-// its failure may come with a later statement, or with the commit.
+// SaveMappings writes a page's mappings in one statement. An older version replaces a newer one only if ReplacesNewer says so. A pipelined
+// transaction defers the statement.
 func (t *Tx) SaveMappings(ctx context.Context, customer string, mappings []Mapping) error {
 	return t.saveMappings(ctx, customer, mappings, false)
 }
 
-// SaveMappingsAnew is SaveMappings for records that were written to another system than before: the ids that the
-// one before gave are forgotten.
+// SaveMappingsAnew is SaveMappings for records that were written to a new system: the ids that the previous system gave are
+// replaced.
 func (t *Tx) SaveMappingsAnew(ctx context.Context, customer string, mappings []Mapping) error {
 	return t.saveMappings(ctx, customer, mappings, true)
 }
@@ -93,7 +81,7 @@ func (t *Tx) saveMappings(ctx context.Context, customer string, mappings []Mappi
 	params := &db.MappingUpsertNewerParams{CustomerID: customer, Anew: anew}
 	lower := &db.MappingLowerParams{CustomerID: customer}
 	for _, mapping := range mappings {
-		if mapping.Lower {
+		if mapping.ReplacesNewer {
 			lower.Ids, lower.UpdatedAts = append(lower.Ids, mapping.VomoID), append(lower.UpdatedAts, mapping.Version.UpdatedAt)
 		}
 		sentAt := mapping.SentAt
@@ -109,17 +97,36 @@ func (t *Tx) saveMappings(ctx context.Context, customer string, mappings []Mappi
 		params.Digests = append(params.Digests, mapping.Digests)
 	}
 	if len(lower.Ids) > 0 {
-		if err := t.later("lower mappings", func(on db.DBTX) error { return t.queries.MappingLower(ctx, on, lower) }); err != nil {
+		if err := t.deferred(func(on db.DBTX) error { return t.queries.MappingLower(ctx, on, lower) }); err != nil {
 			return err
 		}
 	}
-	return t.later("save mappings", func(on db.DBTX) error {
+	return t.deferred(func(on db.DBTX) error {
 		_, err := t.queries.MappingUpsertNewer(ctx, on, params)
 		return err
 	})
 }
 
-// SaveAudit writes a page's audit lines in one statement; its failure comes as that of SaveMappings.
+// IsBlank says that an offboarding blanked the mapping: its version is known by its time alone, and its address is not known.
+func (m Mapping) IsBlank() bool { return m.VomoID != "" && len(m.Version.Hash) == 0 }
+
+// AdoptMappings stores hash, digests and address of blank mappings whose versions the destination has, without noting a write. A pipelined
+// transaction defers the statement.
+func (t *Tx) AdoptMappings(ctx context.Context, customer string, mappings []Mapping) error {
+	if len(mappings) == 0 {
+		return nil
+	}
+	params := &db.MappingAdoptParams{CustomerID: customer}
+	for _, mapping := range mappings {
+		params.Ids = append(params.Ids, mapping.VomoID)
+		params.Hashes = append(params.Hashes, mapping.Version.Hash)
+		params.Digests = append(params.Digests, mapping.Digests)
+		params.Emails = append(params.Emails, mapping.Email)
+	}
+	return t.deferred(func(on db.DBTX) error { return t.queries.MappingAdopt(ctx, on, params) })
+}
+
+// SaveAudit writes a page's audit lines in one statement. A pipelined transaction defers it.
 func (t *Tx) SaveAudit(ctx context.Context, scope AuditScope, entries []AuditEntry) error {
 	if len(entries) == 0 {
 		return nil
@@ -131,11 +138,5 @@ func (t *Tx) SaveAudit(ctx context.Context, scope AuditScope, entries []AuditEnt
 		params.UpdatedAts = append(params.UpdatedAts, entry.UpdatedAt)
 		params.Operations = append(params.Operations, entry.Operation)
 	}
-	return t.later("save audit", func(on db.DBTX) error { return t.queries.AuditInsertMany(ctx, on, params) })
-}
-
-// CountMappings is how many of the customer's users stand in the destination.
-func (c Conn) CountMappings(ctx context.Context, customer string) (int64, error) {
-	count, err := c.queries.MappingCount(ctx, c.dbtx, customer)
-	return count, wrap("count mappings", err)
+	return t.deferred(func(on db.DBTX) error { return t.queries.AuditInsertMany(ctx, on, params) })
 }

@@ -18,36 +18,36 @@ import (
 	schema "rollcall.dev/sql"
 )
 
-// ErrSchemaOlder says that the database has not had all the migrations that this binary carries.
+// ErrSchemaOlder says that the database lacks migrations that this program has.
 var ErrSchemaOlder = errors.New("the database schema is older than this program: run `rollcall migrate`")
 
-// Bounds of a migration beside running services. All who want a table wait behind a step that waits for it: so it waits
-// for a short time, lets the others go first, and tries again.
+// Bounds of a migration beside running services. Every statement on a table waits behind a step that waits for the table. So a step
+// waits for a short time, lets the other statements run, and tries again.
 const (
 	stepLockTimeout = 1500 * time.Millisecond
 	stepPause       = 3 * time.Second
 	stepPatience    = time.Hour
-	stepSlow        = 10 * time.Second // after which it is said what a step waits for, and then every minute
+	stepSlow        = 10 * time.Second // after this time, and then every minute, Waiting is called
 	oldestShown     = 3
-	otherMigrator   = 3600 // how often, each second, another migrator is waited for
+	otherMigrator   = 3600 // tries, one each second, to get the lock that another migrator holds
 )
 
-// Migration brings a database to the schema this binary carries. Every step waits for a lock for a second and a half
-// at most, and is tried again for an hour: services that run meanwhile, and a pg_dump, are not stopped by it.
+// Migration brings a database to the schema of this program. Each step waits for a lock for a second and a half at most, and is
+// tried again for an hour, so that services that run meanwhile, and a pg_dump, are not stopped by it.
 type Migration struct {
 	DatabaseURL string
-	Files       fs.FS                      // nil: those that this binary carries
+	Files       fs.FS                      // nil: those of this program
 	Pause       time.Duration              // between two tries of a step; 0: 3 s
-	Waiting     func(step, holders string) // nil, or hears of a step that waits: which sessions have transactions open
+	Waiting     func(step, holders string) // if it is not nil, it is called for a step that waits, with the sessions that have transactions open
 }
 
-// Migrate is Migration.Run with nothing said.
+// Migrate is Migration.Run without a report of steps that wait.
 func Migrate(ctx context.Context, databaseURL string) error {
 	return (&Migration{DatabaseURL: databaseURL}).Run(ctx)
 }
 
-// Run applies the steps that the database has not had, one after the other, in the order of their numbers. It takes a
-// lock that other migrators wait for, and may be run at any time, again too.
+// Run applies the pending steps one by one, in the order of their numbers. It takes a lock that other migrators wait for. It may run
+// at any time, and more than once.
 func (m *Migration) Run(ctx context.Context) error {
 	if m.Files == nil {
 		files, err := migrationFiles()
@@ -88,7 +88,7 @@ func (m *Migration) pending(ctx context.Context) (steps []*goose.Source, err err
 	return steps, nil
 }
 
-// apply applies one step, trying again as long as it is refused a lock.
+// apply applies one step, and tries again while the step does not get its locks.
 func (m *Migration) apply(ctx context.Context, step *goose.Source) error {
 	done := m.watch(ctx, step)
 	defer done()
@@ -114,8 +114,8 @@ func (m *Migration) try(ctx context.Context, step *goose.Source) error {
 		return fmt.Errorf("read %s: %w", step.Path, err)
 	}
 	timeout := stepLockTimeout
-	// What runs outside a transaction is an index that is built CONCURRENTLY. It waits for old transactions with a lock
-	// that is in the way of no reader or writer; given up, it would begin at the first row again.
+	// A step outside a transaction builds an index CONCURRENTLY. It waits for old transactions with a lock that blocks no reader
+	// and no writer. If it gave up, it would begin at the first row again.
 	if bytes.Contains(content, []byte("+goose NO TRANSACTION")) {
 		timeout = 0
 	}
@@ -125,12 +125,12 @@ func (m *Migration) try(ctx context.Context, step *goose.Source) error {
 	}
 	_, err = provider.ApplyVersion(ctx, step.Version, true)
 	if errors.Is(err, goose.ErrAlreadyApplied) {
-		err = nil // by another migrator
+		err = nil // another migrator applied it
 	}
 	return errors.Join(err, provider.Close())
 }
 
-// watch says what a slow step waits for, until done is called.
+// watch reports what a slow step waits for, until done is called.
 func (m *Migration) watch(ctx context.Context, step *goose.Source) (done func()) {
 	if m.Waiting == nil {
 		return func() {}
@@ -154,7 +154,7 @@ func (m *Migration) watch(ctx context.Context, step *goose.Source) (done func())
 	}
 }
 
-// oldest names the sessions whose transactions have been open for longest: those that a step may wait for.
+// oldest returns the sessions whose transactions have been open for longest: a step may wait for them.
 func (m *Migration) oldest(ctx context.Context) (sessions string, err error) {
 	conn, err := openForGoose(m.DatabaseURL)
 	if err != nil {
@@ -168,13 +168,13 @@ func (m *Migration) oldest(ctx context.Context) (sessions string, err error) {
 	return sessions, err
 }
 
-// openForGoose opens the database the way goose wants it.
+// openForGoose opens the database as database/sql, which goose needs.
 func openForGoose(databaseURL string, settings ...setting) (*sql.DB, error) {
 	config, err := parseURL(databaseURL)
 	if err != nil {
 		return nil, err
 	}
-	// Open has looked for a pooler before. The role's own time-out is for queries, and an index takes as long as it takes.
+	// Open has checked for a pooler before. The role's own timeout is for queries; an index may take longer.
 	prepareSessions(config, func() {}, append(settings, setting{"statement_timeout", "0"})...)
 	return stdlib.OpenDB(*config), nil
 }
@@ -188,7 +188,7 @@ func migrationFiles() (fs.FS, error) {
 }
 
 func openMigrations(databaseURL string, files fs.FS, locked bool, settings ...setting) (*goose.Provider, error) {
-	// A step is missing if the database has not had it, whatever later ones it has had.
+	// A step that the database lacks is pending, also if the database has later steps.
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithAllowOutofOrder(true)}
 	if locked {
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, otherMigrator))
@@ -208,8 +208,8 @@ func openMigrations(databaseURL string, files fs.FS, locked bool, settings ...se
 	return provider, nil
 }
 
-// CheckSchema is what a service asks at start: ErrSchemaOlder where migrations are missing. A database that
-// is newer than the binary is accepted, so that services can be rolled back one release.
+// CheckSchema returns ErrSchemaOlder if migrations are missing. Each service calls it at start. It accepts a database that is newer
+// than the program, so that services can be rolled back one release.
 func CheckSchema(ctx context.Context, databaseURL string) (err error) {
 	files, err := migrationFiles()
 	if err != nil {
@@ -220,8 +220,8 @@ func CheckSchema(ctx context.Context, databaseURL string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, provider.Close()) }()
-	// goose makes its table where there is none, also when it is only asked: services that start together would
-	// trip over one another, and a check must not write.
+	// goose makes its table if there is none, also for a check: services that start at the same time would do so at once, and
+	// a check must not write.
 	migrated, err := hasVersions(ctx, databaseURL)
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func CheckSchema(ctx context.Context, databaseURL string) (err error) {
 	return nil
 }
 
-// hasVersions says whether goose's table is there.
+// hasVersions says whether goose's table exists.
 func hasVersions(ctx context.Context, databaseURL string) (there bool, err error) {
 	conn, err := openForGoose(databaseURL)
 	if err != nil {

@@ -25,7 +25,7 @@ func TestAnEmptyDatabaseIsOlderAndTheCheckLeavesItEmpty(t *testing.T) {
 	t.Parallel()
 	url := testkit.EmptyDatabase(t)
 
-	together(6, func(int) { // as services do that start together
+	atOnce(6, func(int) { // as services do that start together
 		if err := store.CheckSchema(t.Context(), url); !errors.Is(err, store.ErrSchemaOlder) {
 			t.Errorf("check: %v", err)
 		}
@@ -43,7 +43,7 @@ func TestMigrateMayBeRunAgainAndInParallel(t *testing.T) {
 		}
 	}
 
-	together(3, migrate)
+	atOnce(3, migrate)
 
 	require.NoError(t, store.CheckSchema(t.Context(), url))
 	before := relations(t, url)
@@ -53,20 +53,20 @@ func TestMigrateMayBeRunAgainAndInParallel(t *testing.T) {
 
 func TestASchemaThatLacksAMigrationIsOlder(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	require.NoError(t, store.CheckSchema(t.Context(), b.url))
+	f := newFixture(t)
+	require.NoError(t, store.CheckSchema(t.Context(), f.url))
 
-	b.exec(t, `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
+	f.exec(t, `DELETE FROM goose_db_version WHERE version_id = (SELECT max(version_id) FROM goose_db_version)`)
 
-	require.ErrorIs(t, store.CheckSchema(t.Context(), b.url), store.ErrSchemaOlder)
+	require.ErrorIs(t, store.CheckSchema(t.Context(), f.url), store.ErrSchemaOlder)
 }
 
 func TestANewerSchemaIsAccepted(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 
-	b.exec(t, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)`)
+	f.exec(t, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (99999, true)`)
 
-	require.NoError(t, store.CheckSchema(t.Context(), b.url), "services can be rolled back one release")
-	require.NoError(t, store.Migrate(t.Context(), b.url))
+	require.NoError(t, store.CheckSchema(t.Context(), f.url), "services can be rolled back one release")
+	require.NoError(t, store.Migrate(t.Context(), f.url))
 }

@@ -10,11 +10,11 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-func (b *bed) paused(t testing.TB, customer string) store.Run {
+func (f *fixture) paused(t testing.TB, customer string) store.Run {
 	t.Helper()
 	var run store.Run
-	b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
-		run, err = tx.PauseRun(ctx, customer)
+	f.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
+		run, err = tx.PauseBackfill(ctx, customer)
 		return err
 	})
 	return run
@@ -22,9 +22,9 @@ func (b *bed) paused(t testing.TB, customer string) store.Run {
 
 func TestAPausedRunIsRefusedToItsWorkerAndWokenByNothing(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
-	require.Equal(t, store.RunPaused, b.paused(t, "acme").State)
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
+	require.Equal(t, store.RunPaused, f.paused(t, "acme").State)
 
 	for verb, do := range map[string]func(ctx context.Context, tx *store.Tx) error{
 		"advance": func(ctx context.Context, tx *store.Tx) error {
@@ -33,99 +33,101 @@ func TestAPausedRunIsRefusedToItsWorkerAndWokenByNothing(t *testing.T) {
 		"park": func(ctx context.Context, tx *store.Tx) error {
 			return tx.ParkRun(ctx, run.ID, lease.Epoch, "down", "", 0)
 		},
-		"requeue": func(ctx context.Context, tx *store.Tx) error { return tx.RequeueRun(ctx, run.ID, lease.Epoch) },
+		"requeue": func(ctx context.Context, tx *store.Tx) error {
+			return tx.HandBackRun(ctx, run.ID, lease.Epoch, time.Second)
+		},
 		"finish": func(ctx context.Context, tx *store.Tx) error {
 			return tx.FinishRun(ctx, run, lease.Epoch, store.RunCompleted, "")
 		},
 	} {
-		require.ErrorIs(t, b.InTx(t.Context(), do), store.ErrLaneLost, verb)
+		require.ErrorIs(t, f.InTx(t.Context(), do), store.ErrLaneLost, verb)
 	}
-	_, err := b.ClaimRun(t.Context(), run.ID, lease.Epoch)
+	_, err := f.claim(t, "acme", lease.Epoch)
 	require.ErrorIs(t, err, store.ErrNotFound)
 	require.NoError(t, lease.Release(t.Context()))
-	b.advance(t, time.Hour)
-	unattended, err := b.UnattendedRuns(t.Context(), 0, 10)
+	f.advance(t, time.Hour)
+	unattended, err := f.UnattendedRuns(t.Context(), store.KindBackfill, 0, 10)
 	require.NoError(t, err)
 	require.Empty(t, unattended)
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		woken, err := tx.WakeParkedRuns(ctx)
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		woken, err := tx.WakeParkedRuns(ctx, store.KindBackfill)
 		require.NoError(t, err)
 		require.Empty(t, woken)
-		_, unparked, err := tx.UnparkRun(ctx, "acme")
-		require.False(t, unparked, "a new token does not wake it")
+		unparked, err := tx.UnparkRuns(ctx, "acme", store.KindBackfill)
+		require.Empty(t, unparked, "a new token does not wake it")
 		return err
 	})
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		_, started, err := tx.StartRun(ctx, "acme", "initial_backfill", "trace")
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		_, started, err := tx.StartBackfill(ctx, "acme", "initial_backfill", "trace")
 		require.False(t, started, "it is unfinished: no other one begins beside it")
 		return err
 	})
-	open, err := b.OpenRun(t.Context(), "acme")
+	open, err := f.OpenRun(t.Context(), "acme", store.KindBackfill)
 	require.NoError(t, err)
 	require.True(t, open.State.Open())
 
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.ResumeRun(ctx, "acme")
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.ResumeBackfill(ctx, "acme")
 		return err
 	})
-	_, err = b.ClaimRun(t.Context(), run.ID, b.lease(t, "acme").Epoch)
+	_, err = f.claim(t, "acme", f.lease(t, "acme").Epoch)
 	require.NoError(t, err)
 }
 
 func TestWhatIsNotUnderWayCannotBePausedNorResumed(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	for _, verb := range []func(ctx context.Context, tx *store.Tx) error{
-		func(ctx context.Context, tx *store.Tx) error { _, err := tx.PauseRun(ctx, "acme"); return err },
-		func(ctx context.Context, tx *store.Tx) error { _, err := tx.ResumeRun(ctx, "acme"); return err },
+		func(ctx context.Context, tx *store.Tx) error { _, err := tx.PauseBackfill(ctx, "acme"); return err },
+		func(ctx context.Context, tx *store.Tx) error { _, err := tx.ResumeBackfill(ctx, "acme"); return err },
 	} {
-		require.ErrorIs(t, b.InTx(t.Context(), verb), store.ErrNotFound)
+		require.ErrorIs(t, f.InTx(t.Context(), verb), store.ErrNotFound)
 	}
-	b.queued(t, "acme")
-	require.ErrorIs(t, b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.ResumeRun(ctx, "acme")
+	f.queued(t, "acme")
+	require.ErrorIs(t, f.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.ResumeBackfill(ctx, "acme")
 		return err
 	}), store.ErrNotFound)
-	b.paused(t, "acme")
-	require.ErrorIs(t, b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.PauseRun(ctx, "acme")
+	f.paused(t, "acme")
+	require.ErrorIs(t, f.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.PauseBackfill(ctx, "acme")
 		return err
 	}), store.ErrNotFound)
 }
 
 func TestARewriteThatWasCancelledGoesOnInTheNextRun(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	start := func(rewrite bool) store.Run {
 		var id int64
-		b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
+		f.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
 			if rewrite {
 				id, _, err = tx.StartRewrite(ctx, "acme", "full_resync", "trace", true)
 			} else {
-				id, _, err = tx.StartRun(ctx, "acme", "full_resync", "trace")
+				id, _, err = tx.StartBackfill(ctx, "acme", "full_resync", "trace")
 			}
 			return err
 		})
-		return b.run(t, id)
+		return f.run(t, id)
 	}
-	owed, err := b.RewriteOwed(t.Context(), "acme")
+	owed, err := f.RewriteOwed(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Nil(t, owed)
 	first := start(true)
 	require.NotNil(t, first.Rewrite)
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.CancelOpenRun(ctx, "acme", "cancelled") })
-	b.advance(t, time.Hour)
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.CancelBackfill(ctx, "acme", "cancelled") })
+	f.advance(t, time.Hour)
 
 	second := start(false)
 
 	require.Equal(t, first.Rewrite, second.Rewrite, "with the same bound: what the first one wrote stands")
-	lease := b.lease(t, "acme")
-	claimed, err := b.ClaimRun(t.Context(), second.ID, lease.Epoch)
+	lease := f.lease(t, "acme")
+	claimed, err := f.claim(t, "acme", lease.Epoch)
 	require.NoError(t, err)
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		return tx.FinishRun(ctx, claimed, lease.Epoch, store.RunCompleted, "")
 	})
-	owed, err = b.RewriteOwed(t.Context(), "acme")
+	owed, err = f.RewriteOwed(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Nil(t, owed)
 	require.Nil(t, start(false).Rewrite)
@@ -133,16 +135,16 @@ func TestARewriteThatWasCancelledGoesOnInTheNextRun(t *testing.T) {
 
 func TestAnAwaitedLaneIsTakenWhenItsHolderLetsGo(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	holder := b.lease(t, "acme")
-	_, err := b.AwaitLease(t.Context(), "acme", "operator", 30*time.Second, time.Nanosecond)
+	f := newFixture(t)
+	holder := f.lease(t, "acme")
+	_, err := f.AwaitLease(t.Context(), "acme", "operator", 30*time.Second, time.Nanosecond)
 	require.ErrorIs(t, err, store.ErrLaneTaken)
 	require.NoError(t, holder.Renew(t.Context()))
-	require.True(t, holder.Wanted(), "the holder is told")
+	require.True(t, holder.Wanted(), "the holder knows")
 
 	taken := make(chan error, 1)
 	go func() {
-		lease, err := b.AwaitLease(t.Context(), "acme", "operator", 30*time.Second, time.Minute)
+		lease, err := f.AwaitLease(t.Context(), "acme", "operator", 30*time.Second, time.Minute)
 		if err == nil {
 			err = lease.Release(t.Context())
 		}
@@ -154,35 +156,35 @@ func TestAnAwaitedLaneIsTakenWhenItsHolderLetsGo(t *testing.T) {
 
 func TestAHeldLeaseEndsItsWorkWhenItIsLost(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	lease, err := b.TakeLease(t.Context(), "acme", "operator", 300*time.Millisecond)
+	f := newFixture(t)
+	lease, err := f.TakeLease(t.Context(), "acme", "operator", 300*time.Millisecond)
 	require.NoError(t, err)
 	held, done := lease.Hold(t.Context())
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.FenceLane(ctx, "acme") })
 	select {
 	case <-held.Done():
 	case <-time.After(within):
 		t.Error("the work has not ended")
 	}
 	require.ErrorIs(t, context.Cause(held), store.ErrLaneLost)
-	require.ErrorIs(t, b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.AssertLane(ctx, lease) }), store.ErrLaneLost)
+	require.ErrorIs(t, f.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.AssertLane(ctx, lease) }), store.ErrLaneLost)
 	require.NoError(t, done(t.Context()))
 }
 
 func TestOverviewsTellOfEachCustomerItsOwn(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	older := b.queued(t, "acme")
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.CancelOpenRun(ctx, "acme", "cancelled") })
-	newer := b.queued(t, "acme")
+	f := newFixture(t)
+	older := f.queued(t, "acme")
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.CancelBackfill(ctx, "acme", "cancelled") })
+	newer := f.queued(t, "acme")
 	require.Greater(t, newer, older)
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		if _, _, err := tx.RaiseAlert(ctx, "acme", "destination_down", "medium"); err != nil {
 			return err
 		}
 		return tx.SaveMappings(ctx, "globex", []store.Mapping{{VomoID: "1", ExternalID: "a", Version: store.Version{Hash: []byte("h")}}})
 	})
-	overviews, err := b.Overviews(t.Context(), []string{"acme", "globex", "initech"})
+	overviews, err := f.Overviews(t.Context(), []string{"acme", "globex", "initech"})
 	require.NoError(t, err)
 	require.Equal(t, newer, overviews["acme"].Run.ID)
 	require.Equal(t, []string{"destination_down"}, overviews["acme"].Alerts)

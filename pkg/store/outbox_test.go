@@ -37,9 +37,9 @@ func (s *stream) PublishBatch(_ context.Context, messages []store.Message) []sto
 	return deliveries
 }
 
-func (b *bed) owe(t testing.TB, ids ...string) {
+func (f *fixture) owe(t testing.TB, ids ...string) {
 	t.Helper()
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		messages := make([]store.Message, 0, len(ids))
 		for _, id := range ids {
 			messages = append(messages, store.Message{Subject: "subject." + id, ID: id, Payload: []byte(`{}`)})
@@ -49,50 +49,50 @@ func (b *bed) owe(t testing.TB, ids ...string) {
 }
 
 // relay has the outbox relayed once and returns how many messages were looked at.
-func (b *bed) relay(t testing.TB, publisher store.Publisher) int {
+func (f *fixture) relay(t testing.TB, publisher store.Publisher) int {
 	t.Helper()
-	handled, err := b.RelayOutbox(t.Context(), publisher)
+	handled, err := f.RelayOutbox(t.Context(), publisher)
 	require.NoError(t, err)
 	return handled
 }
 
-func (b *bed) depth(t testing.TB) int64 {
+func (f *fixture) depth(t testing.TB) int64 {
 	t.Helper()
-	depth, err := b.OutboxDepth(t.Context())
+	depth, err := f.OutboxDepth(t.Context())
 	require.NoError(t, err)
 	return depth
 }
 
 func TestWhatIsCommittedIsRelayedAsItWas(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	message := store.Message{Subject: "rollcall.events.x", ID: "m-1", Headers: map[string]string{"ce-type": "x"}, Payload: []byte{0, 0xff, '{'}}
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.Publish(ctx, message) })
-	require.Equal(t, int64(1), b.depth(t))
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.Publish(ctx, message) })
+	require.Equal(t, int64(1), f.depth(t))
 
 	var bus stream
-	require.Equal(t, 1, b.relay(t, &bus))
+	require.Equal(t, 1, f.relay(t, &bus))
 
 	require.Equal(t, []store.Message{message}, bus.taken)
-	require.Zero(t, b.depth(t))
-	require.Zero(t, b.relay(t, &bus), "once")
+	require.Zero(t, f.depth(t))
+	require.Zero(t, f.relay(t, &bus), "once")
 }
 
 func TestWhatIsRolledBackIsNeverRelayed(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	err := b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+	f := newFixture(t)
+	err := f.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		require.NoError(t, tx.Publish(ctx, store.Message{Subject: "s", ID: "m", Payload: []byte(`{}`)}))
 		return context.Canceled
 	})
 	require.ErrorIs(t, err, context.Canceled)
 
 	var bus stream
-	require.Zero(t, b.relay(t, &bus))
+	require.Zero(t, f.relay(t, &bus))
 
 	require.Empty(t, bus.taken)
 	select {
-	case <-b.OutboxWoken():
+	case <-f.OutboxWoken():
 		require.Fail(t, "no relay is woken for it")
 	default:
 	}
@@ -100,53 +100,53 @@ func TestWhatIsRolledBackIsNeverRelayed(t *testing.T) {
 
 func TestABusyMessageIsTriedAgainSoon(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.owe(t, "m")
+	f := newFixture(t)
+	f.owe(t, "m")
 	bus := stream{answer: store.Busy}
 	for range 5 {
-		require.Equal(t, 1, b.relay(t, &bus))
-		require.Zero(t, b.relay(t, &bus), "not at once")
-		b.advance(t, 200*time.Millisecond)
+		require.Equal(t, 1, f.relay(t, &bus))
+		require.Zero(t, f.relay(t, &bus), "not at once")
+		f.advance(t, 200*time.Millisecond)
 	}
 
 	bus.answer = store.Delivered
-	require.Equal(t, 1, b.relay(t, &bus))
+	require.Equal(t, 1, f.relay(t, &bus))
 
-	require.Zero(t, b.depth(t))
+	require.Zero(t, f.depth(t))
 }
 
 func TestADroppedMessageIsDone(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.owe(t, "m")
+	f := newFixture(t)
+	f.owe(t, "m")
 
-	b.relay(t, &stream{answer: store.Dropped})
+	f.relay(t, &stream{answer: store.Dropped})
 
-	require.Zero(t, b.depth(t))
+	require.Zero(t, f.depth(t))
 }
 
 func TestAFailedMessageWaitsLongerEachTime(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.owe(t, "m")
+	f := newFixture(t)
+	f.owe(t, "m")
 	bus := stream{answer: store.Failed}
 	for _, pause := range []time.Duration{
 		500 * time.Millisecond, time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, 15 * time.Second, 15 * time.Second,
 	} {
-		require.Equal(t, 1, b.relay(t, &bus))
-		b.advance(t, pause-time.Microsecond)
-		require.Zero(t, b.relay(t, &bus), "a pause of %s", pause)
-		b.advance(t, time.Microsecond)
+		require.Equal(t, 1, f.relay(t, &bus))
+		f.advance(t, pause-time.Microsecond)
+		require.Zero(t, f.relay(t, &bus), "a pause of %s", pause)
+		f.advance(t, time.Microsecond)
 	}
-	require.Equal(t, int64(1), b.depth(t), "and is never given up")
+	require.Equal(t, int64(1), f.depth(t), "and is never given up")
 }
 
 func TestOneFailedMessageHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.owe(t, "good-1", "bad", "good-2")
+	f := newFixture(t)
+	f.owe(t, "good-1", "bad", "good-2")
 
-	b.relay(t, publisherFunc(func(_ context.Context, messages []store.Message) []store.Delivery {
+	f.relay(t, publisherFunc(func(_ context.Context, messages []store.Message) []store.Delivery {
 		deliveries := make([]store.Delivery, len(messages))
 		for i, message := range messages {
 			if message.ID == "bad" {
@@ -156,23 +156,23 @@ func TestOneFailedMessageHoldsUpNoOther(t *testing.T) {
 		return deliveries
 	}))
 
-	require.Equal(t, "bad", value[string](t, b, `SELECT string_agg(msg_id, ',') FROM outbox`))
+	require.Equal(t, "bad", value[string](t, f, `SELECT string_agg(msg_id, ',') FROM outbox`))
 }
 
 func TestRelaysAtOncePublishEachMessageOnce(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	const messages = 3*store.RelayBatch + 50
 	ids := make([]string, messages)
 	for i := range ids {
 		ids[i] = "m-" + strconv.Itoa(i)
 	}
-	b.owe(t, ids...)
+	f.owe(t, ids...)
 	var bus stream
 
-	together(2, func(int) {
+	atOnce(2, func(int) {
 		for {
-			handled, err := b.RelayOutbox(t.Context(), &bus)
+			handled, err := f.RelayOutbox(t.Context(), &bus)
 			if err != nil {
 				t.Errorf("relay: %v", err)
 			}
@@ -182,7 +182,7 @@ func TestRelaysAtOncePublishEachMessageOnce(t *testing.T) {
 		}
 	})
 
-	require.Zero(t, b.depth(t))
+	require.Zero(t, f.depth(t))
 	require.Len(t, bus.taken, messages)
 	seen := map[string]bool{}
 	for _, message := range bus.taken {
@@ -193,12 +193,12 @@ func TestRelaysAtOncePublishEachMessageOnce(t *testing.T) {
 
 func TestWhileOneRelayPublishesAnotherPassesItsMessagesBy(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.owe(t, "m")
+	f := newFixture(t)
+	f.owe(t, "m")
 	var other stream
 
-	b.relay(t, publisherFunc(func(_ context.Context, messages []store.Message) []store.Delivery {
-		require.Zero(t, b.relay(t, &other))
+	f.relay(t, publisherFunc(func(_ context.Context, messages []store.Message) []store.Delivery {
+		require.Zero(t, f.relay(t, &other))
 		return make([]store.Delivery, len(messages))
 	}))
 
@@ -207,35 +207,35 @@ func TestWhileOneRelayPublishesAnotherPassesItsMessagesBy(t *testing.T) {
 
 func TestACrashBetweenPublishAndDeletePublishesAgainWithTheSameID(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.owe(t, "m")
+	f := newFixture(t)
+	f.owe(t, "m")
 	var bus stream
-	_, err := b.RelayOutbox(t.Context(), publisherFunc(func(ctx context.Context, messages []store.Message) []store.Delivery {
+	_, err := f.RelayOutbox(t.Context(), publisherFunc(func(ctx context.Context, messages []store.Message) []store.Delivery {
 		deliveries := bus.PublishBatch(ctx, messages)
-		b.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		f.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 		return deliveries
 	}))
 	require.Error(t, err)
 	require.NotErrorIs(t, err, context.Canceled)
 
 	// Its row is locked until the ended backend has cleared away.
-	require.Eventually(t, func() bool { return b.relay(t, &bus) == 1 }, 15*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return f.relay(t, &bus) == 1 }, 15*time.Second, 10*time.Millisecond)
 
 	require.Len(t, bus.taken, 2)
 	require.Equal(t, bus.taken[0], bus.taken[1])
-	require.Zero(t, b.depth(t))
+	require.Zero(t, f.depth(t))
 }
 
 func TestRefusedMessagesAreKnownByTheirAgeAndBusyOnesAreNot(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	stalled := func() time.Duration {
-		age, err := b.OutboxStalled(t.Context())
+		age, err := f.OutboxStalled(t.Context())
 		require.NoError(t, err)
 		return age
 	}
 	require.Zero(t, stalled())
-	b.owe(t, "busy", "refused")
+	f.owe(t, "busy", "refused")
 	answers := map[string]store.Delivery{"busy": store.Busy, "refused": store.Failed}
 	publisher := publisherFunc(func(_ context.Context, messages []store.Message) []store.Delivery {
 		deliveries := make([]store.Delivery, len(messages))
@@ -244,13 +244,13 @@ func TestRefusedMessagesAreKnownByTheirAgeAndBusyOnesAreNot(t *testing.T) {
 		}
 		return deliveries
 	})
-	require.Equal(t, 2, b.relay(t, publisher))
-	b.advance(t, time.Minute)
-	require.Equal(t, 2, b.relay(t, publisher))
+	require.Equal(t, 2, f.relay(t, publisher))
+	f.advance(t, time.Minute)
+	require.Equal(t, 2, f.relay(t, publisher))
 	require.Equal(t, time.Minute, stalled(), "from the first refusal on")
 
 	claim := func() []string {
-		claimed, err := b.ClaimRefused(t.Context(), "subject.", time.Minute, 10)
+		claimed, err := f.ClaimRefused(t.Context(), "subject.", time.Minute, 10)
 		require.NoError(t, err)
 		var ids []string
 		for _, message := range claimed {
@@ -260,13 +260,13 @@ func TestRefusedMessagesAreKnownByTheirAgeAndBusyOnesAreNot(t *testing.T) {
 	}
 	require.Equal(t, []string{"refused"}, claim())
 	require.Empty(t, claim(), "another has it")
-	b.advance(t, time.Minute)
+	f.advance(t, time.Minute)
 	require.Equal(t, []string{"refused"}, claim())
 
 	answers["refused"] = store.Delivered
-	require.Equal(t, 2, b.relay(t, publisher))
+	require.Equal(t, 2, f.relay(t, publisher))
 	require.Zero(t, stalled(), "what is busy waits for its turn")
-	b.owe(t, "forgotten")
-	b.advance(t, time.Hour)
+	f.owe(t, "forgotten")
+	f.advance(t, time.Hour)
 	require.Equal(t, time.Hour, stalled(), "no relay asked")
 }

@@ -9,7 +9,7 @@ import (
 
 // Parked is work that does not get on: why, since when, and when it is tried again.
 type Parked struct {
-	Work   string // "backfill", "letters", or the kind of a scheduled run
+	Work   string // "backfill", "letters", "writeback", "giving", or the kind of a scheduled run
 	Reason string
 	Detail string     // what stopped the last attempt, in words of our own; "" where that is not known
 	Since  *time.Time // nil where the version before parked it
@@ -17,18 +17,21 @@ type Parked struct {
 	Parks  int        // in a row since the last committed page; 0: it waits for a time, or was asked to go on
 }
 
-// Kinds of work that are parked, beside the kinds of scheduled runs.
-const (
-	WorkBackfill = "backfill"
-	WorkLetters  = "letters"
-)
+// WorkLetters is the work of a customer's letters, beside the kinds of runs.
+const WorkLetters = "letters"
 
-// ParkedOf are the parks of the customers' scheduled runs and letters, by customer. Their backfills tell of their own.
+// WorkWriteback is the work of values that external systems want to have in VOMO.
+const WorkWriteback = "writeback"
+
+// WorkGiving is the work of donations.
+const WorkGiving = "giving"
+
+// ParkedOf are the parks of the customers' scheduled runs, letters, write-backs and giving, by customer. Their backfills tell of their own.
 func (c Conn) ParkedOf(ctx context.Context, customers ...string) (map[string][]Parked, error) {
 	parked := map[string][]Parked{}
-	runs, err := c.queries.SyncRunsParkedFor(ctx, c.dbtx, customers)
+	runs, err := c.queries.RunsParkedFor(ctx, c.dbtx, customers)
 	if err != nil {
-		return nil, wrap("read parked runs", err)
+		return nil, err
 	}
 	for _, row := range runs {
 		one := Parked{Work: row.Kind, Since: row.ParkSince, Parks: int(row.Parks)}
@@ -40,11 +43,29 @@ func (c Conn) ParkedOf(ctx context.Context, customers ...string) (map[string][]P
 	}
 	holds, err := c.queries.LettersHeldFor(ctx, c.dbtx, customers)
 	if err != nil {
-		return nil, wrap("read held letters", err)
+		return nil, err
 	}
 	for _, row := range holds {
 		parked[row.CustomerID] = append(parked[row.CustomerID], Parked{
 			Work: WorkLetters, Reason: row.Reason, Detail: textOf(row.Detail), Since: &row.Since, Until: &row.Until, Parks: 1,
+		})
+	}
+	writebacks, err := c.queries.WritebacksHeldFor(ctx, c.dbtx, customers)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range writebacks {
+		parked[row.CustomerID] = append(parked[row.CustomerID], Parked{
+			Work: WorkWriteback, Reason: row.Reason, Detail: textOf(row.Detail), Since: &row.Since, Until: &row.Until, Parks: int(row.Holds),
+		})
+	}
+	giving, err := c.queries.GivingHeldFor(ctx, c.dbtx, customers)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range giving {
+		parked[row.CustomerID] = append(parked[row.CustomerID], Parked{
+			Work: WorkGiving, Reason: row.Reason, Detail: textOf(row.Detail), Since: &row.Since, Until: &row.Until, Parks: int(row.Holds),
 		})
 	}
 	return parked, nil
@@ -55,7 +76,7 @@ func (r Run) Parked() (Parked, bool) {
 	if r.ParkReason == "" || !r.State.Open() || r.State == RunPaused {
 		return Parked{}, false
 	}
-	parked := Parked{Work: WorkBackfill, Reason: r.ParkReason, Detail: r.ParkDetail, Since: r.ParkSince, Parks: r.Parks}
+	parked := Parked{Work: r.Kind, Reason: r.ParkReason, Detail: r.ParkDetail, Since: r.ParkSince, Parks: r.Parks}
 	if r.State == RunParked {
 		parked.Until = &r.DueAt
 	}
@@ -64,25 +85,18 @@ func (r Run) Parked() (Parked, bool) {
 
 // HoldLetters notes why the customer's letters are left alone for delay.
 func (t *Tx) HoldLetters(ctx context.Context, customer, reason, detail string, delay time.Duration) error {
-	return wrap("note held letters", t.queries.LettersHold(ctx, t.dbtx, &db.LettersHoldParams{
+	return t.queries.LettersHold(ctx, t.dbtx, &db.LettersHoldParams{
 		CustomerID: customer, Reason: reason, Detail: detail, Delay: delay,
-	}))
+	})
 }
 
 // ReleaseLetters notes that the customer's letters are retried again.
 func (c Conn) ReleaseLetters(ctx context.Context, customer string) error {
-	return wrap("note released letters", c.queries.LettersRelease(ctx, c.dbtx, customer))
+	return c.queries.LettersRelease(ctx, c.dbtx, customer)
 }
 
 // OpenLettersSince is since when the customer has had so many open letters; ErrNotFound where there are fewer.
 func (c Conn) OpenLettersSince(ctx context.Context, customer string, letters int32) (time.Time, error) {
 	at, err := c.queries.LetterNthOpen(ctx, c.dbtx, &db.LetterNthOpenParams{CustomerID: customer, Before: letters - 1})
-	return at, wrap("read open letters", err)
-}
-
-func textOf(value *string) string {
-	if value == nil {
-		return ""
-	}
-	return *value
+	return at, err
 }

@@ -15,9 +15,9 @@ func TestAPoolerOfTransactionsIsRefusedInOneLine(t *testing.T) {
 	for _, mode := range []string{"transaction", "statement"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			b := newBed(t)
+			f := newFixture(t)
 
-			_, err := store.Open(t.Context(), testkit.PgBouncer(t, b.url, mode), store.Options{})
+			_, err := store.Open(t.Context(), testkit.PgBouncer(t, f.url, mode), store.Options{})
 
 			require.ErrorIs(t, err, store.ErrTransactionPooler)
 			require.NotContains(t, err.Error(), "\n")
@@ -27,8 +27,8 @@ func TestAPoolerOfTransactionsIsRefusedInOneLine(t *testing.T) {
 
 func TestAPoolerOfSessionsWorks(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	address := testkit.PgBouncer(t, b.url, "session")
+	f := newFixture(t)
+	address := testkit.PgBouncer(t, f.url, "session")
 
 	pooled := openStore(t, address, store.Options{})
 

@@ -13,7 +13,7 @@ const (
 	GapStaleInMapping = "stale_in_mapping"
 )
 
-// Gap is a user whom polls had answered for and whom the mapping does not have in this version.
+// Gap is a user that polls should have written, and whose mapping does not have this version.
 type Gap struct {
 	VomoID    string
 	Reason    string
@@ -43,21 +43,21 @@ func (t *Tx) NoteGaps(ctx context.Context, jobID int64, customer string, gaps []
 		params.Reasons = append(params.Reasons, gap.Reason)
 		params.UpdatedAts = append(params.UpdatedAts, gap.UpdatedAt)
 	}
-	return t.later("note gaps", func(on db.DBTX) error { return t.queries.ReconciliationGapsInsert(ctx, on, params) })
+	return t.deferred(func(on db.DBTX) error { return t.queries.ReconciliationGapsInsert(ctx, on, params) })
 }
 
 // RecordReconciliation records a run that is complete, with the gaps that were noted for it, and returns how many
 // those are.
-func (t *Tx) RecordReconciliation(ctx context.Context, run SyncRun, verified bool) (gaps int64, err error) {
+func (t *Tx) RecordReconciliation(ctx context.Context, run Run, verified bool) (gaps int64, err error) {
 	err = t.queries.ReconciliationInsert(ctx, t.dbtx, &db.ReconciliationInsertParams{
 		CustomerID: run.Customer, Type: run.Kind, Date: dateOf(run.Day), JobID: run.JobID, TraceID: &run.TraceID,
 		ExpectedCount: run.Processed, FailureCount: run.Failures, Verified: &verified, StartedAt: run.CreatedAt,
 	})
 	if err != nil {
-		return 0, wrap("record reconciliation", err)
+		return 0, err
 	}
 	gaps, err = t.queries.ReconciliationGapCount(ctx, t.dbtx, run.JobID)
-	return gaps, wrap("count gaps", err)
+	return gaps, err
 }
 
 // RecentReconciliations are those of a type that were completed within the given time, newest first, 100 at most.
@@ -67,7 +67,7 @@ func (c Conn) RecentReconciliations(ctx context.Context, customer, kind string, 
 		CustomerID: customer, Type: kind, Within: within, AtMost: atMost,
 	})
 	if err != nil {
-		return nil, wrap("read reconciliations", err)
+		return nil, err
 	}
 	recent := make([]Reconciliation, 0, len(rows))
 	for _, row := range rows {
@@ -77,4 +77,16 @@ func (c Conn) RecentReconciliations(ctx context.Context, customer, kind string, 
 		})
 	}
 	return recent, nil
+}
+
+// LatestReconciliation returns the customer's newest record of a type; ErrNotFound if there is none.
+func (c Conn) LatestReconciliation(ctx context.Context, customer, kind string) (Reconciliation, error) {
+	row, err := c.queries.ReconciliationLatest(ctx, c.dbtx, &db.ReconciliationLatestParams{CustomerID: customer, Type: kind})
+	if err != nil {
+		return Reconciliation{}, err
+	}
+	return Reconciliation{
+		Type: row.Type, Date: row.Date.Time, Expected: row.ExpectedCount, Gaps: row.GapCount, Failures: row.FailureCount,
+		Verified: row.Verified, StartedAt: row.StartedAt, CompletedAt: row.CompletedAt,
+	}, nil
 }

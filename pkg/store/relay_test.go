@@ -40,37 +40,37 @@ func signalling(published *testkit.Signal[string]) publisherFunc {
 
 func TestARelayIsWokenByACommitOfItsProcess(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	published := testkit.NewSignal[string]()
-	startRelay(t, b.Store, signalling(published), zap.NewNop(), time.Hour)
+	startRelay(t, f.Store, signalling(published), zap.NewNop(), time.Hour)
 
-	b.owe(t, "one")
+	f.owe(t, "one")
 	published.Require(t, within, "one")
-	b.owe(t, "two")
+	f.owe(t, "two")
 	published.Require(t, within, "two")
 }
 
 func TestARelayFindsWhatAnotherProcessLeft(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	published := testkit.NewSignal[string]()
-	startRelay(t, openStore(t, b.url, store.Options{MaxConns: 2}), signalling(published), zap.NewNop(), 5*time.Millisecond)
+	startRelay(t, openStore(t, f.url, store.Options{MaxConns: 2}), signalling(published), zap.NewNop(), 5*time.Millisecond)
 
-	b.owe(t, "one")
+	f.owe(t, "one")
 
 	published.Require(t, within, "one")
 }
 
 func TestARelayGoesOnWithoutATickWhileThereIsMoreThanABatch(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	ids := make([]string, 2*store.RelayBatch+1)
 	for i := range ids {
 		ids[i] = "m"
 	}
-	b.owe(t, ids...)
+	f.owe(t, ids...)
 	published := testkit.NewSignal[string]()
-	startRelay(t, openStore(t, b.url, store.Options{MaxConns: 2}), signalling(published), zap.NewNop(), time.Hour)
+	startRelay(t, openStore(t, f.url, store.Options{MaxConns: 2}), signalling(published), zap.NewNop(), time.Hour)
 
 	for range ids {
 		published.Require(t, within, "m")
@@ -79,21 +79,21 @@ func TestARelayGoesOnWithoutATickWhileThereIsMoreThanABatch(t *testing.T) {
 
 func TestARelaySaysOncePerOutageThatItCannotPublish(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	core, logs := observer.New(zap.WarnLevel)
-	b.exec(t, `ALTER TABLE outbox RENAME TO outbox_away`)
+	f.exec(t, `ALTER TABLE outbox RENAME TO outbox_away`)
 	published := testkit.NewSignal[string]()
-	startRelay(t, b.Store, signalling(published), zap.New(core), 5*time.Millisecond)
+	startRelay(t, f.Store, signalling(published), zap.New(core), 5*time.Millisecond)
 	failures := func(atLeast int) {
 		require.Eventually(t, func() bool {
-			return value[int](t, b, `SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()`) >= atLeast
+			return value[int](t, f, `SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()`) >= atLeast
 		}, within, 5*time.Millisecond)
 	}
 	failures(3)
 	require.Equal(t, 1, logs.Len())
 
-	b.exec(t, `ALTER TABLE outbox_away RENAME TO outbox`)
-	b.owe(t, "m")
+	f.exec(t, `ALTER TABLE outbox_away RENAME TO outbox`)
+	f.owe(t, "m")
 
 	published.Require(t, within, "m")
 	require.Equal(t, 1, logs.Len())
@@ -101,14 +101,14 @@ func TestARelaySaysOncePerOutageThatItCannotPublish(t *testing.T) {
 
 func TestFlushPublishesWhatIsDue(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.owe(t, "m")
+	f := newFixture(t)
+	f.owe(t, "m")
 	var bus stream
 
-	(&store.Relay{Store: b.Store, Publisher: &bus, Logger: zap.NewNop()}).Flush(t.Context())
+	(&store.Relay{Store: f.Store, Publisher: &bus, Logger: zap.NewNop()}).Flush(t.Context())
 
 	require.Len(t, bus.taken, 1)
-	require.Zero(t, b.depth(t))
+	require.Zero(t, f.depth(t))
 }
 
 func TestARelayThatFindsNothingLooksLessAndLessOften(t *testing.T) {

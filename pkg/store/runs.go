@@ -2,15 +2,43 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"rollcall.dev/pkg/store/internal/db"
 )
 
-// RunState is where a backfill stands.
+// Kinds of runs.
+const (
+	KindBackfill  = "backfill"
+	KindPoll      = "poll"
+	KindUserDaily = "user_daily"
+
+	KindUserDeletions  = "user_deletions"
+	KindParticipations = "participations"
+)
+
+// ScheduledKinds returns the kinds of runs that the schedule starts.
+func ScheduledKinds() []string {
+	return []string{KindPoll, KindUserDaily, KindUserDeletions, KindParticipations}
+}
+
+// Jobs of scheduled runs, as job_log names them (docs/guides.md#names); requests to VOMO are counted under them, too.
+const (
+	JobPoll      = "user_sync_poll"
+	JobUserDaily = "user_daily"
+
+	JobUserDeletions  = "user_deletions"
+	JobParticipations = "participations"
+)
+
+// RunState is the state of a run.
 type RunState string
 
-// The states of a backfill run; completed, failed and cancelled are final.
+// The states of a run; completed, failed and cancelled are final.
 const (
 	RunQueued    RunState = "queued"
 	RunRunning   RunState = "running"
@@ -21,277 +49,290 @@ const (
 	RunCancelled RunState = "cancelled"
 )
 
-// Open says whether the run still has work to do.
+// Open reports whether the run still has work to do.
 func (s RunState) Open() bool {
 	return s == RunQueued || s == RunRunning || s == RunParked || s == RunPaused
 }
 
-// Run is a full read of a customer's users. Its cursor, with ScanStartedAt and HighestSeen, moves in each
-// page's transaction.
+// Run reads a customer's users: a backfill and a deletion scan all of them, a poll and a daily reconciliation those that changed. Its cursor, with
+// ScanStartedAt and HighestSeen, moves in each page's transaction.
 type Run struct {
 	ID       int64
 	Customer string
+	Kind     string
 	JobID    int64 // also the name of its scan
 	TraceID  string
 	State    RunState
 	Cursor
-	ScanStartedAt *time.Time // by VOMO's own clock
+	UpdatedAfter  time.Time  // users that changed since then are read; zero: all users
+	CoveredUntil  time.Time  // polls and reconciliations: the checkpoint when the run began, up to which polls had read
+	Day           time.Time  // daily reconciliations: the day that is reconciled
+	Rewrite       *Rewrite   // nil: known versions are skipped
+	ScanStartedAt *time.Time // by VOMO's clock
 	HighestSeen   *time.Time
 	Pages         int64
 	Processed     int64 // users read, each once
 	Written       int64
 	Skipped       int64
 	Failures      int64
-	Recovered     int64 // users that the first reading had missed
+	Recovered     int64 // users that the first reading missed
 	Verified      *bool // completed runs: whether what was read agrees with VOMO's counts
 	Attempts      int   // claims since the last committed page
 	Parks         int   // parks in a row since the last committed page
 	ParkReason    string
-	ParkDetail    string     // what stopped the last attempt, in words of our own
-	ParkSince     *time.Time // since when it has not got on
+	ParkDetail    string     // what stopped the last attempt
+	ParkSince     *time.Time // since when it makes no progress
 	Refusals      int        // attempts in a row that VOMO refused with a status without a meaning of its own
-	Failure       string     // failed runs: why, in words of our own; "" of those before it was kept
+	Failure       string     // failed runs: why
 	DueAt         time.Time
 	ActiveSeconds float64
 	CreatedAt     time.Time
 	StartedAt     *time.Time
 	UpdatedAt     time.Time
 	CompletedAt   *time.Time
-	Rewrite       *Rewrite // nil: what is known is skipped
 }
 
-// Advance is what one committed page changes in its run.
-type Advance struct {
-	Cursor
-	ScanStartedAt time.Time // kept from the first page on
-	HighestSeen   *time.Time
-	Processed     int64
-	Written       int64
-	Skipped       int64
-	Failures      int64
-	Recovered     int64
-	Active        time.Duration
+// RunRef names a run, its customer and its kind.
+type RunRef struct {
+	ID       int64
+	Customer string
+	Kind     string
 }
 
-// StartRun queues a backfill with its line in the job log; started is false where one is open already. It takes
-// LockCustomer's lock: of two at once the second sees the first one's run. A rewrite that is still owed goes on in
-// the new run.
-func (t *Tx) StartRun(ctx context.Context, customer, job, traceID string) (id int64, started bool, err error) {
+// RunStart says for which customers a poll or a reconciliation is started. Customers that have an unfinished run of the
+// kind, or no checkpoint, are left out.
+type RunStart struct {
+	Kind         string
+	Job          string // the name in job_log
+	Customers    []string
+	TraceIDs     []string  // one for each customer
+	UpdatedAfter time.Time // zero: from each customer's checkpoint
+	AllUsers     bool      // all users are read, whenever they changed
+	Day          time.Time // daily reconciliations
+	Cursor       Cursor    // where the runs begin
+}
+
+// StartRuns queues polls, reconciliations or deletion scans; the caller owes the bus a request for each that is returned, in the same
+// transaction.
+func (t *Tx) StartRuns(ctx context.Context, start RunStart) ([]RunRef, error) {
+	if len(start.Customers) == 0 {
+		return nil, nil
+	}
+	params := &db.RunsStartParams{Kind: start.Kind, Job: start.Job, CustomerIds: start.Customers, TraceIds: start.TraceIDs}
+	if !start.UpdatedAfter.IsZero() {
+		params.UpdatedAfter = &start.UpdatedAfter
+	}
+	params.Day, params.AllUsers = dateOf(start.Day), start.AllUsers
+	var err error
+	if params.Cursor, err = json.Marshal(start.Cursor); err != nil {
+		return nil, fmt.Errorf("encode cursor: %w", err)
+	}
+	rows, err := t.queries.RunsStart(ctx, t.dbtx, params)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]RunRef, 0, len(rows))
+	for _, row := range rows {
+		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind})
+	}
+	return refs, nil
+}
+
+// StartBackfill queues a backfill with its line in the job log; started is false if the customer has an unfinished one. It
+// takes LockCustomer's lock: of two that start one at the same time, the second sees the first one's run. A rewrite that
+// is still owed goes on in the new run.
+func (t *Tx) StartBackfill(ctx context.Context, customer, job, traceID string) (id int64, started bool, err error) {
 	if err := t.LockCustomer(ctx, customer); err != nil {
 		return 0, false, err
 	}
-	if _, err := t.OpenRun(ctx, customer); err == nil {
+	if _, err := t.OpenRun(ctx, customer, KindBackfill); err == nil {
 		return 0, false, nil
 	} else if !isNotFound(err) {
 		return 0, false, err
 	}
-	jobID, err := t.queries.JobStart(ctx, t.dbtx, &db.JobStartParams{CustomerID: customer, Job: job, TraceID: &traceID})
+	jobID, err := t.StartJob(ctx, customer, job, traceID)
 	if err != nil {
-		return 0, false, wrap("log job start", err)
+		return 0, false, err
 	}
 	owed, err := t.RewriteOwed(ctx, customer)
 	if err != nil {
 		return 0, false, err
 	}
-	id, err = t.queries.RunInsertIfNoneOpen(ctx, t.dbtx, &db.RunInsertIfNoneOpenParams{CustomerID: customer, JobID: jobID, TraceID: traceID})
+	id, err = t.queries.RunStartBackfill(ctx, t.dbtx, &db.RunStartBackfillParams{CustomerID: customer, JobID: jobID, TraceID: traceID})
 	if err == nil && owed != nil {
 		return id, true, t.setRewrite(ctx, id, *owed)
 	}
-	return id, err == nil, wrap("queue backfill", err)
+	return id, err == nil, err
 }
 
-// OpenRun reads the customer's unfinished run; ErrNotFound where there is none.
-func (c Conn) OpenRun(ctx context.Context, customer string) (Run, error) {
-	return oneRun(c.queries.RunOpenForCustomer(ctx, c.dbtx, customer))
+// OpenRun reads the customer's unfinished run of a kind; ErrNotFound if there is none.
+func (c Conn) OpenRun(ctx context.Context, customer, kind string) (Run, error) {
+	return oneOfAll(c.queries.RunOpen(ctx, c.dbtx, &db.RunOpenParams{CustomerID: customer, Kind: kind}))
 }
 
-// Run reads a run by its id.
-func (c Conn) Run(ctx context.Context, id int64) (Run, error) {
-	return oneRun(c.queries.RunGet(ctx, c.dbtx, id))
+// Backfill reads a backfill by its id.
+func (c Conn) Backfill(ctx context.Context, id int64) (Run, error) {
+	return oneOfAll(c.queries.BackfillGet(ctx, c.dbtx, id))
 }
 
-// LatestRun reads the customer's newest run, open or not.
-func (c Conn) LatestRun(ctx context.Context, customer string) (Run, error) {
-	return oneRun(c.queries.RunLatestForCustomer(ctx, c.dbtx, customer))
+// LatestBackfill reads the customer's newest backfill, finished or not.
+func (c Conn) LatestBackfill(ctx context.Context, customer string) (Run, error) {
+	return oneOfAll(c.queries.BackfillLatest(ctx, c.dbtx, customer))
 }
 
-// Runs reads up to limit runs with an id below before, newest first.
-func (c Conn) Runs(ctx context.Context, before int64, limit int32) ([]Run, error) {
-	rows, err := c.queries.RunPage(ctx, c.dbtx, &db.RunPageParams{Before: before, PageSize: limit})
+// Backfills reads up to limit backfills with an id below before, newest first.
+func (c Conn) Backfills(ctx context.Context, before int64, limit int32) ([]Run, error) {
+	rows, err := c.queries.BackfillsPage(ctx, c.dbtx, &db.BackfillsPageParams{Before: before, PageSize: limit})
+	return runsOf(rows, err)
+}
+
+// PauseBackfill stops the customer's unfinished backfill at its last committed page, whichever worker has it; ErrNotFound
+// if there is none, or if it is paused already.
+func (t *Tx) PauseBackfill(ctx context.Context, customer string) (Run, error) {
+	if err := t.moveRuns(ctx, []string{customer}, KindBackfill); err != nil {
+		return Run{}, err
+	}
+	return oneRun(t.queries.BackfillPauseIfOpen(ctx, t.dbtx, customer))
+}
+
+// ResumeBackfill queues the customer's paused backfill again; ErrNotFound if none is paused.
+func (t *Tx) ResumeBackfill(ctx context.Context, customer string) (Run, error) {
+	if err := t.moveRuns(ctx, []string{customer}, KindBackfill); err != nil {
+		return Run{}, err
+	}
+	return oneRun(t.queries.BackfillResumeIfPaused(ctx, t.dbtx, customer))
+}
+
+// CancelBackfill ends the customer's unfinished backfill, if there is one, whichever worker has it.
+func (t *Tx) CancelBackfill(ctx context.Context, customer, errorCode string) error {
+	if err := t.moveRuns(ctx, []string{customer}, KindBackfill); err != nil {
+		return err
+	}
+	rows, err := t.queries.BackfillEnd(ctx, t.dbtx, &db.BackfillEndParams{CustomerID: customer, State: string(RunCancelled)})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	return t.FinishJob(ctx, rows[0].JobID, rows[0].Processed, rows[0].Failures, errorCode)
+}
+
+// CancelRuns ends all of the customer's unfinished runs, whichever workers have them, and a deletion scan that is held.
+func (t *Tx) CancelRuns(ctx context.Context, customer, errorCode string) error {
+	if err := t.CancelBackfill(ctx, customer, errorCode); err != nil {
+		return err
+	}
+	if err := t.moveRuns(ctx, []string{customer}, ScheduledKinds()...); err != nil {
+		return err
+	}
+	rows, err := t.queries.RunsDeleteScheduled(ctx, t.dbtx, customer)
 	if err != nil {
-		return nil, wrap("list backfills", err)
+		return err
+	}
+	if err := t.queries.DeletionRunsCancel(ctx, t.dbtx, customer); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := t.FinishJob(ctx, row.JobID, row.Processed, row.Failures, errorCode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UnparkRuns makes the customer's parked runs of these kinds due at once; the caller owes the bus a request for each.
+func (t *Tx) UnparkRuns(ctx context.Context, customer string, kinds ...string) ([]RunRef, error) {
+	if err := t.moveRuns(ctx, []string{customer}, kinds...); err != nil {
+		return nil, err
+	}
+	rows, err := t.queries.RunsUnpark(ctx, t.dbtx, &db.RunsUnparkParams{CustomerID: customer, Kinds: kinds})
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]RunRef, 0, len(rows))
+	for _, row := range rows {
+		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind})
+	}
+	return refs, nil
+}
+
+// RequeueRuns makes the customer's unfinished runs of these kinds due at once, whichever workers had them, except a backfill
+// that an operator paused: for a customer whose lane was fenced. The caller owes the bus a request for each.
+func (t *Tx) RequeueRuns(ctx context.Context, customer string, kinds ...string) ([]RunRef, error) {
+	if err := t.moveRuns(ctx, []string{customer}, kinds...); err != nil {
+		return nil, err
+	}
+	rows, err := t.queries.RunsRequeue(ctx, t.dbtx, &db.RunsRequeueParams{CustomerID: customer, Kinds: kinds})
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]RunRef, 0, len(rows))
+	for _, row := range rows {
+		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind})
+	}
+	return refs, nil
+}
+
+func oneRun(row *db.Run, err error) (Run, error) {
+	if err != nil {
+		return Run{}, err
+	}
+	return runFrom(row)
+}
+
+func oneOfAll(row *db.AllRun, err error) (Run, error) { return oneRun((*db.Run)(row), err) }
+
+func runsOf(rows []*db.AllRun, err error) ([]Run, error) {
+	if err != nil {
+		return nil, err
 	}
 	runs := make([]Run, 0, len(rows))
 	for _, row := range rows {
-		runs = append(runs, runFrom(row))
+		run, err := runFrom((*db.Run)(row))
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, run)
 	}
 	return runs, nil
 }
 
-// RunDueIn is how long the run is parked for yet; zero or less when it is due.
-func (c Conn) RunDueIn(ctx context.Context, id int64) (time.Duration, error) {
-	seconds, err := c.queries.RunDueWaitSeconds(ctx, c.dbtx, id)
-	return time.Duration(seconds * float64(time.Second)), wrap("read when the run is due", err)
-}
-
-// ClaimRun notes that the holder of the lease works the run, and counts the attempt; ErrNotFound where it is
-// finished, or where the holder of a later lease has claimed it.
-func (c Conn) ClaimRun(ctx context.Context, id, epoch int64) (Run, error) {
-	return oneRun(c.queries.RunClaimIfOpen(ctx, c.dbtx, &db.RunClaimIfOpenParams{ID: id, Epoch: &epoch}))
-}
-
-// AdvanceRun moves the cursor past a page. ErrLaneLost where the run is no longer this lease's; in a lane this may
-// come with a later statement, or with the commit, which it is sent with.
-func (t *Tx) AdvanceRun(ctx context.Context, id, epoch int64, advance Advance) error {
-	params := &db.RunAdvanceOrFailParams{
-		ID: id, Epoch: &epoch, ScanStartedAt: &advance.ScanStartedAt, HighestSeen: advance.HighestSeen,
-		Processed: advance.Processed, Written: advance.Written, Skipped: advance.Skipped, Failures: advance.Failures,
-		Recovered: advance.Recovered, ActiveSeconds: advance.Active.Seconds(),
-	}
-	advance.into(params)
-	return t.later("advance run", func(on db.DBTX) error { return t.queries.RunAdvanceOrFail(ctx, on, params) })
-}
-
-// ParkRun puts the run off for delay, with the reason and, where it is known, what stopped it in words of our own; it
-// spends no attempt.
-func (t *Tx) ParkRun(ctx context.Context, id, epoch int64, reason, detail string, delay time.Duration) error {
-	changed, err := t.queries.RunParkIfRunning(ctx, t.dbtx, &db.RunParkIfRunningParams{
-		ID: id, Epoch: &epoch, ParkReason: &reason, ParkDetail: detail, Delay: delay,
-	})
-	return stillMine(changed, err, "park run")
-}
-
-// CountRefusals notes how many attempts in a row VOMO has refused, in the transaction that parks the run for the last one.
-// A committed page forgets them.
-func (t *Tx) CountRefusals(ctx context.Context, id int64, refusals int) error {
-	return wrap("count refusals", t.queries.RunSetRefusals(ctx, t.dbtx, &db.RunSetRefusalsParams{ID: id, Refusals: column(refusals)}))
-}
-
-// RequeueRun hands the run back with its cursor; it spends no attempt.
-func (t *Tx) RequeueRun(ctx context.Context, id, epoch int64) error {
-	changed, err := t.queries.RunRequeueIfRunning(ctx, t.dbtx, &db.RunRequeueIfRunningParams{ID: id, Epoch: &epoch})
-	return stillMine(changed, err, "hand run back")
-}
-
-// UncountClaim takes back that the claim of this epoch counts against the run, if it has not been claimed since.
-func (c Conn) UncountClaim(ctx context.Context, id, epoch int64) error {
-	return wrap("take the claim back", c.queries.RunUncountClaim(ctx, c.dbtx, &db.RunUncountClaimParams{ID: id, Epoch: &epoch}))
-}
-
-// FinishRun ends the run and its line in the job log.
-func (t *Tx) FinishRun(ctx context.Context, run Run, epoch int64, state RunState, errorCode string) error {
-	changed, err := t.queries.RunFinishIfRunning(ctx, t.dbtx, &db.RunFinishIfRunningParams{
-		ID: run.ID, Epoch: &epoch, State: string(state), Verified: run.Verified, Failure: given(run.Failure),
-	})
-	if err := stillMine(changed, err, "finish run"); err != nil {
-		return err
-	}
-	outcome, code := "success", &errorCode
-	if state != RunCompleted {
-		outcome = "failed"
-	}
-	if errorCode == "" {
-		code = nil
-	}
-	_, err = t.queries.JobFinishIfOpen(ctx, t.dbtx, &db.JobFinishIfOpenParams{
-		ID: run.JobID, Outcome: &outcome, ProcessedCount: run.Processed, FailureCount: run.Failures, ErrorCode: code,
-	})
-	return wrap("log job end", err)
-}
-
-// CancelOpenRun ends the customer's unfinished run, if there is one, whoever works it.
-func (t *Tx) CancelOpenRun(ctx context.Context, customer, errorCode string) error {
-	row, err := t.queries.RunCancelOpen(ctx, t.dbtx, customer)
-	if noRows(err) {
-		return nil
-	}
-	if err != nil {
-		return wrap("cancel run", err)
-	}
-	outcome := "failed"
-	_, err = t.queries.JobFinishIfOpen(ctx, t.dbtx, &db.JobFinishIfOpenParams{
-		ID: row.JobID, Outcome: &outcome, ProcessedCount: row.Processed, FailureCount: row.Failures, ErrorCode: &errorCode,
-	})
-	return wrap("log job end", err)
-}
-
-// UnparkRun makes the customer's parked run due at once; unparked is false where none is parked.
-func (t *Tx) UnparkRun(ctx context.Context, customer string) (id int64, unparked bool, err error) {
-	id, err = t.queries.RunUnparkIfParked(ctx, t.dbtx, customer)
-	if noRows(err) {
-		return 0, false, nil
-	}
-	return id, err == nil, wrap("unpark run", err)
-}
-
-// RunRef names a run and its customer.
-type RunRef struct {
-	ID       int64
-	Customer string
-}
-
-// WakeParkedRuns turns up to 100 parked runs whose time has come back into queued ones; each is returned to
-// one caller only, who owes the bus a request for it in the same transaction.
-func (t *Tx) WakeParkedRuns(ctx context.Context) ([]RunRef, error) {
-	rows, err := t.queries.RunsWakeDueParked(ctx, t.dbtx)
-	if err != nil {
-		return nil, wrap("wake parked runs", err)
-	}
-	refs := make([]RunRef, 0, len(rows))
-	for _, row := range rows {
-		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID})
-	}
-	return refs, nil
-}
-
-// UnattendedRuns are unfinished runs that are due and hold no live lease, by id, after the given one.
-func (c Conn) UnattendedRuns(ctx context.Context, after int64, limit int32) ([]RunRef, error) {
-	rows, err := c.queries.RunsUnattended(ctx, c.dbtx, &db.RunsUnattendedParams{After: after, PageSize: limit})
-	if err != nil {
-		return nil, wrap("list unattended runs", err)
-	}
-	refs := make([]RunRef, 0, len(rows))
-	for _, row := range rows {
-		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID})
-	}
-	return refs, nil
-}
-
-func stillMine(changed int64, err error, operation string) error {
-	if err == nil && changed == 0 {
-		err = ErrLaneLost
-	}
-	return wrap(operation, err)
-}
-
-func oneRun(row *db.BackfillRun, err error) (Run, error) {
-	if err != nil {
-		return Run{}, wrap("read run", err)
-	}
-	return runFrom(row), nil
-}
-
-func runFrom(row *db.BackfillRun) Run {
+func runFrom(row *db.Run) (Run, error) {
 	run := Run{
-		ID: row.ID, Customer: row.CustomerID, JobID: row.JobID, TraceID: row.TraceID, State: RunState(row.State),
-		Cursor: cursorFrom(row), ScanStartedAt: row.ScanStartedAt, HighestSeen: row.HighestSeen,
+		ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, JobID: row.JobID, TraceID: row.TraceID, State: RunState(row.State),
+		UpdatedAfter: timeOf(row.UpdatedAfter), CoveredUntil: timeOf(row.CoveredUntil), Day: row.Day.Time,
+		ScanStartedAt: row.ScanStartedAt, HighestSeen: row.HighestSeen,
 		Pages: row.Pages, Processed: row.Processed, Written: row.Written, Skipped: row.Skipped, Failures: row.Failures,
-		Recovered: row.Recovered, Verified: row.Verified, Attempts: int(row.Attempts), Parks: int(row.Parks), Refusals: int(row.Refusals),
-		DueAt: row.DueAt, ActiveSeconds: row.ActiveSeconds, CreatedAt: row.CreatedAt, StartedAt: row.StartedAt,
-		UpdatedAt: row.UpdatedAt, CompletedAt: row.CompletedAt,
+		Recovered: row.Recovered, Verified: row.Verified, Attempts: int(row.Attempts), Parks: int(row.Parks),
+		ParkReason: textOf(row.ParkReason), ParkDetail: textOf(row.ParkDetail), ParkSince: row.ParkSince, Refusals: int(row.Refusals),
+		Failure: textOf(row.Failure), DueAt: row.DueAt, ActiveSeconds: row.ActiveSeconds, CreatedAt: row.CreatedAt,
+		StartedAt: row.StartedAt, UpdatedAt: row.UpdatedAt, CompletedAt: row.CompletedAt,
 	}
 	if row.RewriteBefore != nil {
 		run.Rewrite = &Rewrite{Before: *row.RewriteBefore, NewSystem: row.NewSystem}
 	}
-	if row.ParkReason != nil {
-		run.ParkReason = *row.ParkReason
+	if err := json.Unmarshal(row.Cursor, &run.Cursor); err != nil {
+		return Run{}, fmt.Errorf("decode cursor of run %d: %w", row.ID, err)
 	}
-	if row.ParkDetail != nil {
-		run.ParkDetail = *row.ParkDetail
+	if run.NextPage == 0 {
+		run.NextPage = 1
 	}
-	run.ParkSince = row.ParkSince
-	if row.Failure != nil {
-		run.Failure = *row.Failure
+	return run, nil
+}
+
+func textOf(value *string) string {
+	if value == nil {
+		return ""
 	}
-	return run
+	return *value
+}
+
+func timeOf(value *time.Time) time.Time {
+	if value == nil {
+		return time.Time{}
+	}
+	return *value
+}
+
+// dateOf returns a column's date; null for the zero time.
+func dateOf(day time.Time) pgtype.Date {
+	return pgtype.Date{Time: day, Valid: !day.IsZero()}
 }

@@ -11,66 +11,70 @@ import (
 	"rollcall.dev/pkg/store"
 )
 
-func (b *bed) park(t testing.TB, run store.Run, lease *store.Lease, delay time.Duration) {
+func (f *fixture) park(t testing.TB, run store.Run, lease *store.Lease, delay time.Duration) {
 	t.Helper()
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		return tx.ParkRun(ctx, run.ID, lease.Epoch, "destination_down", "", delay)
 	})
 	require.NoError(t, lease.Release(t.Context()))
 }
 
-func (b *bed) woken(t testing.TB) []store.RunRef {
+func (f *fixture) woken(t testing.TB) []store.RunRef {
 	t.Helper()
+	f.moved(t)
 	var refs []store.RunRef
-	b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
-		refs, err = tx.WakeParkedRuns(ctx)
+	f.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
+		refs, err = tx.WakeParkedRuns(ctx, store.KindBackfill)
 		return err
 	})
 	return refs
 }
 
-func (b *bed) unattended(t testing.TB, after int64, limit int32) []store.RunRef {
+// moved does what a service does at its start and every minute.
+func (f *fixture) moved(t testing.TB) {
 	t.Helper()
-	refs, err := b.UnattendedRuns(t.Context(), after, limit)
+	require.NoError(t, f.MoveRuns(t.Context(), store.KindBackfill))
+}
+
+func (f *fixture) unattended(t testing.TB, after int64, limit int32) []store.RunRef {
+	t.Helper()
+	f.moved(t)
+	refs, err := f.UnattendedRuns(t.Context(), store.KindBackfill, after, limit)
 	require.NoError(t, err)
 	return refs
 }
 
 func TestAParkSpendsNoAttemptAndSaysWhenTheRunIsDue(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
 
-	b.park(t, run, lease, 2*time.Second)
+	f.park(t, run, lease, 2*time.Second)
 
-	parked := b.run(t, run.ID)
+	parked := f.run(t, run.ID)
 	require.Equal(t, store.RunParked, parked.State)
 	require.True(t, parked.State.Open())
 	require.Equal(t, "destination_down", parked.ParkReason)
 	require.Equal(t, 1, parked.Parks)
 	require.Zero(t, parked.Attempts)
-	due, err := b.RunDueIn(t.Context(), run.ID)
-	require.NoError(t, err)
-	require.Equal(t, 2*time.Second, due)
-	b.advance(t, 3*time.Second)
-	due, err = b.RunDueIn(t.Context(), run.ID)
-	require.NoError(t, err)
-	require.Equal(t, -time.Second, due)
+	require.Equal(t, 2*time.Second, value[time.Duration](t, f, `SELECT due_at - rollcall_now() FROM all_runs WHERE id = $1`, run.ID))
+	f.advance(t, 3*time.Second)
+	require.Equal(t, -time.Second, value[time.Duration](t, f, `SELECT due_at - rollcall_now() FROM all_runs WHERE id = $1`, run.ID))
 }
 
 func TestAParkedRunIsWokenWhenItIsDueAndNotBefore(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
-	b.park(t, run, lease, 2*time.Second)
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
+	f.park(t, run, lease, 2*time.Second)
 
-	b.advance(t, 2*time.Second-time.Microsecond)
-	require.Empty(t, b.woken(t))
-	b.advance(t, time.Microsecond)
-	require.Equal(t, []store.RunRef{{ID: run.ID, Customer: "acme"}}, b.woken(t))
-	require.Empty(t, b.woken(t), "once")
+	f.advance(t, 2*time.Second-time.Microsecond)
+	require.Empty(t, f.woken(t))
+	f.advance(t, time.Microsecond)
+	require.Equal(t, []store.RunRef{{ID: run.ID, Customer: "acme", Kind: store.KindBackfill}}, f.woken(t))
+	require.Empty(t, f.woken(t), "once")
 
-	now := b.run(t, run.ID)
+	now := f.run(t, run.ID)
 	require.Equal(t, store.RunQueued, now.State)
 	require.Equal(t, 1, now.Parks, "parks in a row count on: the next pause is longer")
 	require.Equal(t, "destination_down", now.ParkReason)
@@ -78,18 +82,18 @@ func TestAParkedRunIsWokenWhenItIsDueAndNotBefore(t *testing.T) {
 
 func TestOfTwoWakersEachDueRunIsWokenByOne(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
+	f := newFixture(t)
 	const parked = 40
 	for i := range parked {
-		run, lease := b.claimed(t, "c"+strconv.Itoa(i))
-		b.park(t, run, lease, time.Second)
+		run, lease := f.claimed(t, "c"+strconv.Itoa(i))
+		f.park(t, run, lease, time.Second)
 	}
-	b.advance(t, time.Second)
+	f.advance(t, time.Second)
 
 	woken := make([][]store.RunRef, 4)
-	together(len(woken), func(i int) {
-		err := b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
-			woken[i], err = tx.WakeParkedRuns(ctx)
+	atOnce(len(woken), func(i int) {
+		err := f.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+			woken[i], err = tx.WakeParkedRuns(ctx, store.KindBackfill)
 			return err
 		})
 		if err != nil {
@@ -111,66 +115,71 @@ func TestOfTwoWakersEachDueRunIsWokenByOne(t *testing.T) {
 
 func TestAWakerPassesByWhatAnotherIsWaking(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
-	b.park(t, run, lease, 0)
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
+	f.park(t, run, lease, 0)
 
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
-		refs, err := tx.WakeParkedRuns(ctx)
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		refs, err := tx.WakeParkedRuns(ctx, store.KindBackfill)
 		require.Len(t, refs, 1)
-		require.Empty(t, b.woken(t), "and does not wait for it")
+		require.Empty(t, f.woken(t), "and does not wait for it")
 		return err
 	})
 
-	require.Empty(t, b.woken(t))
+	require.Empty(t, f.woken(t))
 }
 
 func TestAWakingThatIsRolledBackLeavesTheRunParked(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
-	b.park(t, run, lease, 0)
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
+	f.park(t, run, lease, 0)
 
-	err := b.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		refs, err := tx.WakeParkedRuns(ctx)
+	err := f.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		refs, err := tx.WakeParkedRuns(ctx, store.KindBackfill)
 		require.NoError(t, err)
 		require.Len(t, refs, 1)
 		return context.Canceled
 	})
 
 	require.ErrorIs(t, err, context.Canceled)
-	require.Len(t, b.woken(t), 1, "another wakes it")
+	require.Len(t, f.woken(t), 1, "another wakes it")
 }
 
 func TestARunHandedBackKeepsItsCursorAndItsAttempts(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{Cursor: store.Cursor{NextPage: 7}}); err != nil {
 			return err
 		}
-		return tx.RequeueRun(ctx, run.ID, lease.Epoch)
+		return tx.HandBackRun(ctx, run.ID, lease.Epoch, time.Second)
 	})
-	require.Equal(t, store.RunQueued, b.run(t, run.ID).State)
+	handedBack := f.run(t, run.ID)
+	require.Equal(t, store.RunParked, handedBack.State, "until a moment later")
+	require.Empty(t, handedBack.ParkReason)
 	require.NoError(t, lease.Release(t.Context()))
 
-	next := b.lease(t, "acme")
-	again, err := b.ClaimRun(t.Context(), run.ID, next.Epoch)
+	next := f.lease(t, "acme")
+	again, err := f.claim(t, "acme", next.Epoch)
 
 	require.NoError(t, err)
 	require.Equal(t, 7, again.NextPage)
 	require.Equal(t, 1, again.Attempts)
 }
 
-func TestAnUnparkedRunIsDueAtOnceAndKeepsTheReasonThatPeopleWereToldOf(t *testing.T) {
+func TestUnparkedRunIsDueAtOnceAndKeepsTheReasonOfItsAlert(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
-	b.park(t, run, lease, time.Hour)
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
+	f.park(t, run, lease, time.Hour)
 	unpark := func() (id int64, unparked bool) {
-		b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
-			id, unparked, err = tx.UnparkRun(ctx, "acme")
+		f.do(t, func(ctx context.Context, tx *store.Tx) error {
+			refs, err := tx.UnparkRuns(ctx, "acme", store.KindBackfill)
+			if len(refs) > 0 {
+				id, unparked = refs[0].ID, true
+			}
 			return err
 		})
 		return id, unparked
@@ -182,39 +191,41 @@ func TestAnUnparkedRunIsDueAtOnceAndKeepsTheReasonThatPeopleWereToldOf(t *testin
 	_, unparked = unpark()
 	require.False(t, unparked, "it is parked no more")
 
-	now := b.run(t, run.ID)
+	now := f.run(t, run.ID)
 	require.Equal(t, store.RunQueued, now.State)
 	require.Zero(t, now.Parks)
 	require.Equal(t, "destination_down", now.ParkReason, "the first page that is committed clears the condition by it")
-	require.Empty(t, b.unattended(t, 0, 10), "its message is under way")
-	b.advance(t, time.Minute)
-	require.Len(t, b.unattended(t, 0, 10), 1)
+	require.Empty(t, f.unattended(t, 0, 10), "its message is under way")
+	f.advance(t, time.Minute)
+	require.Len(t, f.unattended(t, 0, 10), 1)
 }
 
-func TestRunsThatNobodyWorksAreFound(t *testing.T) {
+func TestRunsThatNoWorkerHasAreFound(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	queued := b.queued(t, "queued")
-	running, lease := b.claimed(t, "running")
-	parked, parkedLease := b.claimed(t, "parked")
-	b.park(t, parked, parkedLease, time.Second)
-	finished, finishedLease := b.claimed(t, "finished")
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f := newFixture(t)
+	queued := f.queued(t, "queued")
+	running, lease := f.claimed(t, "running")
+	parked, parkedLease := f.claimed(t, "parked")
+	f.park(t, parked, parkedLease, time.Second)
+	finished, finishedLease := f.claimed(t, "finished")
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		return tx.FinishRun(ctx, finished, finishedLease.Epoch, store.RunCompleted, "")
 	})
 
-	b.advance(t, 20*time.Second)
+	f.advance(t, 20*time.Second)
 	require.NoError(t, lease.Renew(t.Context()))
-	b.advance(t, 20*time.Second)
+	f.advance(t, 20*time.Second)
 	require.NoError(t, lease.Renew(t.Context()))
-	b.advance(t, 20*time.Second)
-	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued"}}, b.unattended(t, 0, 10), "one that a live lease holds is attended")
+	f.advance(t, 20*time.Second)
+	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued", Kind: store.KindBackfill}}, f.unattended(t, 0, 10), "one that a live lease holds is attended")
 
-	b.advance(t, 30*time.Second) // the worker died; the parked one is due, and waits for its waker
-	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued"}, {ID: running.ID, Customer: "running"}}, b.unattended(t, 0, 10))
+	f.advance(t, 30*time.Second) // the worker died; the parked one is due, and waits for its waker
+	require.Equal(t, []store.RunRef{
+		{ID: queued, Customer: "queued", Kind: store.KindBackfill}, {ID: running.ID, Customer: "running", Kind: store.KindBackfill},
+	}, f.unattended(t, 0, 10))
 
 	require.ErrorIs(t, lease.Renew(t.Context()), store.ErrLaneLost)
-	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued"}}, b.unattended(t, 0, 1), "page by page")
-	require.Equal(t, []store.RunRef{{ID: running.ID, Customer: "running"}}, b.unattended(t, queued, 1))
-	require.Empty(t, b.unattended(t, running.ID, 1))
+	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued", Kind: store.KindBackfill}}, f.unattended(t, 0, 1), "page by page")
+	require.Equal(t, []store.RunRef{{ID: running.ID, Customer: "running", Kind: store.KindBackfill}}, f.unattended(t, queued, 1))
+	require.Empty(t, f.unattended(t, running.ID, 1))
 }

@@ -25,9 +25,9 @@ func hourly(i int) time.Time {
 
 func never(int) time.Time { return time.Time{} }
 
-func (b *bed) note(t *testing.T, scan int64, pass int, users []store.SeenUser) (fresh int64) {
+func (f *fixture) note(t *testing.T, scan int64, pass int, users []store.SeenUser) (fresh int64) {
 	t.Helper()
-	b.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
+	f.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
 		fresh, err = tx.NoteSeen(ctx, scan, pass, users)
 		return err
 	})
@@ -36,14 +36,14 @@ func (b *bed) note(t *testing.T, scan int64, pass int, users []store.SeenUser) (
 
 func TestAScanMeetsEachIdOnce(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	require.Equal(t, int64(15), b.note(t, 1, 0, seenUsers(0, 15, hourly)))
-	require.Equal(t, int64(5), b.note(t, 1, 0, seenUsers(5, 20, hourly)), "ten were met before")
-	require.Equal(t, int64(3), b.note(t, 1, 0, seenUsers(20, 23, never)))
-	require.Equal(t, int64(15), b.note(t, 2, 0, seenUsers(0, 15, hourly)), "another scan is another matter")
-	require.Zero(t, b.note(t, 1, 0, nil))
+	f := newFixture(t)
+	require.Equal(t, int64(15), f.note(t, 1, 0, seenUsers(0, 15, hourly)))
+	require.Equal(t, int64(5), f.note(t, 1, 0, seenUsers(5, 20, hourly)), "ten were met before")
+	require.Equal(t, int64(3), f.note(t, 1, 0, seenUsers(20, 23, never)))
+	require.Equal(t, int64(15), f.note(t, 2, 0, seenUsers(0, 15, hourly)), "another scan is another matter")
+	require.Zero(t, f.note(t, 1, 0, nil))
 
-	count, err := b.CountSeen(t.Context(), 1)
+	count, err := f.CountSeen(t.Context(), 1)
 	require.NoError(t, err)
 	require.Equal(t, int64(23), count)
 	for _, window := range []struct {
@@ -55,19 +55,19 @@ func TestAScanMeetsEachIdOnce(t *testing.T) {
 		{new(hourly(3)), nil, 17},
 		{new(hourly(3)), new(hourly(5)), 2},
 	} {
-		count, err := b.CountSeenBetween(t.Context(), 1, window.from, window.to)
+		count, err := f.CountSeenBetween(t.Context(), 1, window.from, window.to)
 		require.NoError(t, err)
 		require.Equal(t, window.want, count)
 	}
 }
 
-func TestAReadingCountsWhomItMet(t *testing.T) {
+func TestReadingCountsTheUsersItSaw(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.note(t, 1, 0, seenUsers(0, 15, hourly))
-	require.Equal(t, int64(1), b.note(t, 1, 1, seenUsers(10, 16, hourly)))
+	f := newFixture(t)
+	f.note(t, 1, 0, seenUsers(0, 15, hourly))
+	require.Equal(t, int64(1), f.note(t, 1, 1, seenUsers(10, 16, hourly)))
 	for pass, want := range []int64{10, 6, 0} {
-		count, err := b.CountSeenIn(t.Context(), 1, pass)
+		count, err := f.CountSeenIn(t.Context(), 1, pass)
 		require.NoError(t, err)
 		require.Equal(t, want, count)
 	}
@@ -75,10 +75,10 @@ func TestAReadingCountsWhomItMet(t *testing.T) {
 
 func TestTheSetIsCutWhereSoManyWereSeen(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	b.note(t, 1, 0, seenUsers(0, 10, hourly))
-	b.note(t, 1, 0, seenUsers(10, 12, never))
-	b.note(t, 2, 0, seenUsers(0, 30, hourly)) // another scan's
+	f := newFixture(t)
+	f.note(t, 1, 0, seenUsers(0, 10, hourly))
+	f.note(t, 1, 0, seenUsers(10, 12, never))
+	f.note(t, 2, 0, seenUsers(0, 30, hourly)) // another scan's
 	for _, cut := range []struct {
 		from *time.Time
 		skip int
@@ -89,7 +89,7 @@ func TestTheSetIsCutWhereSoManyWereSeen(t *testing.T) {
 		{nil, 10, nil},
 		{new(hourly(4).Add(time.Second)), 2, new(hourly(7))},
 	} {
-		at, err := b.NthCreated(t.Context(), 1, cut.from, cut.skip)
+		at, err := f.NthCreated(t.Context(), 1, cut.from, cut.skip)
 		require.NoError(t, err)
 		require.Equal(t, cut.want == nil, at == nil)
 		require.True(t, at == nil || at.Equal(*cut.want))
@@ -98,47 +98,48 @@ func TestTheSetIsCutWhereSoManyWereSeen(t *testing.T) {
 
 func TestOnlyFinishedScansAreForgotten(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	open, _ := b.claimed(t, "open")
-	finished, lease := b.claimed(t, "finished")
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f := newFixture(t)
+	open, _ := f.claimed(t, "open")
+	finished, lease := f.claimed(t, "finished")
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		return tx.FinishRun(ctx, finished, lease.Epoch, store.RunCompleted, "")
 	})
-	b.note(t, open.JobID, 0, seenUsers(0, 5, hourly))
-	for from := 0; from < 10_001; from += 5_000 {
-		b.note(t, finished.JobID, 0, seenUsers(from, min(from+5_000, 10_001), hourly))
-	}
+	f.note(t, open.JobID, 0, seenUsers(0, 5, hourly))
+	f.note(t, finished.JobID, 0, seenUsers(0, 1_001, hourly))
 
-	more, err := b.ForgetFinishedScans(t.Context())
+	more, err := f.ForgetFinishedScans(t.Context(), time.Hour)
+	require.NoError(t, err)
+	require.False(t, more, "it has just ended")
+	more, err = f.ForgetFinishedScans(t.Context(), 0)
 	require.NoError(t, err)
 	require.True(t, more, "a batch at a time")
-	more, err = b.ForgetFinishedScans(t.Context())
+	more, err = f.ForgetFinishedScans(t.Context(), 0)
 	require.NoError(t, err)
 	require.False(t, more)
 
 	require.Equal(t, []int{5, 0}, []int{
-		value[int](t, b, `SELECT count(*) FROM scan_seen WHERE scan_id = $1`, open.JobID),
-		value[int](t, b, `SELECT count(*) FROM scan_seen WHERE scan_id = $1`, finished.JobID),
+		value[int](t, f, `SELECT count(*) FROM scan_seen WHERE scan_id = $1`, open.JobID),
+		value[int](t, f, `SELECT count(*) FROM scan_seen WHERE scan_id = $1`, finished.JobID),
 	})
 }
 
 func TestACursorComesBackAsItWas(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
 	cursor := store.Cursor{
-		Phase: store.PhaseWindows, NextPage: 3, LastTotal: new(int64(900)), FurthestPage: 60, StepsBack: 2, RereadPages: 11, StalePages: 3, Doubt: true,
+		Phase: store.PhaseWindows, NextPage: 3, LastTotal: new(int64(900)), FurthestPage: 60, StepsBack: 2, RereadPages: 11, StalePages: 3, UnresolvedFall: true,
 		WindowFrom: new(hourly(1)), WindowTo: new(hourly(9)), WindowUnit: store.UnitDay, WindowReading: true,
 		WindowTotal: new(int64(40)), WindowTries: 1, Unsettled: 1, Pass: 4,
 	}
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		return tx.AdvanceRun(ctx, run.ID, lease.Epoch, store.Advance{Cursor: cursor, Recovered: 7})
 	})
-	back := b.run(t, run.ID).Cursor
+	back := f.run(t, run.ID).Cursor
 	for _, at := range []*time.Time{back.WindowFrom, back.WindowTo} {
 		*at = at.UTC()
 	}
 	require.Equal(t, cursor, back)
-	require.Equal(t, int64(7), b.run(t, run.ID).Recovered)
-	require.Nil(t, b.run(t, run.ID).Verified)
+	require.Equal(t, int64(7), f.run(t, run.ID).Recovered)
+	require.Nil(t, f.run(t, run.ID).Verified)
 }

@@ -11,28 +11,19 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// ErrReadOnly says that the server takes no writes: it is a standby, perhaps since a failover, or its sessions are
+// ErrReadOnly says that the server accepts no writes: it is a standby, perhaps since a failover, or its sessions are
 // read-only by default.
-var ErrReadOnly = errors.New("the server takes no writes: it is a standby, or default_transaction_read_only is on")
+var ErrReadOnly = errors.New("the server accepts no writes: it is a standby, or default_transaction_read_only is on")
 
-// ErrTransactionPooler says that DATABASE_URL leads to a pooler that moves a session between connections. Time-outs,
-// prepared statements and the lock of migrations belong to a session.
+// ErrTransactionPooler says that DATABASE_URL leads to a pooler that moves a session between connections. Timeouts, prepared
+// statements and the lock of migrations belong to a session.
 var ErrTransactionPooler = errors.New("DATABASE_URL leads to a pooler that gives each transaction another connection " +
 	"(PgBouncer: pool_mode=transaction), which is not supported: use pool_mode=session, or connect to Postgres directly")
-
-// SQLSTATEs that say what to do next.
-const (
-	codeReadOnly         = "25006"
-	codeLockNotAvailable = "55P03"
-	codeDeadlock         = "40P01"
-
-	codeProtocolViolation = "08P01"
-)
 
 // setting is one parameter of a session.
 type setting struct{ name, value string }
 
-// parseURL reads databaseURL without the parameters of the pool; pgx's own error would repeat parts of the URL.
+// parseURL parses databaseURL without the parameters of the pool. It hides pgx's own error, which repeats parts of the URL.
 func parseURL(databaseURL string) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
@@ -46,9 +37,9 @@ func parseURL(databaseURL string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
-// prepareSessions sets these parameters when a session begins, and refuses a server that takes no writes; of several
-// hosts in the URL the next one is tried. They are no startup parameters, because a pooler refuses a connection that
-// brings some. pooled is called if a pooler stands between this process and Postgres.
+// prepareSessions sets these parameters when a session begins, and rejects a server that accepts no writes; if the URL has several
+// hosts, pgx then tries the next one. Startup parameters would not do, because a pooler rejects a connection that has them.
+// prepareSessions calls pooled if there is a pooler between this process and Postgres.
 func prepareSessions(config *pgx.ConnConfig, pooled func(), settings ...setting) {
 	settings = append(settings, setting{"timezone", "UTC"}, setting{"default_transaction_isolation", "read committed"})
 	var statements strings.Builder
@@ -63,7 +54,7 @@ func prepareSessions(config *pgx.ConnConfig, pooled func(), settings ...setting)
 			return fmt.Errorf("begin session: %w", err)
 		}
 		if len(values) != 2 {
-			return errors.New("begin session: not the answers of a Postgres")
+			return errors.New("begin session: the server does not answer as Postgres does")
 		}
 		if values[0] == "on" {
 			return ErrReadOnly
@@ -89,12 +80,12 @@ func ask(ctx context.Context, conn *pgconn.PgConn, statements string) (values []
 	return values, nil
 }
 
-// poolerTries is how often checkPooler looks: other clients of the pooler may take a connection in between.
+// poolerTries is how often checkPooler compares connections: other clients of the pooler may take one in between.
 const poolerTries = 5
 
-// checkPooler returns ErrTransactionPooler if the pooler gives a session another connection for each transaction. Two
-// sessions are open at once: if the second one's transaction runs on the first one's connection, or if the first one
-// moves, then connections belong to transactions.
+// checkPooler returns ErrTransactionPooler if the pooler gives a session another connection for each transaction. It opens two
+// sessions at once. If the second session's transaction runs on the first session's connection, or if the first session's
+// connection changes, then connections belong to transactions.
 func checkPooler(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -108,13 +99,13 @@ func checkPooler(ctx context.Context, config *pgx.ConnConfig) (err error) {
 	}()
 	for i := range sessions {
 		if sessions[i], err = pgx.ConnectConfig(ctx, config); err != nil {
-			return fmt.Errorf("try the pooler: %w", err)
+			return fmt.Errorf("check the pooler: %w", err)
 		}
 	}
 	backend := func(session *pgx.Conn, statements string) (pid string, err error) {
 		values, err := ask(ctx, session.PgConn(), statements)
 		if err != nil || len(values) != 1 {
-			return "", fmt.Errorf("try the pooler: %w", errors.Join(err, ctx.Err()))
+			return "", fmt.Errorf("check the pooler: %w", errors.Join(err, ctx.Err()))
 		}
 		return values[0], nil
 	}
@@ -137,16 +128,8 @@ func checkPooler(ctx context.Context, config *pgx.ConnConfig) (err error) {
 			return ErrTransactionPooler
 		}
 		if _, err := ask(ctx, sessions[1].PgConn(), "ROLLBACK"); err != nil {
-			return fmt.Errorf("try the pooler: %w", err)
+			return fmt.Errorf("check the pooler: %w", err)
 		}
 	}
 	return nil
-}
-
-// codeOf is the SQLSTATE of an error that Postgres raised; "" for any other.
-func codeOf(err error) string {
-	if raised, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return raised.Code
-	}
-	return ""
 }

@@ -14,14 +14,14 @@ import (
 )
 
 // as is the database's URL for a role of its own, which may do everything; it goes with the test.
-func (b *bed) as(t *testing.T, role string) string {
+func (f *fixture) as(t *testing.T, role string) string {
 	t.Helper()
-	u, err := url.Parse(b.url)
+	u, err := url.Parse(f.url)
 	require.NoError(t, err)
 	name := role + "_" + strings.TrimPrefix(u.Path, "/rollcall_test_")
-	b.exec(t, `CREATE ROLE `+name+` LOGIN SUPERUSER PASSWORD 'app'`)
+	f.exec(t, `CREATE ROLE `+name+` LOGIN SUPERUSER PASSWORD 'app'`)
 	t.Cleanup(func() { // before the raw connection is closed
-		_, err := b.raw.Exec(context.WithoutCancel(t.Context()), `DROP ROLE `+name)
+		_, err := f.raw.Exec(context.WithoutCancel(t.Context()), `DROP ROLE `+name)
 		require.NoError(t, err)
 	})
 	u.User = url.UserPassword(name, "app")
@@ -31,11 +31,11 @@ func (b *bed) as(t *testing.T, role string) string {
 // Case postgres/read-only-connections.md: the sessions of the pool became read-only, new ones would not be.
 func TestSessionsThatBecameReadOnlyAreGivenUpWithTheFirstThatCannotWrite(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	app := openStore(t, b.as(t, "app"), store.Options{MaxConns: 8})
+	f := newFixture(t)
+	app := openStore(t, f.as(t, "app"), store.Options{MaxConns: 8})
 	var holding sync.WaitGroup
 	holding.Add(8)
-	together(8, func(int) { // eight sessions at once, each of which becomes read-only
+	atOnce(8, func(int) { // eight sessions at once, each of which becomes read-only
 		err := app.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			holding.Done()
 			holding.Wait()
@@ -62,27 +62,27 @@ func TestSessionsThatBecameReadOnlyAreGivenUpWithTheFirstThatCannotWrite(t *test
 
 func TestAServerThatTakesNoWritesIsNotTaken(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	address := b.as(t, "app")
+	f := newFixture(t)
+	address := f.as(t, "app")
 	app := openStore(t, address, store.Options{MaxConns: 2})
 	require.NoError(t, app.Ping(t.Context()))
 	u, err := url.Parse(address)
 	require.NoError(t, err)
 
-	b.exec(t, `ALTER ROLE `+u.User.Username()+` SET default_transaction_read_only = on`)
-	b.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`, u.User.Username())
+	f.exec(t, `ALTER ROLE `+u.User.Username()+` SET default_transaction_read_only = on`)
+	f.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`, u.User.Username())
 
 	_, err = store.Open(t.Context(), address, store.Options{})
 	require.ErrorIs(t, err, store.ErrReadOnly)
 	require.Eventually(t, func() bool { return app.Ping(t.Context()) != nil }, within, time.Millisecond)
-	b.exec(t, `ALTER ROLE `+u.User.Username()+` RESET default_transaction_read_only`)
+	f.exec(t, `ALTER ROLE `+u.User.Username()+` RESET default_transaction_read_only`)
 	require.NoError(t, app.Ping(t.Context()), "at once, without a restart")
 }
 
 func TestPingSaysThatASessionCannotWriteAndHasItReplaced(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	app := openStore(t, b.url, store.Options{MaxConns: 1})
+	f := newFixture(t)
+	app := openStore(t, f.url, store.Options{MaxConns: 1})
 	require.NoError(t, app.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.SetReadOnlySession(ctx) }))
 
 	require.ErrorIs(t, app.Ping(t.Context()), store.ErrReadOnly)
@@ -92,11 +92,11 @@ func TestPingSaysThatASessionCannotWriteAndHasItReplaced(t *testing.T) {
 // Case postgres/isolation.md.
 func TestTransactionsHaveTheirIsolationWhateverTheRolesIs(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	address := b.as(t, "app")
+	f := newFixture(t)
+	address := f.as(t, "app")
 	u, err := url.Parse(address)
 	require.NoError(t, err)
-	b.exec(t, `ALTER ROLE `+u.User.Username()+` SET default_transaction_isolation = 'serializable'`)
+	f.exec(t, `ALTER ROLE `+u.User.Username()+` SET default_transaction_isolation = 'serializable'`)
 
 	isolation, err := openStore(t, address, store.Options{}).Setting(t.Context(), "transaction_isolation")
 
@@ -106,9 +106,9 @@ func TestTransactionsHaveTheirIsolationWhateverTheRolesIs(t *testing.T) {
 
 func TestThePoolsSizeInTheURLCounts(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	require.EqualValues(t, 16, openStore(t, b.url, store.Options{}).MaxConns())
-	u, err := url.Parse(b.url)
+	f := newFixture(t)
+	require.EqualValues(t, 16, openStore(t, f.url, store.Options{}).MaxConns())
+	u, err := url.Parse(f.url)
 	require.NoError(t, err)
 	query := u.Query()
 	query.Set("pool_max_conns", "5")

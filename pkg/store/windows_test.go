@@ -12,44 +12,44 @@ import (
 
 func TestARunThatIsPutOffIsWokenWhenItsTimeHasComeAndNotBefore(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	id := b.queued(t, "acme")
-	now, err := b.Now(t.Context())
+	f := newFixture(t)
+	id := f.queued(t, "acme")
+	now, err := f.Now(t.Context())
 	require.NoError(t, err)
 
-	done, err := b.PutOffRun(t.Context(), id, "not_before", now.Add(24*time.Hour))
+	done, err := f.PutOffRun(t.Context(), "acme", store.KindBackfill, "not_before", now.Add(24*time.Hour))
 
 	require.NoError(t, err)
 	require.True(t, done)
-	require.Empty(t, b.unattended(t, 0, 10))
-	b.advance(t, 24*time.Hour-time.Microsecond)
-	require.Empty(t, b.woken(t))
-	b.advance(t, time.Microsecond)
-	require.Equal(t, []store.RunRef{{ID: id, Customer: "acme"}}, b.woken(t))
-	require.Zero(t, b.run(t, id).Parks)
+	require.Empty(t, f.unattended(t, 0, 10))
+	f.advance(t, 24*time.Hour-time.Microsecond)
+	require.Empty(t, f.woken(t))
+	f.advance(t, time.Microsecond)
+	require.Equal(t, []store.RunRef{{ID: id, Customer: "acme", Kind: store.KindBackfill}}, f.woken(t))
+	require.Zero(t, f.run(t, id).Parks)
 }
 
-func TestARunThatSomebodyWorksIsNotPutOffByOthers(t *testing.T) {
+func TestRunThatAWorkerHasIsNotPutOffByOthers(t *testing.T) {
 	t.Parallel()
-	b := newBed(t)
-	run, lease := b.claimed(t, "acme")
+	f := newFixture(t)
+	run, lease := f.claimed(t, "acme")
 
-	done, err := b.PutOffRun(t.Context(), run.ID, "quiet_hours", time.Now())
+	done, err := f.PutOffRun(t.Context(), "acme", store.KindBackfill, "quiet_hours", time.Now())
 	require.NoError(t, err)
 	require.False(t, done)
-	require.Equal(t, store.RunRunning, b.run(t, run.ID).State)
+	require.Equal(t, store.RunRunning, f.run(t, run.ID).State)
 
-	b.do(t, func(ctx context.Context, tx *store.Tx) error {
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		require.ErrorIs(t, tx.PutOffClaimedRun(ctx, run.ID, lease.Epoch+1, "quiet_hours", time.Now()), store.ErrLaneLost)
 		return tx.PutOffClaimedRun(ctx, run.ID, lease.Epoch, "quiet_hours", time.Now())
 	})
-	parked := b.run(t, run.ID)
+	parked := f.run(t, run.ID)
 	require.Equal(t, store.RunParked, parked.State)
 	require.Zero(t, parked.Attempts)
 	require.Zero(t, parked.Parks)
 
-	b.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.CancelOpenRun(ctx, "acme", "offboarded") })
-	done, err = b.PutOffRun(t.Context(), run.ID, "quiet_hours", time.Now())
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.CancelBackfill(ctx, "acme", "offboarded") })
+	done, err = f.PutOffRun(t.Context(), "acme", store.KindBackfill, "quiet_hours", time.Now())
 	require.NoError(t, err)
 	require.False(t, done, "nor is one that has ended")
 }

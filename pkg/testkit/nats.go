@@ -1,7 +1,13 @@
 package testkit
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +23,9 @@ import (
 const natsPortTries = 5
 
 const backWithin = 15 * time.Second
+
+// readTries is how often FilesWith reads all files if one of them disappears meanwhile.
+const readTries = 100
 
 // NATSServer is the NATS server with JetStream of one test.
 type NATSServer struct {
@@ -63,10 +72,31 @@ func NATS(t testing.TB, opts ...NATSOption) *NATSServer {
 		opt(&s.cfg)
 	}
 	s.StoreDir = s.cfg.StoreDir
+	if s.cfg.LogFile == "" {
+		s.cfg.LogFile = filepath.Join(t.TempDir(), "nats.log")
+	}
+	t.Cleanup(func() { showWarnings(t, s.cfg.LogFile) })
 	s.startOnFreePort(t)
 	s.URL = s.running.URL()
 	t.Cleanup(s.Stop)
 	return s
+}
+
+// showWarnings adds the server's warnings and errors to a failed test: the answers to clients often leave the cause out.
+func showWarnings(t testing.TB, file string) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	content, err := os.ReadFile(file) //nolint:gosec // G304: the log of this test's server
+	if err != nil {
+		t.Logf("the log of NATS cannot be read: %v", err)
+	}
+	for line := range strings.Lines(string(content)) {
+		if strings.Contains(line, "[WRN]") || strings.Contains(line, "[ERR]") {
+			t.Logf("NATS: %s", line)
+		}
+	}
 }
 
 // startOnFreePort chooses the port itself instead of leaving it to the system: see localserver.FreePort.
@@ -81,6 +111,34 @@ func (s *NATSServer) startOnFreePort(t testing.TB) {
 		}
 	}
 	require.NoError(t, err)
+}
+
+// FilesWith returns the paths of JetStream's files that contain one of the texts, once for each text that they contain.
+// The server may run: it replaces files by renaming, and if one disappears meanwhile, all files are read again.
+func (s *NATSServer) FilesWith(t testing.TB, texts ...[]byte) []string {
+	t.Helper()
+	var found []string
+	var err error
+	for range readTries {
+		found = nil
+		err = filepath.WalkDir(s.StoreDir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			content, err := os.ReadFile(path) //nolint:gosec // G304: a file of this test's server
+			for _, text := range texts {
+				if bytes.Contains(content, text) {
+					found = append(found, path)
+				}
+			}
+			return err
+		})
+		if !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	require.NoError(t, err)
+	return found
 }
 
 // Stop shuts the server down; its streams stay in StoreDir. A second call does nothing.

@@ -33,6 +33,8 @@ type ProgramConfig struct {
 	Name string
 	// Dir is the program's working directory; "" means a new, empty one.
 	Dir string
+	// Binary is a program that exists already, such as one of a previous version; "" means that importPath is built.
+	Binary string
 }
 
 // Process is one of rollcall's programs, running as a child process for one test.
@@ -49,7 +51,10 @@ type Process struct {
 // fails the test, unless the program was killed.
 func Program(t testing.TB, importPath string, cfg ProgramConfig) *Process {
 	t.Helper()
-	program := Build(t, importPath)
+	program := cfg.Binary
+	if program == "" {
+		program = Build(t, importPath)
+	}
 	if cfg.Name == "" {
 		cfg.Name = path.Base(importPath)
 	}

@@ -19,10 +19,11 @@ func TestWithPostgresPassesServerURLAndReturnsExitCode(t *testing.T) {
 	t.Parallel()
 	temp := openFolder(t)
 	program := testkit.Program(t, withPostgres, testkit.ProgramConfig{
-		Args: []string{"--", "sh", "-c", `echo "server: $ROLLCALL_TEST_POSTGRES"; exit 9`},
-		Env:  map[string]string{"TMPDIR": temp},
+		Args: []string{"-in", temp, "--", "sh", "-c", `ls "$SERVERS"; echo "server: $ROLLCALL_TEST_POSTGRES"; exit 9`},
+		Env:  map[string]string{"SERVERS": temp},
 	})
 	require.Equal(t, 9, program.Wait())
+	require.Contains(t, program.Output(), "rollcall-postgres-")
 	require.Contains(t, program.Output(), "server: postgres://rollcall:")
 	left, err := os.ReadDir(temp)
 	require.NoError(t, err)

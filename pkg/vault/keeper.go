@@ -7,27 +7,26 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/hashicorp/vault/api"
 	"gocloud.dev/secrets"
 	_ "gocloud.dev/secrets/hashivault"   // SECRETS_URL=hashivault://…
 	_ "gocloud.dev/secrets/localsecrets" // SECRETS_URL=base64key://…
 )
 
 // Keeper seals and opens keys with the keys of SECRETS_URL, and of SECRETS_URL_NEXT during a rotation. Each key has
-// an id that reveals nothing about it; what a key sealed is stored with its id.
+// an id that reveals nothing about it; what a key sealed is stored with its id. The keys are fixed when the keeper is
+// opened.
 type Keeper struct {
 	// ID is the first key of SECRETS_URL: it seals until a rotation has chosen another.
 	ID string
 
-	files []string // key files, read again when an unknown key is needed
-	other bool     // whether there are keys besides those of the files
-	mu    sync.RWMutex
-	ids   []string // in reading order
-	keys  map[string]*secrets.Keeper
+	ids  []string // in reading order
+	keys map[string]*secrets.Keeper
 	// A key in a Vault has several versions under one id, so resealing under the same id is useful.
 	versioned map[string]bool
 }
@@ -56,11 +55,7 @@ func OpenKeeper(ctx context.Context, secretsURL string, nextURLs ...string) (*Ke
 }
 
 // IDs returns the keys that this keeper has, SECRETS_URL's first.
-func (k *Keeper) IDs() []string {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	return slices.Clone(k.ids)
-}
+func (k *Keeper) IDs() []string { return slices.Clone(k.ids) }
 
 // Close closes the keeper's connections. A key is closed when its last call has ended; Close does not wait for a call
 // that hangs.
@@ -78,8 +73,6 @@ func (k *Keeper) Close() error {
 }
 
 func (k *Keeper) close() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	var problems []error
 	for _, key := range k.keys {
 		if err := key.Close(); err != nil {
@@ -90,16 +83,10 @@ func (k *Keeper) close() error {
 }
 
 func (k *Keeper) addURL(ctx context.Context, address, setting string) error {
-	path, ok := devPath(address)
-	if !ok {
-		k.other = true
+	path, isFile := KeyFile(address)
+	if !isFile {
 		return k.add(ctx, address, setting)
 	}
-	k.files = append(k.files, path)
-	return k.readFile(ctx, path)
-}
-
-func (k *Keeper) readFile(ctx context.Context, path string) error {
 	keys, err := fileKeys(path)
 	if err != nil {
 		return err
@@ -115,8 +102,6 @@ func (k *Keeper) readFile(ctx context.Context, path string) error {
 func (k *Keeper) add(ctx context.Context, address, setting string) error {
 	sum := sha256.Sum256([]byte("rollcall keeper " + address))
 	id := hex.EncodeToString(sum[:6])
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	if _, known := k.keys[id]; known {
 		return nil
 	}
@@ -130,45 +115,11 @@ func (k *Keeper) add(ctx context.Context, address, setting string) error {
 	return nil
 }
 
-// key returns the key with this id. If it is unknown, key reads the key files again: a rotation may have added it.
-func (k *Keeper) key(ctx context.Context, id string) (*secrets.Keeper, error) {
-	if found := k.known(id); found != nil {
-		return found, nil
-	}
-	if err := k.reread(ctx); err != nil {
-		return nil, err
-	}
-	return k.known(id), nil
-}
-
-// reread loads the keys that were added to the key files.
-func (k *Keeper) reread(ctx context.Context) error {
-	for _, path := range k.files {
-		if err := k.readFile(ctx, path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // rotatesItself reports whether the id is of a key that has versions of its own.
-func (k *Keeper) rotatesItself(id string) bool {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	return k.versioned[id]
-}
-
-func (k *Keeper) known(id string) *secrets.Keeper {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	return k.keys[id]
-}
+func (k *Keeper) rotatesItself(id string) bool { return k.versioned[id] }
 
 func (k *Keeper) seal(ctx context.Context, id string, plain []byte) ([]byte, error) {
-	key, err := k.key(ctx, id)
-	if err != nil {
-		return nil, err
-	}
+	key := k.keys[id]
 	if key == nil {
 		return nil, fmt.Errorf("seal key with %s: %w", id, ErrNoSuchKey)
 	}
@@ -180,10 +131,7 @@ func (k *Keeper) seal(ctx context.Context, id string, plain []byte) ([]byte, err
 }
 
 func (k *Keeper) open(ctx context.Context, id string, sealed []byte) ([]byte, error) {
-	key, err := k.key(ctx, id)
-	if err != nil {
-		return nil, err
-	}
+	key := k.keys[id]
 	if key == nil {
 		return k.openWithAny(ctx, id, sealed)
 	}
@@ -198,7 +146,7 @@ func (k *Keeper) open(ctx context.Context, id string, sealed []byte) ([]byte, er
 func (k *Keeper) openWithAny(ctx context.Context, id string, sealed []byte) ([]byte, error) {
 	var away error
 	for _, other := range k.IDs() {
-		key := k.known(other)
+		key := k.keys[other]
 		plain, err := ask(ctx, func(ctx context.Context) ([]byte, error) { return key.Decrypt(ctx, sealed) })
 		if err == nil {
 			return plain, nil
@@ -211,4 +159,54 @@ func (k *Keeper) openWithAny(ctx context.Context, id string, sealed []byte) ([]b
 		return nil, fmt.Errorf("open key sealed by %s: %w", id, away)
 	}
 	return nil, fmt.Errorf("open key sealed by %s: neither SECRETS_URL nor SECRETS_URL_NEXT opens it", id)
+}
+
+// ErrUnavailable means that the key service did not answer or rejected the request: it says nothing about the key
+// that was to be opened.
+var ErrUnavailable = errors.New("the key service is not available")
+
+var errNoAnswer = errors.New("the key service gave an answer without data")
+
+const (
+	// keeperTimeout is the time limit of one call to the key service.
+	keeperTimeout = 5 * time.Second
+	closeTimeout  = time.Second
+)
+
+// ask calls the key service with a time limit. The Vault client ignores the context: a call that hangs continues
+// until its own limit of a minute.
+func ask(ctx context.Context, call func(ctx context.Context) ([]byte, error)) ([]byte, error) {
+	bounded, cancel := context.WithTimeout(ctx, keeperTimeout)
+	defer cancel()
+	type answer struct {
+		bytes []byte
+		err   error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		got := answer{err: errNoAnswer}
+		defer func() {
+			_ = recover() // the Vault client panics if an answer has no data
+			answered <- got
+		}()
+		got.bytes, got.err = call(bounded)
+	}()
+	select {
+	case got := <-answered:
+		return got.bytes, got.err
+	case <-bounded.Done():
+		return nil, context.Cause(bounded)
+	}
+}
+
+// marked returns an error of the service as ErrUnavailable, unless the error is about the request itself: a Vault
+// answers 400 for data that it did not seal. A key in this process is always available.
+func (k *Keeper) marked(ctx context.Context, id string, err error) error {
+	if err == nil || ctx.Err() != nil || !k.rotatesItself(id) {
+		return err
+	}
+	if answer, ok := errors.AsType[*api.ResponseError](err); ok && answer.StatusCode == http.StatusBadRequest {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"os"
 
 	"rollcall.dev/pkg/store"
 )
@@ -12,7 +11,7 @@ type Probed struct {
 	Opened int               // keys that opened
 	Failed map[string]string // by owner: why its key did not open
 	Stale  int64             // keys sealed by a key that no longer seals: a rotation is not complete
-	Unable bool              // whether the key that seals new data is missing
+	Unable bool              // the keeper does not have the key that seals new data
 }
 
 // Probe opens the installation's own keys and up to sample customers' keys. It changes nothing.
@@ -42,11 +41,7 @@ func Probe(ctx context.Context, keeper *Keeper, from *store.Store, sample int32)
 	if err != nil || sealing == "" {
 		return probed, err
 	}
-	key, err := keeper.key(ctx, sealing)
-	if err != nil {
-		return probed, err
-	}
-	probed.Unable = key == nil
+	probed.Unable = keeper.keys[sealing] == nil
 	counts, err := from.KeysBySealer(ctx)
 	for id, count := range counts {
 		if id != sealing {
@@ -54,17 +49,4 @@ func Probe(ctx context.Context, keeper *Keeper, from *store.Store, sample int32)
 		}
 	}
 	return probed, err
-}
-
-// MissingKeyFile returns the key file that a SECRETS_URL names if it does not exist, otherwise "". A service creates
-// it; a program that only inspects must not.
-func MissingKeyFile(secretsURL string) string {
-	path, ok := devPath(secretsURL)
-	if !ok {
-		return ""
-	}
-	if _, err := os.Stat(path); os.IsNotExist(err) {
-		return path
-	}
-	return ""
 }

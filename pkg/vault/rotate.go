@@ -27,7 +27,7 @@ type Rotation struct {
 
 // Rotated is what a rotation did, or what a dry run would do.
 type Rotated struct {
-	KeyID        string            `json:"keyId"` // the key that seals from now on; "" in a dry run that would generate one
+	KeyID        string            `json:"keyId"` // the key that seals from now on
 	Customers    Resealed          `json:"customers"`
 	Installation Resealed          `json:"installation"`
 	Failed       map[string]string `json:"failed"` // by owner: why its key could not be opened
@@ -42,41 +42,30 @@ type Resealed struct {
 
 const rotationPage = 500
 
-// NewFileKey reports whether a rotation generates the key itself, into the key file. Otherwise the operator must give
-// the key to the services first.
-func (r *Rotation) NewFileKey() bool { return len(r.Keeper.files) == 1 && !r.Keeper.other }
-
-// Target returns the key that a rotation would rotate to; drawn means that it would be a new key, which has no id
-// yet.
-func (r *Rotation) Target(ctx context.Context) (id string, drawn bool, err error) {
+// Target returns the key that a rotation would rotate to. The operator must give it to the services first.
+func (r *Rotation) Target(ctx context.Context) (id string, err error) {
 	sealing, err := r.Store.SealingKey(ctx)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	return r.target(ctx, r.Store.Conn, sealing)
 }
 
-// target returns the newest key of the keeper if it has not sealed everything yet: a key given as SECRETS_URL_NEXT,
-// or one that an interrupted rotation added to the key file.
-func (r *Rotation) target(ctx context.Context, conn store.Conn, sealing string) (id string, drawn bool, err error) {
+// target returns the newest key of the keeper, unless it has sealed everything already: the key of SECRETS_URL_NEXT, or
+// the last line of the key file.
+func (r *Rotation) target(ctx context.Context, conn store.Conn, sealing string) (id string, err error) {
 	counts, err := conn.KeysBySealer(ctx)
 	if err != nil {
-		return "", false, err
+		return "", err
 	}
 	ids := r.Keeper.IDs()
 	newest := ids[len(ids)-1]
 	delete(counts, newest)
 	done := len(counts) == 0 && (sealing == newest || (sealing == "" && len(ids) == 1))
-	switch {
-	case !done:
-		return newest, false, nil
-	case r.NewFileKey():
-		return "", true, nil
-	case r.Keeper.rotatesItself(newest):
-		return newest, false, nil
-	default:
-		return "", false, ErrNothingToRotateTo
+	if done && !r.Keeper.rotatesItself(newest) {
+		return "", ErrNothingToRotateTo
 	}
+	return newest, nil
 }
 
 // Run rotates. It may be interrupted at any row and run again: until the last key is resealed both keys are needed,
@@ -88,7 +77,7 @@ func (r *Rotation) Run(ctx context.Context) (Rotated, error) {
 	}
 	var err error
 	if r.DryRun {
-		done.KeyID, _, err = r.Target(ctx)
+		done.KeyID, err = r.Target(ctx)
 	} else {
 		done.KeyID, err = r.begin(ctx)
 	}
@@ -150,33 +139,18 @@ func (r *Rotation) probe(ctx context.Context) error {
 	})
 }
 
-// begin decides which key seals from now on. The lock on the row keeps a second rotation from adding a key to the
-// same file, and other processes from adding a key that is sealed by the old one.
+// begin decides which key seals from now on. The lock on the row keeps other processes from adding a key that is sealed
+// by the old one.
 func (r *Rotation) begin(ctx context.Context) (target string, err error) {
 	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		sealing, err := tx.LockSealingKey(ctx)
 		if err != nil {
 			return err
 		}
-		if err := r.Keeper.reread(ctx); err != nil {
+		if target, err = r.target(ctx, tx.Conn, sealing); err != nil {
 			return err
 		}
-		id, drawn, err := r.target(ctx, tx.Conn, sealing)
-		if err != nil {
-			return err
-		}
-		if drawn {
-			if err := appendKey(r.Keeper.files[0]); err != nil {
-				return err
-			}
-			if err := r.Keeper.reread(ctx); err != nil {
-				return err
-			}
-			ids := r.Keeper.IDs()
-			id = ids[len(ids)-1]
-		}
-		target = id
-		return tx.SetSealingKey(ctx, id)
+		return tx.SetSealingKey(ctx, target)
 	})
 	return target, err
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -134,41 +135,59 @@ func TestInterruptedRotationKeepsEverythingReadableAndContinues(t *testing.T) {
 	require.ErrorContains(t, err, "SECRETS_URL_NEXT", "the old key must open nothing")
 }
 
-func TestKeyFileIsRotatedWhileServicesRun(t *testing.T) {
+func TestKeyFileIsRotatedToTheNextOneWhileServicesRun(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "secrets.key")
-	i := newInstallation(t, "dev:"+path, 3)
-	running := i.service("dev:" + path)
+	folder := t.TempDir()
+	old, next, third := "dev:"+filepath.Join(folder, "secrets.key"), "dev:"+filepath.Join(folder, "next.key"), "dev:"+filepath.Join(folder, "third.key")
+	i := newInstallation(t, old, 3)
+	running := i.service(old, next)
 	i.readable(running)
-	before, err := os.Stat(path)
+	before, err := os.ReadFile(filepath.Join(folder, "secrets.key"))
 	require.NoError(t, err)
 
-	first, err := i.rotation("dev:" + path).Run(t.Context())
+	first, err := i.rotation(old, next).Run(t.Context())
 	require.NoError(t, err)
-	require.NotEqual(t, running.Keeper.ID, first.KeyID)
+	require.Equal(t, i.service(next).Keeper.ID, first.KeyID)
 	require.Equal(t, 3, first.Customers.Resealed)
 	i.readable(running)
 
 	i.sealed["customer-new"], err = running.Seal(t.Context(), "customer-new", "vomo_token", []byte("token of customer-new"))
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{first.KeyID: 6}, i.sealers(), "the new key must seal new keys")
-	i.readable(i.service("dev:" + path))
+	i.readable(i.service(old, next))
 
-	second, err := i.rotation("dev:" + path).Run(t.Context())
+	second, err := i.rotation(next, third).Run(t.Context())
 	require.NoError(t, err)
-	require.NotEqual(t, first.KeyID, second.KeyID, "each rotation must generate another key")
+	require.NotEqual(t, first.KeyID, second.KeyID, "a rotation to another file must use its key")
 	require.Equal(t, map[string]int64{second.KeyID: 6}, i.sealers())
-	i.readable(running)
-	after, err := os.Stat(path)
+	i.readable(i.service(third))
+	after, err := os.ReadFile(filepath.Join(folder, "secrets.key"))
 	require.NoError(t, err)
-	require.True(t, os.SameFile(before, after), "the file must keep its owner")
-	require.Equal(t, before.Mode(), after.Mode())
+	require.Equal(t, before, after, "a rotation must not change a key file")
 }
 
-func TestRepeatedKeyFileRotationUsesKeyOfInterruptedOne(t *testing.T) {
+// addLine appends a line to a key file, as an operator or a rotation of an earlier version does.
+func addLine(t *testing.T, path, line string) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteString(line)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+}
+
+func keyLine(t *testing.T) string {
+	t.Helper()
+	key, isKey := strings.CutPrefix(secretsURL(t), "base64key://")
+	require.True(t, isKey)
+	return strings.NewReplacer("-", "+", "_", "/").Replace(key)
+}
+
+func TestRepeatedRotationUsesTheKeyThatAnInterruptedOneAppendedToTheKeyFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secrets.key")
 	i := newInstallation(t, "dev:"+path, 3)
+	addLine(t, path, keyLine(t)+"\n")
 	i.diesAfter(2)
 	_, err := i.rotation("dev:" + path).Run(t.Context())
 	require.ErrorContains(t, err, "the process died here")
@@ -184,35 +203,32 @@ func TestRepeatedKeyFileRotationUsesKeyOfInterruptedOne(t *testing.T) {
 	i.readable(i.service("dev:" + path))
 }
 
-func TestUnfinishedKeyFileLineIsOverwritten(t *testing.T) {
+func TestKeyFileWithSeveralKeysIsRotatedToTheNextOne(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "secrets.key")
-	i := newInstallation(t, "dev:"+path, 1)
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	require.NoError(t, err)
-	_, err = file.WriteString("aGFsZiBh")
-	require.NoError(t, err)
-	require.NoError(t, file.Close())
-	i.readable(i.service("dev:" + path))
+	folder := t.TempDir()
+	path, next := filepath.Join(folder, "secrets.key"), "dev:"+filepath.Join(folder, "next.key")
+	i := newInstallation(t, "dev:"+path, 2)
+	addLine(t, path, keyLine(t)) // without an end of line, as an editor may leave it
+	i.diesAfter(2)
+	_, err := i.rotation("dev:" + path).Run(t.Context())
+	require.ErrorContains(t, err, "the process died here")
+	i.livesOn()
+	require.Len(t, i.sealers(), 2, "both keys of the file must have sealed some")
 
-	_, err = i.rotation("dev:" + path).Run(t.Context())
+	done, err := i.rotation("dev:"+path, next).Run(t.Context())
 
 	require.NoError(t, err)
-	require.Len(t, i.service("dev:"+path).Keeper.IDs(), 2)
-	i.readable(i.service("dev:" + path))
+	require.Equal(t, map[string]int64{done.KeyID: 4}, i.sealers())
+	i.readable(i.service(next))
 }
 
-func TestKeyFileWithoutEndOfLineIsRotated(t *testing.T) {
+func TestUnfinishedLastLineOfAKeyFileIsIgnored(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "secrets.key")
 	i := newInstallation(t, "dev:"+path, 1)
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path, text[:len(text)-1], 0o600))
+	addLine(t, path, "aGFsZiBh")
 
-	_, err = i.rotation("dev:" + path).Run(t.Context())
-
-	require.NoError(t, err)
+	require.Len(t, i.service("dev:"+path).Keeper.IDs(), 1)
 	i.readable(i.service("dev:" + path))
 }
 
@@ -284,17 +300,20 @@ func TestServiceWithoutNewKeyAddsNothingAndNamesSetting(t *testing.T) {
 
 func TestDryRunCountsAndChangesNothing(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "secrets.key")
+	folder := t.TempDir()
+	path, next := filepath.Join(folder, "secrets.key"), "dev:"+filepath.Join(folder, "next.key")
 	i := newInstallation(t, "dev:"+path, 3)
 	before, err := os.ReadFile(path)
 	require.NoError(t, err)
-	rotation := i.rotation("dev:" + path)
+	rotation := i.rotation("dev:"+path, next)
 	rotation.DryRun = true
 
 	done, err := rotation.Run(t.Context())
 
 	require.NoError(t, err)
-	require.Equal(t, vault.Rotated{Customers: vault.Resealed{Resealed: 3}, Installation: vault.Resealed{Resealed: 2}, Failed: map[string]string{}}, done)
+	require.Equal(t, vault.Rotated{
+		KeyID: i.service(next).Keeper.ID, Customers: vault.Resealed{Resealed: 3}, Installation: vault.Resealed{Resealed: 2}, Failed: map[string]string{},
+	}, done)
 	after, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
@@ -303,9 +322,12 @@ func TestDryRunCountsAndChangesNothing(t *testing.T) {
 
 func TestRotationWithoutTargetFails(t *testing.T) {
 	t.Parallel()
+	file := "dev:" + filepath.Join(t.TempDir(), "secrets.key")
+	_, err := newInstallation(t, file, 1).rotation(file).Run(t.Context())
+	require.ErrorIs(t, err, vault.ErrNothingToRotateTo, "a key file has no key besides its own either")
 	old, next := secretsURL(t), secretsURL(t)
 	i := newInstallation(t, old, 1)
-	_, err := i.rotation(old).Run(t.Context())
+	_, err = i.rotation(old).Run(t.Context())
 	require.ErrorIs(t, err, vault.ErrNothingToRotateTo)
 	_, err = i.rotation(old, next).Run(t.Context())
 	require.NoError(t, err)

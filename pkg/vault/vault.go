@@ -37,6 +37,9 @@ type Vault struct {
 	Keys   KeyStore
 }
 
+// On returns the vault with the keys that keys has: those that a transaction sees, and has changed.
+func (v *Vault) On(keys KeyStore) *Vault { return &Vault{Keeper: v.Keeper, Keys: keys} }
+
 // Seal seals plain for a customer and creates the customer's data key if there is none. purpose says what the bytes
 // are ("vomo_token", "letter", …): they open only for the same purpose.
 func (v *Vault) Seal(ctx context.Context, customer, purpose string, plain []byte) ([]byte, error) {
@@ -54,6 +57,15 @@ func (v *Vault) Sealer(ctx context.Context, customer, purpose string) (func(plai
 		return nil, err
 	}
 	return func(plain []byte) ([]byte, error) { return sealWith(key, customer, purpose, plain) }, nil
+}
+
+// Opener opens the customer's key once and returns what Open does with it. ErrKeyGone if the customer has no key.
+func (v *Vault) Opener(ctx context.Context, customer, purpose string) (func(sealed []byte) ([]byte, error), error) {
+	key, err := v.customerKey(ctx, customer, false)
+	if err != nil {
+		return nil, err
+	}
+	return func(sealed []byte) ([]byte, error) { return openWith(key, customer, purpose, sealed) }, nil
 }
 
 // Open opens what Seal sealed. It returns ErrKeyGone after the customer's key was destroyed, and ErrForeign if the

@@ -102,7 +102,7 @@ func New(cfg Config) (*Client, error) {
 // Probe reads page 1 without filters in a single attempt, to learn whether the token is valid. nil means that it is,
 // ErrUnauthorized and ErrForbidden that it is not; any other error says nothing about the token.
 func (c *Client) Probe(ctx context.Context) (Page, error) {
-	a, err := c.fetch(ctx, ask{number: 1, attempts: 1, probe: true, leave: c.leave})
+	a, err := c.fetch(ctx, ask{number: 1, attempts: 1, probe: true, awaitSend: c.awaitSend})
 	if err != nil {
 		return Page{}, fmt.Errorf("probe VOMO: %w", err)
 	}
@@ -115,7 +115,7 @@ func (c *Client) Page(ctx context.Context, query Query, number int) (Page, error
 	if number < 1 {
 		return Page{}, fmt.Errorf("read page %d: pages are counted from 1", number)
 	}
-	a, err := c.fetch(ctx, ask{number: number, query: query, attempts: c.attempts, leave: c.leave})
+	a, err := c.fetch(ctx, ask{number: number, query: query, attempts: c.attempts, awaitSend: c.awaitSend})
 	if err != nil {
 		return Page{}, fmt.Errorf("read page %d: %w", number, err)
 	}
@@ -162,4 +162,14 @@ func checkLimits(cfg Config) error {
 		errs = append(errs, errors.New("Attempts: must not be negative"))
 	}
 	return errors.Join(errs...)
+}
+
+// NewTransport returns the transport to VOMO that all jobs share, for this many customers at once. It keeps
+// connections open between pages, and uses the proxy of the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
+func NewTransport(customers int) *http.Transport {
+	kept := 2 * maxAhead * max(customers, 1)
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConns: kept, MaxIdleConnsPerHost: kept, IdleConnTimeout: 90 * time.Second,
+		TLSHandshakeTimeout: defaultTimeout, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeaderBytes,
+	}
 }

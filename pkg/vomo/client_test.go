@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -171,4 +172,18 @@ func TestBeforeIsCalledForEveryAttemptAndItsErrorEndsThem(t *testing.T) {
 	require.Equal(t, "internal", fault.CodeOf(err), "Before's error must be returned without a code")
 	require.Equal(t, 3, calls)
 	require.Equal(t, []int{7, 7}, org.pages())
+}
+
+func TestTransportsToVOMOHaveSameSettings(t *testing.T) {
+	t.Parallel()
+	client, err := New(Config{BaseURL: "https://api.example/v1", Token: "t"})
+	require.NoError(t, err)
+	own, ok := client.http.Transport.(*http.Transport)
+	require.True(t, ok)
+	for _, transport := range []*http.Transport{own, NewTransport(64)} {
+		require.Equal(t, reflect.ValueOf(http.ProxyFromEnvironment).Pointer(), reflect.ValueOf(transport.Proxy).Pointer())
+		require.EqualValues(t, 64<<10, transport.MaxResponseHeaderBytes)
+		require.True(t, transport.ForceAttemptHTTP2)
+	}
+	require.Equal(t, 512, NewTransport(64).MaxIdleConnsPerHost)
 }

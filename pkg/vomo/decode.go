@@ -20,6 +20,11 @@ type answer struct {
 	page    Page
 	keys    []string // what identifies each entry, in VOMO's order
 	perPage int
+
+	birthday, gender *string // of the one user
+	created          bool    // an upsert added the user
+
+	participations *UserParticipations // only if they were asked for
 }
 
 // lastPage returns the number of the last page according to meta.total, 0 if that is missing.
@@ -89,8 +94,8 @@ func decodePage(body []byte, number int) (answer, error) { //nolint:cyclop // on
 		}
 		return pastTheEnd(number, a.page.Total), nil
 	}
-	a.page.More = len(entries) > 0 && (linked || a.saysMore(len(entries), size, known))
-	takeEntries(&a, entries)
+	a.page.More = len(entries) > 0 && (linked || a.hasMore(len(entries), size, known))
+	readEntries(&a, entries)
 	return a, nil
 }
 
@@ -116,8 +121,8 @@ func entriesOf(data []byte) (entries [][]byte, ok bool) {
 	return entries, true
 }
 
-// takeEntries decodes the entries into a.
-func takeEntries(a *answer, entries [][]byte) {
+// readEntries decodes the entries into a.
+func readEntries(a *answer, entries [][]byte) {
 	a.page.Users = make([]User, 0, len(entries))
 	a.keys = make([]string, 0, len(entries))
 	for _, raw := range entries {
@@ -166,7 +171,7 @@ func (a answer) unreadableAlike(query Query) string {
 // saysMore reports whether there is another page although no link says so; known is false if the source sends no
 // links. Link and total may each be wrong, so a full page is the last one only if neither names another. One request
 // too many costs little; one too few loses users.
-func (a answer) saysMore(entries, size int, known bool) bool {
+func (a answer) hasMore(entries, size int, known bool) bool {
 	full, beyond := entries >= a.perPage, a.page.Number < pagesOf(a.page.Total, size)
 	if known {
 		return full && beyond

@@ -15,6 +15,9 @@ type Detail struct {
 	User *User
 	Bad  *BadUser
 	Date time.Time // as in Page
+
+	// Birthday and Gender are no fields of a list's entry that are read. They are nil if VOMO has none, or none as text.
+	Birthday, Gender *string
 }
 
 // Page returns the answer as a page of one entry.
@@ -37,18 +40,22 @@ func (c *Client) Detail(ctx context.Context, id string) (Detail, error) {
 	if err := checkID(id); err != nil {
 		return Detail{}, err
 	}
-	a, err := c.fetch(ctx, ask{id: id, attempts: c.attempts, leave: c.leave})
+	a, err := c.fetch(ctx, ask{id: id, attempts: c.attempts, awaitSend: c.awaitSend})
 	if err != nil {
 		return Detail{}, fmt.Errorf("read a user: %w", err)
 	}
-	detail := Detail{Date: a.page.Date}
+	return detailOf(a), nil
+}
+
+func detailOf(a answer) Detail {
+	detail := Detail{Date: a.page.Date, Birthday: a.birthday, Gender: a.gender}
 	if len(a.page.Users) > 0 {
 		detail.User = &a.page.Users[0]
 	}
 	if len(a.page.Bad) > 0 {
 		detail.Bad = &a.page.Bad[0]
 	}
-	return detail, nil
+	return detail
 }
 
 // checkID rejects text that is not an id, so that it cannot lead to another address.
@@ -72,7 +79,7 @@ func wholeUser() []string {
 }
 
 // decodeDetail decodes an answer about one user: the user itself, or a wrapper around it, which may also have a code
-// and a message.
+// and a message. id is the user who was asked for, "" if any will do.
 func decodeDetail(body []byte, id string) (answer, error) {
 	body, ok := document(body)
 	if !ok || !isObject(body) {
@@ -86,8 +93,15 @@ func decodeDetail(body []byte, id string) (answer, error) {
 		return answer{}, brokenDetail("it is no JSON object with a user")
 	}
 	there := map[string]bool{}
-	for name := range members(user) {
+	var birthday, gender *string
+	for name, value := range members(user) {
 		there[string(name)] = true
+		switch string(name) { // nothing else depends on them, so an odd value is none
+		case "birthday":
+			birthday, _ = readText("birthday", value)
+		case "gender":
+			gender, _ = readText("gender", value)
+		}
 	}
 	for _, field := range wholeUser() {
 		if !there[field] {
@@ -95,13 +109,13 @@ func decodeDetail(body []byte, id string) (answer, error) {
 		}
 	}
 	read, reason := decodeUser(user)
-	if read.ID != id {
+	if id != "" && read.ID != id {
 		return answer{}, brokenDetail("it is another user's, or names none")
 	}
 	if reason != "" {
 		return answer{page: Page{Bad: []BadUser{{ID: read.ID, Reason: reason}}}}, nil
 	}
-	return answer{page: Page{Users: []User{read}}}, nil
+	return answer{page: Page{Users: []User{read}}, birthday: birthday, gender: gender}, nil
 }
 
 func brokenDetail(what string) error {

@@ -110,7 +110,7 @@ func TestInvalidIDIsNotRequested(t *testing.T) {
 	}
 }
 
-func FuzzADetail(f *testing.F) {
+func FuzzDetail(f *testing.F) {
 	seed, err := json.Marshal(map[string]any{"data": whole("1", nil)})
 	require.NoError(f, err)
 	f.Add(seed)

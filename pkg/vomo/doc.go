@@ -1,4 +1,4 @@
-// Package vomo is a client of the VOMO HTTP API: it reads the users of one organisation, page by page.
+// Package vomo is a client of the VOMO HTTP API: it reads the users of one organisation, page by page, and upserts one.
 //
 // It sends the requests (Config.Before decides the pace), retries them, decodes the answers and delivers the pages in
 // order. It guarantees that
@@ -21,7 +21,8 @@
 // kind is unknown, not permanent, because a rejected request says nothing about a user's record. The codes
 // are vomo_unauthorized, vomo_forbidden, vomo_not_found, vomo_throttled, vomo_5xx, vomo_timeout,
 // vomo_unreachable, vomo_broken_page, vomo_unreadable_page, vomo_partial_detail, vomo_page_mismatch, vomo_page_repeats,
-// vomo_endless, vomo_body_too_large, vomo_redirect and vomo_http_<status>, which is ErrRefused. A fault is throttled if
+// vomo_endless, vomo_body_too_large, vomo_redirect and vomo_http_<status>, which is ErrRejected; of an upsert it is
+// permanent, and an UpsertRejection. A fault is throttled if
 // the answer named a pause, whatever its status. Errors of Config.Before, and the cause of a cancelled context, are
 // returned wrapped and without a code of this package.
 package vomo

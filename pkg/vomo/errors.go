@@ -15,7 +15,7 @@ import (
 
 var (
 	// ErrUnauthorized: VOMO rejected the token (401). It is not retried: the caller decides how to confirm it.
-	ErrUnauthorized = errors.New("VOMO refused the token")
+	ErrUnauthorized = errors.New("VOMO rejected the token")
 	// ErrForbidden: the token is valid but may not read users (403).
 	ErrForbidden = errors.New("VOMO forbids this token to read users")
 	// ErrNotFound: VOMO has nothing at this address, or hides it from this token (404).
@@ -40,9 +40,9 @@ var (
 	ErrEndless = errors.New("VOMO's list goes on beyond a million pages")
 	// ErrUnreadablePage: each entry of a page has the same defect, so the source is at fault and not a user's record.
 	ErrUnreadablePage = errors.New("VOMO's page of users cannot be read")
-	// ErrRefused: VOMO, or a proxy before it, answered with a status from 400 to 499 without a special meaning here.
+	// ErrRejected: VOMO, or a proxy before it, answered with a status from 400 to 499 without a special meaning here.
 	// One such answer means nothing; many in a row mean that the request is wrong.
-	ErrRefused = errors.New("VOMO refused the request")
+	ErrRejected = errors.New("VOMO rejected the request")
 	// ErrForeignRedirect: VOMO redirected to another origin, to which the token must not be sent.
 	ErrForeignRedirect = errors.New("VOMO redirected to another origin")
 	// ErrTooManyRedirects: VOMO redirected more than three times in a row, or without a location.
@@ -78,13 +78,13 @@ func faultOf(status int) (again bool, err error) {
 	case status >= 500:
 		return true, fault.Unknown("vomo_5xx", answered)
 	}
-	return true, fault.Unknown("vomo_http_"+strconv.Itoa(status), &refusedError{status: status})
+	return true, fault.Unknown("vomo_http_"+strconv.Itoa(status), &rejectedError{status: status})
 }
 
-type refusedError struct{ status int }
+type rejectedError struct{ status int }
 
-func (r *refusedError) Error() string { return "VOMO answered " + strconv.Itoa(r.status) }
-func (r *refusedError) Unwrap() error { return ErrRefused }
+func (r *rejectedError) Error() string { return "VOMO answered " + strconv.Itoa(r.status) }
+func (r *rejectedError) Unwrap() error { return ErrRejected }
 
 // unreadable returns the fault for a page whose entries all have the same defect, in our own words.
 func unreadable(entries int, defect string) error {

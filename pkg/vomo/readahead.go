@@ -94,7 +94,7 @@ func (r *run) dispatch(ctx context.Context) {
 		if r.unwanted(ctx) { // if several are ready, select takes any
 			return
 		}
-		err := r.leave(waiting)
+		err := r.awaitSend(waiting)
 		if r.unwanted(ctx) {
 			return
 		}
@@ -125,12 +125,12 @@ func (r *run) fly(ctx context.Context, f *flight) {
 	granted := true
 	f.answer, f.err = r.scan.client.fetch(ctx, ask{
 		number: f.number, query: r.scan.query, attempts: r.scan.client.attempts,
-		leave: func(ctx context.Context) error {
+		awaitSend: func(ctx context.Context) error {
 			if granted {
 				granted = false
 				return nil
 			}
-			return r.leave(ctx)
+			return r.awaitSend(ctx)
 		},
 	})
 	if f.err != nil || !f.page.More {
@@ -138,15 +138,15 @@ func (r *run) fly(ctx context.Context, f *flight) {
 	}
 }
 
-// leave calls Before, for one caller at a time.
-func (r *run) leave(ctx context.Context) error {
+// awaitSend calls Before, for one caller at a time.
+func (r *run) awaitSend(ctx context.Context) error {
 	select {
 	case r.gate <- struct{}{}:
 	case <-ctx.Done():
-		return fmt.Errorf("wait for leave to send: %w", context.Cause(ctx))
+		return fmt.Errorf("wait to send: %w", context.Cause(ctx))
 	}
 	defer func() { <-r.gate }()
-	return r.scan.client.leave(ctx)
+	return r.scan.client.awaitSend(ctx)
 }
 
 // unwanted reports whether no further page may be requested.

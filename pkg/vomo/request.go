@@ -1,6 +1,7 @@
 package vomo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -23,27 +24,30 @@ const (
 // errTimeLimit marks the end of a request's own timeout, to distinguish it from the end of the caller's context.
 var errTimeLimit = errors.New("request took too long")
 
-// reply is one HTTP answer; its body is only read if the status is 2xx.
+// reply is one HTTP answer.
 type reply struct {
 	status   int
 	header   http.Header
 	location *url.URL // nil if a redirect has no location
-	body     []byte
+	body     []byte   // of a 2xx, or of a rejected upsert
 }
 
 // attempt requests a page once. It follows a redirect inside BaseURL's origin to its path and adds the query again,
 // since redirects are known to lose it. Each hop needs Before's permission like any other request.
 func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 	target, query := *c.users, a.query.values(a.number).Encode()
-	if a.id != "" {
+	switch {
+	case a.upsert != nil:
+		query = ""
+	case a.id != "":
 		target, query = *c.at(a.id), ""
 	}
 	for hop := 0; ; hop++ {
-		if err := a.leave(ctx); err != nil {
+		if err := a.awaitSend(ctx); err != nil {
 			return answer{}, err
 		}
 		target.RawQuery = query
-		r, err := c.send(ctx, &target)
+		r, err := c.send(ctx, &target, a.upsert)
 		if err != nil {
 			return answer{}, err
 		}
@@ -51,7 +55,7 @@ func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 			return c.judge(ctx, a, r)
 		}
 		switch {
-		case r.location == nil || hop == maxRedirects:
+		case r.location == nil || hop == maxRedirects || a.upsert != nil: // a redirect may turn a POST into a GET
 			return answer{}, fault.Unknown("vomo_redirect", ErrTooManyRedirects)
 		case origin(r.location) != origin(c.users):
 			return answer{}, fault.Unknown("vomo_redirect", ErrForeignRedirect)
@@ -63,11 +67,17 @@ func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 // judge returns the answer or the fault of a reply that is not a redirect.
 func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
 	if r.status >= 400 {
-		return c.judgeRefusal(ctx, a, r)
+		return c.classifyStatus(ctx, a, r)
 	}
 	decode := func() (answer, error) { return decodePage(r.body, a.number) }
-	if a.id != "" {
+	switch {
+	case a.upsert != nil:
+		return c.dated(decodeUpserted(r), r), nil
+	case a.id != "":
 		decode = func() (answer, error) { return decodeDetail(r.body, a.id) }
+	}
+	if a.participations {
+		decode = func() (answer, error) { return decodeParticipations(r.body, a.id) }
 	}
 	ans, err := decode()
 	if err != nil {
@@ -79,12 +89,15 @@ func (c *Client) judge(ctx context.Context, a ask, r reply) (answer, error) {
 	return c.dated(ans, r), nil
 }
 
-// judgeRefusal returns the fault of a status from 400 on. A pause that it names, whatever the status, applies to the
+// classifyStatus returns the fault of a status from 400 on. A pause that it names, whatever the status, applies to the
 // customer. If a page after the first does not exist, the list ends there.
-func (c *Client) judgeRefusal(ctx context.Context, a ask, r reply) (answer, error) {
+func (c *Client) classifyStatus(ctx context.Context, a ask, r reply) (answer, error) {
 	after := retryafter.Of(r.header, c.now())
 	if after > 0 || r.status == http.StatusTooManyRequests {
 		c.throttled(ctx, after)
+	}
+	if a.upsert != nil && isRejection(r.status) {
+		return answer{}, rejectedUpsert(r)
 	}
 	if r.status == http.StatusNotFound && a.id == "" && a.number > 1 {
 		return c.dated(pastTheEnd(a.number, -1), r), nil
@@ -107,17 +120,24 @@ func (c *Client) dated(ans answer, r reply) answer {
 	return ans
 }
 
-// send sends one request and reads its body, all within the client's timeout.
-func (c *Client) send(ctx context.Context, target *url.URL) (reply, error) {
+// send sends one request, a POST if it has a body, and reads the answer's body, all within the client's timeout.
+func (c *Client) send(ctx context.Context, target *url.URL, posted []byte) (reply, error) {
 	timed, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeLimit)
 	defer cancel()
-	req, err := http.NewRequestWithContext(timed, http.MethodGet, target.String(), http.NoBody)
+	method, content := http.MethodGet, io.Reader(http.NoBody)
+	if posted != nil {
+		method, content = http.MethodPost, bytes.NewReader(posted)
+	}
+	req, err := http.NewRequestWithContext(timed, method, target.String(), content)
 	if err != nil { // its text would quote the URL
 		return reply{}, errors.New("make request")
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "rollcall")
+	if posted != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
 
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -126,6 +146,10 @@ func (c *Client) send(ctx context.Context, target *url.URL) (reply, error) {
 	defer func() { _ = resp.Body.Close() }() // the body was only read, so an error of Close loses nothing
 
 	r := reply{status: resp.StatusCode, header: resp.Header}
+	if posted != nil && isRejection(r.status) {
+		r.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxRejection)) // only a hint: the status says enough
+		return r, nil
+	}
 	if r.status >= 300 {
 		r.location, _ = resp.Location() // nil if there is no Location or it is not a URL
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)

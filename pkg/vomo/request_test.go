@@ -205,7 +205,7 @@ func TestRedirectToAnotherOriginIsRejectedWithoutSendingToken(t *testing.T) {
 
 func TestRedirectInsideOriginIsFollowedWithQueryAfterBefore(t *testing.T) {
 	t.Parallel()
-	var leaves atomic.Int32
+	var requests atomic.Int32
 	var paths []string
 	client, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		paths = append(paths, r.URL.Path)
@@ -219,13 +219,13 @@ func TestRedirectInsideOriginIsFollowedWithQueryAfterBefore(t *testing.T) {
 		}
 		write(w, wire(pageOf(r), 30))
 	}, func(cfg *Config) {
-		cfg.Before = func(context.Context) error { leaves.Add(1); return nil }
+		cfg.Before = func(context.Context) error { requests.Add(1); return nil }
 	})
 	page, err := client.Page(t.Context(), Query{UpdatedAfter: testNow}, 2)
 	require.NoError(t, err)
 	require.Equal(t, 2, page.Number)
 	require.Equal(t, "/v1/users/x/x/x", paths[3])
-	require.EqualValues(t, 4, leaves.Load())
+	require.EqualValues(t, 4, requests.Load())
 }
 
 func TestMoreThanThreeRedirectsAreRejected(t *testing.T) {
@@ -240,7 +240,7 @@ func TestMoreThanThreeRedirectsAreRejected(t *testing.T) {
 	require.EqualValues(t, 4, requests.Load())
 }
 
-func TestAnOriginIsSchemeHostAndPort(t *testing.T) {
+func TestOriginIsSchemeHostAndPort(t *testing.T) {
 	t.Parallel()
 	same := []string{"https://api.vomo.example/v1", "https://API.vomo.example:443/other?x=1"}
 	other := []string{"http://api.vomo.example/v1", "https://api.vomo.example:8443", "https://vomo.example", "https://api.vomo.example.evil.example"}

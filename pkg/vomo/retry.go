@@ -16,14 +16,17 @@ const (
 	maxPause = 10 * time.Second
 )
 
-// ask is a request for one page, or for the user of an id. leave is called before each HTTP request for it.
+// ask is a request for one page, for the user of an id, or to upsert a user. awaitSend is called before each HTTP request
+// for it.
 type ask struct {
-	id       string // "" for a page
-	number   int
-	query    Query
-	attempts int
-	probe    bool // to check the token: the page's content does not matter
-	leave    func(ctx context.Context) error
+	id             string // "" for a page
+	participations bool   // of the id's user, who need not be whole
+	upsert         []byte // the user to upsert; nil to read
+	number         int
+	query          Query
+	attempts       int
+	probe          bool // to check the token: the page's content does not matter
+	awaitSend      func(ctx context.Context) error
 }
 
 // again marks a fault that another attempt may not have; after is how long to wait first, 0 for the default delay.
@@ -67,8 +70,8 @@ func (c *Client) fetch(ctx context.Context, a ask) (answer, error) {
 	}
 }
 
-// leave asks Before whether the next request may be sent.
-func (c *Client) leave(ctx context.Context) error {
+// awaitSend asks Before whether the next request may be sent.
+func (c *Client) awaitSend(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -79,5 +82,5 @@ func (c *Client) leave(ctx context.Context) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = context.Cause(ctx) // says more than "context canceled"
 	}
-	return fmt.Errorf("wait for leave to send: %w", err)
+	return fmt.Errorf("wait to send: %w", err)
 }

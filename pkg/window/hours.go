@@ -154,7 +154,7 @@ func daysOf(errs rollcallv1.FieldErrors, names []string) days {
 	for _, name := range names {
 		day := slices.Index(dayNames(), name)
 		if day < 0 {
-			errs.Add("quietHours.weekdays", "has a day that is none of mon, tue, wed, thu, fri, sat and sun")
+			errs.Add("quietHours.weekdays", "has a day other than mon, tue, wed, thu, fri, sat and sun")
 			return set
 		}
 		set |= 1 << day

@@ -1,26 +1,24 @@
 package worker
 
 import (
-	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrSettled is what a handler returns that settled its message in another way, by deleting it from the
-// stream: the worker then leaves it alone.
+// ErrSettled says that the handler has settled its message itself, by deleting it from the stream. The worker then sends
+// nothing for the message.
 var ErrSettled = errors.New("settled by the handler")
 
-// Causes with which the context of a handler may end.
+// Causes for which the worker cancels a handler's context.
 var (
-	ErrStopping      = errors.New("the service stops and the time for draining is over")
+	ErrStopping      = errors.New("the service is stopping and the drain time has passed")
 	ErrHeartbeatLost = errors.New("the heartbeat was lost: another worker may have the message")
-	ErrTooLong       = errors.New("the work went on past its ceiling")
+	ErrTooLong       = errors.New("the work took longer than its ceiling")
 )
 
-// retryError asks for the message again after a while.
+// retryError asks the worker to deliver the message again later.
 type retryError struct {
 	after time.Duration
 	err   error
@@ -29,8 +27,8 @@ type retryError struct {
 func (e *retryError) Error() string { return e.err.Error() }
 func (e *retryError) Unwrap() error { return e.err }
 
-// Retry asks for the message again after the given time, a few minutes at most: longer waits are parked in
-// Postgres, since a delayed message holds a place among those in flight.
+// Retry asks the worker to deliver the message again after the given time, a few minutes at most. Longer waits belong in
+// Postgres, because a delayed message holds a place among the consumer's pending messages.
 func Retry(after time.Duration, err error) error { return &retryError{after: after, err: err} }
 
 // Delivery is one attempt at a message.
@@ -44,27 +42,12 @@ type Delivery struct {
 	Published  time.Time
 
 	draining <-chan struct{}
-	mu       sync.Mutex
-	beats    []func(ctx context.Context) error
 }
 
-// Draining is closed when the service is asked to stop: finish what is in hand, or hand it back.
+// Draining returns a channel that is closed when the service stops. A handler then finishes its work or hands it back.
 func (d *Delivery) Draining() <-chan struct{} { return d.draining }
 
-// OnHeartbeat adds what every heartbeat also does, such as renewing a lease. An error that ends the right to
-// work must be returned as one that EndsWork knows.
-func (d *Delivery) OnHeartbeat(beat func(ctx context.Context) error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.beats = append(d.beats, beat)
-}
-
-func (d *Delivery) heartbeats() []func(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return append([]func(context.Context) error(nil), d.beats...)
-}
-
+// deliveryOf returns the delivery of a message.
 func deliveryOf(msg jetstream.Msg, draining <-chan struct{}) (*Delivery, error) {
 	metadata, err := msg.Metadata()
 	if err != nil {

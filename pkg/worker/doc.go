@@ -1,10 +1,10 @@
-// Package worker is the pull loop of every service that takes work from a stream: fetch, check, heartbeat,
-// settle, drain.
+// Package worker runs the pull loop of every service that handles messages of a stream: it fetches, checks, sends heartbeats,
+// settles and drains.
 //
-// It owns what happens to a message between the server and the handler. It promises that a message is fetched
-// only when a slot is free for it, that the server hears from the work at a third of the ack wait and the work
-// hears when the server does not, that every message is settled by the handler's outcome and never by a bare
-// nak (save one that another worker may have by now, which is left alone unless its work is done), and that
-// SIGTERM fetches nothing more and lets the work in hand finish. Delivery is at least once: handlers are
-// idempotent by what they keep in Postgres. It does not know what a message means.
+// It owns everything that happens to a message between the server and the handler. It fetches a message only if a slot is
+// free. At every third of the ack wait it tells the server that the work goes on, and it cancels the work if the server does
+// not confirm that. It settles every message by the handler's outcome, and never with a bare nak. Only a message that another
+// worker may have by now is left unsettled, unless its work is done. After SIGTERM it fetches nothing more and lets the
+// running work finish. Delivery is at least once, so handlers are idempotent by what they keep in Postgres. The package does
+// not know what a message means.
 package worker

@@ -13,32 +13,32 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-// takeOver is a worker that notes what it gets.
-func (b *bench) takeOver(t *testing.T) *testkit.Signal[worker.Delivery] {
+// startSuccessor starts a worker that records the messages it gets.
+func (f *fixture) startSuccessor(t *testing.T) *testkit.Signal[worker.Delivery] {
 	t.Helper()
 	got := testkit.NewSignal[worker.Delivery]()
-	b.start(t, &worker.Worker{Handler: func(_ context.Context, delivery *worker.Delivery) error {
+	f.start(t, &worker.Worker{Handler: func(_ context.Context, delivery *worker.Delivery) error {
 		got.Send(worker.Delivery{Data: delivery.Data, Deliveries: delivery.Deliveries})
 		return nil
 	}})
 	return got
 }
 
-func TestAStopLetsTheWorkInHandFinishAndFetchesNothingMore(t *testing.T) {
+func TestStopLetsRunningWorkFinishAndFetchesNothingMore(t *testing.T) {
 	t.Parallel()
 	for name, slots := range map[string]int{"every slot busy": 1, "a slot free": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, longWait)
+			f := newFixture(t, longWait)
 			started, release := make(chan *worker.Delivery, 10), make(chan struct{})
 			finish := sync.OnceFunc(func() { close(release) })
-			defer finish() // also when this test fails: the worker is waited for
-			stopping := b.start(t, &worker.Worker{Slots: slots, Handler: func(ctx context.Context, delivery *worker.Delivery) error {
+			defer finish() // also if this test fails: the cleanup waits for the worker
+			stopping := f.start(t, &worker.Worker{Slots: slots, Handler: func(ctx context.Context, delivery *worker.Delivery) error {
 				started <- delivery
 				<-release
 				return ctx.Err()
 			}})
-			b.publish(t, "in hand")
+			f.publish(t, "in hand")
 			inHand := await(t, started)
 			select {
 			case <-inHand.Draining():
@@ -47,109 +47,109 @@ func TestAStopLetsTheWorkInHandFinishAndFetchesNothingMore(t *testing.T) {
 			}
 			stopping.stop()
 			await(t, inHand.Draining())
-			// Nobody asks for messages any more once the pull that may have waited is gone.
-			require.Eventually(t, func() bool { return b.consumerInfo(t).NumWaiting == 0 }, soon, 10*time.Millisecond)
+			// After the last pull has ended, the worker requests no more messages.
+			require.Eventually(t, func() bool { return f.consumerInfo(t).NumWaiting == 0 }, timeout, 10*time.Millisecond)
 
-			b.publish(t, "not started")
-			next := b.takeOver(t).Wait(t, 5*time.Second)
+			f.publish(t, "not started")
+			next := f.startSuccessor(t).Wait(t, 5*time.Second)
 			require.Equal(t, "not started", string(next.Data))
-			handedBack := b.acks.Wait(t, soon)
-			if next.Deliveries > 1 { // a last pull, on its way while the server was looked at, may have got it
+			handedBack := f.acks.Wait(t, timeout)
+			if next.Deliveries > 1 { // a last pull may have been on its way while the server was checked
 				require.Equal(t, uint64(2), handedBack.sequence)
 				requireNak(t, handedBack)
-				handedBack = b.acks.Wait(t, soon)
+				handedBack = f.acks.Wait(t, timeout)
 			}
 			require.LessOrEqual(t, next.Deliveries, slots, "without a free slot there is no last pull")
-			require.Equal(t, settled{sequence: 2, body: "+ACK", confirmed: true}, handedBack)
+			require.Equal(t, settledMessage{sequence: 2, body: "+ACK", confirmed: true}, handedBack)
 
 			finish()
-			b.requireDone(t, 1) // its context had not ended: the handler returned nil
+			f.requireDone(t, 1) // the handler returned nil, because its context had not ended
 			require.NoError(t, stopping.result(t))
 			require.Empty(t, started)
-			b.requireEmpty(t)
+			f.requireEmpty(t)
 		})
 	}
 }
 
-func TestWhatArrivesWhileDrainingIsAnothersAtOnce(t *testing.T) {
+func TestMessageThatArrivesWhileDrainingIsHandedBackAtOnce(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait) // nobody waits for that
+	f := newFixture(t, longWait) // no test waits for this
 	const messages = 60
 	done := testkit.NewSignal[string]()
 	note := func(_ context.Context, delivery *worker.Delivery) error {
 		done.Send(string(delivery.Data))
 		return nil
 	}
-	stopping := b.start(t, &worker.Worker{Handler: note})
+	stopping := f.start(t, &worker.Worker{Handler: note})
 	go func() {
 		for number := range messages {
-			_, _ = b.js.PublishAsync("work.acme", []byte(strconv.Itoa(number))) // one that is missing is noticed below
+			_, _ = f.js.PublishAsync("work.acme", []byte(strconv.Itoa(number))) // the test notices a missing message below
 		}
 	}()
-	done.Wait(t, soon)
+	done.Wait(t, timeout)
 	stopping.stop() // in the middle of the publishing
 	require.NoError(t, stopping.result(t))
-	b.start(t, &worker.Worker{Slots: 4, Handler: note})
+	f.start(t, &worker.Worker{Slots: 4, Handler: note})
 	for range messages - 1 {
 		done.Wait(t, 5*time.Second)
 	}
-	b.requireEmpty(t)
+	f.requireEmpty(t)
 }
 
-func TestWorkThatOutlastsTheDrainIsCancelledAndHandedBack(t *testing.T) {
+func TestWorkLongerThanDrainTimeIsCancelledAndHandedBack(t *testing.T) {
 	t.Parallel()
 	for name, slots := range map[string]int{"every slot busy": 1, "a slot free": 2} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, longWait)
+			f := newFixture(t, longWait)
 			started, causes := make(chan struct{}, 10), make(chan error, 10)
-			stopping := b.start(t, &worker.Worker{Slots: slots, DrainTime: 1500 * time.Millisecond, Handler: func(ctx context.Context, delivery *worker.Delivery) error {
+			stopping := f.start(t, &worker.Worker{Slots: slots, DrainTime: 1500 * time.Millisecond, Handler: func(ctx context.Context, delivery *worker.Delivery) error {
 				started <- struct{}{}
-				return causeOf(causes)(ctx, delivery)
+				return reportCause(causes)(ctx, delivery)
 			}})
-			b.publish(t, "one")
+			f.publish(t, "one")
 			await(t, started)
 			stopping.stop()
 			require.ErrorIs(t, await(t, causes), worker.ErrStopping)
 			require.NoError(t, stopping.result(t))
-			require.Equal(t, 100*time.Millisecond, requireNak(t, b.acks.Wait(t, soon)))
-			require.Equal(t, 2, b.takeOver(t).Wait(t, 5*time.Second).Deliveries)
+			require.Equal(t, 100*time.Millisecond, requireNak(t, f.acks.Wait(t, timeout)))
+			require.Equal(t, 2, f.startSuccessor(t).Wait(t, 5*time.Second).Deliveries)
 		})
 	}
 }
 
-func TestWorkThatFinishesAlthoughItWasCancelledIsDone(t *testing.T) {
+func TestCancelledWorkThatSucceedsIsAcked(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
+	f := newFixture(t, longWait)
 	started := make(chan struct{})
-	stopping := b.start(t, &worker.Worker{DrainTime: 50 * time.Millisecond, Handler: func(ctx context.Context, _ *worker.Delivery) error {
+	stopping := f.start(t, &worker.Worker{DrainTime: 50 * time.Millisecond, Handler: func(ctx context.Context, _ *worker.Delivery) error {
 		close(started)
 		<-ctx.Done()
-		return nil // it had committed
+		return nil // the work was committed
 	}})
-	b.publish(t, "one")
+	f.publish(t, "one")
 	await(t, started)
 	stopping.stop()
-	b.requireDone(t, 1)
+	f.requireDone(t, 1)
 	require.NoError(t, stopping.result(t))
-	b.requireEmpty(t)
+	f.requireEmpty(t)
 }
 
-func TestAStopWhileTheServerIsAwayIsAStopAllTheSame(t *testing.T) {
+func TestStopDoesNotWaitForServerThatIsDown(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
+	f := newFixture(t, longWait)
 	worked := make(chan struct{}, 1)
-	stopping := b.start(t, &worker.Worker{Handler: func(context.Context, *worker.Delivery) error {
+	stopping := f.start(t, &worker.Worker{Handler: func(context.Context, *worker.Delivery) error {
 		worked <- struct{}{}
 		return nil
 	}})
-	b.publish(t, "one")
+	f.publish(t, "one")
 	await(t, worked)
-	b.requireDone(t, 1)
-	b.server.Stop()
-	require.Eventually(t, func() bool { return !stopping.conn.IsConnected() }, soon, time.Millisecond)
+	f.requireDone(t, 1)
+	f.server.Stop()
+	require.Eventually(t, func() bool { return !stopping.conn.IsConnected() }, timeout, time.Millisecond)
 	asked := time.Now()
 	stopping.stop()
 	require.NoError(t, stopping.result(t))
-	require.Less(t, time.Since(asked), 5*time.Second, "it waited for a server that is not there")
+	require.Less(t, time.Since(asked), 5*time.Second, "the stop waited for a server that is down")
 }

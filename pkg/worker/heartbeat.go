@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -10,34 +9,33 @@ import (
 	"go.uber.org/zap"
 )
 
-// progress is what JetStream takes for an InProgress.
-const progress = "+WPI"
+// inProgress is JetStream's payload of an acknowledgement that says that the work goes on.
+const inProgress = "+WPI"
 
-// heartbeat is how long the server has known that one delivery is being worked.
+// heartbeat tells the server that one delivery is being worked on.
 type heartbeat struct {
 	ackWait   time.Duration
-	confirmed atomic.Pointer[time.Time]
-	stopped   chan struct{} // closed when no beat is under way any more
+	confirmed atomic.Pointer[time.Time] // when the last confirmed beat was sent
+	stopped   chan struct{}             // closed when no beat is under way any more
 }
 
-// since is how long ago the server last heard from the work, at least.
-func (h *heartbeat) since() time.Duration { return time.Since(*h.confirmed.Load()) }
+// sinceConfirmed returns the time since the last confirmed beat was sent.
+func (h *heartbeat) sinceConfirmed() time.Duration { return time.Since(*h.confirmed.Load()) }
 
-// overdue says that another worker may have the message: also after the whole process stood still, when the
-// server would confirm the next beat as if nothing had happened. The server counts from when it sent the message
-// or heard the beat, which was earlier than we noted it: a sixth of the ack wait is kept for the way.
-func (h *heartbeat) overdue() bool { return h.since() > 5*h.ackWait/6 }
+// isOverdue returns whether another worker may have the message. The server would confirm the next beat even after the process
+// was suspended for longer than the ack wait, so the worker compares the times itself. The server counts from its own times,
+// which are earlier than ours: a sixth of the ack wait is the margin.
+func (h *heartbeat) isOverdue() bool { return h.sinceConfirmed() > 5*h.ackWait/6 }
 
-// startHeartbeat tells the server at a third of the ack wait that the work goes on, and runs the delivery's
-// own beats with it. The work is cancelled when the server has not confirmed a beat for two thirds of the ack
-// wait: past that another worker may have the message.
-func (w *Worker) startHeartbeat(ctx context.Context, cancel context.CancelCauseFunc, msg jetstream.Msg, delivery *Delivery) *heartbeat {
+// startHeartbeat sends a beat at every third of the ack wait. It cancels the work if the server has not confirmed a beat for
+// two thirds of the ack wait, because another worker may get the message after that.
+func (w *Worker) startHeartbeat(ctx context.Context, cancel context.CancelCauseFunc, msg jetstream.Msg, sequence uint64) *heartbeat {
 	ackWait := w.Consumer.CachedInfo().Config.AckWait
-	heart := &heartbeat{ackWait: ackWait, stopped: make(chan struct{})}
-	began := time.Now()
-	heart.confirmed.Store(&began)
+	beating := &heartbeat{ackWait: ackWait, stopped: make(chan struct{})}
+	started := time.Now()
+	beating.confirmed.Store(&started)
 	go func() {
-		defer close(heart.stopped)
+		defer close(beating.stopped)
 		ticker := time.NewTicker(ackWait / 3)
 		defer ticker.Stop()
 		for {
@@ -46,44 +44,34 @@ func (w *Worker) startHeartbeat(ctx context.Context, cancel context.CancelCauseF
 				return
 			case <-ticker.C:
 			}
-			if time.Since(began) > withDefault(w.Ceiling, defaultCeiling) {
+			if time.Since(started) > withDefault(w.Ceiling, defaultCeiling) {
 				cancel(ErrTooLong)
 				return
 			}
-			if heart.overdue() {
+			if beating.isOverdue() {
 				cancel(ErrHeartbeatLost)
 				return
 			}
 			asked := time.Now()
-			if err := w.beat(ctx, msg, delivery, ackWait/6); err == nil {
-				heart.confirmed.Store(&asked)
+			if err := w.beat(ctx, msg, ackWait/6); err == nil {
+				beating.confirmed.Store(&asked)
 			} else if ctx.Err() == nil {
-				if w.EndsWork != nil && errors.Is(err, w.EndsWork) {
-					cancel(err)
-					return
-				}
-				w.Logger.Warn("heartbeat not confirmed", zap.String("consumer", w.Name), zap.Uint64("sequence", delivery.Sequence), zap.Error(err))
+				w.Logger.Warn("heartbeat not confirmed", zap.String("consumer", w.Name), zap.Uint64("sequence", sequence), zap.Error(err))
 			}
-			if heart.since() > 2*ackWait/3 {
+			if beating.sinceConfirmed() > 2*ackWait/3 {
 				cancel(ErrHeartbeatLost)
 				return
 			}
 		}
 	}()
-	return heart
+	return beating
 }
 
-// beat asks the server to confirm the progress: InProgress alone is fire and forget, and a buffered one looks
-// sent while the connection is down.
-func (w *Worker) beat(ctx context.Context, msg jetstream.Msg, delivery *Delivery, timeout time.Duration) error {
+// beat asks the server to confirm the progress. InProgress of the library is not confirmed, and seems to be sent while the
+// connection is down, because it is buffered.
+func (w *Worker) beat(ctx context.Context, msg jetstream.Msg, timeout time.Duration) error {
 	bounded, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	var problems []error
-	for _, beat := range delivery.heartbeats() {
-		problems = append(problems, beat(bounded))
-	}
-	if _, err := w.Conn.RequestWithContext(bounded, msg.Reply(), []byte(progress)); err != nil {
-		problems = append(problems, err)
-	}
-	return errors.Join(problems...)
+	_, err := w.Conn.RequestWithContext(bounded, msg.Reply(), []byte(inProgress))
+	return err
 }

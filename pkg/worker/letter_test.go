@@ -11,13 +11,13 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-var errBroken = fault.Permanent("body_broken", errors.New("not JSON"))
+var errUnreadable = fault.Permanent("body_broken", errors.New("not JSON"))
 
-func broken(context.Context, *worker.Delivery) error { return errBroken }
+func rejectMessage(context.Context, *worker.Delivery) error { return errUnreadable }
 
-func TestTheLetterIsDurableBeforeTheMessageIsAcked(t *testing.T) {
+func TestLetterIsDurableBeforeMessageIsAcked(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
+	f := newFixture(t, longWait)
 	opened := newLetters()
 	opening, written := make(chan struct{}), make(chan struct{})
 	opened.fail = func(int) error {
@@ -25,21 +25,21 @@ func TestTheLetterIsDurableBeforeTheMessageIsAcked(t *testing.T) {
 		<-written
 		return nil
 	}
-	b.start(t, &worker.Worker{Handler: broken, Letters: opened})
-	b.publish(t, "one")
+	f.start(t, &worker.Worker{Handler: rejectMessage, Letters: opened})
+	f.publish(t, "one")
 	await(t, opening)
-	b.acks.RequireNone(t)
+	f.acks.RequireNone(t)
 	close(written)
-	b.requireDone(t, 1)
-	b.requireEmpty(t)
-	got := opened.opened.Wait(t, soon)
+	f.requireDone(t, 1)
+	f.requireEmpty(t)
+	got := opened.opened.Wait(t, timeout)
 	require.Equal(t, "one", got.body)
-	require.ErrorIs(t, got.reason, errBroken)
+	require.ErrorIs(t, got.reason, errUnreadable)
 }
 
-func TestAMessageWhoseLetterFailsComesAgain(t *testing.T) {
+func TestMessageIsRedeliveredIfLetterFails(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
+	f := newFixture(t, longWait)
 	opened := newLetters()
 	opened.fail = func(attempt int) error {
 		if attempt == 1 {
@@ -47,34 +47,34 @@ func TestAMessageWhoseLetterFailsComesAgain(t *testing.T) {
 		}
 		return nil
 	}
-	b.start(t, &worker.Worker{Handler: broken, Letters: opened})
-	b.publish(t, "one")
-	requireNak(t, b.acks.Wait(t, soon)) // and no ack before it
-	b.requireDone(t, 1)
-	require.Equal(t, 1, opened.opened.Wait(t, soon).deliveries)
-	require.Equal(t, 2, opened.opened.Wait(t, soon).deliveries)
+	f.start(t, &worker.Worker{Handler: rejectMessage, Letters: opened})
+	f.publish(t, "one")
+	requireNak(t, f.acks.Wait(t, timeout)) // there was no ack before
+	f.requireDone(t, 1)
+	require.Equal(t, 1, opened.opened.Wait(t, timeout).deliveries)
+	require.Equal(t, 2, opened.opened.Wait(t, timeout).deliveries)
 }
 
-func TestACrashBetweenLetterAndAckShowsTheMessageToLettersAgain(t *testing.T) {
+func TestMessageIsRedeliveredAfterCrashBetweenLetterAndAck(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, shortWait)
+	f := newFixture(t, shortWait)
 	dying := newLetters()
-	first := &worker.Worker{Handler: broken, Letters: dying}
+	first := &worker.Worker{Handler: rejectMessage, Letters: dying}
 	dying.fail = func(int) error {
-		first.Conn.Close() // the letter is written; the ack has nowhere to go
+		first.Conn.Close() // the letter is written, and the ack cannot be sent
 		return nil
 	}
-	crashed := b.start(t, first)
-	b.publish(t, "one")
-	one := dying.opened.Wait(t, soon)
+	crashed := f.start(t, first)
+	f.publish(t, "one")
+	one := dying.opened.Wait(t, timeout)
 	require.Error(t, crashed.result(t))
-	b.acks.RequireNone(t)
+	f.acks.RequireNone(t)
 
 	successor := newLetters()
-	b.start(t, &worker.Worker{Handler: broken, Letters: successor})
-	again := successor.opened.Wait(t, soon)
+	f.start(t, &worker.Worker{Handler: rejectMessage, Letters: successor})
+	again := successor.opened.Wait(t, timeout)
 	require.Equal(t, 2, again.deliveries)
-	require.Equal(t, []any{one.stream, one.sequence, one.body}, []any{again.stream, again.sequence, again.body}) // by which they know it
-	b.requireDone(t, 1)
-	b.requireEmpty(t)
+	require.Equal(t, []any{one.stream, one.sequence, one.body}, []any{again.stream, again.sequence, again.body}) // letters recognise the message by these
+	f.requireDone(t, 1)
+	f.requireEmpty(t)
 }

@@ -8,8 +8,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if url := os.Getenv(childVariable); url != "" {
-		os.Exit(workAsChild(url, os.Stdout))
+	if url := os.Getenv(childEnv); url != "" {
+		os.Exit(runChild(url, os.Stdout))
 	}
 	testkit.Main(m)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics counts what became of messages. A nil *Metrics counts nothing.
+// Metrics counts messages by outcome. A nil *Metrics counts nothing.
 type Metrics struct {
 	messages      *prometheus.CounterVec
 	seconds       *prometheus.HistogramVec

@@ -16,25 +16,25 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-func TestWorkThatIsDoneIsAckedAndTheAckConfirmed(t *testing.T) {
+func TestSuccessfulWorkIsAckedWithConfirmation(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
-	b.start(t, &worker.Worker{Handler: func(context.Context, *worker.Delivery) error { return nil }})
-	b.publish(t, "one")
-	b.requireDone(t, 1)
-	b.requireEmpty(t)
+	f := newFixture(t, longWait)
+	f.start(t, &worker.Worker{Handler: func(context.Context, *worker.Delivery) error { return nil }})
+	f.publish(t, "one")
+	f.requireDone(t, 1)
+	f.requireEmpty(t)
 }
 
-func TestAHandlerSeesWhatWasPublished(t *testing.T) {
+func TestHandlerGetsSubjectDataAndHeaders(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
+	f := newFixture(t, longWait)
 	seen := make(chan *worker.Delivery, 1)
-	b.start(t, &worker.Worker{Handler: func(_ context.Context, delivery *worker.Delivery) error {
+	f.start(t, &worker.Worker{Handler: func(_ context.Context, delivery *worker.Delivery) error {
 		seen <- delivery
 		return nil
 	}})
 	before := time.Now().Add(-time.Second)
-	b.publish(t, "body")
+	f.publish(t, "body")
 	delivery := await(t, seen)
 	require.Equal(t, "work.acme", delivery.Subject)
 	require.Equal(t, "body", string(delivery.Data))
@@ -44,26 +44,26 @@ func TestAHandlerSeesWhatWasPublished(t *testing.T) {
 	require.WithinRange(t, delivery.Published, before, time.Now().Add(time.Second))
 }
 
-func TestAFailureBringsTheMessageAgainWithADelayThatGrows(t *testing.T) {
+func TestFailedMessageIsRedeliveredWithGrowingDelay(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
-	b.start(t, &worker.Worker{Handler: func(_ context.Context, delivery *worker.Delivery) error {
+	f := newFixture(t, longWait)
+	f.start(t, &worker.Worker{Handler: func(_ context.Context, delivery *worker.Delivery) error {
 		if delivery.Deliveries < 3 {
 			return errors.New("not now")
 		}
 		return nil
 	}})
-	b.publish(t, "one")
-	first := requireNak(t, b.acks.Wait(t, soon))
+	f.publish(t, "one")
+	first := requireNak(t, f.acks.Wait(t, timeout))
 	require.GreaterOrEqual(t, first, 500*time.Millisecond)
 	require.LessOrEqual(t, first, time.Second)
-	second := requireNak(t, b.acks.Wait(t, soon))
+	second := requireNak(t, f.acks.Wait(t, timeout))
 	require.GreaterOrEqual(t, second, time.Second)
 	require.LessOrEqual(t, second, 2*time.Second)
-	b.requireDone(t, 1)
+	f.requireDone(t, 1)
 }
 
-func TestTheDelayIsTheOneThatWasAskedFor(t *testing.T) {
+func TestRequestedDelayIsUsedWithinLimits(t *testing.T) {
 	t.Parallel()
 	for name, asks := range map[string]struct {
 		outcome error
@@ -77,53 +77,53 @@ func TestTheDelayIsTheOneThatWasAskedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, longWait)
-			b.start(t, &worker.Worker{Handler: func(context.Context, *worker.Delivery) error { return asks.outcome }})
-			b.publish(t, "one")
-			require.Equal(t, asks.delay, requireNak(t, b.acks.Wait(t, soon)))
+			f := newFixture(t, longWait)
+			f.start(t, &worker.Worker{Handler: func(context.Context, *worker.Delivery) error { return asks.outcome }})
+			f.publish(t, "one")
+			require.Equal(t, asks.delay, requireNak(t, f.acks.Wait(t, timeout)))
 		})
 	}
 }
 
-func TestARetryWithoutATimeIsStillNoBareNak(t *testing.T) {
+func TestRetryWithoutDelayIsNoBareNak(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
-	b.start(t, &worker.Worker{Handler: func(_ context.Context, delivery *worker.Delivery) error {
+	f := newFixture(t, longWait)
+	f.start(t, &worker.Worker{Handler: func(_ context.Context, delivery *worker.Delivery) error {
 		if delivery.Deliveries == 1 {
 			return worker.Retry(0, errors.New("at once"))
 		}
 		return nil
 	}})
-	b.publish(t, "one")
-	require.Equal(t, 100*time.Millisecond, requireNak(t, b.acks.Wait(t, soon)))
-	b.requireDone(t, 1)
+	f.publish(t, "one")
+	require.Equal(t, 100*time.Millisecond, requireNak(t, f.acks.Wait(t, timeout)))
+	f.requireDone(t, 1)
 }
 
-func TestAMessageThatTheHandlerSettledIsLeftAlone(t *testing.T) {
+func TestMessageSettledByHandlerIsNotSettledAgain(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
-	b.start(t, &worker.Worker{Handler: func(ctx context.Context, delivery *worker.Delivery) error {
+	f := newFixture(t, longWait)
+	f.start(t, &worker.Worker{Handler: func(ctx context.Context, delivery *worker.Delivery) error {
 		if delivery.Sequence > 1 {
 			return nil
 		}
-		if err := b.stream.SecureDeleteMsg(ctx, delivery.Sequence); err != nil {
+		if err := f.stream.SecureDeleteMsg(ctx, delivery.Sequence); err != nil {
 			return err
 		}
 		return fmt.Errorf("erased: %w", worker.ErrSettled)
 	}})
-	b.publish(t, "one", "two")
-	b.requireDone(t, 2) // and before it, nothing for the first
-	b.requireEmpty(t)
-	// The server answers a deletion before the consumer has heard of it.
-	require.Eventually(t, func() bool { return b.consumerInfo(t).NumAckPending == 0 }, soon, 10*time.Millisecond)
+	f.publish(t, "one", "two")
+	f.requireDone(t, 2) // nothing was sent for the first message
+	f.requireEmpty(t)
+	// The server confirms a deletion before the consumer has processed it.
+	require.Eventually(t, func() bool { return f.consumerInfo(t).NumAckPending == 0 }, timeout, 10*time.Millisecond)
 }
 
-func TestAPanicIsLoggedAndTheMessageComesAgain(t *testing.T) {
+func TestPanicIsLoggedAndMessageIsRedelivered(t *testing.T) {
 	t.Parallel()
-	b := newBench(t, longWait)
+	f := newFixture(t, longWait)
 	core, logs := observer.New(zap.InfoLevel)
 	registry := prometheus.NewRegistry()
-	b.start(t, &worker.Worker{
+	f.start(t, &worker.Worker{
 		Logger: zap.New(core), Metrics: worker.NewMetrics(registry),
 		Handler: func(_ context.Context, delivery *worker.Delivery) error {
 			if delivery.Deliveries == 1 {
@@ -132,19 +132,19 @@ func TestAPanicIsLoggedAndTheMessageComesAgain(t *testing.T) {
 			return nil
 		},
 	})
-	b.publish(t, "one")
-	requireNak(t, b.acks.Wait(t, soon))
+	f.publish(t, "one")
+	requireNak(t, f.acks.Wait(t, timeout))
 	entries := logs.FilterMessage("handler panicked").All()
 	require.Len(t, entries, 1)
 	require.Contains(t, entries[0].ContextMap()["stack"].(string), "settle_test.go")
-	b.requireDone(t, 1)
+	f.requireDone(t, 1)
 	require.Eventually(t, func() bool {
 		return len(outcomes(t, registry)) == 2
-	}, soon, 10*time.Millisecond)
+	}, timeout, 10*time.Millisecond)
 	require.Equal(t, map[string]float64{"failed": 1, "done": 1}, outcomes(t, registry))
 }
 
-// outcomes is how many messages were settled each way.
+// outcomes returns the number of settled messages by outcome.
 func outcomes(t *testing.T, registry *prometheus.Registry) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()

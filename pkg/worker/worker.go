@@ -15,15 +15,15 @@ import (
 	"rollcall.dev/pkg/backoff"
 )
 
-// Letters takes messages that no retry can mend. It returns once the letter is durable: only then is the
-// message settled.
+// Letters opens dead letters for messages that no retry can help. It returns when the letter is durable; the worker settles
+// the message after that.
 type Letters interface {
 	OpenMessage(ctx context.Context, delivery *Delivery, reason error) error
 }
 
-// Handler does the work of one message. Its error says what becomes of the message: nil, it is done;
-// ErrSettled, the handler settled it; Retry, it comes again after a while; a permanent fault makes it a dead
-// letter; anything else brings it again with a growing delay.
+// Handler does the work of one message. Its error decides what happens to the message: with nil it is acknowledged, with
+// ErrSettled the handler has settled it, with Retry it is delivered again after the given time, with a permanent fault it
+// becomes a dead letter. After any other error it is delivered again with a growing delay.
 type Handler func(ctx context.Context, delivery *Delivery) error
 
 // Worker pulls from one durable consumer that all replicas share.
@@ -31,37 +31,35 @@ type Worker struct {
 	Name     string
 	Conn     *nats.Conn
 	Consumer jetstream.Consumer
-	Slots    int // messages worked at once
+	Slots    int // messages handled at the same time
 	Handler  Handler
 	Letters  Letters
 	Logger   *zap.Logger
 	Metrics  *Metrics
 
-	EndsWork  error         // an error of this kind from a heartbeat ends the work at once
-	Ceiling   time.Duration // how long one delivery may be worked; default 15 minutes
-	DrainTime time.Duration // how long work may go on after ctx has ended; default 14 s
+	Ceiling   time.Duration // how long the work on one delivery may take; default 15 minutes
+	DrainTime time.Duration // how long work may continue after ctx has ended; default 14 s
 }
 
 const (
 	defaultCeiling = 15 * time.Minute
-	// A write that has left is waited for after it, up to 10 s: together under the 25 s in which a service stops.
+	// After the drain time, a write that has left is waited for up to 10 s. Both are less than the 25 s in which a service stops.
 	defaultDrainTime = 14 * time.Second
-	// How long one request for a message waits at the server. A stop waits for the answer at most as long: see
-	// pull.
+	// pullExpiry is how long one request for a message waits at the server. A stop waits for the answer at most as long, see pull.
 	pullExpiry = time.Second
-	// The server answers when a request has run out; a silence longer than this is weather, or nobody there.
-	silence       = pullExpiry + 500*time.Millisecond
-	weatherPause  = 500 * time.Millisecond
-	lookUpTimeout = 2 * time.Second
+	// The server answers when a request has expired. No answer within maxPullWait means a transient fault or a missing consumer.
+	maxPullWait   = pullExpiry + 500*time.Millisecond
+	faultPause    = 500 * time.Millisecond
+	lookupTimeout = 2 * time.Second
 )
 
-// Run works until ctx ends, then drains. Its error is one that a restart may mend: the consumer was deleted,
-// or the connection was closed.
+// Run handles messages until ctx ends, then drains. Its error says that the consumer was deleted or the connection was closed;
+// a restart may help.
 func (w *Worker) Run(ctx context.Context) error {
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stop(ErrStopping)
 
-	// The time for draining runs from the end of ctx, not from the end of the pull, which may be slow to come.
+	// The drain time starts when ctx ends, not when the pull ends, which may take longer.
 	pulling, pulled := context.WithCancel(ctx)
 	finished := make(chan struct{})
 	var clock sync.WaitGroup
@@ -85,9 +83,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// pull asks for one message at a time, each with a request of its own that is always waited for. An iterator
-// would be unsubscribed when the service stops, and a message that the server sends in that moment has nobody to
-// go to: it stood still until the ack wait was over (seen in one stop out of seven on a busy machine).
+// pull requests one message at a time, and always waits for the answer. An iterator would be unsubscribed when the service
+// stops; a message that the server sends in that moment would be lost until the ack wait has passed (seen in one stop out of
+// seven on a busy machine).
 func (w *Worker) pull(ctx, work context.Context, running *sync.WaitGroup) error {
 	slots := make(chan struct{}, w.Slots)
 	for {
@@ -96,13 +94,13 @@ func (w *Worker) pull(ctx, work context.Context, running *sync.WaitGroup) error 
 		case <-ctx.Done():
 			return nil
 		}
-		if stopping(ctx) {
+		if isStopping(ctx) {
 			return nil
 		}
 		asked := time.Now()
 		msg, err := w.Consumer.Next(jetstream.FetchMaxWait(pullExpiry))
-		if stopping(ctx) {
-			if msg != nil { // it came meanwhile: another replica takes it
+		if isStopping(ctx) {
+			if msg != nil { // the message arrived during the stop: another replica will get it
 				w.handBack(msg)
 			}
 			return nil
@@ -116,26 +114,26 @@ func (w *Worker) pull(ctx, work context.Context, running *sync.WaitGroup) error 
 			continue
 		case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrBadRequest):
 			return fmt.Errorf("pull from %s: %w", w.Name, err)
-		case errors.Is(err, nats.ErrTimeout) && time.Since(asked) < silence:
-			// Nothing to do: the server said so.
-		default: // silence, a reconnect, a new leader: weather, not death
+		case errors.Is(err, nats.ErrTimeout) && time.Since(asked) < maxPullWait:
+			// The server has no message.
+		default: // no answer, a reconnect, a new leader: transient faults
 			w.Metrics.interrupted(w.Name)
 			w.Logger.Debug("pull interrupted", zap.String("consumer", w.Name), zap.Error(err))
-			if err := w.gone(ctx); err != nil {
+			if err := w.checkConsumer(ctx); err != nil {
 				return fmt.Errorf("pull from %s: %w", w.Name, err)
 			}
-			_ = backoff.Sleep(ctx, weatherPause) // that ctx has ended is seen above
+			_ = backoff.Sleep(ctx, faultPause) // the loop checks whether ctx has ended
 		}
 		<-slots
 	}
 }
 
-func stopping(ctx context.Context) bool { return ctx.Err() != nil }
+func isStopping(ctx context.Context) bool { return ctx.Err() != nil }
 
-// gone is an error when the consumer does not exist any more. Only a pull that waits at that moment is told; one
-// that is sent later, by a worker that was busy, meets silence.
-func (w *Worker) gone(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, lookUpTimeout)
+// checkConsumer returns an error if the consumer no longer exists. The server reports a deletion only to the requests that wait
+// in that moment; it does not answer later requests, for example of a worker that was busy.
+func (w *Worker) checkConsumer(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	_, err := w.Consumer.Info(bounded)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -153,24 +151,24 @@ func (w *Worker) deliver(ctx, work context.Context, msg jetstream.Msg) {
 	}
 	started := time.Now()
 	handling, cancel := context.WithCancelCause(work)
-	beating := w.startHeartbeat(handling, cancel, msg, delivery)
-	outcome := w.call(handling, delivery)
+	beating := w.startHeartbeat(handling, cancel, msg, delivery.Sequence)
+	outcome := w.callHandler(handling, delivery)
 	if cause := context.Cause(handling); outcome != nil && cause != nil {
 		outcome = errors.Join(cause, outcome)
 	}
 	cancel(nil)
 	<-beating.stopped
-	if outcome != nil && beating.overdue() {
+	if outcome != nil && beating.isOverdue() {
 		outcome = errors.Join(ErrHeartbeatLost, outcome)
 	}
 	w.settle(work, msg, delivery, outcome, time.Since(started))
 }
 
-func (w *Worker) call(ctx context.Context, delivery *Delivery) (err error) {
+func (w *Worker) callHandler(ctx context.Context, delivery *Delivery) (err error) {
 	defer func() {
-		if caught := recover(); caught != nil {
+		if recovered := recover(); recovered != nil {
 			w.Logger.Error("handler panicked", zap.String("consumer", w.Name), zap.Uint64("sequence", delivery.Sequence),
-				zap.Any("panic", caught), zap.ByteString("stack", debug.Stack()))
+				zap.Any("panic", recovered), zap.ByteString("stack", debug.Stack()))
 			err = errors.New("handler panicked")
 		}
 	}()

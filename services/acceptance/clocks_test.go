@@ -7,30 +7,30 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// vomosClock sets the sandbox's clock that many seconds ahead of the real one.
-func (h *house) vomosClock(ahead int) {
-	h.t.Helper()
-	h.control(http.MethodPut, "/control/clock", map[string]any{"offsetSeconds": ahead}, nil)
+// setVomoClock sets the sandbox's clock that many seconds ahead of the real one.
+func (f *fixture) setVomoClock(ahead int) {
+	f.t.Helper()
+	f.control(http.MethodPut, "/control/clock", map[string]any{"offsetSeconds": ahead}, nil)
 }
 
-// polled asks for polls until one that began after this call has come to its end: a request is refused while that of the
-// poll before stands in the stream.
-func (h *house) polled(customer string) {
-	h.t.Helper()
-	before := h.polls(customer)
-	h.until(soon, "a poll has come to its end", func() bool {
-		if h.polls(customer) > before {
+// awaitPoll requests polls until one that began after this call has completed. NATS rejects a request while the request of
+// the previous poll is in the stream.
+func (f *fixture) awaitPoll(customer string) {
+	f.t.Helper()
+	before := f.polls(customer)
+	f.await(soon, "a poll has come to its end", func() bool {
+		if f.polls(customer) > before {
 			return true
 		}
-		h.poll(customer)
+		f.poll(customer)
 		return false
 	})
-	h.afterPolls(soon)
+	f.afterPolls(soon)
 }
 
-// differing are the fields in which each user's record differs from the user, by the record's id.
-func (h *house) differing(customer string) map[string][]string {
-	h.t.Helper()
+// differing returns the fields in which each user's record differs from the user, by the record's id.
+func (f *fixture) differing(customer string) map[string][]string {
+	f.t.Helper()
 	var result struct {
 		Missing     int
 		Differences []struct {
@@ -38,8 +38,8 @@ func (h *house) differing(customer string) map[string][]string {
 			Fields     []string
 		}
 	}
-	h.control(http.MethodGet, "/control/compare?org="+customer+"&tenant="+customer, nil, &result)
-	require.Zero(h.t, result.Missing)
+	f.control(http.MethodGet, "/control/compare?org="+customer+"&tenant="+customer, nil, &result)
+	require.Zero(f.t, result.Missing)
 	differing := map[string][]string{}
 	for _, user := range result.Differences {
 		differing[user.ExternalID] = user.Fields
@@ -48,38 +48,38 @@ func (h *house) differing(customer string) map[string][]string {
 }
 
 // The case testdata/cases/vomo/clock-ahead.md.
-func TestEditsArriveAfterVOMOsClockWasAheadAndIsRightAgain(t *testing.T) {
+func TestEditsArriveAfterVOMOsClockWasAhead(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, fast)
-	h.organisation("acme", 40)
-	h.start(programOnboarding)
-	h.start(programBackfill)
-	h.start(programPoller)
-	h.onboard("acme")
-	h.untilState("acme", "completed", longest)
-	h.afterPolls(soon)
-	users := h.aliveWithEmail("acme")
+	f := newFixture(t, fast)
+	f.organisation("acme", 40)
+	f.start(programOnboarding)
+	f.start(programBackfill)
+	f.start(programPoller)
+	f.onboard("acme")
+	f.awaitState("acme", "completed", longest)
+	f.afterPolls(soon)
+	users := f.activeUsersWithEmail("acme")
 	edit := func(name string, of ...int) {
 		edits := []map[string]any{}
 		for _, i := range of {
 			edits = append(edits, map[string]any{"id": users[i].ID, "first_name": name})
 		}
-		h.batch("acme", map[string]any{"edits": edits})
+		f.batch("acme", map[string]any{"edits": edits})
 	}
 
-	h.vomosClock(3 * 3600)
+	f.setVomoClock(3 * 3600)
 	edit("Ahead", 3, 4)
-	h.polled("acme")
-	require.Empty(t, h.differing("acme"))
+	f.awaitPoll("acme")
+	require.Empty(t, f.differing("acme"))
 
-	h.vomosClock(0)
+	f.setVomoClock(0)
 	edit("Right again", 4, 8)
-	h.polled("acme")
-	// The destination refuses an earlier source_updated_at than it has as stale: user 4 keeps the one of the edit before.
-	require.Equal(t, map[string][]string{"vomo-" + users[4].ID.String(): {"source_updated_at"}}, h.differing("acme"))
+	f.awaitPoll("acme")
+	// The destination answers "stale" to an earlier source_updated_at than it has: user 4 keeps the time of the previous edit.
+	require.Equal(t, map[string][]string{"vomo-" + users[4].ID.String(): {"source_updated_at"}}, f.differing("acme"))
 
 	edit("And again", 4, 8)
-	h.polled("acme")
-	require.Equal(t, map[string][]string{"vomo-" + users[4].ID.String(): {"source_updated_at"}}, h.differing("acme"))
-	require.Zero(t, h.count(`SELECT count(*) FROM dead_letters`))
+	f.awaitPoll("acme")
+	require.Equal(t, map[string][]string{"vomo-" + users[4].ID.String(): {"source_updated_at"}}, f.differing("acme"))
+	require.Zero(t, f.count(`SELECT count(*) FROM dead_letters`))
 }

@@ -14,39 +14,39 @@ import (
 	"rollcall.dev/pkg/bus"
 )
 
-// By hand, in full: go test ./services/acceptance -run ADayOfLife -day-users 5000 -day-hours 24.
+// The full size, run by hand: go test ./services/acceptance -run DayOfLife -day-users 5000 -day-hours 24.
 var (
 	dayUsers = flag.Int("day-users", 600, "users of the organisation whose day is simulated")
 	dayHours = flag.Int("day-hours", 4, "how much of the day is simulated")
 )
 
-// dweller is what the test knows of a user.
-type dweller struct {
+// simulatedUser is what the test knows of a user.
+type simulatedUser struct {
 	id    json.Number
 	email string
 }
 
-// dayOf makes the changes of a day by chance, always the same for one seed.
-type dayOf struct {
-	h       *house
+// dayFixture makes random changes during a day, always the same for one seed.
+type dayFixture struct {
+	h       *fixture
 	org     string
 	chance  *rand.Rand
-	users   []dweller
-	emails  int // true changes so far
+	users   []simulatedUser
+	emails  int // real changes so far
 	changes int
 }
 
-func (d *dayOf) pick(n int) []*dweller {
-	picked := make([]*dweller, 0, n)
+func (d *dayFixture) pick(n int) []*simulatedUser {
+	picked := make([]*simulatedUser, 0, n)
 	for _, at := range d.chance.Perm(len(d.users))[:min(n, len(d.users))] {
 		picked = append(picked, &d.users[at])
 	}
 	return picked
 }
 
-// quarter changes what changes in a quarter of an hour. Addresses change truly only where a poll cannot be under way:
-// whether two changes of one address raise one alert or two depends on whether a poll comes between them.
-func (d *dayOf) quarter(addresses bool) {
+// quarter makes the changes of a quarter of an hour. Addresses change only if no poll can be under way: two changes of one
+// address raise one alert or two, depending on whether a poll runs in between.
+func (d *dayFixture) quarter(addresses bool) {
 	edits := []map[string]any{}
 	for i, user := range d.pick(d.chance.IntN(12)) {
 		switch {
@@ -76,52 +76,52 @@ func swapCase(email string) string {
 	return strings.ToLower(email)
 }
 
-func TestADayOfLifeLeavesBothSidesTheSame(t *testing.T) {
+func TestDayOfLifeLeavesSourceAndDestinationEqual(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, fast)
-	h.ahead(0)
-	h.control("POST", "/control/orgs", map[string]any{"name": "acme", "token": "acme-token", "users": *dayUsers, "seed": 7, "order": "updated"}, nil)
-	h.start(programOnboarding)
-	h.start(programBackfill)
-	h.start(programPoller)
-	request := h.request("acme")
+	f := newFixture(t, fast)
+	f.advance(0)
+	f.control("POST", "/control/orgs", map[string]any{"name": "acme", "token": "acme-token", "users": *dayUsers, "seed": 7, "order": "updated"}, nil)
+	f.start(programOnboarding)
+	f.start(programBackfill)
+	f.start(programPoller)
+	request := f.request("acme")
 	request["pollCadenceMinutes"] = 15
-	h.publish(bus.SubjectOnboard("acme"), request)
-	h.untilState("acme", "completed", longest)
-	h.afterPolls(soon)
-	h.control("POST", "/control/report/reset", nil, nil)
+	f.publish(bus.SubjectOnboard("acme"), request)
+	f.awaitState("acme", "completed", longest)
+	f.afterPolls(soon)
+	f.control("POST", "/control/report/reset", nil, nil)
 
-	day := &dayOf{h: h, org: "acme", chance: rand.New(rand.NewPCG(1, 2))}
-	for _, user := range h.aliveWithEmail("acme") {
-		day.users = append(day.users, dweller{id: user.ID, email: user.Email})
+	day := &dayFixture{h: f, org: "acme", chance: rand.New(rand.NewPCG(1, 2))}
+	for _, user := range f.activeUsersWithEmail("acme") {
+		day.users = append(day.users, simulatedUser{id: user.ID, email: user.Email})
 	}
 	began := time.Now()
 	for range 4 * *dayHours {
 		day.quarter(true)
-		h.ahead(15 * time.Minute)
+		f.advance(15 * time.Minute)
 		day.quarter(false) // while the poll is under way, or just before it
-		h.afterPolls(soon)
+		f.afterPolls(soon)
 	}
-	for range 2 { // what changed while the last one was under way
-		h.ahead(15 * time.Minute)
-		h.afterPolls(soon)
+	for range 2 { // changes made while the last poll was under way
+		f.advance(15 * time.Minute)
+		f.afterPolls(soon)
 	}
-	polls := h.polls("acme")
-	source := len(h.aliveWithEmail("acme"))
+	polls := f.polls("acme")
+	source := len(f.activeUsersWithEmail("acme"))
 	t.Logf("%d users, %d changes, %d true changes of an address, %d polls, %s", source, day.changes, day.emails, polls, time.Since(began).Round(time.Second))
 
 	require.NotZero(t, day.emails)
-	require.Equal(t, comparison{Source: source, Destination: source, Same: source}, h.compare("acme"))
-	require.Zero(t, h.traffic().CRM["acme"].UnchangedWrites, "nobody is written who did not change")
-	require.Zero(t, h.count(`SELECT count(*) FROM dead_letters`))
-	h.until(soon, "every true change of an address is told", func() bool {
-		return h.messages(bus.StreamAlerts, "rollcall.alerts.medium.email_changed.acme") >= day.emails
+	require.Equal(t, comparison{Source: source, Destination: source, Same: source}, f.compare("acme"))
+	require.Zero(t, f.traffic().CRM["acme"].UnchangedWrites, "unchanged users are not written")
+	require.Zero(t, f.count(`SELECT count(*) FROM dead_letters`))
+	f.await(soon, "every true change of an address is published", func() bool {
+		return f.messages(bus.StreamAlerts, "rollcall.alerts.medium.email_changed.acme") >= day.emails
 	})
-	require.Equal(t, day.emails, h.messages(bus.StreamAlerts, "rollcall.alerts.medium.email_changed.acme"), "and nothing else is")
-	h.until(soon, "the outbox is empty", func() bool { return h.count(`SELECT count(*) FROM outbox`) == 0 })
-	require.Equal(t, source-*dayUsers, h.messages(bus.StreamEvents, "rollcall.events.user.created.acme"))
-	updates := h.count(`SELECT count(*) FROM sync_audit WHERE operation = 'update' AND succeeded`)
-	require.Equal(t, updates, h.messages(bus.StreamEvents, "rollcall.events.user.updated.acme"))
-	require.Equal(t, h.count(`SELECT count(*) FROM sync_audit WHERE succeeded`),
-		h.count(`SELECT count(*) FROM (SELECT DISTINCT record_id, source_updated_at, job_id FROM sync_audit WHERE succeeded) a`), "no version twice in one job")
+	require.Equal(t, day.emails, f.messages(bus.StreamAlerts, "rollcall.alerts.medium.email_changed.acme"), "and nothing else is")
+	f.await(soon, "the outbox is empty", func() bool { return f.count(`SELECT count(*) FROM outbox`) == 0 })
+	require.Equal(t, source-*dayUsers, f.messages(bus.StreamEvents, "rollcall.events.user.created.acme"))
+	updates := f.count(`SELECT count(*) FROM sync_audit WHERE operation = 'update' AND succeeded`)
+	require.Equal(t, updates, f.messages(bus.StreamEvents, "rollcall.events.user.updated.acme"))
+	require.Equal(t, f.count(`SELECT count(*) FROM sync_audit WHERE succeeded`),
+		f.count(`SELECT count(*) FROM (SELECT DISTINCT record_id, source_updated_at, job_id FROM sync_audit WHERE succeeded) a`), "no version twice in one job")
 }

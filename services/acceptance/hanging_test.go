@@ -15,8 +15,8 @@ import (
 
 var hangingCount = flag.Int("hanging", 28, "how many customers' destinations hang in a test about fairness")
 
-// hanging is a number of hosts that take a request and never answer it.
-type hanging struct {
+// silentServers are hosts that accept requests and never answer them.
+type silentServers struct {
 	urls []string
 	gone chan struct{}
 
@@ -26,84 +26,85 @@ type hanging struct {
 	longest  time.Duration
 }
 
-func newHanging(t *testing.T, hosts int) *hanging {
+func newSilentServers(t *testing.T, hosts int) *silentServers {
 	t.Helper()
-	h := &hanging{gone: make(chan struct{})}
+	s := &silentServers{gone: make(chan struct{})}
 	for range hosts {
-		server := httptest.NewServer(h)
+		server := httptest.NewServer(s)
 		t.Cleanup(server.Close)
-		h.urls = append(h.urls, server.URL)
+		s.urls = append(s.urls, server.URL)
 	}
-	t.Cleanup(func() { close(h.gone) })
-	return h
+	t.Cleanup(func() { close(s.gone) })
+	return s
 }
 
-func (h *hanging) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+func (s *silentServers) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	began := time.Now()
-	h.mu.Lock()
-	h.tries++
-	h.now++
-	h.top = max(h.top, h.now)
-	h.mu.Unlock()
+	s.mu.Lock()
+	s.tries++
+	s.now++
+	s.top = max(s.top, s.now)
+	s.mu.Unlock()
 	select {
 	case <-r.Context().Done():
-	case <-h.gone:
+	case <-s.gone:
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.now--
-	h.longest = max(h.longest, time.Since(began))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now--
+	s.longest = max(s.longest, time.Since(began))
 }
 
-func (h *hanging) seen() (now, top, tries int, longest time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.now, h.top, h.tries, h.longest
+func (s *silentServers) seen() (now, top, tries int, longest time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now, s.top, s.tries, s.longest
 }
 
-// Each of the hanging customers was found so before, as it is after its first minute; the other customers come when the
-// slots are full of them.
-func TestDestinationsThatHangHoldUpNoOtherBackfill(t *testing.T) {
+// The hosts have already been found silent, as they are after a minute. The other customers start when the slots are full of
+// customers whose destinations are silent.
+func TestSilentDestinationsHoldUpNoOtherBackfill(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, map[string]string{
+	f := newFixture(t, map[string]string{
 		"VOMO_REQUESTS_PER_SECOND": "10000", "VOMO_REQUESTS_PER_MINUTE": "0", "BACKFILL_SLOTS": "4", "LOG_LEVEL": "info",
 	})
-	hosts := newHanging(t, *hangingCount)
-	h.start(programOnboarding)
+	hosts := newSilentServers(t, *hangingCount)
+	f.start(programOnboarding)
 	for i, url := range hosts.urls {
 		customer := fmt.Sprint("hangs-", i)
-		h.organisation(customer, 2) // too few to open a circuit breaker
-		request := h.request(customer)
+		f.organisation(customer, 2) // too few to open a circuit breaker
+		request := f.request(customer)
 		request["externalSystemUrl"] = url
-		h.publish("rollcall.onboarding.request."+customer, request)
+		f.publish("rollcall.onboarding.request."+customer, request)
 	}
-	h.untilRow("all are onboarded", `SELECT count(*) = $1 FROM backfill_runs`, len(hosts.urls))
-	_, err := h.pool.Exec(t.Context(), `UPDATE backfill_runs SET state = 'parked', park_reason = 'destination_down', parks = 2, park_since = now(),
+	f.awaitRow("all are onboarded", `SELECT count(*) = $1 FROM all_runs WHERE kind = 'backfill'`, len(hosts.urls))
+	_, err := f.pool.Exec(t.Context(), `UPDATE backfill_runs SET state = 'parked', park_reason = 'destination_down', parks = 2, park_since = now(),
 		due_at = now()`)
 	require.NoError(t, err)
-	h.start(programBackfill)
-	h.until(longest, "the hanging ones have slots", func() bool { _, _, tries, _ := hosts.seen(); return tries >= 2 })
+	f.start(programBackfill)
+	f.await(longest, "the hanging ones have slots", func() bool { _, _, tries, _ := hosts.seen(); return tries >= 2 })
 
 	const others = 4
 	began := time.Now()
 	for i := range others {
 		customer := fmt.Sprint("fine-", i)
-		h.organisation(customer, 40)
-		h.onboard(customer)
+		f.organisation(customer, 40)
+		f.onboard(customer)
 	}
 	for i := range others {
-		h.untilDone(fmt.Sprint("fine-", i))
+		f.awaitDone(fmt.Sprint("fine-", i))
 	}
 	_, top, tries, held := hosts.seen()
 	t.Logf("%d others were complete after %s, beside %d hanging destinations: at most %d tries at once, %d until then, the longest of %s",
 		others, time.Since(began).Round(100*time.Millisecond), len(hosts.urls), top, tries, held.Round(100*time.Millisecond))
 	require.LessOrEqual(t, top, 2, "probes hold half of the slots at most")
 
-	h.until(longest, "a probe has ended", func() bool { _, _, _, held := hosts.seen(); return held > 0 })
+	f.await(longest, "a probe has ended", func() bool { _, _, _, held := hosts.seen(); return held > 0 })
 	_, top, _, held = hosts.seen()
 	require.LessOrEqual(t, top, 2)
 	require.Less(t, held, 9*time.Second, "5 s, on a machine that may be busy")
-	require.Zero(t, h.count(`SELECT count(*) FROM backfill_runs WHERE attempts > 1`), "who finds no slot spends no attempt")
-	require.Equal(t, len(hosts.urls), h.count(`SELECT count(*) FROM backfill_runs WHERE park_reason = 'destination_down' AND park_since IS NOT NULL`))
+	require.Zero(t, f.count(`SELECT count(*) FROM all_runs WHERE kind = 'backfill' AND attempts > 1`), "who finds no slot spends no attempt")
+	require.Equal(t, len(hosts.urls), f.count(`SELECT count(*) FROM all_runs
+		WHERE kind = 'backfill' AND park_reason = 'destination_down' AND park_since IS NOT NULL`))
 }

@@ -26,46 +26,46 @@ var (
 	idleRate      = flag.Int("idle-rate", 8, "how much faster than ours the simulated clock goes")
 )
 
-// faster has the database's clock go faster than ours, from now on.
-func (h *house) faster(rate int) {
-	h.t.Helper()
-	_, err := h.pool.Exec(h.t.Context(), fmt.Sprintf(`
+// speedUpClock lets the database's clock run faster than ours from now on.
+func (f *fixture) speedUpClock(rate int) {
+	f.t.Helper()
+	_, err := f.pool.Exec(f.t.Context(), fmt.Sprintf(`
 		CREATE TABLE test_start AS SELECT now() AS at;
 		CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at + (now() - at) * %d FROM test_start'`, rate))
-	require.NoError(h.t, err)
+	require.NoError(f.t, err)
 }
 
-// steadyCustomers sets customers up as they stand after their first backfill, all of the same organisation.
-func (h *house) steadyCustomers(n int, organisation string, cadenceMinutes int) {
-	h.t.Helper()
-	ctx := h.t.Context()
-	from, err := store.Open(ctx, h.database, store.Options{})
-	require.NoError(h.t, err)
+// addPolledCustomers adds customers of one organisation in the state after their first backfill.
+func (f *fixture) addPolledCustomers(n int, organisation string, cadenceMinutes int) {
+	f.t.Helper()
+	ctx := f.t.Context()
+	from, err := store.Open(ctx, f.database, store.Options{})
+	require.NoError(f.t, err)
 	defer from.Close()
-	keeper, err := vault.OpenKeeper(ctx, h.env["SECRETS_URL"])
-	require.NoError(h.t, err)
-	defer func() { require.NoError(h.t, keeper.Close()) }()
+	keeper, err := vault.OpenKeeper(ctx, f.env["SECRETS_URL"])
+	require.NoError(f.t, err)
+	defer func() { require.NoError(f.t, keeper.Close()) }()
 	sealer := &vault.Vault{Keeper: keeper, Keys: from}
 	group, grouped := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for i := range n {
 		group.Go(func() error {
-			return h.steadyCustomer(grouped, sealer, fmt.Sprintf("idle-%05d", i), organisation, cadenceMinutes)
+			return f.addPolledCustomer(grouped, sealer, fmt.Sprintf("idle-%05d", i), organisation, cadenceMinutes)
 		})
 	}
-	require.NoError(h.t, group.Wait())
-	_, err = h.pool.Exec(ctx, `UPDATE sync_configs SET backfill_completed_at = onboarded_at, active_since = onboarded_at`)
-	require.NoError(h.t, err)
-	_, err = h.pool.Exec(ctx, `VACUUM ANALYZE`)
-	require.NoError(h.t, err)
+	require.NoError(f.t, group.Wait())
+	_, err = f.pool.Exec(ctx, `UPDATE sync_configs SET backfill_completed_at = onboarded_at, active_since = onboarded_at`)
+	require.NoError(f.t, err)
+	_, err = f.pool.Exec(ctx, `VACUUM ANALYZE`)
+	require.NoError(f.t, err)
 }
 
-func (h *house) steadyCustomer(ctx context.Context, sealer *vault.Vault, customer, organisation string, cadenceMinutes int) error {
+func (f *fixture) addPolledCustomer(ctx context.Context, sealer *vault.Vault, customer, organisation string, cadenceMinutes int) error {
 	sealed, err := sealer.Seal(ctx, customer, store.CredentialVomoToken, []byte(organisation+"-token"))
 	if err != nil {
 		return err
 	}
-	_, err = h.pool.Exec(ctx, `
+	_, err = f.pool.Exec(ctx, `
 		WITH config AS (
 			INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, onboarded_at, updated_at,
 				next_reconcile_at)
@@ -74,7 +74,7 @@ func (h *house) steadyCustomer(ctx context.Context, sealer *vault.Vault, custome
 			INSERT INTO credentials SELECT $1, 'vomo_token', $4, rollcall_now()
 		)
 		INSERT INTO sync_checkpoints SELECT $1, 'user_sync', rollcall_now(), now()`,
-		customer, h.sandbox+"/crm/"+customer, cadenceMinutes, sealed)
+		customer, f.sandbox+"/crm/"+customer, cadenceMinutes, sealed)
 	return err
 }
 
@@ -82,24 +82,24 @@ func TestIdleCustomersArePolledInTime(t *testing.T) {
 	t.Parallel()
 	settings := map[string]string{"CLAIM_TIMEOUT": "10m", "LOG_LEVEL": "info"}
 	maps.Copy(settings, fast)
-	h := newHouse(t, settings)
-	h.organisation("idle", 30)
-	h.steadyCustomers(*idleCustomers, "idle", 15)
-	h.faster(*idleRate)
-	_, err := h.pool.Exec(t.Context(), `UPDATE sync_configs SET next_poll_at = next_poll_slot(customer_id, 15, rollcall_now())`)
+	f := newFixture(t, settings)
+	f.organisation("idle", 30)
+	f.addPolledCustomers(*idleCustomers, "idle", 15)
+	f.speedUpClock(*idleRate)
+	_, err := f.pool.Exec(t.Context(), `UPDATE sync_configs SET next_poll_at = next_poll_slot(customer_id, 15, rollcall_now())`)
 	require.NoError(t, err)
-	poller := h.start(programPoller)
+	poller := f.start(programPoller)
 	began, cpu := time.Now(), cpuSeconds(t, poller.PID())
 
-	h.until(time.Duration(*idleMinutes+5)*time.Minute, "the simulated time is over", func() bool {
-		return h.count(`SELECT (extract(epoch FROM rollcall_now() - at) / 60)::int FROM test_start`) >= *idleMinutes
+	f.await(time.Duration(*idleMinutes+5)*time.Minute, "the simulated time is over", func() bool {
+		return f.count(`SELECT (extract(epoch FROM rollcall_now() - at) / 60)::int FROM test_start`) >= *idleMinutes
 	})
 
 	took, spent := time.Since(began).Seconds(), cpuSeconds(t, poller.PID())-cpu
-	polls := h.count(`SELECT count(*) FROM job_log WHERE completed_at IS NOT NULL`)
-	// How long after its place in the cadence a poll was done, in the share of polls that was not later.
+	polls := f.count(`SELECT count(*) FROM job_log WHERE completed_at IS NOT NULL`)
+	// Percentiles of the delay between a poll's time in the cadence and its end.
 	late := func(share float64) int {
-		return h.count(`SELECT ceil(extract(epoch FROM percentile_cont($1::double precision) WITHIN GROUP (
+		return f.count(`SELECT ceil(extract(epoch FROM percentile_cont($1::double precision) WITHIN GROUP (
 			ORDER BY completed_at - (next_poll_slot(customer_id, 15, started_at) - interval '15 minutes'))))::int
 			FROM job_log WHERE completed_at IS NOT NULL`, share)
 	}
@@ -107,14 +107,15 @@ func TestIdleCustomersArePolledInTime(t *testing.T) {
 	t.Logf("%d customers, %d polls in %d simulated minutes at %d times our pace (%.0f s): late by %d s at most, %d s in the middle; "+
 		"poller: %.2f ms CPU a poll, %.0f %% of a core, peak %s", *idleCustomers, polls, *idleMinutes, *idleRate, took, worst, median,
 		1000*spent/float64(polls), 100*spent/took, peakMemory(t, poller.PID()))
-	require.Zero(t, h.count(`SELECT count(*) FROM job_log WHERE outcome = 'failed'`))
-	require.Zero(t, h.count(`SELECT count(*) FROM sync_configs WHERE next_poll_at < rollcall_now() - interval '60 seconds'`), "nobody was left out")
-	require.Zero(t, h.count(`SELECT count(*) FROM sync_runs WHERE created_at < rollcall_now() - interval '60 seconds'`), "nor is under way for so long")
+	require.Zero(t, f.count(`SELECT count(*) FROM job_log WHERE outcome = 'failed'`))
+	require.Zero(t, f.count(`SELECT count(*) FROM sync_configs WHERE next_poll_at < rollcall_now() - interval '60 seconds'`), "every customer was polled")
+	require.Zero(t, f.count(`SELECT count(*) FROM runs
+		WHERE kind <> 'backfill' AND created_at < rollcall_now() - interval '60 seconds'`), "nor is under way for so long")
 	require.LessOrEqual(t, worst, 60)
 	require.GreaterOrEqual(t, polls, *idleCustomers*(*idleMinutes-1)/15)
 }
 
-// cpuSeconds is what a process has used so far.
+// cpuSeconds returns the CPU time that a process has used.
 func cpuSeconds(t *testing.T, pid int) float64 {
 	t.Helper()
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
@@ -128,7 +129,7 @@ func cpuSeconds(t *testing.T, pid int) float64 {
 	return (user + system) / ticks
 }
 
-// peakMemory is the most that a process has had resident.
+// peakMemory returns the largest resident memory of a process.
 func peakMemory(t *testing.T, pid int) string {
 	t.Helper()
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")

@@ -8,32 +8,32 @@ import (
 )
 
 // The case testdata/cases/isolation.md of package store, end to end: six customers at once and three backfill workers.
-func TestADatabaseThatDefaultsToSerializableFailsNothing(t *testing.T) {
+func TestServicesWorkIfDatabaseDefaultsToSerializable(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, fast)
-	_, err := h.pool.Exec(t.Context(), `DO $$ BEGIN
+	f := newFixture(t, fast)
+	_, err := f.pool.Exec(t.Context(), `DO $$ BEGIN
 		EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', current_database()); END $$`)
 	require.NoError(t, err)
-	h.start(programOnboarding)
+	f.start(programOnboarding)
 	for range 3 {
-		h.start(programBackfill)
+		f.start(programBackfill)
 	}
 	var customers []string
 	for i := range 6 {
 		customers = append(customers, fmt.Sprintf("org-%d", i))
-		h.organisation(customers[i], 150)
+		f.organisation(customers[i], 150)
 	}
 	for _, customer := range customers {
-		h.onboard(customer)
+		f.onboard(customer)
 	}
 	for _, customer := range customers {
-		h.untilState(customer, "completed", longest)
-		h.requireMirrored(customer, 150)
+		f.awaitState(customer, "completed", longest)
+		f.requireMirrored(customer, 150)
 	}
-	require.Zero(t, h.count(`SELECT count(*) FROM onboarding_requests WHERE state <> 'applied' OR attempts > 1`))
-	require.Zero(t, h.count(`SELECT count(*) FROM backfill_runs WHERE attempts > 1`))
-	require.Zero(t, h.count(`SELECT count(*) FROM dead_letters`))
+	require.Zero(t, f.count(`SELECT count(*) FROM onboarding_requests WHERE state <> 'applied' OR attempts > 1`))
+	require.Zero(t, f.count(`SELECT count(*) FROM all_runs WHERE kind = 'backfill' AND attempts > 1`))
+	require.Zero(t, f.count(`SELECT count(*) FROM dead_letters`))
 	for _, word := range []string{"40001", "could not serialize"} {
-		require.NotContains(t, h.logs(), word)
+		require.NotContains(t, f.logs(), word)
 	}
 }

@@ -14,15 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// By hand, in full: go test ./services/acceptance -run ComeAndGo -seeds 50 -seed-users 3000.
+// The full size, run by hand: go test ./services/acceptance -run ComeAndGo -seeds 50 -seed-users 3000.
 var (
 	seeds     = flag.Int("seeds", 3, "how many courses of events a test goes through")
 	seedUsers = flag.Int("seed-users", 900, "users of an organisation in such a test")
 )
 
-// courseOf is what happens to an organisation while it is read, by chance but always the same for one seed. No
-// addition and deletion fall between the same two reads: they leave the count as it was, and no client that reads
-// pages can see that.
+// courseOf returns random changes of an organisation during a scan, always the same for one seed. No addition and deletion fall
+// between the same two requests: they would leave the count unchanged, and no client that reads pages could see that.
 func courseOf(seed uint64, users int) map[string]any {
 	chance := rand.New(rand.NewPCG(seed, 0))
 	steps := []map[string]any{}
@@ -49,36 +48,36 @@ func courseOf(seed uint64, users int) map[string]any {
 
 func TestNoUserIsMissedWhileUsersComeAndGo(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, fast)
-	h.start(programOnboarding)
-	h.start(programBackfill, map[string]string{"BACKFILL_SLOTS": "8"})
+	f := newFixture(t, fast)
+	f.start(programOnboarding)
+	f.start(programBackfill, map[string]string{"BACKFILL_SLOTS": "8"})
 	var customers []string
 	for seed := range *seeds {
 		for _, order := range []string{"id", "newest"} {
 			customer := fmt.Sprintf("%s-%d", order, seed)
 			customers = append(customers, customer)
-			h.control(http.MethodPost, "/control/orgs", map[string]any{
+			f.control(http.MethodPost, "/control/orgs", map[string]any{
 				"name": customer, "token": customer + "-token", "users": *seedUsers, "seed": seed + 1, "order": order,
 			}, nil)
-			h.control(http.MethodPut, "/control/orgs/"+customer+"/life", courseOf(uint64(seed), *seedUsers), nil)
-			h.onboard(customer)
+			f.control(http.MethodPut, "/control/orgs/"+customer+"/life", courseOf(uint64(seed), *seedUsers), nil)
+			f.onboard(customer)
 		}
 	}
 	var deleted, recovered int
 	for _, customer := range customers {
-		h.untilState(customer, "completed", longest)
-		life := h.life(customer)
+		f.awaitState(customer, "completed", longest)
+		life := f.life(customer)
 		deleted += life.Deleted
-		recovered += int(h.backfill(customer).Recovered)
+		recovered += int(f.backfill(customer).Recovered)
 		require.NotZero(t, life.Deleted, "%s: something happened while it was read", customer)
-		require.True(t, *h.backfill(customer).Verified, customer)
-		h.requireNoUserMissed(customer, life.changed())
+		require.True(t, *f.backfill(customer).Verified, customer)
+		f.requireNoUserMissed(customer, life.changed())
 	}
 	t.Logf("%d organisations, %d users deleted while they were read, %d found by reading again", len(customers), deleted, recovered)
-	require.NotZero(t, recovered, "the first reading alone would have missed somebody")
+	require.NotZero(t, recovered, "the first read alone would have missed users")
 }
 
-// life is what the sandbox did to an organisation.
+// life is what the sandbox changed in an organisation.
 type life struct {
 	Added, Edited, Deleted int
 	Events                 []struct {
@@ -95,76 +94,78 @@ func (l life) changed() map[string]bool {
 	return changed
 }
 
-// life ends the course of events and says what it was.
-func (h *house) life(organisation string) life {
-	h.t.Helper()
+// life ends the changes and returns them.
+func (f *fixture) life(organisation string) life {
+	f.t.Helper()
 	var lived life
-	h.control(http.MethodGet, "/control/orgs/"+organisation+"/life", nil, &lived)
-	h.control(http.MethodDelete, "/control/orgs/"+organisation+"/life", nil, nil)
+	f.control(http.MethodGet, "/control/orgs/"+organisation+"/life", nil, &lived)
+	f.control(http.MethodDelete, "/control/orgs/"+organisation+"/life", nil, nil)
 	return lived
 }
 
-// requireNoUserMissed compares the mapping with who is alive: the unchanged stand in it, and the users that changed
-// meanwhile does, or comes with the first read past the checkpoint.
-func (h *house) requireNoUserMissed(customer string, changed map[string]bool) {
-	h.t.Helper()
+// requireNoUserMissed compares the mapping with the organisation's users. Each unchanged user must be mapped. A user that changed
+// meanwhile must be mapped or returned by the first poll after the checkpoint.
+func (f *fixture) requireNoUserMissed(customer string, changed map[string]bool) {
+	f.t.Helper()
 	type mapped struct {
 		ID string
 		At time.Time
 	}
-	rows, err := h.pool.Query(h.t.Context(), `SELECT vomo_user_id, last_synced_updated_at FROM user_mappings WHERE customer_id = $1`, customer)
-	require.NoError(h.t, err)
+	rows, err := f.pool.Query(f.t.Context(), `SELECT vomo_user_id, last_synced_updated_at FROM user_mappings WHERE customer_id = $1`, customer)
+	require.NoError(f.t, err)
 	mirrored, err := pgx.CollectRows(rows, pgx.RowToStructByPos[mapped])
-	require.NoError(h.t, err)
+	require.NoError(f.t, err)
 	versions := make(map[string]time.Time, len(mirrored))
 	for _, row := range mirrored {
 		versions[row.ID] = row.At
 	}
-	rows, err = h.pool.Query(h.t.Context(), `SELECT checkpoint FROM sync_checkpoints WHERE customer_id = $1`, customer)
-	require.NoError(h.t, err)
+	rows, err = f.pool.Query(f.t.Context(), `SELECT checkpoint FROM sync_checkpoints WHERE customer_id = $1`, customer)
+	require.NoError(f.t, err)
 	checkpoint, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[time.Time])
-	require.NoError(h.t, err)
-	for _, user := range h.alive(customer) {
+	require.NoError(f.t, err)
+	for _, user := range f.activeUsers(customer) {
 		id := user.ID.String()
 		version, isMirrored := versions[id]
 		if isMirrored && version.Equal(user.UpdatedAt) {
 			continue
 		}
-		require.True(h.t, changed[id], "%s: user %s did not change, and is not in the mirror", customer, id)
-		require.False(h.t, user.UpdatedAt.Before(checkpoint), "%s: user %s changed before the checkpoint, and no poll will find that", customer, id)
+		require.True(f.t, changed[id], "%s: user %s did not change, and is not in the mirror", customer, id)
+		require.False(f.t, user.UpdatedAt.Before(checkpoint), "%s: user %s changed before the checkpoint, and no poll will find that", customer, id)
 	}
 }
 
-type aliveUser struct {
+type activeUser struct {
 	ID        json.Number `json:"id"`
 	UpdatedAt time.Time   `json:"updated_at"` //nolint:tagliatelle // VOMO's names
 }
 
-func (h *house) alive(organisation string) []aliveUser { return everybody[aliveUser](h, organisation) }
+func (f *fixture) activeUsers(organisation string) []activeUser {
+	return usersOf[activeUser](f, organisation)
+}
 
-type aliveWithEmail struct {
+type activeUserWithEmail struct {
 	ID    json.Number `json:"id"`
 	Email string      `json:"email"`
 }
 
-func (h *house) aliveWithEmail(organisation string) []aliveWithEmail {
-	return everybody[aliveWithEmail](h, organisation)
+func (f *fixture) activeUsersWithEmail(organisation string) []activeUserWithEmail {
+	return usersOf[activeUserWithEmail](f, organisation)
 }
 
-// everybody of an organisation, with the fields that T has.
-func everybody[T any](h *house, organisation string) []T {
-	h.t.Helper()
-	request, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.sandbox+"/control/orgs/"+organisation+"/users", http.NoBody)
-	require.NoError(h.t, err)
+// usersOf returns all users of an organisation, with the fields of T.
+func usersOf[T any](f *fixture, organisation string) []T {
+	f.t.Helper()
+	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.sandbox+"/control/orgs/"+organisation+"/users", http.NoBody)
+	require.NoError(f.t, err)
 	response, err := (&http.Client{Timeout: longest}).Do(request)
-	require.NoError(h.t, err)
+	require.NoError(f.t, err)
 	var users []T
 	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 		var user T
-		require.NoError(h.t, json.Unmarshal(lines.Bytes(), &user))
+		require.NoError(f.t, json.Unmarshal(lines.Bytes(), &user))
 		users = append(users, user)
 	}
-	require.NoError(h.t, response.Body.Close())
-	require.NotEmpty(h.t, users)
+	require.NoError(f.t, response.Body.Close())
+	require.NotEmpty(f.t, users)
 	return users
 }

@@ -18,7 +18,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// ownPostgres is a server that a test may stop.
+// ownPostgres is a server that the test may stop.
 type ownPostgres struct {
 	t       *testing.T
 	dir     string
@@ -58,82 +58,82 @@ func (p *ownPostgres) restart(crash bool) {
 	p.start()
 }
 
-// By hand, in full: go test ./services/acceptance -run Restarted -seeds 20.
-func TestABackfillOutlivesServersThatAreRestarted(t *testing.T) {
+// The full size, run by hand: go test ./services/acceptance -run Restarted -seeds 20.
+func TestBackfillSurvivesServersThatAreRestarted(t *testing.T) {
 	t.Parallel()
 	postgres := newOwnPostgres(t)
-	settings := map[string]string{"CLAIM_TIMEOUT": claimTimeout.String()} // a lane that could not be given back is free after it
+	settings := map[string]string{"CLAIM_TIMEOUT": claimTimeout.String()} // a lane that could not be released is free after this time
 	maps.Copy(settings, fast)
-	h := newHouseOn(t, postgres.url(), settings, testkit.WithSyncAlways())
-	h.start(programOnboarding)
-	h.start(programBackfill)
-	h.slow(10)
+	f := newFixtureOn(t, postgres.url(), settings, testkit.WithSyncAlways())
+	f.start(programOnboarding)
+	f.start(programBackfill)
+	f.slowDown(10)
 	for seed := range *seeds {
 		chance := rand.New(rand.NewPCG(uint64(seed), 4))
 		customer := fmt.Sprint("acme-", seed)
-		h.organisation(customer, 900)
-		h.onboard(customer)
-		h.untilRead(customer, 50+chance.IntN(350))
-		h.nats.Restart(t)
-		h.untilRead(customer, 450+chance.IntN(350))
+		f.organisation(customer, 900)
+		f.onboard(customer)
+		f.awaitRead(customer, 50+chance.IntN(350))
+		f.nats.Restart(t)
+		f.awaitRead(customer, 450+chance.IntN(350))
 		postgres.restart(chance.IntN(2) == 0)
-		h.untilRead(customer, 900)
-		h.untilDone(customer)
-		h.requireMirrored(customer, 900)
+		f.awaitRead(customer, 900)
+		f.awaitDone(customer)
+		f.requireMirrored(customer, 900)
 	}
 }
 
-func TestAnEmptyBrokerIsSetUpAgainAndEverythingGoesOnFromPostgres(t *testing.T) {
+func TestWorkContinuesFromPostgresAfterNATSLostItsStore(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, fast)
-	h.organisation("half-read", 1500)
-	h.organisation("whole", 40)
-	services := []*testkit.Process{h.start(programOnboarding), h.start(programBackfill)}
-	h.onboard("whole")
-	h.untilDone("whole")
-	h.slow(10)
-	h.onboard("half-read")
-	h.untilRead("half-read", 400)
+	f := newFixture(t, fast)
+	f.organisation("half-read", 1500)
+	f.organisation("whole", 40)
+	services := []*testkit.Process{f.start(programOnboarding), f.start(programBackfill)}
+	f.onboard("whole")
+	f.awaitDone("whole")
+	f.slowDown(10)
+	f.onboard("half-read")
+	f.awaitRead("half-read", 400)
 
-	h.nats.Stop()
-	require.NoError(t, os.RemoveAll(h.nats.StoreDir))
-	h.nats.Restart(t)
+	f.nats.Stop()
+	require.NoError(t, os.RemoveAll(f.nats.StoreDir))
+	f.nats.Restart(t)
 	for _, service := range services {
-		service.Stop() // it may have ended by itself: there is nothing to pull from any more
+		service.Stop() // it may have ended already, because its consumer was deleted
 	}
-	migrate := testkit.Program(t, programRollcall, testkit.ProgramConfig{Args: []string{"migrate"}, Env: h.env})
+	migrate := testkit.Program(t, programRollcall, testkit.ProgramConfig{Args: []string{"migrate"}, Env: f.env})
 	require.Zero(t, migrate.Wait(), migrate.Output())
-	h.start(programOnboarding)
-	h.start(programBackfill)
+	f.start(programOnboarding)
+	f.start(programBackfill)
 
-	h.untilDone("half-read")
-	h.requireMirrored("half-read", 1500)
-	require.Equal(t, 2, h.count(`SELECT count(*) FROM backfill_runs`), "what was half read was not begun again")
-	h.requireMirrored("whole", 40)
-	h.organisation("new", 40)
-	h.onboard("new") // sequences start again in a new stream, and are not mistaken for the old ones
-	h.untilDone("new")
-	h.requireMirrored("new", 40)
+	f.awaitDone("half-read")
+	f.requireMirrored("half-read", 1500)
+	require.Equal(t, 2, f.count(`SELECT count(*) FROM all_runs WHERE kind = 'backfill'`), "what was half read was not begun again")
+	f.requireMirrored("whole", 40)
+	f.organisation("new", 40)
+	f.onboard("new") // sequences start again in a new stream and must not be mistaken for the old ones
+	f.awaitDone("new")
+	f.requireMirrored("new", 40)
 }
 
-// untilRead waits until so many users of the customer were read; servers may be away meanwhile.
-func (h *house) untilRead(customer string, users int) {
-	h.t.Helper()
-	h.untilRow(fmt.Sprintf("%s is read up to user %d", customer, users),
-		`SELECT coalesce(max(processed), 0) >= $2 FROM backfill_runs WHERE customer_id = $1`, customer, users)
+// awaitRead waits until that many users of the customer were read. Servers may be down meanwhile.
+func (f *fixture) awaitRead(customer string, users int) {
+	f.t.Helper()
+	f.awaitRow(fmt.Sprintf("%s is read up to user %d", customer, users),
+		`SELECT coalesce(max(processed), 0) >= $2 FROM all_runs WHERE kind = 'backfill' AND customer_id = $1`, customer, users)
 }
 
-func (h *house) untilDone(customer string) {
-	h.t.Helper()
-	h.untilRow(customer+" is complete", `SELECT count(*) = 1 FROM backfill_runs WHERE customer_id = $1 AND state = 'completed'`, customer)
+func (f *fixture) awaitDone(customer string) {
+	f.t.Helper()
+	f.awaitRow(customer+" is complete", `SELECT count(*) = 1 FROM all_runs WHERE kind = 'backfill' AND customer_id = $1 AND state = 'completed'`, customer)
 }
 
-func (h *house) untilRow(what, query string, arguments ...any) {
-	h.t.Helper()
-	h.until(longest, what, func() bool {
-		ctx, cancel := context.WithTimeout(h.t.Context(), 5*time.Second)
+func (f *fixture) awaitRow(what, query string, arguments ...any) {
+	f.t.Helper()
+	f.await(longest, what, func() bool {
+		ctx, cancel := context.WithTimeout(f.t.Context(), 5*time.Second)
 		defer cancel()
 		var holds bool
-		return h.pool.QueryRow(ctx, query, arguments...).Scan(&holds) == nil && holds
+		return f.pool.QueryRow(ctx, query, arguments...).Scan(&holds) == nil && holds
 	})
 }

@@ -18,12 +18,12 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// recovery is within which everything goes on after the end of an outage, without a person.
+// recovery is the time after an outage within which all work must continue without an operator.
 const recovery = 30 * time.Second
 
-// lasts waits for as long as an outage, and looks all the while that something holds.
-func (h *house) lasts(length time.Duration, holds func()) {
-	h.t.Helper()
+// requireFor requires a condition for as long as an outage lasts.
+func (f *fixture) requireFor(length time.Duration, holds func()) {
+	f.t.Helper()
 	end := time.NewTimer(length)
 	defer end.Stop()
 	look := time.NewTicker(time.Second)
@@ -38,101 +38,102 @@ func (h *house) lasts(length time.Duration, holds func()) {
 	}
 }
 
-// startAt is start for a service whose readiness the test watches.
-func (h *house) startAt(program string) (readiness func() int) {
-	h.t.Helper()
-	address := testkit.FreeAddr(h.t)
-	env := maps.Clone(h.env)
+// startAt starts a service and returns its readiness.
+func (f *fixture) startAt(program string) (readiness func() int) {
+	f.t.Helper()
+	address := testkit.FreeAddr(f.t)
+	env := maps.Clone(f.env)
 	env["HTTP_ADDR"] = address
-	h.programs = append(h.programs, testkit.Program(h.t, program, testkit.ProgramConfig{Env: env}))
-	testkit.WaitReady(h.t, "http://"+address+"/readyz")
+	f.programs = append(f.programs, testkit.Program(f.t, program, testkit.ProgramConfig{Env: env}))
+	testkit.WaitReady(f.t, "http://"+address+"/readyz")
 	return func() int {
-		ctx, cancel := context.WithTimeout(h.t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
 		defer cancel()
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
-		require.NoError(h.t, err)
+		require.NoError(f.t, err)
 		response, err := http.DefaultClient.Do(request)
-		require.NoError(h.t, err, "the service ended")
-		require.NoError(h.t, response.Body.Close())
+		require.NoError(f.t, err, "the service ended")
+		require.NoError(f.t, response.Body.Close())
 		return response.StatusCode
 	}
 }
 
-// underWay is an installation with a customer who is complete, and one in the middle of a backfill.
-func underWay(h *house) {
-	h.t.Helper()
-	h.organisation("leaver", 40)
-	h.organisation("newcomer", 40)
-	h.organisation("half-read", 3000)
-	h.onboard("leaver")
-	h.untilDone("leaver")
-	h.slow(20)
-	h.onboard("half-read")
-	h.untilRead("half-read", 100)
+// startBackfills starts an installation with one complete customer and one in the middle of a backfill.
+func startBackfills(f *fixture) {
+	f.t.Helper()
+	f.organisation("leaver", 40)
+	f.organisation("newcomer", 40)
+	f.organisation("half-read", 3000)
+	f.onboard("leaver")
+	f.awaitDone("leaver")
+	f.slowDown(20)
+	f.onboard("half-read")
+	f.awaitRead("half-read", 100)
 }
 
-// wait publishes what has to wait.
-func (h *house) wait() {
-	h.t.Helper()
-	h.onboard("newcomer")
-	h.publish(bus.SubjectOffboard("leaver"), map[string]any{"customerId": "leaver"})
+// wait publishes messages that have to wait.
+func (f *fixture) wait() {
+	f.t.Helper()
+	f.onboard("newcomer")
+	f.publish(bus.SubjectOffboard("leaver"), map[string]any{"customerId": "leaver"})
 }
 
-// requireRecovered requires that all goes on within 30 s of back, and comes to its end as if nothing had been.
-func (h *house) requireRecovered(back time.Time, readSoFar int, ready ...func() int) {
-	h.t.Helper()
+// requireRecovered requires that all work continues within 30 s of back and completes.
+func (f *fixture) requireRecovered(back time.Time, readSoFar int, ready ...func() int) {
+	f.t.Helper()
 	within := func(what, query string, arguments ...any) {
-		h.t.Helper()
-		h.until(max(time.Until(back.Add(recovery)), time.Second), what, func() bool {
-			ctx, cancel := context.WithTimeout(h.t.Context(), 2*time.Second)
+		f.t.Helper()
+		f.await(max(time.Until(back.Add(recovery)), time.Second), what, func() bool {
+			ctx, cancel := context.WithTimeout(f.t.Context(), 2*time.Second)
 			defer cancel()
 			var holds bool
-			return h.pool.QueryRow(ctx, query, arguments...).Scan(&holds) == nil && holds
+			return f.pool.QueryRow(ctx, query, arguments...).Scan(&holds) == nil && holds
 		})
-		h.t.Logf("%s: %s after the end of the outage", what, time.Since(back).Round(100*time.Millisecond))
+		f.t.Logf("%s: %s after the end of the outage", what, time.Since(back).Round(100*time.Millisecond))
 	}
 	for _, readiness := range ready {
-		h.until(recovery, "ready again", func() bool { return readiness() == http.StatusOK })
+		f.await(recovery, "ready again", func() bool { return readiness() == http.StatusOK })
 	}
 	within("the offboarding is done", `SELECT offboarded_at IS NOT NULL FROM sync_configs WHERE customer_id = 'leaver'`)
 	within("the onboarding is done", `SELECT count(*) = 1 FROM sync_configs WHERE customer_id = 'newcomer'`)
-	within("the backfill goes on", `SELECT processed > $1 FROM backfill_runs WHERE customer_id = 'half-read'`, readSoFar)
-	h.untilDone("half-read")
-	h.untilDone("newcomer")
-	h.requireMirrored("half-read", 3000)
-	h.requireMirrored("newcomer", 40)
-	require.Zero(h.t, h.count(`SELECT count(*) FROM dead_letters`))
-	require.Zero(h.t, h.count(`SELECT count(*) FROM backfill_runs WHERE state <> 'completed'`))
-	require.Equal(h.t, 1, h.count(`SELECT max(runs) FROM (SELECT count(*) AS runs FROM backfill_runs GROUP BY customer_id) n`), "none was begun anew")
-	require.Zero(h.t, h.count(`SELECT count(*) FROM alerts WHERE type IN ('onboarding_letter', 'backfill_failed')`))
+	within("the backfill goes on", `SELECT processed > $1 FROM all_runs WHERE kind = 'backfill' AND customer_id = 'half-read'`, readSoFar)
+	f.awaitDone("half-read")
+	f.awaitDone("newcomer")
+	f.requireMirrored("half-read", 3000)
+	f.requireMirrored("newcomer", 40)
+	require.Zero(f.t, f.count(`SELECT count(*) FROM dead_letters`))
+	require.Zero(f.t, f.count(`SELECT count(*) FROM all_runs WHERE kind = 'backfill' AND state <> 'completed'`))
+	require.Equal(f.t, 1, f.count(`SELECT max(runs) FROM (
+		SELECT count(*) AS runs FROM all_runs WHERE kind = 'backfill' GROUP BY customer_id) n`), "none was begun anew")
+	require.Zero(f.t, f.count(`SELECT count(*) FROM alerts WHERE type IN ('onboarding_letter', 'backfill_failed')`))
 }
 
-func TestNothingIsLostWhilePostgresIsAway(t *testing.T) {
+func TestPostgresOutageLosesNothing(t *testing.T) {
 	t.Parallel()
 	postgres := newOwnPostgres(t)
 	settings := map[string]string{"CLAIM_TIMEOUT": "10s"}
 	maps.Copy(settings, fast)
-	h := newHouseOn(t, postgres.url(), settings)
-	onboarding, backfill := h.startAt(programOnboarding), h.startAt(programBackfill)
-	underWay(h)
-	read := h.count(`SELECT processed FROM backfill_runs WHERE customer_id = 'half-read'`)
+	f := newFixtureOn(t, postgres.url(), settings)
+	onboarding, backfill := f.startAt(programOnboarding), f.startAt(programBackfill)
+	startBackfills(f)
+	read := f.count(`SELECT processed FROM all_runs WHERE kind = 'backfill' AND customer_id = 'half-read'`)
 
 	postgres.running.Stop()
-	h.wait()
-	h.until(recovery, "neither is ready", func() bool {
+	f.wait()
+	f.await(recovery, "neither is ready", func() bool {
 		return onboarding() == http.StatusServiceUnavailable && backfill() == http.StatusServiceUnavailable
 	})
-	h.lasts(testkit.Outage(t), func() {
+	f.requireFor(testkit.Outage(t), func() {
 		require.Equal(t, http.StatusServiceUnavailable, onboarding())
 		require.Equal(t, http.StatusServiceUnavailable, backfill())
 	})
 	postgres.start()
 
-	h.requireRecovered(time.Now(), read, onboarding, backfill)
+	f.requireRecovered(time.Now(), read, onboarding, backfill)
 }
 
-// takesWrites has the server take no writes, as one that became a standby, or take them again.
-func (p *ownPostgres) takesWrites(writes bool) {
+// setWritable lets the server accept writes or reject them, as a standby does.
+func (p *ownPostgres) setWritable(writes bool) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), recovery)
 	defer cancel()
@@ -149,45 +150,45 @@ func (p *ownPostgres) takesWrites(writes bool) {
 	}
 }
 
-func TestABackfillAndAPollPassThroughAPostgresThatTakesNoWrites(t *testing.T) {
+func TestBackfillAndPollSurviveReadOnlyPostgres(t *testing.T) {
 	t.Parallel()
 	postgres := newOwnPostgres(t)
 	settings := map[string]string{"CLAIM_TIMEOUT": "10s"}
 	maps.Copy(settings, fast)
-	h := newHouseOn(t, postgres.url(), settings)
-	ready := []func() int{h.startAt(programOnboarding), h.startAt(programBackfill), h.startAt(programPoller)}
-	h.organisation("steady", 40)
-	h.onboard("steady")
-	h.untilDone("steady")
-	underWay(h)
-	read := h.count(`SELECT processed FROM backfill_runs WHERE customer_id = 'half-read'`)
+	f := newFixtureOn(t, postgres.url(), settings)
+	ready := []func() int{f.startAt(programOnboarding), f.startAt(programBackfill), f.startAt(programPoller)}
+	f.organisation("steady", 40)
+	f.onboard("steady")
+	f.awaitDone("steady")
+	startBackfills(f)
+	read := f.count(`SELECT processed FROM all_runs WHERE kind = 'backfill' AND customer_id = 'half-read'`)
 
-	postgres.takesWrites(false)
-	h.wait()
-	h.publish(bus.SubjectPoll("steady"), map[string]any{"customerId": "steady"})
+	postgres.setWritable(false)
+	f.wait()
+	f.requestPoll("steady")
 	for _, readiness := range ready {
-		h.until(recovery, "not ready", func() bool { return readiness() == http.StatusServiceUnavailable })
+		f.await(recovery, "not ready", func() bool { return readiness() == http.StatusServiceUnavailable })
 	}
-	h.lasts(testkit.Outage(t), func() {
+	f.requireFor(testkit.Outage(t), func() {
 		for _, readiness := range ready {
 			require.Equal(t, http.StatusServiceUnavailable, readiness())
 		}
 	})
-	polled := h.count(`SELECT count(*) FROM job_log WHERE customer_id = 'steady' AND job = 'user_sync_poll' AND outcome = 'success'`)
-	postgres.takesWrites(true)
+	polled := f.count(`SELECT count(*) FROM job_log WHERE customer_id = 'steady' AND job = 'user_sync_poll' AND outcome = 'success'`)
+	postgres.setWritable(true)
 	back := time.Now()
 
-	h.until(recovery, "a poll comes to its end", func() bool {
-		return h.count(`SELECT count(*) FROM job_log WHERE customer_id = 'steady' AND job = 'user_sync_poll' AND outcome = 'success'`) > polled
+	f.await(recovery, "a poll comes to its end", func() bool {
+		return f.count(`SELECT count(*) FROM job_log WHERE customer_id = 'steady' AND job = 'user_sync_poll' AND outcome = 'success'`) > polled
 	})
-	h.requireRecovered(back, read, ready...)
-	require.Zero(t, h.count(`SELECT count(*) FROM job_log WHERE outcome = 'failed'`))
+	f.requireRecovered(back, read, ready...)
+	require.Zero(t, f.count(`SELECT count(*) FROM job_log WHERE outcome = 'failed'`))
 }
 
-// transit stands for a Vault's transit engine, and keeps no secrets.
+// transit stands in for a Vault's transit engine. It keeps no secrets.
 type transit struct {
 	server *httptest.Server
-	away   atomic.Int64 // how often it was asked while it was away; below 0: it is there
+	away   atomic.Int64 // number of requests during the outage; below 0: available
 	gone   chan struct{}
 }
 
@@ -201,10 +202,10 @@ func newTransit(t *testing.T) *transit {
 	return s
 }
 
-// ServeHTTP hangs and refuses in turns while it is away.
+// ServeHTTP alternates between silence and errors during the outage.
 func (s *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var asked struct{ Plaintext, Ciphertext string }
-	_ = json.NewDecoder(r.Body).Decode(&asked) // what cannot be read is empty
+	_ = json.NewDecoder(r.Body).Decode(&asked) // an unreadable body counts as empty
 	if s.away.Load() >= 0 {
 		if s.away.Add(1)%2 == 0 {
 			select {
@@ -223,31 +224,31 @@ func (s *transit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"data": answer})
 }
 
-func TestNothingIsLostWhileTheKeyServiceIsAway(t *testing.T) {
+func TestKeyServiceOutageLosesNothing(t *testing.T) {
 	t.Parallel()
 	keys := newTransit(t)
 	settings := map[string]string{
 		"SECRETS_URL": "hashivault://rollcall", "VAULT_SERVER_URL": keys.server.URL, "VAULT_SERVER_TOKEN": "t0ken",
-		"BACKFILL_TURN": "1s", // each turn opens its keys anew
+		"BACKFILL_TURN": "1s", // each turn opens its keys again
 	}
 	maps.Copy(settings, fast)
-	h := newHouse(t, settings)
-	onboarding, backfill := h.startAt(programOnboarding), h.startAt(programBackfill)
-	underWay(h)
+	f := newFixture(t, settings)
+	onboarding, backfill := f.startAt(programOnboarding), f.startAt(programBackfill)
+	startBackfills(f)
 
 	keys.away.Store(0)
-	h.wait()
-	h.untilRow("the backfill is parked with its reason, and its claim is given back", `SELECT park_reason = 'keeper_unavailable' AND attempts = 0
-		FROM backfill_runs WHERE customer_id = 'half-read' AND state = 'parked'`)
-	read := h.count(`SELECT processed FROM backfill_runs WHERE customer_id = 'half-read'`)
-	h.lasts(testkit.Outage(t), func() {
-		require.Equal(t, 1, h.count(`SELECT count(*) FROM alerts WHERE type = 'keeper_unavailable' AND cleared_at IS NULL`))
-		require.Zero(t, h.count(`SELECT count(*) FROM dead_letters`))
-		require.LessOrEqual(t, h.count(`SELECT attempts FROM backfill_runs WHERE customer_id = 'half-read'`), 1)
+	f.wait()
+	f.awaitRow("the backfill is parked with its reason, and its claim is given back", `SELECT park_reason = 'keeper_unavailable' AND attempts = 0
+		FROM all_runs WHERE kind = 'backfill' AND customer_id = 'half-read' AND state = 'parked'`)
+	read := f.count(`SELECT processed FROM all_runs WHERE kind = 'backfill' AND customer_id = 'half-read'`)
+	f.requireFor(testkit.Outage(t), func() {
+		require.Equal(t, 1, f.count(`SELECT count(*) FROM alerts WHERE type = 'keeper_unavailable' AND cleared_at IS NULL`))
+		require.Zero(t, f.count(`SELECT count(*) FROM dead_letters`))
+		require.LessOrEqual(t, f.count(`SELECT attempts FROM all_runs WHERE kind = 'backfill' AND customer_id = 'half-read'`), 1)
 	})
-	require.Equal(t, read, h.count(`SELECT processed FROM backfill_runs WHERE customer_id = 'half-read'`))
+	require.Equal(t, read, f.count(`SELECT processed FROM all_runs WHERE kind = 'backfill' AND customer_id = 'half-read'`))
 	keys.away.Store(-1)
 
-	h.requireRecovered(time.Now(), read, onboarding, backfill)
-	require.Zero(t, h.count(`SELECT count(*) FROM alerts WHERE type = 'keeper_unavailable' AND cleared_at IS NULL`))
+	f.requireRecovered(time.Now(), read, onboarding, backfill)
+	require.Zero(t, f.count(`SELECT count(*) FROM alerts WHERE type = 'keeper_unavailable' AND cleared_at IS NULL`))
 }

@@ -2,6 +2,8 @@ package acceptance_test
 
 import (
 	"encoding/json"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go/micro"
@@ -12,40 +14,41 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-func TestKeysAreRotatedUnderServicesAtWork(t *testing.T) {
+func TestKeysAreRotatedWhileServicesRun(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t, fast)
-	h.organisation("acme", 600)
-	h.organisation("globex", 60)
-	h.start(programOnboarding)
-	h.start(programBackfill)
-	h.slow(40)
-	h.onboard("acme")
-	h.until(soon, "a backfill is under way", func() bool {
-		run := h.backfill("acme")
+	f := newFixture(t, fast)
+	f.env["SECRETS_URL_NEXT"] = "dev:" + filepath.Join(t.TempDir(), "next.key")
+	f.organisation("acme", 600)
+	f.organisation("globex", 60)
+	f.start(programOnboarding)
+	f.start(programBackfill)
+	f.slowDown(40)
+	f.onboard("acme")
+	f.await(soon, "a backfill is under way", func() bool {
+		run := f.backfill("acme")
 		return run != nil && run.Processed > 100
 	})
 
-	keys, err := store.Open(t.Context(), h.database, store.Options{MaxConns: 2})
+	keys, err := store.Open(t.Context(), f.database, store.Options{MaxConns: 2})
 	require.NoError(t, err)
 	t.Cleanup(keys.Close)
-	keeper, err := vault.OpenKeeper(t.Context(), h.env["SECRETS_URL"])
+	keeper, err := vault.OpenKeeper(t.Context(), f.env["SECRETS_URL"], f.env["SECRETS_URL_NEXT"])
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
-	answer, err := h.conn.Request("$SRV.PING.rollcall-backfill", nil, soon)
+	answer, err := f.conn.Request("$SRV.PING.rollcall-backfill", nil, soon)
 	require.NoError(t, err)
 	var ping micro.Ping
 	require.NoError(t, json.Unmarshal(answer.Data, &ping))
-	require.Equal(t, keeper.ID, ping.Metadata[service.MetadataKeys], "a service tells which keys it has")
+	require.Equal(t, strings.Join(keeper.IDs(), ","), ping.Metadata[service.MetadataKeys], "a service tells which keys it has")
 
 	done, err := (&vault.Rotation{Keeper: keeper, Store: keys}).Run(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 1, done.Customers.Resealed)
 
-	h.onboard("globex")
-	h.untilState("acme", "completed", longest)
-	h.untilState("globex", "completed", longest)
-	h.requireMirrored("acme", 600)
-	h.requireMirrored("globex", 60)
-	require.Zero(t, h.count(`SELECT count(*) FROM customer_keys WHERE key_id <> $1`, done.KeyID))
+	f.onboard("globex")
+	f.awaitState("acme", "completed", longest)
+	f.awaitState("globex", "completed", longest)
+	f.requireMirrored("acme", 600)
+	f.requireMirrored("globex", 60)
+	require.Zero(t, f.count(`SELECT count(*) FROM customer_keys WHERE key_id <> $1`, done.KeyID))
 }

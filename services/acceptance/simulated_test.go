@@ -11,49 +11,49 @@ import (
 	"rollcall.dev/pkg/bus"
 )
 
-// ahead moves the clock of the database, and so of all services, and that of the sandbox on by the same.
-func (h *house) ahead(d time.Duration) {
-	h.t.Helper()
+// advance advances the clock of the database, which is that of all services, and the clock of the sandbox.
+func (f *fixture) advance(d time.Duration) {
+	f.t.Helper()
 	for _, statement := range []string{
 		`CREATE TABLE IF NOT EXISTS test_clock AS SELECT interval '0' AS ahead`,
 		`CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now() + ahead FROM test_clock'`,
 	} {
-		_, err := h.pool.Exec(h.t.Context(), statement)
-		require.NoError(h.t, err)
+		_, err := f.pool.Exec(f.t.Context(), statement)
+		require.NoError(f.t, err)
 	}
-	// The sandbox first: VOMO's clock is never behind ours by a leap.
-	h.control(http.MethodPut, "/control/clock", map[string]any{"advanceSeconds": d.Seconds()}, nil)
-	_, err := h.pool.Exec(h.t.Context(), `UPDATE test_clock SET ahead = ahead + make_interval(secs => $1)`, d.Seconds())
-	require.NoError(h.t, err)
+	// The sandbox comes first, so that VOMO's clock is never far behind ours.
+	f.control(http.MethodPut, "/control/clock", map[string]any{"advanceSeconds": d.Seconds()}, nil)
+	_, err := f.pool.Exec(f.t.Context(), `UPDATE test_clock SET ahead = ahead + make_interval(secs => $1)`, d.Seconds())
+	require.NoError(f.t, err)
 }
 
-// batch edits many users of an organisation at once, at one moment, and returns it.
-func (h *house) batch(organisation string, what map[string]any) (at string) {
-	h.t.Helper()
+// batch edits many users of an organisation with one updated_at, and returns that time.
+func (f *fixture) batch(organisation string, what map[string]any) (at string) {
+	f.t.Helper()
 	var answer struct{ At string }
-	h.control(http.MethodPost, "/control/orgs/"+organisation+"/users:batch", what, &answer)
+	f.control(http.MethodPost, "/control/orgs/"+organisation+"/users:batch", what, &answer)
 	return answer.At
 }
 
-// polls is how many polls of a customer have come to their end.
-func (h *house) polls(customer string) int {
-	h.t.Helper()
-	return h.count(`SELECT count(*) FROM job_log WHERE customer_id = $1 AND job = 'user_sync_poll' AND outcome = 'success'`, customer)
+// polls returns how many polls of a customer have completed.
+func (f *fixture) polls(customer string) int {
+	f.t.Helper()
+	return f.count(`SELECT count(*) FROM job_log WHERE customer_id = $1 AND job = 'user_sync_poll' AND outcome = 'success'`, customer)
 }
 
-// afterPolls waits until every poll that is due has come to its end.
-func (h *house) afterPolls(within time.Duration) {
-	h.t.Helper()
-	h.until(within, "all polls that are due are done", func() bool {
-		return h.count(`SELECT count(*) FROM sync_configs WHERE backfill_completed_at IS NOT NULL AND enabled AND paused_at IS NULL
-			AND (next_poll_at IS NULL OR next_poll_at <= rollcall_now())`) == 0 && h.count(`SELECT count(*) FROM sync_runs WHERE kind = 'poll'`) == 0
+// afterPolls waits until every poll that is due has completed.
+func (f *fixture) afterPolls(within time.Duration) {
+	f.t.Helper()
+	f.await(within, "all polls that are due are done", func() bool {
+		return f.count(`SELECT count(*) FROM sync_configs WHERE backfill_completed_at IS NOT NULL AND enabled AND paused_at IS NULL
+			AND (next_poll_at IS NULL OR next_poll_at <= rollcall_now())`) == 0 && f.count(`SELECT count(*) FROM runs WHERE kind = 'poll'`) == 0
 	})
 }
 
-// poll asks for a poll by hand; where a request stands in the stream already, that one is as good.
-func (h *house) poll(customer string) {
-	h.t.Helper()
-	_, err := h.js.Publish(h.t.Context(), bus.SubjectPoll(customer), []byte(`{"customerId":"`+customer+`"}`))
+// poll requests a poll by hand. If a request is already in the stream, that one is enough.
+func (f *fixture) poll(customer string) {
+	f.t.Helper()
+	_, err := f.js.Publish(f.t.Context(), bus.SubjectPoll(customer), []byte(`{"customerId":"`+customer+`"}`))
 	var refused *jetstream.APIError
-	require.True(h.t, err == nil || errors.As(err, &refused), err)
+	require.True(f.t, err == nil || errors.As(err, &refused), err)
 }

@@ -1,21 +1,16 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
-
-	"rollcall.dev/pkg/store"
-	"rollcall.dev/pkg/worker"
 )
 
 // A run that only yielded its lane, slept, or waited for VOMO says nothing of the destination: if it came back as a probe, one
 // record that cannot be written could raise destination_down.
-func TestOnlyWhatWasParkedForItsDestinationAsksItWithOneRecordFirst(t *testing.T) {
+func TestOnlyRunParkedForItsDestinationProbesFirst(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		reason  string
@@ -38,28 +33,18 @@ func TestOnlyWhatWasParkedForItsDestinationAsksItWithOneRecordFirst(t *testing.T
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			at := newCounter(t)
-			at.set(func() { at.more, at.crm, at.body = 2, http.StatusInternalServerError, "" })
-			customer, err := at.store.Customer(t.Context(), "acme")
-			require.NoError(t, err)
-			var run store.Run
-			require.NoError(t, at.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-				id, _, err := tx.StartRun(ctx, "acme", jobInitialBackfill, "00-trace-01")
-				if err != nil {
-					return err
-				}
-				run, err = tx.Run(ctx, id)
-				return err
-			}))
-			_, err = at.pool.Exec(t.Context(), `UPDATE backfill_runs SET park_reason = nullif($1, ''), parks = $2`, c.reason, c.parks)
+			f := newFixture(t)
+			f.set(func() { f.more, f.crm, f.body = 2, http.StatusInternalServerError, "" })
+			f.queued(t)
+			_, err := f.pool.Exec(t.Context(), `UPDATE backfill_runs SET park_reason = nullif($1, ''), parks = $2`, c.reason, c.parks)
 			require.NoError(t, err)
 
-			require.NoError(t, at.worker.claim(t.Context(), &worker.Delivery{}, customer, run, func() {}, zap.NewNop()))
+			require.NoError(t, f.received(t))
 
-			at.mu.Lock()
-			defer at.mu.Unlock()
-			slices.Sort(at.written)
-			require.Len(t, slices.Compact(at.written), c.records)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			slices.Sort(f.written)
+			require.Len(t, slices.Compact(f.written), c.records)
 		})
 	}
 }

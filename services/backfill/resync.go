@@ -14,8 +14,9 @@ import (
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/mirror"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
@@ -25,14 +26,15 @@ import (
 const (
 	jobUserResync   = "user_resync"
 	operationResync = "resync"
-	// Bounds of one resync: an operator waits for it, and a service that stops does, too.
+	// Limits of one resync: an operator waits for it, and so does a service that stops.
 	resyncWithin = 20 * time.Second
 	resyncSlots  = 8
+	finishWithin = 5 * time.Second
 	lanePatience = 8 * time.Second
 )
 
-// resyncer brings single users to the destination because an operator asked: now, whatever the schedule says, and
-// also in a version that is known, since the record may have been damaged at the destination.
+// resyncer writes single users to the destination at an operator's request: at once, whatever the schedule says, and also
+// in a version that is stored, since the record may have been damaged at the destination.
 type resyncer struct {
 	store    *store.Store
 	logger   *zap.Logger
@@ -41,63 +43,57 @@ type resyncer struct {
 	connect  *connector.Connector
 }
 
-// newResyncer shares the backfills' connections, budgets and breakers.
-func newResyncer(b *backfiller) *resyncer {
-	return &resyncer{store: b.store, logger: b.logger, holder: b.holder, leaseFor: b.leaseFor, connect: b.connect}
+// newResyncer shares the connections, budgets and breakers of the backfills.
+func newResyncer(r *job.Runner) *resyncer {
+	return &resyncer{store: r.Store, logger: r.Logger, holder: r.Holder, leaseFor: r.LeaseFor, connect: r.Connect}
 }
 
 // resync answers rollcall.api.users.resync.
-func (r *resyncer) resync(ctx context.Context, question report.ResyncQuestion) (report.Resync, error) {
+func (r *resyncer) resync(ctx context.Context, question operatorapi.ResyncQuestion) (operatorapi.Resync, error) {
 	if !rollcallv1.ValidCustomerID(question.CustomerID) {
-		return report.Resync{}, &service.BadRequestError{Text: "that is no customer id: 1 to 63 characters of a-z, 0-9, _ and -"}
+		return operatorapi.Resync{}, &service.BadRequestError{Text: "that is no customer id: 1 to 63 characters of a-z, 0-9, _ and -"}
 	}
 	customer, err := r.store.Customer(ctx, question.CustomerID)
 	if err != nil {
-		return report.Resync{}, err
+		return operatorapi.Resync{}, err
 	}
 	if !customer.Active() {
-		return report.Resync{}, notActive(customer)
+		return operatorapi.Resync{}, notActive(customer)
 	}
 	lease, err := r.store.AwaitLease(ctx, customer.ID, r.holder, r.leaseFor, lanePatience)
 	if errors.Is(err, store.ErrLaneTaken) {
-		return report.Resync{}, &service.BusyError{Text: "another job holds the customer's lane and did not let go: try again in half a minute"}
+		return operatorapi.Resync{}, &service.BusyError{Text: "another job holds the customer's lane and did not let go: try again in half a minute"}
 	}
 	if err != nil {
-		return report.Resync{}, err
+		return operatorapi.Resync{}, err
 	}
-	held, done := lease.Hold(ctx)
-	defer func() {
-		releasing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-		defer cancel()
-		if err := done(releasing); err != nil {
-			r.logger.Warn("lease not released; it runs out by itself", zap.String("customer", customer.ID), zap.Error(err))
-		}
-	}()
+	held, letGo := job.Hold(ctx, lease, r.logger)
+	defer letGo()
 	result, err := r.logged(held, lease, question)
 	if err != nil && held.Err() != nil && ctx.Err() == nil {
 		err = errors.Join(context.Cause(held), err)
 	}
-	return result, inWords(err)
+	return result, answerFor(err)
 }
 
 func notActive(customer store.Customer) error {
 	return &service.ConflictError{Text: fmt.Sprintf("customer %q is paused or switched off: resume it, or give it a VOMO token that works, first", customer.ID)}
 }
 
-// logged does the work between the two ends of a line in the job log.
-func (r *resyncer) logged(ctx context.Context, lease *store.Lease, question report.ResyncQuestion) (report.Resync, error) {
-	// Read again: what an operator changed while we waited for the lane holds.
+// logged does the work, with a line in the job log.
+func (r *resyncer) logged(ctx context.Context, lease *store.Lease, question operatorapi.ResyncQuestion) (operatorapi.Resync, error) {
+	// Read again: an operator may have changed the customer while we waited for the lane.
 	customer, err := r.store.Customer(ctx, question.CustomerID)
 	if err != nil {
-		return report.Resync{}, err
+		return operatorapi.Resync{}, err
 	}
 	if !customer.Active() {
-		return report.Resync{}, notActive(customer)
+		return operatorapi.Resync{}, notActive(customer)
 	}
 	traceID := event.NewTraceID()
 	jobID, err := r.store.StartJob(ctx, customer.ID, jobUserResync, traceID)
 	if err != nil {
-		return report.Resync{}, err
+		return operatorapi.Resync{}, err
 	}
 	result, err := r.work(ctx, lease, customer, store.Run{JobID: jobID, TraceID: traceID}, question.VomoID)
 	log := r.logger.With(zap.String("customer", customer.ID), zap.String("verb", "resync"), zap.String("record", question.VomoID))
@@ -106,20 +102,20 @@ func (r *resyncer) logged(ctx context.Context, lease *store.Lease, question repo
 		return result, nil
 	}
 	log.Warn("user not resynced", zap.Error(err))
-	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
 	return result, errors.Join(err, r.store.FinishJob(finishing, jobID, 0, 0, fault.CodeOf(err)))
 }
 
-func (r *resyncer) work(ctx context.Context, lease *store.Lease, customer store.Customer, run store.Run, id string) (report.Resync, error) {
-	result := report.Resync{CustomerID: customer.ID, VomoID: id}
+func (r *resyncer) work(ctx context.Context, lease *store.Lease, customer store.Customer, run store.Run, id string) (operatorapi.Resync, error) {
+	result := operatorapi.Resync{CustomerID: customer.ID, VomoID: id}
 	source, err := r.connect.Source(ctx, customer, lease, jobUserResync)
 	if err != nil {
 		return result, err
 	}
 	detail, err := r.detail(ctx, source.Client, customer.ID, id)
 	if errors.Is(err, vomo.ErrNotFound) {
-		result.Outcome = report.ResyncNotFound
+		result.Outcome = operatorapi.ResyncNotFound
 		return result, r.store.FinishJob(ctx, run.JobID, 0, 0, fault.CodeOf(err))
 	}
 	if err != nil {
@@ -149,14 +145,14 @@ func (r *resyncer) work(ctx context.Context, lease *store.Lease, customer store.
 	if err != nil {
 		return result, err
 	}
-	return result, r.tell(ctx, outcome, noted.stale, detail.Bad != nil, &result)
+	return result, r.addOutcome(ctx, outcome, noted.stale, detail.Bad != nil, &result)
 }
 
 // listPages is how many pages of the list are read at most to find a user.
 const listPages = 20
 
-// detail reads the user by its id, and from the list if VOMO does not give it whole so: from those who changed since the
-// known version, and then from everybody. An error of Detail stands if the user is not met in as many pages as are read.
+// detail reads the user by its id, and from the list if VOMO does not give it whole in this way: first from the users that
+// changed since the stored version, then from all. It returns the error of Detail if the user is not on the pages that are read.
 func (r *resyncer) detail(ctx context.Context, client *vomo.Client, customer, id string) (vomo.Detail, error) {
 	detail, err := client.Detail(ctx, id)
 	if !errors.Is(err, vomo.ErrPartialDetail) {
@@ -185,8 +181,8 @@ func (r *resyncer) detail(ctx context.Context, client *vomo.Client, customer, id
 	return vomo.Detail{}, err
 }
 
-// compare notes how VOMO's version stands to the known one, before it is written.
-func (r *resyncer) compare(ctx context.Context, lane *mirror.Lane, detail vomo.Detail, result *report.Resync) error {
+// compare compares VOMO's version with the stored one, before it is written.
+func (r *resyncer) compare(ctx context.Context, lane *mirror.Lane, detail vomo.Detail, result *operatorapi.Resync) error {
 	versions, err := r.store.MappedVersions(ctx, result.CustomerID, []string{result.VomoID})
 	if err != nil {
 		return err
@@ -200,11 +196,16 @@ func (r *resyncer) compare(ctx context.Context, lane *mirror.Lane, detail vomo.D
 	}
 	result.UpdatedAt = &detail.User.UpdatedAt
 	version, err := mirror.VersionOf(lane.HashKey, mirror.RecordOf(*detail.User))
-	result.WasCurrent = isKnown && bytes.Equal(known.Hash, version.Hash)
+	result.WasCurrent = isKnown && (bytes.Equal(known.Hash, version.Hash) || isBlankVersion(known, detail.User))
 	return err
 }
 
-// options have the user written whatever is known of it.
+// isBlankVersion reports whether a version that an offboarding blanked is this one, by its time, which is all that is known of it.
+func isBlankVersion(known store.Version, user *vomo.User) bool {
+	return len(known.Hash) == 0 && !user.Undated && known.UpdatedAt.Equal(user.UpdatedAt)
+}
+
+// options has the user written whatever version is stored.
 func (r *resyncer) options(ctx context.Context, customer string) (mirror.ApplyOptions, error) {
 	now, err := r.store.Now(ctx)
 	if err != nil {
@@ -214,27 +215,27 @@ func (r *resyncer) options(ctx context.Context, customer string) (mirror.ApplyOp
 	return mirror.ApplyOptions{PresumeOutage: true, RewriteBefore: now, NewSystem: owed != nil && owed.NewSystem}, err
 }
 
-func (r *resyncer) tell(ctx context.Context, outcome mirror.Outcome, stale, bad bool, result *report.Resync) error {
+func (r *resyncer) addOutcome(ctx context.Context, outcome mirror.Outcome, stale, bad bool, result *operatorapi.Resync) error {
 	switch {
 	case outcome.Written > 0 && stale:
-		result.Outcome = report.ResyncDestinationNewer
+		result.Outcome = operatorapi.ResyncDestinationNewer
 		return nil
 	case outcome.Written > 0:
-		result.Outcome = report.ResyncWritten
+		result.Outcome = operatorapi.ResyncWritten
 		return nil
 	case outcome.Failed == 0 && !bad:
-		result.Outcome = report.ResyncOlder
+		result.Outcome = operatorapi.ResyncOlder
 		return nil
 	}
-	result.Outcome = report.ResyncLetter
+	result.Outcome = operatorapi.ResyncLetter
 	letters, err := r.store.OpenLetters(ctx, result.CustomerID, deadletter.KindUser, []string{result.VomoID})
 	if letter, open := letters[result.VomoID]; open {
-		result.Letter = &report.OpenLetter{ID: letter.ID.String(), ErrorCode: letter.ErrorCode, ErrorClass: letter.ErrorClass}
+		result.Letter = &operatorapi.OpenLetter{ID: letter.ID.String(), ErrorCode: letter.ErrorCode, ErrorClass: letter.ErrorClass}
 	}
 	return err
 }
 
-// notedDestination remembers whether the destination kept a version of its own. It is asked for one record.
+// notedDestination notes whether the destination kept a version of its own. It is used for one record.
 type notedDestination struct {
 	destination.Destination
 	stale bool

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"maps"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -23,16 +21,16 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/destination/rest"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 	"rollcall.dev/pkg/vault"
-	"rollcall.dev/pkg/worker"
 )
 
-// counter is where operators ask for one user: a resyncer between a VOMO and a CRM that say what a test wants.
-type counter struct {
+// fixture is a resyncer and a worker of backfills between a VOMO and a CRM that answer what a test sets.
+type fixture struct {
 	*resyncer
 	worker *backfiller
 	pool   *pgxpool.Pool
@@ -49,242 +47,254 @@ type counter struct {
 	written []string // the CRM's paths
 }
 
-func newCounter(t *testing.T) *counter {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	c := &counter{updated: "2026-03-01T12:00:00+00:00", crm: http.StatusOK, body: `{"id":"crm-1"}`}
-	server := httptest.NewServer(c)
+	f := &fixture{updated: "2026-03-01T12:00:00+00:00", crm: http.StatusOK, body: `{"id":"crm-1"}`}
+	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
 	database := testkit.Database(t)
 	from, err := store.Open(t.Context(), database, store.Options{MaxConns: 4})
 	require.NoError(t, err)
 	t.Cleanup(from.Close)
-	c.pool, err = pgxpool.New(t.Context(), database)
+	f.pool, err = pgxpool.New(t.Context(), database)
 	require.NoError(t, err)
-	t.Cleanup(c.pool.Close)
+	t.Cleanup(f.pool.Close)
 	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 	transport := rest.NewTransport(destination.PrivateAccess{All: true})
 	t.Cleanup(transport.CloseIdleConnections)
 	factory := rest.Factory(rest.Config{Transport: transport}, destination.PrivateAccess{All: true})
-	c.worker = &backfiller{
-		store: from, logger: zap.NewNop(), holder: "worker-1", leaseFor: 30 * time.Second, turn: time.Minute, tries: 10,
-		metrics: newMetrics(prometheus.NewRegistry()),
-		connect: &connector.Connector{
+	f.worker = &backfiller{runner: &job.Runner{
+		Store: from, Logger: zap.NewNop(), Holder: "worker-1", LeaseFor: 30 * time.Second, Kind: backfillKind(time.Minute, 10),
+		Connect: &connector.Connector{
 			Store: from, Vault: &vault.Vault{Keeper: keeper, Keys: from}, Logger: zap.NewNop(), VomoBaseURL: server.URL + "/v1",
 			Timeout: 5 * time.Second, Limits: budget.Limits{PerSecond: 10000}, Concurrency: 2,
 			Breakers: destination.NewBreakers(destination.BreakersConfig{}),
 			Opener:   &destination.Opener{Factories: map[string]destination.Factory{"rest": factory}},
 		},
-	}
-	c.resyncer = newResyncer(c.worker)
-	c.onboard(t, server.URL+"/crm")
-	return c
+	}}
+	f.resyncer = newResyncer(f.worker.runner)
+	f.onboard(t, server.URL+"/crm")
+	return f
 }
 
-func (c *counter) onboard(t *testing.T, address string) {
+func (f *fixture) onboard(t *testing.T, address string) {
 	t.Helper()
-	sealed, err := c.connect.Vault.Seal(t.Context(), "acme", store.CredentialVomoToken, []byte("t0ken"))
+	sealed, err := f.connect.Vault.Seal(t.Context(), "acme", store.CredentialVomoToken, []byte("t0ken"))
 	require.NoError(t, err)
-	_, err = c.pool.Exec(t.Context(), `INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
+	_, err = f.pool.Exec(t.Context(), `INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
 		VALUES ('acme', $1, jsonb_build_object('kind', 'rest', 'url', $1::text), now(), now())`, address)
 	require.NoError(t, err)
-	_, err = c.pool.Exec(t.Context(), `INSERT INTO credentials VALUES ('acme', 'vomo_token', $1, now())`, sealed)
+	_, err = f.pool.Exec(t.Context(), `INSERT INTO credentials VALUES ('acme', 'vomo_token', $1, now())`, sealed)
 	require.NoError(t, err)
 }
 
-func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	switch {
 	case r.Method == http.MethodPut:
-		c.written = append(c.written, r.URL.Path)
-		w.WriteHeader(c.crm)
-		_, _ = io.WriteString(w, c.body)
-	case c.vomo != 0:
-		c.reads++
-		if c.pause != "" {
-			w.Header().Set("Retry-After", c.pause)
+		f.written = append(f.written, r.URL.Path)
+		w.WriteHeader(f.crm)
+		_, _ = io.WriteString(w, f.body)
+	case f.vomo != 0:
+		f.reads++
+		if f.pause != "" {
+			w.Header().Set("Retry-After", f.pause)
 		}
-		w.WriteHeader(c.vomo)
-	case c.updated == "":
+		w.WriteHeader(f.vomo)
+	case f.updated == "":
 		w.WriteHeader(http.StatusNotFound)
 	default:
 		var data any = map[string]any{
 			"id": "1", "first_name": "Ana", "last_name": nil, "email": "Ana@Example.org", "phone": nil, "user_status": nil,
-			"membership_role": nil, "created_at": nil, "updated_at": c.updated,
+			"membership_role": nil, "created_at": nil, "updated_at": f.updated,
 		}
 		switch {
 		case r.URL.Path == "/v1/users":
 			list := []any{data}
-			for n := range c.more {
+			for n := range f.more {
 				another := maps.Clone(data.(map[string]any))
 				another["id"] = strconv.Itoa(n + 2)
 				list = append(list, another)
 			}
 			data = list
-		case c.partial:
+		case f.partial:
 			data = map[string]any{"id": path.Base(r.URL.Path), "participations": []any{}}
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": 1 + c.more, "per_page": 15}})
+		_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": 1 + f.more, "per_page": 15}})
 	}
 }
 
 // set changes what VOMO and the CRM say, and forgets what was written.
-func (c *counter) set(change func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.written = nil
+func (f *fixture) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.written = nil
 	change()
 }
 
-func (c *counter) writes() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.written)
+func (f *fixture) writes() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.written)
 }
 
-func (c *counter) asked(t *testing.T) report.Resync {
+func (f *fixture) asked(t *testing.T) operatorapi.Resync {
 	t.Helper()
-	result, err := c.resync(t.Context(), report.ResyncQuestion{CustomerID: "acme", VomoID: "1"})
+	result, err := f.resync(t.Context(), operatorapi.ResyncQuestion{CustomerID: "acme", VomoID: "1"})
 	require.NoError(t, err)
 	return result
 }
 
-func (c *counter) count(t *testing.T, query string) int {
+func (f *fixture) count(t *testing.T, query string) int {
 	t.Helper()
 	var count int
-	require.NoError(t, c.pool.QueryRow(t.Context(), query).Scan(&count))
+	require.NoError(t, f.pool.QueryRow(t.Context(), query).Scan(&count))
 	return count
 }
 
-func TestAWorkerReadsTheDestinationAgainOnceItHasTheLane(t *testing.T) {
+func TestBackfillReadsDestinationAgainOnceItHasTheLane(t *testing.T) {
 	t.Parallel()
-	c := newCounter(t)
-	before, err := c.store.Customer(t.Context(), "acme")
-	require.NoError(t, err)
-	_, err = c.pool.Exec(t.Context(), `UPDATE sync_configs SET destination = jsonb_set(destination, '{url}', to_jsonb(external_system_url || '-two'))`)
-	require.NoError(t, err)
-	var run store.Run
-	require.NoError(t, c.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		id, _, err := tx.StartRun(ctx, "acme", jobInitialBackfill, "00-trace-01")
-		if err != nil {
-			return err
-		}
-		run, err = tx.Run(ctx, id)
-		return err
-	}))
+	f := newFixture(t)
+	f.queued(t)
+	// Its destination is replaced after the worker has read the customer, and before it has the lane.
+	for _, statement := range []string{
+		`CREATE FUNCTION replace_destination() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			UPDATE sync_configs SET destination = jsonb_set(destination, '{url}', to_jsonb(external_system_url || '-two'));
+			RETURN new; END $$`,
+		`CREATE TRIGGER replaced BEFORE INSERT ON customer_leases FOR EACH ROW EXECUTE FUNCTION replace_destination()`,
+	} {
+		_, err := f.pool.Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
 
-	require.NoError(t, c.worker.claim(t.Context(), &worker.Delivery{}, before, run, func() {}, zap.NewNop()))
+	require.NoError(t, f.received(t))
 
-	require.Equal(t, []string{"/crm-two/users/vomo-1"}, c.written)
+	require.Equal(t, []string{"/crm-two/users/vomo-1"}, f.written)
 }
 
-func TestAResyncWritesWhatIsKnownAndNeverAnOlderVersion(t *testing.T) {
+func TestResyncWritesStoredVersionAndNeverAnOlderOne(t *testing.T) {
 	t.Parallel()
-	c := newCounter(t)
-	first := c.asked(t)
-	require.Equal(t, report.ResyncWritten, first.Outcome)
+	f := newFixture(t)
+	first := f.asked(t)
+	require.Equal(t, operatorapi.ResyncWritten, first.Outcome)
 	require.False(t, first.WasCurrent)
 	require.Nil(t, first.KnownUpdatedAt)
 
-	again := c.asked(t)
-	require.Equal(t, report.ResyncWritten, again.Outcome)
+	again := f.asked(t)
+	require.Equal(t, operatorapi.ResyncWritten, again.Outcome)
 	require.True(t, again.WasCurrent)
-	require.Equal(t, 2, c.writes())
+	require.Equal(t, 2, f.writes())
 
-	c.set(func() { c.updated = "2026-02-01T12:00:00+00:00" })
-	older := c.asked(t)
-	require.Equal(t, report.ResyncOlder, older.Outcome)
+	f.set(func() { f.updated = "2026-02-01T12:00:00+00:00" })
+	older := f.asked(t)
+	require.Equal(t, operatorapi.ResyncOlder, older.Outcome)
 	require.True(t, older.UpdatedAt.Before(*older.KnownUpdatedAt))
-	require.Zero(t, c.writes())
+	require.Zero(t, f.writes())
 
-	c.set(func() { c.updated = "" })
-	require.Equal(t, report.ResyncNotFound, c.asked(t).Outcome)
-	require.Equal(t, 1, c.count(t, `SELECT count(*) FROM user_mappings`), "nothing is deleted")
-	require.Equal(t, 2, c.count(t, `SELECT count(*) FROM sync_audit WHERE operation = 'resync'`))
-	require.Equal(t, 4, c.count(t, `SELECT count(*) FROM job_log WHERE job = 'user_resync' AND completed_at IS NOT NULL`))
-	require.Zero(t, c.count(t, `SELECT count(*) FROM customer_leases WHERE expires_at > now()`), "the lane is free again")
-	require.Equal(t, 4, c.count(t, `SELECT (spent->>'user_resync')::int FROM customer_budgets`), "under the customer's budget")
+	f.set(func() { f.updated = "" })
+	require.Equal(t, operatorapi.ResyncNotFound, f.asked(t).Outcome)
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM user_mappings`), "nothing is deleted")
+	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM sync_audit WHERE operation = 'resync'`))
+	require.Equal(t, 4, f.count(t, `SELECT count(*) FROM job_log WHERE job = 'user_resync' AND completed_at IS NOT NULL`))
+	require.Zero(t, f.count(t, `SELECT count(*) FROM customer_leases WHERE expires_at > now()`), "the lane is free again")
+	require.Equal(t, 4, f.count(t, `SELECT (spent->>'user_resync')::int FROM customer_budgets`), "under the customer's budget")
 }
 
-func TestAResyncWritesAUserWhoseStoredTimeIsAhead(t *testing.T) {
+func TestResyncKnowsABlankVersionByItsTime(t *testing.T) {
 	t.Parallel()
-	c := newCounter(t)
-	c.asked(t)
+	f := newFixture(t)
+	f.asked(t)
+	blank := func() {
+		_, err := f.pool.Exec(t.Context(), `UPDATE user_mappings SET version_hash = '', field_digests = NULL, last_known_email = NULL`)
+		require.NoError(t, err)
+	}
+	blank()
+	require.True(t, f.asked(t).WasCurrent)
+	blank()
+	f.set(func() { f.updated = "2026-03-01T12:00:01+00:00" })
+	require.False(t, f.asked(t).WasCurrent)
+}
+
+func TestResyncWritesUserWhoseStoredTimeIsAhead(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.asked(t)
 	changed := time.Now().UTC().Add(-time.Hour).Truncate(time.Second)
 	for _, ahead := range []string{"3 hours", "100 years"} {
-		_, err := c.pool.Exec(t.Context(), `UPDATE user_mappings SET last_synced_updated_at = now() + $1::text::interval`, ahead)
+		_, err := f.pool.Exec(t.Context(), `UPDATE user_mappings SET last_synced_updated_at = now() + $1::text::interval`, ahead)
 		require.NoError(t, err)
 		changed = changed.Add(time.Minute)
-		c.set(func() { c.updated = changed.Format(time.RFC3339) })
+		f.set(func() { f.updated = changed.Format(time.RFC3339) })
 
-		edited := c.asked(t)
+		edited := f.asked(t)
 
-		require.Equal(t, report.ResyncWritten, edited.Outcome, ahead)
+		require.Equal(t, operatorapi.ResyncWritten, edited.Outcome, ahead)
 		require.False(t, edited.WasCurrent)
-		require.Equal(t, 1, c.writes())
-		require.Equal(t, 1, c.count(t, `SELECT count(*) FROM user_mappings WHERE last_synced_updated_at < now()`), "by VOMO's time")
+		require.Equal(t, 1, f.writes())
+		require.Equal(t, 1, f.count(t, `SELECT count(*) FROM user_mappings WHERE last_synced_updated_at < now()`), "by VOMO's time")
 	}
-	c.set(func() { c.updated = changed.Add(-time.Minute).Format(time.RFC3339) })
-	require.Equal(t, report.ResyncOlder, c.asked(t).Outcome, "an older answer loses against a time that is not ahead")
+	f.set(func() { f.updated = changed.Add(-time.Minute).Format(time.RFC3339) })
+	require.Equal(t, operatorapi.ResyncOlder, f.asked(t).Outcome, "an older answer loses against a time that is not ahead")
 }
 
-func TestAResyncTellsWhyADestinationDidNotTakeTheUser(t *testing.T) {
+func TestResyncSaysWhyDestinationDidNotAcceptTheUser(t *testing.T) {
 	t.Parallel()
-	c := newCounter(t)
-	c.set(func() { c.crm, c.body = http.StatusUnprocessableEntity, `{"code":"email_invalid"}` })
-	refused := c.asked(t)
-	require.Equal(t, report.ResyncLetter, refused.Outcome)
+	f := newFixture(t)
+	f.set(func() { f.crm, f.body = http.StatusUnprocessableEntity, `{"code":"email_invalid"}` })
+	refused := f.asked(t)
+	require.Equal(t, operatorapi.ResyncLetter, refused.Outcome)
 	require.Equal(t, "email_invalid", refused.Letter.ErrorCode)
 	require.Equal(t, "permanent", refused.Letter.ErrorClass)
 
-	c.set(func() { c.crm, c.body = http.StatusConflict, `{"code":"stale"}` })
-	require.Equal(t, report.ResyncDestinationNewer, c.asked(t).Outcome)
-	require.Equal(t, 1, c.writes(), "an open letter does not keep an operator from trying")
-	require.Zero(t, c.count(t, `SELECT count(*) FROM dead_letters WHERE state <> 'settled'`))
+	f.set(func() { f.crm, f.body = http.StatusConflict, `{"code":"stale"}` })
+	require.Equal(t, operatorapi.ResyncDestinationNewer, f.asked(t).Outcome)
+	require.Equal(t, 1, f.writes(), "an open letter does not keep an operator from trying")
+	require.Zero(t, f.count(t, `SELECT count(*) FROM dead_letters WHERE state <> 'settled'`))
 }
 
-func TestAResyncThatCannotBeDoneNowSaysSoAndChangesNothing(t *testing.T) {
+func TestResyncThatCannotBeDoneNowSaysSoAndChangesNothing(t *testing.T) {
 	t.Parallel()
-	c := newCounter(t)
+	f := newFixture(t)
 	ask := func(id string) error {
-		_, err := c.resync(t.Context(), report.ResyncQuestion{CustomerID: "acme", VomoID: id})
+		_, err := f.resync(t.Context(), operatorapi.ResyncQuestion{CustomerID: "acme", VomoID: id})
 		return err
 	}
 	var conflict *service.ConflictError
 	var busy *service.BusyError
 	var bad *service.BadRequestError
-	c.set(func() { c.crm = http.StatusUnauthorized })
+	f.set(func() { f.crm = http.StatusUnauthorized })
 	require.ErrorAs(t, ask("1"), &conflict)
-	c.set(func() { c.crm = http.StatusServiceUnavailable })
+	f.set(func() { f.crm = http.StatusServiceUnavailable })
 	require.ErrorAs(t, ask("1"), &busy)
-	c.set(func() { c.vomo = http.StatusUnauthorized })
+	f.set(func() { f.vomo = http.StatusUnauthorized })
 	require.ErrorAs(t, ask("1"), &conflict)
 	require.Contains(t, conflict.Text, "VOMO")
 	require.ErrorAs(t, ask(".."), &bad)
-	_, err := c.resync(t.Context(), report.ResyncQuestion{CustomerID: "globex", VomoID: "1"})
+	_, err := f.resync(t.Context(), operatorapi.ResyncQuestion{CustomerID: "globex", VomoID: "1"})
 	require.ErrorIs(t, err, store.ErrNotFound)
-	require.Zero(t, c.count(t, `SELECT (SELECT count(*) FROM user_mappings) + (SELECT count(*) FROM dead_letters)`), "no letter for a destination's fault")
-	require.Zero(t, c.count(t, `SELECT count(*) FROM job_log WHERE completed_at IS NULL`))
-	_, err = c.pool.Exec(t.Context(), `UPDATE sync_configs SET enabled = false`)
+	require.Zero(t, f.count(t, `SELECT (SELECT count(*) FROM user_mappings) + (SELECT count(*) FROM dead_letters)`), "no letter for a destination's fault")
+	require.Zero(t, f.count(t, `SELECT count(*) FROM job_log WHERE completed_at IS NULL`))
+	_, err = f.pool.Exec(t.Context(), `UPDATE sync_configs SET enabled = false`)
 	require.NoError(t, err)
 	require.ErrorAs(t, ask("1"), &conflict)
 }
 
-func TestAResyncReadsAUserFromTheListIfVOMOGivesParticipationsAlone(t *testing.T) {
+func TestResyncReadsUserFromListIfVOMOGivesOnlyParticipations(t *testing.T) {
 	t.Parallel()
-	c := newCounter(t)
-	c.set(func() { c.partial = true })
+	f := newFixture(t)
+	f.set(func() { f.partial = true })
 
-	first := c.asked(t)
-	require.Equal(t, report.ResyncWritten, first.Outcome)
-	require.Equal(t, 1, c.writes())
+	first := f.asked(t)
+	require.Equal(t, operatorapi.ResyncWritten, first.Outcome)
+	require.Equal(t, 1, f.writes())
 
-	again := c.asked(t)
+	again := f.asked(t)
 	require.True(t, again.WasCurrent, "the whole user was read, and not half of it")
 
-	result, err := c.resync(t.Context(), report.ResyncQuestion{CustomerID: "acme", VomoID: "2"})
+	result, err := f.resync(t.Context(), operatorapi.ResyncQuestion{CustomerID: "acme", VomoID: "2"})
 	require.NoError(t, err)
-	require.Equal(t, report.ResyncNotFound, result.Outcome, "the whole list has no such user")
+	require.Equal(t, operatorapi.ResyncNotFound, result.Outcome, "the whole list has no such user")
 }

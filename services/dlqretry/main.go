@@ -1,5 +1,5 @@
-// Command dlqretry retries dead letters until they are settled or an operator's, shows the open ones in ROLLCALL_DLQ,
-// and takes what operators do there for an answer. Any number of replicas may run; there is no leader.
+// Command dlqretry retries dead letters until they are settled or wait for an operator, keeps ROLLCALL_DLQ equal to the open
+// letters, and does what operators ask for there. Any number of replicas may run; there is no leader.
 package main
 
 import (

@@ -5,74 +5,89 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go/micro"
 	"golang.org/x/sync/errgroup"
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/connector"
-	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/messageletter"
+	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/worker"
+	"rollcall.dev/services/dlqretry/internal/letterapi"
+	"rollcall.dev/services/dlqretry/internal/letterstream"
+	"rollcall.dev/services/dlqretry/internal/retry"
 )
 
-// How many messages of operators, and of the server, are worked at once.
 const (
-	republishedSlots = 4
-	advisorySlots    = 2
+	// How many messages of operators, and reports of the server, are handled at once.
+	requestSlots  = 4
+	advisorySlots = 2
+	// pingFor bounds how long the publisher asks which services run.
+	pingFor = 3 * time.Second
 )
 
 // run wires the service and works until ctx ends, or until a part of it cannot go on.
 func run(ctx context.Context, s *service.Service) error {
-	retrying, err := s.JetStream.Consumer(ctx, bus.StreamDLQ, bus.DurableDLQRetry)
+	retries, err := s.JetStream.Consumer(ctx, bus.StreamDLQ, bus.DurableDLQRetry)
 	if err != nil {
 		return fmt.Errorf("look up consumer: %w", err)
 	}
-	told, err := s.JetStream.Consumer(ctx, bus.StreamAdvisories, bus.DurableAdvisories)
+	reports, err := s.JetStream.Consumer(ctx, bus.StreamAdvisories, bus.DurableAdvisories)
 	if err != nil {
 		return fmt.Errorf("look up consumer: %w", err)
 	}
 	connect, disconnect := connector.Open(s, s.Config.DLQSlots)
 	defer disconnect()
-	publisher := &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}
-	counted := newMetrics(s.Registry)
-	follow := &follower{
-		store: s.Store, js: s.JetStream, publisher: publisher, logger: s.Logger, metrics: counted, woken: make(chan struct{}, 1),
+
+	// Letters change in the table first. Then the retrier looks for due ones, and the publisher updates the stream.
+	var rounds *round.Runner
+	var publisher *letterstream.Publisher
+	changed := func(due ...string) {
+		rounds.Wake(due...)
+		publisher.Wake()
 	}
-	retry := &retrier{
-		store: s.Store, connect: connect, logger: s.Logger, metrics: counted, holder: s.Instance, leaseFor: s.Config.ClaimTimeout,
-		slots: s.Config.DLQSlots, queue: newQueue(s.Config.DLQSlots, time.Now), woken: make(chan struct{}, 1), changed: follow.wake,
+	metrics := letterstream.NewMetrics(s.Registry)
+	publisher = letterstream.NewPublisher(letterstream.Config{
+		Store: s.Store, JetStream: s.JetStream, Logger: s.Logger, Metrics: metrics, Asked: changed,
+		Running: func(ctx context.Context) ([]micro.Ping, error) { return service.Running(ctx, s.Conn, pingFor) },
+	})
+	retrier := &retry.Retrier{Store: s.Store, Metrics: retry.NewMetrics(s.Registry), Changed: publisher.Wake}
+	rounds = round.New(round.Config{
+		Store: s.Store, Connect: connect, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: s.Config.DLQSlots,
+		Kind: retrier.Kind(),
+	})
+	messages := &retry.Messages{
+		Store: s.Store, Vault: s.Vault, Publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}, Logger: s.Logger, Changed: publisher.Wake,
 	}
-	redrive := &redriver{
-		store: s.Store, vault: s.Vault, publisher: publisher, logger: s.Logger,
-		asked: func(customers ...string) {
-			retry.wake(customers...)
-			follow.wake()
-		},
+	requests := &letterstream.Requests{Store: s.Store, JetStream: s.JetStream, Messages: messages, Asked: changed, Logger: s.Logger}
+	advisories := &letterstream.Advisories{
+		Store: s.Store, JetStream: s.JetStream, Logger: s.Logger, Changed: publisher.Wake,
+		Letters: &messageletter.Opener{Store: s.Store, Vault: s.Vault, StreamCreated: func(ctx context.Context, name string) (time.Time, error) {
+			return bus.StreamCreated(ctx, s.JetStream, name)
+		}},
 	}
-	if err := answerLetters(s, newLetterDesk(s, redrive)); err != nil {
+	if err := letterapi.New(s, messages, changed).Answer(s); err != nil {
 		return err
 	}
-	messages := worker.NewMetrics(s.Registry)
+	workers, noLetters := worker.NewMetrics(s.Registry), letterstream.NoLetters{Logger: s.Logger}
 	operators := &worker.Worker{
-		Name: bus.DurableDLQRetry, Conn: s.Conn, Consumer: retrying, Slots: republishedSlots, Letters: noLetters{s.Logger},
-		Handler: (&republished{store: s.Store, js: s.JetStream, redriver: redrive, logger: s.Logger}).handle,
-		Logger:  s.Logger, Metrics: messages,
-	}
-	letters := &deadletter.Opener{
-		Store: s.Store, Vault: s.Vault, StreamCreated: func(ctx context.Context, name string) (time.Time, error) {
-			return bus.StreamCreated(ctx, s.JetStream, name)
-		},
+		Name: bus.DurableDLQRetry, Conn: s.Conn, Consumer: retries, Slots: requestSlots, Letters: noLetters, Handler: requests.Handle,
+		Logger: s.Logger, Metrics: workers,
 	}
 	server := &worker.Worker{
-		Name: bus.DurableAdvisories, Conn: s.Conn, Consumer: told, Slots: advisorySlots, Letters: noLetters{s.Logger},
-		Handler: (&advisories{store: s.Store, js: s.JetStream, letters: letters, logger: s.Logger, changed: follow.wake}).handle,
-		Logger:  s.Logger, Metrics: messages,
+		Name: bus.DurableAdvisories, Conn: s.Conn, Consumer: reports, Slots: advisorySlots, Letters: noLetters, Handler: advisories.Handle,
+		Logger: s.Logger, Metrics: workers,
 	}
 	s.Ready()
 	group, working := errgroup.WithContext(ctx)
 	group.Go(func() error { return operators.Run(working) })
 	group.Go(func() error { return server.Run(working) })
-	group.Go(func() error { retry.run(working); return nil })
-	group.Go(func() error { follow.run(working); return nil })
-	group.Go(func() error { (&gauges{store: s.Store, logger: s.Logger, metrics: counted}).run(working); return nil })
+	group.Go(func() error { rounds.Run(working); return nil })
+	group.Go(func() error { publisher.Run(working); return nil })
+	group.Go(func() error {
+		(&letterstream.Gauges{Store: s.Store, Logger: s.Logger, Metrics: metrics}).Run(working)
+		return nil
+	})
 	return group.Wait()
 }

@@ -25,43 +25,44 @@ import (
 // mailTimeout bounds each step of a conversation with the mail server.
 const mailTimeout = 15 * time.Second
 
-// mailer hands mails to one server. Nothing of a recipient comes into an error.
+// mailer delivers mails to one server. Its errors contain nothing of a recipient.
 type mailer struct {
 	server config.MailServer
 	from   string
 	roots  *x509.CertPool // nil: the system's
 	gate   gate
-	// loggedInBy is the way to log in that the server took last: a server may lock an account after some refusals.
-	loggedInBy atomic.Value // string
+	// lastMechanism is the login mechanism that the server accepted last. It is tried first, because a server may lock an
+	// account after some failed logins.
+	lastMechanism atomic.Value // string
 }
 
-// letter is one mail without its recipient.
-type letter struct {
+// mailContent is a mail without its recipient.
+type mailContent struct {
 	kind                string
 	subject, text, html string
-	id                  string // of the message that it tells: the same id is the same Message-ID
-	answers             string // the id of the message that it says the end of
+	id                  string // of the message that it is about: the same id gives the same Message-ID
+	inReplyTo           string // the id of the "raised" message, if this mail says that the alert was cleared
 }
 
-// operatorNotice is a channel for each address: one that refuses a mail does not have the others get it again.
-func (m *mailer) operatorNotice(address string, letter letter) notice {
+// noticeTo returns a notice on the address's own channel: if one address fails, the others do not get the mail again.
+func (m *mailer) noticeTo(address string, mail mailContent) notice {
 	digest := sha256.Sum256([]byte(address))
 	return notice{
-		kind: letter.kind, channel: channelOperators + ":" + hex.EncodeToString(digest[:6]), way: channelOperators,
-		send: func(ctx context.Context) error { return m.send(ctx, address, letter) },
+		kind: mail.kind, channel: channelOperators + ":" + hex.EncodeToString(digest[:6]), channelType: channelOperators,
+		send: func(ctx context.Context) error { return m.send(ctx, address, mail) },
 	}
 }
 
-func (m *mailer) send(ctx context.Context, to string, letter letter) error {
-	message, err := m.compose(to, letter)
+func (m *mailer) send(ctx context.Context, to string, mail mailContent) error {
+	message, err := m.compose(to, mail)
 	if err != nil {
 		return err
 	}
-	return m.gate.through(func() error { return m.hand(ctx, message) })
+	return m.gate.run(func() error { return m.deliver(ctx, message) })
 }
 
-// compose writes the mail with both parts.
-func (m *mailer) compose(to string, letter letter) (*gomail.Msg, error) {
+// compose returns the mail with a text and an HTML part.
+func (m *mailer) compose(to string, mail mailContent) (*gomail.Msg, error) {
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	from, err := config.ParseMailAddress(m.from)
 	if err == nil {
@@ -75,22 +76,22 @@ func (m *mailer) compose(to string, letter letter) (*gomail.Msg, error) {
 		return nil, fault.Permanent("mail_address", fmt.Errorf("the recipient's address %w", err))
 	}
 	if err != nil || message.To(recipient.Address) != nil {
-		return nil, fault.Permanent("mail_address", errors.New("the recipient's address is not one"))
+		return nil, fault.Permanent("mail_address", errors.New("the recipient's address is not a mail address"))
 	}
-	message.Subject(oneLine(letter.subject))
-	message.SetMessageIDWithValue(m.messageID(letter.id))
-	if letter.answers != "" {
-		raised := "<" + m.messageID(letter.answers) + ">"
+	message.Subject(oneLine(mail.subject))
+	message.SetMessageIDWithValue(m.messageID(mail.id))
+	if mail.inReplyTo != "" {
+		raised := "<" + m.messageID(mail.inReplyTo) + ">"
 		message.SetGenHeader(gomail.HeaderInReplyTo, raised)
 		message.SetGenHeader(gomail.HeaderReferences, raised)
 	}
 	message.SetGenHeader("Auto-Submitted", "auto-generated") // no out-of-office answers, please
-	message.SetBodyString(gomail.TypeTextPlain, letter.text)
-	message.AddAlternativeString(gomail.TypeTextHTML, letter.html)
+	message.SetBodyString(gomail.TypeTextPlain, mail.text)
+	message.AddAlternativeString(gomail.TypeTextHTML, mail.html)
 	return message, nil
 }
 
-// messageID is derived from a message's id, so that a repetition is recognised by mailboxes, and by people.
+// messageID derives the Message-ID from a message's id, so that mailboxes recognise a repetition.
 func (m *mailer) messageID(id string) string {
 	for _, char := range id {
 		if (char < 'a' || char > 'z') && (char < 'A' || char > 'Z') && (char < '0' || char > '9') && !strings.ContainsRune(".-_", char) {
@@ -106,35 +107,35 @@ func (m *mailer) messageID(id string) string {
 	return "rollcall." + id + "@" + domain
 }
 
-// hand gives the mail to the server. If the server refuses a way to log in, hand tries the next one.
-func (m *mailer) hand(ctx context.Context, message *gomail.Msg) error {
+// deliver gives the mail to the server. If the server rejects a login mechanism, deliver tries the next one.
+func (m *mailer) deliver(ctx context.Context, message *gomail.Msg) error {
 	if m.server.User == "" {
-		return m.converse(ctx, message, nil)
+		return m.deliverOnce(ctx, message, nil)
 	}
-	tried := &login{user: m.server.User, password: m.server.Password, host: m.server.Host}
-	tried.first, _ = m.loggedInBy.Load().(string)
+	auth := &login{user: m.server.User, password: m.server.Password, host: m.server.Host}
+	auth.preferred, _ = m.lastMechanism.Load().(string)
 	for {
-		err := m.converse(ctx, message, tried)
-		if !tried.refusedNow {
-			if tried.accepted {
-				m.loggedInBy.Store(tried.way)
+		err := m.deliverOnce(ctx, message, auth)
+		if !auth.rejectedNow {
+			if auth.isAccepted {
+				m.lastMechanism.Store(auth.mechanism)
 			}
 			return err
 		}
-		if !tried.next() {
-			return tried.refusal(err)
+		if !auth.hasNext() {
+			return auth.rejection(err)
 		}
 	}
 }
 
-// converse is one conversation with the server.
-func (m *mailer) converse(ctx context.Context, message *gomail.Msg, by *login) error {
+// deliverOnce tries one connection to the server, with one login mechanism.
+func (m *mailer) deliverOnce(ctx context.Context, message *gomail.Msg, auth *login) error {
 	options := []gomail.Option{
 		gomail.WithPort(m.server.Port), gomail.WithTimeout(mailTimeout),
 		gomail.WithTLSConfig(&tls.Config{ServerName: m.server.Host, RootCAs: m.roots, MinVersion: tls.VersionTLS12}),
 	}
 	var conn net.Conn
-	hangUp := func() bool { return true }
+	stopWatching := func() bool { return true }
 	switch m.server.TLS {
 	case config.TLSAtOnce:
 		options = append(options, gomail.WithSSL())
@@ -146,60 +147,60 @@ func (m *mailer) converse(ctx context.Context, message *gomail.Msg, by *login) e
 		options = append(options, gomail.WithTLSPolicy(gomail.NoTLS))
 	}
 	if m.server.TLS != config.TLSAtOnce {
-		// The library leaves a connection open on which it could not greet or log in, and talks on when ctx has ended.
+		// The library does not close a connection on which the greeting or login failed, and goes on after ctx has ended.
 		options = append(options, gomail.WithDialContextFunc(func(dialing context.Context, network, address string) (net.Conn, error) {
 			var err error
 			if conn, err = (&net.Dialer{}).DialContext(dialing, network, address); err == nil {
 				open := conn
-				hangUp = context.AfterFunc(ctx, func() { _ = open.Close() }) // its context ends with the dialling
+				stopWatching = context.AfterFunc(ctx, func() { _ = open.Close() }) // the dial context ends with the dialling
 			}
 			return conn, err
 		}))
 	}
-	if by != nil {
-		options = append(options, gomail.WithSMTPAuthCustom(by))
+	if auth != nil {
+		options = append(options, gomail.WithSMTPAuthCustom(auth))
 	}
 	client, err := gomail.NewClient(m.server.Host, options...)
 	if err != nil {
-		return downError{fault.Unknown("mail_server", errors.New("the mail server's settings cannot be used"))}
+		return channelDownError{fault.Unknown("mail_server", errors.New("the mail server's settings cannot be used"))}
 	}
-	err = send(ctx, client, message, by)
-	hangUp()
+	err = sendMessage(ctx, client, message, auth)
+	stopWatching()
 	if conn != nil {
-		_ = conn.Close() // closed already where all went well
+		_ = conn.Close() // already closed after success
 	}
-	if err == nil || message.IsDelivered() { // an end of the conversation that failed takes nothing back
+	if err == nil || message.IsDelivered() { // the mail is delivered even if closing the connection failed
 		return nil
 	}
-	return refusal(err)
+	return classifySMTPError(err)
 }
 
-// errNeedsUTF8 says that the server cannot take an address as it is.
-var errNeedsUTF8 = errors.New("has characters outside ASCII before the @, and the mail server does not take such addresses (it offers no SMTPUTF8)")
+// errNeedsUTF8 says that the server cannot accept an address that is not ASCII.
+var errNeedsUTF8 = errors.New("has characters outside ASCII before the @, and the mail server does not accept such addresses (it offers no SMTPUTF8)")
 
-func send(ctx context.Context, client *gomail.Client, message *gomail.Msg, by *login) error {
+func sendMessage(ctx context.Context, client *gomail.Client, message *gomail.Msg, auth *login) error {
 	connected, err := client.DialToSMTPClientWithContext(ctx)
-	if by != nil {
-		by.settle(err)
+	if auth != nil {
+		auth.noteResult(err)
 	}
 	if err != nil {
 		return err
 	}
-	if err = takesAddresses(connected, message); err == nil {
+	if err = checkAddresses(connected, message); err == nil {
 		err = client.SendWithSMTPClient(connected, message)
 	}
 	return errors.Join(err, client.CloseWithSMTPClient(connected))
 }
 
-// takesAddresses fails if the server cannot take the sender's or the recipient's address: without SMTPUTF8 each server makes
-// of such an address what it likes.
-func takesAddresses(connected *smtp.Client, message *gomail.Msg) error {
+// checkAddresses fails if the server cannot accept the sender's or the recipient's address. Without SMTPUTF8, each server
+// handles an address outside ASCII differently.
+func checkAddresses(connected *smtp.Client, message *gomail.Msg) error {
 	if utf8, _ := connected.Extension("SMTPUTF8"); utf8 {
 		return nil
 	}
 	for _, sender := range message.GetFrom() {
 		if !config.IsASCII(sender.Address) {
-			return downError{fault.Unknown("smtp_no_utf8", fmt.Errorf("MAIL_FROM %w", errNeedsUTF8))}
+			return channelDownError{fault.Unknown("smtp_no_utf8", fmt.Errorf("MAIL_FROM %w", errNeedsUTF8))}
 		}
 	}
 	for _, recipient := range message.GetTo() {
@@ -210,9 +211,9 @@ func takesAddresses(connected *smtp.Client, message *gomail.Msg) error {
 	return nil
 }
 
-// refusal tells a mail that is refused from a server that takes none, in words without addresses.
-func refusal(err error) error {
-	if errors.Is(err, errNeedsUTF8) || errors.Is(err, errNoLogin) {
+// classifySMTPError distinguishes a mail that is rejected from a server that accepts none. Its texts contain no addresses.
+func classifySMTPError(err error) error {
+	if errors.Is(err, errNeedsUTF8) || errors.Is(err, errNoMechanism) {
 		return err
 	}
 	var sending *gomail.SendError
@@ -221,25 +222,25 @@ func refusal(err error) error {
 		text := fmt.Errorf("%s: the mail server answered %d", sending.Reason, sending.ErrorCode())
 		switch {
 		case sending.Reason == gomail.ErrSMTPMailFrom, sending.ErrorCode() == 421:
-			// It does not take our sender, or it shuts down: no mail would get through.
-			return downError{fault.Unknown(code, text)}
+			// The server rejects our sender, or shuts down: it would accept no other mail either.
+			return channelDownError{fault.Unknown(code, text)}
 		case sending.IsTemp():
 			return fault.Unknown(code, text)
 		}
 		return fault.Permanent(code, text)
 	}
 	if answered, ok := errors.AsType[*textproto.Error](err); ok {
-		return downError{fault.Unknown("smtp_"+strconv.Itoa(answered.Code), fmt.Errorf("the mail server answered %d", answered.Code))}
+		return channelDownError{fault.Unknown("smtp_"+strconv.Itoa(answered.Code), fmt.Errorf("the mail server answered %d", answered.Code))}
 	}
 	var network net.Error
 	if errors.As(err, &network) && network.Timeout() {
-		return downError{fault.Unknown("smtp_timeout", errors.New("the mail server did not answer in time"))}
+		return channelDownError{fault.Unknown("smtp_timeout", errors.New("the mail server did not answer in time"))}
 	}
 	if sending != nil {
-		return downError{fault.Unknown("smtp_interrupted", fmt.Errorf("%s: the conversation was interrupted", sending.Reason))}
+		return channelDownError{fault.Unknown("smtp_interrupted", fmt.Errorf("%s: the connection was interrupted", sending.Reason))}
 	}
-	return downError{fault.Unknown("smtp_unreachable", fmt.Errorf("reach the mail server: %w", err))}
+	return channelDownError{fault.Unknown("smtp_unreachable", fmt.Errorf("reach the mail server: %w", err))}
 }
 
-// oneLine keeps what a stranger may have written into an alert from being more than a subject.
+// oneLine removes line breaks: text that a stranger wrote into an alert must not add mail headers.
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

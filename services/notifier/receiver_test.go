@@ -14,15 +14,15 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// receiver takes webhooks.
+// receiver accepts webhooks.
 type receiver struct {
 	*httptest.Server
-	t    *testing.T
-	came *testkit.Signal[post]
+	t     *testing.T
+	posts *testkit.Signal[post]
 
 	mu      sync.Mutex
-	answers []func(http.ResponseWriter, *http.Request) // to the next posts, one each
-	types   []string                                   // of all posts so far, each alert's or summary's
+	answers []func(http.ResponseWriter, *http.Request) // for the next posts, one each
+	types   []string                                   // alert types of all posts so far
 }
 
 type post struct {
@@ -39,8 +39,8 @@ type post struct {
 
 func newReceiver(t *testing.T, answers ...func(http.ResponseWriter, *http.Request)) *receiver {
 	t.Helper()
-	r := &receiver{t: t, came: testkit.NewSignal[post](), answers: answers}
-	r.Server = httptest.NewServer(http.HandlerFunc(r.take))
+	r := &receiver{t: t, posts: testkit.NewSignal[post](), answers: answers}
+	r.Server = httptest.NewServer(http.HandlerFunc(r.accept))
 	t.Cleanup(r.Close)
 	return r
 }
@@ -49,7 +49,7 @@ func status(code int) func(http.ResponseWriter, *http.Request) {
 	return func(answer http.ResponseWriter, _ *http.Request) { answer.WriteHeader(code) }
 }
 
-func (r *receiver) take(answer http.ResponseWriter, request *http.Request) {
+func (r *receiver) accept(answer http.ResponseWriter, request *http.Request) {
 	got := post{header: request.Header, at: time.Now()}
 	var err error
 	if got.raw, err = io.ReadAll(request.Body); err != nil {
@@ -67,13 +67,13 @@ func (r *receiver) take(answer http.ResponseWriter, request *http.Request) {
 	}
 	r.mu.Unlock()
 	say(answer, request)
-	r.came.Send(got)
+	r.posts.Send(got)
 }
 
-func (r *receiver) next() post { return r.came.Wait(r.t, within) }
+func (r *receiver) next() post { return r.posts.Wait(r.t, timeout) }
 
-// posts is how many posts of a type came so far.
-func (r *receiver) posts(kind string) (count int) {
+// countPosts returns how many posts of an alert type have arrived.
+func (r *receiver) countPosts(kind string) (count int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, one := range r.types {
@@ -84,10 +84,10 @@ func (r *receiver) posts(kind string) (count int) {
 	return count
 }
 
-func (r *receiver) nothingMore() { r.came.RequireNone(r.t) }
+func (r *receiver) requireNoMore() { r.posts.RequireNone(r.t) }
 
-// sameTwice requires that two posts are the same message.
-func sameTwice(t *testing.T, first, second post) {
+// requireSameMessage requires that two posts are the same message.
+func requireSameMessage(t *testing.T, first, second post) {
 	t.Helper()
 	require.Equal(t, first.header.Get("Webhook-Id"), second.header.Get("Webhook-Id"))
 	require.Equal(t, string(first.raw), string(second.raw))

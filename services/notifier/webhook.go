@@ -21,11 +21,11 @@ import (
 
 const (
 	webhookTimeout = 10 * time.Second
-	longestAnswer  = 64 << 10 // read of an answer, so that the connection can be used again; nothing of it is kept
+	maxResponse    = 64 << 10 // read of a response, so that the connection can be used again
 )
 
-// webhook posts to one receiver, as Standard Webhooks has it. Nothing of its URL comes into an error: it may be the
-// only secret that the receiver has.
+// webhook posts to one receiver, by the Standard Webhooks specification. Its errors contain nothing of the URL, which may be
+// the receiver's only secret.
 type webhook struct {
 	url    string
 	signer *standardwebhooks.Webhook // nil: posts are not signed
@@ -33,21 +33,21 @@ type webhook struct {
 	gate   gate
 }
 
-// newWebhook is nil where there is no URL.
+// newWebhook returns nil if there is no URL.
 func newWebhook(target, secret string) (*webhook, error) {
 	if target == "" {
-		return nil, nil //nolint:nilnil // none is no error
+		return nil, nil //nolint:nilnil // no webhook is no error
 	}
 	w := &webhook{url: target, client: &http.Client{
 		Timeout: webhookTimeout,
-		// What is posted is for this receiver; a redirect is an answer like another.
+		// Alerts are for this receiver only, so redirects are not followed.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
 	}}
 	if secret != "" {
 		signer, err := standardwebhooks.NewWebhook(secret)
 		if err != nil {
-			return nil, errors.New("ALERT_WEBHOOK_SECRET cannot be read") // its own error may repeat it
+			return nil, errors.New("ALERT_WEBHOOK_SECRET cannot be read") // the library's error may contain the secret
 		}
 		w.signer = signer
 	}
@@ -55,28 +55,28 @@ func newWebhook(target, secret string) (*webhook, error) {
 }
 
 func (w *webhook) notice(id, kind string, body []byte) notice {
-	return notice{kind: kind, channel: channelWebhook, way: channelWebhook, send: func(ctx context.Context) error {
-		return w.gate.through(func() error { return w.post(ctx, id, body) })
+	return notice{kind: kind, channel: channelWebhook, channelType: channelWebhook, send: func(ctx context.Context) error {
+		return w.gate.run(func() error { return w.post(ctx, id, body) })
 	}}
 }
 
-// forADay gives up on a receiver that has refused all for so long: each alert that waits holds a place among those in
-// flight, of which there are some thousands, and no mail would be sent any more when all are taken.
-func forADay(send func(ctx context.Context) error) func(ctx context.Context) error {
+// giveUpAfterDay makes the error permanent if the receiver rejects all posts. It is used for alerts that are a day old. Each
+// waiting alert holds one of some thousand places in flight; if all were taken, no more mails would be sent.
+func giveUpAfterDay(send func(ctx context.Context) error) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		err := send(ctx)
 		cause := err
-		if closed, ok := errors.AsType[*closedError](err); ok {
+		if closed, ok := errors.AsType[*channelClosedError](err); ok {
 			cause = closed.cause
 		}
-		if errors.Is(cause, errRefusesAll) {
-			return fault.Permanent(fault.CodeOf(cause), fmt.Errorf("given up after a day: %w", cause))
+		if errors.Is(cause, errRejectsAll) {
+			return fault.Permanent(fault.CodeOf(cause), fmt.Errorf("gave up after a day: %w", cause))
 		}
 		return err
 	}
 }
 
-// post sends one body. A repetition of it has the same id.
+// post sends one body. A repetition has the same id.
 func (w *webhook) post(ctx context.Context, id string, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
 	if err != nil {
@@ -86,8 +86,8 @@ func (w *webhook) post(ctx context.Context, id string, body []byte) error {
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "rollcall/"+service.Version)
 	request.Header.Set(standardwebhooks.HeaderWebhookID, id)
-	// Not sent: it lets the transport post again where the receiver had closed the idle connection that was taken. A
-	// receiver tells a repetition by the id.
+	// The header is not sent. It lets the transport post again if the receiver had closed the idle connection. The receiver
+	// recognises a repetition by the id.
 	request.Header["Idempotency-Key"] = nil
 	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
 	if w.signer != nil {
@@ -99,18 +99,18 @@ func (w *webhook) post(ctx context.Context, id string, body []byte) error {
 	}
 	response, err := w.client.Do(request)
 	if err != nil {
-		if whole, ok := errors.AsType[*url.Error](err); ok { // its text repeats the URL
+		if whole, ok := errors.AsType[*url.Error](err); ok { // its text contains the URL
 			err = whole.Err
 		}
-		return downError{fault.Unknown("webhook_unreachable", fmt.Errorf("post: %w", err))}
+		return channelDownError{fault.Unknown("webhook_unreachable", fmt.Errorf("post: %w", err))}
 	}
-	defer response.Body.Close()                                              //nolint:errcheck // nothing more is read
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, longestAnswer)) // only for the connection's sake
-	return answered(response)
+	defer response.Body.Close()                                            //nolint:errcheck // nothing more is read
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxResponse)) // so that the connection can be used again
+	return classifyStatus(response)
 }
 
-// answered reads the receiver's status.
-func answered(response *http.Response) error {
+// classifyStatus returns the error of a response, by its status.
+func classifyStatus(response *http.Response) error {
 	status := response.StatusCode
 	err := fmt.Errorf("the receiver answered %d", status)
 	code := "webhook_" + strconv.Itoa(status)
@@ -118,21 +118,21 @@ func answered(response *http.Response) error {
 	case status >= 200 && status < 300:
 		return nil
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
-		return downError{fault.Throttled(code, min(retryafter.Of(response.Header, time.Now()), longestNamed), err)}
-	case refusesAll(status):
-		return downError{fault.Unknown(code, fmt.Errorf("%w: %w", errRefusesAll, err))}
+		return channelDownError{fault.Throttled(code, min(retryafter.Of(response.Header, time.Now()), maxRetryAfter), err)}
+	case rejectsAll(status):
+		return channelDownError{fault.Unknown(code, fmt.Errorf("%w: %w", errRejectsAll, err))}
 	case status >= 400 && status < 500 && status != http.StatusRequestTimeout:
 		return fault.Permanent(code, err)
 	}
-	return downError{fault.Unknown(code, err)}
+	return channelDownError{fault.Unknown(code, err)}
 }
 
-// errRefusesAll is in the error of an answer that has nothing to do with what was posted.
-var errRefusesAll = errors.New("the receiver does not know us, or its address")
+// errRejectsAll says that the receiver would reject every other post, too.
+var errRejectsAll = errors.New("the receiver rejects our credentials, or this address does not exist")
 
-// refusesAll says whether the receiver does not know us or its own address any more: that is none of this alert's, and
-// is mended by whoever hears of it.
-func refusesAll(status int) bool {
+// rejectsAll returns whether the status says that the credentials or the address are wrong. That is no fault of the alert,
+// and an operator can correct it.
+func rejectsAll(status int) bool {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusProxyAuthRequired:
 		return true
@@ -140,8 +140,8 @@ func refusesAll(status int) bool {
 	return false
 }
 
-// posted is a body: what Standard Webhooks asks for, and a text that Slack shows.
-type posted struct {
+// webhookBody is what Standard Webhooks requires, and a text that Slack shows.
+type webhookBody struct {
 	Type      string          `json:"type"`
 	Timestamp time.Time       `json:"timestamp"`
 	Text      string          `json:"text"`

@@ -6,38 +6,46 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// answerOperators answers the nouns that this service owns: status, customers, config, backfills, requests,
-// key.
-func answerOperators(s *service.Service, operators *operators, created func(ctx context.Context, stream string) (time.Time, error)) error {
+// answerOperators answers operators' requests about status, customers, config, backfills, requests, the audit and the key.
+func answerOperators(s *service.Service, operators *operators, messages bus.CustomerMessages,
+	created func(ctx context.Context, stream string) (time.Time, error),
+) error {
 	return errors.Join(
 		service.Answer(s, "status", "get", func(ctx context.Context, question report.StatusQuestion) (report.Status, error) {
-			if err := readable(question.CustomerID); err != nil {
+			if err := checkCustomerID(question.CustomerID); err != nil {
 				return report.Status{}, err
 			}
 			return report.StatusUnder(ctx, s.Store, question.CustomerID, operators.limits)
 		}),
-		service.Answer(s, "backfills", "ls", func(ctx context.Context, question report.BackfillsQuestion) (report.BackfillsReply, error) {
+		service.Answer(s, "backfills", "ls", func(ctx context.Context, question operatorapi.BackfillsQuestion) (operatorapi.BackfillsReply, error) {
 			if question.CustomerID != "" {
-				if err := readable(question.CustomerID); err != nil {
-					return report.BackfillsReply{}, err
+				if err := checkCustomerID(question.CustomerID); err != nil {
+					return operatorapi.BackfillsReply{}, err
 				}
 			}
 			return report.Backfills(ctx, s.Store, question)
 		}),
-		service.Answer(s, "customers", "ls", func(ctx context.Context, question report.CustomersQuestion) (report.CustomersReply, error) {
+		service.Answer(s, "customers", "ls", func(ctx context.Context, question operatorapi.CustomersQuestion) (operatorapi.CustomersReply, error) {
 			return report.Customers(ctx, s.Store, question)
+		}),
+		service.Answer(s, "offboardings", "get", func(ctx context.Context, question operatorapi.OffboardingQuestion) (operatorapi.Offboarding, error) {
+			if err := checkCustomerID(question.CustomerID); err != nil {
+				return operatorapi.Offboarding{}, err
+			}
+			return report.Offboarding(ctx, s.Store, question.CustomerID, s.Config.OffboardRetention, messages.Count)
 		}),
 		service.Answer(s, "customers", "pause", operators.pauseCustomer),
 		service.Answer(s, "customers", "resume", operators.resumeCustomer),
-		service.Answer(s, "config", "get", func(ctx context.Context, question report.ConfigQuestion) (report.Config, error) {
-			if err := readable(question.CustomerID); err != nil {
-				return report.Config{}, err
+		service.Answer(s, "config", "get", func(ctx context.Context, question operatorapi.ConfigQuestion) (operatorapi.Config, error) {
+			if err := checkCustomerID(question.CustomerID); err != nil {
+				return operatorapi.Config{}, err
 			}
 			return report.ConfigOf(ctx, s.Store.Conn, question.CustomerID)
 		}),
@@ -45,21 +53,24 @@ func answerOperators(s *service.Service, operators *operators, created func(ctx 
 		service.Answer(s, "backfills", "start", operators.startBackfill),
 		service.Answer(s, "backfills", "pause", operators.pauseBackfill),
 		service.Answer(s, "backfills", "cancel", operators.cancelBackfill),
-		service.Answer(s, "requests", "get", func(ctx context.Context, question report.RequestQuestion) (report.Request, error) {
+		service.Answer(s, "requests", "get", func(ctx context.Context, question operatorapi.RequestQuestion) (operatorapi.Request, error) {
 			streamCreated, err := created(ctx, bus.StreamOnboarding)
 			if err != nil {
-				return report.Request{}, err
+				return operatorapi.Request{}, err
 			}
 			return report.RequestOf(ctx, s.Store, store.Origin{StreamCreated: streamCreated, Sequence: question.Sequence})
 		}),
-		service.Answer(s, "key", "get", func(ctx context.Context, _ struct{}) (report.KeyReply, error) {
+		service.Answer(s, "audit", "ls", func(ctx context.Context, question operatorapi.ActsQuestion) (operatorapi.ActsReply, error) {
+			return report.Acts(ctx, s.Store, question)
+		}),
+		service.Answer(s, "key", "get", func(ctx context.Context, _ struct{}) (operatorapi.KeyReply, error) {
 			public, err := s.Vault.PublicXKey(ctx)
-			return report.KeyReply{PublicKey: public}, err
+			return operatorapi.KeyReply{PublicKey: public}, err
 		}),
 	)
 }
 
-func readable(customer string) error {
+func checkCustomerID(customer string) error {
 	if !rollcallv1.ValidCustomerID(customer) {
 		return &service.BadRequestError{Text: "that is no customer id: 1 to 63 characters of a-z, 0-9, _ and -"}
 	}

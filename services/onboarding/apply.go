@@ -6,17 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/budget"
-	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/virtuous"
 	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -32,156 +33,221 @@ type storedDestination struct {
 	Kind string `json:"kind"`
 	URL  string `json:"url"`
 
-	BatchSize int32 `json:"batchSize,omitempty"`
+	BatchSize      int32 `json:"batchSize,omitempty"`
+	Participations bool  `json:"participations,omitempty"`
 }
 
-// proposal is a request whose token works: what the customer would be.
+// proposal is a request whose credentials are accepted, with what it asks for.
 type proposal struct {
-	pending     store.PendingRequest
-	wanted      store.Customer // of a token alone: as the customer stands, once that is judged
+	pending store.PendingRequest
+	sides   store.Sides // that are to be applied
+	request *rollcallv1.OnboardingRequest
+	secrets requestSecrets
+
+	// Of the mirror.
+	wanted      store.Customer // for a token-only request: the customer as it is
 	tokenOnly   bool
-	secrets     requestSecrets
 	sealedVomo  []byte
-	sealedOther []byte // the destination's token; nil where it asks for none
+	sealedOther []byte // the destination's token; nil if it has none
 	usersTotal  int64
 	limits      budget.Limits
+
+	// Of giving.
+	organization virtuous.Organization
+	giving       store.VirtuousConfig  // as it is to be
+	givingBefore *store.VirtuousConfig // as it is; nil: giving was never set up
 }
 
-// apply sets the customer up, in one transaction: config, credentials, checkpoint, the queued backfill, and
-// what is published of it. Of two requests that arrive together the later one stays.
+// apply stores the customer in one transaction: config, credentials, checkpoint, the queued backfill and the events. If two
+// requests arrive together, the later one wins.
 func (s *settler) apply(ctx context.Context, proposed proposal) error {
-	if err := s.sealCredentials(ctx, &proposed); err != nil {
-		return err
-	}
 	customer := proposed.pending.Customer
 	var verdict verdict
 	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.LockCustomer(ctx, customer); err != nil {
 			return err
 		}
+		if err := offboardingDone(ctx, tx.Conn, customer); err != nil {
+			return err
+		}
 		var err error
 		if verdict, err = s.judge(ctx, tx, &proposed); err != nil {
 			return err
 		}
-		if verdict.refused != nil {
-			return errRequestRefused
+		if verdict.rejected != nil {
+			return errRequestRejected
 		}
 		settled, err := tx.SettleRequest(ctx, proposed.pending.ID, verdict.outcome, nil)
 		if err != nil || !settled || verdict.outcome == store.RequestSuperseded {
 			return err
 		}
-		if err := tx.SupersedeOlderRequests(ctx, customer, proposed.pending.Origin); err != nil {
+		if err := tx.SupersedeOlderRequests(ctx, customer, proposed.pending.Sides, proposed.pending.Origin); err != nil {
 			return err
 		}
 		if verdict.outcome == store.RequestDuplicate {
 			return nil
 		}
-		return setUp(ctx, tx, proposed)
+		// An offboarding destroys the key that seals the credentials. It holds the customer's lock, as this transaction does.
+		keys := s.vault.On(tx.Conn)
+		if err := sealCredentials(ctx, keys, &proposed); err != nil {
+			return err
+		}
+		return s.applyProposal(ctx, tx, keys, proposed)
 	})
-	if errors.Is(err, errRequestRefused) {
-		return s.refuse(ctx, proposed.pending, verdict.refused)
+	if errors.Is(err, errSidesChanged) {
+		return s.store.GiveBackRequest(ctx, proposed.pending.ID, returnRetry)
+	}
+	if errors.Is(err, errMirrorKept) {
+		return s.awaitPurge(ctx, proposed.pending)
+	}
+	if errors.Is(err, errOffboardingUnfinished) {
+		return s.awaitOffboarding(ctx, proposed.pending, err)
+	}
+	if errors.Is(err, errRequestRejected) {
+		return s.reject(ctx, proposed.pending, verdict.rejected)
 	}
 	if err != nil {
 		return err
 	}
-	s.logger.Info("onboarding settled", zap.String("customer", customer), zap.String("outcome", string(verdict.outcome)))
+	s.logger.Info("onboarding request settled", zap.String("customer", customer), zap.String("outcome", string(verdict.outcome)))
 	return nil
 }
 
-// errRequestRefused rolls back what was done to find out that a request is refused: it must stop no work.
-var errRequestRefused = errors.New("the request is refused")
+// errRequestRejected rolls back the transaction of a rejected request: the request must stop no work.
+var errRequestRejected = errors.New("the request is rejected")
 
-// setUp writes everything that a customer needs to be worked.
-func setUp(ctx context.Context, tx *store.Tx, proposed proposal) error {
-	customer := proposed.wanted.ID
-	// A running job holds the old token, and may just have been refused for it: what it settled after this would switch
-	// off a customer whose new token is good. The lane first, as in a page's transaction.
-	if err := tx.FenceLane(ctx, customer); err != nil {
+// applyProposal writes everything that the proposed sides need, and publishes one event.
+func (s *settler) applyProposal(ctx context.Context, tx *store.Tx, keys *vault.Vault, proposed proposal) error {
+	if err := stopAndClear(ctx, tx, proposed); err != nil {
 		return err
 	}
-	// A new token: what waited for it goes on from its cursor. Runs, then conditions, then the customer's row, as in
-	// every transaction of a job: in another order the two could wait for each other.
-	if err := job.Unpark(ctx, tx, customer); err != nil {
+	if err := endRetention(ctx, tx, proposed.pending.Customer); err != nil {
 		return err
 	}
-	// The conditions before the customer's row, as in the transaction of a last page: in another order the two could
-	// wait for each other.
-	conditions, text, err := over(ctx, tx, proposed)
-	if err != nil {
-		return err
+	completed := &rollcallv1.OnboardingCompleted{CustomerId: proposed.pending.Customer}
+	var onboardedAt time.Time
+	var err error
+	if proposed.sides.Mirror {
+		if onboardedAt, err = applyMirror(ctx, tx, proposed, completed); err != nil {
+			return err
+		}
 	}
+	if proposed.sides.Giving {
+		if onboardedAt, err = s.applyGiving(ctx, tx, keys, proposed, completed); err != nil {
+			return err
+		}
+	}
+	return publishCompleted(ctx, tx, proposed.pending.Origin, onboardedAt, completed)
+}
+
+// stopAndClear stops the running jobs of the proposed sides, has parked runs continue, and clears the alerts that end.
+func stopAndClear(ctx context.Context, tx *store.Tx, proposed proposal) error {
+	customer := proposed.pending.Customer
+	var conditions []string
+	text := "A new key was given."
+	if proposed.sides.Mirror {
+		// Fence the running job. It holds the old token, and if VOMO has just rejected that, the job would switch off the customer
+		// although the new token is good. The lane comes first, as in a page's transaction.
+		if err := tx.FenceLane(ctx, customer); err != nil {
+			return err
+		}
+	}
+	if proposed.sides.Giving {
+		if err := tx.FenceGivingLane(ctx, customer); err != nil { // its job holds the old key
+			return err
+		}
+	}
+	if proposed.sides.Mirror {
+		// With a new token, parked runs continue from their cursors. The order is runs, alerts, the customer's row, as in every
+		// transaction of a job; another order could deadlock.
+		if err := job.Unpark(ctx, tx, customer); err != nil {
+			return err
+		}
+		var err error
+		if conditions, text, err = endedConditions(ctx, tx, proposed); err != nil {
+			return err
+		}
+	}
+	if proposed.sides.Giving {
+		conditions = append(conditions, event.AlertVirtuousAuthFailed, event.AlertVirtuousForbidden)
+	}
+	// The alerts come before the customer's row, as in the transaction of a last page; another order could deadlock.
 	for _, condition := range conditions {
 		if err := event.Clear(ctx, tx, customer, condition, text); err != nil {
 			return err
 		}
 	}
-	onboardedAt, err := tx.SaveCustomer(ctx, proposed.wanted)
-	if err != nil {
-		return err
+	return nil
+}
+
+// applyMirror writes the customer's mirror: config, credentials, checkpoint and the queued backfill.
+func applyMirror(ctx context.Context, tx *store.Tx, proposed proposal, completed *rollcallv1.OnboardingCompleted) (onboardedAt time.Time, err error) {
+	customer := proposed.wanted.ID
+	if onboardedAt, err = tx.SaveCustomer(ctx, proposed.wanted); err != nil {
+		return onboardedAt, err
 	}
 	if err := tx.SaveCredential(ctx, customer, store.CredentialVomoToken, proposed.sealedVomo); err != nil {
-		return err
+		return onboardedAt, err
 	}
 	if !proposed.tokenOnly {
 		if err := tx.SaveCredential(ctx, customer, store.CredentialDestinationToken, proposed.sealedOther); err != nil {
-			return err
+			return onboardedAt, err
 		}
 	}
 	if err := tx.StartCheckpoint(ctx, customer, store.ResourceUserSync); err != nil {
-		return err
+		return onboardedAt, err
 	}
 	queued, wait, err := queueBackfill(ctx, tx, customer)
 	if err != nil {
-		return err
+		return onboardedAt, err
 	}
-	completed := &rollcallv1.OnboardingCompleted{CustomerId: customer, BackfillQueued: queued, UsersTotal: event.Count(proposed.usersTotal)}
+	completed.BackfillQueued, completed.UsersTotal = queued, event.Count(proposed.usersTotal)
 	if queued {
 		length := proposed.limits.Estimate(report.BackfillRequests(proposed.usersTotal))
 		completed.EstimatedBackfillSeconds = event.Count(int64(math.Round(length.Seconds())))
-		if err := tellEstimate(ctx, tx, proposed.wanted, length, completed); err != nil {
-			return err
+		if err := addEstimate(ctx, tx, proposed.wanted, length, completed); err != nil {
+			return onboardedAt, err
 		}
 	}
 	if wait.Needed() {
 		completed.WaitingFor, completed.EstimatedStartAt = wait.Reason, timestamppb.New(wait.Until)
 	}
-	return tellCompleted(ctx, tx, proposed.pending.Origin, onboardedAt, completed)
+	return onboardedAt, nil
 }
 
-// queueBackfill queues the backfill that is owed, or wakes the one that is parked. A customer whose backfill is
-// complete needs none, also after a new token; what an operator paused stays paused. A run whose time has not come
-// is parked, and no worker is asked.
+// queueBackfill queues the backfill that the customer needs, or wakes the parked one. A customer whose backfill is complete
+// needs none, also after a new token. A run that an operator paused stays paused. A run whose window is closed is parked, and
+// no request is published.
 func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued bool, wait window.Wait, err error) {
 	current, err := tx.Customer(ctx, customer)
 	if err != nil {
 		return false, wait, err
 	}
-	owed, err := owesBackfill(ctx, tx, current)
+	owed, err := needsBackfill(ctx, tx, current)
 	if err != nil {
 		return false, wait, err
 	}
 	var run int64
 	if owed {
-		if run, queued, err = tx.StartRun(ctx, customer, backfillJob(current), event.NewTraceID()); err != nil {
+		if run, queued, err = tx.StartBackfill(ctx, customer, backfillJob(current), event.NewTraceID()); err != nil {
 			return false, wait, err
 		}
 	}
 	if !queued {
-		parked, unparked, err := tx.UnparkRun(ctx, customer)
-		if err != nil || !unparked {
+		unparked, err := tx.UnparkRuns(ctx, customer, store.KindBackfill)
+		if err != nil || len(unparked) == 0 {
 			return false, wait, err
 		}
-		run = parked
+		run = unparked[0].ID
 	}
-	if wait, err = putOff(ctx, tx, current, run); err != nil || wait.Needed() {
+	if wait, err = putOff(ctx, tx, current); err != nil || wait.Needed() {
 		return queued, wait, err
 	}
 	return queued, wait, publishRequest(ctx, tx, customer, run)
 }
 
-// owesBackfill says whether not everybody stands in the destination yet: the first backfill is not complete, or a
-// rewrite is not.
-func owesBackfill(ctx context.Context, tx *store.Tx, customer store.Customer) (bool, error) {
+// needsBackfill returns whether users are still missing in the destination: the first backfill or a rewrite is not complete.
+func needsBackfill(ctx context.Context, tx *store.Tx, customer store.Customer) (bool, error) {
 	if customer.BackfillCompletedAt == nil {
 		return true, nil
 	}
@@ -196,43 +262,47 @@ func backfillJob(customer store.Customer) string {
 	return jobInitialBackfill
 }
 
-// publishRequest owes the bus a request for a run, with a new id each time.
+// publishRequest puts a request for a run into the outbox, with a new id each time.
 func publishRequest(ctx context.Context, tx *store.Tx, customer string, run int64) error {
-	payload, err := rollcallv1.Encode(&rollcallv1.BackfillRequest{CustomerId: customer, RunId: run})
+	message, err := job.BackfillMessage(store.RunRef{ID: run, Customer: customer, Kind: store.KindBackfill})
 	if err != nil {
 		return err
 	}
-	return tx.Publish(ctx, store.Message{Subject: bus.SubjectBackfill(customer), ID: "backfill-" + uuid.NewString(), Payload: payload})
+	return tx.Publish(ctx, message)
 }
 
-func (s *settler) sealCredentials(ctx context.Context, proposed *proposal) error {
+func sealCredentials(ctx context.Context, keys *vault.Vault, proposed *proposal) error {
+	if !proposed.sides.Mirror {
+		return nil
+	}
 	customer := proposed.pending.Customer
 	var err error
-	proposed.sealedVomo, err = s.vault.Seal(ctx, customer, store.CredentialVomoToken, []byte(proposed.secrets.VomoToken))
+	proposed.sealedVomo, err = keys.Seal(ctx, customer, store.CredentialVomoToken, []byte(proposed.secrets.VomoToken))
 	if err != nil {
 		return fmt.Errorf("seal token: %w", err)
 	}
 	if proposed.secrets.DestinationToken == "" {
 		return nil
 	}
-	proposed.sealedOther, err = s.vault.Seal(ctx, customer, store.CredentialDestinationToken, []byte(proposed.secrets.DestinationToken))
+	proposed.sealedOther, err = keys.Seal(ctx, customer, store.CredentialDestinationToken, []byte(proposed.secrets.DestinationToken))
 	if err != nil {
 		return fmt.Errorf("seal destination token: %w", err)
 	}
 	return nil
 }
 
-// customerOf is the row that a request asks for.
+// customerOf returns the customer's row that a request asks for.
 func customerOf(id string, request *rollcallv1.OnboardingRequest) (store.Customer, error) {
 	target, err := json.Marshal(storedDestination{
 		Kind: request.GetDestination().GetKind(), URL: request.GetDestination().GetUrl(), BatchSize: request.GetDestination().GetBatchSize(),
+		Participations: request.GetDestination().GetParticipations(),
 	})
 	if err != nil {
 		return store.Customer{}, fmt.Errorf("encode destination: %w", err)
 	}
 	customer := store.Customer{
 		ID: id, ExternalSystemURL: request.GetDestination().GetUrl(), Destination: target,
-		PollCadenceMinutes: request.GetPollCadenceMinutes(),
+		PollCadenceMinutes: request.GetPollCadenceMinutes(), Participations: request.GetParticipations(),
 	}
 	if customer.PollCadenceMinutes == 0 {
 		customer.PollCadenceMinutes = defaultCadenceMinutes
@@ -244,5 +314,6 @@ func customerOf(id string, request *rollcallv1.OnboardingRequest) (store.Custome
 	if err := setWindow(&customer, request); err != nil {
 		return store.Customer{}, err
 	}
-	return customer, nil
+	customer.WriteBack, err = store.WriteBack{Fields: request.GetWriteBack().GetFields(), Create: request.GetWriteBack().GetCreate()}.Encode()
+	return customer, err
 }

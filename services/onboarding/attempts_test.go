@@ -1,45 +1,44 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/messageletter"
 	"rollcall.dev/pkg/store"
-	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/worker"
 )
 
 const (
 	onboardAcme = "rollcall.onboarding.request.acme"
-	allLetters  = `SELECT count(*) FROM dead_letters`
-	allAttempts = `SELECT count(*) FROM message_attempts`
+	// maxUnfinished is after how many unfinished attempts package intake gives a message up.
+	maxUnfinished = 10
+	allLetters    = `SELECT count(*) FROM dead_letters`
+	allAttempts   = `SELECT count(*) FROM message_attempts`
 )
 
-func (d *desk) exec(t *testing.T, statement string) {
+func (f *intakeFixture) exec(t *testing.T, statement string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), d.database)
+	conn, err := pgx.Connect(t.Context(), f.database)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close(t.Context())) }()
 	_, err = conn.Exec(t.Context(), statement)
 	require.NoError(t, err)
 }
 
-// dies is an attempt of another process, which is killed.
-func (d *desk) dies(t *testing.T) {
+// crash is an attempt of another process that is killed.
+func (f *intakeFixture) crash(t *testing.T) {
 	t.Helper()
-	other := &attempts{store: d.store, logger: d.logger}
-	_, tooMany, err := other.begin(t.Context(), deadletter.OriginOf("ROLLCALL_ONBOARDING", streamBorn, 7))
+	attempt := store.MessageAttempt{Origin: messageletter.OriginOf("ROLLCALL_ONBOARDING", streamCreated, 7), ID: uuid.New()}
+	unfinished, err := f.letters.Store.BeginAttempt(t.Context(), attempt, nil)
 	require.NoError(t, err)
-	require.False(t, tooMany)
+	require.Less(t, int(unfinished), maxUnfinished)
 }
 
-func TestTenAttemptsThatEndInAKillOrAPanicMakeALetterAndAnAlert(t *testing.T) {
+func TestTenCrashesOfAMessageOpenLetterAndRaiseAlert(t *testing.T) {
 	t.Parallel()
 	for subject, body := range map[string]string{
 		onboardAcme:                         wellFormed,
@@ -47,85 +46,76 @@ func TestTenAttemptsThatEndInAKillOrAPanicMakeALetterAndAnAlert(t *testing.T) {
 	} {
 		t.Run(subject, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
+			f := newIntakeFixture(t)
 			delivery := message(subject, body)
 			delivery.Deliveries = 1 << 20              // deliveries do not count
-			d.store, delivery.Data = nil, []byte(body) // whatever needs it panics
+			f.store, delivery.Data = nil, []byte(body) // every use panics
 			for range 5 {
-				require.Panics(t, func() { _ = d.handle(t.Context(), delivery) })
+				require.Panics(t, func() { _ = f.handle(t.Context(), delivery) })
 			}
-			d.store = d.letters.Store
+			f.store = f.letters.Store
 			for range 5 {
-				d.dies(t)
+				f.crash(t)
 			}
-			require.Zero(t, d.count(t, allLetters))
+			require.Zero(t, f.count(t, allLetters))
 
-			require.ErrorIs(t, d.handle(t.Context(), delivery), worker.ErrSettled)
+			require.ErrorIs(t, f.handle(t.Context(), delivery), worker.ErrSettled)
 
-			require.Equal(t, 1, d.count(t, allLetters+` WHERE customer_id = 'acme' AND error_code = 'too_many_deliveries' AND payload_sealed IS NOT NULL`))
-			require.Equal(t, 1, d.count(t, `SELECT count(*) FROM alerts WHERE customer_id = 'acme' AND type = 'onboarding_letter' AND cleared_at IS NULL`))
-			require.Equal(t, 1, d.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.alerts.high.onboarding_letter.acme'`))
-			require.Equal(t, []uint64{7}, d.erased)
+			require.Equal(t, 1, f.count(t, allLetters+` WHERE customer_id = 'acme' AND error_code = 'too_many_deliveries' AND payload_sealed IS NOT NULL`))
+			require.Equal(t, 1, f.count(t, `SELECT count(*) FROM alerts WHERE customer_id = 'acme' AND type = 'onboarding_letter' AND cleared_at IS NULL`))
+			require.Equal(t, 1, f.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.alerts.high.onboarding_letter.acme'`))
+			require.Equal(t, []uint64{7}, f.erased)
 		})
 	}
 }
 
-func TestNineCrashesAreForgivenAndTheTenthAttemptIsDone(t *testing.T) {
+func TestMessageSucceedsAfterNineCrashes(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	for range maxUnended - 1 {
-		d.dies(t)
+	f := newIntakeFixture(t)
+	for range maxUnfinished - 1 {
+		f.crash(t)
 	}
-	require.ErrorIs(t, d.handle(t.Context(), message(onboardAcme, wellFormed)), worker.ErrSettled)
-	require.Zero(t, d.count(t, allLetters))
-	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending'`))
+	require.ErrorIs(t, f.handle(t.Context(), message(onboardAcme, wellFormed)), worker.ErrSettled)
+	require.Zero(t, f.count(t, allLetters))
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending'`))
 }
 
-// lostKeys is a key store that cannot be reached.
-type lostKeys struct{ vault.KeyStore }
-
-func (lostKeys) CustomerKey(context.Context, string) (store.SealedKey, error) {
-	return store.SealedKey{}, errAway
-}
-
-var errAway = errors.New("away")
-
-func TestOutagesOfOursAreNoAttempts(t *testing.T) {
+func TestOutagesOfPostgresAndKeyServiceAreNotCountedAsAttempts(t *testing.T) {
 	t.Parallel()
-	const far = 3 * maxUnended
-	for name, outage := range map[string]func(t *testing.T, d *desk) (over func()){
-		"keys": func(_ *testing.T, d *desk) func() {
-			keys := d.vault.Keys
-			d.vault.Keys = lostKeys{keys}
-			return func() { d.vault.Keys = keys }
-		},
-		"no attempt is noted": func(t *testing.T, d *desk) func() {
+	const far = 3 * maxUnfinished
+	for name, outage := range map[string]func(t *testing.T, f *intakeFixture) (over func()){
+		"keys": func(t *testing.T, f *intakeFixture) func() {
 			t.Helper()
-			d.exec(t, `ALTER TABLE message_attempts RENAME TO away`)
-			return func() { d.exec(t, `ALTER TABLE away RENAME TO message_attempts`) }
+			f.exec(t, `ALTER TABLE customer_keys RENAME TO away`)
+			return func() { f.exec(t, `ALTER TABLE away RENAME TO customer_keys`) }
 		},
-		"the work cannot be committed": func(t *testing.T, d *desk) func() {
+		"no attempt is noted": func(t *testing.T, f *intakeFixture) func() {
 			t.Helper()
-			d.exec(t, `ALTER TABLE onboarding_requests RENAME TO away`)
-			return func() { d.exec(t, `ALTER TABLE away RENAME TO onboarding_requests`) }
+			f.exec(t, `ALTER TABLE message_attempts RENAME TO away`)
+			return func() { f.exec(t, `ALTER TABLE away RENAME TO message_attempts`) }
 		},
-		"no end is noted": func(t *testing.T, d *desk) func() {
+		"the work cannot be committed": func(t *testing.T, f *intakeFixture) func() {
 			t.Helper()
-			d.exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			f.exec(t, `ALTER TABLE onboarding_requests RENAME TO away`)
+			return func() { f.exec(t, `ALTER TABLE away RENAME TO onboarding_requests`) }
+		},
+		"no end is noted": func(t *testing.T, f *intakeFixture) func() {
+			t.Helper()
+			f.exec(t, `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 				IF (SELECT current_query()) LIKE '%AttemptEnd%' THEN RAISE EXCEPTION 'away'; END IF; RETURN old; END $$`)
-			d.exec(t, `CREATE TRIGGER refuse BEFORE DELETE ON message_attempts FOR EACH ROW EXECUTE FUNCTION refuse()`)
-			d.failNext = far
-			return func() { d.exec(t, `DROP TRIGGER refuse ON message_attempts`) }
+			f.exec(t, `CREATE TRIGGER refuse BEFORE DELETE ON message_attempts FOR EACH ROW EXECUTE FUNCTION refuse()`)
+			f.failNext = far
+			return func() { f.exec(t, `DROP TRIGGER refuse ON message_attempts`) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := newDesk(t)
-			over := outage(t, d)
+			f := newIntakeFixture(t)
+			over := outage(t, f)
 			for number := range far {
 				delivery := message(onboardAcme, wellFormed)
 				delivery.Deliveries = number + 1
-				err := d.handle(t.Context(), delivery)
+				err := f.handle(t.Context(), delivery)
 				require.Error(t, err)
 				require.NotErrorIs(t, err, worker.ErrSettled)
 			}
@@ -133,21 +123,11 @@ func TestOutagesOfOursAreNoAttempts(t *testing.T) {
 			delivery := message(onboardAcme, wellFormed)
 			delivery.Deliveries = far + 1
 
-			require.ErrorIs(t, d.handle(t.Context(), delivery), worker.ErrSettled)
+			require.ErrorIs(t, f.handle(t.Context(), delivery), worker.ErrSettled)
 
-			require.Zero(t, d.count(t, allLetters))
-			require.Equal(t, 1, d.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending'`))
-			require.Zero(t, d.count(t, allAttempts))
+			require.Zero(t, f.count(t, allLetters))
+			require.Equal(t, 1, f.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending'`))
+			require.Zero(t, f.count(t, allAttempts))
 		})
 	}
-}
-
-func TestEndsThatCannotBeNotedAreKeptUpToABound(t *testing.T) {
-	t.Parallel()
-	a := &attempts{}
-	for range mostOwed + 5 {
-		a.owe(store.MessageAttempt{ID: uuid.New()})
-	}
-	require.Len(t, a.take(), mostOwed)
-	require.Empty(t, a.take())
 }

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
@@ -21,8 +22,8 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// operators does what operators ask for. Each command is one transaction with the events that tell of it, and a
-// line in the log; who asked is not known.
+// operators runs operators' commands. Each command is one transaction with its events, and a log line. pkg/service audits who
+// asked.
 type operators struct {
 	store    *store.Store
 	vault    *vault.Vault
@@ -32,16 +33,17 @@ type operators struct {
 	patience time.Duration // how long a change of the destination waits for the lane
 	private  destination.PrivateAccess
 	limits   budget.Limits // the installation's
+	source   string        // VIRTUOUS_TRANSACTION_SOURCE
 }
 
-// command runs a command on a customer that was onboarded, one at a time for each.
+// command runs a command on an onboarded customer, one at a time for each customer.
 func (o *operators) command(ctx context.Context, verb, id string, do func(ctx context.Context, tx *store.Tx, customer store.Customer) error) error {
-	if err := readable(id); err != nil {
+	if err := checkCustomerID(id); err != nil {
 		return err
 	}
 	err := o.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return onCustomer(ctx, tx, id, do) })
 	if err == nil {
-		o.logger.Info("done for an operator", zap.String("customer", id), zap.String("verb", verb))
+		o.logger.Info("operator's command done", zap.String("customer", id), zap.String("verb", verb))
 	}
 	return err
 }
@@ -57,36 +59,38 @@ func onCustomer(ctx context.Context, tx *store.Tx, id string, do func(ctx contex
 	return do(ctx, tx, customer)
 }
 
-// startBackfill queues a full read of a known customer, or lets a paused one go on.
-func (o *operators) startBackfill(ctx context.Context, question report.BackfillCommand) (report.BackfillCommanded, error) {
-	var done report.BackfillCommanded
+// startBackfill queues a full read of a customer, or resumes a paused one.
+func (o *operators) startBackfill(ctx context.Context, question operatorapi.BackfillCommand) (operatorapi.BackfillCommanded, error) {
+	var done operatorapi.BackfillCommanded
 	err := o.command(ctx, "backfill start", question.CustomerID, func(ctx context.Context, tx *store.Tx, customer store.Customer) error {
 		switch {
 		case !customer.Enabled:
-			return switchedOff(customer)
+			return errSwitchedOff(customer)
+		case !customer.Mirrors():
+			return conflict("customer %q has no mirror: there is nothing to backfill", customer.ID)
 		case customer.PausedAt != nil:
-			return conflict("customer %q is paused: let it go on first, with rollcall resume %s", customer.ID, customer.ID)
+			return conflict("customer %q is paused: resume it first, with rollcall resume %s", customer.ID, customer.ID)
 		}
-		open, err := tx.OpenRun(ctx, customer.ID)
+		open, err := tx.OpenRun(ctx, customer.ID, store.KindBackfill)
 		var id int64
 		switch {
 		case errors.Is(err, store.ErrNotFound):
 			if id, err = startRun(ctx, tx, customer, question.Rewrite); err != nil {
 				return err
 			}
-			done.Action = report.BackfillStarted
+			done.Action = operatorapi.BackfillStarted
 		case err != nil:
 			return err
 		case open.State != store.RunPaused:
-			return conflict("backfill %d of %q is %s and goes on by itself; `rollcall backfill cancel` ends it", open.ID, customer.ID, standing(open))
+			return conflict("backfill %d of %q is %s and continues by itself; `rollcall backfill cancel` ends it", open.ID, customer.ID, stateOf(open))
 		case question.Rewrite && open.Rewrite == nil:
 			return conflict("backfill %d of %q is paused and does not rewrite: resume it without --rewrite, or cancel it first", open.ID, customer.ID)
 		default:
-			if _, err := tx.ResumeRun(ctx, customer.ID); err != nil {
+			if _, err := tx.ResumeBackfill(ctx, customer.ID); err != nil {
 				return err
 			}
-			id, done.Action = open.ID, report.BackfillResumed
-			if err := tellRun(ctx, tx, customer.ID, id, event.BackfillResumed, func(now time.Time) proto.Message {
+			id, done.Action = open.ID, operatorapi.BackfillResumed
+			if err := publishRunEvent(ctx, tx, customer.ID, id, event.BackfillResumed, func(now time.Time) proto.Message {
 				return &rollcallv1.BackfillResumed{CustomerId: customer.ID, RunId: id, ResumedAt: timestamppb.New(now)}
 			}); err != nil {
 				return err
@@ -105,38 +109,38 @@ func startRun(ctx context.Context, tx *store.Tx, customer store.Customer, rewrit
 	if rewrite {
 		id, started, err = tx.StartRewrite(ctx, customer.ID, backfillJob(customer), event.NewTraceID(), false)
 	} else {
-		id, started, err = tx.StartRun(ctx, customer.ID, backfillJob(customer), event.NewTraceID())
+		id, started, err = tx.StartBackfill(ctx, customer.ID, backfillJob(customer), event.NewTraceID())
 	}
 	if err != nil {
 		return 0, err
 	}
 	if !started {
-		return 0, fmt.Errorf("start backfill of %s: another one was started meanwhile", customer.ID)
+		return 0, fmt.Errorf("start backfill of %s: another one was started at the same time", customer.ID)
 	}
 	return id, event.Clear(ctx, tx, customer.ID, event.AlertBackfillFailed, "A new backfill was started.")
 }
 
 // pauseBackfill stops a run at its last committed page until startBackfill.
-func (o *operators) pauseBackfill(ctx context.Context, question report.BackfillCommand) (report.BackfillCommanded, error) {
-	var done report.BackfillCommanded
+func (o *operators) pauseBackfill(ctx context.Context, question operatorapi.BackfillCommand) (operatorapi.BackfillCommanded, error) {
+	var done operatorapi.BackfillCommanded
 	err := o.command(ctx, "backfill pause", question.CustomerID, func(ctx context.Context, tx *store.Tx, customer store.Customer) error {
-		run, err := tx.PauseRun(ctx, customer.ID)
+		run, err := tx.PauseBackfill(ctx, customer.ID)
 		if errors.Is(err, store.ErrNotFound) {
-			open, err := tx.OpenRun(ctx, customer.ID)
+			open, err := tx.OpenRun(ctx, customer.ID, store.KindBackfill)
 			if errors.Is(err, store.ErrNotFound) {
-				return noBackfill(customer)
+				return errNoBackfill(customer)
 			}
 			if err != nil {
 				return err
 			}
-			done.Action = report.BackfillAlreadyPaused
+			done.Action = operatorapi.BackfillAlreadyPaused
 			return describe(ctx, tx, customer, open.ID, &done)
 		}
 		if err != nil {
 			return err
 		}
-		done.Action = report.BackfillPaused
-		if err := tellRun(ctx, tx, customer.ID, run.ID, event.BackfillPaused, func(now time.Time) proto.Message {
+		done.Action = operatorapi.BackfillPaused
+		if err := publishRunEvent(ctx, tx, customer.ID, run.ID, event.BackfillPaused, func(now time.Time) proto.Message {
 			return &rollcallv1.BackfillPaused{CustomerId: customer.ID, RunId: run.ID, PausedAt: timestamppb.New(now)}
 		}); err != nil {
 			return err
@@ -146,13 +150,13 @@ func (o *operators) pauseBackfill(ctx context.Context, question report.BackfillC
 	return done, err
 }
 
-// cancelBackfill ends a run for good.
-func (o *operators) cancelBackfill(ctx context.Context, question report.BackfillCommand) (report.BackfillCommanded, error) {
-	var done report.BackfillCommanded
+// cancelBackfill ends a run permanently.
+func (o *operators) cancelBackfill(ctx context.Context, question operatorapi.BackfillCommand) (operatorapi.BackfillCommanded, error) {
+	var done operatorapi.BackfillCommanded
 	err := o.command(ctx, "backfill cancel", question.CustomerID, func(ctx context.Context, tx *store.Tx, customer store.Customer) error {
-		open, err := tx.OpenRun(ctx, customer.ID)
+		open, err := tx.OpenRun(ctx, customer.ID, store.KindBackfill)
 		if errors.Is(err, store.ErrNotFound) {
-			return noBackfill(customer)
+			return errNoBackfill(customer)
 		}
 		if err != nil {
 			return err
@@ -162,28 +166,28 @@ func (o *operators) cancelBackfill(ctx context.Context, question report.Backfill
 			return err
 		}
 		if !cancelled {
-			return noBackfill(customer)
+			return errNoBackfill(customer)
 		}
-		done.Action = report.BackfillCancelled
+		done.Action = operatorapi.BackfillCancelled
 		return describe(ctx, tx, customer, open.ID, &done)
 	})
 	return done, err
 }
 
-// cancelRun ends an open run, with the conditions of the destination that only its pages could clear; false where it
-// has ended by itself meanwhile.
+// cancelRun ends an open run, and clears the alerts of the destination that only its pages could clear. It returns false if
+// the run has already ended.
 func cancelRun(ctx context.Context, tx *store.Tx, open store.Run, reason, cleared string) (bool, error) {
-	if err := tx.CancelOpenRun(ctx, open.Customer, reason); err != nil {
+	if err := tx.CancelBackfill(ctx, open.Customer, reason); err != nil {
 		return false, err
 	}
-	run, err := tx.Run(ctx, open.ID)
+	run, err := tx.Backfill(ctx, open.ID)
 	if err != nil || run.State != store.RunCancelled {
 		return false, err
 	}
 	if err := clearDestination(ctx, tx, open.Customer, cleared); err != nil {
 		return false, err
 	}
-	return true, tellRun(ctx, tx, open.Customer, open.ID, event.BackfillCancelled, func(now time.Time) proto.Message {
+	return true, publishRunEvent(ctx, tx, open.Customer, open.ID, event.BackfillCancelled, func(now time.Time) proto.Message {
 		return &rollcallv1.BackfillCancelled{CustomerId: open.Customer, RunId: open.ID, Reason: reason, CancelledAt: timestamppb.New(now)}
 	})
 }
@@ -194,9 +198,9 @@ func clearDestination(ctx context.Context, tx *store.Tx, customer, text string) 
 		event.Clear(ctx, tx, customer, event.AlertDestinationAuthFailed, text))
 }
 
-// describe shows the run as the transaction leaves it.
-func describe(ctx context.Context, tx *store.Tx, customer store.Customer, id int64, done *report.BackfillCommanded) error {
-	run, err := tx.Run(ctx, id)
+// describe fills in the run as it is after the transaction.
+func describe(ctx context.Context, tx *store.Tx, customer store.Customer, id int64, done *operatorapi.BackfillCommanded) error {
+	run, err := tx.Backfill(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -208,32 +212,33 @@ func describe(ctx context.Context, tx *store.Tx, customer store.Customer, id int
 	return nil
 }
 
-// tellRun tells what an operator did to a run. The same may happen to a run again: the time is part of the id.
-func tellRun(ctx context.Context, tx *store.Tx, customer string, run int64, name string, of func(now time.Time) proto.Message) error {
+// publishRunEvent publishes the event of an operator's command on a run. The id contains the time, because the same command may
+// be given again.
+func publishRunEvent(ctx context.Context, tx *store.Tx, customer string, run int64, name string, of func(now time.Time) proto.Message) error {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return err
 	}
 	id := name + "-" + strconv.FormatInt(run, 10) + "-" + strconv.FormatInt(now.UnixMicro(), 10)
-	return tell(ctx, tx, event.Fact{Name: name, Customer: customer, ID: id, Data: of(now)})
+	return publishFact(ctx, tx, event.Fact{Name: name, Customer: customer, ID: id, Data: of(now)})
 }
 
-func standing(run store.Run) string {
+func stateOf(run store.Run) string {
 	if run.State == store.RunParked && run.ParkReason != "" {
 		return string(run.State) + " (" + run.ParkReason + ")"
 	}
 	return string(run.State)
 }
 
-func noBackfill(customer store.Customer) error {
+func errNoBackfill(customer store.Customer) error {
 	return conflict("customer %q has no backfill under way", customer.ID)
 }
 
-func switchedOff(customer store.Customer) error {
+func errSwitchedOff(customer store.Customer) error {
 	if customer.OffboardedAt != nil {
 		return conflict("customer %q was offboarded: onboard it again first", customer.ID)
 	}
-	return conflict("customer %q is switched off: give it a VOMO token that works first, with rollcall config set %s --vomo-token-file <file>",
+	return conflict("customer %q is switched off: give it a new VOMO token first, with rollcall config set %s --vomo-token-file <file>",
 		customer.ID, customer.ID)
 }
 

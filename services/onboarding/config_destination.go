@@ -4,34 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"rollcall.dev/pkg/event"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
-	"rollcall.dev/pkg/vault"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-func (o *operators) openToken(ctx context.Context, asked report.ConfigChange, errs rollcallv1.FieldErrors) (string, error) {
-	if asked.DestinationTokenSealed == "" {
-		return "", nil
-	}
-	token, err := o.vault.OpenSealedToken(ctx, asked.DestinationTokenSealed)
-	switch {
-	case errors.Is(err, vault.ErrNotSealedToUs):
-		errs.Add(fieldTokenSealed, "is not sealed to this installation's key: seal it to the key that `rollcall key` prints")
-		return "", nil
-	case err != nil:
-		return "", fmt.Errorf("open sealed token: %w", err)
-	case token == "" || len(token) > rollcallv1.MaxTokenBytes:
-		errs.Add(fieldTokenSealed, "holds no token")
-	}
-	return token, nil
-}
-
-// changeToken keeps the old system's token from a new system.
-func (o *operators) changeToken(ctx context.Context, tx *store.Tx, customer string, asked report.ConfigChange, token string) (changed bool, err error) {
+// changeToken stores the destination's new token, and deletes the old token if the destination is a new system.
+func (o *operators) changeToken(ctx context.Context, tx *store.Tx, customer string, asked operatorapi.ConfigChange, token string) (changed bool, err error) {
 	if token != "" {
 		sealed, err := o.vault.Seal(ctx, customer, store.CredentialDestinationToken, []byte(token))
 		if err != nil {
@@ -39,32 +22,32 @@ func (o *operators) changeToken(ctx context.Context, tx *store.Tx, customer stri
 		}
 		return true, tx.SaveCredential(ctx, customer, store.CredentialDestinationToken, sealed)
 	}
-	if asked.DestinationChange != report.DestinationNewSystem {
+	if asked.DestinationChange != operatorapi.DestinationNewSystem {
 		return false, nil
 	}
 	names, err := tx.CredentialNames(ctx, customer)
-	if err != nil || !names[store.CredentialDestinationToken] {
+	if err != nil || !slices.Contains(names, store.CredentialDestinationToken) {
 		return false, err
 	}
 	return true, tx.SaveCredential(ctx, customer, store.CredentialDestinationToken, nil)
 }
 
-// mustSayWhich refuses a new address that may or may not be the system in which users stand.
-func mustSayWhich(ctx context.Context, tx *store.Tx, customer store.Customer) error {
+// requireDestinationChange rejects a new address if the request does not say whether it is the same system.
+func requireDestinationChange(ctx context.Context, tx *store.Tx, customer store.Customer) error {
 	mirrored, err := tx.CountMappings(ctx, customer.ID)
 	if err != nil || mirrored == 0 {
 		return err
 	}
 	errs := rollcallv1.FieldErrors{}
-	errs.Add(fieldDestinationChange, fmt.Sprintf(`is missing, and %d users stand at the old address: say "moved" (--moved) where it is the same `+
-		`system under another address, or "new_system" (--new-system) where everybody has to be written again`, mirrored))
+	errs.Add(fieldDestinationChange, fmt.Sprintf(`is missing, and %d users are at the old address: say "moved" (--moved) if it is the same `+
+		`system under another address, or "new_system" (--new-system) if all users must be written again`, mirrored))
 	return &service.FieldsError{Errors: errs}
 }
 
-// rewriteAll begins a run that writes everybody to the new system, in place of the one that is open. What an
-// operator had paused begins paused.
+// rewriteAll replaces the open run by one that writes all users to the new system. If an operator had paused the open run, the
+// new one starts paused.
 func rewriteAll(ctx context.Context, tx *store.Tx, customer store.Customer) (int64, error) {
-	open, err := tx.OpenRun(ctx, customer.ID)
+	open, err := tx.OpenRun(ctx, customer.ID, store.KindBackfill)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return 0, err
 	}
@@ -81,26 +64,26 @@ func rewriteAll(ctx context.Context, tx *store.Tx, customer store.Customer) (int
 		return 0, err
 	}
 	if !started {
-		return 0, fmt.Errorf("rewrite %s: another backfill was started meanwhile", customer.ID)
+		return 0, fmt.Errorf("rewrite %s: another backfill was started at the same time", customer.ID)
 	}
 	if err := event.Clear(ctx, tx, customer.ID, event.AlertBackfillFailed, "A new backfill was started."); err != nil {
 		return 0, err
 	}
 	if open.State == store.RunPaused {
-		_, err := tx.PauseRun(ctx, customer.ID)
+		_, err := tx.PauseBackfill(ctx, customer.ID)
 		return id, err
 	}
 	return id, publishRequest(ctx, tx, customer.ID, id)
 }
 
-// wake has a parked run try the new address, or the new token, at once; 0 where none is parked.
+// wake makes a parked run due at once, to try the new address or token. It returns 0 if no run is parked.
 func wake(ctx context.Context, tx *store.Tx, customer string) (int64, error) {
-	run, unparked, err := tx.UnparkRun(ctx, customer) // the run before its conditions, as a worker's page does
+	unparked, err := tx.UnparkRuns(ctx, customer, store.KindBackfill) // the run comes before its alerts, as in a page's transaction
 	if err != nil {
 		return 0, err
 	}
-	if err := clearDestination(ctx, tx, customer, "The destination was changed."); err != nil || !unparked {
+	if err := clearDestination(ctx, tx, customer, "The destination was changed."); err != nil || len(unparked) == 0 {
 		return 0, err
 	}
-	return run, publishRequest(ctx, tx, customer, run)
+	return unparked[0].ID, publishRequest(ctx, tx, customer, unparked[0].ID)
 }

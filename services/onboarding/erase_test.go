@@ -14,11 +14,11 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-// testdata/streams-changed-by-hand.md: the message came again for ever.
-func TestAMessageThatCannotBeErasedIsAnAlertOnceAndLeavesTheStream(t *testing.T) {
+// testdata/streams-changed-by-hand.md: the message was delivered again without end.
+func TestMessageThatCannotBeErasedRaisesOneAlertAndLeavesStream(t *testing.T) {
 	t.Parallel()
 	const within = 30 * time.Second
-	d := newDesk(t)
+	f := newIntakeFixture(t)
 	server := testkit.NATS(t)
 	conn := server.Conn(t)
 	js, err := jetstream.New(conn)
@@ -30,11 +30,11 @@ func TestAMessageThatCannotBeErasedIsAnAlertOnceAndLeavesTheStream(t *testing.T)
 	config.DenyDelete = true
 	_, err = js.UpdateStream(t.Context(), config)
 	require.NoError(t, err)
-	d.erase = func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) }
+	f.erase = func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) }
 	consumer, err := js.Consumer(t.Context(), bus.StreamOnboarding, bus.DurableOnboarding)
 	require.NoError(t, err)
 	pull := &worker.Worker{
-		Name: bus.DurableOnboarding, Conn: conn, Consumer: consumer, Slots: 2, Handler: d.handle, Letters: d.letters, Logger: zap.NewNop(),
+		Name: bus.DurableOnboarding, Conn: conn, Consumer: consumer, Slots: 2, Handler: f.handle, Letters: f.letters, Logger: zap.NewNop(),
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -50,8 +50,8 @@ func TestAMessageThatCannotBeErasedIsAnAlertOnceAndLeavesTheStream(t *testing.T)
 		info, err := stream.Info(t.Context())
 		return err == nil && info.State.Msgs == 0
 	}, within, 20*time.Millisecond, "it comes again")
-	require.Equal(t, 2, d.count(t, `SELECT count(*) FROM onboarding_requests`))
-	require.Equal(t, 1, d.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.alerts.high.message_not_erased.acme'`))
+	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM onboarding_requests`))
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.alerts.high.message_not_erased.acme'`))
 
 	stop()
 	require.NoError(t, <-ended)
@@ -59,9 +59,9 @@ func TestAMessageThatCannotBeErasedIsAnAlertOnceAndLeavesTheStream(t *testing.T)
 	require.NoError(t, bus.Ensure(t.Context(), js, 1, within))
 	erasing, err := js.Stream(t.Context(), bus.StreamOnboarding)
 	require.NoError(t, err)
-	d.erase = func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, erasing, sequence) }
+	f.erase = func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, erasing, sequence) }
 	again := message(bus.SubjectOnboard("acme"), wellFormed)
 	again.Sequence = 9
-	require.ErrorIs(t, d.handle(t.Context(), again), worker.ErrSettled)
-	require.Zero(t, d.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
+	require.ErrorIs(t, f.handle(t.Context(), again), worker.ErrSettled)
+	require.Zero(t, f.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
 }

@@ -25,42 +25,42 @@ import (
 	"rollcall.dev/pkg/destination/rest"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
 )
 
-// bothSides is VOMO, which shows each customer's users in one version, and a CRM that takes its time and writes when that
-// is over, also for a client that has gone.
-type bothSides struct {
+// sourceAndDestination is a VOMO that returns each customer's users in one version, and a slow CRM that also completes the writes
+// of clients that have disconnected.
+type sourceAndDestination struct {
 	server *httptest.Server
 
 	mu       sync.Mutex
-	shown    map[string]int            // the version that VOMO shows, by customer
-	held     map[string]map[string]int // the version that the CRM holds, by customer and user
+	version  map[string]int            // the version that VOMO returns, by customer
+	held     map[string]map[string]int // the version that the CRM has, by customer and user
 	writing  map[string]int            // writes under way
 	backward []string
 }
 
 const fenceUsers = 6
 
-func newBothSides(t *testing.T) *bothSides {
+func newSourceAndDestination(t *testing.T) *sourceAndDestination {
 	t.Helper()
-	b := &bothSides{shown: map[string]int{}, held: map[string]map[string]int{}, writing: map[string]int{}}
+	b := &sourceAndDestination{version: map[string]int{}, held: map[string]map[string]int{}, writing: map[string]int{}}
 	b.server = httptest.NewServer(b)
 	t.Cleanup(b.server.Close)
 	return b
 }
 
-func (b *bothSides) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (b *sourceAndDestination) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPut {
 		b.put(w, r)
 		return
 	}
 	customer, _, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), ".")
 	b.mu.Lock()
-	version := b.shown[customer]
+	version := b.version[customer]
 	b.mu.Unlock()
 	data := []map[string]any{}
 	for id := 1; id <= fenceUsers; id++ {
@@ -70,12 +70,12 @@ func (b *bothSides) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"updated_at": time.Date(2026, 1, 1, 0, version, 0, 0, time.UTC).Format(time.RFC3339),
 		})
 	}
-	// In another order each time: the next holder would else stay behind the one before, and prove nothing.
+	// The order is random, so that the next holder may overtake the previous one.
 	rand.Shuffle(len(data), func(i, j int) { data[i], data[j] = data[j], data[i] })
 	_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": len(data), "per_page": 15}})
 }
 
-func (b *bothSides) put(w http.ResponseWriter, r *http.Request) {
+func (b *sourceAndDestination) put(w http.ResponseWriter, r *http.Request) {
 	id, customer := path.Base(r.URL.Path), strings.Split(r.URL.Path, "/")[1]
 	var record struct{ Phone string }
 	body, err := io.ReadAll(r.Body)
@@ -88,7 +88,7 @@ func (b *bothSides) put(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	b.writing[customer]++
 	b.mu.Unlock()
-	<-time.After(rand.N(400 * time.Millisecond)) // the slow page itself
+	<-time.After(rand.N(400 * time.Millisecond)) // the write is slow
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.writing[customer]--
@@ -102,14 +102,14 @@ func (b *bothSides) put(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"id":"crm-`+id+`"}`)
 }
 
-func (b *bothSides) show(customer string, version int) {
+func (b *sourceAndDestination) setVersion(customer string, version int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.shown[customer] = version
+	b.version[customer] = version
 }
 
-// settledAt says whether the CRM holds all users of the customer in this version, and none is on its way.
-func (b *bothSides) settledAt(customer string, version int) bool {
+// isSettledAt returns whether the CRM has all users of the customer in this version, and no write is under way.
+func (b *sourceAndDestination) isSettledAt(customer string, version int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, held := range b.held[customer] {
@@ -120,42 +120,39 @@ func (b *bothSides) settledAt(customer string, version int) bool {
 	return len(b.held[customer]) == fenceUsers && b.writing[customer] == 0
 }
 
-func (b *bothSides) busy(customer string) bool {
+func (b *sourceAndDestination) isBusy(customer string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.writing[customer] > 0
 }
 
-// rereads is a poll that reads everybody each time: its end leaves the checkpoint where it is.
-func rereads() job.Kind {
+// rereadKind is a poll that reads all users each time, because its end does not move the checkpoint.
+func rereadKind() job.Kind {
+	reread := job.Scan{OnDone: func(context.Context, *store.Tx, store.Run, scan.Step) error { return nil }}
 	return job.Kind{
-		Name: store.KindPoll, Job: store.JobPoll, Message: job.PollMessage,
-		Start: func(ctx context.Context, tx *store.Tx, customer store.Customer) (store.RunRef, error) {
-			refs, err := tx.StartSyncRuns(ctx, store.SyncStart{
+		Name: store.KindPoll, Job: job.Always(store.JobPoll), Serves: store.Customer.Steady, Message: job.PollMessage, Work: reread.Work,
+		Start: func(ctx context.Context, tx *store.Tx, customer store.Customer) error {
+			_, err := tx.StartRuns(ctx, store.RunStart{
 				Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
 			})
-			if err != nil || len(refs) == 0 {
-				return store.RunRef{}, err
-			}
-			return refs[0], nil
+			return err
 		},
-		OnDone: func(context.Context, *store.Tx, store.SyncRun, scan.Step) error { return nil },
 	}
 }
 
-// fenced is an onboarding service beside two replicas that work its customers.
-type fenced struct {
-	*desk
-	sides     *bothSides
+// fenceFixture is an onboarding service and two replicas that work on its customers.
+type fenceFixture struct {
+	*intakeFixture
+	sides     *sourceAndDestination
 	operators *operators
 	settler   *settler
 	pool      *pgxpool.Pool
 	replicas  [2]*job.Runner
 }
 
-func newFenced(t *testing.T) *fenced {
+func newFenceFixture(t *testing.T) *fenceFixture {
 	t.Helper()
-	f := &fenced{desk: newDesk(t), sides: newBothSides(t)}
+	f := &fenceFixture{intakeFixture: newIntakeFixture(t), sides: newSourceAndDestination(t)}
 	var err error
 	f.pool, err = pgxpool.New(t.Context(), f.database)
 	require.NoError(t, err)
@@ -169,7 +166,7 @@ func newFenced(t *testing.T) *fenced {
 	t.Cleanup(transport.CloseIdleConnections)
 	for i := range f.replicas {
 		f.replicas[i] = &job.Runner{
-			Store: f.store, Logger: zap.NewNop(), Holder: fmt.Sprint("poller-", i), LeaseFor: 10 * time.Second, Kind: rereads(),
+			Store: f.store, Logger: zap.NewNop(), Holder: fmt.Sprint("poller-", i), LeaseFor: 10 * time.Second, Kind: rereadKind(),
 			Connect: &connector.Connector{
 				Store: f.store, Vault: f.vault, Logger: zap.NewNop(), VomoBaseURL: f.sides.server.URL, Timeout: 4 * time.Second,
 				Limits: limits, Concurrency: 2, Breakers: destination.NewBreakers(destination.BreakersConfig{}),
@@ -183,8 +180,8 @@ func newFenced(t *testing.T) *fenced {
 	return f
 }
 
-// polled sets up a customer that is polled.
-func (f *fenced) polled(t *testing.T, customer string) {
+// addPolledCustomer adds a customer that is polled.
+func (f *fenceFixture) addPolledCustomer(t *testing.T, customer string) {
 	t.Helper()
 	sealed, err := f.vault.Seal(t.Context(), customer, store.CredentialVomoToken, []byte(customer+".0ld"))
 	require.NoError(t, err)
@@ -200,15 +197,15 @@ func (f *fenced) polled(t *testing.T, customer string) {
 	}
 }
 
-// round changes the customer's users, and does something to the customer, at a random moment of the page that is written.
-func (f *fenced) round(t *testing.T, number int) error {
+// round changes the customer's users, and runs an action on the customer at a random moment while a page is written.
+func (f *fenceFixture) round(t *testing.T, number int) error {
 	t.Helper()
 	ctx, customer := t.Context(), fmt.Sprint("acme-", number)
-	f.sides.show(customer, 1)
+	f.sides.setVersion(customer, 1)
 	if err := f.replicas[0].Work(ctx, &worker.Delivery{}, customer, 0); err != nil {
 		return err
 	}
-	f.sides.show(customer, 2)
+	f.sides.setVersion(customer, 2)
 	working, stop := context.WithCancel(ctx)
 	var workers sync.WaitGroup
 	defer workers.Wait()
@@ -216,24 +213,24 @@ func (f *fenced) round(t *testing.T, number int) error {
 	for _, replica := range f.replicas {
 		workers.Go(func() {
 			for working.Err() == nil {
-				_ = replica.Work(working, &worker.Delivery{}, customer, 0) // what is not done comes again, as a message does
+				_ = replica.Work(working, &worker.Delivery{}, customer, 0) // unfinished work is repeated, as after a redelivery
 				<-time.After(10 * time.Millisecond)
 			}
 		})
 	}
-	for !f.sides.busy(customer) {
+	for !f.sides.isBusy(customer) {
 		<-time.After(time.Millisecond)
 	}
 	<-time.After(rand.N(300 * time.Millisecond))
-	f.sides.show(customer, 3)
+	f.sides.setVersion(customer, 3)
 	began := time.Now()
-	if err := f.act(ctx, number, customer); err != nil {
+	if err := f.runAction(ctx, number, customer); err != nil {
 		return err
 	}
 	if took := time.Since(began); took > 5*time.Second {
 		return fmt.Errorf("round %d: it took %v, as if it waited for the job", number, took)
 	}
-	for deadline := time.Now().Add(time.Minute); !f.sides.settledAt(customer, 3); <-time.After(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !f.sides.isSettledAt(customer, 3); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("round %d: the CRM does not hold the newest version", number)
 		}
@@ -241,20 +238,20 @@ func (f *fenced) round(t *testing.T, number int) error {
 	return nil
 }
 
-// act does one of the three.
-func (f *fenced) act(ctx context.Context, number int, customer string) error {
+// runAction runs one of the three actions.
+func (f *fenceFixture) runAction(ctx context.Context, number int, customer string) error {
 	message := func(body string) error {
 		return f.commit(ctx, &worker.Delivery{
 			Subject: "rollcall.onboarding.request." + customer, Data: []byte(body), Stream: "ROLLCALL_ONBOARDING",
 			Sequence: uint64(number) + 1, Deliveries: 1,
-		}, streamBorn, false)
+		}, streamCreated, false, &store.Act{})
 	}
 	switch number % 3 {
 	case 0:
-		if _, err := f.operators.pauseCustomer(ctx, report.CustomerCommand{CustomerID: customer}); err != nil {
+		if _, err := f.operators.pauseCustomer(ctx, operatorapi.CustomerCommand{CustomerID: customer}); err != nil {
 			return err
 		}
-		_, err := f.operators.resumeCustomer(ctx, report.CustomerCommand{CustomerID: customer})
+		_, err := f.operators.resumeCustomer(ctx, operatorapi.CustomerCommand{CustomerID: customer})
 		return err
 	case 1:
 		return message(`{"customerId":"` + customer + `","vomoToken":"` + customer + `.n3w"}`)
@@ -262,12 +259,12 @@ func (f *fenced) act(ctx context.Context, number int, customer string) error {
 	return message(`{"customerId":"` + customer + `","vomoToken":"` + customer + `.0ld","externalSystemUrl":"http://127.0.0.1:1/elsewhere"}`)
 }
 
-func TestWhateverFencesALaneNoOlderVersionReachesTheDestinationAfterANewerOne(t *testing.T) {
+func TestFencedWorkerNeverWritesOlderVersionAfterNewerOne(t *testing.T) {
 	t.Parallel()
-	f := newFenced(t)
+	f := newFenceFixture(t)
 	const rounds, atOnce = 200, 25
 	for number := range rounds {
-		f.polled(t, fmt.Sprint("acme-", number))
+		f.addPolledCustomer(t, fmt.Sprint("acme-", number))
 	}
 	settling, stop := context.WithCancel(t.Context())
 	var background sync.WaitGroup
@@ -295,16 +292,16 @@ func TestWhateverFencesALaneNoOlderVersionReachesTheDestinationAfterANewerOne(t 
 	require.Empty(t, f.sides.backward)
 }
 
-func TestARefusedOnboardingFencesNothing(t *testing.T) {
+func TestRejectedOnboardingFencesNothing(t *testing.T) {
 	t.Parallel()
-	f := newFenced(t)
-	f.polled(t, "acme-2")
-	f.sides.show("acme-2", 1)
+	f := newFenceFixture(t)
+	f.addPolledCustomer(t, "acme-2")
+	f.sides.setVersion("acme-2", 1)
 	require.NoError(t, f.replicas[0].Work(t.Context(), &worker.Delivery{}, "acme-2", 0))
 	lease, err := f.store.TakeLease(t.Context(), "acme-2", "poller-1", time.Minute)
 	require.NoError(t, err)
 
-	require.NoError(t, f.act(t.Context(), 2, "acme-2"))
+	require.NoError(t, f.runAction(t.Context(), 2, "acme-2"))
 	pending, err := f.store.ClaimDueRequest(t.Context(), time.Minute)
 	require.NoError(t, err)
 	require.NoError(t, f.settler.settle(t.Context(), pending))

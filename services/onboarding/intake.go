@@ -10,10 +10,11 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
+	messageintake "rollcall.dev/pkg/intake"
+	"rollcall.dev/pkg/messageletter"
+	"rollcall.dev/pkg/operatoraudit"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/window"
@@ -21,131 +22,132 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// purposeSecrets is what a request's sealed secrets are sealed for.
+// purposeSecrets is the purpose for which a request's secrets are sealed.
 const purposeSecrets = "onboarding_request"
 
-// intake takes messages off ROLLCALL_ONBOARDING. Every way out of it first commits what became of the message
-// and then erases its bytes from the stream: they may hold a token.
+// intake handles the messages of ROLLCALL_ONBOARDING. It always commits the outcome of a message first, and then erases the
+// message from the stream, because it may contain a token.
 type intake struct {
 	store         *store.Store
 	vault         *vault.Vault
-	letters       *deadletter.Opener
-	attempts      *attempts
+	letters       *messageletter.Opener
 	logger        *zap.Logger
-	created       func(ctx context.Context, stream string) (time.Time, error)
-	erase         func(ctx context.Context, sequence uint64) error
+	messages      *messageintake.Intake
 	wakeSettler   func()
 	requireSealed bool
 	private       destination.PrivateAccess
+	offboarder    *offboarder
+
+	queuedDonations func(ctx context.Context, customer string) (uint64, error) // in ROLLCALL_DONATIONS
+	source          string                                                     // VIRTUOUS_TRANSACTION_SOURCE
 }
 
-// handle works a message. What fails on our side, as Postgres or the key service being away, is not the message's fault,
-// and is tried for ever; only a message under which the process dies, or panics, becomes a letter.
+// handle handles a message: its outcome is committed and audited, and then it is erased.
 func (i *intake) handle(ctx context.Context, delivery *worker.Delivery) error {
-	created, err := i.created(ctx, delivery.Stream)
-	if err != nil {
+	return i.messages.Handle(ctx, delivery, func(ctx context.Context, message messageintake.Message) error {
+		act := operatoraudit.MessageAct(delivery, verbOf(delivery.Subject), bus.CustomerOf(delivery.Subject), store.ActDone, "")
+		if err := i.commit(ctx, delivery, message.Created, message.TooMany, &act); err != nil {
+			return err
+		}
+		_, err := i.store.NoteAct(ctx, act)
 		return err
-	}
-	attempt, tooMany, err := i.attempts.begin(ctx, deadletter.OriginOf(delivery.Stream, created, delivery.Sequence))
-	if err != nil {
-		return err
-	}
-	err = i.work(ctx, delivery, created, tooMany)
-	i.attempts.end(ctx, attempt) // not deferred: a panic is no end
-	return err
-}
-
-// work commits what becomes of the message, and erases it.
-func (i *intake) work(ctx context.Context, delivery *worker.Delivery, created time.Time, tooMany bool) error {
-	if err := i.commit(ctx, delivery, created, tooMany); err != nil {
-		return err
-	}
-	customer := bus.CustomerOf(delivery.Subject)
-	if !rollcallv1.ValidCustomerID(customer) {
-		customer = rollcallv1.UnknownCustomer
-	}
-	err := i.erase(ctx, delivery.Sequence)
-	if errors.Is(err, bus.ErrNotErasable) {
-		// It would come again for ever. The ack takes it out of the stream, though not out of the stream's files.
-		i.logger.Error("message not erased", zap.String("customer", customer), zap.Uint64("sequence", delivery.Sequence), zap.Error(err))
-		return i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return event.Raise(ctx, tx, event.AlertFor(customer, event.AlertMessageNotErased))
-		})
-	}
-	if err != nil {
-		return err
-	}
-	if err := i.erasedAgain(ctx, customer); err != nil {
-		i.logger.Warn("alert not cleared", zap.String("customer", customer), zap.Error(err))
-	}
-	return worker.ErrSettled
-}
-
-// erasedAgain clears the alert of an earlier message that could not be erased.
-func (i *intake) erasedAgain(ctx context.Context, customer string) error {
-	active, err := i.store.AlertStands(ctx, customer, event.AlertMessageNotErased)
-	if err != nil || !active {
-		return err
-	}
-	return i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return event.Clear(ctx, tx, customer, event.AlertMessageNotErased,
-			"A later message was erased. If the earlier one had a token in the clear, have it replaced.")
 	})
 }
 
-// commit brings the message to rest in Postgres. It is idempotent by the message's origin.
-func (i *intake) commit(ctx context.Context, delivery *worker.Delivery, created time.Time, tooMany bool) error {
+// verbOf returns the name of a message in operator_audit.
+func verbOf(subject string) string {
+	if bus.IsOffboard(subject) {
+		return "onboarding.offboard"
+	}
+	return "onboarding.request"
+}
+
+// commit stores the outcome of the message in Postgres, and fills in the act. It is idempotent by the message's origin.
+func (i *intake) commit(ctx context.Context, delivery *worker.Delivery, created time.Time, tooMany bool, act *store.Act) error {
 	customer := bus.CustomerOf(delivery.Subject)
 	if !rollcallv1.ValidCustomerID(customer) {
-		i.logger.Warn("message for no readable customer became a letter", zap.Uint64("sequence", delivery.Sequence))
-		return i.letters.OpenMessage(ctx, delivery, fault.Permanent("customer_unreadable", errors.New("the subject names no readable customer")))
-	}
-	if tooMany {
-		// Not by the worker's own way to a letter: that acks the message, and an acked message can no longer be erased.
-		i.logger.Error("message becomes a letter: attempts at it ended with a crash or a panic", zap.Uint64("sequence", delivery.Sequence),
-			zap.Int("attempts", maxUnended))
-		return i.letters.OpenMessage(ctx, delivery, fault.Permanent("too_many_deliveries", errors.New("too many attempts ended with a crash or a panic")))
+		i.logger.Warn("message without a valid customer id became a letter", zap.Uint64("sequence", delivery.Sequence))
+		act.Outcome, act.Code = store.ActRejected, codeCustomerUnreadable
+		return i.letters.OpenMessage(ctx, delivery, fault.Permanent(codeCustomerUnreadable, errors.New("the subject contains no valid customer id")))
 	}
 	origin := store.Origin{StreamCreated: created, Sequence: delivery.Sequence}
+	later, err := i.store.RequestAppliedAfter(ctx, customer, origin)
+	if err != nil {
+		return err
+	}
+	if later == store.BothSides() { // nothing of the message is kept: since an offboarding, the customer has no key that could seal it
+		return i.supersede(ctx, origin, customer, store.BothSides(), act)
+	}
+	if tooMany {
+		// The worker must not open the letter itself: it would acknowledge the message, which can then no longer be erased.
+		i.logger.Error("message became a letter: too many attempts ended with a crash or a panic", zap.Uint64("sequence", delivery.Sequence))
+		act.Outcome, act.Code = store.ActFailed, codeTooManyDeliveries
+		return i.letters.OpenMessage(ctx, delivery, fault.Permanent(codeTooManyDeliveries, errors.New("too many attempts ended with a crash or a panic")))
+	}
 	if bus.IsOffboard(delivery.Subject) {
-		return i.offboard(ctx, origin, customer, delivery.Data)
+		return i.offboard(ctx, delivery, origin, customer, act)
 	}
 	request := &rollcallv1.OnboardingRequest{}
 	errs := rollcallv1.Decode(delivery.Data, request)
 	var secrets requestSecrets
-	var err error
 	if len(errs) == 0 {
 		errs = request.Validate(customer, i.requireSealed)
+		i.checkSource(errs, request)
 		checkDestination(errs, request, i.private)
 		window.Check(errs, request.GetQuietHours())
 	}
 	if len(errs) == 0 {
-		if secrets, err = i.takeSecrets(ctx, request, errs); err != nil {
+		if secrets, err = i.extractSecrets(ctx, request, errs); err != nil {
 			return err
 		}
 	}
 	if len(errs) > 0 {
-		return i.reject(ctx, origin, customer, errs)
+		return i.reject(ctx, origin, customer, errs, act)
 	}
-	return i.keep(ctx, origin, customer, request, secrets)
-}
-
-// keep stores a request that validates, its secrets sealed, as pending.
-func (i *intake) keep(ctx context.Context, origin store.Origin, customer string, request *rollcallv1.OnboardingRequest, secrets requestSecrets) error {
-	encoded, err := rollcallv1.Encode(request)
+	sides := sidesOf(request, secrets)
+	if sides.Without(later).None() {
+		return i.supersede(ctx, origin, customer, sides, act)
+	}
+	encoded, err := rollcallv1.Encode(request) // without its secrets
 	if err != nil {
 		return err
 	}
+	if act.Filter, err = operatoraudit.FilterOf(json.RawMessage(encoded)); err != nil {
+		return err
+	}
+	return i.storePending(ctx, origin, customer, sides, encoded, secrets)
+}
+
+// Codes of messages that led to no request.
+const (
+	codeCustomerUnreadable = "customer_unreadable"
+	codeTooManyDeliveries  = "too_many_deliveries"
+	codeInvalid            = "invalid"
+)
+
+// storePending stores a valid request as pending, with its secrets sealed.
+func (i *intake) storePending(ctx context.Context, origin store.Origin, customer string, sides store.Sides, encoded []byte, secrets requestSecrets) error {
 	plain, err := json.Marshal(secrets)
 	if err != nil {
 		return fmt.Errorf("encode secrets: %w", err)
 	}
-	sealed, err := i.vault.Seal(ctx, customer, purposeSecrets, plain)
-	if err != nil {
-		return fmt.Errorf("seal secrets: %w", err)
-	}
 	err = i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, _, err := tx.AddPendingRequest(ctx, origin, customer, encoded, sealed)
+		// An offboarding destroys the key, and holds this lock. So the key that seals the secrets is there when they are stored.
+		if err := tx.LockCustomer(ctx, customer); err != nil {
+			return err
+		}
+		later, err := tx.RequestAppliedAfter(ctx, customer, origin)
+		if err != nil {
+			return err
+		}
+		if sides.Without(later).None() {
+			return addSuperseded(ctx, tx, origin, customer, sides)
+		}
+		sealed, err := i.vault.On(tx.Conn).Seal(ctx, customer, purposeSecrets, plain)
+		if err != nil {
+			return fmt.Errorf("seal secrets: %w", err)
+		}
+		_, _, err = tx.AddPendingRequest(ctx, origin, customer, sides, encoded, sealed)
 		return err
 	})
 	if err != nil {
@@ -156,8 +158,28 @@ func (i *intake) keep(ctx context.Context, origin store.Origin, customer string,
 	return nil
 }
 
-// reject stores a refused message with its errors and tells them: one onboarding.rejected a message.
-func (i *intake) reject(ctx context.Context, origin store.Origin, customer string, errs rollcallv1.FieldErrors) error {
+// supersede stores that a message came after a newer one was applied. It changes nothing, whatever it says.
+func (i *intake) supersede(ctx context.Context, origin store.Origin, customer string, sides store.Sides, act *store.Act) error {
+	act.Result = json.RawMessage(`{"superseded":true}`)
+	err := i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return addSuperseded(ctx, tx, origin, customer, sides) })
+	if err == nil {
+		i.logger.Info("message superseded by a newer one", zap.String("customer", customer), zap.Uint64("sequence", origin.Sequence))
+	}
+	return err
+}
+
+func addSuperseded(ctx context.Context, tx *store.Tx, origin store.Origin, customer string, sides store.Sides) error {
+	id, added, err := tx.AddPendingRequest(ctx, origin, customer, sides, nil, nil)
+	if err != nil || !added {
+		return err
+	}
+	_, err = tx.SettleRequest(ctx, id, store.RequestSuperseded, nil)
+	return err
+}
+
+// reject stores a rejected message with its errors and publishes one onboarding.rejected.
+func (i *intake) reject(ctx context.Context, origin store.Origin, customer string, errs rollcallv1.FieldErrors, act *store.Act) error {
+	act.Outcome, act.Code = store.ActRejected, codeInvalid
 	encoded, err := json.Marshal(errs)
 	if err != nil {
 		return fmt.Errorf("encode errors: %w", err)
@@ -167,68 +189,11 @@ func (i *intake) reject(ctx context.Context, origin store.Origin, customer strin
 		if err != nil || !added {
 			return err
 		}
-		return tellRejected(ctx, tx, origin, customer, errs)
+		return publishRejected(ctx, tx, origin, customer, errs)
 	})
 	if err != nil {
 		return err
 	}
 	i.logger.Warn("onboarding rejected", zap.String("customer", customer), zap.Uint64("sequence", origin.Sequence), zap.Error(errs))
-	return nil
-}
-
-// offboard ends a customer's mirror: no job runs any more, the credentials are gone.
-func (i *intake) offboard(ctx context.Context, origin store.Origin, customer string, data []byte) error {
-	request := &rollcallv1.OffboardRequest{}
-	errs := rollcallv1.Decode(data, request)
-	if len(errs) == 0 {
-		errs = request.Validate(customer)
-	}
-	if len(errs) > 0 {
-		return i.reject(ctx, origin, customer, errs)
-	}
-	var known bool
-	err := i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		// The row makes a redelivery harmless: the customer may have come back since.
-		id, added, err := tx.AddPendingRequest(ctx, origin, customer, nil, nil)
-		if err != nil || !added {
-			return err
-		}
-		if err := tx.LockCustomer(ctx, customer); err != nil {
-			return err
-		}
-		later, err := tx.RequestAppliedAfter(ctx, customer, origin)
-		if err != nil {
-			return err
-		}
-		if later {
-			_, err := tx.SettleRequest(ctx, id, store.RequestSuperseded, nil)
-			return err
-		}
-		// The lane first, as in a page's transaction: in another order the two could wait for each other.
-		if err := tx.FenceLane(ctx, customer); err != nil {
-			return err
-		}
-		// The conditions before the customer's row, as in every transaction of a job.
-		if err := clearAll(ctx, tx, customer, "The customer was offboarded."); err != nil {
-			return err
-		}
-		if known, err = tx.OffboardCustomer(ctx, customer); err != nil {
-			return err
-		}
-		if err := tx.CancelOpenRun(ctx, customer, "offboarded"); err != nil {
-			return err
-		}
-		if err := tx.DropSyncRuns(ctx, customer, "offboarded"); err != nil {
-			return err
-		}
-		if _, err := tx.SettleRequest(ctx, id, store.RequestApplied, nil); err != nil {
-			return err
-		}
-		return tx.SupersedeOlderRequests(ctx, customer, origin)
-	})
-	if err != nil {
-		return err
-	}
-	i.logger.Info("offboarding done", zap.String("customer", customer), zap.Bool("known", known))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
@@ -21,20 +22,20 @@ import (
 )
 
 const (
-	lookEvery = time.Second
-	// How long a claimed request is kept from others: above what a test of the token takes.
+	claimEvery = time.Second
+	// claimHold is how long other replicas leave a claimed request alone. It is longer than a test of the token.
 	claimHold    = time.Minute
 	settleTime   = 45 * time.Second
 	firstDelay   = 2 * time.Second
 	longestDelay = 5 * time.Minute
-	// longestGiveBack is for failures on our side: work goes on within 30 s of their end.
-	longestGiveBack = 15 * time.Second
+	// maxReleaseDelay is for failures on our side: work continues within 30 s of their end.
+	maxReleaseDelay = 15 * time.Second
 	probeTimeout    = 10 * time.Second
 	jobOnboard      = "onboarding"
 )
 
-// settler works pending requests until they are applied or refused: any replica, the newest request of a
-// customer first, again and again while VOMO cannot be asked.
+// settler handles pending requests until they are applied or rejected, the newest request of a customer first. Every replica
+// runs it. While VOMO does not answer, it retries.
 type settler struct {
 	store       *store.Store
 	vault       *vault.Vault
@@ -44,6 +45,9 @@ type settler struct {
 	vomoBaseURL string
 	transport   http.RoundTripper // to VOMO; nil: each test of a token makes its own
 	limits      budget.Limits
+
+	virtuous *connector.Virtuous
+	source   string // VIRTUOUS_TRANSACTION_SOURCE
 }
 
 func (s *settler) wakeUp() {
@@ -53,9 +57,9 @@ func (s *settler) wakeUp() {
 	}
 }
 
-// run works until ctx ends; what is in hand then is left to be claimed again.
+// run settles requests until ctx ends. A request that is not settled by then is claimed again later.
 func (s *settler) run(ctx context.Context) {
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(claimEvery)
 	defer ticker.Stop()
 	slots := make(chan struct{}, s.slots)
 	var running sync.WaitGroup
@@ -72,7 +76,7 @@ func (s *settler) run(ctx context.Context) {
 	}
 }
 
-// claimNext starts the next due request, if there is one, in a slot of its own.
+// claimNext settles the next due request, if there is one, in its own slot.
 func (s *settler) claimNext(ctx context.Context, slots chan struct{}, running *sync.WaitGroup) bool {
 	select {
 	case slots <- struct{}{}:
@@ -83,7 +87,7 @@ func (s *settler) claimNext(ctx context.Context, slots chan struct{}, running *s
 	if err != nil {
 		<-slots
 		if !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
-			s.logger.Warn("pending requests cannot be read", zap.Error(err))
+			s.logger.Warn("reading pending requests failed; it will be retried", zap.Error(err))
 		}
 		return false
 	}
@@ -92,32 +96,35 @@ func (s *settler) claimNext(ctx context.Context, slots chan struct{}, running *s
 		bounded, cancel := context.WithTimeout(ctx, settleTime)
 		defer cancel()
 		if err := s.settle(bounded, request); err != nil && ctx.Err() == nil {
-			s.logger.Warn("request not settled; it is tried again", zap.String("customer", request.Customer), zap.Error(err))
-			s.giveBack(ctx, request)
+			s.logger.Warn("request not settled; it will be retried", zap.String("customer", request.Customer), zap.Error(err))
+			s.release(ctx, request)
 		}
 	})
 	return true
 }
 
-// giveBack has a request that failed on our side tried again within seconds, and not when its claim has run out. While
-// Postgres cannot be reached that is tried, too, for as long as the claim holds.
-func (s *settler) giveBack(ctx context.Context, pending store.PendingRequest) {
+// release lets a request that failed on our side be retried within seconds instead of after its claim. During an outage of
+// Postgres, release itself is retried until the claim expires.
+func (s *settler) release(ctx context.Context, pending store.PendingRequest) {
 	ctx, cancel := context.WithTimeout(ctx, claimHold)
 	defer cancel()
-	wait := backoff.Delays{First: firstDelay, Longest: longestGiveBack}.After(pending.Attempts)
+	wait := backoff.Delays{First: firstDelay, Longest: maxReleaseDelay}.After(pending.Attempts)
 	for {
 		err := s.store.GiveBackRequest(ctx, pending.ID, wait)
 		if err == nil {
 			return
 		}
-		if backoff.Sleep(ctx, lookEvery) != nil {
-			s.logger.Warn("request not given back; its claim runs out", zap.String("customer", pending.Customer), zap.Error(err))
+		if backoff.Sleep(ctx, claimEvery) != nil {
+			s.logger.Warn("request not released; its claim will expire", zap.String("customer", pending.Customer), zap.Error(err))
 			return
 		}
 	}
 }
 
 func (s *settler) settle(ctx context.Context, pending store.PendingRequest) error {
+	if err := offboardingDone(ctx, s.store.Conn, pending.Customer); err != nil {
+		return s.awaitOffboarding(ctx, pending, err)
+	}
 	request := &rollcallv1.OnboardingRequest{}
 	if errs := rollcallv1.Decode(pending.Request, request); len(errs) > 0 {
 		return fmt.Errorf("read stored request: %w", errs)
@@ -130,39 +137,30 @@ func (s *settler) settle(ctx context.Context, pending store.PendingRequest) erro
 	if err := json.Unmarshal(plain, &secrets); err != nil {
 		return fmt.Errorf("read secrets: %w", err)
 	}
-	limits, tokenOnly := s.limits.With(request.OwnLimits()), request.TokenOnly()
-	if tokenOnly {
-		current, settled, err := s.standing(ctx, pending)
-		if err != nil || settled {
-			return err
-		}
-		limits = s.limits.With(current.RequestsPerSecond, current.RequestsPerMinute)
+	later, err := s.store.RequestAppliedAfter(ctx, pending.Customer, pending.Origin)
+	if err != nil {
+		return err
 	}
-	page, err := s.testToken(ctx, pending.Customer, secrets.VomoToken, limits)
-	switch {
-	case err == nil:
-		wanted, err := customerOf(pending.Customer, request)
-		if err != nil {
-			return err
-		}
-		return s.apply(ctx, proposal{
-			pending: pending, wanted: wanted, tokenOnly: tokenOnly, secrets: secrets, usersTotal: int64(max(page.Total, 0)), limits: limits,
-		})
-	case errors.Is(err, vomo.ErrUnauthorized), errors.Is(err, vomo.ErrForbidden):
-		if many, looking := s.store.VomoRefusesMany(ctx); looking != nil || many {
-			return errors.Join(looking, s.delay(ctx, pending, err)) // it says nothing about this token now
-		}
-		errs := rollcallv1.FieldErrors{}
-		errs.Add("vomoToken", "Token rejected by VOMO API")
-		return s.refuse(ctx, pending, errs)
-	case ctx.Err() != nil:
-		return fmt.Errorf("test the token: %w", err)
-	default:
-		return s.delay(ctx, pending, err)
+	proposed := proposal{pending: pending, sides: pending.Sides.Without(later), request: request, secrets: secrets}
+	if proposed.sides.None() {
+		return s.supersede(ctx, pending)
 	}
+	settled, err := s.checkCredentials(ctx, &proposed)
+	if err != nil || settled {
+		return err
+	}
+	return s.apply(ctx, proposed)
 }
 
-// testToken reads page 1 of the users: a token works if that does (docs/guides.md#onboarding).
+// supersede ends a request of whose sides later requests were applied.
+func (s *settler) supersede(ctx context.Context, pending store.PendingRequest) error {
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.SettleRequest(ctx, pending.ID, store.RequestSuperseded, nil)
+		return err
+	})
+}
+
+// testToken reads page 1 of the users. The token is accepted if that succeeds (docs/guides.md#onboarding).
 func (s *settler) testToken(ctx context.Context, customer, token string, limits budget.Limits) (vomo.Page, error) {
 	account, err := budget.Open(s.store, customer, jobOnboard, limits)
 	if err != nil {
@@ -172,7 +170,7 @@ func (s *settler) testToken(ctx context.Context, customer, token string, limits 
 		BaseURL: s.vomoBaseURL, Token: token, Transport: s.transport, Timeout: probeTimeout, Before: account.Wait,
 		Throttled: func(ctx context.Context, after time.Duration) {
 			if err := account.Throttled(ctx, after); err != nil {
-				s.logger.Warn("a refusal of VOMO was not noted", zap.Error(err))
+				s.logger.Warn("rejection by VOMO not noted", zap.Error(err))
 			}
 		},
 	})
@@ -186,7 +184,7 @@ func (s *settler) testToken(ctx context.Context, customer, token string, limits 
 	return page, nil
 }
 
-// delay is for an answer that says nothing about the token: it is asked again, and the customer is notified once.
+// delay handles a response that says nothing about the token: the test is retried, and onboarding.delayed is published once.
 func (s *settler) delay(ctx context.Context, pending store.PendingRequest, reason error) error {
 	wait := backoff.Delays{First: firstDelay, Longest: longestDelay, Jitter: 0.5}.After(pending.Attempts)
 	if after, ok := fault.After(reason); ok {
@@ -197,18 +195,18 @@ func (s *settler) delay(ctx context.Context, pending store.PendingRequest, reaso
 		if err != nil || !delayed || pending.DelayNotified {
 			return err
 		}
-		return tellDelayed(ctx, tx, pending, fault.CodeOf(reason), wait)
+		return publishDelayed(ctx, tx, pending, fault.CodeOf(reason), wait)
 	})
 	if err != nil {
 		return err
 	}
-	s.logger.Warn("VOMO could not be asked about the token; it is asked again", zap.String("customer", pending.Customer),
+	s.logger.Warn("test of the credentials failed; it will be retried", zap.String("customer", pending.Customer),
 		zap.Duration("after", wait), zap.Error(reason))
 	return nil
 }
 
-// refuse ends a request for good; its secrets are forgotten with it.
-func (s *settler) refuse(ctx context.Context, pending store.PendingRequest, errs rollcallv1.FieldErrors) error {
+// reject ends a request permanently, and deletes its secrets.
+func (s *settler) reject(ctx context.Context, pending store.PendingRequest, errs rollcallv1.FieldErrors) error {
 	encoded, err := json.Marshal(errs)
 	if err != nil {
 		return fmt.Errorf("encode errors: %w", err)
@@ -218,7 +216,7 @@ func (s *settler) refuse(ctx context.Context, pending store.PendingRequest, errs
 		if err != nil || !settled {
 			return err
 		}
-		return tellRejected(ctx, tx, pending.Origin, pending.Customer, errs)
+		return publishRejected(ctx, tx, pending.Origin, pending.Customer, errs)
 	})
 	if err != nil {
 		return err

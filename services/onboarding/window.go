@@ -12,10 +12,10 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// setWindow is when the request lets the backfill run. Its hours were checked when it came.
+// setWindow sets when the backfill may run. The hours were validated when the request arrived.
 func setWindow(customer *store.Customer, request *rollcallv1.OnboardingRequest) error {
 	if notBefore := request.GetBackfillNotBefore(); notBefore != nil {
-		at := notBefore.AsTime().Truncate(time.Microsecond) // what Postgres keeps
+		at := notBefore.AsTime().Truncate(time.Microsecond) // the precision of Postgres
 		customer.BackfillNotBefore = &at
 	}
 	hours, errs := window.Parse(request.GetQuietHours())
@@ -27,18 +27,18 @@ func setWindow(customer *store.Customer, request *rollcallv1.OnboardingRequest) 
 	return err
 }
 
-// sameWindow says whether both let the backfill run at the same times, however that is written.
-func sameWindow(current, wanted store.Customer) bool {
+// isSameWindow returns whether both windows are equal, regardless of their notation.
+func isSameWindow(current, wanted store.Customer) bool {
 	now, err := window.Of(current.BackfillNotBefore, current.QuietHours)
 	if err != nil {
-		return false // whatever is wanted is better
+		return false // replace a window that cannot be read
 	}
 	then, err := window.Of(wanted.BackfillNotBefore, wanted.QuietHours)
 	return err == nil && now.NotBefore.Equal(then.NotBefore) && now.Quiet.Equal(then.Quiet)
 }
 
-// putOff parks the run, which no worker has yet, if the customer's window is closed.
-func putOff(ctx context.Context, tx *store.Tx, customer store.Customer, run int64) (window.Wait, error) {
+// putOff parks the customer's backfill, which no worker has yet, if the customer's window is closed.
+func putOff(ctx context.Context, tx *store.Tx, customer store.Customer) (window.Wait, error) {
 	open, err := window.Of(customer.BackfillNotBefore, customer.QuietHours)
 	if err != nil || open.Always() {
 		return window.Wait{}, err
@@ -51,13 +51,12 @@ func putOff(ctx context.Context, tx *store.Tx, customer store.Customer, run int6
 	if !wait.Needed() {
 		return wait, nil
 	}
-	_, err = tx.PutOffRun(ctx, run, wait.Reason, wait.Until)
+	_, err = tx.PutOffRun(ctx, customer.ID, store.KindBackfill, wait.Reason, wait.Until)
 	return wait, err
 }
 
-// tellEstimate says when a queued backfill of that length may begin, and when it ends with the quiet hours
-// counted in.
-func tellEstimate(ctx context.Context, tx *store.Tx, customer store.Customer, length time.Duration, completed *rollcallv1.OnboardingCompleted) error {
+// addEstimate adds when a queued backfill of that length may start, and when it ends with quiet hours included.
+func addEstimate(ctx context.Context, tx *store.Tx, customer store.Customer, length time.Duration, completed *rollcallv1.OnboardingCompleted) error {
 	open, err := window.Of(customer.BackfillNotBefore, customer.QuietHours)
 	if err != nil {
 		return err
@@ -74,5 +73,5 @@ func tellEstimate(ctx context.Context, tx *store.Tx, customer store.Customer, le
 	return nil
 }
 
-// longestEstimate bounds an estimate that is made of VOMO's own count, which may be anything.
+// longestEstimate limits the estimate, because it depends on VOMO's count, which may be wrong.
 const longestEstimate = 100 * 365 * 24 * time.Hour

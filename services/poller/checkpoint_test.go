@@ -25,7 +25,7 @@ func TestCheckpointIsBeforeScanStartAndLatestChange(t *testing.T) {
 		"no change since the previous poll":                  {nil, began.Add(-30*time.Minute - scan.Overlap)},
 		"the latest change was as long ago as lists may lag": {at(-quietTail), began.Add(-quietTail - scan.Overlap)},
 	} {
-		require.Equal(t, row.want, checkpointOf(store.SyncRun{ScanStartedAt: &began, HighestSeen: row.highest, CoveredUntil: covered}, began.Add(time.Minute)), name)
+		require.Equal(t, row.want, checkpointOf(store.Run{ScanStartedAt: &began, HighestSeen: row.highest, CoveredUntil: covered}, began.Add(time.Minute)), name)
 	}
 }
 
@@ -34,7 +34,7 @@ func TestCheckpointIsNotAheadOfDatabaseClock(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	ahead := now.AddDate(1, 0, 0)
 
-	require.Equal(t, now.Add(-scan.Overlap), checkpointOf(store.SyncRun{ScanStartedAt: &ahead, HighestSeen: &ahead}, now))
+	require.Equal(t, now.Add(-scan.Overlap), checkpointOf(store.Run{ScanStartedAt: &ahead, HighestSeen: &ahead}, now))
 }
 
 func TestUserInLaggingListOfQuietOrganisationIsNotMissed(t *testing.T) {
@@ -42,7 +42,7 @@ func TestUserInLaggingListOfQuietOrganisationIsNotMissed(t *testing.T) {
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	checkpoint := noon
 	for at := noon.Add(scan.Overlap); at.Before(noon.Add(3 * time.Hour)); at = at.Add(15 * time.Minute) {
-		checkpoint = checkpointOf(store.SyncRun{ScanStartedAt: &at, CoveredUntil: checkpoint}, at)
+		checkpoint = checkpointOf(store.Run{ScanStartedAt: &at, CoveredUntil: checkpoint}, at)
 
 		want := at.Add(-quietTail - scan.Overlap)
 		if want.Before(noon) {

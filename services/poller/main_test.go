@@ -83,7 +83,7 @@ func (f *fixture) scheduled() {
 // finishRuns ends the runs in progress, as a poller would.
 func (f *fixture) finishRuns() {
 	f.t.Helper()
-	f.exec(`DELETE FROM sync_runs; DELETE FROM outbox`)
+	f.exec(`DELETE FROM runs; DELETE FROM outbox`)
 }
 
 func values[T any](f *fixture, query string) []T {

@@ -38,18 +38,31 @@ func (p *poller) handle(ctx context.Context, delivery *worker.Delivery) error {
 
 // pollKind returns what distinguishes a poll from other kinds of runs.
 func pollKind() job.Kind {
-	return job.Kind{Name: store.KindPoll, Job: jobPoll, Start: startByHand, Message: job.PollMessage, OnPage: onPage, OnDone: onDone}
+	poll := job.Scan{OnPage: onPage, OnDone: onDone}
+	return job.Kind{
+		Name: store.KindPoll, Job: job.Always(jobPoll), Serves: store.Customer.Steady, Routine: true, Start: startByHand,
+		Message: job.PollMessage, Work: poll.Work, Patience: patienceFor,
+	}
+}
+
+// refreshPatience is more than a refresh of participations needs to let go of the lane.
+const refreshPatience = time.Second
+
+// patienceFor returns how long a poll waits for the lane. A refresh of participations often has it, and lets go after the request
+// in hand: without the wait, it would delay each of these polls by more than its request.
+func patienceFor(customer store.Customer) time.Duration {
+	if customer.Participations {
+		return refreshPatience
+	}
+	return 0
 }
 
 // startByHand starts a poll regardless of the schedule.
-func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (store.RunRef, error) {
-	refs, err := tx.StartSyncRuns(ctx, store.SyncStart{
+func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) error {
+	_, err := tx.StartRuns(ctx, store.RunStart{
 		Kind: store.KindPoll, Job: jobPoll, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
 	})
-	if err != nil || len(refs) == 0 {
-		return store.RunRef{}, err
-	}
-	return refs[0], nil
+	return err
 }
 
 // lagGoneAfter is how long no change may have come late before VOMO's timestamps are trusted again.
@@ -58,7 +71,7 @@ const lagGoneAfter = 24 * time.Hour
 // onPage records that a poll of many pages makes progress, so that it does not count as stalled. It also measures
 // how far VOMO's timestamps lag, by changes from before the checkpoint: only a poll that reaches further back reads
 // them.
-func onPage(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step, outcome mirror.Outcome) error {
+func onPage(ctx context.Context, tx *store.Tx, run store.Run, step scan.Step, outcome mirror.Outcome) error {
 	var lag time.Duration
 	for _, user := range outcome.Unsynced {
 		if user.UpdatedAt.Before(run.CoveredUntil) {
@@ -77,7 +90,7 @@ func onPage(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step
 }
 
 // onDone advances the checkpoint and records the heartbeat, in the last page's transaction.
-func onDone(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step) error {
+func onDone(ctx context.Context, tx *store.Tx, run store.Run, _ scan.Step) error {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return err
@@ -105,7 +118,7 @@ const quietTail = time.Hour
 // before an organisation became quiet would be read again by every poll; a list that lags by more than an hour cannot
 // be polled anyway. now is the database's clock: if VOMO's Date is ahead of it, for example because of a proxy with a
 // wrong clock, the checkpoint must not skip changes that are still to come.
-func checkpointOf(run store.SyncRun, now time.Time) time.Time {
+func checkpointOf(run store.Run, now time.Time) time.Time {
 	start := *run.ScanStartedAt
 	if now.Before(start) {
 		start = now

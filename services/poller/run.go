@@ -14,8 +14,8 @@ func run(ctx context.Context, s *service.Service) error {
 	kind := pollKind()
 	scheduler := &scheduler{store: s.Store, kind: kind, lateness: newLateness(s.Registry)}
 	return job.Serve(ctx, s, job.Serving{
-		Stream: bus.StreamPoll, Durable: bus.DurablePoller, Slots: s.Config.PollSlots, Kind: kind,
-		Handler:  func(runner *job.Runner) worker.Handler { return (&poller{runner: runner}).handle },
-		Schedule: scheduler.schedule,
+		Stream: bus.StreamPoll, Durable: bus.DurablePoller, Slots: s.Config.PollSlots, LetterJob: jobPoll,
+		Kinds:   []job.Scheduled{{Kind: kind, Schedule: scheduler.schedule}},
+		Handler: func(runners job.Runners) worker.Handler { return (&poller{runner: runners[kind.Name]}).handle },
 	})
 }

@@ -31,7 +31,7 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 		for range customers {
 			traces = append(traces, event.NewTraceID())
 		}
-		runs, err := tx.StartSyncRuns(ctx, store.SyncStart{Kind: s.kind.Name, Job: s.kind.Job, Customers: customers, TraceIDs: traces})
+		runs, err := tx.StartRuns(ctx, store.RunStart{Kind: s.kind.Name, Job: jobPoll, Customers: customers, TraceIDs: traces})
 		if err != nil {
 			return err
 		}

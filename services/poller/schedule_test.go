@@ -21,9 +21,9 @@ func TestDueCustomerIsPolledFromItsCheckpoint(t *testing.T) {
 	f.scheduled()
 
 	require.Equal(t, []string{"c000"}, values[string](f, requested))
-	require.Equal(t, []string{"2026-03-01"}, values[string](f, `SELECT to_char(updated_after AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM sync_runs`))
+	require.Equal(t, []string{"2026-03-01"}, values[string](f, `SELECT to_char(updated_after AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM runs`))
 	require.Equal(t, []bool{true}, values[bool](f, `SELECT j.trace_id = r.trace_id AND j.job = 'user_sync_poll'
-		FROM sync_runs r JOIN job_log j ON j.id = r.job_id`))
+		FROM runs r JOIN job_log j ON j.id = r.job_id`))
 	f.finishRuns()
 	f.scheduled()
 	require.Empty(t, values[string](f, requested), "no second poll before the next due time")
@@ -53,13 +53,13 @@ func TestPollInProgressReplacesDuePoll(t *testing.T) {
 	f := newFixture(t)
 	f.customers(2, 15)
 	f.scheduled()
-	f.exec(`DELETE FROM sync_runs WHERE customer_id = 'c001'; DELETE FROM outbox`)
+	f.exec(`DELETE FROM runs WHERE customer_id = 'c001'; DELETE FROM outbox`)
 
 	f.setClock(f.now.Add(40 * time.Minute)) // more than two cadences later
 	f.scheduled()
 
 	require.Equal(t, []string{"c001"}, values[string](f, requested), "c000's poll is in progress")
-	require.Equal(t, []int64{2}, values[int64](f, `SELECT count(*) FROM sync_runs`))
+	require.Equal(t, []int64{2}, values[int64](f, `SELECT count(*) FROM runs`))
 	require.Equal(t, []int64{2}, values[int64](f, `SELECT count(*) FROM sync_configs WHERE next_poll_at > rollcall_now()`),
 		"missed polls must not be made up for")
 }

@@ -48,12 +48,20 @@ type fixture struct {
 	js       jetstream.JetStream
 	server   *httptest.Server
 	sealer   *vault.Vault
+	stop     func()
 
 	mu      sync.Mutex
 	people  map[int]person
 	refused map[string]int // the CRM's status for an id
+	details map[int]string // VOMO's status for a user by id, and its body after a space
+	hidden  map[int]bool   // users that VOMO's list does not show
+	total   int            // added to VOMO's count of users
 	asked   []string       // VOMO's queries
 	written []string       // ids
+	deleted []string       // ids at the CRM
+	onCRM   func(r *http.Request)
+
+	onRequest func(r *http.Request) // any
 }
 
 // person is a user at VOMO.
@@ -65,7 +73,7 @@ type person struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	database, broker := testkit.Database(t), testkit.NATS(t)
-	f := &fixture{t: t, js: broker.JetStream(t), people: map[int]person{}, refused: map[string]int{}}
+	f := &fixture{t: t, js: broker.JetStream(t), people: map[int]person{}, refused: map[string]int{}, details: map[int]string{}}
 	f.server = httptest.NewServer(f)
 	t.Cleanup(f.server.Close)
 	var err error
@@ -123,7 +131,15 @@ func (f *fixture) start() (stop func()) {
 		require.NoError(f.t, <-ended)
 	})
 	f.t.Cleanup(stop)
+	f.stop = stop
 	return stop
+}
+
+// stopAndStart restarts the service.
+func (f *fixture) stopAndStart() {
+	f.t.Helper()
+	f.stop()
+	f.start()
 }
 
 // publish publishes a plain request, as an operator may.
@@ -188,9 +204,15 @@ func (f *fixture) requests() (asked, written []string) {
 func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.onRequest != nil {
+		f.onRequest(r)
+	}
 	if r.Method == http.MethodPut {
 		id := r.URL.Path[strings.LastIndexByte(r.URL.Path, '-')+1:]
 		f.written = append(f.written, id)
+		if f.onCRM != nil {
+			f.onCRM(r)
+		}
 		if status := f.refused[id]; status != 0 {
 			w.WriteHeader(status)
 			return
@@ -198,25 +220,74 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, `{"id":"crm-`+id+`"}`)
 		return
 	}
+	if r.Method == http.MethodDelete {
+		f.serveDeletion(w, r)
+		return
+	}
+	if id, isDetail := strings.CutPrefix(r.URL.Path, "/v1/users/"); isDetail {
+		f.serveDetail(w, id)
+		return
+	}
 	f.asked = append(f.asked, r.URL.RawQuery)
 	after, _ := time.Parse(time.RFC3339, r.URL.Query().Get("updated_after"))
 	data := []map[string]any{}
 	for _, id := range f.changedSince(after) {
-		data = append(data, map[string]any{
-			"id": id, "first_name": "First", "last_name": "Last", "email": "u" + strconv.Itoa(id) + "@example.org", "phone": f.people[id].phone,
-			"user_status": nil, "membership_role": nil, "created_at": "2025-01-01T00:00:00Z", "updated_at": f.people[id].updated.Format(time.RFC3339),
-		})
+		data = append(data, f.user(id))
 	}
 	page, _ := strconv.Atoi(r.URL.Query().Get("page"))
 	_ = json.NewEncoder(w).Encode(map[string]any{
-		"data": data[min((page-1)*15, len(data)):min(page*15, len(data))], "meta": map[string]any{"total": len(data), "per_page": 15},
+		"data": data[min((page-1)*15, len(data)):min(page*15, len(data))], "meta": map[string]any{"total": len(data) + f.total, "per_page": 15},
 	})
+}
+
+func (f *fixture) user(id int) map[string]any {
+	return map[string]any{
+		"id": id, "first_name": "First", "last_name": "Last", "email": "u" + strconv.Itoa(id) + "@example.org", "phone": f.people[id].phone,
+		"user_status": nil, "membership_role": nil, "created_at": "2025-01-01T00:00:00Z", "updated_at": f.people[id].updated.Format(time.RFC3339),
+	}
+}
+
+// serveDetail answers for one user by id.
+func (f *fixture) serveDetail(w http.ResponseWriter, id string) {
+	number, _ := strconv.Atoi(id)
+	_, isThere := f.people[number]
+	status, body, forced := strings.Cut(f.details[number], " ")
+	if code, err := strconv.Atoi(status); err == nil {
+		w.WriteHeader(code)
+		if forced {
+			_, _ = io.WriteString(w, body)
+		}
+		return
+	}
+	if !isThere {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": f.user(number)})
+}
+
+// serveDeletion deletes a record at the CRM; one that it has no more is not found.
+func (f *fixture) serveDeletion(w http.ResponseWriter, r *http.Request) {
+	id := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	if f.onCRM != nil {
+		f.onCRM(r)
+	}
+	if status := f.refused[id]; status != 0 {
+		w.WriteHeader(status)
+		return
+	}
+	if slices.Contains(f.deleted, id) {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	f.deleted = append(f.deleted, id)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (f *fixture) changedSince(after time.Time) []int {
 	ids := []int{}
 	for id, one := range f.people {
-		if !one.updated.Before(after) {
+		if !one.updated.Before(after) && !f.hidden[id] {
 			ids = append(ids, id)
 		}
 	}

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -20,16 +22,15 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// reconciler handles requests to reconcile.
-type reconciler struct{ userDaily *job.Runner }
+// reconciler handles requests to reconcile. The category of a request is the kind of its run.
+type reconciler struct{ runners job.Runners }
 
-// errCategory means that the request is for a category that this version does not know; a later version may.
-var errCategory = errors.New("no reconciliation of that category is known to this version: user_daily is")
-
-// handle validates a request and runs the customer's reconciliation.
+// handle validates a request and works the customer's run of its category.
 func (r *reconciler) handle(ctx context.Context, delivery *worker.Delivery) error {
-	if bus.CategoryOf(delivery.Subject) != bus.CategoryUserDaily {
-		return fault.Permanent("category_unknown", errCategory)
+	runner, known := r.runners[bus.CategoryOf(delivery.Subject)]
+	if !known { // a later version may know it
+		return fault.Permanent("category_unknown", fmt.Errorf("no reconciliation of that category is known to this version: use one of %s",
+			strings.Join(slices.Sorted(maps.Keys(r.runners)), ", ")))
 	}
 	request := &rollcallv1.ReconcileRequest{}
 	customer := bus.CustomerOf(delivery.Subject)
@@ -40,35 +41,34 @@ func (r *reconciler) handle(ctx context.Context, delivery *worker.Delivery) erro
 	if len(errs) > 0 {
 		return fault.Permanent("request_invalid", fmt.Errorf("read request to reconcile: %w", errs))
 	}
-	return r.userDaily.Work(ctx, delivery, customer, request.GetRunId())
+	return runner.Work(ctx, delivery, customer, request.GetRunId())
 }
 
 // userDailyKind returns what distinguishes the daily reconciliation from other kinds of runs
 // (docs/guides.md#daily-reconciliation).
 func userDailyKind() job.Kind {
+	reconciliation := job.Scan{OnPage: noteGaps, OnDone: onDone}
 	return job.Kind{
-		Name: store.KindUserDaily, Job: store.JobUserDaily, Start: startByHand, Message: job.UserDailyMessage, OnPage: noteGaps, OnDone: onDone,
+		Name: store.KindUserDaily, Job: job.Always(store.JobUserDaily), Serves: store.Customer.Steady, Routine: true, Start: startByHand,
+		Message: job.ReconcileMessage, Work: reconciliation.Work,
 	}
 }
 
 // startByHand starts a reconciliation regardless of the schedule, from where the schedule would start it.
-func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) (store.RunRef, error) {
+func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) error {
 	now, err := tx.Now(ctx)
 	if err != nil {
-		return store.RunRef{}, err
+		return err
 	}
 	since, err := sinceFor(ctx, tx, customer.ID, now, now)
 	if err != nil {
-		return store.RunRef{}, err
+		return err
 	}
-	refs, err := tx.StartSyncRuns(ctx, store.SyncStart{
+	_, err = tx.StartRuns(ctx, store.RunStart{
 		Kind: store.KindUserDaily, Job: store.JobUserDaily, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
 		UpdatedAfter: since, Day: dayBefore(now),
 	})
-	if err != nil || len(refs) == 0 {
-		return store.RunRef{}, err
-	}
-	return refs[0], nil
+	return err
 }
 
 // dayBefore returns the beginning of the day before. Days are UTC (docs/guides.md#daily-reconciliation).
@@ -79,7 +79,7 @@ func dayBefore(moment time.Time) time.Time {
 // noteGaps records the users of a page that polls should have found and that the mapping does not have in this
 // version. The mirror writes them in the same transaction, like all other users of the page. A user that changed
 // after the checkpoint is not a gap: the next poll would have found it. Nor is a user with an open letter.
-func noteGaps(ctx context.Context, tx *store.Tx, run store.SyncRun, _ scan.Step, outcome mirror.Outcome) error {
+func noteGaps(ctx context.Context, tx *store.Tx, run store.Run, _ scan.Step, outcome mirror.Outcome) error {
 	var gaps []store.Gap
 	for _, user := range outcome.Unsynced {
 		if !user.UpdatedAt.Before(run.CoveredUntil) {
@@ -103,7 +103,7 @@ const (
 
 // noteStampLag makes polls reach back further if VOMO's timestamps are so far behind its clock that polls miss
 // changes. The newest late gap gives an upper bound of the lag; the first poll that finds a late change measures it.
-func noteStampLag(ctx context.Context, tx *store.Tx, run store.SyncRun) error {
+func noteStampLag(ctx context.Context, tx *store.Tx, run store.Run) error {
 	late, err := tx.LateGaps(ctx, run, lateAfter)
 	if err != nil || late.Now == 0 || late.Recent < lateGaps {
 		return err
@@ -113,7 +113,7 @@ func noteStampLag(ctx context.Context, tx *store.Tx, run store.SyncRun) error {
 
 // onDone records the result in the last page's transaction. It does not move the checkpoint, which belongs to the
 // polls.
-func onDone(ctx context.Context, tx *store.Tx, run store.SyncRun, step scan.Step) error {
+func onDone(ctx context.Context, tx *store.Tx, run store.Run, step scan.Step) error {
 	gaps, err := tx.RecordReconciliation(ctx, run, step.Verified)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/services/reconciler/internal/night"
 )
 
 const (
@@ -66,11 +67,11 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 
 // setNext sets the customer's next time.
 func (s *scheduler) setNext(ctx context.Context, tx *store.Tx, one store.ReconcileDue, now time.Time) error {
-	zone, err := zoneOf(one.QuietHours)
+	zone, err := night.Zone(one.QuietHours)
 	if err != nil {
 		s.logger.Warn("the customer's zone is not known; its nights are UTC's", zap.String("customer", one.Customer), zap.Error(err))
 	}
-	return tx.SetNextReconcile(ctx, one.Customer, nextNight(one.Customer, zone, now))
+	return tx.SetNextReconcile(ctx, one.Customer, night.Next(one.Customer, zone, now))
 }
 
 // sinceFor is sinceOf, with the customer's last reconciled day read from the database.
@@ -102,8 +103,8 @@ func (s *scheduler) start(ctx context.Context, tx *store.Tx, customers []string,
 	for range customers {
 		traces = append(traces, event.NewTraceID())
 	}
-	runs, err := tx.StartSyncRuns(ctx, store.SyncStart{
-		Kind: s.kind.Name, Job: s.kind.Job, Customers: customers, TraceIDs: traces, UpdatedAfter: since, Day: day,
+	runs, err := tx.StartRuns(ctx, store.RunStart{
+		Kind: s.kind.Name, Job: store.JobUserDaily, Customers: customers, TraceIDs: traces, UpdatedAfter: since, Day: day,
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/services/reconciler/internal/night"
 )
 
 // schedule runs the scheduler until no customer is due, as the service does each second.
@@ -28,7 +29,7 @@ func (f *fixture) schedule() {
 // endRuns ends the runs in progress.
 func (f *fixture) endRuns() (ended int) {
 	f.t.Helper()
-	return len(values[int64](f, `DELETE FROM sync_runs RETURNING id`))
+	return len(values[int64](f, `DELETE FROM runs RETURNING id`))
 }
 
 func (f *fixture) nextReconcile(customer string) time.Time {
@@ -37,12 +38,12 @@ func (f *fixture) nextReconcile(customer string) time.Time {
 }
 
 // startedRun returns acme's first reconciliation, which has just started.
-func (f *fixture) startedRun() store.SyncRun {
+func (f *fixture) startedRun() store.Run {
 	f.t.Helper()
 	f.schedule()
 	f.clock(f.nextReconcile("acme"))
 	f.schedule()
-	run, err := f.store.OpenSyncRun(f.t.Context(), "acme", store.KindUserDaily)
+	run, err := f.store.OpenRun(f.t.Context(), "acme", store.KindUserDaily)
 	require.NoError(f.t, err)
 	return run
 }
@@ -52,7 +53,7 @@ func TestCustomerWithoutNextTimeGetsOne(t *testing.T) {
 	f := newFixture(t)
 	f.schedule()
 	require.Zero(t, f.endRuns(), "no run may start in the middle of a day")
-	require.Equal(t, nextNight("acme", time.UTC, morning), f.nextReconcile("acme"))
+	require.Equal(t, night.Next("acme", time.UTC, morning), f.nextReconcile("acme"))
 }
 
 func TestEachNightHasOneReconciliation(t *testing.T) {
@@ -70,12 +71,12 @@ func TestEachNightHasOneReconciliation(t *testing.T) {
 		f.schedule()
 		f.schedule()
 
-		run, err := f.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+		run, err := f.store.OpenRun(t.Context(), "acme", store.KindUserDaily)
 		require.NoError(t, err)
 		require.Equal(t, dayBefore(due), run.UpdatedAfter.UTC())
 		require.Equal(t, dayBefore(due), run.Day.UTC())
 		f.exec(`INSERT INTO reconciliation_runs (customer_id, type, date, job_id, expected_count, gap_count, started_at, completed_at)
-			SELECT customer_id, 'user_daily', day, job_id, 0, 0, at, at FROM sync_runs, rollcall_now() at`)
+			SELECT customer_id, 'user_daily', day, job_id, 0, 0, at, at FROM runs, rollcall_now() at`)
 		require.Equal(t, 1, f.endRuns())
 		require.WithinDuration(t, due.Add(24*time.Hour), f.nextReconcile("acme"), time.Second)
 	}
@@ -93,7 +94,7 @@ func TestMissedNightsAreReconciledByOneRun(t *testing.T) {
 	f.schedule()
 	f.schedule()
 
-	run, err := f.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+	run, err := f.store.OpenRun(t.Context(), "acme", store.KindUserDaily)
 	require.NoError(t, err)
 	require.Equal(t, dayBefore(missed), run.UpdatedAfter.UTC(), "no change since the missed night may be left out")
 	require.Equal(t, dayBefore(back), run.Day.UTC())
@@ -145,7 +146,7 @@ func TestNextReconciliationReadsDayOfGivenUpOne(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	run := f.startedRun()
-	f.exec(`UPDATE sync_runs SET attempts = 10`) // like a run that was claimed too often
+	f.exec(`UPDATE runs SET attempts = 10`) // like a run that was claimed too often
 	f.exec(`UPDATE sync_configs SET next_poll_at = rollcall_now() + interval '1 year'`)
 	stop := f.start()
 	require.Eventually(t, func() bool {
@@ -156,7 +157,7 @@ func TestNextReconciliationReadsDayOfGivenUpOne(t *testing.T) {
 	f.clock(f.nextReconcile("acme"))
 	f.schedule()
 
-	next, err := f.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+	next, err := f.store.OpenRun(t.Context(), "acme", store.KindUserDaily)
 	require.NoError(t, err)
 	require.False(t, next.UpdatedAfter.After(run.UpdatedAfter), "no run has reconciled %s", run.UpdatedAfter.UTC().Format(time.DateOnly))
 }
@@ -171,11 +172,34 @@ func TestReconciliationByHandReadsDaysOfGivenUpOnes(t *testing.T) {
 	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		customer, err := tx.Customer(ctx, "acme")
 		require.NoError(t, err)
-		_, err = startByHand(ctx, tx, customer)
-		return err
+		return startByHand(ctx, tx, customer)
 	}))
-	byHand, err := f.store.OpenSyncRun(t.Context(), "acme", store.KindUserDaily)
+	byHand, err := f.store.OpenRun(t.Context(), "acme", store.KindUserDaily)
 	require.NoError(t, err)
 	require.Equal(t, run.UpdatedAfter, byHand.UpdatedAfter)
 	require.True(t, byHand.Day.After(run.Day.AddDate(0, 0, 2)))
+}
+
+func TestLateReconciliationReadsFromTheDayBeforeItWasDue(t *testing.T) {
+	t.Parallel()
+	at := func(text string) time.Time {
+		moment, err := time.Parse(time.RFC3339, text)
+		require.NoError(t, err)
+		return moment
+	}
+	for name, c := range map[string]struct{ now, due, lastReconciled, since string }{
+		"in time":                {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"hours late":             {"2026-03-02T23:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"three days late":        {"2026-03-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"before midnight":        {"2026-03-02T00:00:01Z", "2026-03-01T23:59:59Z", "2026-02-27T00:00:00Z", "2026-02-28T00:00:00Z"},
+		"far too late":           {"2026-12-05T10:00:00Z", "2026-03-02T01:00:00Z", "2026-02-28T00:00:00Z", "2026-11-03T00:00:00Z"},
+		"two runs were given up": {"2026-03-04T01:00:01Z", "2026-03-04T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"requested by hand":      {"2026-03-02T01:00:01Z", "2026-03-02T01:00:00Z", "2026-03-01T00:00:00Z", "2026-03-01T00:00:00Z"},
+		"before it was due":      {"2026-03-02T01:00:00Z", "2026-03-04T01:00:00Z", "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.Equal(t, at(c.since), sinceOf(at(c.now), at(c.due), at(c.lastReconciled)))
+		})
+	}
 }

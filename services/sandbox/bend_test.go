@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// links are links.next of three pages and of one behind the end, as they stand in the JSON.
-func (s *sandbox) nextLinks(query string) []any {
+// links returns links.next of three pages and of one after the end, as JSON.
+func (s *fixture) nextLinks(query string) []any {
 	s.t.Helper()
 	var found []any
 	for _, page := range []string{"1", "2", "3", "4"} {
@@ -27,9 +27,9 @@ func (s *sandbox) nextLinks(query string) []any {
 	return found
 }
 
-func TestNextLinksLeadAstrayAsTheRuleSays(t *testing.T) {
+func TestNextLinkIsUntrueAsTheRuleSays(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:40")
+	s := newFixture(t, "-org", "acme:40")
 	const foreign = "https://vomo.elsewhere.invalid/v1/users?page="
 	for rule, want := range map[string][]any{
 		`"next":"null_text"`:  {"null", "null", "null", "null"},
@@ -49,9 +49,9 @@ func TestNextLinksLeadAstrayAsTheRuleSays(t *testing.T) {
 	}
 }
 
-func TestTotalLiesAsTheRuleSays(t *testing.T) {
+func TestTotalIsUntrueAsTheRuleSays(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:40")
+	s := newFixture(t, "-org", "acme:40")
 	for rule, want := range map[string]string{
 		`"by":7`: `"per_page":15,"total":47}`, `"by":-41`: `"total":-1}`, `"total":"many"`: `"total":"many"}`,
 		`"total":null`: `"total":null}`, `"total":{"a":[1]}`: `"total":{"a":[1]}}`, `"count":1`: `"per_page":15}`,
@@ -64,9 +64,9 @@ func TestTotalLiesAsTheRuleSays(t *testing.T) {
 	}
 }
 
-func TestSamePageIsShownUnderEveryNumberTogetherWithOtherLies(t *testing.T) {
+func TestSamePageAppliesTogetherWithOtherRules(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:40")
+	s := newFixture(t, "-org", "acme:40")
 	s.fault(`{"target":"vomo","kind":"same_page","page":3}`)
 	s.fault(`{"target":"vomo","kind":"next","next":"on"}`)
 	for _, number := range []string{"1", "7"} {
@@ -80,7 +80,7 @@ func TestSamePageIsShownUnderEveryNumberTogetherWithOtherLies(t *testing.T) {
 
 func TestBatchAnswersHaveTooFewOrTooManyResults(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	body := `{"users":[` + record("vomo-1", "2026-02-01T00:00:00Z") + `,` + record("vomo-2", "2026-02-01T00:00:00Z") + `]}`
 	for by, want := range map[string]int{"-1": 1, "-5": 0, "3": 5} {
 		s.fault(`{"target":"crm","tenant":"acme","kind":"results","by":` + by + `,"count":1}`)
@@ -91,9 +91,9 @@ func TestBatchAnswersHaveTooFewOrTooManyResults(t *testing.T) {
 	require.Len(t, dump[stored](s, "/crm/acme/users"), 2, "both were taken all the same")
 }
 
-func TestBendThatMakesNoSenseIsRefused(t *testing.T) {
+func TestInvalidRuleForAnUntrueAnswerIsRejected(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	for _, rule := range []string{
 		`"target":"vomo","kind":"next"`, `"target":"vomo","kind":"next","next":"up"`, `"target":"vomo","kind":"drop","next":"on"`,
 		`"target":"vomo","kind":"next","next":"on","to":"http://a"`, `"target":"vomo","kind":"next","next":"foreign","to":"a"`,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,7 +11,7 @@ import (
 )
 
 // moved moves the sandbox's clock and returns what it then shows.
-func (s *sandbox) moved(move string) (now string, offset float64) {
+func (s *fixture) moved(move string) (now string, offset float64) {
 	s.t.Helper()
 	shown := s.control(http.MethodPut, "/clock", move, http.StatusOK)
 	require.Equal(s.t, shown, s.control(http.MethodGet, "/clock", "", http.StatusOK))
@@ -21,7 +22,7 @@ func (s *sandbox) moved(move string) (now string, offset float64) {
 
 func TestClockShowsTheRealTimeUntilItIsMovedAndRunsOnFromThere(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	shown := s.control(http.MethodGet, "/clock", "", http.StatusOK)
 	require.Equal(t, map[string]any{"now": "2026-11-20T12:00:00Z", "offsetSeconds": 0.0}, shown)
 
@@ -45,9 +46,9 @@ func TestClockShowsTheRealTimeUntilItIsMovedAndRunsOnFromThere(t *testing.T) {
 	require.Equal(t, "2026-11-21T12:01:30Z", s.control(http.MethodGet, "/clock", "", http.StatusOK)["now"])
 }
 
-func TestMoveThatMakesNoSenseIsRefusedAndMovesNothing(t *testing.T) {
+func TestInvalidMoveOfTheClockIsRejectedAndChangesNothing(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	s.moved(`{"offsetSeconds":3000000000}`)
 	for move, status := range map[string]int{
 		``: http.StatusUnprocessableEntity, `{}`: http.StatusUnprocessableEntity, `{"offsetSeconds":null}`: http.StatusUnprocessableEntity,
@@ -62,9 +63,9 @@ func TestMoveThatMakesNoSenseIsRefusedAndMovesNothing(t *testing.T) {
 	require.InDelta(t, 3e9, s.control(http.MethodGet, "/clock", "", http.StatusOK)["offsetSeconds"], 0)
 }
 
-func TestWhateverChangesAUserDatesItByTheClock(t *testing.T) {
+func TestEveryChangeOfAUserIsDatedByTheClock(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:20")
+	s := newFixture(t, "-org", "acme:20")
 	s.moved(`{"advanceSeconds":86400}`)
 	const tomorrow = "2026-11-21T12:00:00+00:00"
 
@@ -85,14 +86,14 @@ func TestWhateverChangesAUserDatesItByTheClock(t *testing.T) {
 
 func TestAnswersOfVOMOAndTheCRMAreDatedByTheClock(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:20")
+	s := newFixture(t, "-org", "acme:20")
 	s.moved(`{"offsetSeconds":-3600.5}`)
 	const dated = "Fri, 20 Nov 2026 10:59:59 GMT"
 
 	for _, got := range []reply{
 		s.page0(),
 		s.vomo(http.MethodGet, "/nothing", ""),
-		s.do(http.MethodGet, "/vomo/v1/users", "", "nobody"),
+		s.do(http.MethodGet, "/vomo/v1/users", "", "unknown"),
 		s.do(http.MethodGet, "/vomo/v2/users", "", ""),
 		s.do(http.MethodPut, "/crm/users/vomo-1", record("vomo-1", "2026-02-01T00:00:00Z"), ""),
 		s.do(http.MethodPost, "/crm/acme/users:batchUpsert", `{"users":[]}`, ""),
@@ -107,11 +108,11 @@ func TestAnswersOfVOMOAndTheCRMAreDatedByTheClock(t *testing.T) {
 	}
 }
 
-// page0 is acme's first page, whatever its status.
-func (s *sandbox) page0() reply { s.t.Helper(); return s.vomo(http.MethodGet, "/users", "") }
+// page0 reads acme's first page with any status.
+func (s *fixture) page0() reply { s.t.Helper(); return s.vomo(http.MethodGet, "/users", "") }
 
-// head reads an answer only as far as its body.
-func (s *sandbox) head(path string) http.Header {
+// head reads the status and the header of an answer.
+func (s *fixture) head(path string) http.Header {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url+path, strings.NewReader(""))
 	require.NoError(s.t, err)
@@ -124,7 +125,7 @@ func (s *sandbox) head(path string) http.Header {
 
 func TestTrafficAndFaultsMeasureTheRealTime(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:20", "-latency", "50ms")
+	s := newFixture(t, "-org", "acme:20", "-latency", "50ms")
 	began := s.clock.Now()
 	s.fault(`{"target":"vomo","kind":"status","status":503,"seconds":30}`)
 	for range 4 { // two hours pass for VOMO, and none in truth
@@ -139,4 +140,12 @@ func TestTrafficAndFaultsMeasureTheRealTime(t *testing.T) {
 	require.Equal(t, []time.Time{began, began.Add(30 * time.Second)}, []time.Time{seen.FirstAt, seen.LastAt})
 	require.Len(t, s.clock.Waited(), 5)
 	require.Equal(t, 50*time.Millisecond, s.clock.Waited()[4])
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	require.ErrorIs(t, wait(gone, time.Hour), context.Canceled)
+	require.NoError(t, wait(t.Context(), time.Nanosecond))
 }

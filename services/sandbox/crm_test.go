@@ -30,7 +30,7 @@ type stored struct {
 
 func TestRecordIsCreatedThenUpdatedUnderOneID(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 
 	first := s.do(http.MethodPut, "/crm/acme/users/vomo-1", record("vomo-1", "2026-02-01T00:00:00Z"), "")
 	require.Equal(t, http.StatusCreated, first.status, first.body)
@@ -50,7 +50,7 @@ func TestRecordIsCreatedThenUpdatedUnderOneID(t *testing.T) {
 
 func TestOlderVersionIsStaleAndLeavesTheNewerOne(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	s.do(http.MethodPut, "/crm/users/vomo-1", record("vomo-1", "2026-02-02T00:00:00Z"), "")
 
 	got := s.do(http.MethodPut, "/crm/users/vomo-1", record("vomo-1", "2026-02-01T23:59:59+00:00"), "")
@@ -63,7 +63,7 @@ func TestOlderVersionIsStaleAndLeavesTheNewerOne(t *testing.T) {
 
 func TestTenantsDoNotSeeEachOther(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	for _, base := range []string{"/crm", "/crm/acme", "/crm/beta"} {
 		got := s.do(http.MethodPut, base+"/users/vomo-1", record("vomo-1", "2026-02-01T00:00:00Z"), "")
 		require.Equal(t, http.StatusCreated, got.status)
@@ -73,13 +73,13 @@ func TestTenantsDoNotSeeEachOther(t *testing.T) {
 	require.False(t, dump[stored](s, "/crm/acme/users")[0].Deleted)
 	require.False(t, dump[stored](s, "/crm/_default/users")[0].Deleted)
 	require.True(t, dump[stored](s, "/crm/beta/users")[0].Deleted)
-	require.Empty(t, dump[stored](s, "/crm/nobody/users"))
+	require.Empty(t, dump[stored](s, "/crm/unknown/users"))
 	require.Equal(t, http.StatusNotFound, s.do(http.MethodPut, "/crm/Not%20A%20Tenant/users/vomo-1", "", "").status)
 }
 
-func TestDeletionMarksARecordOnceAndAWriteBringsItBack(t *testing.T) {
+func TestDeletionMarksARecordAndAWriteRestoresIt(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	created := s.do(http.MethodPut, "/crm/users/vomo-1", record("vomo-1", "2026-02-01T00:00:00Z"), "")
 	id, _ := created.json(t)["id"].(string)
 
@@ -94,9 +94,9 @@ func TestDeletionMarksARecordOnceAndAWriteBringsItBack(t *testing.T) {
 	require.False(t, dump[stored](s, "/crm/_default/users")[0].Deleted)
 }
 
-func TestRecordThatIsNotAsAgreedIsRefusedWithACode(t *testing.T) {
+func TestInvalidRecordIsRejectedWithACode(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	good := record("vomo-1", "2026-02-01T00:00:00Z")
 
 	for name, c := range map[string]struct {
@@ -127,9 +127,9 @@ func TestRecordThatIsNotAsAgreedIsRefusedWithACode(t *testing.T) {
 	require.Empty(t, dump[stored](s, "/crm/_default/users"))
 }
 
-func TestBatchJudgesEachRecordByItself(t *testing.T) {
+func TestBatchAnswersForEachRecord(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	s.do(http.MethodPut, "/crm/users/vomo-2", record("vomo-2", "2026-03-01T00:00:00Z"), "")
 	s.control(http.MethodPost, "/faults", `{"target":"crm","kind":"status","status":422,"code":"blocked","records":["vomo-4"]}`, http.StatusCreated)
 
@@ -152,9 +152,9 @@ func TestBatchJudgesEachRecordByItself(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, s.do(http.MethodPost, "/crm/acme/users:batchUpsert", many, "").status)
 }
 
-func TestTenantWithATokenAsksForIt(t *testing.T) {
+func TestTenantWithATokenRequiresIt(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	s.control(http.MethodPut, "/crm/acme/token", `{"token":"crm-key"}`, http.StatusNoContent)
 	body := record("vomo-1", "2026-02-01T00:00:00Z")
 
@@ -166,9 +166,9 @@ func TestTenantWithATokenAsksForIt(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.do(http.MethodPut, "/crm/acme/users/vomo-1", body, "").status)
 }
 
-func TestManyWritersAtOnceLoseNothing(t *testing.T) {
+func TestConcurrentWritesAreAllStored(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:100")
+	s := newFixture(t, "-org", "acme:100")
 
 	var writers sync.WaitGroup
 	for writer := range 8 {
@@ -197,4 +197,22 @@ func TestManyWritersAtOnceLoseNothing(t *testing.T) {
 	crm := report.CRM["_default"]
 	require.Equal(t, 160, crm.Writes+crm.Refused)
 	require.Equal(t, crm.Refused, crm.Statuses["409"])
+}
+
+func TestFieldsThatAWriteLeavesOutKeepTheirValues(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t)
+	s.do(http.MethodPut, "/crm/acme/users/vomo-1", record("vomo-1", "2026-02-01T00:00:00Z"), "")
+	s.control(http.MethodPut, "/crm/acme/users/vomo-1", `{"last_name":"Owned"}`, http.StatusOK)
+
+	partial := strings.Replace(record("vomo-1", "2026-02-02T00:00:00Z"), `"last_name":null,`, "", 1)
+	require.Equal(t, http.StatusOK, s.do(http.MethodPut, "/crm/acme/users/vomo-1", partial, "").status)
+	all := dump[stored](s, "/crm/acme/users")
+	require.Equal(t, "Owned", *all[0].LastName)
+	require.Equal(t, "2026-02-02T00:00:00Z", all[0].SourceUpdatedAt)
+	require.Equal(t, 2, all[0].Writes)
+
+	s.do(http.MethodPut, "/crm/acme/users/vomo-1", record("vomo-1", "2026-02-03T00:00:00Z"), "")
+	require.Nil(t, dump[stored](s, "/crm/acme/users")[0].LastName, "null is a value")
+	s.control(http.MethodPut, "/crm/acme/users/vomo-2", `{"last_name":"Odell"}`, http.StatusNotFound)
 }

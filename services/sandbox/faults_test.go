@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -10,7 +11,7 @@ import (
 )
 
 // fault sets a fault and returns its id.
-func (s *sandbox) fault(rule string) string {
+func (s *fixture) fault(rule string) string {
 	s.t.Helper()
 	id, _ := s.control(http.MethodPost, "/faults", rule, http.StatusCreated)["id"].(string)
 	require.NotEmpty(s.t, id)
@@ -19,7 +20,7 @@ func (s *sandbox) fault(rule string) string {
 
 func TestThrottlingComesWithOrWithoutRetryAfter(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	for _, c := range []struct{ given, want string }{
 		{"", ""}, {"2", "2"}, {"soon", "soon"}, {"http-date", "Fri, 20 Nov 2026 12:00:02 GMT"},
 	} {
@@ -32,9 +33,9 @@ func TestThrottlingComesWithOrWithoutRetryAfter(t *testing.T) {
 	}
 }
 
-func TestOutageEndsWhenItsTimeIsUp(t *testing.T) {
+func TestOutageEndsAfterItsTime(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	s.fault(`{"target":"crm","kind":"status","status":503,"seconds":30}`)
 	put := func() int {
 		return s.do(http.MethodPut, "/crm/acme/users/vomo-1", record("vomo-1", "2026-02-01T00:00:00Z"), "").status
@@ -49,9 +50,9 @@ func TestOutageEndsWhenItsTimeIsUp(t *testing.T) {
 	require.Equal(t, 2, s.report().CRM["acme"].Refused)
 }
 
-func TestFaultStrikesOnlyItsTarget(t *testing.T) {
+func TestFaultAppliesOnlyToItsTarget(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1", "-org", "beta:1")
+	s := newFixture(t, "-org", "acme:1", "-org", "beta:1")
 	s.fault(`{"target":"vomo","org":"beta","kind":"status","status":500}`)
 	s.fault(`{"target":"crm","tenant":"acme","kind":"status","status":422,"code":"bad_phone","records":["vomo-2","vomo-3"]}`)
 
@@ -74,7 +75,7 @@ func TestFaultStrikesOnlyItsTarget(t *testing.T) {
 
 func TestDroppedConnectionGivesNoAnswer(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	s.fault(`{"target":"vomo","kind":"drop"}`)
 	s.fault(`{"target":"crm","kind":"drop","count":1}`)
 
@@ -89,7 +90,7 @@ func TestDroppedConnectionGivesNoAnswer(t *testing.T) {
 
 func TestBrokenBodyIsA200ThatDoesNotParse(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	s.fault(`{"target":"vomo","kind":"broken_body"}`)
 	s.fault(`{"target":"crm","kind":"broken_body"}`)
 
@@ -107,7 +108,7 @@ func TestBrokenBodyIsA200ThatDoesNotParse(t *testing.T) {
 
 func TestRevokedFaultLooksLikeAnUnknownToken(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	id := s.fault(`{"target":"vomo","org":"acme","kind":"revoked"}`)
 
 	got := s.vomo(http.MethodGet, "/users", "")
@@ -119,7 +120,7 @@ func TestRevokedFaultLooksLikeAnUnknownToken(t *testing.T) {
 
 func TestDelaysAddUpAndTheAnswerStillComes(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1", "-latency", "50ms")
+	s := newFixture(t, "-org", "acme:1", "-latency", "50ms")
 	s.fault(`{"target":"vomo","kind":"latency","delayMs":200,"count":1}`)
 
 	require.Equal(t, http.StatusOK, s.vomo(http.MethodGet, "/users", "").status)
@@ -128,10 +129,10 @@ func TestDelaysAddUpAndTheAnswerStillComes(t *testing.T) {
 	require.Equal(t, []time.Duration{250 * time.Millisecond, 50 * time.Millisecond, 50 * time.Millisecond}, s.clock.Waited())
 }
 
-func TestFaultWithAProbabilityStrikesTheSameRequestsOnEveryRun(t *testing.T) {
+func TestFaultWithAProbabilityAppliesToTheSameRequestsOnEveryRun(t *testing.T) {
 	t.Parallel()
 	outcomes := func(seed string) (outcomes []int) {
-		s := newSandbox(t, "-org", "acme:1", "-seed", seed)
+		s := newFixture(t, "-org", "acme:1", "-seed", seed)
 		s.fault(`{"target":"vomo","kind":"status","status":502,"probability":0.3}`)
 		for range 60 {
 			outcomes = append(outcomes, s.vomo(http.MethodGet, "/users", "").status)
@@ -148,7 +149,7 @@ func TestFaultWithAProbabilityStrikesTheSameRequestsOnEveryRun(t *testing.T) {
 
 func TestFaultsAreListedWithTheirHitsAndCleared(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1", "-fault", `{"target":"vomo","kind":"status","status":500,"count":2}`)
+	s := newFixture(t, "-org", "acme:1", "-fault", `{"target":"vomo","kind":"status","status":500,"count":2}`)
 	for range 3 {
 		s.vomo(http.MethodGet, "/users", "")
 	}
@@ -167,13 +168,13 @@ func TestFaultsAreListedWithTheirHitsAndCleared(t *testing.T) {
 	s.control(http.MethodDelete, "/faults/fault-1", "", http.StatusNotFound)
 }
 
-func TestFaultThatMakesNoSenseIsRefused(t *testing.T) {
+func TestInvalidFaultIsRejected(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	for _, rule := range []string{
 		``, `{}`, `{"target":"moon","kind":"drop"}`, `{"target":"vomo","kind":"gremlin"}`, `{"target":"vomo","kind":"status"}`,
 		`{"target":"vomo","kind":"status","status":200}`, `{"target":"vomo","kind":"drop","status":500}`, `{"target":"vomo","kind":"latency"}`,
-		`{"target":"vomo","kind":"latency","delayMs":600001}`, `{"target":"vomo","kind":"drop","records":["vomo-1"]}`,
+		`{"target":"vomo","kind":"latency","delayMs":600001}`, `{"target":"vomo","tenant":"acme","kind":"drop"}`,
 		`{"target":"crm","kind":"drop","org":"acme"}`, `{"target":"crm","kind":"drop","probability":2}`,
 		`{"target":"crm","kind":"drop","count":-1}`, `{"target":"crm","kind":"drop","seconds":-1}`,
 		`{"target":"crm","kind":"status","status":429,"retryAfter":"2\r\nX-Other: 1"}`,
@@ -184,9 +185,9 @@ func TestFaultThatMakesNoSenseIsRefused(t *testing.T) {
 	s.control(http.MethodPost, "/faults", `not JSON`, http.StatusBadRequest)
 }
 
-func TestThereAreNeverMoreThanAThousandFaultsButSpentOnesMakeRoom(t *testing.T) {
+func TestAtMostAThousandFaultsExistAndEndedOnesAreReplaced(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	s.fault(`{"target":"vomo","kind":"status","status":500,"count":1}`)
 	for i := range 999 {
 		s.fault(fmt.Sprintf(`{"target":"crm","kind":"drop","records":["vomo-%d"]}`, i))
@@ -194,4 +195,54 @@ func TestThereAreNeverMoreThanAThousandFaultsButSpentOnesMakeRoom(t *testing.T) 
 	s.control(http.MethodPost, "/faults", `{"target":"crm","kind":"drop"}`, http.StatusUnprocessableEntity)
 	require.Equal(t, 500, s.vomo(http.MethodGet, "/users", "").status)
 	s.fault(`{"target":"crm","kind":"drop"}`)
+}
+
+func TestSlowBodyArrivesByteByByteAndComplete(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, "-org", "acme:1")
+	honest := s.vomo(http.MethodGet, "/users", "").body
+	s.fault(`{"target":"vomo","kind":"slow_body","delayMs":20,"count":1}`)
+
+	require.Equal(t, honest, s.vomo(http.MethodGet, "/users", "").body)
+	require.Len(t, s.clock.Waited(), len(honest))
+	require.Equal(t, 20*time.Millisecond, s.clock.Waited()[0])
+}
+
+func TestBodyCutInItsMiddleIsAnErrorThoughTheWriteWasDone(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t)
+	s.fault(`{"target":"crm","kind":"cut_body","count":1}`)
+
+	_, err := s.try(http.MethodPut, "/crm/acme/users/vomo-1", record("vomo-1", "2026-02-01T00:00:00Z"), "")
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Len(t, dump[stored](s, "/crm/acme/users"), 1)
+	require.Equal(t, map[string]int{"broken_body": 1}, s.report().CRM["acme"].Statuses)
+}
+
+func TestEndlessBodyContinuesUntilTheClientStopsReading(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, "-org", "acme:1")
+	s.fault(`{"target":"vomo","kind":"endless_body"}`)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/vomo/v1/users", http.NoBody)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer sandbox-acme-token")
+	response, err := s.client.Do(request)
+	require.NoError(t, err)
+	require.EqualValues(t, -1, response.ContentLength)
+
+	read, err := io.CopyN(io.Discard, response.Body, 20<<20)
+	require.NoError(t, err)
+	require.EqualValues(t, 20<<20, read)
+	require.NoError(t, response.Body.Close()) // the server's end waits for the handler, which therefore has ended
+}
+
+func TestFaultOfOneUserLeavesListsAndOtherUsersAlone(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, "-org", "acme:20")
+	users := s.page("").Data
+	id, other := fmt.Sprint(users[3].ID), fmt.Sprint(users[4].ID)
+	s.fault(fmt.Sprintf(`{"target":"vomo","org":"acme","kind":"status","status":403,"records":[%q]}`, id))
+	require.Equal(t, http.StatusForbidden, s.vomo(http.MethodGet, "/users/"+id, "").status)
+	require.Equal(t, http.StatusOK, s.vomo(http.MethodGet, "/users/"+other, "").status)
+	require.Len(t, s.page("").Data, 15)
 }

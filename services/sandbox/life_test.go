@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lived is what the control API says of a script.
+// lived is the control API's report of a script.
 type lived struct {
 	Lists, Added, Edited, Deleted int
 	Pending                       bool
@@ -21,12 +21,12 @@ type lived struct {
 	}
 }
 
-func (s *sandbox) life(script string) {
+func (s *fixture) life(script string) {
 	s.t.Helper()
 	s.control(http.MethodPut, "/orgs/acme/life", script, http.StatusNoContent)
 }
 
-func (s *sandbox) lived() lived {
+func (s *fixture) lived() lived {
 	s.t.Helper()
 	got := s.do(http.MethodGet, "/control/orgs/acme/life", "", "")
 	require.Equal(s.t, http.StatusOK, got.status, got.body)
@@ -47,7 +47,7 @@ func ids(p userPage) []float64 {
 func TestDeletionOnAPageAlreadyReadHidesOneUserOfTheNextPage(t *testing.T) {
 	t.Parallel()
 	for order, unseen := range map[string]float64{"id": 1016, "newest": 1025} {
-		s := newSandbox(t, "-org", "acme:40", "-order", "acme:"+order)
+		s := newFixture(t, "-org", "acme:40", "-order", "acme:"+order)
 		s.life(`{"steps":[{"after":1,"deleteAt":[3]}]}`)
 
 		first, second := s.page("?page=1"), s.page("?page=2")
@@ -60,9 +60,9 @@ func TestDeletionOnAPageAlreadyReadHidesOneUserOfTheNextPage(t *testing.T) {
 	}
 }
 
-func TestAdditionMovesEverybodyWhereTheNewestComeFirst(t *testing.T) {
+func TestAdditionMovesAllUsersIfTheNewestComeFirst(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:40", "-order", "acme:newest")
+	s := newFixture(t, "-org", "acme:40", "-order", "acme:newest")
 	s.life(`{"steps":[{"after":1,"add":2}]}`)
 
 	first, second := s.page("?page=1"), s.page("?page=2")
@@ -75,7 +75,7 @@ func TestAdditionMovesEverybodyWhereTheNewestComeFirst(t *testing.T) {
 
 func TestStepsRepeatAndChooseAmongTheReadOrTheUnread(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:60")
+	s := newFixture(t, "-org", "acme:60")
 	s.life(`{"seed":7,"steps":[{"after":2,"every":2,"times":3,"delete":2,"of":"read"},{"after":1,"edit":3,"of":"unread"}]}`)
 	read := map[float64]bool{}
 	for page := range 4 {
@@ -101,7 +101,7 @@ func TestStepsRepeatAndChooseAmongTheReadOrTheUnread(t *testing.T) {
 func TestSameSeedDoesTheSameAndAnotherDoesNot(t *testing.T) {
 	t.Parallel()
 	events := func(seed string) lived {
-		s := newSandbox(t, "-org", "acme:200", "-life", `acme:{"seed":`+seed+`,"steps":[{"after":1,"every":1,"delete":1,"edit":1,"add":1}]}`)
+		s := newFixture(t, "-org", "acme:200", "-life", `acme:{"seed":`+seed+`,"steps":[{"after":1,"every":1,"delete":1,"edit":1,"add":1}]}`)
 		for range 5 {
 			s.page("")
 		}
@@ -112,9 +112,9 @@ func TestSameSeedDoesTheSameAndAnotherDoesNot(t *testing.T) {
 	require.NotEqual(t, first.Events, events("4").Events)
 }
 
-func TestScriptStrikesNoMissingUserAndEndsWhenCleared(t *testing.T) {
+func TestScriptChangesNoMissingUserAndEndsWhenCleared(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:2")
+	s := newFixture(t, "-org", "acme:2")
 	s.life(`{"steps":[{"after":1,"every":1,"deleteAt":[0,0,5,-9],"editAt":[-1,-1],"delete":50}]}`)
 	s.page("")
 	require.Zero(t, s.page("").Meta.Total)
@@ -126,9 +126,9 @@ func TestScriptStrikesNoMissingUserAndEndsWhenCleared(t *testing.T) {
 	}
 }
 
-func TestScriptThatMakesNoSenseIsRefused(t *testing.T) {
+func TestInvalidScriptIsRejected(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:2")
+	s := newFixture(t, "-org", "acme:2")
 	for _, step := range []string{
 		`{"after":0,"add":1}`, `{"after":1}`, `{"after":1,"add":-1}`, `{"after":1,"add":10001}`, `{"after":1,"add":1,"every":-1}`,
 		`{"after":1,"add":1,"times":2}`, `{"after":1,"delete":1,"of":"all"}`, `{"after":1,"edit":9223372036854775807,"delete":1}`,
@@ -137,12 +137,12 @@ func TestScriptThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 	s.control(http.MethodPut, "/orgs/acme/life", `{"steps":[]}`, http.StatusUnprocessableEntity)
 	s.control(http.MethodPut, "/orgs/acme/life", `{"setps":[]}`, http.StatusBadRequest)
-	s.control(http.MethodPut, "/orgs/nobody/life", `{"steps":[{"after":1,"add":1}]}`, http.StatusNotFound)
+	s.control(http.MethodPut, "/orgs/unknown/life", `{"steps":[{"after":1,"add":1}]}`, http.StatusNotFound)
 }
 
 func TestImportedUsersShareOneCreatedSecond(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	s.control(http.MethodPost, "/orgs", `{"name":"acme","users":500,"imported":400}`, http.StatusCreated)
 	all := dump[user](s, "/orgs/acme/users")
 	at := all[0].CreatedAt

@@ -13,11 +13,11 @@ import (
 
 	"rollcall.dev/services/sandbox/internal/answer"
 	"rollcall.dev/services/sandbox/internal/faults"
-	"rollcall.dev/services/sandbox/internal/life"
-	"rollcall.dev/services/sandbox/internal/organisation"
+	"rollcall.dev/services/sandbox/internal/gifts"
+	"rollcall.dev/services/sandbox/internal/vomo"
 )
 
-// options is what the sandbox is started with.
+// options are the flags and the environment.
 type options struct {
 	addr          string // HTTP_ADDR
 	logLevel      zapcore.Level
@@ -25,7 +25,8 @@ type options struct {
 	seed          uint64
 	perPage       int
 	latency       time.Duration
-	organisations []organisation.Config
+	organisations []vomo.Config
+	giving        []gifts.Config // organisations of Virtuous
 	faults        []faults.Rule
 	lives         []orgLife
 	stateFile     string // "" keeps nothing over a restart
@@ -34,7 +35,7 @@ type options struct {
 // orgLife is the script of one organisation.
 type orgLife struct {
 	org    string
-	script life.Script
+	script vomo.Script
 }
 
 const maxPerPage = 1_000
@@ -45,11 +46,16 @@ func parseOptions(args []string, lookupEnv func(string) (string, bool), stderr i
 	flags.SetOutput(stderr)
 	flags.Uint64Var(&opts.seed, "seed", 1, "seed of the people, and of faults with a probability")
 	flags.IntVar(&opts.perPage, "per-page", 15, "users on a page of VOMO")
-	flags.DurationVar(&opts.latency, "latency", 0, "delay of every answer of VOMO and the CRM")
+	flags.DurationVar(&opts.latency, "latency", 0, "delay of every answer of VOMO, the CRM and Virtuous")
 	flags.StringVar(&opts.stateFile, "state-file", "", "`file` that keeps organisations and the CRM's records over restarts")
 	flags.Func("org", "an organisation as `name:users[:token]`, unless the state file has it; may be given again", func(text string) error {
 		config, err := parseOrganisation(text)
 		opts.organisations = append(opts.organisations, config)
+		return err
+	})
+	flags.Func("virtuous", "an organisation of Virtuous as `name[:json]`, with settings as for PUT /control/virtuous/orgs/name/settings", func(text string) error {
+		config, err := parseGiving(text)
+		opts.giving = append(opts.giving, config)
 		return err
 	})
 	flags.Func("fault", "a fault as `json`, as for POST /control/faults; may be given again", func(text string) error {
@@ -65,10 +71,10 @@ func parseOptions(args []string, lookupEnv func(string) (string, bool), stderr i
 		opts.lives = append(opts.lives, added)
 		return err
 	})
-	orders := map[string]organisation.Order{}
+	orders := map[string]vomo.Order{}
 	flags.Func("order", "in which order an organisation of -org lists, as `name:order`: id, newest or updated", func(text string) error {
 		name, order, _ := strings.Cut(text, ":")
-		orders[name] = organisation.Order(order)
+		orders[name] = vomo.Order(order)
 		return nil
 	})
 	if err := flags.Parse(args); err != nil {
@@ -86,7 +92,10 @@ func parseOptions(args []string, lookupEnv func(string) (string, bool), stderr i
 	for i, config := range opts.organisations {
 		opts.organisations[i].Order = orders[config.Name]
 		delete(orders, config.Name)
-		opts.organisations[i].Seed = organisation.DefaultSeed(opts.seed, opts.organisations[i].Name)
+		opts.organisations[i].Seed = vomo.DefaultSeed(opts.seed, opts.organisations[i].Name)
+	}
+	for i, config := range opts.giving {
+		opts.giving[i].Seed = vomo.DefaultSeed(opts.seed, config.Name)
 	}
 	for name := range orders {
 		return options{}, fmt.Errorf("-order is for %q, which no -org makes", name)
@@ -117,12 +126,21 @@ func (o *options) environment(lookupEnv func(string) (string, bool)) error {
 	return nil
 }
 
-func parseOrganisation(text string) (organisation.Config, error) {
+func parseOrganisation(text string) (vomo.Config, error) {
 	name, rest, _ := strings.Cut(text, ":")
 	count, token, _ := strings.Cut(rest, ":")
 	users, err := strconv.Atoi(count)
 	if err != nil {
-		return organisation.Config{}, errors.New("not of the form name:users[:token]")
+		return vomo.Config{}, errors.New("not of the form name:users[:token]")
 	}
-	return organisation.Config{Name: name, Users: users, Token: token}, nil
+	return vomo.Config{Name: name, Users: users, Token: token}, nil
+}
+
+func parseGiving(text string) (gifts.Config, error) {
+	name, settings, _ := strings.Cut(text, ":")
+	config := gifts.Config{Name: name, Settings: gifts.DefaultSettings()}
+	if settings == "" {
+		return config, nil
+	}
+	return config, answer.Strict([]byte(settings), &config.Settings)
 }

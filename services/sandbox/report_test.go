@@ -39,7 +39,7 @@ type report struct {
 	}
 }
 
-func (s *sandbox) report() report {
+func (s *fixture) report() report {
 	s.t.Helper()
 	var decoded report
 	require.NoError(s.t, json.Unmarshal([]byte(s.do(http.MethodGet, "/control/report", "", "").body), &decoded))
@@ -48,9 +48,9 @@ func (s *sandbox) report() report {
 
 func TestReportCountsRequestsInTheBusiestWindows(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:100")
+	s := newFixture(t, "-org", "acme:100")
 	began := s.clock.Now()
-	// Twelve requests, 250 ms apart: any second holds four of them, for its end does not belong to it.
+	// Twelve requests, 250 ms apart: each second has four of them, because its end is not included.
 	for range 12 {
 		s.page("")
 		s.clock.Advance(250 * time.Millisecond)
@@ -73,7 +73,7 @@ func TestReportCountsRequestsInTheBusiestWindows(t *testing.T) {
 
 func TestReportNamesPagesThatWereFetchedAgain(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:100")
+	s := newFixture(t, "-org", "acme:100")
 	for _, query := range []string{"", "?page=2", "?page=3", "?page=2", "?page=2", "?page=3&name_like=a"} {
 		s.page(query)
 	}
@@ -89,8 +89,8 @@ func TestReportNamesPagesThatWereFetchedAgain(t *testing.T) {
 
 func TestReportCountsUnknownTokensApart(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
-	s.do(http.MethodGet, "/vomo/v1/users", "", "nobody")
+	s := newFixture(t, "-org", "acme:1")
+	s.do(http.MethodGet, "/vomo/v1/users", "", "unknown")
 	s.do(http.MethodGet, "/vomo/v1/users", "", "")
 	s.control(http.MethodPost, "/orgs/acme/revoke", "", http.StatusNoContent)
 	s.vomo(http.MethodGet, "/users", "")
@@ -103,7 +103,7 @@ func TestReportCountsUnknownTokensApart(t *testing.T) {
 
 func TestReportCountsWritesPerRecordUntilItIsReset(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	put := func(id, at string) {
 		s.do(http.MethodPut, "/crm/users/"+id, record(id, at), "")
 	}
@@ -131,7 +131,7 @@ func TestReportCountsWritesPerRecordUntilItIsReset(t *testing.T) {
 }
 
 // mirror writes every user of acme to the CRM, as a mirror would.
-func (s *sandbox) mirror() {
+func (s *fixture) mirror() {
 	s.t.Helper()
 	for _, u := range dump[user](s, "/orgs/acme/users") {
 		id := fmt.Sprintf("vomo-%v", u.ID)
@@ -148,9 +148,9 @@ func (s *sandbox) mirror() {
 	}
 }
 
-func TestCompareFindsATrueMirrorTrue(t *testing.T) {
+func TestCompareFindsNoDifferenceInACompleteMirror(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:300")
+	s := newFixture(t, "-org", "acme:300")
 	s.mirror()
 
 	got := s.control(http.MethodGet, "/compare?org=acme&tenant=acme", "", http.StatusOK)
@@ -165,7 +165,7 @@ func TestCompareFindsATrueMirrorTrue(t *testing.T) {
 
 func TestCompareNamesWhatIsMissingExtraAndDifferent(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:20")
+	s := newFixture(t, "-org", "acme:20")
 	s.mirror()
 	s.do(http.MethodPut, "/crm/acme/users/vomo-1001", record("vomo-1001", "2030-01-01T00:00:00Z"), "") // another person
 	s.do(http.MethodPut, "/crm/acme/users/vomo-7", record("vomo-7", "2026-01-01T00:00:00Z"), "")
@@ -189,11 +189,72 @@ func TestCompareNamesWhatIsMissingExtraAndDifferent(t *testing.T) {
 	require.Subset(t, difference["fields"], []any{"email", "first_name", "last_name", "phone", "custom_fields.vomo_created_at", "source_updated_at"})
 }
 
-func TestCompareOfATenantThatNothingWasSentToFindsEverybodyMissing(t *testing.T) {
+func TestCompareOfAnUnusedTenantFindsAllUsersMissing(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:150")
+	s := newFixture(t, "-org", "acme:150")
 	got := s.control(http.MethodGet, "/compare?org=acme", "", http.StatusOK)
 	require.EqualValues(t, 150, got["missing"])
 	require.Len(t, got["missingIds"], 100)
-	s.control(http.MethodGet, "/compare?org=nobody", "", http.StatusNotFound)
+	s.control(http.MethodGet, "/compare?org=unknown", "", http.StatusNotFound)
+}
+
+// counted has the counts of a record in the records' dump.
+type counted struct {
+	ExternalID                           string `json:"external_id"`
+	Writes, UnchangedWrites, StaleWrites int
+}
+
+func TestWriteOfTheStoredRecordIsCountedAsUnchanged(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t)
+	first := record("vomo-1", "2026-02-01T00:00:00Z")
+	put := func(body string) {
+		s.t.Helper()
+		require.Less(t, s.do(http.MethodPut, "/crm/acme/users/vomo-1", body, "").status, 300)
+	}
+	unchanged := func() int { return s.report().CRM["acme"].UnchangedWrites }
+
+	put(first)
+	require.Zero(t, unchanged(), "the first one makes the record")
+	put(first)
+	put(strings.Replace(first, `"2026-02-01T00:00:00Z"`, `"2026-02-01T02:00:00+02:00"`, 1)) // the same instant
+	put(strings.Replace(first, `"user_status":"VERIFIED","membership_role":null`, `"membership_role": null, "user_status":"VERIFIED"`, 1))
+	require.Equal(t, 3, unchanged())
+
+	for _, changed := range []string{
+		strings.Replace(first, `"first_name":"Nia"`, `"first_name":"Mia"`, 1),
+		strings.Replace(first, `"last_name":null`, `"last_name":""`, 1),
+		strings.Replace(first, `"membership_role":null`, `"membership_role":"ADMIN"`, 1),
+		strings.Replace(first, `"membership_role":null`, `"membership_role":12345678901234567890`, 1),
+		strings.Replace(first, `"membership_role":null`, `"membership_role":12345678901234567891`, 1),
+		strings.Replace(first, `2026-02-01`, `2026-02-02`, 1), // only the time
+	} {
+		put(changed)
+	}
+	require.Equal(t, 3, unchanged())
+	require.Equal(t, 10, s.report().CRM["acme"].Writes, "the unchanged are among them")
+
+	require.Equal(t, http.StatusOK, s.do(http.MethodDelete, "/crm/acme/users/vomo-1", "", "").status)
+	put(strings.Replace(first, `2026-02-01`, `2026-02-02`, 1))
+	require.Equal(t, 3, unchanged(), "a record that comes back is changed by that")
+}
+
+func TestUnchangedAndStaleWritesAreCountedByRecordUntilTheReset(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t)
+	newer, older := "2026-02-02T00:00:00Z", "2026-02-01T00:00:00Z"
+	batch := []string{record("vomo-1", newer), record("vomo-1", newer), record("vomo-1", older), record("vomo-2", newer), record("vomo-2", older)}
+	require.Equal(t, http.StatusOK, s.do(http.MethodPost, "/crm/acme/users:batchUpsert", `{"users":[`+strings.Join(batch, ",")+`]}`, "").status)
+	require.Equal(t, http.StatusConflict, s.do(http.MethodPut, "/crm/acme/users/vomo-2", record("vomo-2", older), "").status)
+	require.Equal(t, http.StatusCreated, s.do(http.MethodPut, "/crm/beta/users/vomo-2", record("vomo-2", older), "").status)
+
+	require.Equal(t, []counted{{"vomo-1", 2, 1, 1}, {"vomo-2", 1, 0, 2}}, dump[counted](s, "/crm/acme/users"))
+	acme, beta := s.report().CRM["acme"], s.report().CRM["beta"]
+	require.Equal(t, []int{3, 1, 3, 3}, []int{acme.Writes, acme.UnchangedWrites, acme.StaleWrites, acme.Refused})
+	require.Equal(t, []int{1, 0, 0, 0}, []int{beta.Writes, beta.UnchangedWrites, beta.StaleWrites, beta.Refused})
+
+	s.control(http.MethodPost, "/report/reset", "", http.StatusNoContent)
+	require.Equal(t, []counted{{"vomo-1", 0, 0, 0}, {"vomo-2", 0, 0, 0}}, dump[counted](s, "/crm/acme/users"))
+	acme = s.report().CRM["acme"]
+	require.Equal(t, []int{0, 0, 0}, []int{acme.Writes, acme.UnchangedWrites, acme.StaleWrites})
 }

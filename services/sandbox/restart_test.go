@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// launched is a sandbox as an operator starts it: with flags, a port and signals.
+// launched is a sandbox that was started as an operator does: with flags, a port and signals.
 type launched struct {
-	*sandbox
+	*fixture
 	signal func()
 	ended  chan int
 	logs   chan string // what it wrote after its address
@@ -49,7 +49,7 @@ func launch(t *testing.T, args ...string) *launched {
 		l.logs <- all + rest.String()
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	l.sandbox = &sandbox{t: t, url: "http://" + addr, client: client}
+	l.fixture = &fixture{t: t, url: "http://" + addr, client: client}
 	return l
 }
 
@@ -60,8 +60,8 @@ func (l *launched) stop() (int, string) {
 	return <-l.ended, <-l.logs
 }
 
-// seen is all that a sandbox shows of what it keeps.
-func (s *sandbox) seen() map[string]string {
+// seen returns everything of its state that a sandbox shows.
+func (s *fixture) seen() map[string]string {
 	s.t.Helper()
 	all := map[string]string{}
 	for _, path := range []string{
@@ -74,8 +74,8 @@ func (s *sandbox) seen() map[string]string {
 	return all
 }
 
-// live makes every kind of change that a sandbox keeps.
-func (s *sandbox) live() {
+// live makes every kind of change that the state file has.
+func (s *fixture) live() {
 	s.t.Helper()
 	s.control(http.MethodPost, "/orgs", `{"name":"beta","token":"chosen","users":300,"seed":9,"ids":"mixed","order":"newest"}`, http.StatusCreated)
 	s.control(http.MethodPost, "/orgs/beta/revoke", "", http.StatusNoContent)
@@ -94,9 +94,9 @@ func (s *sandbox) live() {
 	s.control(http.MethodPut, "/crm/acme/token", `{"token":"crm-secret"}`, http.StatusNoContent)
 }
 
-func TestWhatWasMadeChangedAndDeletedSurvivesARestart(t *testing.T) {
+func TestOrganisationsPeopleAndRecordsSurviveARestart(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "state.gz")
+	file := filepath.Join(t.TempDir(), "state.json")
 	first := launch(t, "--org", "acme:20", "--state-file", file)
 	first.live()
 	before, report := first.seen(), first.control(http.MethodGet, "/report", "", http.StatusOK)["crm"]
@@ -119,7 +119,7 @@ func TestWhatWasMadeChangedAndDeletedSurvivesARestart(t *testing.T) {
 			require.Equal(t, was.(map[string]any)[count], crm[name].(map[string]any)[count], name+" "+count)
 		}
 	}
-	own := dump[stored](second.sandbox, "/crm/acme/users")[0].ID
+	own := dump[stored](second.fixture, "/crm/acme/users")[0].ID
 	require.Equal(t, http.StatusOK, second.do(http.MethodDelete, "/crm/acme/users/"+own, "", "crm-secret").status, "the CRM's own id is still known")
 	again := second.vomo(http.MethodPost, "/users", newUser)
 	require.Equal(t, http.StatusOK, again.status, "the user who was added is still found by email")
@@ -129,9 +129,9 @@ func TestWhatWasMadeChangedAndDeletedSurvivesARestart(t *testing.T) {
 	require.Zero(t, code, logs)
 }
 
-func TestOrganisationsOfTheFlagsAreAddedOnlyWhenTheStateHasThemNot(t *testing.T) {
+func TestOrganisationsOfTheFlagsAreAddedOnlyIfTheStateFileDoesNotHaveThem(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "state.gz")
+	file := filepath.Join(t.TempDir(), "state.json")
 	launch(t, "--org", "acme:20", "--state-file", file).stop()
 
 	second := launch(t, "--org", "acme:500:other", "--org", "beta:7", "--seed", "5", "--state-file", file)
@@ -139,15 +139,15 @@ func TestOrganisationsOfTheFlagsAreAddedOnlyWhenTheStateHasThemNot(t *testing.T)
 	require.Len(t, orgs, 2)
 	require.EqualValues(t, 20, orgs[0].(map[string]any)["users"])
 	require.Equal(t, "sandbox-acme-token", orgs[0].(map[string]any)["token"])
-	require.Equal(t, dump[user](newSandbox(t, "-org", "acme:20"), "/orgs/acme/users"), dump[user](second.sandbox, "/orgs/acme/users"))
+	require.Equal(t, dump[user](newFixture(t, "-org", "acme:20"), "/orgs/acme/users"), dump[user](second.fixture, "/orgs/acme/users"))
 	code, logs := second.stop()
 	require.Zero(t, code, logs)
 	require.Contains(t, logs, "organisation kept as the state file has it")
 }
 
-func TestOrganisationAddedTwiceByFlagsIsStillRefused(t *testing.T) {
+func TestOrganisationAddedTwiceByFlagsIsRejected(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "state.gz")
+	file := filepath.Join(t.TempDir(), "state.json")
 	var stderr syncedText
 	require.Equal(t, 1, start(t.Context(), []string{"--org", "acme:1", "--org", "acme:2", "--state-file", file}, env(nil), &stderr))
 	require.Contains(t, stderr.String(), "is taken already")

@@ -9,26 +9,27 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/services/sandbox/internal/clock"
 	"rollcall.dev/services/sandbox/internal/control"
 	"rollcall.dev/services/sandbox/internal/crm"
+	"rollcall.dev/services/sandbox/internal/delivery"
 	"rollcall.dev/services/sandbox/internal/faults"
-	"rollcall.dev/services/sandbox/internal/life"
-	"rollcall.dev/services/sandbox/internal/organisation"
-	"rollcall.dev/services/sandbox/internal/shift"
+	"rollcall.dev/services/sandbox/internal/gifts"
 	"rollcall.dev/services/sandbox/internal/state"
 	"rollcall.dev/services/sandbox/internal/traffic"
-	"rollcall.dev/services/sandbox/internal/vomoapi"
+	"rollcall.dev/services/sandbox/internal/virtuous"
+	"rollcall.dev/services/sandbox/internal/vomo"
 )
 
-// clock is the real time, or a test's. What VOMO and the CRM live by is a shift.Clock on top of it.
-type clock struct {
+// realTime is the machine's clock, or the clock of a test. VOMO, the CRM and Virtuous live by a clock.Clock that is based on it.
+type realTime struct {
 	nowFunc  func() time.Time
 	waitFunc func(context.Context, time.Duration) error
 }
 
-func realClock() clock { return clock{nowFunc: time.Now, waitFunc: wait} }
+func machineTime() realTime { return realTime{nowFunc: time.Now, waitFunc: wait} }
 
-// wait returns after a time, or early, with an error, when the context ends.
+// wait returns after the delay, or with an error when the context ends before.
 func wait(ctx context.Context, delay time.Duration) error {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
@@ -40,40 +41,72 @@ func wait(ctx context.Context, delay time.Duration) error {
 	}
 }
 
-// assembled is a sandbox that is ready to serve.
-type assembled struct {
+// sandbox is a sandbox that is ready to serve.
+type sandbox struct {
 	handler http.Handler
-	keeper  *state.Keeper // nil without a state file
+	sender  *delivery.Sender // of Virtuous' webhooks
+	state   *state.File      // nil without a state file
 }
 
-// assemble puts VOMO, the CRM and the control API together, with what the state file holds.
-func assemble(opts options, clock clock, log *zap.Logger) (assembled, error) {
-	organisations, store := organisation.NewDirectory(), crm.NewStore()
-	var keeper *state.Keeper
+// systems are the systems that the sandbox stands in for, and their clock.
+type systems struct {
+	organisations *vomo.Directory
+	records       *crm.Store
+	giving        *gifts.Directory
+	clock         *clock.Clock
+}
+
+// newSandbox connects VOMO, the CRM, Virtuous and the control API, and loads the state file.
+func newSandbox(opts options, clocks realTime, log *zap.Logger) (sandbox, error) {
+	all := systems{
+		organisations: vomo.NewDirectory(), records: crm.NewStore(), giving: gifts.NewDirectory(), clock: clock.New(clocks.nowFunc),
+	}
+	var file *state.File
 	if opts.stateFile != "" {
-		keeper = &state.Keeper{
-			Path: opts.stateFile, Organisations: organisations, Records: store,
-			NowFunc: clock.nowFunc, WaitFunc: clock.waitFunc, Log: log,
+		file = &state.File{
+			Path: opts.stateFile, Organisations: all.organisations, Records: all.records, Virtuous: all.giving,
+			NowFunc: clocks.nowFunc, WaitFunc: clocks.waitFunc, Log: log,
 		}
-		if err := keeper.Load(); err != nil {
-			return assembled{}, err
+		if err := file.Load(); err != nil {
+			return sandbox{}, err
 		}
 	}
-	if err := addOrganisations(organisations, opts.organisations, log); err != nil {
-		return assembled{}, err
+	if err := addOrganisations(all.organisations, opts.organisations, log); err != nil {
+		return sandbox{}, err
 	}
-	handler, err := newHandler(opts, organisations, store, clock)
+	if err := addGiving(all.giving, opts.giving, all.clock.Now(), log); err != nil {
+		return sandbox{}, err
+	}
+	sender := &delivery.Sender{
+		Organisations: all.giving, NowFunc: all.clock.Now, RealFunc: clocks.nowFunc, WaitFunc: clocks.waitFunc, Client: delivery.NewClient(),
+	}
+	handler, err := newHandler(opts, all, sender, clocks)
 	if err != nil {
-		return assembled{}, err
+		return sandbox{}, err
 	}
-	return assembled{handler: logged(log, handler), keeper: keeper}, nil
+	return sandbox{handler: logged(log, handler), sender: sender, state: file}, nil
 }
 
-// addOrganisations adds those that are not there from the state file.
-func addOrganisations(organisations *organisation.Directory, configs []organisation.Config, log *zap.Logger) error {
-	kept := organisations.All()
+// addGiving adds the organisations of Virtuous of the flags, except those that the state file has.
+func addGiving(giving *gifts.Directory, configs []gifts.Config, now time.Time, log *zap.Logger) error {
 	for _, config := range configs {
-		if slices.ContainsFunc(kept, func(o *organisation.Organisation) bool { return o.Config().Name == config.Name }) {
+		if giving.Named(config.Name) != nil {
+			log.Info("organisation of Virtuous kept as the state file has it", zap.String("org", config.Name))
+			continue
+		}
+		if _, err := giving.Add(config, now); err != nil {
+			return fmt.Errorf("make organisation of Virtuous: %w", err)
+		}
+		log.Info("organisation of Virtuous made", zap.String("org", config.Name))
+	}
+	return nil
+}
+
+// addOrganisations adds the organisations of the flags, except those that the state file has.
+func addOrganisations(organisations *vomo.Directory, configs []vomo.Config, log *zap.Logger) error {
+	loaded := organisations.All()
+	for _, config := range configs {
+		if slices.ContainsFunc(loaded, func(o *vomo.Organisation) bool { return o.Config().Name == config.Name }) {
 			log.Info("organisation kept as the state file has it", zap.String("org", config.Name))
 			continue
 		}
@@ -85,11 +118,75 @@ func addOrganisations(organisations *organisation.Directory, configs []organisat
 	return nil
 }
 
-func newHandler(opts options, organisations *organisation.Directory, store *crm.Store, clock clock) (http.Handler, error) {
-	shifted := shift.New(clock.nowFunc)
-	rules := faults.NewSet(opts.seed, clock.nowFunc)
+// newHandler returns the handler of all paths. Faults and traffic counts use the real time: a test that moves the
+// clock must not end a fault with it.
+func newHandler(opts options, all systems, sender *delivery.Sender, clocks realTime) (http.Handler, error) {
+	rules, err := newRules(opts, clocks)
+	if err != nil {
+		return nil, err
+	}
+	lives, err := newLives(opts, all)
+	if err != nil {
+		return nil, err
+	}
+	gate := func(target string, refuse func(http.ResponseWriter, faults.Rule), brokenBody string) *faults.Gate {
+		return &faults.Gate{
+			Set: rules, Target: target, NowFunc: all.clock.Now, WaitFunc: clocks.waitFunc, RefuseFunc: refuse, BrokenBody: brokenBody,
+		}
+	}
+	coded := func(refuse func(http.ResponseWriter, int, string)) func(http.ResponseWriter, faults.Rule) {
+		return func(w http.ResponseWriter, rule faults.Rule) { refuse(w, rule.Status, rule.Code) }
+	}
+	vomoAPI := &vomo.API{
+		Organisations: all.organisations, Ledger: traffic.NewLedger(clocks.nowFunc), NowFunc: all.clock.Now, PerPage: opts.perPage,
+		Gate:  gate(faults.VOMO, coded(vomo.Refuse), vomo.BrokenBody),
+		Lives: lives,
+	}
+	crmAPI := &crm.API{
+		Store: all.records, Ledger: traffic.NewLedger(clocks.nowFunc), Gate: gate(faults.CRM, coded(crm.Refuse), crm.BrokenBody),
+	}
+	virtuousAPI := &virtuous.API{
+		Organisations: all.giving, Ledger: traffic.NewLedger(clocks.nowFunc), NowFunc: all.clock.Now, Quotas: virtuous.NewQuotas(),
+		Gate: gate(faults.Virtuous, virtuous.Refuse, virtuous.BrokenBody),
+	}
+	controlAPI := &control.API{
+		Seed: opts.seed, Organisations: all.organisations, Records: all.records, Faults: rules, Lives: lives,
+		VOMOTraffic: vomoAPI.Ledger, CRMTraffic: crmAPI.Ledger, Clock: all.clock,
+		Virtuous: control.Virtuous{Organisations: all.giving, Quotas: virtuousAPI.Quotas, Sender: sender, Traffic: virtuousAPI.Ledger},
+	}
+	external, mux := http.NewServeMux(), http.NewServeMux()
+	vomoAPI.Routes(external)
+	crmAPI.Routes(external)
+	virtuousAPI.Routes(external)
+	for _, path := range []string{"/vomo/", "/crm/", "/virtuous/"} {
+		mux.Handle(path, clock.Dated(all.clock, external))
+	}
+	controlAPI.Routes(mux)
+	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
+		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	}
+	return mux, nil
+}
+
+// newLives returns the scripts of the flags.
+func newLives(opts options, all systems) (*vomo.Lives, error) {
+	lives := vomo.NewLives(all.clock.Now)
+	for _, life := range opts.lives {
+		if all.organisations.Named(life.org) == nil {
+			return nil, fmt.Errorf("set life: no organisation %s", life.org)
+		}
+		if err := lives.Set(life.org, life.script); err != nil {
+			return nil, fmt.Errorf("set life of %s: %w", life.org, err)
+		}
+	}
+	return lives, nil
+}
+
+// newRules returns the faults of the flags. -latency is a fault of all systems.
+func newRules(opts options, clocks realTime) (*faults.Set, error) {
+	rules := faults.NewSet(opts.seed, clocks.nowFunc)
 	if opts.latency > 0 {
-		for _, target := range []string{faults.VOMO, faults.CRM} {
+		for _, target := range []string{faults.VOMO, faults.CRM, faults.Virtuous} {
 			opts.faults = append(opts.faults, faults.Rule{Target: target, Kind: faults.Latency, DelayMs: int(max(1, opts.latency.Milliseconds()))})
 		}
 	}
@@ -98,41 +195,5 @@ func newHandler(opts options, organisations *organisation.Directory, store *crm.
 			return nil, fmt.Errorf("set fault: %w", err)
 		}
 	}
-	gate := func(target string, refuse func(http.ResponseWriter, int, string), brokenBody string) *faults.Gate {
-		return &faults.Gate{
-			Set: rules, Target: target, NowFunc: shifted.Now, WaitFunc: clock.waitFunc, RefuseFunc: refuse, BrokenBody: brokenBody,
-		}
-	}
-	lives := life.New(shifted.Now)
-	for _, script := range opts.lives {
-		if organisations.Named(script.org) == nil {
-			return nil, fmt.Errorf("set life: no organisation %s", script.org)
-		}
-		if err := lives.Set(script.org, script.script); err != nil {
-			return nil, fmt.Errorf("set life of %s: %w", script.org, err)
-		}
-	}
-	vomo := &vomoapi.API{
-		Organisations: organisations, Ledger: traffic.NewLedger(clock.nowFunc), NowFunc: shifted.Now, PerPage: opts.perPage,
-		Gate:  gate(faults.VOMO, vomoapi.Refuse, vomoapi.BrokenBody),
-		Lives: lives,
-	}
-	records := &crm.API{
-		Store: store, Ledger: traffic.NewLedger(clock.nowFunc), Gate: gate(faults.CRM, crm.Refuse, crm.BrokenBody),
-	}
-	steering := &control.API{
-		Seed: opts.seed, Organisations: organisations, Records: store, Faults: rules, Lives: lives,
-		VOMOTraffic: vomo.Ledger, CRMTraffic: records.Ledger, Clock: shifted,
-	}
-	strangers, mux := http.NewServeMux(), http.NewServeMux()
-	vomo.Routes(strangers)
-	records.Routes(strangers)
-	for _, path := range []string{"/vomo/", "/crm/"} {
-		mux.Handle(path, shift.Dated(shifted, strangers))
-	}
-	steering.Routes(mux)
-	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-	}
-	return mux, nil
+	return rules, nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 const (
@@ -20,9 +22,9 @@ const (
 	drainTimeout      = 5 * time.Second
 )
 
-// run serves until the context ends and keeps the state, if it is to be kept.
+// run serves until the context ends, and saves the state if there is a state file.
 func run(ctx context.Context, opts options, log *zap.Logger) error {
-	made, err := assemble(opts, realClock(), log)
+	made, err := newSandbox(opts, machineTime(), log)
 	if err != nil {
 		return err
 	}
@@ -31,12 +33,23 @@ func run(ctx context.Context, opts options, log *zap.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	defer func() { _ = listener.Close() }() // the server has closed it, if it came to that
-	serving := func(ctx context.Context) error { return serve(ctx, listener, made.handler, log) }
-	if made.keeper == nil {
+	defer func() { _ = listener.Close() }() // the server may have closed it before
+	serving := func(ctx context.Context) error {
+		delivering, stop := context.WithCancel(context.WithoutCancel(ctx)) // requests may still be answered after the context's end
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			made.sender.Run(delivering)
+		}()
+		err := serve(ctx, listener, made.handler, log)
+		stop()
+		<-stopped
+		return err
+	}
+	if made.state == nil {
 		err = serving(ctx)
 	} else {
-		err = made.keeper.While(ctx, serving)
+		err = made.state.While(ctx, serving)
 	}
 	if err != nil {
 		return err
@@ -45,7 +58,7 @@ func run(ctx context.Context, opts options, log *zap.Logger) error {
 	return nil
 }
 
-// serve answers requests until the context ends, then lets those in hand finish for a few seconds.
+// serve answers requests until the context ends. Then requests under way have a few seconds to finish.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *zap.Logger) error {
 	server := &http.Server{
 		Handler:           handler,
@@ -69,7 +82,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	defer cancel()
 	err := server.Shutdown(drain)
 	if err != nil {
-		err = server.Close() // a client that still waits, for a delay of ten minutes perhaps, loses the connection
+		err = server.Close() // a client that still waits, for example for a delay of ten minutes, loses the connection
 	}
 	if served := <-served; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
@@ -78,4 +91,24 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		return fmt.Errorf("stop: %w", err)
 	}
 	return nil
+}
+
+func newLogger(level zapcore.Level, format string, out io.Writer) *zap.Logger {
+	config := zap.NewProductionEncoderConfig()
+	config.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	encoder := zapcore.NewJSONEncoder(config)
+	if format == "console" {
+		encoder = zapcore.NewConsoleEncoder(config)
+	}
+	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(out)), level)
+	return zap.New(core).Named("sandbox")
+}
+
+// logged writes each request's method and path to the log, at debug level. Query, token and body are left out: they
+// may name people.
+func logged(log *zap.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		log.Debug("request", zap.String("method", r.Method), zap.String("path", r.URL.Path))
+		next.ServeHTTP(w, r)
+	})
 }

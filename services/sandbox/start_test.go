@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,7 +58,7 @@ func TestSandboxServesUntilStoppedAndEndsWithStatusZero(t *testing.T) {
 	require.Zero(t, <-ended)
 }
 
-func TestSettingsThatCannotBeStopItAtStartWithOneLine(t *testing.T) {
+func TestInvalidSettingsStopTheStartWithOneLine(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		args []string
@@ -85,7 +87,7 @@ func TestSettingsThatCannotBeStopItAtStartWithOneLine(t *testing.T) {
 
 func TestPageSizeIsTheOperatorsChoice(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:47", "-per-page", "20")
+	s := newFixture(t, "-org", "acme:47", "-per-page", "20")
 	page := s.page("?page=3&per_page=5")
 	require.Len(t, page.Data, 7)
 	require.Equal(t, 20, page.Meta.PerPage)
@@ -93,7 +95,7 @@ func TestPageSizeIsTheOperatorsChoice(t *testing.T) {
 
 func TestOrganisationsAreMadeOnceAndListedWithTheirTokens(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:3")
+	s := newFixture(t, "-org", "acme:3")
 	made := s.control(http.MethodPost, "/orgs", `{"name":"beta","token":"chosen","users":2,"seed":9,"ids":"mixed"}`, http.StatusCreated)
 	require.Equal(t, "chosen", made["token"])
 	s.control(http.MethodPost, "/orgs", `{"name":"beta","users":2}`, http.StatusConflict)
@@ -117,10 +119,35 @@ func TestOrganisationsAreMadeOnceAndListedWithTheirTokens(t *testing.T) {
 
 func TestSameSeedMakesTheSamePeopleWhateverTheSize(t *testing.T) {
 	t.Parallel()
-	a, b := newSandbox(t, "-org", "acme:50", "-seed", "3"), newSandbox(t, "-org", "acme:500", "-seed", "3")
-	c := newSandbox(t, "-org", "acme:50", "-seed", "4")
+	a, b := newFixture(t, "-org", "acme:50", "-seed", "3"), newFixture(t, "-org", "acme:500", "-seed", "3")
+	c := newFixture(t, "-org", "acme:50", "-seed", "4")
 
 	first := dump[user](a, "/orgs/acme/users")
 	require.Equal(t, first, dump[user](b, "/orgs/acme/users")[:50])
 	require.NotEqual(t, first, dump[user](c, "/orgs/acme/users"))
+}
+
+func TestHealthCheckFailsWithoutARunningSandbox(t *testing.T) {
+	t.Parallel()
+	status := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			http.NotFound(w, r)
+			return
+		}
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(server.Close)
+	port := server.URL[strings.LastIndexByte(server.URL, ':')+1:]
+	ask := func(address string) int {
+		return start(t.Context(), []string{"-healthcheck"}, func(string) (string, bool) { return address, true }, &bytes.Buffer{})
+	}
+	require.Zero(t, ask("127.0.0.1:"+port))
+	require.Zero(t, ask("0.0.0.0:"+port), "a wildcard is asked on this machine")
+	require.Zero(t, ask(":"+port))
+	status = http.StatusServiceUnavailable
+	require.Equal(t, 1, ask("127.0.0.1:"+port))
+	server.Close()
+	require.Equal(t, 1, ask("127.0.0.1:"+port))
+	require.Equal(t, 1, ask("nonsense"))
 }

@@ -13,9 +13,9 @@ import (
 
 const newUser = `{"first_name":"Nia","last_name":"O'Dell","email":"Nia.ODell@example.org","birthday":"1990-04-02","gender":"F","phone":"555-0100"}`
 
-func TestUpsertAddsAUserWhoThenIsFoundByEmailInAnyCase(t *testing.T) {
+func TestUpsertAddsAUserThatIsThenFoundByEmailInAnyCase(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:20")
+	s := newFixture(t, "-org", "acme:20")
 
 	created := s.vomo(http.MethodPost, "/users", newUser)
 	require.Equal(t, http.StatusCreated, created.status, created.body)
@@ -41,7 +41,7 @@ func TestUpsertAddsAUserWhoThenIsFoundByEmailInAnyCase(t *testing.T) {
 
 func TestUpsertOfAnInventedUserChangesThatUser(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:500")
+	s := newFixture(t, "-org", "acme:500")
 	var chosen user
 	for _, u := range dump[user](s, "/orgs/acme/users") {
 		if u.Email != nil && *u.Email != strings.ToLower(*u.Email) {
@@ -63,7 +63,7 @@ func TestUpsertOfAnInventedUserChangesThatUser(t *testing.T) {
 
 func TestUpsertThatChangesNothingKeepsTheTimeOfUpdate(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	require.Equal(t, http.StatusCreated, s.vomo(http.MethodPost, "/users", newUser).status)
 
 	s.clock.Advance(time.Hour)
@@ -72,9 +72,9 @@ func TestUpsertThatChangesNothingKeepsTheTimeOfUpdate(t *testing.T) {
 	require.Contains(t, again.body, `"updated_at":"2026-11-20T12:00:00+00:00"`)
 }
 
-func TestUserWhoWasRemovedIsNewWhenTheEmailComesAgain(t *testing.T) {
+func TestUpsertWithTheEmailOfARemovedUserAddsAUser(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	require.Equal(t, http.StatusCreated, s.vomo(http.MethodPost, "/users", newUser).status)
 	s.control(http.MethodDelete, "/orgs/acme/users/1002", "", http.StatusNoContent)
 
@@ -83,9 +83,9 @@ func TestUserWhoWasRemovedIsNewWhenTheEmailComesAgain(t *testing.T) {
 	require.Contains(t, got.body, `"id":1003`)
 }
 
-func TestUpsertSaysForEachFieldWhatIsWrong(t *testing.T) {
+func TestUpsertReportsTheErrorOfEachField(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	required := []string{"first_name", "last_name", "email", "birthday", "gender"}
 
 	for name, c := range map[string]struct {
@@ -112,12 +112,25 @@ func TestUpsertSaysForEachFieldWhatIsWrong(t *testing.T) {
 	require.Equal(t, 1, s.page("").Meta.Total)
 }
 
-func TestBodiesAboveAMebibyteAreRefused(t *testing.T) {
+func TestBodiesAboveOneMebibyteAreRejected(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:1")
+	s := newFixture(t, "-org", "acme:1")
 	big := `{"first_name":"` + strings.Repeat("n", 1<<20) + `"}`
 
 	require.Equal(t, http.StatusRequestEntityTooLarge, s.vomo(http.MethodPost, "/users", big).status)
 	require.Equal(t, http.StatusRequestEntityTooLarge, s.do(http.MethodPut, "/crm/users/vomo-1", big, "").status)
 	require.Equal(t, http.StatusRequestEntityTooLarge, s.do(http.MethodPost, "/control/faults", big, "").status)
+}
+
+func TestUpsertOfAMemberOfAnotherOrganisationSucceedsAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, "-org", "acme:1")
+	require.Equal(t, http.StatusCreated, s.vomo(http.MethodPost, "/users", newUser).status)
+	s.control(http.MethodPut, "/orgs/acme/users/1002", `{"belongs_elsewhere":true,"updated_at":"2026-11-20T12:00:00Z"}`, http.StatusOK)
+	s.clock.Advance(time.Hour)
+
+	got := s.vomo(http.MethodPost, "/users", strings.Replace(newUser, "555-0100", "555-0199", 1))
+	require.Equal(t, http.StatusOK, got.status)
+	require.Contains(t, got.body, `"phone":"555-0100"`)
+	require.Contains(t, got.body, `"updated_at":"2026-11-20T12:00:00+00:00"`)
 }

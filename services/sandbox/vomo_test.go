@@ -1,8 +1,13 @@
 package main
 
 import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +17,7 @@ import (
 
 func TestFollowingTheLinksYieldsEveryUserOnceInPagesOf15(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:47")
+	s := newFixture(t, "-org", "acme:47")
 
 	seen := map[any]bool{}
 	sizes := []int{}
@@ -34,7 +39,7 @@ func TestFollowingTheLinksYieldsEveryUserOnceInPagesOf15(t *testing.T) {
 
 func TestPageHasLaravelsShape(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:47")
+	s := newFixture(t, "-org", "acme:47")
 
 	first := s.page("")
 	require.Equal(t, s.url+"/vomo/v1/users?page=1", first.Links.First)
@@ -56,9 +61,9 @@ func TestPageHasLaravelsShape(t *testing.T) {
 	require.Regexp(t, `"created_at":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00"`, raw)
 }
 
-func TestPageBehindTheEndIsEmpty(t *testing.T) {
+func TestPageAfterTheEndIsEmpty(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:47")
+	s := newFixture(t, "-org", "acme:47")
 
 	for _, query := range []string{"?page=5", "?page=9223372036854775807"} {
 		got := s.vomo(http.MethodGet, "/users"+query, "")
@@ -69,9 +74,9 @@ func TestPageBehindTheEndIsEmpty(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoPageIsTheFirst(t *testing.T) {
+func TestInvalidPageNumberReturnsTheFirstPage(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:47")
+	s := newFixture(t, "-org", "acme:47")
 
 	for _, query := range []string{"?page=0", "?page=-3", "?page=rubbish", "?page=", "?per_page=100", "?page=99999999999999999999"} {
 		page := s.page(query)
@@ -80,12 +85,12 @@ func TestWhatIsNoPageIsTheFirst(t *testing.T) {
 	}
 }
 
-func TestFiltersNarrowTogetherAndStayInTheLinks(t *testing.T) {
+func TestFiltersCombineAndAreRepeatedInTheLinks(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:2000")
+	s := newFixture(t, "-org", "acme:2000")
 	all := dump[user](s, "/orgs/acme/users")
 
-	// Both limits are times that users have: they must be in.
+	// Both limits are times that users have, so these users must be included.
 	from, to := all[1200].UpdatedAt, all[1500].CreatedAt
 	query := url.Values{"name_like": {"AN"}, "email_like": {"@Example.org"}, "updated_after": {from}, "created_before": {to}}
 	want := []any{}
@@ -114,7 +119,7 @@ func TestFiltersNarrowTogetherAndStayInTheLinks(t *testing.T) {
 
 func TestTimeFiltersIncludeBothEndsAndTakeDates(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:300")
+	s := newFixture(t, "-org", "acme:300")
 	all := dump[user](s, "/orgs/acme/users")
 	at := all[150].UpdatedAt
 	count := func(keep func(u user) bool) int {
@@ -150,20 +155,20 @@ func TestTimeFiltersIncludeBothEndsAndTakeDates(t *testing.T) {
 	require.Equal(t, count(func(u user) bool { return u.CreatedAt <= at }), total("created_before", at))
 }
 
-func TestFilterThatIsNoDateIsRefusedByField(t *testing.T) {
+func TestInvalidDateOfAFilterIsRejectedByField(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:3")
+	s := newFixture(t, "-org", "acme:3")
 
 	got := s.vomo(http.MethodGet, "/users?updated_after=yesterday", "")
 	require.Equal(t, http.StatusUnprocessableEntity, got.status)
 	require.JSONEq(t, `{"message":"The given data was invalid.","errors":{"updated_after":["The updated after is not a valid date."]}}`, got.body)
 }
 
-func TestUnknownMissingAndRevokedTokensAreRefused(t *testing.T) {
+func TestUnknownMissingAndRevokedTokensAreRejected(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:3", "-org", "other:3:chosen")
+	s := newFixture(t, "-org", "acme:3", "-org", "other:3:chosen")
 
-	for _, token := range []string{"", "nobody", "sandbox-other-token"} {
+	for _, token := range []string{"", "unknown", "sandbox-other-token"} {
 		got := s.do(http.MethodGet, "/vomo/v1/users", "", token)
 		require.Equal(t, http.StatusUnauthorized, got.status)
 		require.JSONEq(t, `{"message":"Unauthenticated."}`, got.body)
@@ -177,9 +182,9 @@ func TestUnknownMissingAndRevokedTokensAreRefused(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.vomo(http.MethodGet, "/users", "").status)
 }
 
-func TestDetailShowsAUserOrSaysThatThereIsNone(t *testing.T) {
+func TestDetailReturnsAUserOr404(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t, "-org", "acme:3")
+	s := newFixture(t, "-org", "acme:3")
 
 	got := s.vomo(http.MethodGet, "/users/1002", "")
 	require.Equal(t, http.StatusOK, got.status)
@@ -199,9 +204,9 @@ func TestDetailShowsAUserOrSaysThatThereIsNone(t *testing.T) {
 	require.Equal(t, 2, s.page("").Meta.Total)
 }
 
-func TestIdsComeInTheFormThatTheOrganisationHas(t *testing.T) {
+func TestIDsHaveTheFormOfTheOrganisation(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	for form, want := range map[string][]any{
 		"int": {1001.0, 1002.0}, "string": {"1001", "1002"}, "mixed": {"1001", 1002.0},
 	} {
@@ -213,11 +218,91 @@ func TestIdsComeInTheFormThatTheOrganisationHas(t *testing.T) {
 
 func TestOrganisationMayListTheNewestFirst(t *testing.T) {
 	t.Parallel()
-	s := newSandbox(t)
+	s := newFixture(t)
 	s.control(http.MethodPost, "/orgs", `{"name":"acme","users":40,"order":"newest"}`, http.StatusCreated)
 
 	page := s.page("")
 	require.EqualValues(t, 1040, page.Data[0].ID)
 	require.EqualValues(t, 1026, page.Data[14].ID)
 	require.EqualValues(t, 1001, s.page("?page=3").Data[9].ID)
+}
+
+// listed returns the ids of the whole list, page by page.
+func (s *fixture) listed() []float64 {
+	s.t.Helper()
+	all := []float64{}
+	for number := 1; ; number++ {
+		page := s.page(fmt.Sprintf("?page=%d", number))
+		all = append(all, ids(page)...)
+		if page.Links.Next == nil {
+			return all
+		}
+	}
+}
+
+// oldestUpdateFirst returns the ids in the order that the list should have.
+func (s *fixture) oldestUpdateFirst() []float64 {
+	s.t.Helper()
+	all := dump[user](s, "/orgs/acme/users")
+	slices.SortFunc(all, func(a, b user) int {
+		return cmp.Or(cmp.Compare(a.UpdatedAt, b.UpdatedAt), cmp.Compare(a.ID.(float64), b.ID.(float64)))
+	})
+	return ids(userPage{Data: all})
+}
+
+func TestEditedUserMovesToTheEndOfAListByUpdates(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t, "-org", "acme:40", "-order", "acme:updated")
+	first := s.page("?page=1")
+	require.Equal(t, s.oldestUpdateFirst(), s.listed())
+
+	moved := fmt.Sprint(first.Data[3].ID)
+	s.control(http.MethodPut, "/orgs/acme/users/"+moved, "", http.StatusOK)
+	second, third := s.page("?page=2"), s.page("?page=3")
+	require.NotContains(t, append(ids(first), ids(second)...), s.oldestUpdateFirst()[14], "one who slid to a page that was read is missed")
+	require.Equal(t, moved, fmt.Sprint(third.Data[9].ID), "and the edited one is met twice")
+
+	filtered := s.page("?updated_after=2020-01-01")
+	require.True(t, slices.IsSortedFunc(filtered.Data, func(a, b user) int { return cmp.Compare(a.UpdatedAt, b.UpdatedAt) }))
+}
+
+func TestListByUpdatesIsSortedAfterEveryChange(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state.json")
+	s := newStateFixture(t, file, "-org", "acme:100", "-order", "acme:updated")
+	dice := rand.New(rand.NewPCG(1, 2))
+	for range 40 {
+		s.clock.Advance(time.Duration(dice.IntN(2)) * time.Second)
+		all := dump[user](s.fixture, "/orgs/acme/users")
+		one := fmt.Sprint(all[dice.IntN(len(all))].ID)
+		switch dice.IntN(5) {
+		case 0:
+			s.control(http.MethodPut, "/orgs/acme/users/"+one, "", http.StatusOK)
+		case 1:
+			s.control(http.MethodPut, "/orgs/acme/users/"+one, `{"created_at":"2019-01-01T00:00:00Z","updated_at":"2021-05-05T00:00:00Z"}`, http.StatusOK)
+		case 2:
+			s.control(http.MethodDelete, "/orgs/acme/users/"+one, "", http.StatusNoContent)
+		case 3:
+			s.control(http.MethodPost, "/orgs/acme/users", "", http.StatusCreated)
+		default:
+			s.batch(`{"edits":[{"id":` + one + `},{"id":` + one + `}],"add":1}`)
+		}
+		require.Equal(t, s.oldestUpdateFirst(), s.listed())
+	}
+	last := s.listed()[len(s.listed())-1]
+	s.life(`{"steps":[{"after":1,"deleteAt":[-1]}]}`)
+	s.page("")
+	require.Equal(t, int64(last), s.lived().Events[0].ID, "a script counts positions in this order too")
+
+	want := s.listed()
+	require.NoError(t, s.stop())
+	require.Equal(t, want, newStateFixture(t, file).listed())
+}
+
+func TestControlCanMakeAnOrganisationInTheOrderOfUpdates(t *testing.T) {
+	t.Parallel()
+	s := newFixture(t)
+	made := s.control(http.MethodPost, "/orgs", `{"name":"acme","users":40,"order":"updated"}`, http.StatusCreated)
+	require.Equal(t, "updated", made["order"])
+	require.Equal(t, s.oldestUpdateFirst(), s.listed())
 }

@@ -1,6 +1,6 @@
 -- name: BudgetTake :one
--- One grant: next_at as it was, or now, is when the caller may send; the row moves on by one interval. No row
--- comes back where that moment is further away than the caller is ready to wait: then nothing was spent.
+-- Takes one grant. The caller may send at the old next_at, or now; the row moves on by one interval. If that moment is further
+-- away than the caller's patience, the statement returns no row and spends nothing.
 UPDATE customer_budgets
 SET next_at = greatest(next_at, rollcall_now()) + sqlc.arg(step)::interval,
     spent = jsonb_set(spent, ARRAY[sqlc.arg(job)::text],
@@ -21,18 +21,12 @@ SELECT (extract(epoch FROM (next_at - rollcall_now())))::double precision AS wai
 FROM customer_budgets WHERE customer_id = $1;
 
 -- name: BudgetThrottle :one
--- Holds everybody back after an answer 429; throttles counts those that named no time, for the doubling.
+-- Holds all processes back after a 429 answer. throttles counts the answers that named no time, for the doubling.
 UPDATE customer_budgets
 SET next_at = greatest(next_at, rollcall_now() + sqlc.arg(hold)::interval),
     throttles = sqlc.arg(throttles)
 WHERE customer_id = sqlc.arg(customer_id)
 RETURNING throttles;
-
--- name: BudgetThrottles :one
-SELECT throttles FROM customer_budgets WHERE customer_id = $1;
-
--- name: BudgetThrottlesReset :exec
-UPDATE customer_budgets SET throttles = 0 WHERE customer_id = $1 AND throttles <> 0;
 
 -- name: BudgetSpent :one
 SELECT spent, CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date THEN spent_today ELSE '{}' END::jsonb AS today FROM customer_budgets WHERE customer_id = $1;

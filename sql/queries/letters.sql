@@ -22,9 +22,9 @@ UPDATE dead_letters
 SET state = 'settled', settled_at = rollcall_now(), settled_how = sqlc.arg(how), next_attempt_at = NULL, asked_at = NULL
 WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND state <> 'settled';
 
--- name: LettersFailAgain :exec
--- The same version was refused once more. Past the caps, or for good, it is an operator's. Of its age counts for how long
--- it was put off, and no time in which nothing could be tried, or that it lay in review until an operator asked.
+-- name: LettersCountAttempts :exec
+-- One more attempt failed. A permanent failure, or a cap that is reached, sends the letter to an operator. waited sums the
+-- delays before attempts that were made: time in an outage, and time in review until an operator asked, do not count.
 UPDATE dead_letters d
 SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
     reason = CASE WHEN v.reason <> '' THEN v.reason WHEN d.error_code = v.error_code THEN d.reason END,

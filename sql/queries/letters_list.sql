@@ -51,6 +51,29 @@ WHERE (l.state <> 'settled') = sqlc.arg(open)::boolean
        OR EXISTS (SELECT 1 FROM (SELECT unnest(sqlc.arg(lowest_ids)::uuid[]) AS lowest, unnest(sqlc.arg(highest_ids)::uuid[]) AS highest) v
                   WHERE l.id BETWEEN v.lowest AND v.highest));
 
+-- name: LettersByCode :many
+-- As LettersPage, counted by error code: the most frequent first.
+SELECT l.error_code, l.error_class, count(*) AS letters, count(*) FILTER (WHERE l.state = 'review') AS review,
+       min(l.first_failed_at)::timestamptz AS oldest
+FROM dead_letters l
+WHERE (l.state <> 'settled') = sqlc.arg(open)::boolean
+  AND l.first_failed_at <= sqlc.arg(until)::timestamptz
+  AND (sqlc.narg(since)::timestamptz IS NULL OR l.first_failed_at > sqlc.narg(since))
+  AND (sqlc.narg(customer_id)::text IS NULL OR l.customer_id = sqlc.narg(customer_id))
+  AND (sqlc.narg(kind)::text IS NULL OR l.kind = sqlc.narg(kind))
+  AND (sqlc.narg(state)::text IS NULL OR l.state = sqlc.narg(state))
+  AND (sqlc.narg(error_code)::text IS NULL OR l.error_code = sqlc.narg(error_code))
+  AND (sqlc.narg(error_class)::text IS NULL OR l.error_class = sqlc.narg(error_class))
+  AND (sqlc.narg(record_id)::text IS NULL OR l.record_id = sqlc.narg(record_id))
+  AND (sqlc.narg(holds)::text IS NULL
+       OR strpos(lower(concat_ws(E'\n', l.error_code, l.record_id, l.original_subject, l.job)), lower(sqlc.narg(holds))) > 0)
+  AND (cardinality(sqlc.arg(lowest_ids)::uuid[]) = 0
+       OR EXISTS (SELECT 1 FROM (SELECT unnest(sqlc.arg(lowest_ids)::uuid[]) AS lowest, unnest(sqlc.arg(highest_ids)::uuid[]) AS highest) v
+                  WHERE l.id BETWEEN v.lowest AND v.highest))
+GROUP BY l.error_code, l.error_class
+ORDER BY letters DESC, l.error_code, l.error_class
+LIMIT sqlc.arg(at_most);
+
 -- name: LettersNamed :many
 -- The ids behind the beginnings of ids, in whatever state: of each up to as many as tell that it is not one alone.
 SELECT v.nth::integer AS nth, l.id
@@ -86,7 +109,7 @@ SELECT (EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = $1)
      OR (SELECT d.id FROM dead_letters d WHERE d.customer_id = $1 AND d.state = 'settled' ORDER BY d.first_failed_at LIMIT 1) IS NOT NULL
     )::boolean AS known;
 
--- name: MappingStands :one
+-- name: MappingOf :one
 -- The version in which a user stands in the destination.
 SELECT last_synced_updated_at, version_hash, last_synced_at FROM user_mappings
 WHERE customer_id = sqlc.arg(customer_id) AND vomo_user_id = sqlc.arg(vomo_user_id);

@@ -29,34 +29,27 @@ SELECT a.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM cr
 FROM alerted a
 CROSS JOIN LATERAL (SELECT s.active_since, s.onboarded_at FROM sync_configs s
     WHERE s.customer_id = a.customer_id AND s.enabled AND s.paused_at IS NULL AND s.offboarded_at IS NULL LIMIT 1) c
-WHERE NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY(sqlc.arg(types)::text[]) OFFSET 0)
-  AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
-                  AND b.park_reason = ANY(sqlc.arg(types)::text[]) OFFSET 0)
+WHERE NOT EXISTS (SELECT FROM all_runs r WHERE r.customer_id = a.customer_id AND r.state IN ('queued', 'running', 'parked')
+                  AND r.park_reason = ANY(sqlc.arg(types)::text[]) OFFSET 0)
   AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now() OFFSET 0) -- a holder yields to jobs, not to a probe
 ORDER BY a.customer_id;
 
 -- name: LettersDue :many
-SELECT id, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts FROM dead_letters
+SELECT id, kind, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts FROM dead_letters
 WHERE customer_id = sqlc.arg(customer_id) AND state = 'waiting' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at LIMIT sqlc.arg(at_most);
 
 -- name: LettersAskIfOpen :execrows
 -- Locked in the order of their ids first, so that two who ask for the same letters don't wait for one another.
 WITH locked AS (
-    SELECT id FROM dead_letters WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND kind = 'user' AND state <> 'settled' ORDER BY id FOR UPDATE
+    SELECT id FROM dead_letters WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND kind IN ('user', 'user_delete') AND state <> 'settled' ORDER BY id FOR UPDATE
 )
 UPDATE dead_letters d
 SET state = 'waiting', next_attempt_at = rollcall_now(), asked_at = rollcall_now(), revision = d.revision + 1
 FROM locked l WHERE d.id = l.id;
 
--- name: LetterGet :one
-SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision, shown_revision,
-       shown_seq, shown_stream
-FROM dead_letters WHERE id = $1;
-
 -- name: LetterLock :one
-SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision, shown_revision,
-       shown_seq, shown_stream
+SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision
 FROM dead_letters WHERE id = $1 FOR UPDATE;
 
 -- name: LetterSettleIfOpen :execrows

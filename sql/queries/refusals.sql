@@ -95,16 +95,3 @@ WHERE customer_id = sqlc.arg(customer_id) AND NOT enabled AND disabled_reason = 
 
 -- name: TokenTriesEnd :exec
 UPDATE customer_tokens SET try_at = NULL WHERE customer_id = $1;
-
--- name: SyncRunsBlameVomo :exec
--- What was parked for the token is parked for VOMO, and tried again soon, not all at once.
-UPDATE sync_runs
-SET park_reason = 'vomo_unavailable', park_detail = sqlc.arg(park_detail)::text,
-    due_at = rollcall_now() + random() * interval '20 seconds' + interval '5 seconds', updated_at = rollcall_now()
-WHERE customer_id = sqlc.arg(customer_id) AND state = 'parked' AND park_reason = 'auth_failed';
-
--- name: RunBlameVomo :exec
-UPDATE backfill_runs
-SET park_reason = 'vomo_unavailable', park_detail = sqlc.arg(park_detail)::text,
-    due_at = rollcall_now() + random() * interval '20 seconds' + interval '5 seconds', updated_at = rollcall_now()
-WHERE customer_id = sqlc.arg(customer_id) AND state = 'parked' AND park_reason = 'auth_failed';

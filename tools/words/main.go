@@ -1,10 +1,9 @@
-// Command words fails if a rejected word stands in a hand-written Go comment or name, in a query, or in a document. It reads
-// words.txt and allowed.txt beside it, and is run from the repository's root:
+// Command words fails if a rejected word is in a hand-written Go comment, name or string literal, in a query, or in a document.
+// It reads words.txt and allowed.txt beside it, and is run from the repository's root:
 //
 //	go -C tools run ./words ..
 //
-// It looks at whole words, and at whole parts of camelCase names. It does not look at texts in quotes: what people read of the
-// program is the business of its tests.
+// It looks at whole words, and at whole parts of camelCase names.
 package main
 
 import (

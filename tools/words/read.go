@@ -11,7 +11,7 @@ import (
 	"unicode"
 )
 
-// piece is a text in which no rejected word may stand.
+// piece is a text in which no rejected word may be.
 type piece struct {
 	line int
 	text string
@@ -20,19 +20,19 @@ type piece struct {
 // readerOf returns how a file is read, or nil if the file is generated, has landed, or is none of ours.
 func readerOf(file string) func([]byte) []piece {
 	switch {
-	case strings.HasPrefix(file, "sql/migrations/"), strings.Contains(file, "/internal/db/"), strings.HasSuffix(file, ".pb.go"):
+	case strings.HasPrefix(file, "sql/migrations/"), strings.Contains(file, "/internal/db/"), strings.Contains(file, "/internal/direct/"), strings.HasSuffix(file, ".pb.go"):
 		return nil
 	case path.Ext(file) == ".go":
 		return goPieces
 	case file == "CHANGELOG.md":
 		return unreleased
-	case path.Ext(file) == ".md", strings.HasPrefix(file, "sql/queries/"), path.Ext(file) == ".proto":
+	case path.Ext(file) == ".md", strings.HasPrefix(file, "sql/queries/"), strings.HasPrefix(file, "sql/direct/"), path.Ext(file) == ".proto":
 		return linePieces
 	}
 	return nil
 }
 
-// goPieces returns a file's comments, and its names in parts: heldNotTold is "held Not Told".
+// goPieces returns a file's comments and string literals, and its names in parts: heldNotTold is "held Not Told".
 func goPieces(content []byte) (pieces []piece) {
 	files := token.NewFileSet()
 	file := files.AddFile("", files.Base(), len(content))
@@ -43,7 +43,7 @@ func goPieces(content []byte) (pieces []piece) {
 		switch kind {
 		case token.EOF:
 			return pieces
-		case token.COMMENT:
+		case token.COMMENT, token.STRING:
 			for i, line := range strings.Split(text, "\n") {
 				pieces = append(pieces, piece{file.Line(at) + i, line})
 			}

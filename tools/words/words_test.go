@@ -22,7 +22,7 @@ func lists(t *testing.T, allowed string) (words, exceptions string) {
 	return words, exceptions
 }
 
-func TestRejectedWordsAreFoundInCommentsNamesAndDocuments(t *testing.T) {
+func TestRejectedWordsAreFoundInCommentsNamesStringsAndDocuments(t *testing.T) {
 	t.Parallel()
 	tree := fstest.MapFS{}
 	for name, text := range map[string]string{
@@ -39,7 +39,7 @@ func TestRejectedWordsAreFoundInCommentsNamesAndDocuments(t *testing.T) {
 	}
 	for allowed, want := range map[string][]string{
 		"": {
-			`CHANGELOG.md:2: "told"`, `docs/d.md:1: "told"`, `pkg/a/a.go:3: "told"`, `pkg/a/a.go:4: "told"`, `pkg/a/a.go:4: "trap 2"`,
+			`CHANGELOG.md:2: "told"`, `docs/d.md:1: "told"`, `pkg/a/a.go:3: "told"`, `pkg/a/a.go:4: "told"`, `pkg/a/a.go:4: "told"`, `pkg/a/a.go:4: "trap 2"`,
 			`sql/queries/q.sql:1: "are none of"`,
 		},
 		"pkg/a/ * its words are still to be changed\nsql/ are_none_of quoted\ndocs/ told quoted\nCHANGELOG.md told quoted\nbench/ * none\n": {

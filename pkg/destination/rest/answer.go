@@ -36,7 +36,7 @@ type answer struct {
 func read(ctx context.Context, resp *http.Response, externalID string) (destination.Result, error) {
 	body, err := readBody(resp.Body)
 	if !succeeded(resp.StatusCode) {
-		result, err := refused(ctx, resp, body, err, externalID)
+		result, err := rejectionOf(ctx, resp, body, err, externalID)
 		return result, destination.WithAnswer(err, resp.StatusCode, body)
 	}
 	if err != nil {
@@ -52,6 +52,20 @@ func read(ctx context.Context, resp *http.Response, externalID string) (destinat
 	return result, destination.WithAnswer(err, resp.StatusCode, body)
 }
 
+// readDeletion returns what the answer to a deletion means. A destination that keeps the record because it has a newer
+// version of it has not deleted it.
+func readDeletion(ctx context.Context, resp *http.Response) error {
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusGone {
+		_, _ = readBody(resp.Body) // so that the connection can be reused; the status says it all
+		return nil
+	}
+	result, err := read(ctx, resp, "")
+	if err == nil && result.Stale {
+		return destination.NewRejection(resp.StatusCode, "stale")
+	}
+	return err
+}
+
 func pauseOf(resp *http.Response) time.Duration {
 	return retryafter.Within(resp.Header, time.Now(), longestPause)
 }
@@ -63,8 +77,8 @@ func pageForPeople(status int) error {
 		fmt.Errorf("the destination answered %d with a page for people: does the URL lead to its API?", status))
 }
 
-// refused returns what an answer without success means; err is the error of reading its body.
-func refused(ctx context.Context, resp *http.Response, body []byte, err error, externalID string) (destination.Result, error) {
+// rejectionOf returns what an answer without success means; err is the error of reading its body.
+func rejectionOf(ctx context.Context, resp *http.Response, body []byte, err error, externalID string) (destination.Result, error) {
 	status := resp.StatusCode
 	pause := pauseOf(resp)
 	switch {
@@ -88,7 +102,7 @@ func refused(ctx context.Context, resp *http.Response, body []byte, err error, e
 		if status == http.StatusConflict && code == "stale" {
 			return destination.Result{ExternalUserID: externalID, Stale: true}, nil
 		}
-		return destination.Result{}, destination.NewRefusal(status, code)
+		return destination.Result{}, destination.NewRejection(status, code)
 	case status >= 500:
 		return destination.Result{}, fault.Unknown("destination_5xx", fmt.Errorf("the destination answered %d", status))
 	}
@@ -129,7 +143,7 @@ func idIn(part object) string {
 	return id
 }
 
-// codeOf returns the destination's own code, "" if there is none. NewRefusal decides what may be kept.
+// codeOf returns the destination's own code, "" if there is none. NewRejection decides what may be kept.
 func codeOf(body []byte) string {
 	var a answer
 	if json.Unmarshal(bytes.TrimPrefix(body, []byte("\ufeff")), &a) != nil {

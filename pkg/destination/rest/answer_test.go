@@ -68,7 +68,7 @@ func TestNewerVersionAtDestinationCountsAsDone(t *testing.T) {
 	}
 }
 
-func TestRefusalCarriesDestinationsCode(t *testing.T) {
+func TestRejectionCarriesDestinationsCode(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{400, 404, 405, 409, 410, 413, 418, 422, 451} {
 		for body, code := range map[string]string{
@@ -84,14 +84,14 @@ func TestRefusalCarriesDestinationsCode(t *testing.T) {
 			``:         fmt.Sprintf("http_%d", status),
 		} {
 			_, err := serve(t, answering(status, body)).Upsert(t.Context(), record())
-			requireRefusal(t, err, status, code)
+			requireRejection(t, err, status, code)
 		}
 	}
 	_, err := serve(t, answering(http.StatusBadRequest, `{"code":"stale"}`)).Upsert(t.Context(), record())
-	requireRefusal(t, err, http.StatusBadRequest, "stale")
+	requireRejection(t, err, http.StatusBadRequest, "stale")
 }
 
-func TestRejectedCredentialIsNotARefusalOfTheRecord(t *testing.T) {
+func TestRejectedCredentialIsNotARejectionOfTheRecord(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{401, 403} {
 		_, err := serve(t, answering(status, `{"code":"no"}`)).Upsert(t.Context(), record())

@@ -86,9 +86,9 @@ func (d *Destination) post(ctx context.Context, records []destination.Record) ([
 func readBatch(ctx context.Context, resp *http.Response, count int) ([]json.RawMessage, error) {
 	body, err := readBody(resp.Body)
 	if !succeeded(resp.StatusCode) {
-		stale, err := refused(ctx, resp, body, err, "")
+		stale, err := rejectionOf(ctx, resp, body, err, "")
 		if err == nil && stale.Stale { // a whole batch cannot be stale
-			err = destination.NewRefusal(resp.StatusCode, "stale")
+			err = destination.NewRejection(resp.StatusCode, "stale")
 		}
 		return nil, err
 	}

@@ -87,13 +87,13 @@ func TestResultsOfBatchBelongToTheirRecords(t *testing.T) {
 		}
 		requireDiscreet(t, got)
 		require.Equal(t, want.retryable, destination.Retryable(got), body)
-		var refusal *destination.Refusal
+		var rejection *destination.Rejection
 		if want.retryable {
 			require.Equal(t, want.code, fault.CodeOf(got), body)
 			continue
 		}
-		require.ErrorAs(t, got, &refusal, body)
-		require.Equal(t, want.code, refusal.Code, body)
+		require.ErrorAs(t, got, &rejection, body)
+		require.Equal(t, want.code, rejection.Code, body)
 	}
 }
 
@@ -132,8 +132,8 @@ func TestInvalidRecordsOfBatchAreRejectedAndOthersSent(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "a", results[1].ExternalUserID)
 	for _, i := range []int{0, 2} {
-		var refusal *destination.Refusal
-		require.ErrorAs(t, results[i].Err, &refusal)
+		var rejection *destination.Rejection
+		require.ErrorAs(t, results[i].Err, &rejection)
 	}
 	list = list[:1]
 	results, err = serve(t, answering(http.StatusTeapot, "")).UpsertBatch(t.Context(), list)

@@ -1,5 +1,5 @@
-// Package rest is the destination of kind "rest": any system that accepts PUT {base}/users/{external_id}, and
-// optionally POST {base}/users:batchUpsert.
+// Package rest is the destination of kind "rest": any system that accepts PUT {base}/users/{external_id} and
+// DELETE {base}/users/{id}, and optionally POST {base}/users:batchUpsert.
 //
 // It makes the HTTP requests, interprets the answers and provides the shared transport. A redirect is never followed
 // (the token would be sent along), no answer is read beyond 1 MiB, and no error's text contains the URL, the token,
@@ -10,7 +10,6 @@ package rest
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -128,6 +127,19 @@ func (d *Destination) put(ctx context.Context, record destination.Record) (desti
 	return result, err
 }
 
+// Delete sends one DELETE {base}/users/{id}, with the errors of Upsert. The answers 404 and 410 mean that the record is not
+// there, which is what was wanted.
+func (d *Destination) Delete(ctx context.Context, externalUserID string) error {
+	target, err := d.target(externalUserID)
+	if err == nil {
+		err = d.send(ctx, http.MethodDelete, target, nil, func(resp *http.Response) error { return readDeletion(ctx, resp) })
+	}
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	return nil
+}
+
 // send sends one request and reads its answer within the timeout.
 func (d *Destination) send(ctx context.Context, method string, target *url.URL, body []byte, read func(*http.Response) error) error {
 	attempt, cancel := context.WithTimeout(ctx, d.timeout)
@@ -153,7 +165,7 @@ func (d *Destination) send(ctx context.Context, method string, target *url.URL, 
 // usable rejects an id that servers would treat as a path step: it would write to another place.
 func usable(id string) error {
 	if id == "" || id == "." || id == ".." {
-		return destination.NewRefusal(0, "external_id_unusable")
+		return destination.NewRejection(0, "external_id_unusable")
 	}
 	return nil
 }
@@ -177,9 +189,9 @@ func encode(record destination.Record) ([]byte, error) {
 		utc := at.UTC()
 		record.CustomFields.VomoCreatedAt = &utc
 	}
-	body, err := json.Marshal(record)
+	body, err := record.JSON()
 	if err != nil { // the error's text may quote the record
-		return nil, destination.NewRefusal(0, "record_not_encodable")
+		return nil, destination.NewRejection(0, "record_not_encodable")
 	}
 	return body, nil
 }

@@ -76,13 +76,13 @@ func TestInvalidRecordIsRejectedWithoutRequest(t *testing.T) {
 	records := map[string]destination.Record{"record_not_encodable": unencodable}
 	for code, r := range records {
 		_, err := dest.Upsert(t.Context(), r)
-		requireRefusal(t, err, 0, code)
+		requireRejection(t, err, 0, code)
 	}
 	for _, id := range []string{"", ".", ".."} {
 		r := record()
 		r.ExternalID = id
 		_, err := dest.Upsert(t.Context(), r)
-		requireRefusal(t, err, 0, "external_id_unusable")
+		requireRejection(t, err, 0, "external_id_unusable")
 	}
 }
 
@@ -220,11 +220,11 @@ func TestEndOfCallersContextIsReturned(t *testing.T) {
 	require.False(t, destination.Retryable(err))
 }
 
-func requireRefusal(t *testing.T, err error, status int, code string) {
+func requireRejection(t *testing.T, err error, status int, code string) {
 	t.Helper()
-	var refusal *destination.Refusal
-	require.ErrorAs(t, err, &refusal)
-	require.Equal(t, destination.Refusal{Status: status, Code: code}, *refusal)
+	var rejection *destination.Rejection
+	require.ErrorAs(t, err, &rejection)
+	require.Equal(t, destination.Rejection{Status: status, Code: code}, *rejection)
 }
 
 func BenchmarkUpsert(b *testing.B) {

@@ -131,11 +131,11 @@ func meaningOf(why failure, status int, pause time.Duration, externalID string) 
 	case isRetryable(why.status), why.status == 0 && slices.Contains(again(), why.code):
 		return destination.Result{}, fault.Unknown("destination_not_yet", errors.New("the destination did not take the record this time"))
 	}
-	refusal := destination.NewRefusal(status, why.code)
-	if refusal.Code == destination.NewRefusal(status, "").Code && succeeded(status) {
-		refusal = destination.NewRefusal(status, codeSaidNo)
+	rejection := destination.NewRejection(status, why.code)
+	if rejection.Code == destination.NewRejection(status, "").Code && succeeded(status) {
+		rejection = destination.NewRejection(status, codeSaidNo)
 	}
-	return destination.Result{}, refusal
+	return destination.Result{}, rejection
 }
 
 // isRetryable reports whether a status is temporary and not about the record.

@@ -38,11 +38,11 @@ func TestBodyOfSuccessDecidesResult(t *testing.T) {
 			require.NoError(t, err, body)
 			require.Equal(t, destination.Result{ExternalUserID: "vomo-42"}, result, body)
 		case strings.HasPrefix(c.Means, "refused: this record"):
-			var refusal *destination.Refusal
-			require.ErrorAs(t, err, &refusal, body)
-			require.Equal(t, c.Status, refusal.Status)
+			var rejection *destination.Rejection
+			require.ErrorAs(t, err, &rejection, body)
+			require.Equal(t, c.Status, rejection.Status)
 			if _, code, named := strings.Cut(c.Means, ", code "); named {
-				require.Equal(t, code, refusal.Code)
+				require.Equal(t, code, rejection.Code)
 			}
 			requireDiscreet(t, err)
 		default:
@@ -69,7 +69,7 @@ func TestMarksOfFailureInSuccess(t *testing.T) {
 		`{"error":{"code":"bad_phone","status":422}}`:                   "bad_phone",
 	} {
 		_, err := serve(t, answering(http.StatusOK, body)).Upsert(t.Context(), record())
-		requireRefusal(t, err, http.StatusOK, code)
+		requireRejection(t, err, http.StatusOK, code)
 	}
 	for body, id := range map[string]string{
 		`{"id":"7","errors":[],"error":"","success":true,"numErrors":0}`: "7",
@@ -119,8 +119,8 @@ func TestResultsOfBatchUseSameMarksOfFailure(t *testing.T) {
 		{"errors":[{"code":"bad_phone"}]},{"id":"d","errors":[],"warnings":["x"]}]}`)).UpsertBatch(t.Context(), records(4))
 	require.NoError(t, err)
 	require.NoError(t, results[0].Err)
-	requireRefusal(t, results[1].Err, http.StatusUnprocessableEntity, "http_422")
-	requireRefusal(t, results[2].Err, http.StatusUnprocessableEntity, "bad_phone")
+	requireRejection(t, results[1].Err, http.StatusUnprocessableEntity, "http_422")
+	requireRejection(t, results[2].Err, http.StatusUnprocessableEntity, "bad_phone")
 	require.NoError(t, results[3].Err)
 
 	_, err = serve(t, answering(http.StatusOK, `{"numErrors":1,"results":[{"id":"a"},{"id":"b"}]}`)).UpsertBatch(t.Context(), records(2))

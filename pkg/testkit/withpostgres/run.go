@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,18 +18,21 @@ const failed = 1
 
 // run returns the exit code of the command, or an error if there is none.
 func run(ctx context.Context, args []string) (int, error) {
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
+	options := flag.NewFlagSet("withpostgres", flag.ContinueOnError)
+	parent := options.String("in", "", "where the server's folder is made; by default the temporary folder")
+	if err := options.Parse(args); err != nil {
+		return failed, err
 	}
+	args = options.Args()
 	if len(args) == 0 {
-		return failed, errors.New("usage: withpostgres -- COMMAND [ARGUMENT…]")
+		return failed, errors.New("usage: withpostgres [-in FOLDER] -- COMMAND [ARGUMENT…]")
 	}
 	// From here on a signal must not end this process before the server has been stopped.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(signals)
 
-	dir, err := os.MkdirTemp("", "rollcall-postgres-")
+	dir, err := os.MkdirTemp(*parent, "rollcall-postgres-")
 	if err != nil {
 		return failed, err
 	}

@@ -37,7 +37,7 @@ func TestErrorsDoNotQuoteInput(t *testing.T) {
 	checked := 0
 	for _, message := range []proto.Message{
 		&rollcallv1.OnboardingRequest{}, &rollcallv1.OffboardRequest{}, &rollcallv1.BackfillRequest{}, &rollcallv1.DeadLetter{},
-		&rollcallv1.PollRequest{}, &rollcallv1.ReconcileRequest{},
+		&rollcallv1.PollRequest{}, &rollcallv1.ReconcileRequest{}, &rollcallv1.Donation{},
 	} {
 		places := append(pathsOf(message.ProtoReflect().Descriptor(), "", ""), [2]string{"", ""}, [2]string{`{"what":`, `}`})
 		for _, canary := range canaries {

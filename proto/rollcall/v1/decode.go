@@ -123,6 +123,10 @@ func decodeField(value json.RawMessage, message protoreflect.Message, field prot
 		decodeObject(value, message.Mutable(field).Message(), path+".", errs)
 		return
 	}
+	if field.Kind() == protoreflect.MessageKind && field.IsList() && ownMessage(field) {
+		decodeList(value, message.Mutable(field).List(), path, errs)
+		return
+	}
 	single := message.New().Interface()
 	object := append(append([]byte(`{"`+field.JSONName()+`":`), value...), '}')
 	if err := protojson.Unmarshal(object, single); err != nil {
@@ -131,6 +135,19 @@ func decodeField(value json.RawMessage, message protoreflect.Message, field prot
 	}
 	if single.ProtoReflect().Has(field) {
 		message.Set(field, single.ProtoReflect().Get(field))
+	}
+}
+
+// decodeList reads a list of rollcall's own messages. An error of an element has its place in its path:
+// "designations[1].code".
+func decodeList(value json.RawMessage, list protoreflect.List, path string, errs FieldErrors) {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(value, &elements); err != nil {
+		errs.Add(path, "has the wrong type: expected a list of objects")
+		return
+	}
+	for i, element := range elements {
+		decodeObject(element, list.AppendMutable().Message(), fmt.Sprintf("%s[%d].", path, i), errs)
 	}
 }
 
@@ -167,7 +184,10 @@ func expected(field protoreflect.FieldDescriptor) string {
 		return "a list of strings"
 	}
 	switch field.Kind() {
-	case protoreflect.MessageKind: // Timestamp is the only message type that is not rollcall's
+	case protoreflect.MessageKind: // one that is not rollcall's
+		if field.Message().FullName() == "google.protobuf.Struct" {
+			return "an object"
+		}
 		return "a time such as 2026-11-20T22:00:00Z"
 	case protoreflect.StringKind:
 		return "a string"

@@ -44,6 +44,36 @@ func TestFieldNamesAreReadInBothSpellings(t *testing.T) {
 	require.NotNil(t, request.GetLimits().RequestsPerMinute, "0 is not the same as left out")
 }
 
+func TestDonationIsReadWithItsLists(t *testing.T) {
+	t.Parallel()
+	donation := &rollcallv1.Donation{}
+	errs := rollcallv1.Decode([]byte(`{"customerId":"acme","platformDonationId":"don-77120","amount":"125.00","currencyCode":"USD","giftDate":"2026-11-20",
+		"contact":{"referenceId":"donor-310","firstName":"Ana","address":{"address1":"9 Elm St"}},
+		"designations":[{"code":"WATER","amountDesignated":"100.00"},{"code":"ROOF","amountDesignated":"25.00"}],
+		"virtuousFields":{"frequency":"Monthly","customFields":{"Campaign":"Spring"}}}`), donation)
+	require.Empty(t, errs)
+	require.Equal(t, "9 Elm St", donation.GetContact().GetAddress().GetAddress1())
+	require.Len(t, donation.GetDesignations(), 2)
+	require.Equal(t, "25.00", donation.GetDesignations()[1].GetAmountDesignated())
+	require.Equal(t, "Monthly", donation.GetVirtuousFields().GetFields()["frequency"].GetStringValue())
+}
+
+func TestErrorsInListNameTheElement(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]rollcallv1.FieldErrors{
+		`{"designations":[{"code":"A"},{"code":7,"sum":1}]}`: {
+			"designations[1].code": {"has the wrong type: expected a string"},
+			"designations[1].sum":  {"is not a field that this version knows; check the spelling or leave it out"},
+		},
+		`{"designations":[null]}`:   {"designations[0]": {"is not a JSON object, but null"}},
+		`{"designations":{}}`:       {"designations": {"has the wrong type: expected a list of objects"}},
+		`{"virtuousFields":["x"]}`:  {"virtuousFields": {"has the wrong type: expected an object"}},
+		`{"contact":{"address":1}}`: {"contact.address": {"is not a JSON object, but a number"}},
+	} {
+		require.Equal(t, want, rollcallv1.Decode([]byte(text), &rollcallv1.Donation{}), text)
+	}
+}
+
 func TestErrorForWrongTypeNamesPathAndExpectedType(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]map[string]string{

@@ -105,7 +105,13 @@ type OnboardingCompleted struct {
 	// When it is expected to end, with quiet hours counted.
 	EstimatedCompletionAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=estimated_completion_at,json=estimatedCompletionAt,proto3" json:"estimated_completion_at,omitempty"`
 	// What it waits for: "not_before", "quiet_hours", or "".
-	WaitingFor    string `protobuf:"bytes,8,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
+	WaitingFor string `protobuf:"bytes,8,opt,name=waiting_for,json=waitingFor,proto3" json:"waiting_for,omitempty"`
+	// Whether the request was about Virtuous: giving was set up, or changed.
+	Virtuous bool `protobuf:"varint,9,opt,name=virtuous,proto3" json:"virtuous,omitempty"`
+	// The name of the organization that the key is of, as Virtuous has it.
+	VirtuousOrganizationName string `protobuf:"bytes,10,opt,name=virtuous_organization_name,json=virtuousOrganizationName,proto3" json:"virtuous_organization_name,omitempty"`
+	// Whether giving was set up with this request, for the first time or again after it was removed.
+	VirtuousSetUp bool `protobuf:"varint,11,opt,name=virtuous_set_up,json=virtuousSetUp,proto3" json:"virtuous_set_up,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -196,7 +202,28 @@ func (x *OnboardingCompleted) GetWaitingFor() string {
 	return ""
 }
 
-// OnboardingDelayed: VOMO did not answer whether the token is valid; onboarding retries.
+func (x *OnboardingCompleted) GetVirtuous() bool {
+	if x != nil {
+		return x.Virtuous
+	}
+	return false
+}
+
+func (x *OnboardingCompleted) GetVirtuousOrganizationName() string {
+	if x != nil {
+		return x.VirtuousOrganizationName
+	}
+	return ""
+}
+
+func (x *OnboardingCompleted) GetVirtuousSetUp() bool {
+	if x != nil {
+		return x.VirtuousSetUp
+	}
+	return false
+}
+
+// OnboardingDelayed: VOMO or Virtuous did not answer whether the credential is valid; onboarding retries.
 type OnboardingDelayed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
@@ -722,6 +749,183 @@ func (x *UserChanged) GetUser() *structpb.Struct {
 	return nil
 }
 
+// UserDeleted: VOMO has no such user any more, and the destination was asked to delete the record.
+type UserDeleted struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	VomoUserId string                 `protobuf:"bytes,2,opt,name=vomo_user_id,json=vomoUserId,proto3" json:"vomo_user_id,omitempty"`
+	// The destination's id of the record.
+	ExternalUserId string `protobuf:"bytes,3,opt,name=external_user_id,json=externalUserId,proto3" json:"external_user_id,omitempty"`
+	// The job that deleted it: "user_deletions" or "dlq_retry".
+	Job           string `protobuf:"bytes,4,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserDeleted) Reset() {
+	*x = UserDeleted{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserDeleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserDeleted) ProtoMessage() {}
+
+func (x *UserDeleted) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserDeleted.ProtoReflect.Descriptor instead.
+func (*UserDeleted) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UserDeleted) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *UserDeleted) GetVomoUserId() string {
+	if x != nil {
+		return x.VomoUserId
+	}
+	return ""
+}
+
+func (x *UserDeleted) GetExternalUserId() string {
+	if x != nil {
+		return x.ExternalUserId
+	}
+	return ""
+}
+
+func (x *UserDeleted) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+// DeletionsCompleted: a search for users that VOMO deleted has ended. Nothing was held.
+type DeletionsCompleted struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	RunId      int64                  `protobuf:"varint,2,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	// Users that VOMO has.
+	ScannedCount int32 `protobuf:"varint,3,opt,name=scanned_count,json=scannedCount,proto3" json:"scanned_count,omitempty"`
+	// Users of the destination that VOMO's list did not show.
+	PossiblyDeleted int32 `protobuf:"varint,4,opt,name=possibly_deleted,json=possiblyDeleted,proto3" json:"possibly_deleted,omitempty"`
+	// Of these, users that VOMO does not find by id either.
+	ConfirmedDeletions int32 `protobuf:"varint,5,opt,name=confirmed_deletions,json=confirmedDeletions,proto3" json:"confirmed_deletions,omitempty"`
+	// Of these, users that the destination deleted. A letter was opened for each of the others.
+	DeletedCount int32 `protobuf:"varint,6,opt,name=deleted_count,json=deletedCount,proto3" json:"deleted_count,omitempty"`
+	// Whether what was read agrees with VOMO's counts. If not, nothing was deleted.
+	Verified      bool                   `protobuf:"varint,7,opt,name=verified,proto3" json:"verified,omitempty"`
+	CompletedAt   *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=completed_at,json=completedAt,proto3" json:"completed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeletionsCompleted) Reset() {
+	*x = DeletionsCompleted{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeletionsCompleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeletionsCompleted) ProtoMessage() {}
+
+func (x *DeletionsCompleted) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeletionsCompleted.ProtoReflect.Descriptor instead.
+func (*DeletionsCompleted) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DeletionsCompleted) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *DeletionsCompleted) GetRunId() int64 {
+	if x != nil {
+		return x.RunId
+	}
+	return 0
+}
+
+func (x *DeletionsCompleted) GetScannedCount() int32 {
+	if x != nil {
+		return x.ScannedCount
+	}
+	return 0
+}
+
+func (x *DeletionsCompleted) GetPossiblyDeleted() int32 {
+	if x != nil {
+		return x.PossiblyDeleted
+	}
+	return 0
+}
+
+func (x *DeletionsCompleted) GetConfirmedDeletions() int32 {
+	if x != nil {
+		return x.ConfirmedDeletions
+	}
+	return 0
+}
+
+func (x *DeletionsCompleted) GetDeletedCount() int32 {
+	if x != nil {
+		return x.DeletedCount
+	}
+	return 0
+}
+
+func (x *DeletionsCompleted) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
+func (x *DeletionsCompleted) GetCompletedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CompletedAt
+	}
+	return nil
+}
+
 // ReconciliationCompleted: the expected users were compared with the mapping, and the gaps were processed.
 type ReconciliationCompleted struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -740,7 +944,7 @@ type ReconciliationCompleted struct {
 
 func (x *ReconciliationCompleted) Reset() {
 	*x = ReconciliationCompleted{}
-	mi := &file_rollcall_v1_event_proto_msgTypes[8]
+	mi := &file_rollcall_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +956,7 @@ func (x *ReconciliationCompleted) String() string {
 func (*ReconciliationCompleted) ProtoMessage() {}
 
 func (x *ReconciliationCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_event_proto_msgTypes[8]
+	mi := &file_rollcall_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +969,7 @@ func (x *ReconciliationCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconciliationCompleted.ProtoReflect.Descriptor instead.
 func (*ReconciliationCompleted) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReconciliationCompleted) GetCustomerId() string {
@@ -817,6 +1021,614 @@ func (x *ReconciliationCompleted) GetCompletedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// ParticipationChanged: participation.created, participation.changed or participation.removed, as a refresh of the user
+// found it. VOMO does not say when it happened.
+type ParticipationChanged struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	VomoUserId string                 `protobuf:"bytes,2,opt,name=vomo_user_id,json=vomoUserId,proto3" json:"vomo_user_id,omitempty"`
+	// VOMO's id of the participation; "project_date-" and the id of its project date if it has none; otherwise "entry-" and a
+	// hash of its content.
+	ParticipationId string                 `protobuf:"bytes,3,opt,name=participation_id,json=participationId,proto3" json:"participation_id,omitempty"`
+	FoundAt         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=found_at,json=foundAt,proto3" json:"found_at,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ParticipationChanged) Reset() {
+	*x = ParticipationChanged{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ParticipationChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ParticipationChanged) ProtoMessage() {}
+
+func (x *ParticipationChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ParticipationChanged.ProtoReflect.Descriptor instead.
+func (*ParticipationChanged) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ParticipationChanged) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ParticipationChanged) GetVomoUserId() string {
+	if x != nil {
+		return x.VomoUserId
+	}
+	return ""
+}
+
+func (x *ParticipationChanged) GetParticipationId() string {
+	if x != nil {
+		return x.ParticipationId
+	}
+	return ""
+}
+
+func (x *ParticipationChanged) GetFoundAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FoundAt
+	}
+	return nil
+}
+
+// GiftChanged: gift.created, gift.updated or gift.deleted, as Virtuous had it. The event has no content of the gift; the gift is
+// at Virtuous under its id.
+type GiftChanged struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId        string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	VirtuousGiftId    int64                  `protobuf:"varint,2,opt,name=virtuous_gift_id,json=virtuousGiftId,proto3" json:"virtuous_gift_id,omitempty"`
+	VirtuousContactId int64                  `protobuf:"varint,3,opt,name=virtuous_contact_id,json=virtuousContactId,proto3" json:"virtuous_contact_id,omitempty"`
+	// Of our own transactions: the donation.
+	PlatformDonationId string `protobuf:"bytes,4,opt,name=platform_donation_id,json=platformDonationId,proto3" json:"platform_donation_id,omitempty"`
+	// When Virtuous says that it was modified; absent if it did not say.
+	ModifiedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=modified_at,json=modifiedAt,proto3" json:"modified_at,omitempty"`
+	// Names of fields. Empty for a new gift and for a deleted one.
+	ChangedFields []string `protobuf:"bytes,6,rep,name=changed_fields,json=changedFields,proto3" json:"changed_fields,omitempty"`
+	// "live", "reversed" or "deleted".
+	State string `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	// How it became known: "webhook", "stuck", "missed_webhook", ….
+	Job           string `protobuf:"bytes,8,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GiftChanged) Reset() {
+	*x = GiftChanged{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GiftChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GiftChanged) ProtoMessage() {}
+
+func (x *GiftChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GiftChanged.ProtoReflect.Descriptor instead.
+func (*GiftChanged) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GiftChanged) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *GiftChanged) GetVirtuousGiftId() int64 {
+	if x != nil {
+		return x.VirtuousGiftId
+	}
+	return 0
+}
+
+func (x *GiftChanged) GetVirtuousContactId() int64 {
+	if x != nil {
+		return x.VirtuousContactId
+	}
+	return 0
+}
+
+func (x *GiftChanged) GetPlatformDonationId() string {
+	if x != nil {
+		return x.PlatformDonationId
+	}
+	return ""
+}
+
+func (x *GiftChanged) GetModifiedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ModifiedAt
+	}
+	return nil
+}
+
+func (x *GiftChanged) GetChangedFields() []string {
+	if x != nil {
+		return x.ChangedFields
+	}
+	return nil
+}
+
+func (x *GiftChanged) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *GiftChanged) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+// GiftConfirmed: gift.confirmed. A donation's gift was seen at Virtuous for the first time.
+type GiftConfirmed struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId         string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	PlatformDonationId string                 `protobuf:"bytes,2,opt,name=platform_donation_id,json=platformDonationId,proto3" json:"platform_donation_id,omitempty"`
+	VirtuousGiftId     int64                  `protobuf:"varint,3,opt,name=virtuous_gift_id,json=virtuousGiftId,proto3" json:"virtuous_gift_id,omitempty"`
+	VirtuousContactId  int64                  `protobuf:"varint,4,opt,name=virtuous_contact_id,json=virtuousContactId,proto3" json:"virtuous_contact_id,omitempty"`
+	SubmittedAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=submitted_at,json=submittedAt,proto3" json:"submitted_at,omitempty"`
+	ConfirmedAt        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=confirmed_at,json=confirmedAt,proto3" json:"confirmed_at,omitempty"`
+	// "" for a webhook; "reconciliation_lookup", "reconciliation_query", ….
+	RecoveryPath string `protobuf:"bytes,7,opt,name=recovery_path,json=recoveryPath,proto3" json:"recovery_path,omitempty"`
+	// Names of fields in which the gift is not what was submitted.
+	DifferingFields []string `protobuf:"bytes,8,rep,name=differing_fields,json=differingFields,proto3" json:"differing_fields,omitempty"`
+	// As in GiftChanged.
+	Job           string `protobuf:"bytes,9,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GiftConfirmed) Reset() {
+	*x = GiftConfirmed{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GiftConfirmed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GiftConfirmed) ProtoMessage() {}
+
+func (x *GiftConfirmed) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GiftConfirmed.ProtoReflect.Descriptor instead.
+func (*GiftConfirmed) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GiftConfirmed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *GiftConfirmed) GetPlatformDonationId() string {
+	if x != nil {
+		return x.PlatformDonationId
+	}
+	return ""
+}
+
+func (x *GiftConfirmed) GetVirtuousGiftId() int64 {
+	if x != nil {
+		return x.VirtuousGiftId
+	}
+	return 0
+}
+
+func (x *GiftConfirmed) GetVirtuousContactId() int64 {
+	if x != nil {
+		return x.VirtuousContactId
+	}
+	return 0
+}
+
+func (x *GiftConfirmed) GetSubmittedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SubmittedAt
+	}
+	return nil
+}
+
+func (x *GiftConfirmed) GetConfirmedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ConfirmedAt
+	}
+	return nil
+}
+
+func (x *GiftConfirmed) GetRecoveryPath() string {
+	if x != nil {
+		return x.RecoveryPath
+	}
+	return ""
+}
+
+func (x *GiftConfirmed) GetDifferingFields() []string {
+	if x != nil {
+		return x.DifferingFields
+	}
+	return nil
+}
+
+func (x *GiftConfirmed) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+// ContactChanged: contact.created, contact.updated or contact.merged, as Virtuous had it.
+type ContactChanged struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId        string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	VirtuousContactId int64                  `protobuf:"varint,2,opt,name=virtuous_contact_id,json=virtuousContactId,proto3" json:"virtuous_contact_id,omitempty"`
+	// Only contact.merged: the contact that remains.
+	MergedIntoContactId int64                  `protobuf:"varint,3,opt,name=merged_into_contact_id,json=mergedIntoContactId,proto3" json:"merged_into_contact_id,omitempty"`
+	ModifiedAt          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=modified_at,json=modifiedAt,proto3" json:"modified_at,omitempty"`
+	// Names of fields. Empty for a new contact.
+	ChangedFields []string `protobuf:"bytes,5,rep,name=changed_fields,json=changedFields,proto3" json:"changed_fields,omitempty"`
+	// The platform's own ids of the donor, if Virtuous knows some.
+	ReferenceIds []string `protobuf:"bytes,6,rep,name=reference_ids,json=referenceIds,proto3" json:"reference_ids,omitempty"`
+	// As in GiftChanged.
+	Job           string `protobuf:"bytes,7,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactChanged) Reset() {
+	*x = ContactChanged{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactChanged) ProtoMessage() {}
+
+func (x *ContactChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactChanged.ProtoReflect.Descriptor instead.
+func (*ContactChanged) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ContactChanged) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ContactChanged) GetVirtuousContactId() int64 {
+	if x != nil {
+		return x.VirtuousContactId
+	}
+	return 0
+}
+
+func (x *ContactChanged) GetMergedIntoContactId() int64 {
+	if x != nil {
+		return x.MergedIntoContactId
+	}
+	return 0
+}
+
+func (x *ContactChanged) GetModifiedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ModifiedAt
+	}
+	return nil
+}
+
+func (x *ContactChanged) GetChangedFields() []string {
+	if x != nil {
+		return x.ChangedFields
+	}
+	return nil
+}
+
+func (x *ContactChanged) GetReferenceIds() []string {
+	if x != nil {
+		return x.ReferenceIds
+	}
+	return nil
+}
+
+func (x *ContactChanged) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+// DonationRejected: donation.rejected. The donation was not captured; its dead letter has the message.
+type DonationRejected struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId         string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	PlatformDonationId string                 `protobuf:"bytes,2,opt,name=platform_donation_id,json=platformDonationId,proto3" json:"platform_donation_id,omitempty"`
+	// "invalid", or "donation_differs": a donation with the id and another content was captured before.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// As in OnboardingRejected.
+	Errors map[string]*structpb.ListValue `protobuf:"bytes,4,rep,name=errors,proto3" json:"errors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The rejected message's sequence in ROLLCALL_DONATIONS.
+	StreamSequence uint64 `protobuf:"varint,5,opt,name=stream_sequence,json=streamSequence,proto3" json:"stream_sequence,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DonationRejected) Reset() {
+	*x = DonationRejected{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DonationRejected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DonationRejected) ProtoMessage() {}
+
+func (x *DonationRejected) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DonationRejected.ProtoReflect.Descriptor instead.
+func (*DonationRejected) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DonationRejected) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *DonationRejected) GetPlatformDonationId() string {
+	if x != nil {
+		return x.PlatformDonationId
+	}
+	return ""
+}
+
+func (x *DonationRejected) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *DonationRejected) GetErrors() map[string]*structpb.ListValue {
+	if x != nil {
+		return x.Errors
+	}
+	return nil
+}
+
+func (x *DonationRejected) GetStreamSequence() uint64 {
+	if x != nil {
+		return x.StreamSequence
+	}
+	return 0
+}
+
+// DonationFailed: donation.failed. Virtuous rejected the transaction.
+type DonationFailed struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId         string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	PlatformDonationId string                 `protobuf:"bytes,2,opt,name=platform_donation_id,json=platformDonationId,proto3" json:"platform_donation_id,omitempty"`
+	// Field names and codes.
+	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	FailedAt      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=failed_at,json=failedAt,proto3" json:"failed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DonationFailed) Reset() {
+	*x = DonationFailed{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DonationFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DonationFailed) ProtoMessage() {}
+
+func (x *DonationFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DonationFailed.ProtoReflect.Descriptor instead.
+func (*DonationFailed) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DonationFailed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *DonationFailed) GetPlatformDonationId() string {
+	if x != nil {
+		return x.PlatformDonationId
+	}
+	return ""
+}
+
+func (x *DonationFailed) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *DonationFailed) GetFailedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FailedAt
+	}
+	return nil
+}
+
+// DonationNeedsReview: donation.needs_review. Virtuous has no gift of the donation after days: a person has to look.
+type DonationNeedsReview struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId         string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	PlatformDonationId string                 `protobuf:"bytes,2,opt,name=platform_donation_id,json=platformDonationId,proto3" json:"platform_donation_id,omitempty"`
+	// "import_not_run" or "match_needed".
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	SubmittedAt   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=submitted_at,json=submittedAt,proto3" json:"submitted_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DonationNeedsReview) Reset() {
+	*x = DonationNeedsReview{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DonationNeedsReview) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DonationNeedsReview) ProtoMessage() {}
+
+func (x *DonationNeedsReview) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DonationNeedsReview.ProtoReflect.Descriptor instead.
+func (*DonationNeedsReview) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DonationNeedsReview) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *DonationNeedsReview) GetPlatformDonationId() string {
+	if x != nil {
+		return x.PlatformDonationId
+	}
+	return ""
+}
+
+func (x *DonationNeedsReview) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DonationNeedsReview) GetSubmittedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SubmittedAt
+	}
+	return nil
+}
+
 var File_rollcall_v1_event_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_event_proto_rawDesc = "" +
@@ -829,7 +1641,7 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\x0fstream_sequence\x18\x03 \x01(\x04R\x0estreamSequence\x1aU\n" +
 	"\vErrorsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
-	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.ListValueR\x05value:\x028\x01\"\xbc\x03\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.ListValueR\x05value:\x028\x01\"\xbe\x04\n" +
 	"\x13OnboardingCompleted\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12=\n" +
@@ -841,7 +1653,11 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\x12estimated_start_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x10estimatedStartAt\x12R\n" +
 	"\x17estimated_completion_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x15estimatedCompletionAt\x12\x1f\n" +
 	"\vwaiting_for\x18\b \x01(\tR\n" +
-	"waitingFor\"\x90\x01\n" +
+	"waitingFor\x12\x1a\n" +
+	"\bvirtuous\x18\t \x01(\bR\bvirtuous\x12<\n" +
+	"\x1avirtuous_organization_name\x18\n" +
+	" \x01(\tR\x18virtuousOrganizationName\x12&\n" +
+	"\x0fvirtuous_set_up\x18\v \x01(\bR\rvirtuousSetUp\"\x90\x01\n" +
 	"\x11OnboardingDelayed\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x16\n" +
@@ -897,7 +1713,24 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\x11source_updated_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0fsourceUpdatedAt\x12%\n" +
 	"\x0echanged_fields\x18\x05 \x03(\tR\rchangedFields\x12\x10\n" +
 	"\x03job\x18\x06 \x01(\tR\x03job\x12+\n" +
-	"\x04user\x18\a \x01(\v2\x17.google.protobuf.StructR\x04user\"\x8a\x02\n" +
+	"\x04user\x18\a \x01(\v2\x17.google.protobuf.StructR\x04user\"\x8c\x01\n" +
+	"\vUserDeleted\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12 \n" +
+	"\fvomo_user_id\x18\x02 \x01(\tR\n" +
+	"vomoUserId\x12(\n" +
+	"\x10external_user_id\x18\x03 \x01(\tR\x0eexternalUserId\x12\x10\n" +
+	"\x03job\x18\x04 \x01(\tR\x03job\"\xcd\x02\n" +
+	"\x12DeletionsCompleted\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x15\n" +
+	"\x06run_id\x18\x02 \x01(\x03R\x05runId\x12#\n" +
+	"\rscanned_count\x18\x03 \x01(\x05R\fscannedCount\x12)\n" +
+	"\x10possibly_deleted\x18\x04 \x01(\x05R\x0fpossiblyDeleted\x12/\n" +
+	"\x13confirmed_deletions\x18\x05 \x01(\x05R\x12confirmedDeletions\x12#\n" +
+	"\rdeleted_count\x18\x06 \x01(\x05R\fdeletedCount\x12\x1a\n" +
+	"\bverified\x18\a \x01(\bR\bverified\x12=\n" +
+	"\fcompleted_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\"\x8a\x02\n" +
 	"\x17ReconciliationCompleted\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x12\n" +
@@ -906,7 +1739,68 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\x0eexpected_count\x18\x04 \x01(\x05R\rexpectedCount\x12\x1b\n" +
 	"\tgap_count\x18\x05 \x01(\x05R\bgapCount\x12#\n" +
 	"\rfailure_count\x18\x06 \x01(\x05R\ffailureCount\x12=\n" +
-	"\fcompleted_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAtB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\fcompleted_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\"\xbb\x01\n" +
+	"\x14ParticipationChanged\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12 \n" +
+	"\fvomo_user_id\x18\x02 \x01(\tR\n" +
+	"vomoUserId\x12)\n" +
+	"\x10participation_id\x18\x03 \x01(\tR\x0fparticipationId\x125\n" +
+	"\bfound_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\afoundAt\"\xc6\x02\n" +
+	"\vGiftChanged\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12(\n" +
+	"\x10virtuous_gift_id\x18\x02 \x01(\x03R\x0evirtuousGiftId\x12.\n" +
+	"\x13virtuous_contact_id\x18\x03 \x01(\x03R\x11virtuousContactId\x120\n" +
+	"\x14platform_donation_id\x18\x04 \x01(\tR\x12platformDonationId\x12;\n" +
+	"\vmodified_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"modifiedAt\x12%\n" +
+	"\x0echanged_fields\x18\x06 \x03(\tR\rchangedFields\x12\x14\n" +
+	"\x05state\x18\a \x01(\tR\x05state\x12\x10\n" +
+	"\x03job\x18\b \x01(\tR\x03job\"\x9c\x03\n" +
+	"\rGiftConfirmed\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x120\n" +
+	"\x14platform_donation_id\x18\x02 \x01(\tR\x12platformDonationId\x12(\n" +
+	"\x10virtuous_gift_id\x18\x03 \x01(\x03R\x0evirtuousGiftId\x12.\n" +
+	"\x13virtuous_contact_id\x18\x04 \x01(\x03R\x11virtuousContactId\x12=\n" +
+	"\fsubmitted_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAt\x12=\n" +
+	"\fconfirmed_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vconfirmedAt\x12#\n" +
+	"\rrecovery_path\x18\a \x01(\tR\frecoveryPath\x12)\n" +
+	"\x10differing_fields\x18\b \x03(\tR\x0fdifferingFields\x12\x10\n" +
+	"\x03job\x18\t \x01(\tR\x03job\"\xb1\x02\n" +
+	"\x0eContactChanged\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12.\n" +
+	"\x13virtuous_contact_id\x18\x02 \x01(\x03R\x11virtuousContactId\x123\n" +
+	"\x16merged_into_contact_id\x18\x03 \x01(\x03R\x13mergedIntoContactId\x12;\n" +
+	"\vmodified_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"modifiedAt\x12%\n" +
+	"\x0echanged_fields\x18\x05 \x03(\tR\rchangedFields\x12#\n" +
+	"\rreference_ids\x18\x06 \x03(\tR\freferenceIds\x12\x10\n" +
+	"\x03job\x18\a \x01(\tR\x03job\"\xbc\x02\n" +
+	"\x10DonationRejected\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x120\n" +
+	"\x14platform_donation_id\x18\x02 \x01(\tR\x12platformDonationId\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x12A\n" +
+	"\x06errors\x18\x04 \x03(\v2).rollcall.v1.DonationRejected.ErrorsEntryR\x06errors\x12'\n" +
+	"\x0fstream_sequence\x18\x05 \x01(\x04R\x0estreamSequence\x1aU\n" +
+	"\vErrorsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.ListValueR\x05value:\x028\x01\"\xb2\x01\n" +
+	"\x0eDonationFailed\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x120\n" +
+	"\x14platform_donation_id\x18\x02 \x01(\tR\x12platformDonationId\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x127\n" +
+	"\tfailed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bfailedAt\"\xbf\x01\n" +
+	"\x13DonationNeedsReview\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x120\n" +
+	"\x14platform_donation_id\x18\x02 \x01(\tR\x12platformDonationId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12=\n" +
+	"\fsubmitted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAtB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_event_proto_rawDescOnce sync.Once
@@ -920,7 +1814,7 @@ func file_rollcall_v1_event_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_event_proto_rawDescData
 }
 
-var file_rollcall_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_rollcall_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_rollcall_v1_event_proto_goTypes = []any{
 	(*OnboardingRejected)(nil),      // 0: rollcall.v1.OnboardingRejected
 	(*OnboardingCompleted)(nil),     // 1: rollcall.v1.OnboardingCompleted
@@ -930,33 +1824,53 @@ var file_rollcall_v1_event_proto_goTypes = []any{
 	(*BackfillFailed)(nil),          // 5: rollcall.v1.BackfillFailed
 	(*Alert)(nil),                   // 6: rollcall.v1.Alert
 	(*UserChanged)(nil),             // 7: rollcall.v1.UserChanged
-	(*ReconciliationCompleted)(nil), // 8: rollcall.v1.ReconciliationCompleted
-	nil,                             // 9: rollcall.v1.OnboardingRejected.ErrorsEntry
-	(*timestamppb.Timestamp)(nil),   // 10: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),         // 11: google.protobuf.Struct
-	(*structpb.ListValue)(nil),      // 12: google.protobuf.ListValue
+	(*UserDeleted)(nil),             // 8: rollcall.v1.UserDeleted
+	(*DeletionsCompleted)(nil),      // 9: rollcall.v1.DeletionsCompleted
+	(*ReconciliationCompleted)(nil), // 10: rollcall.v1.ReconciliationCompleted
+	(*ParticipationChanged)(nil),    // 11: rollcall.v1.ParticipationChanged
+	(*GiftChanged)(nil),             // 12: rollcall.v1.GiftChanged
+	(*GiftConfirmed)(nil),           // 13: rollcall.v1.GiftConfirmed
+	(*ContactChanged)(nil),          // 14: rollcall.v1.ContactChanged
+	(*DonationRejected)(nil),        // 15: rollcall.v1.DonationRejected
+	(*DonationFailed)(nil),          // 16: rollcall.v1.DonationFailed
+	(*DonationNeedsReview)(nil),     // 17: rollcall.v1.DonationNeedsReview
+	nil,                             // 18: rollcall.v1.OnboardingRejected.ErrorsEntry
+	nil,                             // 19: rollcall.v1.DonationRejected.ErrorsEntry
+	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),         // 21: google.protobuf.Struct
+	(*structpb.ListValue)(nil),      // 22: google.protobuf.ListValue
 }
 var file_rollcall_v1_event_proto_depIdxs = []int32{
-	9,  // 0: rollcall.v1.OnboardingRejected.errors:type_name -> rollcall.v1.OnboardingRejected.ErrorsEntry
-	10, // 1: rollcall.v1.OnboardingCompleted.onboarded_at:type_name -> google.protobuf.Timestamp
-	10, // 2: rollcall.v1.OnboardingCompleted.estimated_start_at:type_name -> google.protobuf.Timestamp
-	10, // 3: rollcall.v1.OnboardingCompleted.estimated_completion_at:type_name -> google.protobuf.Timestamp
-	10, // 4: rollcall.v1.OnboardingDelayed.next_attempt_at:type_name -> google.protobuf.Timestamp
-	10, // 5: rollcall.v1.BackfillStarted.started_at:type_name -> google.protobuf.Timestamp
-	10, // 6: rollcall.v1.BackfillCompleted.checkpoint:type_name -> google.protobuf.Timestamp
-	10, // 7: rollcall.v1.BackfillCompleted.completed_at:type_name -> google.protobuf.Timestamp
-	10, // 8: rollcall.v1.BackfillFailed.failed_at:type_name -> google.protobuf.Timestamp
-	10, // 9: rollcall.v1.Alert.at:type_name -> google.protobuf.Timestamp
-	10, // 10: rollcall.v1.Alert.raised_at:type_name -> google.protobuf.Timestamp
-	10, // 11: rollcall.v1.UserChanged.source_updated_at:type_name -> google.protobuf.Timestamp
-	11, // 12: rollcall.v1.UserChanged.user:type_name -> google.protobuf.Struct
-	10, // 13: rollcall.v1.ReconciliationCompleted.completed_at:type_name -> google.protobuf.Timestamp
-	12, // 14: rollcall.v1.OnboardingRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	18, // 0: rollcall.v1.OnboardingRejected.errors:type_name -> rollcall.v1.OnboardingRejected.ErrorsEntry
+	20, // 1: rollcall.v1.OnboardingCompleted.onboarded_at:type_name -> google.protobuf.Timestamp
+	20, // 2: rollcall.v1.OnboardingCompleted.estimated_start_at:type_name -> google.protobuf.Timestamp
+	20, // 3: rollcall.v1.OnboardingCompleted.estimated_completion_at:type_name -> google.protobuf.Timestamp
+	20, // 4: rollcall.v1.OnboardingDelayed.next_attempt_at:type_name -> google.protobuf.Timestamp
+	20, // 5: rollcall.v1.BackfillStarted.started_at:type_name -> google.protobuf.Timestamp
+	20, // 6: rollcall.v1.BackfillCompleted.checkpoint:type_name -> google.protobuf.Timestamp
+	20, // 7: rollcall.v1.BackfillCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	20, // 8: rollcall.v1.BackfillFailed.failed_at:type_name -> google.protobuf.Timestamp
+	20, // 9: rollcall.v1.Alert.at:type_name -> google.protobuf.Timestamp
+	20, // 10: rollcall.v1.Alert.raised_at:type_name -> google.protobuf.Timestamp
+	20, // 11: rollcall.v1.UserChanged.source_updated_at:type_name -> google.protobuf.Timestamp
+	21, // 12: rollcall.v1.UserChanged.user:type_name -> google.protobuf.Struct
+	20, // 13: rollcall.v1.DeletionsCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	20, // 14: rollcall.v1.ReconciliationCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	20, // 15: rollcall.v1.ParticipationChanged.found_at:type_name -> google.protobuf.Timestamp
+	20, // 16: rollcall.v1.GiftChanged.modified_at:type_name -> google.protobuf.Timestamp
+	20, // 17: rollcall.v1.GiftConfirmed.submitted_at:type_name -> google.protobuf.Timestamp
+	20, // 18: rollcall.v1.GiftConfirmed.confirmed_at:type_name -> google.protobuf.Timestamp
+	20, // 19: rollcall.v1.ContactChanged.modified_at:type_name -> google.protobuf.Timestamp
+	19, // 20: rollcall.v1.DonationRejected.errors:type_name -> rollcall.v1.DonationRejected.ErrorsEntry
+	20, // 21: rollcall.v1.DonationFailed.failed_at:type_name -> google.protobuf.Timestamp
+	20, // 22: rollcall.v1.DonationNeedsReview.submitted_at:type_name -> google.protobuf.Timestamp
+	22, // 23: rollcall.v1.OnboardingRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
+	22, // 24: rollcall.v1.DonationRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_event_proto_init() }
@@ -970,7 +1884,7 @@ func file_rollcall_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_event_proto_rawDesc), len(file_rollcall_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

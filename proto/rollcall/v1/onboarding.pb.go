@@ -11,6 +11,7 @@ package rollcallv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -24,10 +25,11 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// OnboardingRequest asks to mirror a customer's VOMO organisation into a destination. It is published on
-// rollcall.onboarding.request.<customerId>. The same request twice is one onboarding. For a known customer it
-// replaces all settings: a setting that it leaves out returns to its default. A request with only a token replaces
-// the token of a known customer and changes no setting.
+// OnboardingRequest asks to mirror a customer's VOMO organisation into a destination, to bring donations into its
+// Virtuous CRM+ organization, or both. It is published on rollcall.onboarding.request.<customerId>. The same request
+// twice is one onboarding. A request names a side by its token, VOMO's or Virtuous', and changes only the sides that it
+// names. For a known customer it replaces all settings of these: a setting that it leaves out returns to its default. A
+// request with only a token replaces the token of a known customer and changes no setting.
 type OnboardingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Must equal the last token of the subject: ^[a-z0-9][a-z0-9_-]{0,62}$.
@@ -50,7 +52,13 @@ type OnboardingRequest struct {
 	// The backfill does not start before this moment. Absent or past: it starts at once.
 	BackfillNotBefore *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=backfill_not_before,json=backfillNotBefore,proto3" json:"backfill_not_before,omitempty"`
 	// Hours in which no backfill reads from VOMO. Absent: none.
-	QuietHours    *QuietHours `protobuf:"bytes,10,opt,name=quiet_hours,json=quietHours,proto3" json:"quiet_hours,omitempty"`
+	QuietHours *QuietHours `protobuf:"bytes,10,opt,name=quiet_hours,json=quietHours,proto3" json:"quiet_hours,omitempty"`
+	// What the external system may write back to VOMO. Absent: nothing.
+	WriteBack *WriteBack `protobuf:"bytes,11,opt,name=write_back,json=writeBack,proto3" json:"write_back,omitempty"`
+	// Whether the users' participations are read, in a slow rotation. Absent: they are not.
+	Participations bool `protobuf:"varint,12,opt,name=participations,proto3" json:"participations,omitempty"`
+	// Giving: donations go into Virtuous CRM+. Absent: giving stays as it is.
+	Virtuous      *Virtuous `protobuf:"bytes,13,opt,name=virtuous,proto3" json:"virtuous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -155,6 +163,249 @@ func (x *OnboardingRequest) GetQuietHours() *QuietHours {
 	return nil
 }
 
+func (x *OnboardingRequest) GetWriteBack() *WriteBack {
+	if x != nil {
+		return x.WriteBack
+	}
+	return nil
+}
+
+func (x *OnboardingRequest) GetParticipations() bool {
+	if x != nil {
+		return x.Participations
+	}
+	return false
+}
+
+func (x *OnboardingRequest) GetVirtuous() *Virtuous {
+	if x != nil {
+		return x.Virtuous
+	}
+	return nil
+}
+
+// Virtuous is the customer's Virtuous CRM+ organization, and how donations are sent to it. An object with only a key,
+// or a key and a webhook secret, replaces these of a customer whose giving is set up, and changes no setting.
+type Virtuous struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The API key, unencrypted. Give either token or token_sealed.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// The same, sealed like vomo_token_sealed.
+	TokenSealed string `protobuf:"bytes,2,opt,name=token_sealed,json=tokenSealed,proto3" json:"token_sealed,omitempty"`
+	// The source under which Virtuous knows our transactions; the charity's staff see it. Absent: the setting
+	// VIRTUOUS_TRANSACTION_SOURCE, without which it is required.
+	TransactionSource string `protobuf:"bytes,3,opt,name=transaction_source,json=transactionSource,proto3" json:"transaction_source,omitempty"`
+	// The secret that signs webhook deliveries, unencrypted. Give either webhook_secret or webhook_secret_sealed. Absent: the
+	// secret that there is stays.
+	WebhookSecret string `protobuf:"bytes,4,opt,name=webhook_secret,json=webhookSecret,proto3" json:"webhook_secret,omitempty"`
+	// The same, sealed like vomo_token_sealed.
+	WebhookSecretSealed string `protobuf:"bytes,5,opt,name=webhook_secret_sealed,json=webhookSecretSealed,proto3" json:"webhook_secret_sealed,omitempty"`
+	// Whether a webhook subscription is created at Virtuous, unless the customer has one.
+	CreateWebhook bool `protobuf:"varint,6,opt,name=create_webhook,json=createWebhook,proto3" json:"create_webhook,omitempty"`
+	// The name of a transaction's list of designations: "designations" (the default) or "giftDesignations".
+	DesignationsField string `protobuf:"bytes,7,opt,name=designations_field,json=designationsField,proto3" json:"designations_field,omitempty"`
+	// Fields that are merged into every transaction, such as {"batch":"AcmeGive"}.
+	Defaults *structpb.Struct `protobuf:"bytes,8,opt,name=defaults,proto3" json:"defaults,omitempty"`
+	// How long after its submission a donation without a gift needs a person's review; 0 or absent means 72.
+	NeedsReviewAfterHours int32 `protobuf:"varint,9,opt,name=needs_review_after_hours,json=needsReviewAfterHours,proto3" json:"needs_review_after_hours,omitempty"`
+	// How long after its submission a donation without a gift is looked up; 0 or absent means 24.
+	StuckAfterHours int32 `protobuf:"varint,10,opt,name=stuck_after_hours,json=stuckAfterHours,proto3" json:"stuck_after_hours,omitempty"`
+	// The page in Virtuous on which the charity's staff run imports.
+	ImportsUrl string `protobuf:"bytes,11,opt,name=imports_url,json=importsUrl,proto3" json:"imports_url,omitempty"`
+	// Ends giving: {"virtuous":{"remove":true}}. No other field goes with it.
+	Remove bool `protobuf:"varint,12,opt,name=remove,proto3" json:"remove,omitempty"`
+	// Whether the key may be of another organization than the one before.
+	AcceptOtherOrganization bool `protobuf:"varint,13,opt,name=accept_other_organization,json=acceptOtherOrganization,proto3" json:"accept_other_organization,omitempty"`
+	// YYYY-MM-DD: gifts and contacts that were modified since then are read once. Absent: since onboarding.
+	GiftsSince    string `protobuf:"bytes,14,opt,name=gifts_since,json=giftsSince,proto3" json:"gifts_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Virtuous) Reset() {
+	*x = Virtuous{}
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Virtuous) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Virtuous) ProtoMessage() {}
+
+func (x *Virtuous) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Virtuous.ProtoReflect.Descriptor instead.
+func (*Virtuous) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Virtuous) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *Virtuous) GetTokenSealed() string {
+	if x != nil {
+		return x.TokenSealed
+	}
+	return ""
+}
+
+func (x *Virtuous) GetTransactionSource() string {
+	if x != nil {
+		return x.TransactionSource
+	}
+	return ""
+}
+
+func (x *Virtuous) GetWebhookSecret() string {
+	if x != nil {
+		return x.WebhookSecret
+	}
+	return ""
+}
+
+func (x *Virtuous) GetWebhookSecretSealed() string {
+	if x != nil {
+		return x.WebhookSecretSealed
+	}
+	return ""
+}
+
+func (x *Virtuous) GetCreateWebhook() bool {
+	if x != nil {
+		return x.CreateWebhook
+	}
+	return false
+}
+
+func (x *Virtuous) GetDesignationsField() string {
+	if x != nil {
+		return x.DesignationsField
+	}
+	return ""
+}
+
+func (x *Virtuous) GetDefaults() *structpb.Struct {
+	if x != nil {
+		return x.Defaults
+	}
+	return nil
+}
+
+func (x *Virtuous) GetNeedsReviewAfterHours() int32 {
+	if x != nil {
+		return x.NeedsReviewAfterHours
+	}
+	return 0
+}
+
+func (x *Virtuous) GetStuckAfterHours() int32 {
+	if x != nil {
+		return x.StuckAfterHours
+	}
+	return 0
+}
+
+func (x *Virtuous) GetImportsUrl() string {
+	if x != nil {
+		return x.ImportsUrl
+	}
+	return ""
+}
+
+func (x *Virtuous) GetRemove() bool {
+	if x != nil {
+		return x.Remove
+	}
+	return false
+}
+
+func (x *Virtuous) GetAcceptOtherOrganization() bool {
+	if x != nil {
+		return x.AcceptOtherOrganization
+	}
+	return false
+}
+
+func (x *Virtuous) GetGiftsSince() string {
+	if x != nil {
+		return x.GiftsSince
+	}
+	return ""
+}
+
+// WriteBack says which fields of a user the external system owns: {"fields":["phone"],"create":true}.
+type WriteBack struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "firstName", "lastName", "phone", "birthday", "gender". Their values go from the external system to VOMO, and
+	// rollcall does not overwrite them in the destination. The address is never written: VOMO finds users by it.
+	Fields []string `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Whether a user that VOMO does not have is added there.
+	Create        bool `protobuf:"varint,2,opt,name=create,proto3" json:"create,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteBack) Reset() {
+	*x = WriteBack{}
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteBack) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteBack) ProtoMessage() {}
+
+func (x *WriteBack) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteBack.ProtoReflect.Descriptor instead.
+func (*WriteBack) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *WriteBack) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *WriteBack) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
+}
+
 // QuietHours are hours of the day, in the customer's local time, in which no backfill reads from VOMO:
 // {"from":"08:00","to":"18:00","zone":"America/Chicago"}. If from is after to, they cross midnight.
 type QuietHours struct {
@@ -173,7 +424,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[1]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -185,7 +436,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[1]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -198,7 +449,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{1}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *QuietHours) GetFrom() string {
@@ -242,14 +493,17 @@ type Destination struct {
 	TokenSealed string `protobuf:"bytes,4,opt,name=token_sealed,json=tokenSealed,proto3" json:"token_sealed,omitempty"`
 	// The largest number of users in one POST {url}/users:batchUpsert, 2 to 500, if the destination has that endpoint.
 	// 0 or absent: each user is a PUT request.
-	BatchSize     int32 `protobuf:"varint,5,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	BatchSize int32 `protobuf:"varint,5,opt,name=batch_size,json=batchSize,proto3" json:"batch_size,omitempty"`
+	// Whether the destination has fields for participations: custom_fields.participations_count, hours_total and
+	// last_participation_at. They are sent only to a destination that has them, and only if participations are read.
+	Participations bool `protobuf:"varint,6,opt,name=participations,proto3" json:"participations,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Destination) Reset() {
 	*x = Destination{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -261,7 +515,7 @@ func (x *Destination) String() string {
 func (*Destination) ProtoMessage() {}
 
 func (x *Destination) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -274,7 +528,7 @@ func (x *Destination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Destination.ProtoReflect.Descriptor instead.
 func (*Destination) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Destination) GetKind() string {
@@ -312,6 +566,13 @@ func (x *Destination) GetBatchSize() int32 {
 	return 0
 }
 
+func (x *Destination) GetParticipations() bool {
+	if x != nil {
+		return x.Participations
+	}
+	return false
+}
+
 // Limits of the requests sent to VOMO for one customer.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -325,7 +586,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -337,7 +598,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -350,7 +611,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Limits) GetRequestsPerSecond() float64 {
@@ -367,17 +628,19 @@ func (x *Limits) GetRequestsPerMinute() float64 {
 	return 0
 }
 
-// OffboardRequest ends a customer's mirror. It is published on rollcall.onboarding.offboard.<customerId>.
+// OffboardRequest ends a customer's mirror and its giving. It is published on rollcall.onboarding.offboard.<customerId>.
 type OffboardRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Required while donations are queued, pending or submitted: they are closed, and what was not sent never is.
+	Force         bool `protobuf:"varint,2,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OffboardRequest) Reset() {
 	*x = OffboardRequest{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +652,7 @@ func (x *OffboardRequest) String() string {
 func (*OffboardRequest) ProtoMessage() {}
 
 func (x *OffboardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +665,7 @@ func (x *OffboardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffboardRequest.ProtoReflect.Descriptor instead.
 func (*OffboardRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OffboardRequest) GetCustomerId() string {
@@ -412,11 +675,18 @@ func (x *OffboardRequest) GetCustomerId() string {
 	return ""
 }
 
+func (x *OffboardRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 var File_rollcall_v1_onboarding_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_onboarding_proto_rawDesc = "" +
 	"\n" +
-	"\x1crollcall/v1/onboarding.proto\x12\vrollcall.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf1\x03\n" +
+	"\x1crollcall/v1/onboarding.proto\x12\vrollcall.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x05\n" +
 	"\x11OnboardingRequest\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x1d\n" +
@@ -432,27 +702,54 @@ const file_rollcall_v1_onboarding_proto_rawDesc = "" +
 	"\x13backfill_not_before\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\x11backfillNotBefore\x128\n" +
 	"\vquiet_hours\x18\n" +
 	" \x01(\v2\x17.rollcall.v1.QuietHoursR\n" +
-	"quietHours\"`\n" +
+	"quietHours\x125\n" +
+	"\n" +
+	"write_back\x18\v \x01(\v2\x16.rollcall.v1.WriteBackR\twriteBack\x12&\n" +
+	"\x0eparticipations\x18\f \x01(\bR\x0eparticipations\x121\n" +
+	"\bvirtuous\x18\r \x01(\v2\x15.rollcall.v1.VirtuousR\bvirtuous\"\xd3\x04\n" +
+	"\bVirtuous\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x12!\n" +
+	"\ftoken_sealed\x18\x02 \x01(\tR\vtokenSealed\x12-\n" +
+	"\x12transaction_source\x18\x03 \x01(\tR\x11transactionSource\x12%\n" +
+	"\x0ewebhook_secret\x18\x04 \x01(\tR\rwebhookSecret\x122\n" +
+	"\x15webhook_secret_sealed\x18\x05 \x01(\tR\x13webhookSecretSealed\x12%\n" +
+	"\x0ecreate_webhook\x18\x06 \x01(\bR\rcreateWebhook\x12-\n" +
+	"\x12designations_field\x18\a \x01(\tR\x11designationsField\x123\n" +
+	"\bdefaults\x18\b \x01(\v2\x17.google.protobuf.StructR\bdefaults\x127\n" +
+	"\x18needs_review_after_hours\x18\t \x01(\x05R\x15needsReviewAfterHours\x12*\n" +
+	"\x11stuck_after_hours\x18\n" +
+	" \x01(\x05R\x0fstuckAfterHours\x12\x1f\n" +
+	"\vimports_url\x18\v \x01(\tR\n" +
+	"importsUrl\x12\x16\n" +
+	"\x06remove\x18\f \x01(\bR\x06remove\x12:\n" +
+	"\x19accept_other_organization\x18\r \x01(\bR\x17acceptOtherOrganization\x12\x1f\n" +
+	"\vgifts_since\x18\x0e \x01(\tR\n" +
+	"giftsSince\";\n" +
+	"\tWriteBack\x12\x16\n" +
+	"\x06fields\x18\x01 \x03(\tR\x06fields\x12\x16\n" +
+	"\x06create\x18\x02 \x01(\bR\x06create\"`\n" +
 	"\n" +
 	"QuietHours\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x12\n" +
 	"\x04zone\x18\x03 \x01(\tR\x04zone\x12\x1a\n" +
-	"\bweekdays\x18\x04 \x03(\tR\bweekdays\"\x8b\x01\n" +
+	"\bweekdays\x18\x04 \x03(\tR\bweekdays\"\xb3\x01\n" +
 	"\vDestination\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x10\n" +
 	"\x03url\x18\x02 \x01(\tR\x03url\x12\x14\n" +
 	"\x05token\x18\x03 \x01(\tR\x05token\x12!\n" +
 	"\ftoken_sealed\x18\x04 \x01(\tR\vtokenSealed\x12\x1d\n" +
 	"\n" +
-	"batch_size\x18\x05 \x01(\x05R\tbatchSize\"\x85\x01\n" +
+	"batch_size\x18\x05 \x01(\x05R\tbatchSize\x12&\n" +
+	"\x0eparticipations\x18\x06 \x01(\bR\x0eparticipations\"\x85\x01\n" +
 	"\x06Limits\x12.\n" +
 	"\x13requests_per_second\x18\x01 \x01(\x01R\x11requestsPerSecond\x123\n" +
 	"\x13requests_per_minute\x18\x02 \x01(\x01H\x00R\x11requestsPerMinute\x88\x01\x01B\x16\n" +
-	"\x14_requests_per_minute\"2\n" +
+	"\x14_requests_per_minute\"H\n" +
 	"\x0fOffboardRequest\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
-	"customerIdB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"customerId\x12\x14\n" +
+	"\x05force\x18\x02 \x01(\bR\x05forceB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_onboarding_proto_rawDescOnce sync.Once
@@ -466,25 +763,31 @@ func file_rollcall_v1_onboarding_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_onboarding_proto_rawDescData
 }
 
-var file_rollcall_v1_onboarding_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_rollcall_v1_onboarding_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_rollcall_v1_onboarding_proto_goTypes = []any{
 	(*OnboardingRequest)(nil),     // 0: rollcall.v1.OnboardingRequest
-	(*QuietHours)(nil),            // 1: rollcall.v1.QuietHours
-	(*Destination)(nil),           // 2: rollcall.v1.Destination
-	(*Limits)(nil),                // 3: rollcall.v1.Limits
-	(*OffboardRequest)(nil),       // 4: rollcall.v1.OffboardRequest
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*Virtuous)(nil),              // 1: rollcall.v1.Virtuous
+	(*WriteBack)(nil),             // 2: rollcall.v1.WriteBack
+	(*QuietHours)(nil),            // 3: rollcall.v1.QuietHours
+	(*Destination)(nil),           // 4: rollcall.v1.Destination
+	(*Limits)(nil),                // 5: rollcall.v1.Limits
+	(*OffboardRequest)(nil),       // 6: rollcall.v1.OffboardRequest
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 8: google.protobuf.Struct
 }
 var file_rollcall_v1_onboarding_proto_depIdxs = []int32{
-	2, // 0: rollcall.v1.OnboardingRequest.destination:type_name -> rollcall.v1.Destination
-	3, // 1: rollcall.v1.OnboardingRequest.limits:type_name -> rollcall.v1.Limits
-	5, // 2: rollcall.v1.OnboardingRequest.backfill_not_before:type_name -> google.protobuf.Timestamp
-	1, // 3: rollcall.v1.OnboardingRequest.quiet_hours:type_name -> rollcall.v1.QuietHours
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	4, // 0: rollcall.v1.OnboardingRequest.destination:type_name -> rollcall.v1.Destination
+	5, // 1: rollcall.v1.OnboardingRequest.limits:type_name -> rollcall.v1.Limits
+	7, // 2: rollcall.v1.OnboardingRequest.backfill_not_before:type_name -> google.protobuf.Timestamp
+	3, // 3: rollcall.v1.OnboardingRequest.quiet_hours:type_name -> rollcall.v1.QuietHours
+	2, // 4: rollcall.v1.OnboardingRequest.write_back:type_name -> rollcall.v1.WriteBack
+	1, // 5: rollcall.v1.OnboardingRequest.virtuous:type_name -> rollcall.v1.Virtuous
+	8, // 6: rollcall.v1.Virtuous.defaults:type_name -> google.protobuf.Struct
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_onboarding_proto_init() }
@@ -492,14 +795,14 @@ func file_rollcall_v1_onboarding_proto_init() {
 	if File_rollcall_v1_onboarding_proto != nil {
 		return
 	}
-	file_rollcall_v1_onboarding_proto_msgTypes[3].OneofWrappers = []any{}
+	file_rollcall_v1_onboarding_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_onboarding_proto_rawDesc), len(file_rollcall_v1_onboarding_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -391,6 +391,129 @@ func (x *CustomerResumed) GetResumedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// CustomerOffboarded: the customer's mirror ended. Its credentials and its data key are destroyed, and its messages are deleted.
+type CustomerOffboarded struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId   string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	OffboardedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=offboarded_at,json=offboardedAt,proto3" json:"offboarded_at,omitempty"`
+	// When the mapping is purged. Until then, the customer can return without a backfill.
+	PurgeAt       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=purge_at,json=purgeAt,proto3" json:"purge_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerOffboarded) Reset() {
+	*x = CustomerOffboarded{}
+	mi := &file_rollcall_v1_operator_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerOffboarded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerOffboarded) ProtoMessage() {}
+
+func (x *CustomerOffboarded) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_operator_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerOffboarded.ProtoReflect.Descriptor instead.
+func (*CustomerOffboarded) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_operator_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CustomerOffboarded) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CustomerOffboarded) GetOffboardedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OffboardedAt
+	}
+	return nil
+}
+
+func (x *CustomerOffboarded) GetPurgeAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PurgeAt
+	}
+	return nil
+}
+
+// CustomerPurged: the mapping of an offboarded customer was deleted. If the customer returns, a backfill reads all users.
+type CustomerPurged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId    string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	UserCount     int32                  `protobuf:"varint,2,opt,name=user_count,json=userCount,proto3" json:"user_count,omitempty"`
+	PurgedAt      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=purged_at,json=purgedAt,proto3" json:"purged_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerPurged) Reset() {
+	*x = CustomerPurged{}
+	mi := &file_rollcall_v1_operator_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerPurged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerPurged) ProtoMessage() {}
+
+func (x *CustomerPurged) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_operator_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerPurged.ProtoReflect.Descriptor instead.
+func (*CustomerPurged) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_operator_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CustomerPurged) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *CustomerPurged) GetUserCount() int32 {
+	if x != nil {
+		return x.UserCount
+	}
+	return 0
+}
+
+func (x *CustomerPurged) GetPurgedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PurgedAt
+	}
+	return nil
+}
+
 var File_rollcall_v1_operator_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_operator_proto_rawDesc = "" +
@@ -428,7 +551,18 @@ const file_rollcall_v1_operator_proto_rawDesc = "" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x129\n" +
 	"\n" +
-	"resumed_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tresumedAtB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"resumed_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tresumedAt\"\xad\x01\n" +
+	"\x12CustomerOffboarded\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12?\n" +
+	"\roffboarded_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\foffboardedAt\x125\n" +
+	"\bpurge_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\apurgeAt\"\x89\x01\n" +
+	"\x0eCustomerPurged\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x1d\n" +
+	"\n" +
+	"user_count\x18\x02 \x01(\x05R\tuserCount\x127\n" +
+	"\tpurged_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bpurgedAtB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_operator_proto_rawDescOnce sync.Once
@@ -442,7 +576,7 @@ func file_rollcall_v1_operator_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_operator_proto_rawDescData
 }
 
-var file_rollcall_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_rollcall_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_rollcall_v1_operator_proto_goTypes = []any{
 	(*BackfillPaused)(nil),        // 0: rollcall.v1.BackfillPaused
 	(*BackfillResumed)(nil),       // 1: rollcall.v1.BackfillResumed
@@ -450,20 +584,25 @@ var file_rollcall_v1_operator_proto_goTypes = []any{
 	(*ConfigChanged)(nil),         // 3: rollcall.v1.ConfigChanged
 	(*CustomerPaused)(nil),        // 4: rollcall.v1.CustomerPaused
 	(*CustomerResumed)(nil),       // 5: rollcall.v1.CustomerResumed
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*CustomerOffboarded)(nil),    // 6: rollcall.v1.CustomerOffboarded
+	(*CustomerPurged)(nil),        // 7: rollcall.v1.CustomerPurged
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_rollcall_v1_operator_proto_depIdxs = []int32{
-	6, // 0: rollcall.v1.BackfillPaused.paused_at:type_name -> google.protobuf.Timestamp
-	6, // 1: rollcall.v1.BackfillResumed.resumed_at:type_name -> google.protobuf.Timestamp
-	6, // 2: rollcall.v1.BackfillCancelled.cancelled_at:type_name -> google.protobuf.Timestamp
-	6, // 3: rollcall.v1.ConfigChanged.changed_at:type_name -> google.protobuf.Timestamp
-	6, // 4: rollcall.v1.CustomerPaused.paused_at:type_name -> google.protobuf.Timestamp
-	6, // 5: rollcall.v1.CustomerResumed.resumed_at:type_name -> google.protobuf.Timestamp
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	8, // 0: rollcall.v1.BackfillPaused.paused_at:type_name -> google.protobuf.Timestamp
+	8, // 1: rollcall.v1.BackfillResumed.resumed_at:type_name -> google.protobuf.Timestamp
+	8, // 2: rollcall.v1.BackfillCancelled.cancelled_at:type_name -> google.protobuf.Timestamp
+	8, // 3: rollcall.v1.ConfigChanged.changed_at:type_name -> google.protobuf.Timestamp
+	8, // 4: rollcall.v1.CustomerPaused.paused_at:type_name -> google.protobuf.Timestamp
+	8, // 5: rollcall.v1.CustomerResumed.resumed_at:type_name -> google.protobuf.Timestamp
+	8, // 6: rollcall.v1.CustomerOffboarded.offboarded_at:type_name -> google.protobuf.Timestamp
+	8, // 7: rollcall.v1.CustomerOffboarded.purge_at:type_name -> google.protobuf.Timestamp
+	8, // 8: rollcall.v1.CustomerPurged.purged_at:type_name -> google.protobuf.Timestamp
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_operator_proto_init() }
@@ -477,7 +616,7 @@ func file_rollcall_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_operator_proto_rawDesc), len(file_rollcall_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

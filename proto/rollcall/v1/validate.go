@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // UnknownCustomer is the customer token of letters whose customer cannot be read.
@@ -49,8 +47,8 @@ func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool)
 	switch {
 	case r.GetVomoToken() != "" && r.GetVomoTokenSealed() != "":
 		errs.Add("vomoToken", "is given twice: give either vomoToken or vomoTokenSealed")
-	case r.GetVomoToken() == "" && r.GetVomoTokenSealed() == "":
-		errs.Add("vomoToken", "is missing: give vomoToken or vomoTokenSealed")
+	case r.GetVomoToken() == "" && r.GetVomoTokenSealed() == "" && r.HasMirror():
+		errs.Add("vomoToken", "is missing: give vomoToken or vomoTokenSealed, or a request that is about virtuous alone")
 	}
 	validateSecret(errs, "vomoToken", r.GetVomoToken(), requireSealed)
 	validateSecret(errs, "vomoTokenSealed", r.GetVomoTokenSealed(), false)
@@ -64,26 +62,22 @@ func (r *OnboardingRequest) Validate(subjectCustomer string, requireSealed bool)
 	}
 	r.validateDestination(errs, requireSealed)
 	r.validateLimits(errs)
+	r.GetWriteBack().validate(errs)
+	r.GetVirtuous().validate(errs, requireSealed)
 	if notBefore := r.GetBackfillNotBefore(); notBefore != nil && !plausible(notBefore.AsTime()) {
 		errs.Add("backfillNotBefore", "must lie between the years 2000 and 2099")
 	}
 	return errs
 }
 
-// TokenOnly reports whether a request sets only a VOMO token: it then replaces the token of a known customer. It also
-// works for stored requests, whose tokens were removed. Any field that a later version adds to the request counts as
-// a setting.
+// TokenOnly reports whether a request sets only a VOMO token of its side of VOMO: it then replaces the token of a known
+// customer. It also works for stored requests, whose tokens were removed. Any field that a later version adds to the request
+// counts as a setting. Beside virtuous, the address of the admin is not a setting of the mirror.
 func (r *OnboardingRequest) TokenOnly() bool {
-	alone := true
-	r.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-		switch field.Name() {
-		case "customer_id", "vomo_token", "vomo_token_sealed":
-		default:
-			alone = false
-		}
-		return alone
-	})
-	return alone
+	if r.GetVirtuous() != nil {
+		return r.onlyFields("customer_id", "vomo_token", "vomo_token_sealed", "virtuous", "admin_email")
+	}
+	return r.onlyFields("customer_id", "vomo_token", "vomo_token_sealed")
 }
 
 // OwnLimits returns the limits that the request names for its customer; nil means the installation's.
@@ -106,7 +100,7 @@ func plausible(moment time.Time) bool {
 func (r *OnboardingRequest) validateDestination(errs FieldErrors, requireSealed bool) {
 	destination := r.GetDestination()
 	switch {
-	case r.TokenOnly():
+	case r.TokenOnly(), !r.HasMirror():
 	case destination == nil && r.GetExternalSystemUrl() == "":
 		errs.Add("externalSystemUrl", MissingDestination)
 	case destination != nil && r.GetExternalSystemUrl() != "":

@@ -77,7 +77,7 @@ func TestEachRuleReportsItsField(t *testing.T) {
 		"a broken sealed one": {func(r *rollcallv1.OnboardingRequest) { r.VomoToken, r.VomoTokenSealed = "", "X y" }, "vomoTokenSealed", "spaces"},
 		"negative minutes":    {minutes(-1), "pollCadenceMinutes", "10080"},
 		"more than a week":    {minutes(rollcallv1.MaxPollCadenceMinutes + 1), "pollCadenceMinutes", "10080"},
-		"no address":          {email("nobody"), "adminEmail", "e-mail"},
+		"no address":          {email("no-address"), "adminEmail", "e-mail"},
 		"a name with it":      {email("It <it@acme.example>"), "adminEmail", "e-mail"},
 		"two addresses":       {email("a@acme.example, b@acme.example"), "adminEmail", "e-mail"},
 		"a header":            {email("it@acme.example\r\nBcc: x@y.example"), "adminEmail", "e-mail"},

@@ -187,6 +187,122 @@ func (x *ReconcileRequest) GetRunId() int64 {
 	return 0
 }
 
+// WritebackRequest asks to write values of an external system to a user in VOMO. It is published on
+// rollcall.writeback.user.<customerId>. Only the fields that changed are needed; a newer request for the same user is
+// merged over an older one that was not written yet.
+type WritebackRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The user, as the external system or VOMO calls it: one of the two, or both.
+	ExternalUserId string `protobuf:"bytes,2,opt,name=external_user_id,json=externalUserId,proto3" json:"external_user_id,omitempty"`
+	VomoUserId     string `protobuf:"bytes,3,opt,name=vomo_user_id,json=vomoUserId,proto3" json:"vomo_user_id,omitempty"`
+	// The user's address in the external system. It is never written to a user that VOMO has: if it differs from VOMO's,
+	// a person decides. It is needed to find or add a user who is not mirrored.
+	Email     *string `protobuf:"bytes,4,opt,name=email,proto3,oneof" json:"email,omitempty"`
+	FirstName *string `protobuf:"bytes,5,opt,name=first_name,json=firstName,proto3,oneof" json:"first_name,omitempty"`
+	LastName  *string `protobuf:"bytes,6,opt,name=last_name,json=lastName,proto3,oneof" json:"last_name,omitempty"`
+	Phone     *string `protobuf:"bytes,7,opt,name=phone,proto3,oneof" json:"phone,omitempty"`
+	// YYYY-MM-DD.
+	Birthday *string `protobuf:"bytes,8,opt,name=birthday,proto3,oneof" json:"birthday,omitempty"`
+	// "M", "F" or "N".
+	Gender        *string `protobuf:"bytes,9,opt,name=gender,proto3,oneof" json:"gender,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WritebackRequest) Reset() {
+	*x = WritebackRequest{}
+	mi := &file_rollcall_v1_work_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WritebackRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WritebackRequest) ProtoMessage() {}
+
+func (x *WritebackRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_work_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WritebackRequest.ProtoReflect.Descriptor instead.
+func (*WritebackRequest) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_work_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *WritebackRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *WritebackRequest) GetExternalUserId() string {
+	if x != nil {
+		return x.ExternalUserId
+	}
+	return ""
+}
+
+func (x *WritebackRequest) GetVomoUserId() string {
+	if x != nil {
+		return x.VomoUserId
+	}
+	return ""
+}
+
+func (x *WritebackRequest) GetEmail() string {
+	if x != nil && x.Email != nil {
+		return *x.Email
+	}
+	return ""
+}
+
+func (x *WritebackRequest) GetFirstName() string {
+	if x != nil && x.FirstName != nil {
+		return *x.FirstName
+	}
+	return ""
+}
+
+func (x *WritebackRequest) GetLastName() string {
+	if x != nil && x.LastName != nil {
+		return *x.LastName
+	}
+	return ""
+}
+
+func (x *WritebackRequest) GetPhone() string {
+	if x != nil && x.Phone != nil {
+		return *x.Phone
+	}
+	return ""
+}
+
+func (x *WritebackRequest) GetBirthday() string {
+	if x != nil && x.Birthday != nil {
+		return *x.Birthday
+	}
+	return ""
+}
+
+func (x *WritebackRequest) GetGender() string {
+	if x != nil && x.Gender != nil {
+		return *x.Gender
+	}
+	return ""
+}
+
 // DeadLetter is an open letter as published on ROLLCALL_DLQ. It carries ids and a reason, never a person's data.
 type DeadLetter struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
@@ -214,7 +330,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_rollcall_v1_work_proto_msgTypes[3]
+	mi := &file_rollcall_v1_work_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -226,7 +342,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_work_proto_msgTypes[3]
+	mi := &file_rollcall_v1_work_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -239,7 +355,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_work_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_work_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DeadLetter) GetLetterId() string {
@@ -342,7 +458,27 @@ const file_rollcall_v1_work_proto_rawDesc = "" +
 	"\x10ReconcileRequest\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x15\n" +
-	"\x06run_id\x18\x02 \x01(\x03R\x05runId\"\xbb\x03\n" +
+	"\x06run_id\x18\x02 \x01(\x03R\x05runId\"\x82\x03\n" +
+	"\x10WritebackRequest\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12(\n" +
+	"\x10external_user_id\x18\x02 \x01(\tR\x0eexternalUserId\x12 \n" +
+	"\fvomo_user_id\x18\x03 \x01(\tR\n" +
+	"vomoUserId\x12\x19\n" +
+	"\x05email\x18\x04 \x01(\tH\x00R\x05email\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"first_name\x18\x05 \x01(\tH\x01R\tfirstName\x88\x01\x01\x12 \n" +
+	"\tlast_name\x18\x06 \x01(\tH\x02R\blastName\x88\x01\x01\x12\x19\n" +
+	"\x05phone\x18\a \x01(\tH\x03R\x05phone\x88\x01\x01\x12\x1f\n" +
+	"\bbirthday\x18\b \x01(\tH\x04R\bbirthday\x88\x01\x01\x12\x1b\n" +
+	"\x06gender\x18\t \x01(\tH\x05R\x06gender\x88\x01\x01B\b\n" +
+	"\x06_emailB\r\n" +
+	"\v_first_nameB\f\n" +
+	"\n" +
+	"_last_nameB\b\n" +
+	"\x06_phoneB\v\n" +
+	"\t_birthdayB\t\n" +
+	"\a_gender\"\xbb\x03\n" +
 	"\n" +
 	"DeadLetter\x12\x1b\n" +
 	"\tletter_id\x18\x01 \x01(\tR\bletterId\x12\x1f\n" +
@@ -374,17 +510,18 @@ func file_rollcall_v1_work_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_work_proto_rawDescData
 }
 
-var file_rollcall_v1_work_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_rollcall_v1_work_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_rollcall_v1_work_proto_goTypes = []any{
 	(*BackfillRequest)(nil),       // 0: rollcall.v1.BackfillRequest
 	(*PollRequest)(nil),           // 1: rollcall.v1.PollRequest
 	(*ReconcileRequest)(nil),      // 2: rollcall.v1.ReconcileRequest
-	(*DeadLetter)(nil),            // 3: rollcall.v1.DeadLetter
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*WritebackRequest)(nil),      // 3: rollcall.v1.WritebackRequest
+	(*DeadLetter)(nil),            // 4: rollcall.v1.DeadLetter
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_rollcall_v1_work_proto_depIdxs = []int32{
-	4, // 0: rollcall.v1.DeadLetter.source_updated_at:type_name -> google.protobuf.Timestamp
-	4, // 1: rollcall.v1.DeadLetter.first_failed_at:type_name -> google.protobuf.Timestamp
+	5, // 0: rollcall.v1.DeadLetter.source_updated_at:type_name -> google.protobuf.Timestamp
+	5, // 1: rollcall.v1.DeadLetter.first_failed_at:type_name -> google.protobuf.Timestamp
 	2, // [2:2] is the sub-list for method output_type
 	2, // [2:2] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
@@ -397,13 +534,14 @@ func file_rollcall_v1_work_proto_init() {
 	if File_rollcall_v1_work_proto != nil {
 		return
 	}
+	file_rollcall_v1_work_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_work_proto_rawDesc), len(file_rollcall_v1_work_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

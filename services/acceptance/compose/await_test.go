@@ -10,13 +10,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 // completed waits for the customer's backfill, and compares the mirror with the source and with our own books.
 func (s *stack) completed(p *product, customer string, users int) {
 	s.t.Helper()
-	var run *report.Backfill
+	var run *operatorapi.Backfill
 	s.until(longest, customer+"'s backfill is complete", func() bool {
 		run = p.backfill(customer)
 		return run != nil && run.State == "completed"
@@ -25,14 +25,14 @@ func (s *stack) completed(p *product, customer string, users int) {
 	require.EqualValues(s.t, users, run.Processed)
 	require.Equal(s.t, strconv.Itoa(users), s.query("SELECT count(*) FROM user_mappings WHERE customer_id = '"+customer+"'"))
 	require.Equal(s.t, fmt.Sprintf("%d|%d", users, users), s.query("SELECT count(*), count(DISTINCT record_id) FROM sync_audit"+
-		" WHERE succeeded AND customer_id = '"+customer+"'"), "nobody is left out, and no version is audited twice")
+		" WHERE succeeded AND customer_id = '"+customer+"'"), "every user is mirrored, and no version is audited twice")
 }
 
 // underway waits until the customer's backfill has come so far, and makes sure that it is still at work: a crash
 // after the end would show nothing.
 func (s *stack) underway(p *product, customer string, processed int64) {
 	s.t.Helper()
-	var run *report.Backfill
+	var run *operatorapi.Backfill
 	s.until(longest, fmt.Sprintf("%s's backfill has processed %d", customer, processed), func() bool {
 		run = p.backfill(customer)
 		return run != nil && run.State == "running" && run.Processed >= processed
@@ -47,7 +47,7 @@ func (s *stack) crashAtWork(p *product, customer string, container func() string
 	s.t.Helper()
 	p.slow(customer)
 	s.crash(container())
-	var left *report.Backfill
+	var left *operatorapi.Backfill
 	s.until(longest, "the services answer", func() bool {
 		left = p.backfill(customer)
 		return left != nil

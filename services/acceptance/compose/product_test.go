@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
@@ -110,14 +110,14 @@ func (p *product) control(method, path string, body, answer any) {
 }
 
 // backfill is the customer's newest run; nil where there is none, or while NATS or the service is away.
-func (p *product) backfill(customer string) *report.Backfill {
-	question, err := json.Marshal(report.BackfillsQuestion{CustomerID: customer})
+func (p *product) backfill(customer string) *operatorapi.Backfill {
+	question, err := json.Marshal(operatorapi.BackfillsQuestion{CustomerID: customer})
 	require.NoError(p.t, err)
 	answer, err := p.conn.Request(service.APISubject("backfills", "ls"), question, 2*time.Second)
 	if err != nil || answer.Header.Get("Nats-Service-Error") != "" {
 		return nil
 	}
-	var reply report.BackfillsReply
+	var reply operatorapi.BackfillsReply
 	require.NoError(p.t, json.Unmarshal(answer.Data, &reply))
 	if len(reply.Backfills) == 0 {
 		return nil

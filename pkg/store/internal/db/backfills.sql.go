@@ -10,568 +10,68 @@ import (
 	"time"
 )
 
-const jobFinishIfOpen = `-- name: JobFinishIfOpen :execrows
-UPDATE job_log
-SET outcome = $1, processed_count = $2, failure_count = $3,
-    error_code = $4, completed_at = rollcall_now()
-WHERE id = $5 AND completed_at IS NULL
-`
-
-type JobFinishIfOpenParams struct {
-	Outcome        *string
-	ProcessedCount int64
-	FailureCount   int64
-	ErrorCode      *string
-	ID             int64
-}
-
-func (q *Queries) JobFinishIfOpen(ctx context.Context, db DBTX, arg *JobFinishIfOpenParams) (int64, error) {
-	result, err := db.Exec(ctx, jobFinishIfOpen,
-		arg.Outcome,
-		arg.ProcessedCount,
-		arg.FailureCount,
-		arg.ErrorCode,
-		arg.ID,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const jobStart = `-- name: JobStart :one
-INSERT INTO job_log (customer_id, job, trace_id, started_at) VALUES ($1, $2, $3, rollcall_now()) RETURNING id
-`
-
-type JobStartParams struct {
-	CustomerID string
-	Job        string
-	TraceID    *string
-}
-
-func (q *Queries) JobStart(ctx context.Context, db DBTX, arg *JobStartParams) (int64, error) {
-	row := db.QueryRow(ctx, jobStart, arg.CustomerID, arg.Job, arg.TraceID)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
-}
-
-const jobsForget = `-- name: JobsForget :execrows
-DELETE FROM job_log d WHERE d.id = ANY(ARRAY(
-    SELECT j.id FROM job_log j
-    WHERE j.completed_at < rollcall_now() - $1::interval
-      AND j.job IN ('user_sync_poll', 'user_daily', 'dlq_retry', 'user_resync')
-      AND EXISTS (SELECT FROM job_log n WHERE n.customer_id = j.customer_id AND n.job = j.job AND n.started_at > j.started_at
-                  AND n.completed_at IS NOT NULL)
-    ORDER BY j.completed_at LIMIT $2 FOR UPDATE OF j SKIP LOCKED))
-`
-
-type JobsForgetParams struct {
-	OlderThan time.Duration
-	AtMost    int32
-}
-
-// Closed lines of jobs that come again and again, but for each customer's newest. The lines of backfills stay.
-func (q *Queries) JobsForget(ctx context.Context, db DBTX, arg *JobsForgetParams) (int64, error) {
-	result, err := db.Exec(ctx, jobsForget, arg.OlderThan, arg.AtMost)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const runAdvanceOrFail = `-- name: RunAdvanceOrFail :exec
-WITH advanced AS (
-UPDATE backfill_runs
-SET next_page = $1, scan_started_at = coalesce(scan_started_at, $2),
-    highest_seen = greatest(highest_seen, $3), last_total = $4,
-    phase = $5, furthest_page = $6, steps_back = $7,
-    reread_pages = $8, doubt = $9, stale_pages = $10,
-    window_from = $11, window_to = $12,
-    window_unit = $13, window_reading = $14, window_total = $15,
-    window_tries = $16, unsettled = $17, pass = $18,
-    pages = pages + 1, processed = processed + $19, written = written + $20,
-    skipped = skipped + $21, failures = failures + $22, recovered = recovered + $23,
-    active_seconds = active_seconds + $24, attempts = 0, parks = 0, refusals = 0, park_reason = NULL,
-    updated_at = rollcall_now()
-WHERE id = $25 AND state = 'running' AND epoch = $26
-RETURNING id)
-SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM advanced
-`
-
-type RunAdvanceOrFailParams struct {
-	NextPage      int32
-	ScanStartedAt *time.Time
-	HighestSeen   *time.Time
-	LastTotal     *int64
-	Phase         string
-	FurthestPage  int32
-	StepsBack     int32
-	RereadPages   int32
-	Doubt         bool
-	StalePages    int32
-	WindowFrom    *time.Time
-	WindowTo      *time.Time
-	WindowUnit    string
-	WindowReading bool
-	WindowTotal   *int64
-	WindowTries   int32
-	Unsettled     int32
-	Pass          int32
-	Processed     int64
-	Written       int64
-	Skipped       int64
-	Failures      int64
-	Recovered     int64
-	ActiveSeconds float64
-	ID            int64
-	Epoch         *int64
-}
-
-// The page that was committed with this: the cursor moves, and what counted against the run is forgotten.
-func (q *Queries) RunAdvanceOrFail(ctx context.Context, db DBTX, arg *RunAdvanceOrFailParams) error {
-	_, err := db.Exec(ctx, runAdvanceOrFail,
-		arg.NextPage,
-		arg.ScanStartedAt,
-		arg.HighestSeen,
-		arg.LastTotal,
-		arg.Phase,
-		arg.FurthestPage,
-		arg.StepsBack,
-		arg.RereadPages,
-		arg.Doubt,
-		arg.StalePages,
-		arg.WindowFrom,
-		arg.WindowTo,
-		arg.WindowUnit,
-		arg.WindowReading,
-		arg.WindowTotal,
-		arg.WindowTries,
-		arg.Unsettled,
-		arg.Pass,
-		arg.Processed,
-		arg.Written,
-		arg.Skipped,
-		arg.Failures,
-		arg.Recovered,
-		arg.ActiveSeconds,
-		arg.ID,
-		arg.Epoch,
-	)
-	return err
-}
-
-const runCancelOpen = `-- name: RunCancelOpen :one
-UPDATE backfill_runs SET state = 'cancelled', completed_at = rollcall_now(), updated_at = rollcall_now()
-WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
+const backfillEnd = `-- name: BackfillEnd :many
+WITH ended AS (
+    DELETE FROM runs r
+    WHERE r.customer_id = $4 AND r.kind = 'backfill'
+      AND (CASE WHEN $5::bigint IS NULL THEN r.state IN ('queued', 'running', 'parked', 'paused')
+                ELSE r.state = 'running' AND r.epoch = $5::bigint END)
+      AND r.state IN ('queued', 'running', 'parked', 'paused')
+    RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, rewrite_before, new_system, cursor, scan_started_at, highest_seen, pages, processed, written, skipped, failures, recovered, verified, attempts, parks, park_reason, park_detail, park_since, refusals, failure, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at
+)
+INSERT INTO backfill_runs (id, customer_id, job_id, trace_id, state, rewrite_before, new_system, phase, next_page, last_total, furthest_page,
+    steps_back, reread_pages, unsettled, pass, scan_started_at, highest_seen, pages, processed, written, skipped, failures, recovered, verified,
+    attempts, parks, park_reason, park_detail, park_since, refusals, failure, due_at, active_seconds, epoch, created_at, started_at,
+    updated_at, completed_at)
+OVERRIDING SYSTEM VALUE
+SELECT id, customer_id, job_id, trace_id, $1::text, rewrite_before, new_system, coalesce(cursor->>'phase', 'pages'),
+       coalesce((cursor->>'nextPage')::integer, 1), (cursor->>'lastTotal')::bigint, coalesce((cursor->>'furthestPage')::integer, 0),
+       coalesce((cursor->>'stepsBack')::integer, 0), coalesce((cursor->>'rereadPages')::integer, 0),
+       coalesce((cursor->>'unsettled')::integer, 0), coalesce((cursor->>'pass')::integer, 0),
+       scan_started_at, highest_seen, pages, processed, written, skipped, failures, recovered, $2::boolean,
+       attempts, parks, park_reason, park_detail, park_since, refusals, $3::text, due_at, active_seconds, epoch, created_at, started_at,
+       rollcall_now(), rollcall_now()
+FROM ended
 RETURNING id, job_id, processed, failures
 `
 
-type RunCancelOpenRow struct {
+type BackfillEndParams struct {
+	State      string
+	Verified   *bool
+	Failure    *string
+	CustomerID string
+	Epoch      *int64
+}
+
+type BackfillEndRow struct {
 	ID        int64
 	JobID     int64
 	Processed int64
 	Failures  int64
 }
 
-func (q *Queries) RunCancelOpen(ctx context.Context, db DBTX, customerID string) (*RunCancelOpenRow, error) {
-	row := db.QueryRow(ctx, runCancelOpen, customerID)
-	var i RunCancelOpenRow
-	err := row.Scan(
-		&i.ID,
-		&i.JobID,
-		&i.Processed,
-		&i.Failures,
-	)
-	return &i, err
-}
-
-const runClaimIfOpen = `-- name: RunClaimIfOpen :one
-UPDATE backfill_runs
-SET state = 'running', attempts = attempts + 1, epoch = $1, updated_at = rollcall_now(),
-    started_at = coalesce(started_at, rollcall_now())
-WHERE id = $2 AND state IN ('queued', 'running', 'parked') AND (epoch IS NULL OR epoch <= $1)
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail
-`
-
-type RunClaimIfOpenParams struct {
-	Epoch *int64
-	ID    int64
-}
-
-// A holder that slept since it took the lane must not take the run from a later one: epochs only grow.
-func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOpenParams) (*BackfillRun, error) {
-	row := db.QueryRow(ctx, runClaimIfOpen, arg.Epoch, arg.ID)
-	var i BackfillRun
-	err := row.Scan(
-		&i.ID,
-		&i.CustomerID,
-		&i.JobID,
-		&i.TraceID,
-		&i.State,
-		&i.NextPage,
-		&i.ScanStartedAt,
-		&i.HighestSeen,
-		&i.LastTotal,
-		&i.Pages,
-		&i.Processed,
-		&i.Written,
-		&i.Skipped,
-		&i.Failures,
-		&i.Attempts,
-		&i.Parks,
-		&i.ParkReason,
-		&i.DueAt,
-		&i.ActiveSeconds,
-		&i.Epoch,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.UpdatedAt,
-		&i.CompletedAt,
-		&i.Phase,
-		&i.FurthestPage,
-		&i.StepsBack,
-		&i.RereadPages,
-		&i.StalePages,
-		&i.Doubt,
-		&i.WindowFrom,
-		&i.WindowTo,
-		&i.WindowUnit,
-		&i.WindowReading,
-		&i.WindowTotal,
-		&i.WindowTries,
-		&i.Unsettled,
-		&i.Pass,
-		&i.Recovered,
-		&i.Verified,
-		&i.RewriteBefore,
-		&i.NewSystem,
-		&i.Refusals,
-		&i.Failure,
-		&i.ParkSince,
-		&i.ParkDetail,
-	)
-	return &i, err
-}
-
-const runComeAgain = `-- name: RunComeAgain :execrows
-UPDATE backfill_runs SET state = 'parked', due_at = rollcall_now() + $1::interval, updated_at = rollcall_now()
-WHERE id = $2 AND state IN ('queued', 'parked')
-`
-
-type RunComeAgainParams struct {
-	Delay time.Duration
-	ID    int64
-}
-
-// A run that waits for a slot stays parked for the same reason, since the same time: it was not tried.
-func (q *Queries) RunComeAgain(ctx context.Context, db DBTX, arg *RunComeAgainParams) (int64, error) {
-	result, err := db.Exec(ctx, runComeAgain, arg.Delay, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const runDueWaitSeconds = `-- name: RunDueWaitSeconds :one
-SELECT (extract(epoch FROM (due_at - rollcall_now())))::double precision AS wait_seconds
-FROM backfill_runs WHERE id = $1
-`
-
-func (q *Queries) RunDueWaitSeconds(ctx context.Context, db DBTX, id int64) (float64, error) {
-	row := db.QueryRow(ctx, runDueWaitSeconds, id)
-	var wait_seconds float64
-	err := row.Scan(&wait_seconds)
-	return wait_seconds, err
-}
-
-const runFinishIfRunning = `-- name: RunFinishIfRunning :execrows
-UPDATE backfill_runs
-SET state = $1, verified = $2, failure = $3, completed_at = rollcall_now(), updated_at = rollcall_now()
-WHERE id = $4 AND state = 'running' AND epoch = $5
-`
-
-type RunFinishIfRunningParams struct {
-	State    string
-	Verified *bool
-	Failure  *string
-	ID       int64
-	Epoch    *int64
-}
-
-func (q *Queries) RunFinishIfRunning(ctx context.Context, db DBTX, arg *RunFinishIfRunningParams) (int64, error) {
-	result, err := db.Exec(ctx, runFinishIfRunning,
+// A backfill that ended goes to the table of the version before, whose services show it and look there for a rewrite that
+// was not completed. epoch null: whichever worker has it.
+func (q *Queries) BackfillEnd(ctx context.Context, db DBTX, arg *BackfillEndParams) ([]*BackfillEndRow, error) {
+	rows, err := db.Query(ctx, backfillEnd,
 		arg.State,
 		arg.Verified,
 		arg.Failure,
-		arg.ID,
+		arg.CustomerID,
 		arg.Epoch,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const runGet = `-- name: RunGet :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs WHERE id = $1
-`
-
-func (q *Queries) RunGet(ctx context.Context, db DBTX, id int64) (*BackfillRun, error) {
-	row := db.QueryRow(ctx, runGet, id)
-	var i BackfillRun
-	err := row.Scan(
-		&i.ID,
-		&i.CustomerID,
-		&i.JobID,
-		&i.TraceID,
-		&i.State,
-		&i.NextPage,
-		&i.ScanStartedAt,
-		&i.HighestSeen,
-		&i.LastTotal,
-		&i.Pages,
-		&i.Processed,
-		&i.Written,
-		&i.Skipped,
-		&i.Failures,
-		&i.Attempts,
-		&i.Parks,
-		&i.ParkReason,
-		&i.DueAt,
-		&i.ActiveSeconds,
-		&i.Epoch,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.UpdatedAt,
-		&i.CompletedAt,
-		&i.Phase,
-		&i.FurthestPage,
-		&i.StepsBack,
-		&i.RereadPages,
-		&i.StalePages,
-		&i.Doubt,
-		&i.WindowFrom,
-		&i.WindowTo,
-		&i.WindowUnit,
-		&i.WindowReading,
-		&i.WindowTotal,
-		&i.WindowTries,
-		&i.Unsettled,
-		&i.Pass,
-		&i.Recovered,
-		&i.Verified,
-		&i.RewriteBefore,
-		&i.NewSystem,
-		&i.Refusals,
-		&i.Failure,
-		&i.ParkSince,
-		&i.ParkDetail,
-	)
-	return &i, err
-}
-
-const runInsertIfNoneOpen = `-- name: RunInsertIfNoneOpen :one
-INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
-VALUES ($1, $2, $3, 'queued', rollcall_now(), rollcall_now(), rollcall_now())
-ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked', 'paused') DO NOTHING
-RETURNING id
-`
-
-type RunInsertIfNoneOpenParams struct {
-	CustomerID string
-	JobID      int64
-	TraceID    string
-}
-
-func (q *Queries) RunInsertIfNoneOpen(ctx context.Context, db DBTX, arg *RunInsertIfNoneOpenParams) (int64, error) {
-	row := db.QueryRow(ctx, runInsertIfNoneOpen, arg.CustomerID, arg.JobID, arg.TraceID)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
-}
-
-const runLatestForCustomer = `-- name: RunLatestForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
-`
-
-func (q *Queries) RunLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
-	row := db.QueryRow(ctx, runLatestForCustomer, customerID)
-	var i BackfillRun
-	err := row.Scan(
-		&i.ID,
-		&i.CustomerID,
-		&i.JobID,
-		&i.TraceID,
-		&i.State,
-		&i.NextPage,
-		&i.ScanStartedAt,
-		&i.HighestSeen,
-		&i.LastTotal,
-		&i.Pages,
-		&i.Processed,
-		&i.Written,
-		&i.Skipped,
-		&i.Failures,
-		&i.Attempts,
-		&i.Parks,
-		&i.ParkReason,
-		&i.DueAt,
-		&i.ActiveSeconds,
-		&i.Epoch,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.UpdatedAt,
-		&i.CompletedAt,
-		&i.Phase,
-		&i.FurthestPage,
-		&i.StepsBack,
-		&i.RereadPages,
-		&i.StalePages,
-		&i.Doubt,
-		&i.WindowFrom,
-		&i.WindowTo,
-		&i.WindowUnit,
-		&i.WindowReading,
-		&i.WindowTotal,
-		&i.WindowTries,
-		&i.Unsettled,
-		&i.Pass,
-		&i.Recovered,
-		&i.Verified,
-		&i.RewriteBefore,
-		&i.NewSystem,
-		&i.Refusals,
-		&i.Failure,
-		&i.ParkSince,
-		&i.ParkDetail,
-	)
-	return &i, err
-}
-
-const runOpenForCustomer = `-- name: RunOpenForCustomer :one
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked', 'paused')
-`
-
-func (q *Queries) RunOpenForCustomer(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
-	row := db.QueryRow(ctx, runOpenForCustomer, customerID)
-	var i BackfillRun
-	err := row.Scan(
-		&i.ID,
-		&i.CustomerID,
-		&i.JobID,
-		&i.TraceID,
-		&i.State,
-		&i.NextPage,
-		&i.ScanStartedAt,
-		&i.HighestSeen,
-		&i.LastTotal,
-		&i.Pages,
-		&i.Processed,
-		&i.Written,
-		&i.Skipped,
-		&i.Failures,
-		&i.Attempts,
-		&i.Parks,
-		&i.ParkReason,
-		&i.DueAt,
-		&i.ActiveSeconds,
-		&i.Epoch,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.UpdatedAt,
-		&i.CompletedAt,
-		&i.Phase,
-		&i.FurthestPage,
-		&i.StepsBack,
-		&i.RereadPages,
-		&i.StalePages,
-		&i.Doubt,
-		&i.WindowFrom,
-		&i.WindowTo,
-		&i.WindowUnit,
-		&i.WindowReading,
-		&i.WindowTotal,
-		&i.WindowTries,
-		&i.Unsettled,
-		&i.Pass,
-		&i.Recovered,
-		&i.Verified,
-		&i.RewriteBefore,
-		&i.NewSystem,
-		&i.Refusals,
-		&i.Failure,
-		&i.ParkSince,
-		&i.ParkDetail,
-	)
-	return &i, err
-}
-
-const runPage = `-- name: RunPage :many
-SELECT id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs WHERE id < $1 ORDER BY id DESC LIMIT $2
-`
-
-type RunPageParams struct {
-	Before   int64
-	PageSize int32
-}
-
-func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*BackfillRun, error) {
-	rows, err := db.Query(ctx, runPage, arg.Before, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []*BackfillRun
+	var items []*BackfillEndRow
 	for rows.Next() {
-		var i BackfillRun
+		var i BackfillEndRow
 		if err := rows.Scan(
 			&i.ID,
-			&i.CustomerID,
 			&i.JobID,
-			&i.TraceID,
-			&i.State,
-			&i.NextPage,
-			&i.ScanStartedAt,
-			&i.HighestSeen,
-			&i.LastTotal,
-			&i.Pages,
 			&i.Processed,
-			&i.Written,
-			&i.Skipped,
 			&i.Failures,
-			&i.Attempts,
-			&i.Parks,
-			&i.ParkReason,
-			&i.DueAt,
-			&i.ActiveSeconds,
-			&i.Epoch,
-			&i.CreatedAt,
-			&i.StartedAt,
-			&i.UpdatedAt,
-			&i.CompletedAt,
-			&i.Phase,
-			&i.FurthestPage,
-			&i.StepsBack,
-			&i.RereadPages,
-			&i.StalePages,
-			&i.Doubt,
-			&i.WindowFrom,
-			&i.WindowTo,
-			&i.WindowUnit,
-			&i.WindowReading,
-			&i.WindowTotal,
-			&i.WindowTries,
-			&i.Unsettled,
-			&i.Pass,
-			&i.Recovered,
-			&i.Verified,
-			&i.RewriteBefore,
-			&i.NewSystem,
-			&i.Refusals,
-			&i.Failure,
-			&i.ParkSince,
-			&i.ParkDetail,
 		); err != nil {
 			return nil, err
 		}
@@ -583,156 +83,409 @@ func (q *Queries) RunPage(ctx context.Context, db DBTX, arg *RunPageParams) ([]*
 	return items, nil
 }
 
-const runParkIfRunning = `-- name: RunParkIfRunning :execrows
-UPDATE backfill_runs
-SET state = 'parked', park_reason = $1, park_detail = nullif($2::text, ''),
-    park_since = CASE WHEN parks > 0 AND park_reason NOT IN ('lane_wanted', 'not_before', 'quiet_hours')
-                      THEN coalesce(park_since, rollcall_now()) ELSE rollcall_now() END,
-    parks = parks + 1, attempts = greatest(attempts - 1, 0),
-    due_at = rollcall_now() + $3::interval, updated_at = rollcall_now()
-WHERE id = $4 AND state = 'running' AND epoch = $5
+const backfillGet = `-- name: BackfillGet :one
+SELECT id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, rewrite_before, new_system, cursor, scan_started_at, highest_seen, pages, processed, written, skipped, failures, recovered, verified, attempts, parks, park_reason, park_detail, park_since, refusals, failure, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM all_runs WHERE id = $1 AND kind = 'backfill'
 `
 
-type RunParkIfRunningParams struct {
-	ParkReason *string
-	ParkDetail string
-	Delay      time.Duration
-	ID         int64
-	Epoch      *int64
-}
-
-// A park is no attempt: the claim that led to it is given back.
-func (q *Queries) RunParkIfRunning(ctx context.Context, db DBTX, arg *RunParkIfRunningParams) (int64, error) {
-	result, err := db.Exec(ctx, runParkIfRunning,
-		arg.ParkReason,
-		arg.ParkDetail,
-		arg.Delay,
-		arg.ID,
-		arg.Epoch,
+func (q *Queries) BackfillGet(ctx context.Context, db DBTX, id int64) (*AllRun, error) {
+	row := db.QueryRow(ctx, backfillGet, id)
+	var i AllRun
+	err := row.Scan(
+		&i.ID,
+		&i.CustomerID,
+		&i.Kind,
+		&i.JobID,
+		&i.TraceID,
+		&i.State,
+		&i.UpdatedAfter,
+		&i.CoveredUntil,
+		&i.Day,
+		&i.RewriteBefore,
+		&i.NewSystem,
+		&i.Cursor,
+		&i.ScanStartedAt,
+		&i.HighestSeen,
+		&i.Pages,
+		&i.Processed,
+		&i.Written,
+		&i.Skipped,
+		&i.Failures,
+		&i.Recovered,
+		&i.Verified,
+		&i.Attempts,
+		&i.Parks,
+		&i.ParkReason,
+		&i.ParkDetail,
+		&i.ParkSince,
+		&i.Refusals,
+		&i.Failure,
+		&i.DueAt,
+		&i.ActiveSeconds,
+		&i.Epoch,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.UpdatedAt,
+		&i.CompletedAt,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	return &i, err
 }
 
-const runRequeueIfRunning = `-- name: RunRequeueIfRunning :execrows
+const backfillLatest = `-- name: BackfillLatest :one
+SELECT id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, rewrite_before, new_system, cursor, scan_started_at, highest_seen, pages, processed, written, skipped, failures, recovered, verified, attempts, parks, park_reason, park_detail, park_since, refusals, failure, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM all_runs WHERE customer_id = $1 AND kind = 'backfill' ORDER BY id DESC LIMIT 1
+`
+
+func (q *Queries) BackfillLatest(ctx context.Context, db DBTX, customerID string) (*AllRun, error) {
+	row := db.QueryRow(ctx, backfillLatest, customerID)
+	var i AllRun
+	err := row.Scan(
+		&i.ID,
+		&i.CustomerID,
+		&i.Kind,
+		&i.JobID,
+		&i.TraceID,
+		&i.State,
+		&i.UpdatedAfter,
+		&i.CoveredUntil,
+		&i.Day,
+		&i.RewriteBefore,
+		&i.NewSystem,
+		&i.Cursor,
+		&i.ScanStartedAt,
+		&i.HighestSeen,
+		&i.Pages,
+		&i.Processed,
+		&i.Written,
+		&i.Skipped,
+		&i.Failures,
+		&i.Recovered,
+		&i.Verified,
+		&i.Attempts,
+		&i.Parks,
+		&i.ParkReason,
+		&i.ParkDetail,
+		&i.ParkSince,
+		&i.Refusals,
+		&i.Failure,
+		&i.DueAt,
+		&i.ActiveSeconds,
+		&i.Epoch,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.UpdatedAt,
+		&i.CompletedAt,
+	)
+	return &i, err
+}
+
+const backfillPauseIfOpen = `-- name: BackfillPauseIfOpen :one
+UPDATE runs SET state = 'paused', parks = 0, attempts = 0, updated_at = rollcall_now()
+WHERE customer_id = $1 AND kind = 'backfill' AND state IN ('queued', 'running', 'parked')
+RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, rewrite_before, new_system, cursor, scan_started_at, highest_seen, pages, processed, written, skipped, failures, recovered, verified, attempts, parks, park_reason, park_detail, park_since, refusals, failure, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at
+`
+
+// The next page of a worker finds its run no longer running, and is not committed.
+func (q *Queries) BackfillPauseIfOpen(ctx context.Context, db DBTX, customerID string) (*Run, error) {
+	row := db.QueryRow(ctx, backfillPauseIfOpen, customerID)
+	var i Run
+	err := row.Scan(
+		&i.ID,
+		&i.CustomerID,
+		&i.Kind,
+		&i.JobID,
+		&i.TraceID,
+		&i.State,
+		&i.UpdatedAfter,
+		&i.CoveredUntil,
+		&i.Day,
+		&i.RewriteBefore,
+		&i.NewSystem,
+		&i.Cursor,
+		&i.ScanStartedAt,
+		&i.HighestSeen,
+		&i.Pages,
+		&i.Processed,
+		&i.Written,
+		&i.Skipped,
+		&i.Failures,
+		&i.Recovered,
+		&i.Verified,
+		&i.Attempts,
+		&i.Parks,
+		&i.ParkReason,
+		&i.ParkDetail,
+		&i.ParkSince,
+		&i.Refusals,
+		&i.Failure,
+		&i.DueAt,
+		&i.ActiveSeconds,
+		&i.Epoch,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.UpdatedAt,
+		&i.CompletedAt,
+	)
+	return &i, err
+}
+
+const backfillPutOffIfWaiting = `-- name: BackfillPutOffIfWaiting :execrows
 UPDATE backfill_runs
-SET state = 'queued', attempts = greatest(attempts - 1, 0), due_at = rollcall_now(), updated_at = rollcall_now()
-WHERE id = $1 AND state = 'running' AND epoch = $2
+SET state = 'parked', park_reason = $1, park_detail = NULL, due_at = $2,
+    park_since = CASE WHEN state = 'parked' AND park_reason = $1 THEN coalesce(park_since, rollcall_now()) ELSE rollcall_now() END,
+    updated_at = rollcall_now()
+WHERE customer_id = $3 AND state IN ('queued', 'parked')
 `
 
-type RunRequeueIfRunningParams struct {
-	ID    int64
-	Epoch *int64
+type BackfillPutOffIfWaitingParams struct {
+	ParkReason *string
+	DueAt      time.Time
+	CustomerID string
 }
 
-// Handed back with its cursor: by a worker that stops, or that has used up its turn.
-func (q *Queries) RunRequeueIfRunning(ctx context.Context, db DBTX, arg *RunRequeueIfRunningParams) (int64, error) {
-	result, err := db.Exec(ctx, runRequeueIfRunning, arg.ID, arg.Epoch)
+// As RunPutOffIfWaiting, for a backfill that was not moved.
+func (q *Queries) BackfillPutOffIfWaiting(ctx context.Context, db DBTX, arg *BackfillPutOffIfWaitingParams) (int64, error) {
+	result, err := db.Exec(ctx, backfillPutOffIfWaiting, arg.ParkReason, arg.DueAt, arg.CustomerID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
 }
 
-const runSetRefusals = `-- name: RunSetRefusals :exec
-UPDATE backfill_runs SET refusals = $1 WHERE id = $2
+const backfillResumeIfPaused = `-- name: BackfillResumeIfPaused :one
+UPDATE runs SET state = 'queued', due_at = rollcall_now(), updated_at = rollcall_now()
+WHERE customer_id = $1 AND kind = 'backfill' AND state = 'paused'
+RETURNING id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, rewrite_before, new_system, cursor, scan_started_at, highest_seen, pages, processed, written, skipped, failures, recovered, verified, attempts, parks, park_reason, park_detail, park_since, refusals, failure, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at
 `
 
-type RunSetRefusalsParams struct {
-	Refusals int32
-	ID       int64
+func (q *Queries) BackfillResumeIfPaused(ctx context.Context, db DBTX, customerID string) (*Run, error) {
+	row := db.QueryRow(ctx, backfillResumeIfPaused, customerID)
+	var i Run
+	err := row.Scan(
+		&i.ID,
+		&i.CustomerID,
+		&i.Kind,
+		&i.JobID,
+		&i.TraceID,
+		&i.State,
+		&i.UpdatedAfter,
+		&i.CoveredUntil,
+		&i.Day,
+		&i.RewriteBefore,
+		&i.NewSystem,
+		&i.Cursor,
+		&i.ScanStartedAt,
+		&i.HighestSeen,
+		&i.Pages,
+		&i.Processed,
+		&i.Written,
+		&i.Skipped,
+		&i.Failures,
+		&i.Recovered,
+		&i.Verified,
+		&i.Attempts,
+		&i.Parks,
+		&i.ParkReason,
+		&i.ParkDetail,
+		&i.ParkSince,
+		&i.Refusals,
+		&i.Failure,
+		&i.DueAt,
+		&i.ActiveSeconds,
+		&i.Epoch,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.UpdatedAt,
+		&i.CompletedAt,
+	)
+	return &i, err
 }
 
-func (q *Queries) RunSetRefusals(ctx context.Context, db DBTX, arg *RunSetRefusalsParams) error {
-	_, err := db.Exec(ctx, runSetRefusals, arg.Refusals, arg.ID)
-	return err
-}
-
-const runUncountClaim = `-- name: RunUncountClaim :exec
-UPDATE backfill_runs SET attempts = greatest(attempts - 1, 0)
-WHERE id = $1 AND state = 'running' AND epoch = $2
+const backfillsLatestFor = `-- name: BackfillsLatestFor :many
+SELECT DISTINCT ON (customer_id) id, customer_id, kind, job_id, trace_id, state, updated_after, covered_until, day, rewrite_before, new_system, cursor, scan_started_at, highest_seen, pages, processed, written, skipped, failures, recovered, verified, attempts, parks, park_reason, park_detail, park_since, refusals, failure, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at FROM all_runs
+WHERE customer_id = ANY($1::text[]) AND kind = 'backfill' ORDER BY customer_id, id DESC
 `
 
-type RunUncountClaimParams struct {
-	ID    int64
-	Epoch *int64
+func (q *Queries) BackfillsLatestFor(ctx context.Context, db DBTX, customerIds []string) ([]*AllRun, error) {
+	rows, err := db.Query(ctx, backfillsLatestFor, customerIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*AllRun
+	for rows.Next() {
+		var i AllRun
+		if err := rows.Scan(
+			&i.ID,
+			&i.CustomerID,
+			&i.Kind,
+			&i.JobID,
+			&i.TraceID,
+			&i.State,
+			&i.UpdatedAfter,
+			&i.CoveredUntil,
+			&i.Day,
+			&i.RewriteBefore,
+			&i.NewSystem,
+			&i.Cursor,
+			&i.ScanStartedAt,
+			&i.HighestSeen,
+			&i.Pages,
+			&i.Processed,
+			&i.Written,
+			&i.Skipped,
+			&i.Failures,
+			&i.Recovered,
+			&i.Verified,
+			&i.Attempts,
+			&i.Parks,
+			&i.ParkReason,
+			&i.ParkDetail,
+			&i.ParkSince,
+			&i.Refusals,
+			&i.Failure,
+			&i.DueAt,
+			&i.ActiveSeconds,
+			&i.Epoch,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.UpdatedAt,
+			&i.CompletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
-// The claim's worker could do nothing, and did not die of the run. Another worker's claim, which has a later epoch, stays counted.
-func (q *Queries) RunUncountClaim(ctx context.Context, db DBTX, arg *RunUncountClaimParams) error {
-	_, err := db.Exec(ctx, runUncountClaim, arg.ID, arg.Epoch)
-	return err
-}
-
-const runUnparkIfParked = `-- name: RunUnparkIfParked :one
-UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
-WHERE customer_id = $1 AND state = 'parked'
-RETURNING id
+const backfillsPage = `-- name: BackfillsPage :many
+SELECT r.id, r.customer_id, r.kind, r.job_id, r.trace_id, r.state, r.updated_after, r.covered_until, r.day, r.rewrite_before, r.new_system, r.cursor, r.scan_started_at, r.highest_seen, r.pages, r.processed, r.written, r.skipped, r.failures, r.recovered, r.verified, r.attempts, r.parks, r.park_reason, r.park_detail, r.park_since, r.refusals, r.failure, r.due_at, r.active_seconds, r.epoch, r.created_at, r.started_at, r.updated_at, r.completed_at FROM all_runs r
+WHERE r.kind = 'backfill' AND r.id = ANY(ARRAY(
+    (SELECT n.id FROM runs n WHERE n.kind = 'backfill' AND n.id < $1 ORDER BY n.id DESC LIMIT $2)
+    UNION ALL
+    (SELECT o.id FROM backfill_runs o WHERE o.id < $1 ORDER BY o.id DESC LIMIT $2)))
+ORDER BY r.id DESC LIMIT $2
 `
 
-// The reason stays until a page is committed: that is when an alert for it is cleared.
-func (q *Queries) RunUnparkIfParked(ctx context.Context, db DBTX, customerID string) (int64, error) {
-	row := db.QueryRow(ctx, runUnparkIfParked, customerID)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
+type BackfillsPageParams struct {
+	Before   int64
+	PageSize int32
 }
 
-const runWaitsBeside = `-- name: RunWaitsBeside :one
-SELECT EXISTS (
-    SELECT FROM backfill_runs r
-    WHERE r.state IN ('queued', 'running', 'parked') AND r.state = 'queued' AND r.due_at <= rollcall_now()
-      AND r.park_reason IS DISTINCT FROM $1
-      AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now() OFFSET 0)
-      AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = r.customer_id
-                      AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL) OFFSET 0)
-    ORDER BY r.due_at LIMIT 1)::boolean
+// The newest of each table are looked up by their ids, and then read together.
+func (q *Queries) BackfillsPage(ctx context.Context, db DBTX, arg *BackfillsPageParams) ([]*AllRun, error) {
+	rows, err := db.Query(ctx, backfillsPage, arg.Before, arg.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*AllRun
+	for rows.Next() {
+		var i AllRun
+		if err := rows.Scan(
+			&i.ID,
+			&i.CustomerID,
+			&i.Kind,
+			&i.JobID,
+			&i.TraceID,
+			&i.State,
+			&i.UpdatedAfter,
+			&i.CoveredUntil,
+			&i.Day,
+			&i.RewriteBefore,
+			&i.NewSystem,
+			&i.Cursor,
+			&i.ScanStartedAt,
+			&i.HighestSeen,
+			&i.Pages,
+			&i.Processed,
+			&i.Written,
+			&i.Skipped,
+			&i.Failures,
+			&i.Recovered,
+			&i.Verified,
+			&i.Attempts,
+			&i.Parks,
+			&i.ParkReason,
+			&i.ParkDetail,
+			&i.ParkSince,
+			&i.Refusals,
+			&i.Failure,
+			&i.DueAt,
+			&i.ActiveSeconds,
+			&i.Epoch,
+			&i.CreatedAt,
+			&i.StartedAt,
+			&i.UpdatedAt,
+			&i.CompletedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const newSystemSince = `-- name: NewSystemSince :one
+SELECT coalesce(max(r.rewrite_before), 'epoch')::timestamptz FROM all_runs r
+WHERE r.customer_id = $1 AND r.kind = 'backfill' AND r.rewrite_before IS NOT NULL AND r.new_system
 `
 
-// Whether a run waits for a worker that no destination's silence has parked.
-func (q *Queries) RunWaitsBeside(ctx context.Context, db DBTX, parkReason *string) (bool, error) {
-	row := db.QueryRow(ctx, runWaitsBeside, parkReason)
-	var column_1 bool
+// Since when the customer's destination is the system that it is now: ids that were given before are another system's.
+func (q *Queries) NewSystemSince(ctx context.Context, db DBTX, customerID string) (time.Time, error) {
+	row := db.QueryRow(ctx, newSystemSince, customerID)
+	var column_1 time.Time
 	err := row.Scan(&column_1)
 	return column_1, err
 }
 
-const runsUnattended = `-- name: RunsUnattended :many
-SELECT r.id, r.customer_id FROM backfill_runs r
-LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
-WHERE r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL AND r.id > $1
-  AND r.updated_at <= rollcall_now() - interval '1 minute'
-  AND NOT EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = r.customer_id AND (NOT c.enabled OR c.paused_at IS NOT NULL))
-ORDER BY r.id LIMIT $2
+const rewriteOwed = `-- name: RewriteOwed :one
+SELECT r.rewrite_before::timestamptz AS owed, r.new_system FROM (
+    SELECT l.rewrite_before, l.new_system, l.state FROM all_runs l
+    WHERE l.customer_id = $1 AND l.rewrite_before IS NOT NULL AND l.kind = 'backfill' ORDER BY l.id DESC LIMIT 1) r
+WHERE r.state <> 'completed'
 `
 
-type RunsUnattendedParams struct {
-	After    int64
-	PageSize int32
+type RewriteOwedRow struct {
+	Owed      time.Time
+	NewSystem bool
 }
 
-type RunsUnattendedRow struct {
-	ID         int64
-	CustomerID string
+// The last rewrite, if it was not completed: what was synced before it may not be in the destination.
+func (q *Queries) RewriteOwed(ctx context.Context, db DBTX, customerID string) (*RewriteOwedRow, error) {
+	row := db.QueryRow(ctx, rewriteOwed, customerID)
+	var i RewriteOwedRow
+	err := row.Scan(&i.Owed, &i.NewSystem)
+	return &i, err
 }
 
-// Unfinished runs that are due and that no worker has: what a lost message, stream or worker leaves behind. One that was
-// touched within a minute has a message under way.
-func (q *Queries) RunsUnattended(ctx context.Context, db DBTX, arg *RunsUnattendedParams) ([]*RunsUnattendedRow, error) {
-	rows, err := db.Query(ctx, runsUnattended, arg.After, arg.PageSize)
+const rewritesOwedFor = `-- name: RewritesOwedFor :many
+SELECT r.customer_id FROM (
+    SELECT DISTINCT ON (l.customer_id) l.customer_id, l.state FROM all_runs l
+    WHERE l.customer_id = ANY($1::text[]) AND l.rewrite_before IS NOT NULL AND l.kind = 'backfill'
+    ORDER BY l.customer_id, l.id DESC) r
+WHERE r.state <> 'completed'
+`
+
+// Those of these customers whose last rewrite was not completed.
+func (q *Queries) RewritesOwedFor(ctx context.Context, db DBTX, customerIds []string) ([]string, error) {
+	rows, err := db.Query(ctx, rewritesOwedFor, customerIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []*RunsUnattendedRow
+	var items []string
 	for rows.Next() {
-		var i RunsUnattendedRow
-		if err := rows.Scan(&i.ID, &i.CustomerID); err != nil {
+		var customer_id string
+		if err := rows.Scan(&customer_id); err != nil {
 			return nil, err
 		}
-		items = append(items, &i)
+		items = append(items, customer_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -740,37 +493,38 @@ func (q *Queries) RunsUnattended(ctx context.Context, db DBTX, arg *RunsUnattend
 	return items, nil
 }
 
-const runsWakeDueParked = `-- name: RunsWakeDueParked :many
-UPDATE backfill_runs SET state = 'queued', updated_at = rollcall_now()
-WHERE id IN (
-    SELECT p.id FROM backfill_runs p WHERE p.state = 'parked' AND p.due_at <= rollcall_now()
-      AND NOT EXISTS (SELECT 1 FROM sync_configs c WHERE c.customer_id = p.customer_id AND (NOT c.enabled OR c.paused_at IS NOT NULL))
-    ORDER BY p.due_at LIMIT 100 FOR UPDATE OF p SKIP LOCKED)
-RETURNING id, customer_id
+const runSetRewrite = `-- name: RunSetRewrite :exec
+UPDATE backfill_runs SET rewrite_before = $1, new_system = $2 WHERE id = $3
 `
 
-type RunsWakeDueParkedRow struct {
-	ID         int64
-	CustomerID string
+type RunSetRewriteParams struct {
+	RewriteBefore *time.Time
+	NewSystem     bool
+	ID            int64
 }
 
-// Parked runs whose time has come, each woken by one process only.
-func (q *Queries) RunsWakeDueParked(ctx context.Context, db DBTX) ([]*RunsWakeDueParkedRow, error) {
-	rows, err := db.Query(ctx, runsWakeDueParked)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []*RunsWakeDueParkedRow
-	for rows.Next() {
-		var i RunsWakeDueParkedRow
-		if err := rows.Scan(&i.ID, &i.CustomerID); err != nil {
-			return nil, err
-		}
-		items = append(items, &i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) RunSetRewrite(ctx context.Context, db DBTX, arg *RunSetRewriteParams) error {
+	_, err := db.Exec(ctx, runSetRewrite, arg.RewriteBefore, arg.NewSystem, arg.ID)
+	return err
+}
+
+const runStartBackfill = `-- name: RunStartBackfill :one
+INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
+VALUES ($1, $2, $3, 'queued', rollcall_now(), rollcall_now(), rollcall_now())
+ON CONFLICT (customer_id) WHERE state IN ('queued', 'running', 'parked', 'paused') DO NOTHING
+RETURNING id
+`
+
+type RunStartBackfillParams struct {
+	CustomerID string
+	JobID      int64
+	TraceID    string
+}
+
+// Into the table of the version before, where a backfill service of either version finds it; one of this version moves it.
+func (q *Queries) RunStartBackfill(ctx context.Context, db DBTX, arg *RunStartBackfillParams) (int64, error) {
+	row := db.QueryRow(ctx, runStartBackfill, arg.CustomerID, arg.JobID, arg.TraceID)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
 }

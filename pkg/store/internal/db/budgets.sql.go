@@ -57,8 +57,8 @@ type BudgetTakeParams struct {
 	Patience   time.Duration
 }
 
-// One grant: next_at as it was, or now, is when the caller may send; the row moves on by one interval. No row
-// comes back where that moment is further away than the caller is ready to wait: then nothing was spent.
+// Takes one grant. The caller may send at the old next_at, or now; the row moves on by one interval. If that moment is further
+// away than the caller's patience, the statement returns no row and spends nothing.
 func (q *Queries) BudgetTake(ctx context.Context, db DBTX, arg *BudgetTakeParams) (float64, error) {
 	row := db.QueryRow(ctx, budgetTake,
 		arg.Step,
@@ -85,32 +85,12 @@ type BudgetThrottleParams struct {
 	CustomerID string
 }
 
-// Holds everybody back after an answer 429; throttles counts those that named no time, for the doubling.
+// Holds all processes back after a 429 answer. throttles counts the answers that named no time, for the doubling.
 func (q *Queries) BudgetThrottle(ctx context.Context, db DBTX, arg *BudgetThrottleParams) (int32, error) {
 	row := db.QueryRow(ctx, budgetThrottle, arg.Hold, arg.Throttles, arg.CustomerID)
 	var throttles int32
 	err := row.Scan(&throttles)
 	return throttles, err
-}
-
-const budgetThrottles = `-- name: BudgetThrottles :one
-SELECT throttles FROM customer_budgets WHERE customer_id = $1
-`
-
-func (q *Queries) BudgetThrottles(ctx context.Context, db DBTX, customerID string) (int32, error) {
-	row := db.QueryRow(ctx, budgetThrottles, customerID)
-	var throttles int32
-	err := row.Scan(&throttles)
-	return throttles, err
-}
-
-const budgetThrottlesReset = `-- name: BudgetThrottlesReset :exec
-UPDATE customer_budgets SET throttles = 0 WHERE customer_id = $1 AND throttles <> 0
-`
-
-func (q *Queries) BudgetThrottlesReset(ctx context.Context, db DBTX, customerID string) error {
-	_, err := db.Exec(ctx, budgetThrottlesReset, customerID)
-	return err
 }
 
 const budgetWaitSeconds = `-- name: BudgetWaitSeconds :one

@@ -10,94 +10,6 @@ import (
 	"time"
 )
 
-const alertsPage = `-- name: AlertsPage :many
-SELECT id, customer_id, type, severity, coalesce(details->>'vomoUserId', '')::text AS vomo_user_id, raised_at, cleared_at FROM alerts
-WHERE ($1::text IS NULL OR customer_id = $1::text)
-  AND (cleared_at IS NULL OR cleared_at > rollcall_now() - $2::interval)
-  AND id < $3
-ORDER BY id DESC LIMIT $4
-`
-
-type AlertsPageParams struct {
-	CustomerID    *string
-	ClearedWithin time.Duration
-	Before        int64
-	PageSize      int32
-}
-
-type AlertsPageRow struct {
-	ID         int64
-	CustomerID string
-	Type       string
-	Severity   string
-	VomoUserID string
-	RaisedAt   time.Time
-	ClearedAt  *time.Time
-}
-
-// Newest first: those that stand, and with cleared_within those that were over lately.
-func (q *Queries) AlertsPage(ctx context.Context, db DBTX, arg *AlertsPageParams) ([]*AlertsPageRow, error) {
-	rows, err := db.Query(ctx, alertsPage,
-		arg.CustomerID,
-		arg.ClearedWithin,
-		arg.Before,
-		arg.PageSize,
-	)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []*AlertsPageRow
-	for rows.Next() {
-		var i AlertsPageRow
-		if err := rows.Scan(
-			&i.ID,
-			&i.CustomerID,
-			&i.Type,
-			&i.Severity,
-			&i.VomoUserID,
-			&i.RaisedAt,
-			&i.ClearedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, &i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const alertsStandingOf = `-- name: AlertsStandingOf :many
-SELECT customer_id, type FROM alerts WHERE cleared_at IS NULL AND type = ANY($1::text[])
-`
-
-type AlertsStandingOfRow struct {
-	CustomerID string
-	Type       string
-}
-
-func (q *Queries) AlertsStandingOf(ctx context.Context, db DBTX, types []string) ([]*AlertsStandingOfRow, error) {
-	rows, err := db.Query(ctx, alertsStandingOf, types)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []*AlertsStandingOfRow
-	for rows.Next() {
-		var i AlertsStandingOfRow
-		if err := rows.Scan(&i.CustomerID, &i.Type); err != nil {
-			return nil, err
-		}
-		items = append(items, &i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const conditionsFound = `-- name: ConditionsFound :many
 SELECT 'poll_stalled'::text AS type, c.customer_id,
        greatest(c.last_polled_at, c.poll_page_at, c.active_since, c.backfill_completed_at)::timestamptz AS since
@@ -108,15 +20,15 @@ WHERE ($1::boolean OR c.customer_id = ANY($2::text[]))
       < rollcall_now() - 2 * make_interval(mins => c.poll_cadence_minutes)
 UNION ALL
 SELECT 'backfill_stalled', r.customer_id, r.updated_at
-FROM backfill_runs r JOIN sync_configs c ON c.customer_id = r.customer_id
-WHERE ($1::boolean OR r.customer_id = ANY($2::text[]))
+FROM all_runs r JOIN sync_configs c ON c.customer_id = r.customer_id
+WHERE r.kind = 'backfill' AND ($1::boolean OR r.customer_id = ANY($2::text[]))
   AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
   AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.updated_at < rollcall_now() - $3::interval
 UNION ALL
 SELECT 'backfill_stalled', r.customer_id, r.park_since::timestamptz
-FROM backfill_runs r JOIN sync_configs c ON c.customer_id = r.customer_id
-WHERE ($1::boolean OR r.customer_id = ANY($2::text[]))
+FROM all_runs r JOIN sync_configs c ON c.customer_id = r.customer_id
+WHERE r.kind = 'backfill' AND ($1::boolean OR r.customer_id = ANY($2::text[]))
   AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
   AND r.state IN ('queued', 'running', 'parked') AND r.parks > 0
   AND r.park_reason NOT IN ('not_before', 'quiet_hours', 'lane_wanted')
@@ -172,14 +84,14 @@ type ConditionsFoundRow struct {
 	Since      time.Time
 }
 
-// The customers with conditions that only time brings: of these customers, or of all. One statement for all
-// customers and all conditions, so that ten thousand who are well cost one question.
-// One that is not due waits for a time.
-// One that is parked again and again, whatever state the row is in meanwhile, for a reason of which no alert of its own
-// stands. What was asked for, or lets another job go first, is no stall.
-// Whose last one is read only for those who have none in that time.
-// What grows is what stays open. It has begun above the mark, and is over below half of it, so that a customer who
-// stands at the mark gets no alert every minute.
+// The conditions that begin because time passes: of these customers, or of all. One statement reads all customers and all
+// conditions, so that ten thousand healthy customers cost one query.
+// A run that is not due waits for a time, and is not stalled.
+// A run that is parked again and again, whatever its state is meanwhile, for a reason that has no active alert of its own.
+// Reasons that an operator asked for, or that let another job go first, are no stall.
+// The time of the last reconciliation is read only for customers that have none in that time.
+// Letters that are still open count. The condition begins above the limit and ends below half of it, so that a customer
+// near the limit does not get an alert every minute.
 func (q *Queries) ConditionsFound(ctx context.Context, db DBTX, arg *ConditionsFoundParams) ([]*ConditionsFoundRow, error) {
 	rows, err := db.Query(ctx, conditionsFound,
 		arg.Everybody,

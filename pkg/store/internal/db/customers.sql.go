@@ -29,22 +29,6 @@ func (q *Queries) CheckpointAdvance(ctx context.Context, db DBTX, arg *Checkpoin
 	return err
 }
 
-const checkpointGet = `-- name: CheckpointGet :one
-SELECT checkpoint FROM sync_checkpoints WHERE customer_id = $1 AND resource = $2
-`
-
-type CheckpointGetParams struct {
-	CustomerID string
-	Resource   string
-}
-
-func (q *Queries) CheckpointGet(ctx context.Context, db DBTX, arg *CheckpointGetParams) (time.Time, error) {
-	row := db.QueryRow(ctx, checkpointGet, arg.CustomerID, arg.Resource)
-	var checkpoint time.Time
-	err := row.Scan(&checkpoint)
-	return checkpoint, err
-}
-
 const checkpointInsertIfAbsent = `-- name: CheckpointInsertIfAbsent :exec
 INSERT INTO sync_checkpoints (customer_id, resource, checkpoint, updated_at)
 VALUES ($1, $2, $3, rollcall_now())
@@ -76,22 +60,6 @@ func (q *Queries) CredentialDelete(ctx context.Context, db DBTX, arg *Credential
 	return err
 }
 
-const credentialGet = `-- name: CredentialGet :one
-SELECT sealed FROM credentials WHERE customer_id = $1 AND name = $2
-`
-
-type CredentialGetParams struct {
-	CustomerID string
-	Name       string
-}
-
-func (q *Queries) CredentialGet(ctx context.Context, db DBTX, arg *CredentialGetParams) ([]byte, error) {
-	row := db.QueryRow(ctx, credentialGet, arg.CustomerID, arg.Name)
-	var sealed []byte
-	err := row.Scan(&sealed)
-	return sealed, err
-}
-
 const credentialUpsert = `-- name: CredentialUpsert :exec
 INSERT INTO credentials (customer_id, name, sealed, updated_at)
 VALUES ($1, $2, $3, rollcall_now())
@@ -118,106 +86,6 @@ func (q *Queries) CredentialsDelete(ctx context.Context, db DBTX, customerID str
 	return err
 }
 
-const customerKeyGet = `-- name: CustomerKeyGet :one
-SELECT key_id, sealed_key FROM customer_keys WHERE customer_id = $1
-`
-
-type CustomerKeyGetRow struct {
-	KeyID     string
-	SealedKey []byte
-}
-
-func (q *Queries) CustomerKeyGet(ctx context.Context, db DBTX, customerID string) (*CustomerKeyGetRow, error) {
-	row := db.QueryRow(ctx, customerKeyGet, customerID)
-	var i CustomerKeyGetRow
-	err := row.Scan(&i.KeyID, &i.SealedKey)
-	return &i, err
-}
-
-const installationKeyGet = `-- name: InstallationKeyGet :one
-SELECT key_id, public_key, sealed_key FROM installation_keys WHERE name = $1
-`
-
-type InstallationKeyGetRow struct {
-	KeyID     string
-	PublicKey *string
-	SealedKey []byte
-}
-
-func (q *Queries) InstallationKeyGet(ctx context.Context, db DBTX, name string) (*InstallationKeyGetRow, error) {
-	row := db.QueryRow(ctx, installationKeyGet, name)
-	var i InstallationKeyGetRow
-	err := row.Scan(&i.KeyID, &i.PublicKey, &i.SealedKey)
-	return &i, err
-}
-
-const syncConfigGet = `-- name: SyncConfigGet :one
-SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
-       requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
-       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_since
-FROM sync_configs WHERE customer_id = $1
-`
-
-type SyncConfigGetRow struct {
-	CustomerID             string
-	ExternalSystemUrl      string
-	Destination            []byte
-	PollCadenceMinutes     int32
-	AdminEmail             *string
-	RequestsPerSecond      *float64
-	RequestsPerMinute      *float64
-	Enabled                bool
-	OnboardedAt            time.Time
-	OffboardedAt           *time.Time
-	BackfillCompletedAt    *time.Time
-	BackfillProcessedCount *int64
-	BackfillNotBefore      *time.Time
-	QuietHours             []byte
-	PausedAt               *time.Time
-	DisabledReason         *string
-	ActiveSince            *time.Time
-	LastPolledAt           *time.Time
-	PollPageAt             *time.Time
-	CaughtUpAt             *time.Time
-	NextPollAt             *time.Time
-	NextReconcileAt        *time.Time
-	StampLagMinutes        *int32
-	StampLagSince          *time.Time
-}
-
-func (q *Queries) SyncConfigGet(ctx context.Context, db DBTX, customerID string) (*SyncConfigGetRow, error) {
-	row := db.QueryRow(ctx, syncConfigGet, customerID)
-	var i SyncConfigGetRow
-	err := row.Scan(
-		&i.CustomerID,
-		&i.ExternalSystemUrl,
-		&i.Destination,
-		&i.PollCadenceMinutes,
-		&i.AdminEmail,
-		&i.RequestsPerSecond,
-		&i.RequestsPerMinute,
-		&i.Enabled,
-		&i.OnboardedAt,
-		&i.OffboardedAt,
-		&i.BackfillCompletedAt,
-		&i.BackfillProcessedCount,
-		&i.BackfillNotBefore,
-		&i.QuietHours,
-		&i.PausedAt,
-		&i.DisabledReason,
-		&i.ActiveSince,
-		&i.LastPolledAt,
-		&i.PollPageAt,
-		&i.CaughtUpAt,
-		&i.NextPollAt,
-		&i.NextReconcileAt,
-		&i.StampLagMinutes,
-		&i.StampLagSince,
-	)
-	return &i, err
-}
-
 const syncConfigMarkBackfilled = `-- name: SyncConfigMarkBackfilled :exec
 UPDATE sync_configs
 SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = $1, updated_at = rollcall_now(),
@@ -230,7 +98,7 @@ type SyncConfigMarkBackfilledParams struct {
 	CustomerID string
 }
 
-// The date is the first one's: a later full resync does not change it.
+// Keeps the date of the first backfill.
 func (q *Queries) SyncConfigMarkBackfilled(ctx context.Context, db DBTX, arg *SyncConfigMarkBackfilledParams) error {
 	_, err := db.Exec(ctx, syncConfigMarkBackfilled, arg.Processed, arg.CustomerID)
 	return err
@@ -238,7 +106,7 @@ func (q *Queries) SyncConfigMarkBackfilled(ctx context.Context, db DBTX, arg *Sy
 
 const syncConfigOffboardIfKnown = `-- name: SyncConfigOffboardIfKnown :execrows
 UPDATE sync_configs
-SET enabled = false, offboarded_at = coalesce(offboarded_at, rollcall_now()), updated_at = rollcall_now()
+SET enabled = false, offboarded_at = coalesce(offboarded_at, rollcall_now()), admin_email = NULL, updated_at = rollcall_now()
 WHERE customer_id = $1
 `
 
@@ -250,105 +118,32 @@ func (q *Queries) SyncConfigOffboardIfKnown(ctx context.Context, db DBTX, custom
 	return result.RowsAffected(), nil
 }
 
-const syncConfigPage = `-- name: SyncConfigPage :many
-SELECT customer_id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
-       requests_per_minute, enabled, onboarded_at, offboarded_at, backfill_completed_at,
-       backfill_processed_count, backfill_not_before, quiet_hours, paused_at, disabled_reason, active_since, last_polled_at,
-       poll_page_at, caught_up_at, next_poll_at, next_reconcile_at, stamp_lag_minutes, stamp_lag_since
-FROM sync_configs WHERE customer_id > $1 ORDER BY customer_id LIMIT $2
+const syncConfigUnmarkBackfilled = `-- name: SyncConfigUnmarkBackfilled :exec
+UPDATE sync_configs SET backfill_completed_at = NULL, updated_at = rollcall_now() WHERE customer_id = $1
 `
 
-type SyncConfigPageParams struct {
-	After    string
-	PageSize int32
-}
-
-type SyncConfigPageRow struct {
-	CustomerID             string
-	ExternalSystemUrl      string
-	Destination            []byte
-	PollCadenceMinutes     int32
-	AdminEmail             *string
-	RequestsPerSecond      *float64
-	RequestsPerMinute      *float64
-	Enabled                bool
-	OnboardedAt            time.Time
-	OffboardedAt           *time.Time
-	BackfillCompletedAt    *time.Time
-	BackfillProcessedCount *int64
-	BackfillNotBefore      *time.Time
-	QuietHours             []byte
-	PausedAt               *time.Time
-	DisabledReason         *string
-	ActiveSince            *time.Time
-	LastPolledAt           *time.Time
-	PollPageAt             *time.Time
-	CaughtUpAt             *time.Time
-	NextPollAt             *time.Time
-	NextReconcileAt        *time.Time
-	StampLagMinutes        *int32
-	StampLagSince          *time.Time
-}
-
-// Keyset paging: the customers after @after, in order.
-func (q *Queries) SyncConfigPage(ctx context.Context, db DBTX, arg *SyncConfigPageParams) ([]*SyncConfigPageRow, error) {
-	rows, err := db.Query(ctx, syncConfigPage, arg.After, arg.PageSize)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []*SyncConfigPageRow
-	for rows.Next() {
-		var i SyncConfigPageRow
-		if err := rows.Scan(
-			&i.CustomerID,
-			&i.ExternalSystemUrl,
-			&i.Destination,
-			&i.PollCadenceMinutes,
-			&i.AdminEmail,
-			&i.RequestsPerSecond,
-			&i.RequestsPerMinute,
-			&i.Enabled,
-			&i.OnboardedAt,
-			&i.OffboardedAt,
-			&i.BackfillCompletedAt,
-			&i.BackfillProcessedCount,
-			&i.BackfillNotBefore,
-			&i.QuietHours,
-			&i.PausedAt,
-			&i.DisabledReason,
-			&i.ActiveSince,
-			&i.LastPolledAt,
-			&i.PollPageAt,
-			&i.CaughtUpAt,
-			&i.NextPollAt,
-			&i.NextReconcileAt,
-			&i.StampLagMinutes,
-			&i.StampLagSince,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, &i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+// The customer's mapping is gone: if it returns, it is backfilled.
+func (q *Queries) SyncConfigUnmarkBackfilled(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, syncConfigUnmarkBackfilled, customerID)
+	return err
 }
 
 const syncConfigUpsert = `-- name: SyncConfigUpsert :one
 INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, admin_email,
-                          requests_per_second, requests_per_minute, backfill_not_before, quiet_hours, enabled,
+                          requests_per_second, requests_per_minute, backfill_not_before, quiet_hours, write_back, participations, enabled,
                           onboarded_at, updated_at)
 VALUES ($1, $2, $3,
         $4, $5, $6,
-        $7, $8, $9, true,
+        $7, $8, $9, $10,
+        $11, true,
         rollcall_now(), rollcall_now())
 ON CONFLICT (customer_id) DO UPDATE SET
     external_system_url = excluded.external_system_url, destination = excluded.destination,
     poll_cadence_minutes = excluded.poll_cadence_minutes, admin_email = excluded.admin_email,
     requests_per_second = excluded.requests_per_second, requests_per_minute = excluded.requests_per_minute,
     backfill_not_before = excluded.backfill_not_before, quiet_hours = excluded.quiet_hours,
+    write_back = excluded.write_back,
+    participations = excluded.participations,
     enabled = true, disabled_reason = NULL, updated_at = rollcall_now(), offboarded_at = NULL,
     paused_at = CASE WHEN sync_configs.offboarded_at IS NULL THEN sync_configs.paused_at END, -- a pause ends with the customer
     active_since = CASE WHEN sync_configs.enabled AND sync_configs.poll_cadence_minutes = excluded.poll_cadence_minutes
@@ -370,9 +165,11 @@ type SyncConfigUpsertParams struct {
 	RequestsPerMinute  *float64
 	BackfillNotBefore  *time.Time
 	QuietHours         []byte
+	WriteBack          []byte
+	Participations     bool
 }
 
-// onboarded_at is kept for a customer who was never offboarded: the same request twice is one onboarding.
+// Keeps onboarded_at of a customer that was never offboarded: the same request twice is one onboarding.
 func (q *Queries) SyncConfigUpsert(ctx context.Context, db DBTX, arg *SyncConfigUpsertParams) (time.Time, error) {
 	row := db.QueryRow(ctx, syncConfigUpsert,
 		arg.CustomerID,
@@ -384,6 +181,8 @@ func (q *Queries) SyncConfigUpsert(ctx context.Context, db DBTX, arg *SyncConfig
 		arg.RequestsPerMinute,
 		arg.BackfillNotBefore,
 		arg.QuietHours,
+		arg.WriteBack,
+		arg.Participations,
 	)
 	var onboarded_at time.Time
 	err := row.Scan(&onboarded_at)

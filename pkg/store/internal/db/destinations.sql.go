@@ -24,23 +24,10 @@ type DestinationHoldLaterParams struct {
 	CustomerID string
 }
 
-// The longer of two holds counts, unless they are of different destinations.
+// Keeps the longer of two holds, unless they are of different destinations.
 func (q *Queries) DestinationHoldLater(ctx context.Context, db DBTX, arg *DestinationHoldLaterParams) error {
 	_, err := db.Exec(ctx, destinationHoldLater, arg.Delay, arg.CustomerID)
 	return err
-}
-
-const destinationHoldLeft = `-- name: DestinationHoldLeft :one
-SELECT (h.until - rollcall_now())::interval AS remaining FROM destination_holds h JOIN sync_configs c USING (customer_id)
-WHERE h.customer_id = $1 AND h.destination = c.destination AND h.until > rollcall_now()
-`
-
-// How long the customer's destination is still to be left alone.
-func (q *Queries) DestinationHoldLeft(ctx context.Context, db DBTX, customerID string) (time.Duration, error) {
-	row := db.QueryRow(ctx, destinationHoldLeft, customerID)
-	var remaining time.Duration
-	err := row.Scan(&remaining)
-	return remaining, err
 }
 
 const sharedContactFindAnother = `-- name: SharedContactFindAnother :exec
@@ -50,7 +37,7 @@ WHERE u.customer_id = $1 GROUP BY u.customer_id, u.external_user_id HAVING count
 ON CONFLICT (customer_id) DO NOTHING
 `
 
-// Asked only when a noted pair shares nothing any more: it reads all of the customer's mappings.
+// Runs only after a stored pair stopped sharing an id, because it reads all of the customer's mappings.
 func (q *Queries) SharedContactFindAnother(ctx context.Context, db DBTX, customerID string) error {
 	_, err := db.Exec(ctx, sharedContactFindAnother, customerID)
 	return err
@@ -85,8 +72,8 @@ type SharedContactNoteIfAnyParams struct {
 	Since       time.Time
 }
 
-// Two users who share one record at the destination, one of them among these of a page. Each id is looked up by itself,
-// through the index. Ids that are only our own are never shared; those given before since are another system's.
+// Stores two users who share one record at the destination; one of them is a user of the page. Each id is looked up by itself,
+// through the index. Ids of our own are never shared. Ids that were given before since are another system's.
 func (q *Queries) SharedContactNoteIfAny(ctx context.Context, db DBTX, arg *SharedContactNoteIfAnyParams) error {
 	_, err := db.Exec(ctx, sharedContactNoteIfAny,
 		arg.CustomerID,
@@ -97,25 +84,6 @@ func (q *Queries) SharedContactNoteIfAny(ctx context.Context, db DBTX, arg *Shar
 	return err
 }
 
-const sharedContactOf = `-- name: SharedContactOf :one
-SELECT s.vomo_user_id, s.other_vomo_user_id, m.external_user_id
-FROM shared_contacts s JOIN user_mappings m ON m.customer_id = s.customer_id AND m.vomo_user_id = s.vomo_user_id
-WHERE s.customer_id = $1
-`
-
-type SharedContactOfRow struct {
-	VomoUserID      string
-	OtherVomoUserID string
-	ExternalUserID  string
-}
-
-func (q *Queries) SharedContactOf(ctx context.Context, db DBTX, customerID string) (*SharedContactOfRow, error) {
-	row := db.QueryRow(ctx, sharedContactOf, customerID)
-	var i SharedContactOfRow
-	err := row.Scan(&i.VomoUserID, &i.OtherVomoUserID, &i.ExternalUserID)
-	return &i, err
-}
-
 const sharedContactsOver = `-- name: SharedContactsOver :many
 SELECT s.customer_id FROM shared_contacts s
 WHERE NOT EXISTS (
@@ -123,7 +91,7 @@ WHERE NOT EXISTS (
     WHERE m.customer_id = s.customer_id AND m.vomo_user_id = s.vomo_user_id AND n.vomo_user_id = s.other_vomo_user_id)
 `
 
-// Customers whose noted pair shares nothing any more.
+// Returns the customers whose stored pair no longer shares an id.
 func (q *Queries) SharedContactsOver(ctx context.Context, db DBTX) ([]string, error) {
 	rows, err := db.Query(ctx, sharedContactsOver)
 	if err != nil {

@@ -7,7 +7,6 @@ package db
 
 import (
 	"context"
-	"time"
 )
 
 const backlog = `-- name: Backlog :one
@@ -18,8 +17,8 @@ SELECT (SELECT count(*) FROM outbox) AS outbox,
        (SELECT count(*) FROM onboarding_requests WHERE state = 'pending') AS requests,
        (SELECT coalesce(extract(epoch FROM rollcall_now() - min(received_at)), 0)
         FROM onboarding_requests WHERE state = 'pending')::double precision AS requests_seconds
-FROM backfill_runs r JOIN sync_configs c ON c.customer_id = r.customer_id AND c.enabled
-WHERE r.state IN ('queued', 'running', 'parked') AND r.due_at <= rollcall_now()
+FROM all_runs r JOIN sync_configs c ON c.customer_id = r.customer_id AND c.enabled
+WHERE r.kind = 'backfill' AND r.state IN ('queued', 'running', 'parked') AND r.due_at <= rollcall_now()
   AND NOT EXISTS (SELECT 1 FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now())
 `
 
@@ -32,7 +31,7 @@ type BacklogRow struct {
 	RequestsSeconds float64
 }
 
-// What should move and may not: messages unpublished, runs that are due and that no worker has, requests pending.
+// What should move on and may be stuck: unpublished messages, due runs that no worker has, pending requests.
 func (q *Queries) Backlog(ctx context.Context, db DBTX) (*BacklogRow, error) {
 	row := db.QueryRow(ctx, backlog)
 	var i BacklogRow
@@ -43,31 +42,6 @@ func (q *Queries) Backlog(ctx context.Context, db DBTX) (*BacklogRow, error) {
 		&i.RunsSeconds,
 		&i.Requests,
 		&i.RequestsSeconds,
-	)
-	return &i, err
-}
-
-const serverFacts = `-- name: ServerFacts :one
-SELECT current_setting('server_version_num')::int AS version, current_setting('max_connections')::int AS max_connections,
-       (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid IS NOT NULL)::int AS connections,
-       clock_timestamp()::timestamptz AS clock
-`
-
-type ServerFactsRow struct {
-	Version        int32
-	MaxConnections int32
-	Connections    int32
-	Clock          time.Time
-}
-
-func (q *Queries) ServerFacts(ctx context.Context, db DBTX) (*ServerFactsRow, error) {
-	row := db.QueryRow(ctx, serverFacts)
-	var i ServerFactsRow
-	err := row.Scan(
-		&i.Version,
-		&i.MaxConnections,
-		&i.Connections,
-		&i.Clock,
 	)
 	return &i, err
 }

@@ -7,28 +7,16 @@ package db
 
 import (
 	"context"
+
 	"time"
 )
-
-const leaseClosingUntil = `-- name: LeaseClosingUntil :one
-SELECT expires_at FROM customer_leases
-WHERE customer_id = $1 AND fenced_epoch = epoch AND expires_at > rollcall_now()
-`
-
-// When at the latest a lane that was fenced is free; no row if it is not closing.
-func (q *Queries) LeaseClosingUntil(ctx context.Context, db DBTX, customerID string) (time.Time, error) {
-	row := db.QueryRow(ctx, leaseClosingUntil, customerID)
-	var expires_at time.Time
-	err := row.Scan(&expires_at)
-	return expires_at, err
-}
 
 const leaseFence = `-- name: LeaseFence :exec
 UPDATE customer_leases SET epoch = epoch + 1, fenced_epoch = epoch + 1 WHERE customer_id = $1
 `
 
-// The holder's next page is refused. The lease stands until the holder lets go, or until it runs out: requests that have
-// left are still on their way, and the next holder's must not overtake them.
+// Has the holder's next page rejected. The lane stays taken until the holder releases it or the lease ends: requests that have left
+// are still on their way, and the next holder's requests must not overtake them.
 func (q *Queries) LeaseFence(ctx context.Context, db DBTX, customerID string) error {
 	_, err := db.Exec(ctx, leaseFence, customerID)
 	return err
@@ -54,8 +42,8 @@ type LeaseReleaseIfHeldParams struct {
 	Epoch      int64
 }
 
-// The epoch ends with the lease: a renewal that was begun before the release and comes after it must not bring the
-// lease back without a holder. A holder that was fenced has an epoch of before, and lets the next one in all the same.
+// Ends the epoch with the lease: a renewal that began before the release and arrives after it must not revive the lease. A fenced
+// holder has an older epoch, and its release frees the lane all the same.
 func (q *Queries) LeaseReleaseIfHeld(ctx context.Context, db DBTX, arg *LeaseReleaseIfHeldParams) (int64, error) {
 	result, err := db.Exec(ctx, leaseReleaseIfHeld, arg.CustomerID, arg.Holder, arg.Epoch)
 	if err != nil {
@@ -77,9 +65,8 @@ type LeaseRenewIfHeldParams struct {
 	Holder     string
 }
 
-// Never shortens the lease: now() is when a transaction began, and the holder already counts on a renewal that was
-// begun later and came first. The holder is compared, too: a Postgres that lost its last transactions may give an epoch
-// a second time.
+// Never shortens the lease: now() is when the transaction began, and a renewal that began later may have arrived first. The holder
+// is compared, too, because a Postgres that lost its last transactions may give an epoch a second time.
 func (q *Queries) LeaseRenewIfHeld(ctx context.Context, db DBTX, arg *LeaseRenewIfHeldParams) (bool, error) {
 	row := db.QueryRow(ctx, leaseRenewIfHeld,
 		arg.Ttl,
@@ -107,7 +94,7 @@ type LeaseTakeIfFreeParams struct {
 	Ttl        time.Duration
 }
 
-// A new epoch for the one who finds the lane free; no row if another holds it, or held it and has not let go yet.
+// Returns a new epoch if the lane is free; no row if another job holds it, or held it and has not released it.
 func (q *Queries) LeaseTakeIfFree(ctx context.Context, db DBTX, arg *LeaseTakeIfFreeParams) (int64, error) {
 	row := db.QueryRow(ctx, leaseTakeIfFree, arg.CustomerID, arg.Holder, arg.Ttl)
 	var epoch int64
@@ -126,7 +113,7 @@ type LeaseWantedIfHeldParams struct {
 	Holder     string
 }
 
-// What a renewal says, without renewing.
+// Returns what a renewal returns, and does not renew.
 func (q *Queries) LeaseWantedIfHeld(ctx context.Context, db DBTX, arg *LeaseWantedIfHeldParams) (bool, error) {
 	row := db.QueryRow(ctx, leaseWantedIfHeld, arg.CustomerID, arg.Epoch, arg.Holder)
 	var wanted bool

@@ -129,7 +129,7 @@ func (q *Queries) LetterInsertRecords(ctx context.Context, db DBTX, arg *LetterI
 	return err
 }
 
-const lettersFailAgain = `-- name: LettersFailAgain :exec
+const lettersCountAttempts = `-- name: LettersCountAttempts :exec
 UPDATE dead_letters d
 SET attempts = d.attempts + 1, waited = v.waited, last_failed_at = rollcall_now(), error_code = v.error_code, error_class = v.error_class,
     reason = CASE WHEN v.reason <> '' THEN v.reason WHEN d.error_code = v.error_code THEN d.reason END,
@@ -151,7 +151,7 @@ FROM (SELECT u.id, u.error_code, u.error_class, u.delay, u.reason, u.answer, l.w
 WHERE d.id = v.id AND d.state <> 'settled'
 `
 
-type LettersFailAgainParams struct {
+type LettersCountAttemptsParams struct {
 	Job          string
 	MostAttempts int32
 	Longest      time.Duration
@@ -163,10 +163,10 @@ type LettersFailAgainParams struct {
 	Answers      [][]byte
 }
 
-// The same version was refused once more. Past the caps, or for good, it is an operator's. Of its age counts for how long
-// it was put off, and no time in which nothing could be tried, or that it lay in review until an operator asked.
-func (q *Queries) LettersFailAgain(ctx context.Context, db DBTX, arg *LettersFailAgainParams) error {
-	_, err := db.Exec(ctx, lettersFailAgain,
+// One more attempt failed. A permanent failure, or a cap that is reached, sends the letter to an operator. waited sums the
+// delays before attempts that were made: time in an outage, and time in review until an operator asked, do not count.
+func (q *Queries) LettersCountAttempts(ctx context.Context, db DBTX, arg *LettersCountAttemptsParams) error {
+	_, err := db.Exec(ctx, lettersCountAttempts,
 		arg.Job,
 		arg.MostAttempts,
 		arg.Longest,

@@ -45,6 +45,94 @@ func (q *Queries) LetterPayload(ctx context.Context, db DBTX, id uuid.UUID) (*Le
 	return &i, err
 }
 
+const lettersByCode = `-- name: LettersByCode :many
+SELECT l.error_code, l.error_class, count(*) AS letters, count(*) FILTER (WHERE l.state = 'review') AS review,
+       min(l.first_failed_at)::timestamptz AS oldest
+FROM dead_letters l
+WHERE (l.state <> 'settled') = $1::boolean
+  AND l.first_failed_at <= $2::timestamptz
+  AND ($3::timestamptz IS NULL OR l.first_failed_at > $3)
+  AND ($4::text IS NULL OR l.customer_id = $4)
+  AND ($5::text IS NULL OR l.kind = $5)
+  AND ($6::text IS NULL OR l.state = $6)
+  AND ($7::text IS NULL OR l.error_code = $7)
+  AND ($8::text IS NULL OR l.error_class = $8)
+  AND ($9::text IS NULL OR l.record_id = $9)
+  AND ($10::text IS NULL
+       OR strpos(lower(concat_ws(E'\n', l.error_code, l.record_id, l.original_subject, l.job)), lower($10)) > 0)
+  AND (cardinality($11::uuid[]) = 0
+       OR EXISTS (SELECT 1 FROM (SELECT unnest($11::uuid[]) AS lowest, unnest($12::uuid[]) AS highest) v
+                  WHERE l.id BETWEEN v.lowest AND v.highest))
+GROUP BY l.error_code, l.error_class
+ORDER BY letters DESC, l.error_code, l.error_class
+LIMIT $13
+`
+
+type LettersByCodeParams struct {
+	Open       bool
+	Until      time.Time
+	Since      *time.Time
+	CustomerID *string
+	Kind       *string
+	State      *string
+	ErrorCode  *string
+	ErrorClass *string
+	RecordID   *string
+	Holds      *string
+	LowestIds  []uuid.UUID
+	HighestIds []uuid.UUID
+	AtMost     int32
+}
+
+type LettersByCodeRow struct {
+	ErrorCode  string
+	ErrorClass string
+	Letters    int64
+	Review     int64
+	Oldest     time.Time
+}
+
+// As LettersPage, counted by error code: the most frequent first.
+func (q *Queries) LettersByCode(ctx context.Context, db DBTX, arg *LettersByCodeParams) ([]*LettersByCodeRow, error) {
+	rows, err := db.Query(ctx, lettersByCode,
+		arg.Open,
+		arg.Until,
+		arg.Since,
+		arg.CustomerID,
+		arg.Kind,
+		arg.State,
+		arg.ErrorCode,
+		arg.ErrorClass,
+		arg.RecordID,
+		arg.Holds,
+		arg.LowestIds,
+		arg.HighestIds,
+		arg.AtMost,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*LettersByCodeRow
+	for rows.Next() {
+		var i LettersByCodeRow
+		if err := rows.Scan(
+			&i.ErrorCode,
+			&i.ErrorClass,
+			&i.Letters,
+			&i.Review,
+			&i.Oldest,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lettersByID = `-- name: LettersByID :many
 SELECT l.id, l.customer_id, l.kind, l.record_id, l.source_updated_at, l.version_hash, l.original_subject, l.origin, l.job,
        l.trace_id, l.error_code, l.error_class, l.state, l.attempts, l.first_failed_at, l.last_failed_at,
@@ -476,26 +564,26 @@ func (q *Queries) LettersPlanByValue(ctx context.Context, db DBTX) error {
 	return err
 }
 
-const mappingStands = `-- name: MappingStands :one
+const mappingOf = `-- name: MappingOf :one
 SELECT last_synced_updated_at, version_hash, last_synced_at FROM user_mappings
 WHERE customer_id = $1 AND vomo_user_id = $2
 `
 
-type MappingStandsParams struct {
+type MappingOfParams struct {
 	CustomerID string
 	VomoUserID string
 }
 
-type MappingStandsRow struct {
+type MappingOfRow struct {
 	LastSyncedUpdatedAt time.Time
 	VersionHash         []byte
 	LastSyncedAt        time.Time
 }
 
 // The version in which a user stands in the destination.
-func (q *Queries) MappingStands(ctx context.Context, db DBTX, arg *MappingStandsParams) (*MappingStandsRow, error) {
-	row := db.QueryRow(ctx, mappingStands, arg.CustomerID, arg.VomoUserID)
-	var i MappingStandsRow
+func (q *Queries) MappingOf(ctx context.Context, db DBTX, arg *MappingOfParams) (*MappingOfRow, error) {
+	row := db.QueryRow(ctx, mappingOf, arg.CustomerID, arg.VomoUserID)
+	var i MappingOfRow
 	err := row.Scan(&i.LastSyncedUpdatedAt, &i.VersionHash, &i.LastSyncedAt)
 	return &i, err
 }

@@ -45,9 +45,8 @@ SELECT a.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM cr
 FROM alerted a
 CROSS JOIN LATERAL (SELECT s.active_since, s.onboarded_at FROM sync_configs s
     WHERE s.customer_id = a.customer_id AND s.enabled AND s.paused_at IS NULL AND s.offboarded_at IS NULL LIMIT 1) c
-WHERE NOT EXISTS (SELECT FROM sync_runs r WHERE r.customer_id = a.customer_id AND r.park_reason = ANY($1::text[]) OFFSET 0)
-  AND NOT EXISTS (SELECT FROM backfill_runs b WHERE b.customer_id = a.customer_id AND b.state IN ('queued', 'running', 'parked')
-                  AND b.park_reason = ANY($1::text[]) OFFSET 0)
+WHERE NOT EXISTS (SELECT FROM all_runs r WHERE r.customer_id = a.customer_id AND r.state IN ('queued', 'running', 'parked')
+                  AND r.park_reason = ANY($1::text[]) OFFSET 0)
   AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = a.customer_id AND l.expires_at > rollcall_now() OFFSET 0) -- a holder yields to jobs, not to a probe
 ORDER BY a.customer_id
 `
@@ -79,54 +78,8 @@ func (q *Queries) CustomersIdleWithAlert(ctx context.Context, db DBTX, types []s
 	return items, nil
 }
 
-const letterGet = `-- name: LetterGet :one
-SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision, shown_revision,
-       shown_seq, shown_stream
-FROM dead_letters WHERE id = $1
-`
-
-type LetterGetRow struct {
-	ID              uuid.UUID
-	CustomerID      string
-	Kind            string
-	RecordID        *string
-	State           string
-	PayloadSealed   []byte
-	HeadersSealed   []byte
-	OriginalSubject string
-	TraceID         *string
-	Attempts        int32
-	Revision        int32
-	ShownRevision   *int32
-	ShownSeq        *int64
-	ShownStream     *time.Time
-}
-
-func (q *Queries) LetterGet(ctx context.Context, db DBTX, id uuid.UUID) (*LetterGetRow, error) {
-	row := db.QueryRow(ctx, letterGet, id)
-	var i LetterGetRow
-	err := row.Scan(
-		&i.ID,
-		&i.CustomerID,
-		&i.Kind,
-		&i.RecordID,
-		&i.State,
-		&i.PayloadSealed,
-		&i.HeadersSealed,
-		&i.OriginalSubject,
-		&i.TraceID,
-		&i.Attempts,
-		&i.Revision,
-		&i.ShownRevision,
-		&i.ShownSeq,
-		&i.ShownStream,
-	)
-	return &i, err
-}
-
 const letterLock = `-- name: LetterLock :one
-SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision, shown_revision,
-       shown_seq, shown_stream
+SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision
 FROM dead_letters WHERE id = $1 FOR UPDATE
 `
 
@@ -142,9 +95,6 @@ type LetterLockRow struct {
 	TraceID         *string
 	Attempts        int32
 	Revision        int32
-	ShownRevision   *int32
-	ShownSeq        *int64
-	ShownStream     *time.Time
 }
 
 func (q *Queries) LetterLock(ctx context.Context, db DBTX, id uuid.UUID) (*LetterLockRow, error) {
@@ -162,9 +112,6 @@ func (q *Queries) LetterLock(ctx context.Context, db DBTX, id uuid.UUID) (*Lette
 		&i.TraceID,
 		&i.Attempts,
 		&i.Revision,
-		&i.ShownRevision,
-		&i.ShownSeq,
-		&i.ShownStream,
 	)
 	return &i, err
 }
@@ -208,7 +155,7 @@ func (q *Queries) LetterSettleIfOpen(ctx context.Context, db DBTX, arg *LetterSe
 
 const lettersAskIfOpen = `-- name: LettersAskIfOpen :execrows
 WITH locked AS (
-    SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND kind = 'user' AND state <> 'settled' ORDER BY id FOR UPDATE
+    SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND kind IN ('user', 'user_delete') AND state <> 'settled' ORDER BY id FOR UPDATE
 )
 UPDATE dead_letters d
 SET state = 'waiting', next_attempt_at = rollcall_now(), asked_at = rollcall_now(), revision = d.revision + 1
@@ -225,7 +172,7 @@ func (q *Queries) LettersAskIfOpen(ctx context.Context, db DBTX, ids []uuid.UUID
 }
 
 const lettersDue = `-- name: LettersDue :many
-SELECT id, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts FROM dead_letters
+SELECT id, kind, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts FROM dead_letters
 WHERE customer_id = $1 AND state = 'waiting' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at LIMIT $2
 `
@@ -237,6 +184,7 @@ type LettersDueParams struct {
 
 type LettersDueRow struct {
 	ID              uuid.UUID
+	Kind            string
 	RecordID        *string
 	SourceUpdatedAt *time.Time
 	VersionHash     []byte
@@ -257,6 +205,7 @@ func (q *Queries) LettersDue(ctx context.Context, db DBTX, arg *LettersDueParams
 		var i LettersDueRow
 		if err := rows.Scan(
 			&i.ID,
+			&i.Kind,
 			&i.RecordID,
 			&i.SourceUpdatedAt,
 			&i.VersionHash,

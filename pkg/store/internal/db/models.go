@@ -10,24 +10,35 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-type BackfillRun struct {
+type AllRun struct {
 	ID            int64
 	CustomerID    string
+	Kind          string
 	JobID         int64
 	TraceID       string
 	State         string
-	NextPage      int32
+	UpdatedAfter  *time.Time
+	CoveredUntil  *time.Time
+	Day           pgtype.Date
+	RewriteBefore *time.Time
+	NewSystem     bool
+	Cursor        []byte
 	ScanStartedAt *time.Time
 	HighestSeen   *time.Time
-	LastTotal     *int64
 	Pages         int64
 	Processed     int64
 	Written       int64
 	Skipped       int64
 	Failures      int64
+	Recovered     int64
+	Verified      *bool
 	Attempts      int32
 	Parks         int32
 	ParkReason    *string
+	ParkDetail    *string
+	ParkSince     *time.Time
+	Refusals      int32
+	Failure       *string
 	DueAt         time.Time
 	ActiveSeconds float64
 	Epoch         *int64
@@ -35,28 +46,26 @@ type BackfillRun struct {
 	StartedAt     *time.Time
 	UpdatedAt     time.Time
 	CompletedAt   *time.Time
-	Phase         string
-	FurthestPage  int32
-	StepsBack     int32
-	RereadPages   int32
-	StalePages    int32
-	Doubt         bool
-	WindowFrom    *time.Time
-	WindowTo      *time.Time
-	WindowUnit    string
-	WindowReading bool
-	WindowTotal   *int64
-	WindowTries   int32
-	Unsettled     int32
-	Pass          int32
-	Recovered     int64
-	Verified      *bool
-	RewriteBefore *time.Time
-	NewSystem     bool
-	Refusals      int32
-	Failure       *string
-	ParkSince     *time.Time
-	ParkDetail    *string
+}
+
+type DeletionRun struct {
+	ID         int64
+	CustomerID string
+	Entity     string
+	JobID      int64
+	TraceID    string
+	State      string
+	HeldFor    *string
+	Mapped     int64
+	Scanned    int64
+	Missing    int64
+	Confirmed  int64
+	Deleted    int64
+	Failed     int64
+	StartedAt  time.Time
+	HeldAt     *time.Time
+	DecidedAt  *time.Time
+	EndedAt    *time.Time
 }
 
 type LetterHold struct {
@@ -67,31 +76,54 @@ type LetterHold struct {
 	Until      time.Time
 }
 
-type SyncRun struct {
+type Offboarding struct {
+	CustomerID string
+	Step       string
+	JobID      *int64
+	BegunAt    time.Time
+	PurgeAt    time.Time
+	DueAt      *time.Time
+	Cursor     string
+	Attempts   int32
+	Blanked    int64
+	Erased     int64
+	Purged     int64
+}
+
+type Run struct {
 	ID            int64
 	CustomerID    string
 	Kind          string
 	JobID         int64
 	TraceID       string
 	State         string
-	UpdatedAfter  time.Time
-	CoveredUntil  time.Time
+	UpdatedAfter  *time.Time
+	CoveredUntil  *time.Time
 	Day           pgtype.Date
+	RewriteBefore *time.Time
+	NewSystem     bool
 	Cursor        []byte
 	ScanStartedAt *time.Time
 	HighestSeen   *time.Time
 	Pages         int64
 	Processed     int64
 	Written       int64
+	Skipped       int64
 	Failures      int64
+	Recovered     int64
+	Verified      *bool
 	Attempts      int32
 	Parks         int32
 	ParkReason    *string
+	ParkDetail    *string
+	ParkSince     *time.Time
+	Refusals      int32
+	Failure       *string
 	DueAt         time.Time
+	ActiveSeconds float64
 	Epoch         *int64
 	CreatedAt     time.Time
+	StartedAt     *time.Time
 	UpdatedAt     time.Time
-	Refusals      int32
-	ParkSince     *time.Time
-	ParkDetail    *string
+	CompletedAt   *time.Time
 }

@@ -7,27 +7,137 @@ package db
 
 import (
 	"context"
-
 	"time"
 )
 
-const notificationChannels = `-- name: NotificationChannels :many
-SELECT channel FROM notifications WHERE message_id = $1
+const alertArrivalGathered = `-- name: AlertArrivalGathered :one
+SELECT gathered FROM alert_arrivals WHERE message_id = $1
 `
 
-func (q *Queries) NotificationChannels(ctx context.Context, db DBTX, messageID string) ([]string, error) {
-	rows, err := db.Query(ctx, notificationChannels, messageID)
+func (q *Queries) AlertArrivalGathered(ctx context.Context, db DBTX, messageID string) (bool, error) {
+	row := db.QueryRow(ctx, alertArrivalGathered, messageID)
+	var gathered bool
+	err := row.Scan(&gathered)
+	return gathered, err
+}
+
+const alertArrivalInsertIfNew = `-- name: AlertArrivalInsertIfNew :one
+INSERT INTO alert_arrivals (message_id, type, cleared, customer_id, payload, arrived_at, gathered)
+VALUES ($1, $2, $3, $4, $5, rollcall_now(),
+        (SELECT count(*) FROM (SELECT FROM alert_arrivals r
+                               WHERE r.type = $2 AND r.cleared = $3
+                                 AND r.arrived_at > rollcall_now() - $6::interval
+                               LIMIT $7) counted) >= $7
+        OR EXISTS (SELECT FROM alert_arrivals b
+                   WHERE b.message_id = $8 AND b.gathered AND b.summed_at IS NULL))
+ON CONFLICT (message_id) DO NOTHING
+RETURNING gathered
+`
+
+type AlertArrivalInsertIfNewParams struct {
+	MessageID  string
+	Type       string
+	Cleared    bool
+	CustomerID string
+	Payload    string
+	Recent     time.Duration
+	AtOnce     int32
+	RaisedID   string
+}
+
+// Gathers the clearing of an alert, too, if the message that raised it waits for a summary.
+func (q *Queries) AlertArrivalInsertIfNew(ctx context.Context, db DBTX, arg *AlertArrivalInsertIfNewParams) (bool, error) {
+	row := db.QueryRow(ctx, alertArrivalInsertIfNew,
+		arg.MessageID,
+		arg.Type,
+		arg.Cleared,
+		arg.CustomerID,
+		arg.Payload,
+		arg.Recent,
+		arg.AtOnce,
+		arg.RaisedID,
+	)
+	var gathered bool
+	err := row.Scan(&gathered)
+	return gathered, err
+}
+
+const alertArrivalsLock = `-- name: AlertArrivalsLock :exec
+SELECT pg_advisory_xact_lock(hashtextextended('rollcall.alert_arrivals.' || $1::text, 0))
+`
+
+func (q *Queries) AlertArrivalsLock(ctx context.Context, db DBTX, type_ string) error {
+	_, err := db.Exec(ctx, alertArrivalsLock, type_)
+	return err
+}
+
+const alertSummariesAssign = `-- name: AlertSummariesAssign :exec
+UPDATE alert_arrivals a
+SET summary_id = 'summary-' || g.first || CASE WHEN a.cleared THEN '-cleared' ELSE '' END
+FROM (SELECT w.type, w.cleared, min(w.id) AS first,
+             bool_or(max(w.arrived_at) <= rollcall_now() - $1::interval
+                     OR min(w.arrived_at) <= rollcall_now() - $2::interval)
+                 OVER (PARTITION BY w.type ORDER BY w.cleared DESC) AS due
+      FROM alert_arrivals w
+      WHERE w.gathered AND w.summed_at IS NULL AND w.summary_id IS NULL
+      GROUP BY w.type, w.cleared) g
+WHERE g.due AND a.type = g.type AND a.cleared = g.cleared AND a.gathered AND a.summed_at IS NULL AND a.summary_id IS NULL
+`
+
+type AlertSummariesAssignParams struct {
+	Quiet   time.Duration
+	Longest time.Duration
+}
+
+// Gives a summary id to all waiting alerts of one type, if no more came for a time or if the first has waited for long. If the
+// cleared alerts of a type are due, so are its raised ones.
+func (q *Queries) AlertSummariesAssign(ctx context.Context, db DBTX, arg *AlertSummariesAssignParams) error {
+	_, err := db.Exec(ctx, alertSummariesAssign, arg.Quiet, arg.Longest)
+	return err
+}
+
+const alertSummariesClaim = `-- name: AlertSummariesClaim :many
+WITH claimed AS (
+    UPDATE alert_arrivals SET claimed_at = rollcall_now()
+    WHERE gathered AND summed_at IS NULL AND summary_id IS NOT NULL
+      AND (claimed_at IS NULL OR claimed_at <= rollcall_now() - $1::interval)
+    RETURNING summary_id, type, cleared, customer_id, id, arrived_at)
+SELECT c.summary_id::text AS summary_id, c.type, c.cleared, count(*)::integer AS alerts, count(DISTINCT c.customer_id)::integer AS customers,
+       min(c.arrived_at)::timestamptz AS first_at, max(c.arrived_at)::timestamptz AS last_at
+FROM claimed c GROUP BY c.summary_id, c.type, c.cleared ORDER BY c.cleared, min(c.id)
+`
+
+type AlertSummariesClaimRow struct {
+	SummaryID string
+	Type      string
+	Cleared   bool
+	Alerts    int32
+	Customers int32
+	FirstAt   time.Time
+	LastAt    time.Time
+}
+
+func (q *Queries) AlertSummariesClaim(ctx context.Context, db DBTX, again time.Duration) ([]*AlertSummariesClaimRow, error) {
+	rows, err := db.Query(ctx, alertSummariesClaim, again)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []*AlertSummariesClaimRow
 	for rows.Next() {
-		var channel string
-		if err := rows.Scan(&channel); err != nil {
+		var i AlertSummariesClaimRow
+		if err := rows.Scan(
+			&i.SummaryID,
+			&i.Type,
+			&i.Cleared,
+			&i.Alerts,
+			&i.Customers,
+			&i.FirstAt,
+			&i.LastAt,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, channel)
+		items = append(items, &i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -35,45 +145,40 @@ func (q *Queries) NotificationChannels(ctx context.Context, db DBTX, messageID s
 	return items, nil
 }
 
-const notificationInsertIfNew = `-- name: NotificationInsertIfNew :exec
-INSERT INTO notifications (message_id, channel, outcome, error_code, sent_at)
-VALUES ($1, $2, $3, $4, rollcall_now())
-ON CONFLICT (message_id, channel) DO NOTHING
+const alertSummariesLock = `-- name: AlertSummariesLock :exec
+SELECT pg_advisory_xact_lock(hashtext('rollcall.alert_summaries'))
 `
 
-type NotificationInsertIfNewParams struct {
-	MessageID string
-	Channel   string
-	Outcome   string
-	ErrorCode *string
-}
-
-func (q *Queries) NotificationInsertIfNew(ctx context.Context, db DBTX, arg *NotificationInsertIfNewParams) error {
-	_, err := db.Exec(ctx, notificationInsertIfNew,
-		arg.MessageID,
-		arg.Channel,
-		arg.Outcome,
-		arg.ErrorCode,
-	)
+func (q *Queries) AlertSummariesLock(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, alertSummariesLock)
 	return err
 }
 
-const notificationsForgetOld = `-- name: NotificationsForgetOld :execrows
-DELETE FROM notifications
-WHERE ctid = ANY(ARRAY(
-    SELECT n.ctid FROM notifications n WHERE n.sent_at < rollcall_now() - $1::interval
-    ORDER BY n.sent_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+const alertSummaryExamples = `-- name: AlertSummaryExamples :many
+SELECT payload FROM alert_arrivals WHERE summary_id = $1 ORDER BY id LIMIT $2
 `
 
-type NotificationsForgetOldParams struct {
-	OlderThan time.Duration
+type AlertSummaryExamplesParams struct {
+	SummaryID *string
 	AtMost    int32
 }
 
-func (q *Queries) NotificationsForgetOld(ctx context.Context, db DBTX, arg *NotificationsForgetOldParams) (int64, error) {
-	result, err := db.Exec(ctx, notificationsForgetOld, arg.OlderThan, arg.AtMost)
+func (q *Queries) AlertSummaryExamples(ctx context.Context, db DBTX, arg *AlertSummaryExamplesParams) ([]string, error) {
+	rows, err := db.Query(ctx, alertSummaryExamples, arg.SummaryID, arg.AtMost)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	return result.RowsAffected(), nil
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var payload string
+		if err := rows.Scan(&payload); err != nil {
+			return nil, err
+		}
+		items = append(items, payload)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }

@@ -10,53 +10,29 @@ import (
 	"time"
 )
 
-const alertsStandingFor = `-- name: AlertsStandingFor :many
+const alertsActiveFor = `-- name: AlertsActiveFor :many
 SELECT customer_id, type FROM alerts
 WHERE customer_id = ANY($1::text[]) AND cleared_at IS NULL ORDER BY customer_id, raised_at, type
 `
 
-type AlertsStandingForRow struct {
+type AlertsActiveForRow struct {
 	CustomerID string
 	Type       string
 }
 
-func (q *Queries) AlertsStandingFor(ctx context.Context, db DBTX, customerIds []string) ([]*AlertsStandingForRow, error) {
-	rows, err := db.Query(ctx, alertsStandingFor, customerIds)
+func (q *Queries) AlertsActiveFor(ctx context.Context, db DBTX, customerIds []string) ([]*AlertsActiveForRow, error) {
+	rows, err := db.Query(ctx, alertsActiveFor, customerIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []*AlertsStandingForRow
+	var items []*AlertsActiveForRow
 	for rows.Next() {
-		var i AlertsStandingForRow
+		var i AlertsActiveForRow
 		if err := rows.Scan(&i.CustomerID, &i.Type); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const credentialNames = `-- name: CredentialNames :many
-SELECT name FROM credentials WHERE customer_id = $1
-`
-
-func (q *Queries) CredentialNames(ctx context.Context, db DBTX, customerID string) ([]string, error) {
-	rows, err := db.Query(ctx, credentialNames, customerID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, err
-		}
-		items = append(items, name)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -159,246 +135,19 @@ func (q *Queries) MappingsSyncedBefore(ctx context.Context, db DBTX, arg *Mappin
 	return items, nil
 }
 
-const runPauseIfOpen = `-- name: RunPauseIfOpen :one
-UPDATE backfill_runs SET state = 'paused', parks = 0, attempts = 0, updated_at = rollcall_now()
-WHERE customer_id = $1 AND state IN ('queued', 'running', 'parked')
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail
-`
-
-// A worker of the run: its next page finds it no longer running, and is not committed.
-func (q *Queries) RunPauseIfOpen(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
-	row := db.QueryRow(ctx, runPauseIfOpen, customerID)
-	var i BackfillRun
-	err := row.Scan(
-		&i.ID,
-		&i.CustomerID,
-		&i.JobID,
-		&i.TraceID,
-		&i.State,
-		&i.NextPage,
-		&i.ScanStartedAt,
-		&i.HighestSeen,
-		&i.LastTotal,
-		&i.Pages,
-		&i.Processed,
-		&i.Written,
-		&i.Skipped,
-		&i.Failures,
-		&i.Attempts,
-		&i.Parks,
-		&i.ParkReason,
-		&i.DueAt,
-		&i.ActiveSeconds,
-		&i.Epoch,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.UpdatedAt,
-		&i.CompletedAt,
-		&i.Phase,
-		&i.FurthestPage,
-		&i.StepsBack,
-		&i.RereadPages,
-		&i.StalePages,
-		&i.Doubt,
-		&i.WindowFrom,
-		&i.WindowTo,
-		&i.WindowUnit,
-		&i.WindowReading,
-		&i.WindowTotal,
-		&i.WindowTries,
-		&i.Unsettled,
-		&i.Pass,
-		&i.Recovered,
-		&i.Verified,
-		&i.RewriteBefore,
-		&i.NewSystem,
-		&i.Refusals,
-		&i.Failure,
-		&i.ParkSince,
-		&i.ParkDetail,
-	)
-	return &i, err
-}
-
-const runResumeIfPaused = `-- name: RunResumeIfPaused :one
-UPDATE backfill_runs SET state = 'queued', due_at = rollcall_now(), updated_at = rollcall_now()
-WHERE customer_id = $1 AND state = 'paused'
-RETURNING id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail
-`
-
-func (q *Queries) RunResumeIfPaused(ctx context.Context, db DBTX, customerID string) (*BackfillRun, error) {
-	row := db.QueryRow(ctx, runResumeIfPaused, customerID)
-	var i BackfillRun
-	err := row.Scan(
-		&i.ID,
-		&i.CustomerID,
-		&i.JobID,
-		&i.TraceID,
-		&i.State,
-		&i.NextPage,
-		&i.ScanStartedAt,
-		&i.HighestSeen,
-		&i.LastTotal,
-		&i.Pages,
-		&i.Processed,
-		&i.Written,
-		&i.Skipped,
-		&i.Failures,
-		&i.Attempts,
-		&i.Parks,
-		&i.ParkReason,
-		&i.DueAt,
-		&i.ActiveSeconds,
-		&i.Epoch,
-		&i.CreatedAt,
-		&i.StartedAt,
-		&i.UpdatedAt,
-		&i.CompletedAt,
-		&i.Phase,
-		&i.FurthestPage,
-		&i.StepsBack,
-		&i.RereadPages,
-		&i.StalePages,
-		&i.Doubt,
-		&i.WindowFrom,
-		&i.WindowTo,
-		&i.WindowUnit,
-		&i.WindowReading,
-		&i.WindowTotal,
-		&i.WindowTries,
-		&i.Unsettled,
-		&i.Pass,
-		&i.Recovered,
-		&i.Verified,
-		&i.RewriteBefore,
-		&i.NewSystem,
-		&i.Refusals,
-		&i.Failure,
-		&i.ParkSince,
-		&i.ParkDetail,
-	)
-	return &i, err
-}
-
-const runRewriteOwed = `-- name: RunRewriteOwed :one
-SELECT r.rewrite_before::timestamptz AS owed, r.new_system FROM (
-    SELECT l.rewrite_before, l.new_system, l.state FROM backfill_runs l
-    WHERE l.customer_id = $1 AND l.rewrite_before IS NOT NULL ORDER BY l.id DESC LIMIT 1) r
-WHERE r.state <> 'completed'
-`
-
-type RunRewriteOwedRow struct {
-	Owed      time.Time
-	NewSystem bool
-}
-
-// The bound of a rewrite that was not completed: what was synced before it may not stand in the
-// destination. No row where none is owed.
-func (q *Queries) RunRewriteOwed(ctx context.Context, db DBTX, customerID string) (*RunRewriteOwedRow, error) {
-	row := db.QueryRow(ctx, runRewriteOwed, customerID)
-	var i RunRewriteOwedRow
-	err := row.Scan(&i.Owed, &i.NewSystem)
-	return &i, err
-}
-
-const runSetRewrite = `-- name: RunSetRewrite :exec
-UPDATE backfill_runs SET rewrite_before = $1, new_system = $2 WHERE id = $3
-`
-
-type RunSetRewriteParams struct {
-	RewriteBefore *time.Time
-	NewSystem     bool
-	ID            int64
-}
-
-func (q *Queries) RunSetRewrite(ctx context.Context, db DBTX, arg *RunSetRewriteParams) error {
-	_, err := db.Exec(ctx, runSetRewrite, arg.RewriteBefore, arg.NewSystem, arg.ID)
-	return err
-}
-
-const runsLatestFor = `-- name: RunsLatestFor :many
-SELECT DISTINCT ON (customer_id) id, customer_id, job_id, trace_id, state, next_page, scan_started_at, highest_seen, last_total, pages, processed, written, skipped, failures, attempts, parks, park_reason, due_at, active_seconds, epoch, created_at, started_at, updated_at, completed_at, phase, furthest_page, steps_back, reread_pages, stale_pages, doubt, window_from, window_to, window_unit, window_reading, window_total, window_tries, unsettled, pass, recovered, verified, rewrite_before, new_system, refusals, failure, park_since, park_detail FROM backfill_runs
-WHERE customer_id = ANY($1::text[]) ORDER BY customer_id, id DESC
-`
-
-func (q *Queries) RunsLatestFor(ctx context.Context, db DBTX, customerIds []string) ([]*BackfillRun, error) {
-	rows, err := db.Query(ctx, runsLatestFor, customerIds)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []*BackfillRun
-	for rows.Next() {
-		var i BackfillRun
-		if err := rows.Scan(
-			&i.ID,
-			&i.CustomerID,
-			&i.JobID,
-			&i.TraceID,
-			&i.State,
-			&i.NextPage,
-			&i.ScanStartedAt,
-			&i.HighestSeen,
-			&i.LastTotal,
-			&i.Pages,
-			&i.Processed,
-			&i.Written,
-			&i.Skipped,
-			&i.Failures,
-			&i.Attempts,
-			&i.Parks,
-			&i.ParkReason,
-			&i.DueAt,
-			&i.ActiveSeconds,
-			&i.Epoch,
-			&i.CreatedAt,
-			&i.StartedAt,
-			&i.UpdatedAt,
-			&i.CompletedAt,
-			&i.Phase,
-			&i.FurthestPage,
-			&i.StepsBack,
-			&i.RereadPages,
-			&i.StalePages,
-			&i.Doubt,
-			&i.WindowFrom,
-			&i.WindowTo,
-			&i.WindowUnit,
-			&i.WindowReading,
-			&i.WindowTotal,
-			&i.WindowTries,
-			&i.Unsettled,
-			&i.Pass,
-			&i.Recovered,
-			&i.Verified,
-			&i.RewriteBefore,
-			&i.NewSystem,
-			&i.Refusals,
-			&i.Failure,
-			&i.ParkSince,
-			&i.ParkDetail,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, &i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const syncConfigChange = `-- name: SyncConfigChange :execrows
 UPDATE sync_configs
 SET external_system_url = $1, destination = $2,
     poll_cadence_minutes = $3, admin_email = $4,
     requests_per_second = $5, requests_per_minute = $6,
+    write_back = $7,
+    participations = $8,
     next_poll_at = CASE WHEN poll_cadence_minutes = $3 THEN next_poll_at
                         ELSE least(next_poll_at, next_poll_slot(customer_id, $3, rollcall_now())) END,
     active_since = CASE WHEN active_since IS NULL OR poll_cadence_minutes = $3 THEN active_since
                         ELSE rollcall_now() END,
     updated_at = rollcall_now()
-WHERE customer_id = $7
+WHERE customer_id = $9
 `
 
 type SyncConfigChangeParams struct {
@@ -408,11 +157,13 @@ type SyncConfigChangeParams struct {
 	AdminEmail         *string
 	RequestsPerSecond  *float64
 	RequestsPerMinute  *float64
+	WriteBack          []byte
+	Participations     bool
 	CustomerID         string
 }
 
-// What an operator may change of a customer who is there; onboarding alone enables one. Polls of another cadence are to
-// be expected from now on: by a shorter one the last may lie far back.
+// What an operator may change of an onboarded customer; only onboarding enables a customer. Polls are expected at a new cadence from
+// now on: with a shorter one, the last poll may be too long ago.
 func (q *Queries) SyncConfigChange(ctx context.Context, db DBTX, arg *SyncConfigChangeParams) (int64, error) {
 	result, err := db.Exec(ctx, syncConfigChange,
 		arg.ExternalSystemUrl,
@@ -421,6 +172,8 @@ func (q *Queries) SyncConfigChange(ctx context.Context, db DBTX, arg *SyncConfig
 		arg.AdminEmail,
 		arg.RequestsPerSecond,
 		arg.RequestsPerMinute,
+		arg.WriteBack,
+		arg.Participations,
 		arg.CustomerID,
 	)
 	if err != nil {

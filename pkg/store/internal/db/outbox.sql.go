@@ -10,106 +10,6 @@ import (
 	"time"
 )
 
-const alertClearIfStanding = `-- name: AlertClearIfStanding :one
-UPDATE alerts SET cleared_at = rollcall_now()
-WHERE customer_id = $1 AND type = $2 AND cleared_at IS NULL
-RETURNING id, severity, raised_at
-`
-
-type AlertClearIfStandingParams struct {
-	CustomerID string
-	Type       string
-}
-
-type AlertClearIfStandingRow struct {
-	ID       int64
-	Severity string
-	RaisedAt time.Time
-}
-
-func (q *Queries) AlertClearIfStanding(ctx context.Context, db DBTX, arg *AlertClearIfStandingParams) (*AlertClearIfStandingRow, error) {
-	row := db.QueryRow(ctx, alertClearIfStanding, arg.CustomerID, arg.Type)
-	var i AlertClearIfStandingRow
-	err := row.Scan(&i.ID, &i.Severity, &i.RaisedAt)
-	return &i, err
-}
-
-const alertLockStanding = `-- name: AlertLockStanding :one
-SELECT id FROM alerts WHERE customer_id = $1 AND type = $2 AND cleared_at IS NULL FOR UPDATE
-`
-
-type AlertLockStandingParams struct {
-	CustomerID string
-	Type       string
-}
-
-func (q *Queries) AlertLockStanding(ctx context.Context, db DBTX, arg *AlertLockStandingParams) (int64, error) {
-	row := db.QueryRow(ctx, alertLockStanding, arg.CustomerID, arg.Type)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
-}
-
-const alertRaiseIfNew = `-- name: AlertRaiseIfNew :one
-INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ($1, $2, $3, rollcall_now())
-ON CONFLICT (customer_id, type) WHERE cleared_at IS NULL DO NOTHING
-RETURNING id
-`
-
-type AlertRaiseIfNewParams struct {
-	CustomerID string
-	Type       string
-	Severity   string
-}
-
-func (q *Queries) AlertRaiseIfNew(ctx context.Context, db DBTX, arg *AlertRaiseIfNewParams) (int64, error) {
-	row := db.QueryRow(ctx, alertRaiseIfNew, arg.CustomerID, arg.Type, arg.Severity)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
-}
-
-const alertsStanding = `-- name: AlertsStanding :many
-SELECT type, severity, raised_at FROM alerts WHERE customer_id = $1 AND cleared_at IS NULL ORDER BY type
-`
-
-type AlertsStandingRow struct {
-	Type     string
-	Severity string
-	RaisedAt time.Time
-}
-
-func (q *Queries) AlertsStanding(ctx context.Context, db DBTX, customerID string) ([]*AlertsStandingRow, error) {
-	rows, err := db.Query(ctx, alertsStanding, customerID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []*AlertsStandingRow
-	for rows.Next() {
-		var i AlertsStandingRow
-		if err := rows.Scan(&i.Type, &i.Severity, &i.RaisedAt); err != nil {
-			return nil, err
-		}
-		items = append(items, &i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
-const now = `-- name: Now :one
-SELECT rollcall_now()::timestamptz AS now
-`
-
-func (q *Queries) Now(ctx context.Context, db DBTX) (time.Time, error) {
-	row := db.QueryRow(ctx, now)
-	var now time.Time
-	err := row.Scan(&now)
-	return now, err
-}
-
 const outboxClaimRefused = `-- name: OutboxClaimRefused :many
 UPDATE outbox o SET direct_at = rollcall_now()
 FROM (SELECT r.id FROM outbox r
@@ -135,7 +35,7 @@ type OutboxClaimRefusedRow struct {
 	CreatedAt time.Time
 }
 
-// Refused messages of a subject, for one who sends them past the bus. They stay: the bus gets them, too.
+// Claims rejected messages of a subject for a caller that sends them without the bus. They stay in the outbox for the bus, too.
 func (q *Queries) OutboxClaimRefused(ctx context.Context, db DBTX, arg *OutboxClaimRefusedParams) ([]*OutboxClaimRefusedRow, error) {
 	rows, err := db.Query(ctx, outboxClaimRefused, arg.Prefix, arg.Again, arg.AtMost)
 	if err != nil {
@@ -189,15 +89,25 @@ func (q *Queries) OutboxDelete(ctx context.Context, db DBTX, ids []int64) error 
 	return err
 }
 
-const outboxDepth = `-- name: OutboxDepth :one
-SELECT count(*) FROM outbox
+const outboxForgetEvents = `-- name: OutboxForgetEvents :execrows
+DELETE FROM outbox
+WHERE id = ANY(ARRAY(
+    SELECT o.id FROM (SELECT id, subject, created_at FROM outbox ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) o
+    WHERE o.created_at < rollcall_now() - $2::interval AND starts_with(o.subject, 'rollcall.events.')))
 `
 
-func (q *Queries) OutboxDepth(ctx context.Context, db DBTX) (int64, error) {
-	row := db.QueryRow(ctx, outboxDepth)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+type OutboxForgetEventsParams struct {
+	AtMost    int32
+	OlderThan time.Duration
+}
+
+// The oldest rows come first in the key, so the table is not read for those that are too young.
+func (q *Queries) OutboxForgetEvents(ctx context.Context, db DBTX, arg *OutboxForgetEventsParams) (int64, error) {
+	result, err := db.Exec(ctx, outboxForgetEvents, arg.AtMost, arg.OlderThan)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const outboxInsertMany = `-- name: OutboxInsertMany :exec
@@ -238,7 +148,7 @@ type OutboxLockDueRow struct {
 	Attempts int32
 }
 
-// A batch that this relay publishes while it holds the rows; other relays pass them by.
+// Locks a batch that this relay publishes. Other relays skip the locked rows.
 func (q *Queries) OutboxLockDue(ctx context.Context, db DBTX, batchSize int32) ([]*OutboxLockDueRow, error) {
 	rows, err := db.Query(ctx, outboxLockDue, batchSize)
 	if err != nil {
@@ -264,18 +174,4 @@ func (q *Queries) OutboxLockDue(ctx context.Context, db DBTX, batchSize int32) (
 		return nil, err
 	}
 	return items, nil
-}
-
-const outboxStalledSeconds = `-- name: OutboxStalledSeconds :one
-SELECT greatest(extract(epoch FROM rollcall_now() - least(
-    (SELECT min(refused_since) FROM outbox WHERE refused_since IS NOT NULL),
-    (SELECT next_attempt_at FROM outbox ORDER BY next_attempt_at, id LIMIT 1))), 0)::double precision AS seconds
-`
-
-// For how long the oldest message has been refused, or has been due without a relay that asks.
-func (q *Queries) OutboxStalledSeconds(ctx context.Context, db DBTX) (float64, error) {
-	row := db.QueryRow(ctx, outboxStalledSeconds)
-	var seconds float64
-	err := row.Scan(&seconds)
-	return seconds, err
 }

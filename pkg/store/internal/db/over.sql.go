@@ -85,7 +85,8 @@ DELETE FROM dead_letters
 WHERE id = ANY(ARRAY(
     SELECT d.id FROM dead_letters d
     WHERE d.state = 'settled' AND d.first_failed_at < rollcall_now() - $1::interval
-      AND d.settled_at < rollcall_now() - $1::interval AND d.shown_seq IS NULL
+      AND d.settled_at < rollcall_now() - $1::interval AND d.published_revision IS NULL
+      AND d.settled_how IS DISTINCT FROM 'offboarded'
     ORDER BY d.first_failed_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
@@ -94,7 +95,8 @@ type LettersForgetSettledParams struct {
 	AtMost    int32
 }
 
-// Those whose message the stream has no more. A letter failed before it was settled: the oldest are looked at first.
+// Those whose message the stream has no more. A letter failed before it was settled: the oldest are looked at first. Those of an
+// offboarded customer open again on its return, and are deleted with its mapping.
 func (q *Queries) LettersForgetSettled(ctx context.Context, db DBTX, arg *LettersForgetSettledParams) (int64, error) {
 	result, err := db.Exec(ctx, lettersForgetSettled, arg.OlderThan, arg.AtMost)
 	if err != nil {

@@ -84,7 +84,7 @@ func (q *Queries) RefusalsEnd(ctx context.Context, db DBTX) (int64, error) {
 const refusedByVomo = `-- name: RefusedByVomo :many
 SELECT c.customer_id FROM vomo_refusals r
 JOIN customer_tokens t ON t.refused_at IS NOT NULL AND t.refused_at >= r.began_at - interval '60 seconds'
-CROSS JOIN LATERAL (SELECT s.customer_id, s.external_system_url, s.destination, s.poll_cadence_minutes, s.admin_email, s.requests_per_second, s.requests_per_minute, s.enabled, s.onboarded_at, s.offboarded_at, s.backfill_completed_at, s.backfill_processed_count, s.next_poll_at, s.updated_at, s.backfill_not_before, s.quiet_hours, s.paused_at, s.disabled_reason, s.active_since, s.last_polled_at, s.poll_page_at, s.caught_up_at, s.next_reconcile_at, s.stamp_lag_minutes, s.stamp_lag_since, s.stamp_lag_seen_at FROM sync_configs s WHERE s.customer_id = t.customer_id LIMIT 1) c
+CROSS JOIN LATERAL (SELECT s.customer_id, s.external_system_url, s.destination, s.poll_cadence_minutes, s.admin_email, s.requests_per_second, s.requests_per_minute, s.enabled, s.onboarded_at, s.offboarded_at, s.backfill_completed_at, s.backfill_processed_count, s.next_poll_at, s.updated_at, s.backfill_not_before, s.quiet_hours, s.paused_at, s.disabled_reason, s.active_since, s.last_polled_at, s.poll_page_at, s.caught_up_at, s.next_reconcile_at, s.stamp_lag_minutes, s.stamp_lag_since, s.stamp_lag_seen_at, s.next_deletion_scan_at, s.last_scan_users, s.write_back, s.participations, s.next_participations_at, s.participations_cycle_seconds FROM sync_configs s WHERE s.customer_id = t.customer_id LIMIT 1) c
 WHERE r.began_at IS NOT NULL AND r.over_at IS NULL
   AND NOT c.enabled AND c.disabled_reason = 'auth_failed' AND c.offboarded_at IS NULL
   AND greatest(t.worked_at, c.last_polled_at, c.poll_page_at) > r.began_at - interval '24 hours'
@@ -126,23 +126,6 @@ func (q *Queries) RefusedLately(ctx context.Context, db DBTX) (int64, error) {
 	return count, err
 }
 
-const runBlameVomo = `-- name: RunBlameVomo :exec
-UPDATE backfill_runs
-SET park_reason = 'vomo_unavailable', park_detail = $1::text,
-    due_at = rollcall_now() + random() * interval '20 seconds' + interval '5 seconds', updated_at = rollcall_now()
-WHERE customer_id = $2 AND state = 'parked' AND park_reason = 'auth_failed'
-`
-
-type RunBlameVomoParams struct {
-	ParkDetail string
-	CustomerID string
-}
-
-func (q *Queries) RunBlameVomo(ctx context.Context, db DBTX, arg *RunBlameVomoParams) error {
-	_, err := db.Exec(ctx, runBlameVomo, arg.ParkDetail, arg.CustomerID)
-	return err
-}
-
 const syncConfigSwitchOn = `-- name: SyncConfigSwitchOn :execrows
 UPDATE sync_configs
 SET enabled = true, disabled_reason = NULL, active_since = rollcall_now(), updated_at = rollcall_now(),
@@ -162,24 +145,6 @@ func (q *Queries) SyncConfigSwitchOn(ctx context.Context, db DBTX, arg *SyncConf
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const syncRunsBlameVomo = `-- name: SyncRunsBlameVomo :exec
-UPDATE sync_runs
-SET park_reason = 'vomo_unavailable', park_detail = $1::text,
-    due_at = rollcall_now() + random() * interval '20 seconds' + interval '5 seconds', updated_at = rollcall_now()
-WHERE customer_id = $2 AND state = 'parked' AND park_reason = 'auth_failed'
-`
-
-type SyncRunsBlameVomoParams struct {
-	ParkDetail string
-	CustomerID string
-}
-
-// What was parked for the token is parked for VOMO, and tried again soon, not all at once.
-func (q *Queries) SyncRunsBlameVomo(ctx context.Context, db DBTX, arg *SyncRunsBlameVomoParams) error {
-	_, err := db.Exec(ctx, syncRunsBlameVomo, arg.ParkDetail, arg.CustomerID)
-	return err
 }
 
 const tokenForget = `-- name: TokenForget :exec

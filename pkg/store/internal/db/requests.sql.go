@@ -8,22 +8,57 @@ package db
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
+
+const attemptBegin = `-- name: AttemptBegin :one
+WITH over AS (
+    DELETE FROM message_attempts a
+    USING (SELECT unnest($3::text[]) AS origin, unnest($2::uuid[]) AS attempt) e
+    WHERE a.origin = e.origin AND a.attempt = e.attempt
+), noted AS (
+    INSERT INTO message_attempts (origin, attempt, noted_at) VALUES ($1, $4, rollcall_now())
+)
+SELECT count(*) FROM message_attempts b WHERE b.origin = $1 AND b.attempt <> ALL ($2::uuid[])
+`
+
+type AttemptBeginParams struct {
+	Origin       string
+	Ended        []uuid.UUID
+	EndedOrigins []string
+	Attempt      uuid.UUID
+}
+
+// Stores an attempt, deletes those that have ended, and counts the message's other attempts, which have not ended. The count is
+// from before the statement.
+func (q *Queries) AttemptBegin(ctx context.Context, db DBTX, arg *AttemptBeginParams) (int64, error) {
+	row := db.QueryRow(ctx, attemptBegin,
+		arg.Origin,
+		arg.Ended,
+		arg.EndedOrigins,
+		arg.Attempt,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
 
 const customerLock = `-- name: CustomerLock :exec
 SELECT pg_advisory_xact_lock(hashtextextended('rollcall.customer.' || $1::text, 0))
 `
 
-// Two processes that set up the same customer do it one after the other.
+// Has two processes that set up the same customer do so one after the other.
 func (q *Queries) CustomerLock(ctx context.Context, db DBTX, customerID string) error {
 	_, err := db.Exec(ctx, customerLock, customerID)
 	return err
 }
 
 const requestAppliedAfter = `-- name: RequestAppliedAfter :one
-SELECT EXISTS (SELECT 1 FROM onboarding_requests
-               WHERE customer_id = $1 AND state IN ('applied', 'duplicate')
-                 AND (stream_created, stream_seq) > ($2::timestamptz, $3::bigint))
+SELECT coalesce(bool_or(r.mirror), false)::boolean AS mirror, coalesce(bool_or(r.giving), false)::boolean AS giving
+FROM onboarding_requests r
+WHERE r.customer_id = $1 AND r.state IN ('applied', 'duplicate')
+  AND (r.stream_created, r.stream_seq) > ($2::timestamptz, $3::bigint)
 `
 
 type RequestAppliedAfterParams struct {
@@ -32,12 +67,17 @@ type RequestAppliedAfterParams struct {
 	StreamSeq     int64
 }
 
-// Whether a later request of this customer was already applied (an older one must not undo it).
-func (q *Queries) RequestAppliedAfter(ctx context.Context, db DBTX, arg *RequestAppliedAfterParams) (bool, error) {
+type RequestAppliedAfterRow struct {
+	Mirror bool
+	Giving bool
+}
+
+// Says of which sides a later request of this customer was applied: an older request must not undo it.
+func (q *Queries) RequestAppliedAfter(ctx context.Context, db DBTX, arg *RequestAppliedAfterParams) (*RequestAppliedAfterRow, error) {
 	row := db.QueryRow(ctx, requestAppliedAfter, arg.CustomerID, arg.StreamCreated, arg.StreamSeq)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+	var i RequestAppliedAfterRow
+	err := row.Scan(&i.Mirror, &i.Giving)
+	return &i, err
 }
 
 const requestClaimDue = `-- name: RequestClaimDue :one
@@ -47,10 +87,11 @@ WHERE r.id = (
     SELECT p.id FROM onboarding_requests p
     WHERE p.state = 'pending' AND p.next_attempt_at <= rollcall_now()
       AND NOT EXISTS (SELECT 1 FROM onboarding_requests h
-                      WHERE h.customer_id = p.customer_id AND h.state = 'pending'
+                      WHERE h.customer_id = p.customer_id AND h.state = 'pending' AND ((h.mirror AND p.mirror) OR (h.giving AND p.giving))
                         AND (h.stream_created, h.stream_seq) > (p.stream_created, p.stream_seq))
     ORDER BY p.next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING r.id, r.stream_created, r.stream_seq, r.customer_id, r.request, r.sealed_secrets, r.attempts, r.delayed_told
+RETURNING r.id, r.stream_created, r.stream_seq, r.customer_id, r.request, r.sealed_secrets, r.attempts, r.delayed_told AS delay_notified,
+          r.mirror, r.giving
 `
 
 type RequestClaimDueRow struct {
@@ -61,11 +102,13 @@ type RequestClaimDueRow struct {
 	Request       []byte
 	SealedSecrets []byte
 	Attempts      int32
-	DelayedTold   bool
+	DelayNotified bool
+	Mirror        bool
+	Giving        bool
 }
 
-// The newest pending request of one customer that is due; a customer is worked by one process at a time, and
-// a process that dies leaves the row due again after the hold.
+// Claims the newest pending request of one customer that is due; one that is about the other side only does not count. One process
+// works a request at a time. If it dies, the row is due again after the hold.
 func (q *Queries) RequestClaimDue(ctx context.Context, db DBTX, hold time.Duration) (*RequestClaimDueRow, error) {
 	row := db.QueryRow(ctx, requestClaimDue, hold)
 	var i RequestClaimDueRow
@@ -77,7 +120,9 @@ func (q *Queries) RequestClaimDue(ctx context.Context, db DBTX, hold time.Durati
 		&i.Request,
 		&i.SealedSecrets,
 		&i.Attempts,
-		&i.DelayedTold,
+		&i.DelayNotified,
+		&i.Mirror,
+		&i.Giving,
 	)
 	return &i, err
 }
@@ -146,16 +191,16 @@ type RequestGiveBackIfPendingParams struct {
 	ID    int64
 }
 
-// Gives the claim back: the request is due again after a moment, and no event is published.
+// Gives the claim back: the request is due again after a delay, and no event is published.
 func (q *Queries) RequestGiveBackIfPending(ctx context.Context, db DBTX, arg *RequestGiveBackIfPendingParams) error {
 	_, err := db.Exec(ctx, requestGiveBackIfPending, arg.Delay, arg.ID)
 	return err
 }
 
 const requestInsertPendingIfNew = `-- name: RequestInsertPendingIfNew :one
-INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, request, sealed_secrets,
+INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, request, sealed_secrets, mirror, giving,
                                  next_attempt_at, received_at)
-VALUES ($1, $2, $3, 'pending', $4, $5, rollcall_now(), rollcall_now())
+VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, rollcall_now(), rollcall_now())
 ON CONFLICT (stream_created, stream_seq) DO NOTHING
 RETURNING id
 `
@@ -166,6 +211,8 @@ type RequestInsertPendingIfNewParams struct {
 	CustomerID    string
 	Request       []byte
 	SealedSecrets []byte
+	Mirror        bool
+	Giving        bool
 }
 
 func (q *Queries) RequestInsertPendingIfNew(ctx context.Context, db DBTX, arg *RequestInsertPendingIfNewParams) (int64, error) {
@@ -175,6 +222,8 @@ func (q *Queries) RequestInsertPendingIfNew(ctx context.Context, db DBTX, arg *R
 		arg.CustomerID,
 		arg.Request,
 		arg.SealedSecrets,
+		arg.Mirror,
+		arg.Giving,
 	)
 	var id int64
 	err := row.Scan(&id)
@@ -207,36 +256,6 @@ func (q *Queries) RequestInsertRejectedIfNew(ctx context.Context, db DBTX, arg *
 	return id, err
 }
 
-const requestLatestForCustomer = `-- name: RequestLatestForCustomer :one
-SELECT id, customer_id, state, errors, attempts, received_at, settled_at
-FROM onboarding_requests WHERE customer_id = $1 ORDER BY id DESC LIMIT 1
-`
-
-type RequestLatestForCustomerRow struct {
-	ID         int64
-	CustomerID string
-	State      string
-	Errors     []byte
-	Attempts   int32
-	ReceivedAt time.Time
-	SettledAt  *time.Time
-}
-
-func (q *Queries) RequestLatestForCustomer(ctx context.Context, db DBTX, customerID string) (*RequestLatestForCustomerRow, error) {
-	row := db.QueryRow(ctx, requestLatestForCustomer, customerID)
-	var i RequestLatestForCustomerRow
-	err := row.Scan(
-		&i.ID,
-		&i.CustomerID,
-		&i.State,
-		&i.Errors,
-		&i.Attempts,
-		&i.ReceivedAt,
-		&i.SettledAt,
-	)
-	return &i, err
-}
-
 const requestSettleIfPending = `-- name: RequestSettleIfPending :execrows
 UPDATE onboarding_requests
 SET state = $1, errors = $2, sealed_secrets = NULL, settled_at = rollcall_now(),
@@ -250,7 +269,7 @@ type RequestSettleIfPendingParams struct {
 	ID     int64
 }
 
-// A settled request keeps no secret.
+// Deletes the secrets with the state.
 func (q *Queries) RequestSettleIfPending(ctx context.Context, db DBTX, arg *RequestSettleIfPendingParams) (int64, error) {
 	result, err := db.Exec(ctx, requestSettleIfPending, arg.State, arg.Errors, arg.ID)
 	if err != nil {
@@ -265,7 +284,7 @@ SET state = 'superseded', sealed_secrets = NULL, settled_at = rollcall_now(), ne
 WHERE customer_id = $1 AND state = 'pending'
 `
 
-// An offboarding ends what was still pending.
+// Ends all pending requests, for an offboarding.
 func (q *Queries) RequestSupersedeAll(ctx context.Context, db DBTX, customerID string) (int64, error) {
 	result, err := db.Exec(ctx, requestSupersedeAll, customerID)
 	if err != nil {
@@ -278,17 +297,27 @@ const requestSupersedeOlder = `-- name: RequestSupersedeOlder :execrows
 UPDATE onboarding_requests
 SET state = 'superseded', sealed_secrets = NULL, settled_at = rollcall_now(), next_attempt_at = NULL
 WHERE customer_id = $1 AND state = 'pending'
-  AND (stream_created, stream_seq) < ($2::timestamptz, $3::bigint)
+  AND ($2::boolean OR NOT mirror) AND ($3::boolean OR NOT giving)
+  AND (stream_created, stream_seq) < ($4::timestamptz, $5::bigint)
 `
 
 type RequestSupersedeOlderParams struct {
 	CustomerID    string
+	Mirror        bool
+	Giving        bool
 	StreamCreated time.Time
 	StreamSeq     int64
 }
 
+// An older request that is also about another side stays: that side is still to be applied.
 func (q *Queries) RequestSupersedeOlder(ctx context.Context, db DBTX, arg *RequestSupersedeOlderParams) (int64, error) {
-	result, err := db.Exec(ctx, requestSupersedeOlder, arg.CustomerID, arg.StreamCreated, arg.StreamSeq)
+	result, err := db.Exec(ctx, requestSupersedeOlder,
+		arg.CustomerID,
+		arg.Mirror,
+		arg.Giving,
+		arg.StreamCreated,
+		arg.StreamSeq,
+	)
 	if err != nil {
 		return 0, err
 	}

@@ -10,64 +10,18 @@ import (
 	"time"
 )
 
-const seenCount = `-- name: SeenCount :one
-SELECT count(*) FROM scan_seen WHERE scan_id = $1
-`
-
-func (q *Queries) SeenCount(ctx context.Context, db DBTX, scanID int64) (int64, error) {
-	row := db.QueryRow(ctx, seenCount, scanID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
-const seenCountBetween = `-- name: SeenCountBetween :one
-SELECT count(*) FROM scan_seen
-WHERE scan_id = $1 AND created_at >= coalesce($2::timestamptz, '-infinity')
-  AND created_at < coalesce($3::timestamptz, 'infinity')
-`
-
-type SeenCountBetweenParams struct {
-	ScanID      int64
-	CreatedFrom *time.Time
-	CreatedTo   *time.Time
-}
-
-func (q *Queries) SeenCountBetween(ctx context.Context, db DBTX, arg *SeenCountBetweenParams) (int64, error) {
-	row := db.QueryRow(ctx, seenCountBetween, arg.ScanID, arg.CreatedFrom, arg.CreatedTo)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
-const seenCountPass = `-- name: SeenCountPass :one
-SELECT count(*) FROM scan_seen WHERE scan_id = $1 AND pass = $2
-`
-
-type SeenCountPassParams struct {
-	ScanID int64
-	Pass   int32
-}
-
-func (q *Queries) SeenCountPass(ctx context.Context, db DBTX, arg *SeenCountPassParams) (int64, error) {
-	row := db.QueryRow(ctx, seenCountPass, arg.ScanID, arg.Pass)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
-}
-
 const seenFinishedScans = `-- name: SeenFinishedScans :many
 WITH RECURSIVE scans AS (
     SELECT (SELECT min(s.scan_id) FROM scan_seen s) AS scan_id
     UNION ALL
     SELECT (SELECT min(s.scan_id) FROM scan_seen s WHERE s.scan_id > scans.scan_id) FROM scans WHERE scans.scan_id IS NOT NULL
 )
-SELECT j.id FROM scans JOIN job_log j ON j.id = scans.scan_id WHERE j.completed_at IS NOT NULL
+SELECT j.id FROM scans JOIN job_log j ON j.id = scans.scan_id WHERE j.completed_at <= rollcall_now() - $1::interval
 `
 
-// Scans whose job is over, found by leaping through the index: the rows of those under way are not looked at.
-func (q *Queries) SeenFinishedScans(ctx context.Context, db DBTX) ([]int64, error) {
-	rows, err := db.Query(ctx, seenFinishedScans)
+// Returns the scans whose job ended longer than some time ago. It jumps through the index from scan to scan and reads none of their other rows.
+func (q *Queries) SeenFinishedScans(ctx context.Context, db DBTX, olderThan time.Duration) ([]int64, error) {
+	rows, err := db.Query(ctx, seenFinishedScans, olderThan)
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +72,8 @@ type SeenInsertNewParams struct {
 	CreatedAts []time.Time
 }
 
-// A page's ids, each once: as many rows as the scan had not met before. Asking the table which it knows would be at the
-// mercy of a plan made while the table was small; the insert finds each through the key.
+// Stores a page's ids, each once, and returns how many the scan had not seen before. A SELECT of the seen ids could get a plan
+// from a time when the table was small; the insert finds each id through the key.
 func (q *Queries) SeenInsertNew(ctx context.Context, db DBTX, arg *SeenInsertNewParams) (int64, error) {
 	result, err := db.Exec(ctx, seenInsertNew,
 		arg.ScanID,
@@ -167,8 +121,8 @@ type SeenNthCreatedRow struct {
 	CreatedAt *time.Time
 }
 
-// The rows are compared, and not the columns one by one, so that it goes along the index also where the table has no
-// statistics yet: it would sort all that follow. What follows may be another scan's: the caller looks.
+// Compares rows, and not the columns one by one, so that Postgres uses the index also if the table has no statistics yet. The next
+// row may be another scan's: the caller checks scan_id.
 func (q *Queries) SeenNthCreated(ctx context.Context, db DBTX, arg *SeenNthCreatedParams) (*SeenNthCreatedRow, error) {
 	row := db.QueryRow(ctx, seenNthCreated, arg.ScanID, arg.CreatedFrom, arg.Skip)
 	var i SeenNthCreatedRow

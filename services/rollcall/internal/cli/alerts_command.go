@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 // alertsPage is the most alerts that the service gives in one page.
@@ -34,7 +34,7 @@ func (a *app) alertsLs() *cobra.Command {
 		Short:   "List active alerts, newest first",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			question := report.AlertsQuestion{CustomerID: oneCustomer(args), All: all}
+			question := operatorapi.AlertsQuestion{CustomerID: oneCustomer(args), All: all}
 			on, err := a.connect()
 			if err != nil {
 				return err
@@ -47,7 +47,7 @@ func (a *app) alertsLs() *cobra.Command {
 			if a.json {
 				return a.document(alerts)
 			}
-			return printList(a, listing[report.Alert]{
+			return printList(a, listing[operatorapi.Alert]{
 				columns: []any{"CUSTOMER", "SEVERITY", "ALERT", "USER", "RAISED", "OVER", "WHAT"},
 				items:   alerts.Alerts, row: alertRow, none: "No alert is active.",
 			})
@@ -58,15 +58,15 @@ func (a *app) alertsLs() *cobra.Command {
 }
 
 // listAlerts joins all pages of the service.
-func listAlerts(ctx context.Context, on *link, question report.AlertsQuestion) (report.AlertsReply, error) {
-	whole := report.AlertsReply{Alerts: []report.Alert{}}
-	err := paged[report.AlertsQuestion, report.AlertsReply, int64]{
+func listAlerts(ctx context.Context, on *link, question operatorapi.AlertsQuestion) (operatorapi.AlertsReply, error) {
+	whole := operatorapi.AlertsReply{Alerts: []operatorapi.Alert{}}
+	err := paged[operatorapi.AlertsQuestion, operatorapi.AlertsReply, int64]{
 		noun: "alerts", verb: "ls", rows: allRows, atOnce: alertsPage,
-		question: func(at int64, rows int32) report.AlertsQuestion {
+		question: func(at int64, rows int32) operatorapi.AlertsQuestion {
 			question.Before, question.Limit = at, rows
 			return question
 		},
-		take: func(page report.AlertsReply) (int, *int64, error) {
+		take: func(page operatorapi.AlertsReply) (int, *int64, error) {
 			whole.Alerts = append(whole.Alerts, page.Alerts...)
 			return len(page.Alerts), page.Next, nil
 		},
@@ -74,7 +74,7 @@ func listAlerts(ctx context.Context, on *link, question report.AlertsQuestion) (
 	return whole, err
 }
 
-func alertRow(alert report.Alert) []any {
+func alertRow(alert operatorapi.Alert) []any {
 	over := "-"
 	if alert.ClearedAt != nil {
 		over = moment(*alert.ClearedAt)
@@ -99,7 +99,7 @@ prints their answers. It fails if a configured channel fails, and if none is con
 			}
 			defer on.close()
 			on.timeout = max(on.timeout, testTimeout)
-			tested, err := ask[struct{}, report.AlertsTested](command.Context(), on, "alerts", "test", struct{}{})
+			tested, err := ask[struct{}, operatorapi.AlertsTested](command.Context(), on, "alerts", "test", struct{}{})
 			if err != nil {
 				return err
 			}
@@ -108,13 +108,13 @@ prints their answers. It fails if a configured channel fails, and if none is con
 	}
 }
 
-func (a *app) printTested(tested report.AlertsTested) error {
+func (a *app) printTested(tested operatorapi.AlertsTested) error {
 	sent, failed := 0, 0
 	for _, channel := range tested.Channels {
 		switch channel.Outcome {
-		case report.TestSent:
+		case operatorapi.TestSent:
 			sent++
-		case report.TestFailed:
+		case operatorapi.TestFailed:
 			failed++
 		}
 	}

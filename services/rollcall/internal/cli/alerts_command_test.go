@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
@@ -15,16 +15,16 @@ func TestAlertsAreListedPageByPage(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("alerts", "ls", func(_ int, data []byte) (any, string) {
-		var question report.AlertsQuestion
+		var question operatorapi.AlertsQuestion
 		if err := json.Unmarshal(data, &question); err != nil || question.CustomerID != "acme" || !question.All {
 			return "a bad question", service.CodeBadRequest
 		}
-		alert := report.Alert{ID: 2, CustomerID: "acme", Type: "poll_stalled", Severity: "high", RaisedAt: testTime, Text: "No poll."}
+		alert := operatorapi.Alert{ID: 2, CustomerID: "acme", Type: "poll_stalled", Severity: "high", RaisedAt: testTime, Text: "No poll."}
 		if question.Before == 2 {
 			alert.ID, alert.Type, alert.VomoUserID, alert.ClearedAt = 1, "email_changed", new("8205"), &testTime
-			return report.AlertsReply{Alerts: []report.Alert{alert}}, noCode
+			return operatorapi.AlertsReply{Alerts: []operatorapi.Alert{alert}}, noCode
 		}
-		return report.AlertsReply{Alerts: []report.Alert{alert}, Next: new(int64(2))}, noCode
+		return operatorapi.AlertsReply{Alerts: []operatorapi.Alert{alert}, Next: new(int64(2))}, noCode
 	})
 	got := f.run("alerts", "ls", "acme", "--all")
 	require.Zero(t, got.code, got.stderr)
@@ -33,13 +33,13 @@ func TestAlertsAreListedPageByPage(t *testing.T) {
 	require.Regexp(t, `^CUSTOMER +SEVERITY +ALERT +USER +RAISED +OVER +WHAT$`, lines[0])
 	require.Regexp(t, `^acme +high +poll_stalled +- +2026-11-20 08:00:00 UTC +- +No poll\.$`, lines[1])
 	require.Regexp(t, `^acme +high +email_changed +8205 +2026-11-20 08:00:00 UTC +2026-11-20 08:00:00 UTC +No poll\.$`, lines[2])
-	require.Len(t, document[report.AlertsReply](t, f.run("alerts", "ls", "acme", "--all", "--json")).Alerts, 2)
+	require.Len(t, document[operatorapi.AlertsReply](t, f.run("alerts", "ls", "acme", "--all", "--json")).Alerts, 2)
 }
 
 func TestAlertsLsWithoutAlertsIsAnEmptyListAndAnUnknownCustomerFails(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	stop := f.answers("alerts", "ls", always(report.AlertsReply{Alerts: []report.Alert{}}))
+	stop := f.answers("alerts", "ls", always(operatorapi.AlertsReply{Alerts: []operatorapi.Alert{}}))
 	require.JSONEq(t, `{"alerts":[],"next":null}`, f.run("alerts", "ls", "--json").stdout)
 	require.Equal(t, result{stderr: "No alert is active.\n"}, f.run("alerts", "ls"))
 	stop()
@@ -51,14 +51,14 @@ func TestAlertsTestFailsUnlessEveryConfiguredChannelAccepts(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	require.Contains(t, f.run("alerts", "test").stderr, "is the notifier service running")
-	sent := report.ChannelTest{Channel: "mail_operators", Outcome: report.TestSent}
-	refused := report.ChannelTest{Channel: "webhook", Outcome: report.TestFailed, Code: "webhook_404", Detail: "the receiver answered 404"}
-	absent := report.ChannelTest{Channel: "webhook", Outcome: report.TestNotConfigured, Detail: "not set: ALERT_WEBHOOK_URL"}
+	sent := operatorapi.ChannelTest{Channel: "mail_operators", Outcome: operatorapi.TestSent}
+	refused := operatorapi.ChannelTest{Channel: "webhook", Outcome: operatorapi.TestFailed, Code: "webhook_404", Detail: "the receiver answered 404"}
+	absent := operatorapi.ChannelTest{Channel: "webhook", Outcome: operatorapi.TestNotConfigured, Detail: "not set: ALERT_WEBHOOK_URL"}
 	f.answers("alerts", "test", inTurn(
-		report.AlertsTested{Channels: []report.ChannelTest{absent, sent}},
-		report.AlertsTested{Channels: []report.ChannelTest{refused, sent}},
-		report.AlertsTested{Channels: []report.ChannelTest{absent}},
-		report.AlertsTested{Channels: []report.ChannelTest{refused, sent}},
+		operatorapi.AlertsTested{Channels: []operatorapi.ChannelTest{absent, sent}},
+		operatorapi.AlertsTested{Channels: []operatorapi.ChannelTest{refused, sent}},
+		operatorapi.AlertsTested{Channels: []operatorapi.ChannelTest{absent}},
+		operatorapi.AlertsTested{Channels: []operatorapi.ChannelTest{refused, sent}},
 	))
 	got := f.run("alerts", "test")
 	require.Zero(t, got.code, got.stderr)
@@ -72,5 +72,5 @@ func TestAlertsTestFailsUnlessEveryConfiguredChannelAccepts(t *testing.T) {
 	require.Contains(t, got.stderr, "no channel for alerts is configured")
 	got = f.run("alerts", "test", "--json")
 	require.Equal(t, exitFailed, got.code)
-	require.Len(t, document[report.AlertsTested](t, got).Channels, 2)
+	require.Len(t, document[operatorapi.AlertsTested](t, got).Channels, 2)
 }

@@ -12,7 +12,7 @@ import (
 	"rollcall.dev/pkg/service"
 )
 
-// ask sends a question to the service that owns the noun. It returns unansweredError and refusedError.
+// ask sends a question to the service that owns the noun. It returns unansweredError and rejectedError.
 func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, question Question) (Reply, error) {
 	var reply Reply
 	data, err := json.Marshal(question)
@@ -22,7 +22,9 @@ func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, 
 	subject := service.APISubject(noun, verb)
 	bounded, cancel := context.WithTimeout(ctx, on.timeout)
 	defer cancel()
-	answer, err := on.conn.RequestWithContext(bounded, subject, data)
+	message := on.message(subject)
+	message.Data = data
+	answer, err := on.conn.RequestMsgWithContext(bounded, message)
 	switch {
 	case ctx.Err() != nil:
 		return reply, fmt.Errorf("ask %s: %w", subject, ctx.Err())
@@ -34,7 +36,7 @@ func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, 
 		return reply, fmt.Errorf("ask %s: %w", subject, err)
 	}
 	if code := answer.Header.Get(micro.ErrorCodeHeader); code != "" {
-		refused := &refusedError{subject: subject, code: code, text: answer.Header.Get(micro.ErrorHeader)}
+		refused := &rejectedError{subject: subject, code: code, text: answer.Header.Get(micro.ErrorHeader)}
 		if len(answer.Data) > 0 && json.Unmarshal(answer.Data, &refused.fields) != nil {
 			refused.fields.Errors = nil // the text alone has to do
 		}
@@ -49,14 +51,18 @@ func ask[Question, Reply any](ctx context.Context, on *link, noun, verb string, 
 // owner returns the service that answers questions about a noun.
 func owner(noun string) string {
 	switch noun {
-	case "key", "requests", "status", "backfills", "customers", "config":
+	case "audit", "key", "requests", "status", "backfills", "customers", "config":
 		return "onboarding"
 	case "letters":
 		return "dlqretry"
 	case "users":
 		return "backfill"
+	case "review":
+		return "writeback"
 	case "alerts":
 		return "notifier"
+	case "deletions":
+		return "reconciler"
 	}
 	return "a newer rollcall"
 }
@@ -76,14 +82,14 @@ func (e *unansweredError) Error() string {
 		e.service, e.subject, e.within)
 }
 
-// refusedError is an error that the service returned.
-type refusedError struct {
+// rejectedError is an error that the service returned.
+type rejectedError struct {
 	subject, code, text string
 	fields              service.FieldsError // where the question's fields are not right
 }
 
 // Error returns the service's text.
-func (e *refusedError) Error() string { return fmt.Sprintf("%s: %s", e.subject, e.text) }
+func (e *rejectedError) Error() string { return fmt.Sprintf("%s: %s", e.subject, e.text) }
 
 func isUnanswered(err error) bool {
 	var silence *unansweredError
@@ -96,13 +102,13 @@ func hasNoResponders(err error) bool {
 }
 
 func isUnknown(err error) bool {
-	var refused *refusedError
+	var refused *rejectedError
 	return errors.As(err, &refused) && refused.code == service.CodeNotFound
 }
 
 // isBusy reports whether the same question may succeed later.
 func isBusy(err error) bool {
-	var refused *refusedError
+	var refused *rejectedError
 	return errors.As(err, &refused) && refused.code == service.CodeBusy
 }
 
@@ -111,7 +117,7 @@ var errUnknownCustomer = errors.New("is not known")
 
 // customerError says which customer a service's error is about.
 func customerError(customer string, err error) error {
-	var refused *refusedError
+	var refused *rejectedError
 	switch {
 	case isUnknown(err):
 		return fmt.Errorf("customer %q %w: rollcall customer ls lists those that are", customer, errUnknownCustomer)

@@ -8,7 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 )
 
@@ -37,7 +37,7 @@ func (a *app) backfillLs() *cobra.Command {
 		if a.json {
 			return a.document(runs)
 		}
-		return printList(a, listing[report.Backfill]{
+		return printList(a, listing[operatorapi.Backfill]{
 			columns: []any{"ID", "CUSTOMER", "STATE", "USERS", "OF", "FAILED", "PAGES/MIN", "LEFT", "CREATED"},
 			items:   runs.Backfills, row: runRow, none: "There is no backfill yet.", more: runs.Next != nil,
 		})
@@ -45,14 +45,14 @@ func (a *app) backfillLs() *cobra.Command {
 }
 
 // listRuns joins the service's pages.
-func listRuns(ctx context.Context, on *link, rows int) (report.BackfillsReply, error) {
-	whole := report.BackfillsReply{Backfills: []report.Backfill{}}
-	err := paged[report.BackfillsQuestion, report.BackfillsReply, int64]{
+func listRuns(ctx context.Context, on *link, rows int) (operatorapi.BackfillsReply, error) {
+	whole := operatorapi.BackfillsReply{Backfills: []operatorapi.Backfill{}}
+	err := paged[operatorapi.BackfillsQuestion, operatorapi.BackfillsReply, int64]{
 		noun: "backfills", verb: "ls", rows: rows, atOnce: runsPage,
-		question: func(at int64, rows int32) report.BackfillsQuestion {
-			return report.BackfillsQuestion{Before: at, Limit: rows}
+		question: func(at int64, rows int32) operatorapi.BackfillsQuestion {
+			return operatorapi.BackfillsQuestion{Before: at, Limit: rows}
 		},
-		take: func(page report.BackfillsReply) (int, *int64, error) {
+		take: func(page operatorapi.BackfillsReply) (int, *int64, error) {
 			whole.Backfills, whole.Next = append(whole.Backfills, page.Backfills...), page.Next
 			return len(page.Backfills), page.Next, nil
 		},
@@ -60,7 +60,7 @@ func listRuns(ctx context.Context, on *link, rows int) (report.BackfillsReply, e
 	return whole, err
 }
 
-func runRow(run report.Backfill) []any {
+func runRow(run operatorapi.Backfill) []any {
 	total, rate, left := "-", "-", "-"
 	if run.Total != nil {
 		total = humanize.Comma(*run.Total)
@@ -76,7 +76,7 @@ func runRow(run report.Backfill) []any {
 	}
 }
 
-func open(run report.Backfill) bool { return store.RunState(run.State).Open() }
+func open(run operatorapi.Backfill) bool { return store.RunState(run.State).Open() }
 
 func (a *app) backfillStart() *cobra.Command {
 	var rewrite bool
@@ -88,7 +88,7 @@ have. It is resumable like the first backfill, and a paused one goes on from whe
 another backfill is under way.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			return a.commandBackfill(command.Context(), "start", report.BackfillCommand{CustomerID: args[0], Rewrite: rewrite})
+			return a.commandBackfill(command.Context(), "start", operatorapi.BackfillCommand{CustomerID: args[0], Rewrite: rewrite})
 		},
 	}
 	command.Flags().BoolVar(&rewrite, "rewrite", false, "write all users again, also those whose version is known: for a destination that lost records")
@@ -103,7 +103,7 @@ func (a *app) backfillPause() *cobra.Command {
 restart, until "rollcall backfill start" does. A page that is under way now is not committed; it is read again then.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			return a.commandBackfill(command.Context(), "pause", report.BackfillCommand{CustomerID: args[0]})
+			return a.commandBackfill(command.Context(), "pause", operatorapi.BackfillCommand{CustomerID: args[0]})
 		},
 	}
 }
@@ -126,20 +126,20 @@ first backfill is cancelled is not backfilled. On a terminal it asks first; else
 					return err
 				}
 			}
-			return a.commandBackfill(command.Context(), "cancel", report.BackfillCommand{CustomerID: args[0]})
+			return a.commandBackfill(command.Context(), "cancel", operatorapi.BackfillCommand{CustomerID: args[0]})
 		},
 	}
 	command.Flags().BoolVarP(&force, "force", "f", false, "do not ask")
 	return command
 }
 
-func (a *app) commandBackfill(ctx context.Context, verb string, question report.BackfillCommand) error {
+func (a *app) commandBackfill(ctx context.Context, verb string, question operatorapi.BackfillCommand) error {
 	on, err := a.connect()
 	if err != nil {
 		return err
 	}
 	defer on.close()
-	done, err := ask[report.BackfillCommand, report.BackfillCommanded](ctx, on, "backfills", verb, question)
+	done, err := ask[operatorapi.BackfillCommand, operatorapi.BackfillCommanded](ctx, on, "backfills", verb, question)
 	if err != nil {
 		return customerError(question.CustomerID, err)
 	}
@@ -151,11 +151,11 @@ func (a *app) commandBackfill(ctx context.Context, verb string, question report.
 }
 
 // consequences says what the service did, and what happens next.
-func consequences(done report.BackfillCommanded) []string {
+func consequences(done operatorapi.BackfillCommanded) []string {
 	run := done.Backfill
 	var said []string
 	switch done.Action {
-	case report.BackfillStarted:
+	case operatorapi.BackfillStarted:
 		said = append(said, "queued")
 		if run.Rewrite {
 			said = append(said, "everybody is written again")
@@ -163,13 +163,13 @@ func consequences(done report.BackfillCommanded) []string {
 			said = append(said, "users whose version is known are skipped")
 		}
 		return said
-	case report.BackfillResumed:
+	case operatorapi.BackfillResumed:
 		return append(said, "goes on after "+counted(run.Processed, "user"))
-	case report.BackfillPaused:
+	case operatorapi.BackfillPaused:
 		said = append(said, "paused after "+counted(run.Processed, "user"))
-	case report.BackfillAlreadyPaused:
+	case operatorapi.BackfillAlreadyPaused:
 		said = append(said, "was paused already")
-	case report.BackfillCancelled:
+	case operatorapi.BackfillCancelled:
 		said = append(said, "cancelled after "+counted(run.Processed, "user"))
 		if done.NotBackfilled {
 			said = append(said, "the customer is not backfilled: only a part of its users is mirrored")

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/window"
@@ -18,7 +19,7 @@ import (
 // manyRuns answers like the service: newest first, in pages of the requested size.
 func manyRuns(count int64) func(int, []byte) (any, string) {
 	return func(_ int, data []byte) (any, string) {
-		var question report.BackfillsQuestion
+		var question operatorapi.BackfillsQuestion
 		if err := json.Unmarshal(data, &question); err != nil || question.Limit < 1 || question.Limit > 200 {
 			return fmt.Sprintf("a bad question: %s", data), "400"
 		}
@@ -26,9 +27,9 @@ func manyRuns(count int64) func(int, []byte) (any, string) {
 		if question.Before > 0 {
 			id = question.Before - 1
 		}
-		page := report.BackfillsReply{Backfills: []report.Backfill{}}
+		page := operatorapi.BackfillsReply{Backfills: []operatorapi.Backfill{}}
 		for ; id > 0 && len(page.Backfills) < int(question.Limit); id-- {
-			page.Backfills = append(page.Backfills, report.Backfill{
+			page.Backfills = append(page.Backfills, operatorapi.Backfill{
 				ID: id, CustomerID: fmt.Sprintf("customer-%d", id), State: "running", Processed: 1200, Total: new(int64(5000)),
 				RequestsPerMinute: new(97.3), EtaSeconds: new(int64(4000)), CreatedAt: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC),
 			})
@@ -58,12 +59,12 @@ func TestListAsJSONIsOneDocumentForAnyNumberOfPages(t *testing.T) {
 	f := newFixture(t)
 	f.answers("backfills", "ls", manyRuns(450))
 
-	all := document[report.BackfillsReply](t, f.run("backfill", "ls", "--all", "--json"))
+	all := document[operatorapi.BackfillsReply](t, f.run("backfill", "ls", "--all", "--json"))
 	require.Len(t, all.Backfills, 450)
 	require.Nil(t, all.Next)
 	require.Equal(t, int64(1), all.Backfills[449].ID)
 
-	some := document[report.BackfillsReply](t, f.run("backfill", "ls", "--limit", "300", "--json"))
+	some := document[operatorapi.BackfillsReply](t, f.run("backfill", "ls", "--limit", "300", "--json"))
 	require.Len(t, some.Backfills, 300)
 	require.Equal(t, int64(151), *some.Next)
 }
@@ -83,21 +84,21 @@ func TestEmptyListIsNoError(t *testing.T) {
 func TestBackfillCommandsSayWhatHappensNext(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	run := report.Backfill{ID: 12, CustomerID: "acme", State: "paused", Processed: 1500}
-	f.answers("backfills", "pause", always(report.BackfillCommanded{Action: report.BackfillPaused, Backfill: run}))
+	run := operatorapi.Backfill{ID: 12, CustomerID: "acme", State: "paused", Processed: 1500}
+	f.answers("backfills", "pause", always(operatorapi.BackfillCommanded{Action: operatorapi.BackfillPaused, Backfill: run}))
 	run.State = "queued"
 	f.answers("backfills", "start", func(_ int, question []byte) (any, string) {
 		if string(question) != `{"customerId":"acme","rewrite":true}` {
 			return "a bad question", service.CodeBadRequest
 		}
-		return report.BackfillCommanded{Action: report.BackfillStarted, Backfill: run}, noCode
+		return operatorapi.BackfillCommanded{Action: operatorapi.BackfillStarted, Backfill: run}, noCode
 	})
 	run.State = "cancelled"
-	f.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run, NotBackfilled: true}))
+	f.answers("backfills", "cancel", always(operatorapi.BackfillCommanded{Action: operatorapi.BackfillCancelled, Backfill: run, NotBackfilled: true}))
 
 	require.Equal(t, result{stdout: "acme: backfill 12 paused after 1,500 users; rollcall backfill start acme resumes it\n"}, f.run("backfill", "pause", "acme"))
 	require.Equal(t, result{stdout: "acme: backfill 12 queued; users whose version is known are skipped\n"}, f.run("backfill", "start", "acme", "--rewrite"))
-	require.Equal(t, "paused", document[report.BackfillCommanded](t, f.run("backfill", "pause", "acme", "--json")).Action)
+	require.Equal(t, "paused", document[operatorapi.BackfillCommanded](t, f.run("backfill", "pause", "acme", "--json")).Action)
 
 	refused := f.run("backfill", "cancel", "acme")
 	require.Equal(t, exitUsage, refused.code, "without a terminal to ask on it needs --force")
@@ -109,8 +110,8 @@ func TestBackfillCommandsSayWhatHappensNext(t *testing.T) {
 func TestBackfillCancelOnATerminalAsksForTheCustomersName(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	run := report.Backfill{ID: 12, CustomerID: "acme", State: "cancelled"}
-	f.answers("backfills", "cancel", always(report.BackfillCommanded{Action: report.BackfillCancelled, Backfill: run}))
+	run := operatorapi.Backfill{ID: 12, CustomerID: "acme", State: "cancelled"}
+	f.answers("backfills", "cancel", always(operatorapi.BackfillCommanded{Action: operatorapi.BackfillCancelled, Backfill: run}))
 	f.process.StdinTerminal = true
 	f.process.Stdin = strings.NewReader("y\nacme\n")
 	got := f.run("backfill", "cancel", "acme")
@@ -130,16 +131,16 @@ func TestBackfillThatWaitsForItsWindowSaysUntilWhen(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	until := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
-	waiting := report.Backfill{
+	waiting := operatorapi.Backfill{
 		ID: 7, CustomerID: "acme", State: "parked", ParkReason: new(window.ReasonQuietHours), DueAt: &until,
 		Processed: 1500, Total: new(int64(3000)),
 	}
 	done := waiting
 	done.State, done.DueAt = "completed", nil
 	f.answers("backfills", "ls", inTurn(
-		report.BackfillsReply{Backfills: []report.Backfill{waiting}},
-		report.BackfillsReply{Backfills: []report.Backfill{waiting}},
-		report.BackfillsReply{Backfills: []report.Backfill{done}},
+		operatorapi.BackfillsReply{Backfills: []operatorapi.Backfill{waiting}},
+		operatorapi.BackfillsReply{Backfills: []operatorapi.Backfill{waiting}},
+		operatorapi.BackfillsReply{Backfills: []operatorapi.Backfill{done}},
 	))
 
 	got := f.run("backfill", "ls")

@@ -8,7 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/window"
 )
@@ -17,7 +17,7 @@ const barWidth = 30
 
 // view shows a run while it moves.
 type view interface {
-	show(run report.Backfill)
+	show(run operatorapi.Backfill)
 	note(text string)
 	end()
 }
@@ -37,7 +37,7 @@ type lineView struct {
 	last string
 }
 
-func (v *lineView) show(run report.Backfill) {
+func (v *lineView) show(run operatorapi.Backfill) {
 	if now := change(run); now != v.last {
 		v.last = now
 		sayf(v.to, "%s", line(run))
@@ -48,7 +48,7 @@ func (v *lineView) note(text string) { sayf(v.to, "%s", text) }
 func (v *lineView) end()             {}
 
 // change identifies what deserves a new line. A new estimate or the next try of a parked run does not.
-func change(run report.Backfill) string {
+func change(run operatorapi.Backfill) string {
 	return fmt.Sprint(run.ID, run.State, run.Processed, run.Failures, optional(run.Total))
 }
 
@@ -66,7 +66,7 @@ type barView struct {
 	last  string
 }
 
-func (v *barView) show(run report.Backfill) {
+func (v *barView) show(run operatorapi.Backfill) {
 	if run.Total != nil {
 		v.draw(run)
 	}
@@ -80,7 +80,7 @@ func (v *barView) show(run report.Backfill) {
 
 // draw makes a new bar for each frame: a kept bar would finish when the count reaches a total that can still grow, and would
 // measure the rate by its own clock. The text after the bar is short, because a line that wraps cannot be overwritten.
-func (v *barView) draw(run report.Backfill) {
+func (v *barView) draw(run operatorapi.Backfill) {
 	total := max(*run.Total, run.Processed, 1)
 	about := "users" + pace(run)
 	if store.RunState(run.State) != store.RunRunning {
@@ -114,26 +114,26 @@ func (v *barView) end() {
 }
 
 // line describes a run in one line.
-func line(run report.Backfill) string {
+func line(run operatorapi.Backfill) string {
 	users := counted(run.Processed, "user")
 	if run.Total != nil {
 		users = humanize.Comma(run.Processed) + " of " + counted(*run.Total, "user")
 	}
 	if run.Failures > 0 {
-		users += ", " + humanize.Comma(run.Failures) + " refused"
+		users += ", " + humanize.Comma(run.Failures) + " rejected"
 	}
 	return fmt.Sprintf("%s: backfill %d %s, %s%s", run.CustomerID, run.ID, stateUntil(run), users, pace(run))
 }
 
 // stateUntil adds the time until which a run waits, if it waits for a window. Any other parked run is retried soon.
-func stateUntil(run report.Backfill) string {
+func stateUntil(run operatorapi.Backfill) string {
 	if run.DueAt != nil && run.ParkReason != nil && window.IsReason(*run.ParkReason) {
 		return stateText(run) + " until " + moment(*run.DueAt)
 	}
 	return stateText(run)
 }
 
-func stateText(run report.Backfill) string {
+func stateText(run operatorapi.Backfill) string {
 	if run.ParkReason != nil && store.RunState(run.State) == store.RunParked {
 		return run.State + " (" + *run.ParkReason + ")"
 	}
@@ -141,7 +141,7 @@ func stateText(run report.Backfill) string {
 }
 
 // pace returns the measured rate and the time left at that rate.
-func pace(run report.Backfill) string {
+func pace(run operatorapi.Backfill) string {
 	text := ""
 	if run.RequestsPerMinute != nil {
 		text += fmt.Sprintf(", %.1f pages/min", *run.RequestsPerMinute)

@@ -4,23 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/event"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
-)
-
-const (
-	// How often the service is asked: often enough for a moving bar, and rarely enough for a log.
-	terminalInterval = 250 * time.Millisecond
-	lineInterval     = time.Second
-	// How long a service that has answered before may be silent: services are restarted during long backfills.
-	silencePatience = time.Minute
-	// How long a customer may be unknown: right after the request was published, the service may not have read it yet.
-	unknownPatience = 5 * time.Second
 )
 
 func (a *app) backfillWatch() *cobra.Command {
@@ -51,48 +40,36 @@ It exits 0 when the backfill is completed, 1 when it failed or was cancelled. St
 }
 
 // watchBackfill shows the customer's newest run until it ends, and returns its final state.
-func (a *app) watchBackfill(ctx context.Context, on *link, customer string) (report.Backfill, error) {
+func (a *app) watchBackfill(ctx context.Context, on *link, customer string) (operatorapi.Backfill, error) {
 	view, interval := a.view()
 	defer view.end()
-	silence := silenceLimit{interval: interval, timeout: on.timeout}
 	var parked parkReasons
-	for {
-		run, err := newestRun(ctx, on, customer)
-		switch {
-		case err == nil:
-			silence.answered()
+	return waiting[operatorapi.Backfill]{
+		interval: interval, timeout: on.timeout, note: view.note,
+		ask: func(ctx context.Context) (operatorapi.Backfill, error) { return newestRun(ctx, on, customer) },
+		done: func(run operatorapi.Backfill) (bool, error) {
 			view.show(run)
 			parked.explain(view, run)
-			if !store.RunState(run.State).Open() {
-				return run, nil
-			}
-		case ctx.Err() != nil:
-			return run, fmt.Errorf("stopped watching; the backfill of %q goes on by itself", customer)
-		case !silence.tolerates(err):
-			return run, err
-		case silence.first():
-			view.note(err.Error() + "; waiting for it")
-		}
-		if a.WaitFunc(ctx, interval) != nil {
-			return run, fmt.Errorf("stopped watching; the backfill of %q goes on by itself", customer)
-		}
-	}
+			return !store.RunState(run.State).Open(), nil
+		},
+		stopped: fmt.Errorf("stopped watching; the backfill of %q goes on by itself", customer),
+	}.answer(ctx, a)
 }
 
-func newestRun(ctx context.Context, on *link, customer string) (report.Backfill, error) {
-	question := report.BackfillsQuestion{CustomerID: customer}
-	page, err := ask[report.BackfillsQuestion, report.BackfillsReply](ctx, on, "backfills", "ls", question)
+func newestRun(ctx context.Context, on *link, customer string) (operatorapi.Backfill, error) {
+	question := operatorapi.BackfillsQuestion{CustomerID: customer}
+	page, err := ask[operatorapi.BackfillsQuestion, operatorapi.BackfillsReply](ctx, on, "backfills", "ls", question)
 	if err != nil {
-		return report.Backfill{}, customerError(customer, err)
+		return operatorapi.Backfill{}, customerError(customer, err)
 	}
 	if len(page.Backfills) == 0 {
-		return report.Backfill{}, fmt.Errorf("customer %q has no backfill", customer)
+		return operatorapi.Backfill{}, fmt.Errorf("customer %q has no backfill", customer)
 	}
 	return page.Backfills[0], nil
 }
 
 // outcomeError returns nil if the run completed, and otherwise how it ended.
-func outcomeError(run report.Backfill) error {
+func outcomeError(run operatorapi.Backfill) error {
 	if store.RunState(run.State) == store.RunCompleted {
 		return nil
 	}
@@ -118,7 +95,7 @@ type parkReasons struct {
 	reason     string
 }
 
-func (p *parkReasons) explain(to view, run report.Backfill) {
+func (p *parkReasons) explain(to view, run operatorapi.Backfill) {
 	if run.ID != p.run || run.Pages != p.pages {
 		*p = parkReasons{run: run.ID, pages: run.Pages}
 	}
@@ -140,33 +117,3 @@ func (p *parkReasons) explain(to view, run report.Backfill) {
 	to.note("  " + why)
 	to.note("  " + remedy)
 }
-
-// silenceLimit decides how long a service that has answered before may be silent.
-type silenceLimit struct {
-	interval, timeout time.Duration
-	unknown           time.Duration
-	answeredBefore    bool
-	silent            time.Duration
-	silences          int
-}
-
-func (p *silenceLimit) answered() { p.answeredBefore, p.silent, p.silences = true, 0, 0 }
-
-// tolerates reports whether to ask again after err.
-func (p *silenceLimit) tolerates(err error) bool {
-	if errors.Is(err, errUnknownCustomer) && !p.answeredBefore && p.unknown < unknownPatience {
-		p.unknown += p.interval
-		return true
-	}
-	if !p.answeredBefore || !isUnanswered(err) || p.silent >= silencePatience {
-		return false
-	}
-	p.silences++
-	p.silent += p.interval
-	if !hasNoResponders(err) {
-		p.silent += p.timeout
-	}
-	return true
-}
-
-func (p *silenceLimit) first() bool { return p.silences == 1 }

@@ -9,19 +9,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/event"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 // run is a backfill of 1,000 users in a state.
-func run(state string, processed int64) report.BackfillsReply {
-	shown := report.Backfill{ID: 7, CustomerID: "acme", State: state, Processed: processed, Pages: processed / 15}
+func run(state string, processed int64) operatorapi.BackfillsReply {
+	shown := operatorapi.Backfill{ID: 7, CustomerID: "acme", State: state, Processed: processed, Pages: processed / 15}
 	if processed > 0 {
 		shown.Total, shown.RequestsPerMinute, shown.EtaSeconds = new(int64(1000)), new(97.3), new((1000-processed)/25)
 	}
-	return report.BackfillsReply{Backfills: []report.Backfill{shown}}
+	return operatorapi.BackfillsReply{Backfills: []operatorapi.Backfill{shown}}
 }
 
-func parked(processed int64, reason string) report.BackfillsReply {
+func parked(processed int64, reason string) operatorapi.BackfillsReply {
 	reply := run("parked", processed)
 	reply.Backfills[0].ParkReason = &reason
 	return reply
@@ -97,7 +97,7 @@ func TestWatchingAsJSONGivesTheRunAsItEndedAndProgressBesideIt(t *testing.T) {
 	f.answers("backfills", "ls", inTurn(run("running", 150), run("completed", 1000)))
 	got := f.run("backfill", "watch", "acme", "--json")
 	require.Zero(t, got.code)
-	require.Equal(t, "completed", document[report.Backfill](t, got).State)
+	require.Equal(t, "completed", document[operatorapi.Backfill](t, got).State)
 	require.Contains(t, got.stderr, "150 of 1,000 users")
 }
 
@@ -113,7 +113,7 @@ func TestWatchOfARunThatDidNotCompleteIsExitStatusOne(t *testing.T) {
 			f.answers("backfills", "ls", inTurn(run("running", 150), run(state, 150)))
 			got := f.run("backfill", "watch", "acme", "--json")
 			require.Equal(t, 1, got.code)
-			require.Equal(t, state, document[report.Backfill](t, got).State)
+			require.Equal(t, state, document[operatorapi.Backfill](t, got).State)
 			require.Contains(t, got.stderr, reason)
 		})
 	}

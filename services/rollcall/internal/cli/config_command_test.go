@@ -7,32 +7,33 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
 func TestConfigSetSendsEveryFlagAndPrintsTheChanges(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	var asked report.ConfigChange
+	var asked operatorapi.ConfigChange
 	f.answers("config", "set", func(_ int, question []byte) (any, string) {
 		if err := json.Unmarshal(question, &asked); err != nil {
 			return err.Error(), service.CodeBadRequest
 		}
-		return report.ConfigChanged{CustomerID: "acme", Changes: []report.Change{
+		return operatorapi.ConfigChanged{CustomerID: "acme", Changes: []operatorapi.Change{
 			{Field: "pollCadenceMinutes", From: 30, To: 15}, {Field: "limits.requestsPerMinute", From: 0.0, To: nil}, {Field: "destination.token"},
-			{Field: report.FieldAdminEmail, From: "it@acme.example", To: nil},
-		}, Backfill: &report.Backfill{ID: 3, State: "queued"}}, noCode
+			{Field: operatorapi.FieldAdminEmail, From: "it@acme.example", To: nil},
+		}, Backfill: &operatorapi.Backfill{ID: 3, State: "queued"}}, noCode
 	})
 	got := f.run("config", "set", "acme", "--cadence", "15", "--requests-per-second", "2.5", "--rpm", "default", "--admin-email", "",
-		"--destination-url", "https://crm.example", "--new-system")
+		"--destination-url", "https://crm.example", "--new-system", "--participations", "--destination-participations=false")
 	require.Zero(t, got.code, got.stderr)
 	require.Equal(t, "acme: pollCadenceMinutes 30 -> 15\nacme: limits.requestsPerMinute 0 -> default\n"+
 		"acme: destination.token changed\nacme: adminEmail it@acme.example -> none\nacme: backfill 3 queued\n", got.stdout)
-	require.Equal(t, report.ConfigChange{
+	require.Equal(t, operatorapi.ConfigChange{
 		CustomerID: "acme", PollCadenceMinutes: new(int32(15)), RequestsPerSecond: new(2.5),
-		Unset:             []string{report.FieldAdminEmail, report.FieldRequestsPerMinute},
-		ExternalSystemURL: new("https://crm.example"), DestinationChange: report.DestinationNewSystem,
+		Unset:             []string{operatorapi.FieldAdminEmail, operatorapi.FieldRequestsPerMinute},
+		ExternalSystemURL: new("https://crm.example"), DestinationChange: operatorapi.DestinationNewSystem,
+		Participations: new(true), DestinationParticipations: new(false),
 	}, asked)
 	for _, args := range [][]string{
 		{"config", "set", "acme"}, {"config", "set", "acme", "--rps", "many"}, {"config", "set", "acme", "--moved", "--new-system"},
@@ -47,7 +48,7 @@ func TestConfigSetListsFieldErrors(t *testing.T) {
 	stop := f.rejectsWith("config", "set", service.CodeBadRequest, `{"errors":{"adminEmail":["is not an e-mail address"]}}`)
 	defer stop()
 	require.Equal(t, result{code: 1, stderr: "rollcall: nothing was changed:\n  adminEmail: is not an e-mail address\n"},
-		f.run("config", "set", "acme", "--admin-email", "nobody"))
+		f.run("config", "set", "acme", "--admin-email", "no-address"))
 }
 
 func TestConfigSetIsRetriedWhileTheLaneIsBusy(t *testing.T) {
@@ -57,7 +58,7 @@ func TestConfigSetIsRetriedWhileTheLaneIsBusy(t *testing.T) {
 		if n < 3 {
 			return "a job did not let go", service.CodeBusy
 		}
-		return report.ConfigChanged{CustomerID: "acme"}, noCode
+		return operatorapi.ConfigChanged{CustomerID: "acme"}, noCode
 	})
 	got := f.run("config", "set", "acme", "--destination-url", "https://crm.example", "--moved")
 	require.Zero(t, got.code)
@@ -68,10 +69,10 @@ func TestConfigSetIsRetriedWhileTheLaneIsBusy(t *testing.T) {
 func TestConfigShowPrintsEverySetting(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.answers("config", "get", always(report.Config{
+	f.answers("config", "get", always(operatorapi.Config{
 		CustomerID: "acme", Enabled: true, ExternalSystemURL: "https://crm.example/v1", DestinationKind: "rest", PollCadenceMinutes: 15,
-		Limits: report.ConfigLimits{RequestsPerMinute: new(50.0)}, PausedAt: &testTime, BackfillNotBefore: &testTime,
-		QuietHours: &report.QuietHours{From: "08:00", To: "18:00", Zone: "America/Chicago", Weekdays: []string{"mon", "fri"}},
+		Limits: operatorapi.ConfigLimits{RequestsPerMinute: new(50.0)}, PausedAt: &testTime, BackfillNotBefore: &testTime,
+		QuietHours: &operatorapi.QuietHours{From: "08:00", To: "18:00", Zone: "America/Chicago", Weekdays: []string{"mon", "fri"}},
 	}))
 	got := f.run("config", "show", "acme")
 	require.Zero(t, got.code)
@@ -84,12 +85,12 @@ func TestConfigShowPrintsEverySetting(t *testing.T) {
 }
 
 // fullConfig is a customer's configuration with every setting.
-func fullConfig() report.Config {
-	return report.Config{
+func fullConfig() operatorapi.Config {
+	return operatorapi.Config{
 		CustomerID: "acme", Enabled: true, ExternalSystemURL: "https://crm.example/api", DestinationKind: "rest", BatchSize: new(int32(100)),
 		HasDestinationAuth: true, PollCadenceMinutes: 15, AdminEmail: new("it@acme.example"),
-		Limits:            report.ConfigLimits{RequestsPerSecond: new(2.5), RequestsPerMinute: new(0.0)},
-		BackfillNotBefore: &testTime, QuietHours: &report.QuietHours{From: "08:00", To: "18:00", Zone: "UTC"},
+		Limits:            operatorapi.ConfigLimits{RequestsPerSecond: new(2.5), RequestsPerMinute: new(0.0)},
+		BackfillNotBefore: &testTime, QuietHours: &operatorapi.QuietHours{From: "08:00", To: "18:00", Zone: "UTC"},
 	}
 }
 
@@ -97,8 +98,8 @@ func TestConfigSetReplacesTheVOMOToken(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	s.configAnswer = always(fullConfig())
-	s.answers("requests", "get", inTurn(report.Request{CustomerID: "acme", State: "pending"}, report.Request{CustomerID: "acme", State: "applied"},
-		report.Request{CustomerID: "acme", State: "duplicate"}, report.Request{CustomerID: "acme", State: "applied"}))
+	s.answers("requests", "get", inTurn(operatorapi.Request{CustomerID: "acme", State: "pending"}, operatorapi.Request{CustomerID: "acme", State: "applied"},
+		operatorapi.Request{CustomerID: "acme", State: "duplicate"}, operatorapi.Request{CustomerID: "acme", State: "applied"}))
 
 	got := s.run("config", "set", "acme", "--vomo-token-file", tokenFile(t, "\ufeff"+vomoToken)) // as some editors save it
 
@@ -120,9 +121,9 @@ func TestConfigSetWithATokenThatVOMORejectsChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newOnboardingService(t)
 	s.configAnswer = always(fullConfig())
-	s.answers("requests", "get", inTurn(report.Request{CustomerID: "acme", State: "rejected", Errors: map[string][]string{
+	s.answers("requests", "get", inTurn(operatorapi.Request{CustomerID: "acme", State: "rejected", Errors: map[string][]string{
 		"vomoToken": {"Token rejected by VOMO API"},
-	}}, report.Request{CustomerID: "acme", State: "superseded"}))
+	}}, operatorapi.Request{CustomerID: "acme", State: "superseded"}))
 	got := s.run("config", "set", "acme", "--vomo-token-file", tokenFile(t, vomoToken))
 	require.Equal(t, 1, got.code)
 	require.Equal(t, "rollcall: nothing was changed:\n  vomoToken: Token rejected by VOMO API\n", got.stderr)
@@ -161,4 +162,28 @@ func TestConfigSetRejectsANewTokenTogetherWithOtherChanges(t *testing.T) {
 	got := f.run("config", "set", "acme", "--vomo-token-file", tokenFile(t, "vomo secret"))
 	require.Equal(t, exitUsage, got.code)
 	require.Contains(t, got.stderr, "vomoToken: has spaces")
+}
+
+func TestConfigSetSendsWhatIsWrittenBack(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	var asked operatorapi.ConfigChange
+	writeBack := &operatorapi.WriteBack{Fields: []string{"phone", "lastName"}, Create: true}
+	f.answers("config", "set", func(_ int, question []byte) (any, string) {
+		asked = operatorapi.ConfigChange{}
+		if err := json.Unmarshal(question, &asked); err != nil {
+			return err.Error(), service.CodeBadRequest
+		}
+		return operatorapi.ConfigChanged{
+			CustomerID: "acme", Changes: []operatorapi.Change{{Field: operatorapi.FieldWriteBack, To: asked.WriteBack}},
+			Config: operatorapi.Config{WriteBack: asked.WriteBack},
+		}, noCode
+	})
+	got := f.run("config", "set", "acme", "--write-back", "phone,lastName", "--write-back-create")
+	require.Equal(t, result{stdout: "acme: writeBack is now: lastName,phone, and adds users\n"}, got)
+	require.Equal(t, operatorapi.ConfigChange{CustomerID: "acme", WriteBack: writeBack}, asked)
+
+	got = f.run("config", "set", "acme", "--write-back", "none")
+	require.Equal(t, result{stdout: "acme: writeBack is now: none\n"}, got)
+	require.Equal(t, operatorapi.ConfigChange{CustomerID: "acme", Unset: []string{operatorapi.FieldWriteBack}}, asked)
 }

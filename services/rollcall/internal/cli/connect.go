@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -10,7 +11,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/pflag"
 
+	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
 )
 
 const (
@@ -81,9 +85,19 @@ func (a *app) natsSettings() (natsFlags, error) {
 
 // link is a connection and the time that an answer may take.
 type link struct {
-	conn    *nats.Conn
-	timeout time.Duration
-	closed  chan struct{}
+	conn     *nats.Conn
+	timeout  time.Duration
+	operator string // who runs the command
+	closed   chan struct{}
+}
+
+// message returns an empty message that says who sends it.
+func (l *link) message(subject string) *nats.Msg {
+	message := nats.NewMsg(subject)
+	if l.operator != "" {
+		message.Header.Set(bus.HeaderOperator, l.operator)
+	}
+	return message
 }
 
 // connect connects to NATS. The link must be closed.
@@ -108,7 +122,7 @@ func (a *app) connect() (*link, error) {
 		}
 		return nil, fmt.Errorf("connect to NATS at %s: %w", withoutSecrets(settings.server), err)
 	}
-	return &link{conn: conn, timeout: settings.timeout, closed: closed}, nil
+	return &link{conn: conn, timeout: settings.timeout, operator: a.operator(), closed: closed}, nil
 }
 
 func (n *natsFlags) options() ([]nats.Option, error) {
@@ -163,4 +177,25 @@ func withoutSecrets(servers string) string {
 		shown = append(shown, address.Scheme+"://"+address.Host)
 	}
 	return strings.Join(shown, ", ")
+}
+
+var errNoDatabase = errors.New("DATABASE_URL is missing: postgres://user:password@host:port/database")
+
+// openStore is for commands that connect to Postgres themselves. The caller closes the store.
+func openStore(ctx context.Context, settings config.Config) (*store.Store, error) {
+	if settings.DatabaseURL == "" {
+		return nil, errNoDatabase
+	}
+	return store.Open(ctx, settings.DatabaseURL, store.Options{MaxConns: 2})
+}
+
+// openKeeper opens the services' keeper. It never creates a key file: if the file is missing, this command runs on another
+// machine, in another folder or with other settings than the services.
+func openKeeper(ctx context.Context, settings config.Config) (*vault.Keeper, error) {
+	for _, address := range []string{settings.SecretsURL, settings.SecretsURLNext} {
+		if path := vault.MissingKeyFile(address); path != "" {
+			return nil, fmt.Errorf("key file %s does not exist: set SECRETS_URL as the services have it, and run this where they run", path)
+		}
+	}
+	return vault.OpenKeeper(ctx, settings.SecretsURL, settings.SecretsURLNext)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 )
 
@@ -37,23 +37,23 @@ func (a *app) customerLs() *cobra.Command {
 		if a.json {
 			return a.document(customers)
 		}
-		return printList(a, listing[report.Customer]{
+		return printList(a, listing[operatorapi.Customer]{
 			columns: []any{"CUSTOMER", "ENABLED", "HEALTHY", "DESTINATION", "CADENCE", "POLLED", "BACKFILL", "USERS", "ONBOARDED", "LETTERS", "ALERTS"},
-			items:   customers.Customers, row: func(customer report.Customer) []any { return customerRow(customer, customers.AsOf) },
+			items:   customers.Customers, row: func(customer operatorapi.Customer) []any { return customerRow(customer, customers.AsOf) },
 			none: "There is no customer yet.", more: customers.Next != nil,
 		})
 	})
 }
 
 // listCustomers joins the service's pages.
-func listCustomers(ctx context.Context, on *link, rows int) (report.CustomersReply, error) {
-	whole := report.CustomersReply{Customers: []report.Customer{}}
-	err := paged[report.CustomersQuestion, report.CustomersReply, string]{
+func listCustomers(ctx context.Context, on *link, rows int) (operatorapi.CustomersReply, error) {
+	whole := operatorapi.CustomersReply{Customers: []operatorapi.Customer{}}
+	err := paged[operatorapi.CustomersQuestion, operatorapi.CustomersReply, string]{
 		noun: "customers", verb: "ls", rows: rows, atOnce: customersPage,
-		question: func(at string, rows int32) report.CustomersQuestion {
-			return report.CustomersQuestion{After: at, Limit: rows}
+		question: func(at string, rows int32) operatorapi.CustomersQuestion {
+			return operatorapi.CustomersQuestion{After: at, Limit: rows}
 		},
-		take: func(page report.CustomersReply) (int, *string, error) {
+		take: func(page operatorapi.CustomersReply) (int, *string, error) {
 			whole.Customers = append(whole.Customers, page.Customers...)
 			whole.Next, whole.AsOf = page.Next, page.AsOf
 			return len(page.Customers), page.Next, nil
@@ -62,7 +62,7 @@ func listCustomers(ctx context.Context, on *link, rows int) (report.CustomersRep
 	return whole, err
 }
 
-func customerRow(customer report.Customer, asOf time.Time) []any {
+func customerRow(customer operatorapi.Customer, asOf time.Time) []any {
 	alerts := strings.Join(customer.Alerts, ",")
 	if alerts == "" {
 		alerts = "-"
@@ -75,7 +75,7 @@ func customerRow(customer report.Customer, asOf time.Time) []any {
 }
 
 // enabledState says whether the services work for a customer.
-func enabledState(customer report.Customer) string {
+func enabledState(customer operatorapi.Customer) string {
 	switch {
 	case customer.OffboardedAt != nil:
 		return "offboarded"
@@ -102,11 +102,11 @@ func ago(at *time.Time, asOf time.Time) string {
 }
 
 // shortBackfill returns a run's state, and its progress if it is unfinished.
-func shortBackfill(run *report.BackfillInShort) string {
+func shortBackfill(run *operatorapi.BackfillInShort) string {
 	if run == nil {
 		return "-"
 	}
-	shown := report.Backfill{State: run.State, ParkReason: run.ParkReason}
+	shown := operatorapi.Backfill{State: run.State, ParkReason: run.ParkReason}
 	text := stateText(shown)
 	if open(shown) {
 		text += " " + humanize.Comma(run.Processed)
@@ -152,7 +152,7 @@ func (a *app) commandCustomer(ctx context.Context, verb, customer string) error 
 		return err
 	}
 	defer on.close()
-	done, err := ask[report.CustomerCommand, report.CustomerCommanded](ctx, on, "customers", verb, report.CustomerCommand{CustomerID: customer})
+	done, err := ask[operatorapi.CustomerCommand, operatorapi.CustomerCommanded](ctx, on, "customers", verb, operatorapi.CustomerCommand{CustomerID: customer})
 	if err != nil {
 		return customerError(customer, err)
 	}
@@ -164,21 +164,21 @@ func (a *app) commandCustomer(ctx context.Context, verb, customer string) error 
 }
 
 // customerChange says what the service did, and what happens next.
-func customerChange(done report.CustomerCommanded) string {
+func customerChange(done operatorapi.CustomerCommanded) string {
 	switch done.Action {
-	case report.CustomerPaused:
+	case operatorapi.CustomerPaused:
 		return "paused; rollcall resume " + done.CustomerID + " lets it go on"
-	case report.CustomerAlreadyPaused:
+	case operatorapi.CustomerAlreadyPaused:
 		return "was paused already, since " + when(done.PausedAt)
-	case report.CustomerNotPaused:
+	case operatorapi.CustomerNotPaused:
 		return "was not paused"
-	case report.CustomerResumed:
+	case operatorapi.CustomerResumed:
 		return "resumed; " + afterResume(done)
 	}
 	return done.Action // a newer service's
 }
 
-func afterResume(done report.CustomerCommanded) string {
+func afterResume(done operatorapi.CustomerCommanded) string {
 	switch {
 	case !done.Enabled:
 		return "it is switched off, and goes on with a VOMO token that works: rollcall config set " + done.CustomerID + " --vomo-token-file <file>"

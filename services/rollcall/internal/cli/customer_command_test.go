@@ -9,28 +9,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
 // manyCustomers answers like the service: by id, in pages of the requested size.
 func manyCustomers(count int) func(int, []byte) (any, string) {
 	return func(_ int, data []byte) (any, string) {
-		var question report.CustomersQuestion
+		var question operatorapi.CustomersQuestion
 		if err := json.Unmarshal(data, &question); err != nil || question.Limit < 1 || question.Limit > 100 {
 			return fmt.Sprintf("a bad question: %s", data), service.CodeBadRequest
 		}
-		page := report.CustomersReply{AsOf: testTime, Customers: []report.Customer{}}
+		page := operatorapi.CustomersReply{AsOf: testTime, Customers: []operatorapi.Customer{}}
 		for i := 1; i <= count && len(page.Customers) < int(question.Limit); i++ {
 			id := fmt.Sprintf("customer-%04d", i)
 			if id <= question.After {
 				continue
 			}
-			page.Customers = append(page.Customers, report.Customer{
-				CustomerID: id, Enabled: true, OnboardedAt: testTime, Destination: report.DestinationHost{Kind: "rest", Host: "crm.example"},
+			page.Customers = append(page.Customers, operatorapi.Customer{
+				CustomerID: id, Enabled: true, OnboardedAt: testTime, Destination: operatorapi.DestinationHost{Kind: "rest", Host: "crm.example"},
 				PollCadenceMinutes: 30, UsersMirrored: 1200, OpenLetters: 2, Alerts: []string{"destination_down"},
 				IsHealthy: new(false), LastPolledAt: new(testTime.Add(-90 * time.Minute)), PausedAt: &testTime,
-				Backfill: &report.BackfillInShort{ID: 7, State: "parked", ParkReason: new("destination_down"), Processed: 1200, Total: new(int64(5000))},
+				Backfill: &operatorapi.BackfillInShort{ID: 7, State: "parked", ParkReason: new("destination_down"), Processed: 1200, Total: new(int64(5000))},
 			})
 			if i < count {
 				page.Next = &id
@@ -46,7 +46,7 @@ func TestCustomersAreListedPageByPage(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("customers", "ls", manyCustomers(250))
-	all := document[report.CustomersReply](t, f.run("customer", "ls", "--all", "--json"))
+	all := document[operatorapi.CustomersReply](t, f.run("customer", "ls", "--all", "--json"))
 	require.Len(t, all.Customers, 250)
 	require.Nil(t, all.Next)
 	got := f.run("customer", "ls", "--limit", "1")
@@ -71,17 +71,17 @@ func TestPauseAndResumeSayWhatHappensNext(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("customers", "pause", inTurn(
-		report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerPaused, PausedAt: &testTime},
-		report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerAlreadyPaused, PausedAt: &testTime},
+		operatorapi.CustomerCommanded{CustomerID: "acme", Action: operatorapi.CustomerPaused, PausedAt: &testTime},
+		operatorapi.CustomerCommanded{CustomerID: "acme", Action: operatorapi.CustomerAlreadyPaused, PausedAt: &testTime},
 	))
 	require.Equal(t, result{stdout: "acme: paused; rollcall resume acme lets it go on\n"}, f.run("pause", "acme"))
 	require.Equal(t, result{stdout: "acme: was paused already, since 2026-11-20 08:00:00 UTC\n"}, f.run("customer", "pause", "acme"))
 
-	resumed := report.CustomerCommanded{CustomerID: "acme", Action: report.CustomerResumed, Enabled: true, BackfillCompletedAt: &testTime}
+	resumed := operatorapi.CustomerCommanded{CustomerID: "acme", Action: operatorapi.CustomerResumed, Enabled: true, BackfillCompletedAt: &testTime}
 	stays, goes, off, bare := resumed, resumed, resumed, resumed
 	stays.Backfill, goes.Backfill, off.Enabled, bare.BackfillCompletedAt = new("paused"), new("queued"), false, nil
 	none := resumed
-	none.Action = report.CustomerNotPaused
+	none.Action = operatorapi.CustomerNotPaused
 	f.answers("customers", "resume", inTurn(resumed, none, stays, goes, off, bare, resumed))
 	for _, want := range []string{
 		"resumed; it is polled at once", "was not paused", "resumed; its backfill stays paused: rollcall backfill start acme",
@@ -90,7 +90,7 @@ func TestPauseAndResumeSayWhatHappensNext(t *testing.T) {
 	} {
 		require.Equal(t, result{stdout: "acme: " + want + "\n"}, f.run("resume", "acme"))
 	}
-	require.Equal(t, resumed, document[report.CustomerCommanded](t, f.run("customer", "resume", "acme", "--json")))
+	require.Equal(t, resumed, document[operatorapi.CustomerCommanded](t, f.run("customer", "resume", "acme", "--json")))
 }
 
 func TestPauseErrorIsPrintedInTheServicesWords(t *testing.T) {

@@ -7,9 +7,10 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 )
@@ -22,7 +23,8 @@ func (a *app) dlq() *cobra.Command {
 		Use:     "dlq",
 		Aliases: []string{"letters"},
 		Short:   "Look at dead letters, retry, discard and export them",
-		Long: `A dead letter is a user that the destination rejected (kind user), or a message that could not be handled (kind message).
+		Long: `A dead letter is a user that the destination rejected (kind user), a message that could not be handled (kind message), or
+a user whose values VOMO rejected or that may not be written back (kind writeback).
 Waiting letters are retried automatically; letters in review wait for an operator. A letter is settled when the destination
 accepted it or a newer version of the user, or when it is discarded.`,
 		Args: cobra.NoArgs,
@@ -46,7 +48,7 @@ func (a *app) connectForLetters() (*link, error) {
 
 // letterError says which letter a service's error is about.
 func letterError(id string, err error) error {
-	var refused *refusedError
+	var refused *rejectedError
 	switch {
 	case isUnknown(err):
 		return fmt.Errorf("letter %q is not known: rollcall dlq ls lists open letters, with --state all settled ones too", id)
@@ -58,9 +60,9 @@ func letterError(id string, err error) error {
 
 // lettersError lists a service's errors about a filter.
 func lettersError(customer string, err error) error {
-	var refused *refusedError
+	var refused *rejectedError
 	if errors.As(err, &refused) && len(refused.fields.Errors) > 0 {
-		return fmt.Errorf("the service does not take this filter:%s", fieldErrors(refused.fields.Errors))
+		return fmt.Errorf("the service does not accept this filter:%s", fieldErrors(refused.fields.Errors))
 	}
 	return customerError(customer, err)
 }
@@ -71,7 +73,7 @@ func (a *app) dlqLs() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "ls [customer]",
 		Aliases: []string{"list"},
-		Short:   "List dead letters, newest first",
+		Short:   "Count dead letters by error code, and list them, newest first",
 		Example: `  rollcall dlq ls acme
   rollcall dlq ls --state review --error-code http_422 --older-than 3d --all`,
 		Args: cobra.MaximumNArgs(1),
@@ -96,6 +98,9 @@ func (a *app) dlqLs() *cobra.Command {
 			if a.json {
 				return a.document(letters)
 			}
+			if err := a.printCodes(letters.Codes, letters.AsOf); err != nil {
+				return err
+			}
 			return printList(a, letterList(letters.Letters, letters.AsOf, letters.Next != nil))
 		},
 	}
@@ -105,11 +110,19 @@ func (a *app) dlqLs() *cobra.Command {
 }
 
 // listLetters joins the service's pages. All pages count ages from the time of the first one.
-func listLetters(ctx context.Context, on *link, filter report.LettersFilter, rows int) (report.LettersReply, error) {
-	whole := report.LettersReply{Letters: []report.Letter{}}
-	err := paged[report.LettersQuestion, report.LettersReply, string]{
-		noun: "letters", verb: "ls", rows: rows, atOnce: report.MaxLetters, question: letterPages(filter, &whole.AsOf),
-		take: func(page report.LettersReply) (int, *string, error) {
+func listLetters(ctx context.Context, on *link, filter operatorapi.LettersFilter, rows int) (operatorapi.LettersReply, error) {
+	whole := operatorapi.LettersReply{Letters: []operatorapi.Letter{}}
+	err := paged[operatorapi.LettersQuestion, operatorapi.LettersReply, string]{
+		noun: "letters", verb: "ls", rows: rows, atOnce: operatorapi.MaxLetters,
+		question: func(at string, rows int32) operatorapi.LettersQuestion {
+			question := letterPages(filter, &whole.AsOf)(at, rows)
+			question.Codes = at == ""
+			return question
+		},
+		take: func(page operatorapi.LettersReply) (int, *string, error) {
+			if page.Codes != nil {
+				whole.Codes = page.Codes
+			}
 			whole.Letters = append(whole.Letters, page.Letters...)
 			whole.AsOf, whole.Next = page.AsOf, page.Next
 			return len(page.Letters), page.Next, nil
@@ -118,10 +131,25 @@ func listLetters(ctx context.Context, on *link, filter report.LettersFilter, row
 	return whole, err
 }
 
+// printCodes prints how many letters have each error code, above the list of letters.
+func (a *app) printCodes(codes []operatorapi.LettersOfCode, asOf time.Time) error {
+	if len(codes) == 0 {
+		return nil
+	}
+	rows := a.table()
+	rows.row("ERROR", "CLASS", "LETTERS", "IN REVIEW", "OLDEST")
+	for _, code := range codes {
+		age := max(int64(asOf.Sub(code.OldestAt).Seconds()), 0)
+		rows.row(code.ErrorCode, code.ErrorClass, humanize.Comma(code.Letters), humanize.Comma(code.Review), seconds(age))
+	}
+	rows.row()
+	return rows.end()
+}
+
 // letterPages returns the questions for pages of letters. asOf is the time of the page before.
-func letterPages(filter report.LettersFilter, asOf *time.Time) func(at string, rows int32) report.LettersQuestion {
-	return func(at string, rows int32) report.LettersQuestion {
-		question := report.LettersQuestion{LettersFilter: filter, Limit: rows}
+func letterPages(filter operatorapi.LettersFilter, asOf *time.Time) func(at string, rows int32) operatorapi.LettersQuestion {
+	return func(at string, rows int32) operatorapi.LettersQuestion {
+		question := operatorapi.LettersQuestion{LettersFilter: filter, Limit: rows}
 		if at != "" {
 			question.AsOf, question.Before = asOf, at
 		}
@@ -130,15 +158,15 @@ func letterPages(filter report.LettersFilter, asOf *time.Time) func(at string, r
 }
 
 // letterList lists letters, each by the beginning of its id.
-func letterList(letters []report.Letter, asOf time.Time, more bool) listing[report.Letter] {
+func letterList(letters []operatorapi.Letter, asOf time.Time, more bool) listing[operatorapi.Letter] {
 	shown := slices.Clone(letters)
 	for i, id := range shortIDs(letters) {
 		shown[i].ID = id
 	}
-	return listing[report.Letter]{
+	return listing[operatorapi.Letter]{
 		columns: []any{"ID", "CUSTOMER", "KIND", "RECORD", "ERROR", "CLASS", "ATTEMPTS", "AGE", "STATE", "JOB"},
 		items:   shown, none: "No dead letter matches.", more: more,
-		row: func(letter report.Letter) []any {
+		row: func(letter operatorapi.Letter) []any {
 			return []any{
 				letter.ID, letter.CustomerID, letter.Kind, textOr(letter.RecordID, "-"), letter.ErrorCode, letter.ErrorClass,
 				letter.Attempts, seconds(letter.AgeSeconds), letterState(letter, asOf), letter.Job,
@@ -148,7 +176,7 @@ func letterList(letters []report.Letter, asOf time.Time, more bool) listing[repo
 }
 
 // shortIDs returns the shortest beginning of each id that is unique among these letters and that commands accept.
-func shortIDs(letters []report.Letter) []string {
+func shortIDs(letters []operatorapi.Letter) []string {
 	short := make([]string, len(letters))
 	for i := range letters {
 		short[i] = letters[i].ID
@@ -176,7 +204,7 @@ func shortIDs(letters []report.Letter) []string {
 }
 
 // letterState returns a letter's state, and when it is retried.
-func letterState(letter report.Letter, asOf time.Time) string {
+func letterState(letter operatorapi.Letter, asOf time.Time) string {
 	switch {
 	case letter.State == string(store.LettersSettled) && letter.SettledHow != nil:
 		return "settled, " + *letter.SettledHow

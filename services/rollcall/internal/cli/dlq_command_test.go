@@ -9,13 +9,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
 // letterNo returns the nth letter; lower numbers are newer.
-func letterNo(n int) report.Letter {
-	return report.Letter{
+func letterNo(n int) operatorapi.Letter {
+	return operatorapi.Letter{
 		ID: fmt.Sprintf("%08x-0000-4000-8000-000000000000", n), CustomerID: "acme", Kind: "user", RecordID: new(fmt.Sprintf("82%02d", n)),
 		ErrorCode: "http_422", ErrorClass: "permanent", State: "review", Attempts: 1, FirstFailedAt: testTime, LastFailedAt: testTime,
 		AgeSeconds: 3 * 3600, Job: "user_sync_poll",
@@ -36,11 +36,11 @@ func decoded[T any](t *testing.T, data []byte) T {
 func manyLetters(t *testing.T, count int) func(int, []byte) (any, string) {
 	t.Helper()
 	return func(n int, data []byte) (any, string) {
-		question := decoded[report.LettersQuestion](t, data)
-		if question.Limit < 1 || question.Limit > report.MaxLetters || (n > 1) != (question.AsOf != nil) {
+		question := decoded[operatorapi.LettersQuestion](t, data)
+		if question.Limit < 1 || question.Limit > operatorapi.MaxLetters || (n > 1) != (question.AsOf != nil) {
 			return "a bad question", service.CodeBadRequest
 		}
-		page := report.LettersReply{Letters: []report.Letter{}, AsOf: testTime.Add(3 * time.Hour)}
+		page := operatorapi.LettersReply{Letters: []operatorapi.Letter{}, AsOf: testTime.Add(3 * time.Hour)}
 		for i := 1; i <= count && len(page.Letters) < int(question.Limit); i++ {
 			letter := letterNo(i)
 			if letter.ID <= question.Before {
@@ -59,7 +59,7 @@ func TestLettersAreListedPageByPage(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.answers("letters", "ls", manyLetters(t, 450))
-	all := document[report.LettersReply](t, f.run("dlq", "ls", "--all", "--json"))
+	all := document[operatorapi.LettersReply](t, f.run("dlq", "ls", "--all", "--json"))
 	require.Len(t, all.Letters, 450)
 	require.Nil(t, all.Next)
 }
@@ -79,14 +79,14 @@ func TestLetterIsOneLineOfTheList(t *testing.T) {
 
 func TestShortIDsAreLongEnoughToTellLettersApart(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"aaaaaaaa-bb1", "cccccccc", "aaaaaaaa-bb2"}, shortIDs([]report.Letter{
+	require.Equal(t, []string{"aaaaaaaa-bb1", "cccccccc", "aaaaaaaa-bb2"}, shortIDs([]operatorapi.Letter{
 		{ID: "aaaaaaaa-bb11-4000-8000-000000000000"}, {ID: "cccccccc-0000-4000-8000-000000000000"}, {ID: "aaaaaaaa-bb22-4000-8000-000000000000"},
 	}))
 }
 
 func TestLetterStateSaysWhenTheLetterIsRetried(t *testing.T) {
 	t.Parallel()
-	for want, letter := range map[string]report.Letter{
+	for want, letter := range map[string]operatorapi.Letter{
 		"waiting, in 12m":    {State: "waiting", NextAttemptAt: new(testTime.Add(12 * time.Minute))},
 		"waiting, due now":   {State: "waiting", NextAttemptAt: &testTime},
 		"review":             {State: "review"},
@@ -99,15 +99,15 @@ func TestLetterStateSaysWhenTheLetterIsRetried(t *testing.T) {
 func TestEveryFilterReachesTheService(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	var asked report.LettersQuestion
+	var asked operatorapi.LettersQuestion
 	f.answers("letters", "ls", func(_ int, data []byte) (any, string) {
-		asked = decoded[report.LettersQuestion](t, data)
-		return report.LettersReply{Letters: []report.Letter{}}, noCode
+		asked = decoded[operatorapi.LettersQuestion](t, data)
+		return operatorapi.LettersReply{Letters: []operatorapi.Letter{}}, noCode
 	})
 	got := f.run("dlq", "ls", "_unknown", "--kind", "message", "--state", "review", "--error-code", "too_many_deliveries", "--class", "permanent",
 		"--older-than", "1d12h", "--newer-than", "2w", "--record", "8205", "--text", "Onboarding", "--id", "1f0c9a72,77d01be3-1")
 	require.Zero(t, got.code, got.stderr)
-	require.Equal(t, report.LettersFilter{
+	require.Equal(t, operatorapi.LettersFilter{
 		CustomerID: "_unknown", Kind: "message", State: "review", ErrorCode: "too_many_deliveries", ErrorClass: "permanent",
 		OlderThanSeconds: 36 * 3600, NewerThanSeconds: 14 * 24 * 3600, RecordID: "8205", Text: "Onboarding", IDs: []string{"1f0c9a72", "77d01be3-1"},
 	}, asked.LettersFilter)
@@ -117,7 +117,7 @@ func TestInvalidFilterNamesTheFlagAndTheRemedy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, call := range []struct{ args, want string }{
-		{"--kind person", "--kind takes user, message"},
+		{"--kind person", "--kind takes user, user_delete, message"},
 		{"--state lost", "--state takes open, waiting, review, settled, all"},
 		{"--class odd", "--class takes retryable, permanent"},
 		{"--older-than soon", "--older-than takes an age such as 90m, 2h, 3d or 1w"},

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 func (a *app) dlqExport() *cobra.Command {
@@ -56,7 +56,7 @@ type exportedDocument struct {
 	Out     string `json:"out"`
 }
 
-func (a *app) runDlqExport(ctx context.Context, filter report.LettersFilter, asCSV bool, out string) error {
+func (a *app) runDlqExport(ctx context.Context, filter operatorapi.LettersFilter, asCSV bool, out string) error {
 	on, err := a.connectForLetters()
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ type exportPage struct {
 }
 
 // exportLetters writes page after page, and returns the number of letters that it wrote.
-func exportLetters(ctx context.Context, on *link, filter report.LettersFilter, asCSV bool, to io.Writer) (count int64, err error) {
+func exportLetters(ctx context.Context, on *link, filter operatorapi.LettersFilter, asCSV bool, to io.Writer) (count int64, err error) {
 	write, flush := jsonLines(to)
 	if asCSV {
 		if write, flush, err = csvLines(to); err != nil {
@@ -93,8 +93,8 @@ func exportLetters(ctx context.Context, on *link, filter report.LettersFilter, a
 		}
 	}
 	var asOf time.Time
-	err = paged[report.LettersQuestion, exportPage, string]{
-		noun: "letters", verb: "export", atOnce: report.MaxLetters, question: letterPages(filter, &asOf),
+	err = paged[operatorapi.LettersQuestion, exportPage, string]{
+		noun: "letters", verb: "export", atOnce: operatorapi.MaxLetters, question: letterPages(filter, &asOf),
 		take: func(page exportPage) (int, *string, error) {
 			asOf = page.AsOf
 			for _, letter := range page.Letters {
@@ -136,7 +136,7 @@ func csvLines(to io.Writer) (write func(json.RawMessage) error, flush func() err
 		"askedAt", "settledAt", "settledHow", "settledNote", "job", "traceId", "originalSubject", "origin", "sourceUpdatedAt", "hasPayload", "history", "reason",
 	})
 	return func(raw json.RawMessage) error {
-		var letter report.LetterDetail
+		var letter operatorapi.LetterDetail
 		if err := json.Unmarshal(raw, &letter); err != nil {
 			return fmt.Errorf("read letter: %w", err)
 		}

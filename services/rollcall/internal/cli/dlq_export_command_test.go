@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
@@ -16,10 +16,10 @@ import (
 func (f *fixture) exported(t *testing.T, count int) {
 	t.Helper()
 	f.answers("letters", "export", func(_ int, data []byte) (any, string) {
-		question := decoded[report.LettersQuestion](t, data)
-		page := report.LettersExport{Letters: []report.LetterDetail{}}
+		question := decoded[operatorapi.LettersQuestion](t, data)
+		page := operatorapi.LettersExport{Letters: []operatorapi.LetterDetail{}}
 		for n := 1; n <= count && len(page.Letters) < 2; n++ {
-			letter := report.LetterDetail{Letter: letterNo(n), OriginalSubject: "a,b", History: []report.LetterAttempt{}, HasPayload: true}
+			letter := operatorapi.LetterDetail{Letter: letterNo(n), OriginalSubject: "a,b", History: []operatorapi.LetterAttempt{}, HasPayload: true}
 			if letter.ID <= question.Before {
 				continue
 			}
@@ -41,7 +41,7 @@ func TestExportIsOneDocumentALine(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
 	require.Len(t, lines, 5)
 	for n, line := range lines {
-		require.Equal(t, letterNo(n+1).ID, decoded[report.LetterDetail](t, []byte(line)).ID)
+		require.Equal(t, letterNo(n+1).ID, decoded[operatorapi.LetterDetail](t, []byte(line)).ID)
 	}
 	require.Equal(t, exitUsage, f.run("dlq", "export", "--json").code)
 }
@@ -76,7 +76,7 @@ func TestExportedFileIsPrivateAndCompleteOrAbsent(t *testing.T) {
 		if n > 1 {
 			return "no more", service.CodeInternal
 		}
-		return report.LettersExport{Letters: []report.LetterDetail{{Letter: letterNo(1)}}, Next: new("1")}, noCode
+		return operatorapi.LettersExport{Letters: []operatorapi.LetterDetail{{Letter: letterNo(1)}}, Next: new("1")}, noCode
 	})
 	broken := j.run("dlq", "export", "--out", filepath.Join(folder, "half.jsonl"))
 	require.Equal(t, exitFailed, broken.code)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 )
 
@@ -23,7 +23,7 @@ type letterFlags struct {
 func (f *letterFlags) add(command *cobra.Command) {
 	flags := command.Flags()
 	flags.StringVar(&f.customer, "customer", "", "letters of this `customer`; _unknown for letters without a customer")
-	flags.StringVar(&f.kind, "kind", "", "which `kind`: user or message")
+	flags.StringVar(&f.kind, "kind", "", "which `kind`: user, message or writeback")
 	flags.StringVar(&f.state, "state", "", "which `state`: open (the default), waiting, review, settled or all")
 	flags.StringVar(&f.code, "error-code", "", "letters with this `code`")
 	flags.StringVar(&f.class, "class", "", "which `class`: retryable or permanent")
@@ -37,27 +37,27 @@ func (f *letterFlags) add(command *cobra.Command) {
 // flagOf returns the flag that sets a field of the question.
 func flagOf(field string) string {
 	switch field {
-	case report.FieldCustomerID:
+	case operatorapi.FieldCustomerID:
 		return "--customer"
-	case report.FieldErrorCode:
+	case operatorapi.FieldErrorCode:
 		return "--error-code"
-	case report.FieldErrorClass:
+	case operatorapi.FieldErrorClass:
 		return "--class"
-	case report.FieldOlderThan:
+	case operatorapi.FieldOlderThan:
 		return "--older-than"
-	case report.FieldNewerThan:
+	case operatorapi.FieldNewerThan:
 		return "--newer-than"
-	case report.FieldRecordID:
+	case operatorapi.FieldRecordID:
 		return "--record"
-	case report.FieldIDs:
+	case operatorapi.FieldIDs:
 		return "--id"
 	}
 	return "--" + field
 }
 
 // filter returns the filter that the flags describe; customer is the argument, or "".
-func (f *letterFlags) filter(command *cobra.Command, customer string) (report.LettersFilter, error) {
-	filter := report.LettersFilter{
+func (f *letterFlags) filter(command *cobra.Command, customer string) (operatorapi.LettersFilter, error) {
+	filter := operatorapi.LettersFilter{
 		CustomerID: f.customer, Kind: f.kind, State: f.state, ErrorCode: f.code, ErrorClass: f.class, RecordID: f.record, Text: f.text,
 		IDs: f.ids,
 	}
@@ -72,7 +72,7 @@ func (f *letterFlags) filter(command *cobra.Command, customer string) (report.Le
 			return filter, usage("two customers are named, %q and --customer %q: name one", customer, f.customer)
 		}
 		filter.CustomerID = customer
-		if !report.ValidLetterCustomer(customer) {
+		if !operatorapi.ValidLetterCustomer(customer) {
 			return filter, usage("%q is no customer: an id has 1 to 63 characters of a-z, 0-9, _ and -; _unknown is for letters without a customer", customer)
 		}
 	}

@@ -8,26 +8,26 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 // lettersDocument is `dlq retry --json` and `dlq discard --json`.
 type lettersDocument struct {
-	Action   string              `json:"action"` // retry, discard
-	DryRun   bool                `json:"dryRun"`
-	Count    int64               `json:"count"`           // how many matched at the start
-	Stuck    int64               `json:"stuck"`           // how many of these cannot be retried
-	Done     int64               `json:"done"`            // how many were retried or discarded
-	Left     []report.LetterLeft `json:"left"`            // those that were left as they were, each with the reason
-	First    []report.Letter     `json:"first,omitempty"` // a dry run: the newest of them, or those that were named
-	Complete bool                `json:"complete"`        // false if it was stopped
+	Action   string                   `json:"action"` // retry, discard
+	DryRun   bool                     `json:"dryRun"`
+	Count    int64                    `json:"count"`           // how many matched at the start
+	Stuck    int64                    `json:"stuck"`           // how many of these cannot be retried
+	Done     int64                    `json:"done"`            // how many were retried or discarded
+	Left     []operatorapi.LetterLeft `json:"left"`            // those that were left as they were, each with the reason
+	First    []operatorapi.Letter     `json:"first,omitempty"` // a dry run: the newest of them, or those that were named
+	Complete bool                     `json:"complete"`        // false if it was stopped
 }
 
 // work asks for batch after batch, and prints the results.
-func (a *app) work(ctx context.Context, on *link, asked letterCommand, question report.LettersCommand, document lettersDocument) error {
-	document.Left = []report.LetterLeft{}
+func (a *app) work(ctx context.Context, on *link, asked letterCommand, question operatorapi.LettersCommand, document lettersDocument) error {
+	document.Left = []operatorapi.LetterLeft{}
 	progress := a.lettersProgress(asked.verb, document.Count)
-	failure := a.batches(ctx, on, asked.verb, question, func(done report.LettersDone) {
+	failure := a.batches(ctx, on, asked.verb, question, func(done operatorapi.LettersDone) {
 		document.Done += done.Done
 		document.Left = append(document.Left, done.Left...)
 		if !a.json {
@@ -52,15 +52,15 @@ func (a *app) work(ctx context.Context, on *link, asked letterCommand, question 
 }
 
 // batches asks for one batch after another.
-func (a *app) batches(ctx context.Context, on *link, verb string, question report.LettersCommand, took func(report.LettersDone)) error {
+func (a *app) batches(ctx context.Context, on *link, verb string, question operatorapi.LettersCommand, took func(operatorapi.LettersDone)) error {
 	for part := range parts(question) {
-		err := paged[report.LettersCommand, report.LettersDone, string]{
+		err := paged[operatorapi.LettersCommand, operatorapi.LettersDone, string]{
 			noun: "letters", verb: verb,
-			question: func(at string, _ int32) report.LettersCommand {
+			question: func(at string, _ int32) operatorapi.LettersCommand {
 				part.Before = at
 				return part
 			},
-			take: func(done report.LettersDone) (int, *string, error) {
+			take: func(done operatorapi.LettersDone) (int, *string, error) {
 				took(done)
 				if done.Next != nil {
 					part.AsOf = &done.AsOf
@@ -80,7 +80,7 @@ func (a *app) batches(ctx context.Context, on *link, verb string, question repor
 
 func consequenceOf(verb string, left int) string {
 	text := ""
-	if verb == report.VerbRetry {
+	if verb == operatorapi.VerbRetry {
 		text = "; users' are due now and worked in their customer's turn, messages are published again"
 	}
 	if left > 0 {
@@ -91,10 +91,10 @@ func consequenceOf(verb string, left int) string {
 
 // leftError returns nil if the service handled every letter that it could. A named letter that was left is always an error;
 // for a filter, the count of letters that cannot be retried was printed before.
-func leftError(question report.LettersCommand, left []report.LetterLeft) error {
+func leftError(question operatorapi.LettersCommand, left []operatorapi.LetterLeft) error {
 	again := 0
 	for _, one := range left {
-		if one.Reason == report.LeftInHand || one.Reason == report.LeftRedriveError {
+		if one.Reason == operatorapi.LeftInHand || one.Reason == operatorapi.LeftRedriveError {
 			again++
 		}
 	}
@@ -108,12 +108,12 @@ func leftError(question report.LettersCommand, left []report.LetterLeft) error {
 }
 
 // printLeft prints for each unchanged letter the reason and the remedy.
-func (a *app) printLeft(progress *lettersProgress, left []report.LetterLeft) {
+func (a *app) printLeft(progress *lettersProgress, left []operatorapi.LetterLeft) {
 	for _, one := range left {
 		if progress != nil {
 			progress.clear()
 		}
-		text, remedy := report.ExplainLeft(one.Reason)
+		text, remedy := operatorapi.ExplainLeft(one.Reason)
 		about := one.ID
 		if one.CustomerID != "" {
 			about += " (" + one.CustomerID + ", " + one.Kind
@@ -135,7 +135,7 @@ func (a *app) printLeft(progress *lettersProgress, left []report.LetterLeft) {
 }
 
 // linesEvery is the number of letters between two lines of progress if there is no terminal.
-const linesEvery = 10 * report.MaxLettersBatch
+const linesEvery = 10 * operatorapi.MaxLettersBatch
 
 // lettersProgress shows the progress of a command that needs more than one batch.
 type lettersProgress struct {
@@ -153,7 +153,7 @@ func (a *app) lettersProgress(verb string, total int64) *lettersProgress {
 
 func (p *lettersProgress) show(done int64) {
 	switch {
-	case p.total <= report.MaxLettersBatch:
+	case p.total <= operatorapi.MaxLettersBatch:
 	case p.terminal:
 		total := max(p.total, done, 1)
 		bar := progressbar.NewOptions64(total, // one for one frame, as barView's

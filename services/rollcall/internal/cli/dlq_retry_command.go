@@ -8,7 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 )
 
@@ -16,7 +16,7 @@ import (
 type letterCommand struct {
 	letterFlags
 
-	verb                       string // report.VerbRetry or VerbDiscard
+	verb                       string // operatorapi.VerbRetry or VerbDiscard
 	note                       string
 	allMatching, dryRun, force bool
 }
@@ -31,7 +31,7 @@ rest.
 It exits 0 when it changed every letter that it could, 1 when a named letter was left, or when running it again may help.`
 
 func (a *app) dlqRetry() *cobra.Command {
-	asked := letterCommand{verb: report.VerbRetry}
+	asked := letterCommand{verb: operatorapi.VerbRetry}
 	command := &cobra.Command{
 		Use:   "retry <id>... | [customer] --all-matching",
 		Short: "Try dead letters again now",
@@ -48,12 +48,12 @@ written as it is there now; a message is published again. By ids it does not ask
 }
 
 func (a *app) dlqDiscard() *cobra.Command {
-	asked := letterCommand{verb: report.VerbDiscard}
+	asked := letterCommand{verb: operatorapi.VerbDiscard}
 	command := &cobra.Command{
 		Use:   "discard <id>... | [customer] --all-matching",
 		Short: "Give dead letters up: settle them as they are",
 		Long: `Settles dead letters as discarded, each with a line in the audit. Nothing is written to the destination, and a message is
-gone for good. A user who still differs is met again by the next full read, and gets a new letter if it is refused again. On a
+gone for good. A user who still differs is met again by the next full read, and gets a new letter if it is rejected again. On a
 terminal it asks; elsewhere it needs --force.` + selectionHelp,
 		Example: `  rollcall dlq discard 1f0c9a72 --note "left the organisation"
   rollcall dlq discard acme --all-matching --older-than 30d --state review`,
@@ -73,8 +73,8 @@ func (c *letterCommand) addTo(command *cobra.Command, verb string) {
 }
 
 // question returns the question for the service; args are ids, or one customer.
-func (c *letterCommand) question(command *cobra.Command, args []string) (report.LettersCommand, error) {
-	question := report.LettersCommand{AllMatching: c.allMatching, Note: c.note}
+func (c *letterCommand) question(command *cobra.Command, args []string) (operatorapi.LettersCommand, error) {
+	question := operatorapi.LettersCommand{AllMatching: c.allMatching, Note: c.note}
 	customer, ids := "", slices.Clone(c.ids)
 	switch {
 	case c.allMatching && len(args) > 1:
@@ -105,14 +105,14 @@ func (c *letterCommand) question(command *cobra.Command, args []string) (report.
 		return question, usage("a filter goes with --all-matching: letters that are named by their ids are named already")
 	case state == store.LettersSettled, state == store.LettersAll:
 		return question, usage("--state takes open, waiting or review here: a settled letter is settled")
-	case len(c.note) > report.MaxNote:
-		return question, usage("--note takes at most %d bytes, and this one has %d", report.MaxNote, len(c.note))
+	case len(c.note) > operatorapi.MaxNote:
+		return question, usage("--note takes at most %d bytes, and this one has %d", operatorapi.MaxNote, len(c.note))
 	}
 	return question, nil
 }
 
 // asks reports whether the command asks for confirmation.
-func (c *letterCommand) asks() bool { return c.verb == report.VerbDiscard || c.allMatching }
+func (c *letterCommand) asks() bool { return c.verb == operatorapi.VerbDiscard || c.allMatching }
 
 func (a *app) runLetters(command *cobra.Command, asked letterCommand, args []string) error {
 	question, err := asked.question(command, args)
@@ -150,11 +150,11 @@ func (a *app) runLetters(command *cobra.Command, asked letterCommand, args []str
 }
 
 // planLetters asks which letters the command would change. Many named letters need several questions.
-func planLetters(ctx context.Context, on *link, verb string, question report.LettersCommand) (report.LettersPlanned, error) {
-	whole := report.LettersPlanned{First: []report.Letter{}, Left: []report.LetterLeft{}}
+func planLetters(ctx context.Context, on *link, verb string, question operatorapi.LettersCommand) (operatorapi.LettersPlanned, error) {
+	whole := operatorapi.LettersPlanned{First: []operatorapi.Letter{}, Left: []operatorapi.LetterLeft{}}
 	question.Verb = verb
 	for part := range parts(question) {
-		plan, err := ask[report.LettersCommand, report.LettersPlanned](ctx, on, "letters", "count", part)
+		plan, err := ask[operatorapi.LettersCommand, operatorapi.LettersPlanned](ctx, on, "letters", "count", part)
 		if err != nil {
 			return whole, err
 		}
@@ -165,13 +165,13 @@ func planLetters(ctx context.Context, on *link, verb string, question report.Let
 }
 
 // parts yields the questions of a command: one, or one for each hundred named letters.
-func parts(question report.LettersCommand) func(yield func(report.LettersCommand) bool) {
-	return func(yield func(report.LettersCommand) bool) {
+func parts(question operatorapi.LettersCommand) func(yield func(operatorapi.LettersCommand) bool) {
+	return func(yield func(operatorapi.LettersCommand) bool) {
 		if len(question.IDs) == 0 {
 			yield(question)
 			return
 		}
-		for ids := range slices.Chunk(question.IDs, report.MaxLetterIDs) {
+		for ids := range slices.Chunk(question.IDs, operatorapi.MaxLetterIDs) {
 			part := question
 			part.IDs = ids
 			if !yield(part) {
@@ -182,7 +182,7 @@ func parts(question report.LettersCommand) func(yield func(report.LettersCommand
 }
 
 // printPlan prints what a command would change, or that there is nothing to change.
-func (a *app) printPlan(asked letterCommand, plan report.LettersPlanned, document lettersDocument) error {
+func (a *app) printPlan(asked letterCommand, plan operatorapi.LettersPlanned, document lettersDocument) error {
 	if a.json {
 		if err := a.document(document); err != nil {
 			return err
@@ -209,7 +209,7 @@ func (a *app) printPlan(asked letterCommand, plan report.LettersPlanned, documen
 }
 
 // confirmWord returns the word that confirms: the customer if all letters are that customer's, or else "all".
-func confirmWord(customer string, plan report.LettersPlanned) string {
+func confirmWord(customer string, plan operatorapi.LettersPlanned) string {
 	if customer != "" {
 		return customer
 	}
@@ -224,19 +224,19 @@ func confirmWord(customer string, plan report.LettersPlanned) string {
 	return plan.First[0].CustomerID
 }
 
-func confirmText(asked letterCommand, plan report.LettersPlanned, word string) string {
+func confirmText(asked letterCommand, plan operatorapi.LettersPlanned, word string) string {
 	whose := "of " + word
 	if word == "all" {
 		whose = "of all customers"
 	}
 	text := fmt.Sprintf("%s %s will be %s%s.", counted(plan.Count, "letter"), whose, past(asked.verb), stuckText(plan))
-	if asked.verb == report.VerbDiscard {
+	if asked.verb == operatorapi.VerbDiscard {
 		text += " This cannot be taken back."
 	}
 	return text
 }
 
-func stuckText(plan report.LettersPlanned) string {
+func stuckText(plan operatorapi.LettersPlanned) string {
 	if plan.Stuck == 0 {
 		return ""
 	}
@@ -244,14 +244,14 @@ func stuckText(plan report.LettersPlanned) string {
 }
 
 func past(verb string) string {
-	if verb == report.VerbDiscard {
+	if verb == operatorapi.VerbDiscard {
 		return "discarded"
 	}
 	return "retried"
 }
 
 func thirdPerson(verb string) string {
-	if verb == report.VerbDiscard {
+	if verb == operatorapi.VerbDiscard {
 		return "discards"
 	}
 	return "retries"

@@ -8,23 +8,23 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
 // letterService stands in for dlqretry: it has count letters, and handles them in batches.
 type letterService struct {
 	count, batch int
-	left         []report.LetterLeft // with the first batch
-	asked        []report.LettersCommand
+	left         []operatorapi.LetterLeft // with the first batch
+	asked        []operatorapi.LettersCommand
 	onBatch      func(n int)
 }
 
 func (s *letterService) on(t *testing.T, f *fixture) {
 	t.Helper()
 	f.answers("letters", "count", func(_ int, data []byte) (any, string) {
-		command := decoded[report.LettersCommand](t, data)
-		plan := report.LettersPlanned{First: []report.Letter{}, Left: []report.LetterLeft{}, AsOf: testTime, Count: int64(s.count)}
+		command := decoded[operatorapi.LettersCommand](t, data)
+		plan := operatorapi.LettersPlanned{First: []operatorapi.Letter{}, Left: []operatorapi.LetterLeft{}, AsOf: testTime, Count: int64(s.count)}
 		if len(command.IDs) > 0 {
 			plan.Count, plan.Left = int64(len(command.IDs)-len(s.left)), s.left
 		}
@@ -35,16 +35,16 @@ func (s *letterService) on(t *testing.T, f *fixture) {
 	})
 	for _, verb := range []string{"retry", "discard"} {
 		f.answers("letters", verb, func(n int, data []byte) (any, string) {
-			command := decoded[report.LettersCommand](t, data)
+			command := decoded[operatorapi.LettersCommand](t, data)
 			s.asked = append(s.asked, command)
 			if s.onBatch != nil {
 				s.onBatch(n)
 			}
 			if len(command.IDs) > 0 {
-				return report.LettersDone{Done: int64(len(command.IDs) - len(s.left)), Left: s.left, AsOf: testTime}, noCode
+				return operatorapi.LettersDone{Done: int64(len(command.IDs) - len(s.left)), Left: s.left, AsOf: testTime}, noCode
 			}
 			taken := min(s.batch, s.count-(n-1)*s.batch)
-			done := report.LettersDone{Matched: int64(taken), Done: int64(taken), Left: []report.LetterLeft{}, AsOf: testTime}
+			done := operatorapi.LettersDone{Matched: int64(taken), Done: int64(taken), Left: []operatorapi.LetterLeft{}, AsOf: testTime}
 			if n == 1 {
 				done.Done, done.Left = done.Done-int64(len(s.left)), s.left
 			}
@@ -178,9 +178,9 @@ func TestDiscardOnATerminalAsksForTheCustomerOrAll(t *testing.T) {
 func TestUnchangedNamedLettersAreListedAndDoNotStopTheRest(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	s := &letterService{left: []report.LetterLeft{
-		{ID: "00000003-0000-4000-8000-000000000000", CustomerID: "acme", Kind: "user", RecordID: "8203", Reason: report.LeftSettled},
-		{ID: "00000004", Reason: report.LeftAmbiguous, IDs: []string{"00000004-1", "00000004-2"}},
+	s := &letterService{left: []operatorapi.LetterLeft{
+		{ID: "00000003-0000-4000-8000-000000000000", CustomerID: "acme", Kind: "user", RecordID: "8203", Reason: operatorapi.LeftSettled},
+		{ID: "00000004", Reason: operatorapi.LeftAmbiguous, IDs: []string{"00000004-1", "00000004-2"}},
 	}}
 	s.on(t, f)
 	got := f.run("dlq", "retry", "00000001", "00000003", "00000004")
@@ -197,16 +197,16 @@ func TestUnchangedNamedLettersAreListedAndDoNotStopTheRest(t *testing.T) {
 func TestLettersThatCannotBeRetriedDoNotFailAFilter(t *testing.T) {
 	t.Parallel()
 	for reason, code := range map[string]int{
-		report.LeftUnreadable: exitDone, report.LeftNobodys: exitDone, report.LeftOffboarded: exitDone,
-		report.LeftInHand: exitFailed, report.LeftRedriveError: exitFailed,
+		operatorapi.LeftUnreadable: exitDone, operatorapi.LeftUnknownCustomer: exitDone, operatorapi.LeftOffboarded: exitDone,
+		operatorapi.LeftInHand: exitFailed, operatorapi.LeftRedriveError: exitFailed,
 	} {
 		f := newFixture(t)
-		s := &letterService{count: 3, batch: 500, left: []report.LetterLeft{{ID: "x", CustomerID: "acme", Kind: "user", Reason: reason}}}
+		s := &letterService{count: 3, batch: 500, left: []operatorapi.LetterLeft{{ID: "x", CustomerID: "acme", Kind: "user", Reason: reason}}}
 		s.on(t, f)
 		got := f.run("dlq", "retry", "acme", "--all-matching", "--force")
 		require.Equal(t, code, got.code, reason)
 		require.Contains(t, got.stdout, "2 letters retried")
-		text, remedy := report.ExplainLeft(reason)
+		text, remedy := operatorapi.ExplainLeft(reason)
 		require.Contains(t, got.stderr, text+"; "+remedy)
 	}
 }
@@ -233,12 +233,12 @@ func TestStoppedLetterCommandPrintsItsProgress(t *testing.T) {
 func TestServiceErrorBetweenBatchesPrintsTheProgress(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.answers("letters", "count", always(report.LettersPlanned{Count: 600, AsOf: testTime}))
+	f.answers("letters", "count", always(operatorapi.LettersPlanned{Count: 600, AsOf: testTime}))
 	f.answers("letters", "discard", func(n int, _ []byte) (any, string) {
 		if n > 1 {
 			return "internal error; the service's log says more", service.CodeInternal
 		}
-		return report.LettersDone{Done: 500, Next: new("1.x")}, noCode
+		return operatorapi.LettersDone{Done: 500, Next: new("1.x")}, noCode
 	})
 	got := f.run("dlq", "discard", "--all-matching", "--force")
 	require.Equal(t, exitFailed, got.code)

@@ -12,7 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 )
 
@@ -52,7 +52,7 @@ anywhere: it is shown only with --secrets, in base64. The service logs that a me
 
 // shownDocument is `dlq show --json`.
 type shownDocument struct {
-	report.LetterShown
+	operatorapi.LetterShown
 
 	Payload       json.RawMessage `json:"payload,omitempty"`
 	PayloadBase64 string          `json:"payloadBase64,omitempty"` // what is no JSON document
@@ -65,7 +65,7 @@ func (a *app) runDlqShow(ctx context.Context, id string, payload, secrets bool) 
 		return err
 	}
 	defer on.close()
-	shown, err := ask[report.LetterQuestion, report.LetterShown](ctx, on, "letters", "show", report.LetterQuestion{ID: id})
+	shown, err := ask[operatorapi.LetterQuestion, operatorapi.LetterShown](ctx, on, "letters", "show", operatorapi.LetterQuestion{ID: id})
 	if err != nil {
 		return letterError(id, err)
 	}
@@ -84,13 +84,13 @@ func (a *app) runDlqShow(ctx context.Context, id string, payload, secrets bool) 
 // readPayload joins the pieces of a message.
 func readPayload(ctx context.Context, on *link, document *shownDocument, secrets bool) error {
 	var whole []byte
-	var last report.LetterPayload
-	err := paged[report.LetterPayloadQuestion, report.LetterPayload, int]{
+	var last operatorapi.LetterPayload
+	err := paged[operatorapi.LetterPayloadQuestion, operatorapi.LetterPayload, int]{
 		noun: "letters", verb: "payload",
-		question: func(at int, _ int32) report.LetterPayloadQuestion {
-			return report.LetterPayloadQuestion{ID: document.ID, Secrets: secrets, Offset: at}
+		question: func(at int, _ int32) operatorapi.LetterPayloadQuestion {
+			return operatorapi.LetterPayloadQuestion{ID: document.ID, Secrets: secrets, Offset: at}
 		},
-		take: func(piece report.LetterPayload) (int, *int, error) {
+		take: func(piece operatorapi.LetterPayload) (int, *int, error) {
 			whole = append(whole, piece.Data...)
 			if piece.Next != nil && *piece.Next != len(whole) {
 				return 0, nil, errors.New("the pieces of the message do not fit together; ask again")
@@ -102,7 +102,7 @@ func readPayload(ctx context.Context, on *link, document *shownDocument, secrets
 	if err != nil {
 		return err
 	}
-	if last.Format == report.PayloadJSON && json.Valid(whole) {
+	if last.Format == operatorapi.PayloadJSON && json.Valid(whole) {
 		document.Payload, document.PayloadHidden = harmless(whole), &last.Hidden
 	} else {
 		document.PayloadBase64 = base64.StdEncoding.EncodeToString(whole)
@@ -153,10 +153,10 @@ func (a *app) showLetter(shown shownDocument) error {
 		line("origin", "%s", *shown.Origin)
 	}
 	if shown.SourceUpdatedAt != nil {
-		line("refused version", "%s", moment(*shown.SourceUpdatedAt))
+		line("rejected version", "%s", moment(*shown.SourceUpdatedAt))
 	}
-	if shown.Standing != nil {
-		line("in the destination", "%s", comparedWith(*shown.Standing))
+	if shown.DestinationVersion != nil {
+		line("in the destination", "%s", comparedWith(*shown.DestinationVersion))
 	}
 	if err := letter.end(); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (a *app) showLetter(shown shownDocument) error {
 	return nil
 }
 
-func (a *app) showAttempts(shown report.LetterShown) error {
+func (a *app) showAttempts(shown operatorapi.LetterShown) error {
 	if len(shown.History) == 0 {
 		return nil
 	}
@@ -204,7 +204,7 @@ func (a *app) showPayload(shown shownDocument) {
 }
 
 // letterStateWithTimes returns a letter's state with its times.
-func letterStateWithTimes(letter report.Letter) string {
+func letterStateWithTimes(letter operatorapi.Letter) string {
 	text := letter.State
 	if letter.NextAttemptAt != nil {
 		text += ", next attempt " + moment(*letter.NextAttemptAt)
@@ -219,7 +219,7 @@ func letterStateWithTimes(letter report.Letter) string {
 }
 
 // comparedWith compares the version in the destination with the rejected one.
-func comparedWith(standing report.LetterStanding) string {
+func comparedWith(standing operatorapi.DestinationVersion) string {
 	words := map[string]string{"newer": "a newer version", "older": "an older version", "other": "another version of the same second"}[standing.Compared]
 	if words == "" {
 		words = "another version" // a newer service's word

@@ -89,7 +89,9 @@ func TestDoctorPassesEveryCheckOfAHealthyInstallation(t *testing.T) {
 		require.Empty(t, one.Remedy)
 		names[one.Check] = true
 	}
-	for _, name := range []string{"nats", "jetstream", "streams", "nats clock", "services", "postgres", "postgres clock", "schema", "secrets", "backlog", "vomo"} {
+	for _, name := range []string{
+		"nats", "jetstream", "streams", "nats clock", "services", "postgres", "postgres clock", "schema", "secrets", "backlog", "retention", "vomo",
+	} {
 		require.True(t, names[name], name)
 	}
 	request := <-w.asked
@@ -98,8 +100,12 @@ func TestDoctorPassesEveryCheckOfAHealthyInstallation(t *testing.T) {
 
 	got = w.run("doctor")
 	require.Zero(t, got.code)
+	require.Regexp(t, `ok       retention: lines of the audit: kept for 400 days \(AUDIT_RETENTION\); sync_audit takes \d+`, got.stdout)
+	require.Contains(t, got.stdout, "ok       retention: ids that finished scans saw: deleted at once (SCAN_SEEN_AGE)")
+	require.Contains(t, got.stdout, "ok       retention: events that NATS has not accepted: kept for ever (OUTBOX_AGE)")
+	require.Contains(t, got.stdout, "ok       retention: mappings of inactive customers: never archived (ARCHIVE_AFTER)")
 	require.Contains(t, got.stdout, "ok       services: 1 rollcall-backfill, 1 rollcall-dlqretry, 1 rollcall-notifier, "+
-		"1 rollcall-onboarding, 1 rollcall-poller, 1 rollcall-reconciler run, version 0.1.0")
+		"1 rollcall-onboarding, 1 rollcall-poller, 1 rollcall-reconciler, 1 rollcall-writeback run, version 0.1.0")
 }
 
 func TestDoctorPrintsARemedyForEachFailureAndHidesNone(t *testing.T) {
@@ -152,11 +158,15 @@ func TestDoctorPrintsARemedyForEachFailureAndHidesNone(t *testing.T) {
 			w.sql(`INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, received_at)
 				VALUES (now(), 1, 'acme', 'pending', now() - interval '10 minutes')`)
 		}, findingWarning, "backlog", "1 onboarding request pending", "VOMO"},
+		"a line of the audit outside of the months": {func(w *doctorFixture) {
+			w.sql(`INSERT INTO sync_audit (customer_id, resource_type, record_id, operation, succeeded, processed_at)
+				VALUES ('acme', 'user', '1', 'create', true, '2020-01-01')`)
+		}, findingWarning, "retention", "the audit has lines outside of its months", "logs"},
 		"a run that no service has taken up": {func(w *doctorFixture) {
 			w.sql(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at) VALUES ('acme', 'u', '{}', now(), now())`)
 			w.sql(`INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'initial_backfill', now())`)
-			w.sql(`INSERT INTO backfill_runs (customer_id, job_id, trace_id, state, due_at, created_at, updated_at)
-				SELECT 'acme', id, 't', 'queued', now() - interval '10 minutes', now(), now() FROM job_log`)
+			w.sql(`INSERT INTO runs (customer_id, kind, job_id, trace_id, state, due_at, created_at, updated_at)
+				SELECT 'acme', 'backfill', id, 't', 'queued', now() - interval '10 minutes', now(), now() FROM job_log`)
 		}, findingWarning, "backlog", "1 backfill due that no service has taken up, the first since 10m", "backfill services"},
 		"two versions":       {func(w *doctorFixture) { w.runs("rollcall-backfill", "0.2.0") }, findingWarning, "services", "0.1.0, 0.2.0", "same version"},
 		"no server for VOMO": {func(w *doctorFixture) { w.set("VOMO_BASE_URL=http://127.0.0.1:1/v1") }, findingFailed, "vomo", "does not answer", "VOMO_BASE_URL"},
@@ -216,7 +226,7 @@ func TestDoctorChecksTheRestWithoutPostgres(t *testing.T) {
 	require.NotContains(t, got.stdout+got.stderr, "hunter2")
 	examined := document[doctorDocument](t, got)
 	require.Contains(t, found(examined, findingFailed), "postgres")
-	require.Len(t, found(examined, findingSkipped), 4)
+	require.Len(t, found(examined, findingSkipped), 5)
 	for _, check := range []string{"nats", "jetstream", "streams", "services", "vomo"} {
 		require.Contains(t, found(examined, findingOK), check)
 	}
@@ -234,7 +244,8 @@ func TestServicesThatDoNotAnswerAreNamed(t *testing.T) {
 		missing = append(missing, one.Text)
 	}
 	require.Equal(t, []string{
-		"rollcall-backfill does not answer", "rollcall-reconciler does not answer", "rollcall-dlqretry does not answer", "rollcall-notifier does not answer",
+		"rollcall-backfill does not answer", "rollcall-reconciler does not answer", "rollcall-dlqretry does not answer", "rollcall-writeback does not answer",
+		"rollcall-notifier does not answer",
 	}, missing)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/service"
 )
 
 // oldestNATS is the oldest server whose behaviour the services were measured on.
@@ -101,7 +102,7 @@ func usageFindings(usages []bus.Usage, sealedOnly bool) []finding {
 		limits := limitsIn(usage)
 		unlimit := "Remove the limit: nats stream edit " + usage.Stream + " --max-bytes=-1 --max-msgs=-1. What was refused waits in the outbox."
 		switch {
-		case usage.TakesNothing():
+		case usage.AcceptsNothing():
 			findings = append(findings, failed("streams", unlimit, "stream %s takes no message: it is limited to %s", usage.Stream, limits))
 		case usage.Work && usage.Share() > fullStream:
 			findings = append(findings, failed("streams", unlimit, "stream %s is %.0f %% full: it is limited to %s", usage.Stream, 100*usage.Share(), limits))
@@ -132,7 +133,7 @@ func limitsIn(usage bus.Usage) string {
 	if usage.MaxMessages > 0 {
 		limits = append(limits, counted(int(usage.MaxMessages), "message"))
 	}
-	if usage.TakesNothing() && usage.MaxMessage > 0 {
+	if usage.AcceptsNothing() && usage.MaxMessage > 0 {
 		limits = append(limits, bus.Size(usage.MaxMessage)+" a message")
 	}
 	return strings.Join(limits, " and ")
@@ -151,11 +152,14 @@ func (c *checker) natsClock(ctx context.Context, js jetstream.JetStream) finding
 
 // workers returns the services that every installation needs.
 func workers() []string {
-	return []string{"rollcall-onboarding", "rollcall-backfill", "rollcall-poller", "rollcall-reconciler", "rollcall-dlqretry", "rollcall-notifier"}
+	return []string{
+		"rollcall-onboarding", "rollcall-backfill", "rollcall-poller", "rollcall-reconciler", "rollcall-dlqretry", "rollcall-writeback",
+		"rollcall-notifier",
+	}
 }
 
 func (c *checker) services(ctx context.Context, on *link) []finding {
-	running, err := runningServices(ctx, on)
+	running, err := service.Running(ctx, on.conn, on.timeout)
 	if err != nil {
 		return []finding{failed("services", "Look at the server's log, and whether this user may ask $SRV.PING.", "%v", err)}
 	}

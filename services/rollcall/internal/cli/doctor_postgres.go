@@ -32,17 +32,18 @@ func (c *checker) postgres(ctx context.Context) []finding {
 			remedy = "Name Postgres itself in DATABASE_URL, or a pooler with pool_mode=session."
 		}
 		return append([]finding{failed("postgres", remedy, "%v", err)},
-			skipped("Postgres is not reached", "postgres clock", "schema", "secrets", "backlog")...)
+			skipped("Postgres is not reached", "postgres clock", "schema", "secrets", "backlog", "retention")...)
 	}
 	defer opened.Close()
 	findings := c.server(ctx, opened)
 	schema := c.schema(ctx)
 	findings = append(findings, schema)
 	if schema.State != findingOK {
-		return append(findings, skipped("the schema is not current", "secrets", "backlog")...)
+		return append(findings, skipped("the schema is not current", "secrets", "backlog", "retention")...)
 	}
 	findings = append(findings, c.secrets(ctx, opened)...)
-	return append(findings, c.backlog(ctx, opened)...)
+	findings = append(findings, c.backlog(ctx, opened)...)
+	return append(findings, c.retention(ctx, opened)...)
 }
 
 func (c *checker) server(ctx context.Context, opened *store.Store) []finding {

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 func (a *app) key() *cobra.Command {
@@ -32,6 +32,6 @@ func (a *app) key() *cobra.Command {
 	}
 }
 
-func publicKey(ctx context.Context, on *link) (report.KeyReply, error) {
-	return ask[struct{}, report.KeyReply](ctx, on, "key", "get", struct{}{})
+func publicKey(ctx context.Context, on *link) (operatorapi.KeyReply, error) {
+	return ask[struct{}, operatorapi.KeyReply](ctx, on, "key", "get", struct{}{})
 }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
@@ -16,7 +16,7 @@ func TestListEndsIfTheServiceNamesTheSamePageAgain(t *testing.T) {
 		if n > 2 {
 			return "asked too often", service.CodeBadRequest
 		}
-		return report.BackfillsReply{Backfills: []report.Backfill{{ID: 7}}, Next: new(int64(7))}, noCode
+		return operatorapi.BackfillsReply{Backfills: []operatorapi.Backfill{{ID: 7}}, Next: new(int64(7))}, noCode
 	})
 	got := f.run("backfill", "ls", "--all")
 	require.Equal(t, exitFailed, got.code)

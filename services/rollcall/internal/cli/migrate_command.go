@@ -75,6 +75,9 @@ func (a *app) migrateAll(ctx context.Context, settings config.Config, patience t
 	if err := migration.Run(ctx); err != nil {
 		return err
 	}
+	if err := a.noteMigrated(ctx, settings); err != nil {
+		return err
+	}
 	a.progressLinef("database: the schema is current")
 
 	err = a.waitFor(ctx, "NATS", patience, func() error {
@@ -100,6 +103,20 @@ func (a *app) migrateAll(ctx context.Context, settings config.Config, patience t
 		return a.document(done)
 	}
 	return nil
+}
+
+// noteMigrated makes the audit's months, and audits the migration: a new database had no table for it before.
+func (a *app) noteMigrated(ctx context.Context, settings config.Config) error {
+	opened, err := store.Open(ctx, settings.DatabaseURL, store.Options{MaxConns: 1})
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	if err := opened.EnsureAuditMonths(ctx); err != nil { // before a service writes the first line
+		return err
+	}
+	_, err = opened.NoteAct(ctx, store.Act{Operator: a.operator(), Via: store.ViaCommand, Verb: "migrate", Outcome: store.ActDone})
+	return err
 }
 
 func (a *app) ensureStreams(ctx context.Context, settings config.Config, lowerReplicas bool) (notes []string, err error) {

@@ -110,7 +110,7 @@ func busNames(t *testing.T) (names []string) {
 func messageNames() (names []string) {
 	for _, file := range []protoreflect.FileDescriptor{
 		rollcallv1.File_rollcall_v1_event_proto, rollcallv1.File_rollcall_v1_onboarding_proto,
-		rollcallv1.File_rollcall_v1_operator_proto, rollcallv1.File_rollcall_v1_work_proto,
+		rollcallv1.File_rollcall_v1_operator_proto, rollcallv1.File_rollcall_v1_work_proto, rollcallv1.File_rollcall_v1_giving_proto,
 	} {
 		for i := range file.Messages().Len() {
 			message := file.Messages().Get(i)
@@ -140,7 +140,7 @@ func tableNames(t *testing.T) []string {
 func jsonNames(t *testing.T) (names []string) {
 	t.Helper()
 	tag := regexp.MustCompile(`json:"([^",]+)`)
-	for _, source := range sources(t, "../../../../pkg/report", ".") {
+	for _, source := range sources(t, "../../../../pkg/operatorapi", "../../../../pkg/report", ".") {
 		for _, match := range tag.FindAllStringSubmatch(string(testdata(t, source)), -1) {
 			names = append(names, "json "+match[1])
 		}

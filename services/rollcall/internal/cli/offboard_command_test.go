@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 )
 
@@ -50,4 +51,48 @@ func TestOffboardPublishesWhileTheServiceIsAway(t *testing.T) {
 	require.Zero(t, got.code)
 	require.Contains(t, got.stderr, `whether "acme" is known could not be asked`)
 	f.message(stream, 1)
+}
+
+func TestDryRunOfAnOffboardingSaysWhatGoesAndWhen(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	shown := operatorapi.Offboarding{
+		CustomerID: "acme", AsOf: testTime, PurgeAt: testTime.AddDate(0, 0, 30),
+		AtOnce: operatorapi.OffboardingAtOnce{Credentials: []string{"destination_token", "vomo_token"}, DataKey: true, OpenRuns: 1},
+		Soon: operatorapi.OffboardingSoon{
+			Addresses: 1480, OpenLetters: 3, Messages: map[string]uint64{"ROLLCALL_EVENTS": 1200, "ROLLCALL_DLQ": 3},
+		},
+		Purge: operatorapi.OffboardingPurge{Users: 1500, SettledLetters: 2},
+	}
+	f.answers("offboardings", "get", always(shown))
+
+	got := f.run("offboard", "acme", "--dry-run")
+
+	require.Zero(t, got.code, got.stderr)
+	require.Equal(t, `acme: nothing was changed; an offboarding would delete
+  at once
+    credentials           destination_token, vomo_token
+    data key              yes: what it sealed can never be opened again
+    unfinished runs       1
+    unpublished messages  0
+  within minutes, before a return
+    addresses of users  1,480
+    open dead letters   3
+    active alerts       0
+    messages            ROLLCALL_DLQ 3, ROLLCALL_EVENTS 1,200
+  from 2026-12-20 08:00:00 UTC on
+    users in the mapping  1,500
+    settled dead letters  2
+  stays
+    audit, job log  with ids, without other personal data
+`, got.stdout)
+	require.Equal(t, shown, document[operatorapi.Offboarding](t, f.run("offboard", "acme", "--dry-run", "--json")))
+}
+
+func TestDryRunOfAnOffboardedCustomerSaysHowFarItIs(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	shown := operatorapi.Offboarding{CustomerID: "acme", PurgeAt: testTime.AddDate(0, 0, 30), OffboardedAt: &testTime, Step: new("retain")}
+	f.answers("offboardings", "get", always(shown))
+	require.Contains(t, f.run("offboard", "acme", "--dry-run").stdout, "acme: offboarded 2026-11-20 08:00:00 UTC; the mapping is kept; still there:\n")
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -27,13 +27,15 @@ type onboarding struct {
 	force, settings                                         bool // settings: some flag gives one, if only with nothing
 	notBefore, quietHours                                   string
 	quietDays                                               []string
+	writeBack                                               writeBackFlags
+	participations, participationFields                     bool
 }
 
 // onboardedDocument is what --json prints; request and backfill are null without --wait.
 type onboardedDocument struct {
 	published
-	Request  *report.Request  `json:"request"`
-	Backfill *report.Backfill `json:"backfill"`
+	Request  *operatorapi.Request  `json:"request"`
+	Backfill *operatorapi.Backfill `json:"backfill"`
 }
 
 func (a *app) onboard() *cobra.Command {
@@ -56,7 +58,8 @@ Neither makes a new backfill.`,
 		RunE: func(command *cobra.Command, args []string) error {
 			changed := command.Flags().Changed
 			asked.limitsSecond, asked.limitsMinute = changed("rps"), changed("rpm")
-			asked.hasDestination = changed("destination-kind") || changed("destination-url") || changed("destination-token-file")
+			asked.hasDestination = changed("destination-kind") || changed("destination-url") || changed("destination-token-file") ||
+				changed("destination-participations")
 			for _, name := range settingFlags() {
 				asked.settings = asked.settings || changed(name)
 			}
@@ -77,6 +80,9 @@ Neither makes a new backfill.`,
 	flags.StringVar(&asked.notBefore, "not-before", "", "`time` before which the backfill does not begin, such as 2026-11-20T22:00:00Z")
 	flags.StringVar(&asked.quietHours, "quiet-hours", "", "`hours` without backfill, such as \"08:00-18:00 America/Chicago\"")
 	flags.StringSliceVar(&asked.quietDays, "quiet-days", nil, "`days` on which the quiet hours begin, such as mon,tue (default all)")
+	asked.writeBack.register(flags, "`fields` that the external system owns and writes back to VOMO, such as phone,lastName")
+	flags.BoolVar(&asked.participations, "participations", false, "read the users' participations, in a slow rotation")
+	flags.BoolVar(&asked.participationFields, "destination-participations", false, "the destination has custom fields for participations")
 	flags.BoolVar(&asked.clear, "clear", false, "send the tokens in the clear, as the plain message does")
 	flags.BoolVarP(&asked.force, "force", "f", false, "do not ask before settings of a known customer are replaced")
 	flags.BoolVar(&asked.wait, "wait", false, "wait until it is applied, and follow the backfill to its end")
@@ -87,7 +93,7 @@ Neither makes a new backfill.`,
 func settingFlags() []string {
 	return []string{
 		"url", "destination-kind", "destination-url", "destination-token-file", "cadence", "admin-email", "rps", "rpm", "not-before",
-		"quiet-hours", "quiet-days",
+		"quiet-hours", "quiet-days", flagWriteBack, flagWriteBackCreate, "participations", "destination-participations",
 	}
 }
 
@@ -102,7 +108,7 @@ func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding)
 		errs.Add("externalSystemUrl", rollcallv1.MissingDestination)
 	}
 	if len(errs) > 0 {
-		return usage("this request would be refused:%s", fieldErrors(errs))
+		return usage("this request would be rejected:%s", fieldErrors(errs))
 	}
 	on, err := a.connect()
 	if err != nil {
@@ -137,7 +143,7 @@ func (a *app) publishRequest(ctx context.Context, on *link, request *rollcallv1.
 			return published{}, err
 		}
 		if errs := request.Validate(customer, true); len(errs) > 0 {
-			return published{}, usage("this request would be refused:%s", fieldErrors(errs))
+			return published{}, usage("this request would be rejected:%s", fieldErrors(errs))
 		}
 	}
 	taken, err := publish(ctx, on, customer, bus.SubjectOnboard(customer), request)
@@ -160,9 +166,12 @@ func (a *app) onboardingRequest(ctx context.Context, customer string, asked onbo
 	}
 	request := &rollcallv1.OnboardingRequest{
 		CustomerId: customer, VomoToken: token, ExternalSystemUrl: asked.url, PollCadenceMinutes: asked.cadence, AdminEmail: asked.adminEmail,
+		Participations: asked.participations,
 	}
 	if asked.hasDestination {
-		request.Destination = &rollcallv1.Destination{Kind: asked.destinationKind, Url: asked.destinationURL}
+		request.Destination = &rollcallv1.Destination{
+			Kind: asked.destinationKind, Url: asked.destinationURL, Participations: asked.participationFields,
+		}
 	}
 	if asked.destinationTokenFile != "" {
 		if request.Destination.Token, err = a.secretFrom(ctx, asked.destinationTokenFile); err != nil {
@@ -175,6 +184,9 @@ func (a *app) onboardingRequest(ctx context.Context, customer string, asked onbo
 	if asked.limitsMinute {
 		request.Limits.RequestsPerMinute = &asked.requestsPerMinute
 	}
+	if len(asked.writeBack.fields) > 0 || asked.writeBack.create {
+		request.WriteBack = &rollcallv1.WriteBack{Fields: asked.writeBack.fields, Create: asked.writeBack.create}
+	}
 	return request, askedWindow(request, asked)
 }
 
@@ -184,10 +196,25 @@ func seal(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest) 
 	if err != nil {
 		return err
 	}
-	if request.VomoTokenSealed, err = vault.SealToken(key.PublicKey, request.GetVomoToken()); err != nil {
-		return err
+	if request.GetVomoToken() != "" {
+		if request.VomoTokenSealed, err = vault.SealToken(key.PublicKey, request.GetVomoToken()); err != nil {
+			return err
+		}
+		request.VomoToken = ""
 	}
-	request.VomoToken = ""
+	if virtuous := request.GetVirtuous(); virtuous != nil {
+		for _, secret := range []struct{ plain, sealed *string }{
+			{&virtuous.Token, &virtuous.TokenSealed}, {&virtuous.WebhookSecret, &virtuous.WebhookSecretSealed},
+		} {
+			if *secret.plain == "" {
+				continue
+			}
+			if *secret.sealed, err = vault.SealToken(key.PublicKey, *secret.plain); err != nil {
+				return err
+			}
+			*secret.plain = ""
+		}
+	}
 	if destination := request.GetDestination(); destination.GetToken() != "" {
 		if destination.TokenSealed, err = vault.SealToken(key.PublicKey, destination.GetToken()); err != nil {
 			return err

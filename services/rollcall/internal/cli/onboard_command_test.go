@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nkeys"
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -34,7 +34,7 @@ func newOnboardingService(t *testing.T) *onboardingService {
 	require.NoError(t, err)
 	public, err := key.PublicKey()
 	require.NoError(t, err)
-	f.answers("key", "get", always(report.KeyReply{PublicKey: public}))
+	f.answers("key", "get", always(operatorapi.KeyReply{PublicKey: public}))
 	f.configAnswer = unknown
 	f.answers("config", "get", func(n int, question []byte) (any, string) { return f.configAnswer(n, question) })
 	return &onboardingService{fixture: f, stream: f.onboardingStream(), key: key}

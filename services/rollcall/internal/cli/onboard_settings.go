@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -27,7 +27,7 @@ const (
 // every setting, also with nothing. A request with only a token changes no setting, and is only for known customers.
 func (a *app) confirmReplacing(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest, force bool) error {
 	customer := request.GetCustomerId()
-	shown, err := ask[report.ConfigQuestion, report.Config](ctx, on, "config", "get", report.ConfigQuestion{CustomerID: customer})
+	shown, err := ask[operatorapi.ConfigQuestion, operatorapi.Config](ctx, on, "config", "get", operatorapi.ConfigQuestion{CustomerID: customer})
 	switch {
 	case isUnanswered(err):
 		// The stream keeps the request until the service is back.
@@ -60,12 +60,13 @@ func (a *app) confirmReplacing(ctx context.Context, on *link, request *rollcallv
 
 // replacedBy lists the settings that a full request removes or changes. Secrets are never shown, so the list cannot say
 // whether a given secret is a new one.
-func replacedBy(shown report.Config, request *rollcallv1.OnboardingRequest) ([]string, error) {
+func replacedBy(shown operatorapi.Config, request *rollcallv1.OnboardingRequest) ([]string, error) {
 	quiet, err := askedHours(request)
 	if err != nil {
 		return nil, err
 	}
 	address, kind, batches, token := request.GetExternalSystemUrl(), "rest", oneByOne, noSetting
+	hasFields, reads := request.GetDestination().GetParticipations(), request.GetParticipations()
 	if target := request.GetDestination(); target != nil {
 		address, kind = target.GetUrl(), target.GetKind()
 		if target.GetBatchSize() != 0 {
@@ -98,13 +99,16 @@ func replacedBy(shown report.Config, request *rollcallv1.OnboardingRequest) ([]s
 		{"externalSystemUrl", shown.ExternalSystemURL, address},
 		{"destination.kind", shown.DestinationKind, kind},
 		{"destination.batchSize", setting(shown.BatchSize, oneByOne), batches},
+		{"destination.participations", yesNo(&shown.HasParticipations), yesNo(&hasFields)},
 		{"destination.token", hadToken, token},
 		{"pollCadenceMinutes", strconv.Itoa(int(shown.PollCadenceMinutes)), strconv.Itoa(int(cadence))},
-		{report.FieldAdminEmail, setting(shown.AdminEmail, noSetting), email},
-		{report.FieldRequestsPerSecond, setting(shown.Limits.RequestsPerSecond, asInstallation), setting(perSecond, asInstallation)},
-		{report.FieldRequestsPerMinute, setting(shown.Limits.RequestsPerMinute, asInstallation), setting(perMinute, asInstallation)},
+		{operatorapi.FieldAdminEmail, setting(shown.AdminEmail, noSetting), email},
+		{operatorapi.FieldRequestsPerSecond, setting(shown.Limits.RequestsPerSecond, asInstallation), setting(perSecond, asInstallation)},
+		{operatorapi.FieldRequestsPerMinute, setting(shown.Limits.RequestsPerMinute, asInstallation), setting(perMinute, asInstallation)},
 		{"backfillNotBefore", shownMoment(shown.BackfillNotBefore), shownMoment(notBefore)},
 		{"quietHours", shownHours(shown.QuietHours), shownHours(quiet)},
+		{operatorapi.FieldWriteBack, shownWriteBack(shown.WriteBack), shownWriteBack(askedWriteBack(request))},
+		{operatorapi.FieldParticipations, yesNo(&shown.Participations), yesNo(&reads)},
 	} {
 		if one[1] != one[2] {
 			replaced = append(replaced, one[0]+": "+one[1]+" -> "+one[2])
@@ -117,7 +121,7 @@ func replacedBy(shown report.Config, request *rollcallv1.OnboardingRequest) ([]s
 }
 
 // askedHours returns the request's quiet hours in the stored form.
-func askedHours(request *rollcallv1.OnboardingRequest) (*report.QuietHours, error) {
+func askedHours(request *rollcallv1.OnboardingRequest) (*operatorapi.QuietHours, error) {
 	hours, errs := window.Parse(request.GetQuietHours())
 	if len(errs) > 0 {
 		return nil, errs
@@ -126,7 +130,7 @@ func askedHours(request *rollcallv1.OnboardingRequest) (*report.QuietHours, erro
 	if err != nil || encoded == nil {
 		return nil, err
 	}
-	kept := &report.QuietHours{}
+	kept := &operatorapi.QuietHours{}
 	if err := json.Unmarshal(encoded, kept); err != nil {
 		return nil, fmt.Errorf("read quiet hours: %w", err)
 	}
@@ -134,7 +138,7 @@ func askedHours(request *rollcallv1.OnboardingRequest) (*report.QuietHours, erro
 }
 
 // shownHours writes hours as --quiet-hours and --quiet-days take them.
-func shownHours(hours *report.QuietHours) string {
+func shownHours(hours *operatorapi.QuietHours) string {
 	if hours == nil {
 		return noSetting
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
 
@@ -132,5 +132,5 @@ func TestOnboardDoesNotPublishIfTheSettingsCannotBeRead(t *testing.T) {
 func TestQuietHoursAreShownAsTheFlagsAcceptThem(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "none", shownHours(nil))
-	require.Equal(t, "22:00-06:00 UTC sat,sun", shownHours(&report.QuietHours{From: "22:00", To: "06:00", Zone: "UTC", Weekdays: []string{"sat", "sun"}}))
+	require.Equal(t, "22:00-06:00 UTC sat,sun", shownHours(&operatorapi.QuietHours{From: "22:00", To: "06:00", Zone: "UTC", Weekdays: []string{"sat", "sun"}}))
 }

@@ -40,7 +40,7 @@ customer that is paused, switched off, or not through its first backfill. With -
 func counts(run report.EndedRun) string {
 	text := counted(run.Processed, "user") + " read"
 	if run.Failures > 0 {
-		text += ", " + humanize.Comma(run.Failures) + " refused"
+		text += ", " + humanize.Comma(run.Failures) + " rejected"
 	}
 	return text
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/user"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ import (
 type Process struct {
 	Args    []string // without the program's name
 	Environ []string // NAME=value
+	Login   string   // user@host of the operating system
 
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -35,10 +37,23 @@ type Process struct {
 // ThisProcess returns the real process.
 func ThisProcess() Process {
 	return Process{
-		Args: os.Args[1:], Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Args: os.Args[1:], Environ: os.Environ(), Login: login(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		StdinTerminal: isTerminal(os.Stdin), StdoutTerminal: isTerminal(os.Stdout), StderrTerminal: isTerminal(os.Stderr),
 		ReadSecretFunc: readSecret, WaitFunc: backoff.Sleep,
 	}
+}
+
+// login returns the operating system's names of the user and of this machine, as far as it has them.
+func login() string {
+	name := "unknown"
+	if current, err := user.Current(); err == nil {
+		name = current.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
 }
 
 func isTerminal(file *os.File) bool {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 
 	"rollcall.dev/pkg/bus"
@@ -30,7 +30,7 @@ func publish(ctx context.Context, on *link, customer, subject string, request pr
 	if err != nil {
 		return published{}, fmt.Errorf("open JetStream: %w", err)
 	}
-	message := nats.NewMsg(subject)
+	message := on.message(subject)
 	message.Data = payload
 	message.Header.Set(bus.HeaderContentType, "application/json")
 	bounded, cancel := context.WithTimeout(ctx, on.timeout)
@@ -40,6 +40,33 @@ func publish(ctx context.Context, on *link, customer, subject string, request pr
 		return published{}, on.publishError(ctx, subject, err)
 	}
 	return published{CustomerID: customer, Stream: ack.Stream, Sequence: ack.Sequence}, nil
+}
+
+// request publishes a plain request, as other clients may too. The stream keeps one for each customer.
+func request(ctx context.Context, on *link, customer, subject string, message proto.Message) (requested, error) {
+	payload, err := rollcallv1.Encode(message)
+	if err != nil {
+		return requested{}, err
+	}
+	js, err := jetstream.New(on.conn)
+	if err != nil {
+		return requested{}, fmt.Errorf("open JetStream: %w", err)
+	}
+	bounded, cancel := context.WithTimeout(ctx, on.timeout)
+	defer cancel()
+	publisher := &bus.Publisher{JetStream: js, Logger: zap.NewNop()}
+	outgoing := bus.Outgoing{
+		Subject: subject, Headers: map[string]string{bus.HeaderContentType: "application/json"}, Original: on.message(subject).Header, Payload: payload,
+	}
+	err = publisher.Publish(bounded, []bus.Outgoing{outgoing})[0]
+	document := requested{CustomerID: customer, Subject: subject}
+	switch {
+	case errors.Is(err, bus.ErrSubjectBusy):
+		document.AlreadyRequested = true
+	case err != nil:
+		return document, on.publishError(ctx, subject, err)
+	}
+	return document, nil
 }
 
 // publishError says what to do about a request that the stream did not acknowledge.

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/report"
@@ -11,6 +14,7 @@ import (
 )
 
 func (a *app) reconcile() *cobra.Command {
+	var category string
 	command := &cobra.Command{
 		Use:   "reconcile",
 		Short: "Reconcile a customer's users now",
@@ -18,13 +22,25 @@ func (a *app) reconcile() *cobra.Command {
 		RunE:  func(*cobra.Command, []string) error { return usage("say which: reconcile now <customer>") },
 	}
 	command.AddCommand(a.runNow(onDemandRun{
-		noun: "reconciliation", service: "reconciler", short: "Ask for the daily reconciliation at once, whatever the schedule says",
-		long: `Asks for the daily reconciliation of a customer's users at once, whatever the schedule says: users that changed since
-the beginning of yesterday (UTC) are compared with the mapping, and missed ones are written to the destination. The command
-fails for a customer that is paused, switched off, or not through its first backfill. With --wait it exits 0 when a
-reconciliation has succeeded, 1 when it failed.`,
+		noun: "reconciliation", service: "reconciler", short: "Ask for a reconciliation at once, whatever the schedule says",
+		long: `Asks for a reconciliation of a customer's users at once, whatever the schedule says. The category says which; by default
+it is user_daily: users that changed since the beginning of yesterday (UTC) are compared with the mapping, and missed ones are
+written to the destination. The command fails for a customer that is paused, switched off, or not through its first backfill.
+With --wait, which takes user_daily alone, it exits 0 when a reconciliation has succeeded, 1 when it failed.`,
+		flags: func(flags *pflag.FlagSet) {
+			flags.StringVar(&category, "category", bus.CategoryUserDaily, "which `category`: "+strings.Join(bus.Categories(), ", "))
+		},
+		check: func(isAwaited bool) error {
+			switch {
+			case !slices.Contains(bus.Categories(), category):
+				return usage("--category takes %s, not %q", strings.Join(bus.Categories(), ", "), category)
+			case isAwaited && category != bus.CategoryUserDaily:
+				return usage("--wait waits for a reconciliation of the category %s alone", bus.CategoryUserDaily)
+			}
+			return nil
+		},
 		publish: func(ctx context.Context, on *link, customer string) (requested, error) {
-			subject := bus.SubjectReconcile(bus.CategoryUserDaily, customer)
+			subject := bus.SubjectReconcile(category, customer)
 			return request(ctx, on, customer, subject, &rollcallv1.ReconcileRequest{CustomerId: customer})
 		},
 		runs: func(status report.Status) (*report.EndedRun, *report.OpenRun) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 // resyncTimeout is longer than the service's own timeout: the service asks VOMO, and may wait for the customer's lane.
@@ -23,19 +23,19 @@ known: the record there may have been damaged. A version that is older than the 
 deleted when VOMO does not have the user. It exits 0 when the destination has VOMO's version, 1 otherwise.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
-			return a.runResync(command.Context(), report.ResyncQuestion{CustomerID: args[0], VomoID: args[1]})
+			return a.runResync(command.Context(), operatorapi.ResyncQuestion{CustomerID: args[0], VomoID: args[1]})
 		},
 	}
 }
 
-func (a *app) runResync(ctx context.Context, question report.ResyncQuestion) error {
+func (a *app) runResync(ctx context.Context, question operatorapi.ResyncQuestion) error {
 	on, err := a.connect()
 	if err != nil {
 		return err
 	}
 	defer on.close()
 	on.timeout = max(on.timeout, resyncTimeout)
-	result, err := ask[report.ResyncQuestion, report.Resync](ctx, on, "users", "resync", question)
+	result, err := ask[operatorapi.ResyncQuestion, operatorapi.Resync](ctx, on, "users", "resync", question)
 	if err != nil {
 		return customerError(question.CustomerID, err)
 	}
@@ -45,7 +45,7 @@ func (a *app) runResync(ctx context.Context, question report.ResyncQuestion) err
 		}
 	}
 	text := fmt.Sprintf("%s: user %s %s", result.CustomerID, result.VomoID, resyncText(result))
-	if result.Outcome != report.ResyncWritten {
+	if result.Outcome != operatorapi.ResyncWritten {
 		return errors.New(text)
 	}
 	if !a.json {
@@ -55,21 +55,21 @@ func (a *app) runResync(ctx context.Context, question report.ResyncQuestion) err
 }
 
 // resyncText says what happened to the user.
-func resyncText(result report.Resync) string {
+func resyncText(result operatorapi.Resync) string {
 	switch result.Outcome {
-	case report.ResyncWritten:
+	case operatorapi.ResyncWritten:
 		text := "written, as of " + when(result.UpdatedAt)
 		if result.WasCurrent {
 			text += "; that version was known already, and was sent again"
 		}
 		return text
-	case report.ResyncOlder:
+	case operatorapi.ResyncOlder:
 		return "not written: VOMO's version of " + when(result.UpdatedAt) + " is older than the known one of " + when(result.KnownUpdatedAt)
-	case report.ResyncDestinationNewer:
+	case operatorapi.ResyncDestinationNewer:
 		return "not changed: the destination says that it has a newer version than VOMO's of " + when(result.UpdatedAt)
-	case report.ResyncNotFound:
+	case operatorapi.ResyncNotFound:
 		return "not written: VOMO has no such user, or hides it from this token; nothing was deleted"
-	case report.ResyncLetter:
+	case operatorapi.ResyncLetter:
 		if result.Letter == nil {
 			return "not written: it got a dead letter that is settled already"
 		}

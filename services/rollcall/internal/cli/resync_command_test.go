@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 func TestResyncSaysWhatHappenedToTheUser(t *testing.T) {
@@ -14,22 +14,22 @@ func TestResyncSaysWhatHappenedToTheUser(t *testing.T) {
 		code int
 		text string
 	}{
-		report.ResyncWritten:          {0, "written, as of 2026-11-20 08:00:00 UTC; that version was known already, and was sent again"},
-		report.ResyncOlder:            {1, "older than the known one"},
-		report.ResyncDestinationNewer: {1, "the destination says that it has a newer version"},
-		report.ResyncNotFound:         {1, "nothing was deleted"},
-		report.ResyncLetter:           {1, "dead letter L-1 is open for it (email_invalid, permanent)"},
+		operatorapi.ResyncWritten:          {0, "written, as of 2026-11-20 08:00:00 UTC; that version was known already, and was sent again"},
+		operatorapi.ResyncOlder:            {1, "older than the known one"},
+		operatorapi.ResyncDestinationNewer: {1, "the destination says that it has a newer version"},
+		operatorapi.ResyncNotFound:         {1, "nothing was deleted"},
+		operatorapi.ResyncLetter:           {1, "dead letter L-1 is open for it (email_invalid, permanent)"},
 	} {
 		f := newFixture(t)
-		f.answers("users", "resync", always(report.Resync{
+		f.answers("users", "resync", always(operatorapi.Resync{
 			CustomerID: "acme", VomoID: "8205", Outcome: outcome, UpdatedAt: &testTime, KnownUpdatedAt: &testTime, WasCurrent: true,
-			Letter: &report.OpenLetter{ID: "L-1", ErrorCode: "email_invalid", ErrorClass: "permanent"},
+			Letter: &operatorapi.OpenLetter{ID: "L-1", ErrorCode: "email_invalid", ErrorClass: "permanent"},
 		}))
 		got := f.run("resync", "acme", "8205")
 		require.Equal(t, want.code, got.code, outcome)
 		require.Contains(t, got.stdout+got.stderr, want.text)
 		asJSON := f.run("resync", "acme", "8205", "--json")
 		require.Equal(t, want.code, asJSON.code)
-		require.Equal(t, outcome, document[report.Resync](t, asJSON).Outcome)
+		require.Equal(t, outcome, document[operatorapi.Resync](t, asJSON).Outcome)
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"rollcall.dev/pkg/operatoraudit"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/services/rollcall/internal/dev"
 )
@@ -25,6 +27,7 @@ type app struct {
 	Process
 	out, log *output // standard output and standard error
 	json     bool
+	as       string // --operator
 	nats     natsFlags
 	flags    *pflag.FlagSet // the persistent ones
 }
@@ -67,9 +70,11 @@ variables are those of the nats command.`,
 	root.SetErr(a.log)
 	a.flags = root.PersistentFlags()
 	a.flags.BoolVarP(&a.json, "json", "j", false, "print one JSON document on standard output")
+	a.flags.StringVar(&a.as, "operator", "", "`name` under which acts are audited (ROLLCALL_OPERATOR; default user@host)")
 	a.nats.add(a.flags)
 	root.AddCommand(a.migrate(), a.onboard(), a.offboard(), a.customer(), a.pause(), a.resume(), a.config(), a.backfill(), a.poll(),
-		a.reconcile(), a.resync(), a.dlq(), a.status(), a.alerts(), a.key(), a.secrets(), a.doctor(), a.version(), a.initialise(), a.natsContext(), dev.Command())
+		a.reconcile(), a.deletions(), a.resync(), a.dlq(), a.review(), a.status(), a.alerts(), a.audit(), a.key(), a.secrets(),
+		a.doctor(), a.version(), a.initialise(), a.natsContext(), dev.Command())
 	return root
 }
 
@@ -115,4 +120,9 @@ func (a *app) env(name string) string {
 		}
 	}
 	return value
+}
+
+// operator returns the name under which this command's acts are audited.
+func (a *app) operator() string {
+	return operatoraudit.CleanName(cmp.Or(a.as, a.env("ROLLCALL_OPERATOR"), a.Login))
 }

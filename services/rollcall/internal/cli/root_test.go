@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 func TestUsageErrorIsExitStatusTwo(t *testing.T) {
@@ -68,7 +68,7 @@ func TestSlowServiceIsNamed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	hold := make(chan struct{})
-	stop := f.answers("key", "get", func(int, []byte) (any, string) { <-hold; return report.KeyReply{}, noCode })
+	stop := f.answers("key", "get", func(int, []byte) (any, string) { <-hold; return operatorapi.KeyReply{}, noCode })
 	got := f.run("key", "--timeout", "50ms")
 	close(hold)
 	stop()
@@ -99,7 +99,7 @@ func TestUnreachableServersAreNamedWithoutTheirSecrets(t *testing.T) {
 func TestFlagOverridesTheEnvironment(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
+	f.answers("key", "get", always(operatorapi.KeyReply{PublicKey: "XKEY"}))
 	f.process.Environ = []string{"NATS_URL=nats://127.0.0.1:1"}
 	require.Equal(t, 1, f.run("key").code)
 	require.Zero(t, f.run("key", "--server", f.nats.URL).code)
@@ -108,9 +108,9 @@ func TestFlagOverridesTheEnvironment(t *testing.T) {
 func TestTheKeyIsPrintedAsALineOrAsADocument(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.answers("key", "get", always(report.KeyReply{PublicKey: "XKEY"}))
+	f.answers("key", "get", always(operatorapi.KeyReply{PublicKey: "XKEY"}))
 	require.Equal(t, result{stdout: "XKEY\n"}, f.run("key"))
-	require.Equal(t, "XKEY", document[report.KeyReply](t, f.run("key", "-j")).PublicKey)
+	require.Equal(t, "XKEY", document[operatorapi.KeyReply](t, f.run("key", "-j")).PublicKey)
 }
 
 func TestVersionNeedsNoService(t *testing.T) {

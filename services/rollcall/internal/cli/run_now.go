@@ -8,20 +8,19 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
-	"google.golang.org/protobuf/proto"
+	"github.com/spf13/pflag"
 
-	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
-	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 // onDemandRun is a run that an operator may request at once: a poll or a reconciliation.
 type onDemandRun struct {
 	noun, service, short, long string
 	publish                    func(ctx context.Context, on *link, customer string) (requested, error)
+	flags                      func(flags *pflag.FlagSet) // adds flags of its own; nil: none
+	check                      func(isAwaited bool) error // checks them; nil: no check
 	// runs returns the newest ended run and the unfinished one.
 	runs   func(status report.Status) (*report.EndedRun, *report.OpenRun)
 	result func(status report.Status, run report.EndedRun) string
@@ -36,6 +35,11 @@ func (a *app) runNow(e onDemandRun) *cobra.Command {
 		Long:  e.long,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
+			if e.check != nil {
+				if err := e.check(wait); err != nil {
+					return err
+				}
+			}
 			on, err := a.connect()
 			if err != nil {
 				return err
@@ -45,6 +49,9 @@ func (a *app) runNow(e onDemandRun) *cobra.Command {
 		},
 	}
 	command.Flags().BoolVarP(&wait, "wait", "w", false, "wait until it has ended, and say how")
+	if e.flags != nil {
+		e.flags(command.Flags())
+	}
 	return command
 }
 
@@ -106,28 +113,23 @@ func (a *app) publish(ctx context.Context, on *link, e onDemandRun, customer str
 
 // awaitRun waits until a run that is newer than the last one has ended.
 func (a *app) awaitRun(ctx context.Context, on *link, e onDemandRun, before report.Status) (report.Status, report.EndedRun, error) {
-	_, terminal := a.progress()
-	interval := lineInterval
-	if terminal {
-		interval = terminalInterval
-	}
 	var newest int64
 	if last, _ := e.runs(before); last != nil {
 		newest = last.ID
 	}
-	silence := silenceLimit{interval: interval, timeout: on.timeout, answeredBefore: true}
+	var ended report.EndedRun
 	lastReason, idle := "", 0
-	for {
-		status, err := askStatus(ctx, on, before.CustomerID)
-		switch {
-		case err == nil:
-			silence.answered()
+	status, err := waiting[report.Status]{
+		interval: a.askInterval(), timeout: on.timeout, stored: true, note: a.sayLine, stopped: errStoppedWaiting,
+		ask: func(ctx context.Context) (report.Status, error) { return askStatus(ctx, on, before.CustomerID) },
+		done: func(status report.Status) (bool, error) {
 			last, open := e.runs(status)
 			if last != nil && last.ID > newest {
-				return status, *last, nil
+				ended = *last
+				return true, nil
 			}
 			if err := checkRunnable(status); err != nil {
-				return status, report.EndedRun{}, fmt.Errorf("stopped waiting for the %s: %w", e.noun, err)
+				return false, fmt.Errorf("stopped waiting for the %s: %w", e.noun, err)
 			}
 			lastReason = a.explainPark(e, before.CustomerID, open, lastReason)
 			if working := open != nil && open.State != string(store.RunQueued); working {
@@ -135,17 +137,10 @@ func (a *app) awaitRun(ctx context.Context, on *link, e onDemandRun, before repo
 			} else if idle++; idle == unseenRequests {
 				sayf(a.log, "%s: the %s service has not taken it up yet", before.CustomerID, e.service)
 			}
-		case ctx.Err() != nil:
-			return status, report.EndedRun{}, errStoppedWaiting
-		case !silence.tolerates(err):
-			return status, report.EndedRun{}, err
-		case silence.first():
-			sayf(a.log, "%v; waiting for it", err)
-		}
-		if a.WaitFunc(ctx, interval) != nil {
-			return status, report.EndedRun{}, errStoppedWaiting
-		}
-	}
+			return false, nil
+		},
+	}.answer(ctx, a)
+	return status, ended, err
 }
 
 // explainPark prints what an unfinished run waits for, each reason once, and returns the last reason that it printed.
@@ -164,29 +159,4 @@ func askStatus(ctx context.Context, on *link, customer string) (report.Status, e
 		return status, customerError(customer, err)
 	}
 	return status, nil
-}
-
-// request publishes a plain request, as other clients may too. The stream keeps one for each customer.
-func request(ctx context.Context, on *link, customer, subject string, message proto.Message) (requested, error) {
-	payload, err := rollcallv1.Encode(message)
-	if err != nil {
-		return requested{}, err
-	}
-	js, err := jetstream.New(on.conn)
-	if err != nil {
-		return requested{}, fmt.Errorf("open JetStream: %w", err)
-	}
-	bounded, cancel := context.WithTimeout(ctx, on.timeout)
-	defer cancel()
-	publisher := &bus.Publisher{JetStream: js, Logger: zap.NewNop()}
-	outgoing := bus.Outgoing{Subject: subject, Headers: map[string]string{bus.HeaderContentType: "application/json"}, Payload: payload}
-	err = publisher.Publish(bounded, []bus.Outgoing{outgoing})[0]
-	document := requested{CustomerID: customer, Subject: subject}
-	switch {
-	case errors.Is(err, bus.ErrSubjectBusy):
-		document.AlreadyRequested = true
-	case err != nil:
-		return document, on.publishError(ctx, subject, err)
-	}
-	return document, nil
 }

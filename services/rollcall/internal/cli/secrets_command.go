@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/operatoraudit"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
@@ -38,12 +39,13 @@ func (a *app) secretsRotate() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "rotate",
 		Short: "Seal all keys anew with another key, while the services run",
-		Long: `Seals the customers' and the installation's keys anew with the key of SECRETS_URL_NEXT; with a key file, with
-a key that it draws into the file; with a Vault key, with its newest version. It may be interrupted and run again.
-What the customers' keys have sealed (tokens, letters) stays as it is.
+		Long: `Seals the customers' and the installation's keys again with the key of SECRETS_URL_NEXT, or, with a Vault key, with
+its newest version. It may be interrupted and run again. What the customers' keys have sealed (tokens, letters) does
+not change.
 
-Give SECRETS_URL_NEXT to all services and restart them first: they open what either key sealed. Services with a key
-file follow by themselves. It reads DATABASE_URL, SECRETS_URL and SECRETS_URL_NEXT, as the services do.`,
+Give SECRETS_URL_NEXT to all services and restart them first: they then open what either key sealed. In compose they
+have a second key file from the start. The command reads DATABASE_URL, SECRETS_URL and SECRETS_URL_NEXT, as the
+services do.`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			settings, err := config.Load(a.Environ)
@@ -59,6 +61,9 @@ file follow by themselves. It reads DATABASE_URL, SECRETS_URL and SECRETS_URL_NE
 }
 
 func (a *app) rotate(ctx context.Context, settings config.Config, dryRun, force bool) (err error) {
+	if movesToKeyFile(settings) && !force {
+		return errToKeyFile
+	}
 	opened, err := openStore(ctx, settings)
 	if err != nil {
 		return err
@@ -73,12 +78,12 @@ func (a *app) rotate(ctx context.Context, settings config.Config, dryRun, force 
 	}
 	defer func() { err = errors.Join(err, keeper.Close()) }()
 	rotation := &vault.Rotation{Keeper: keeper, Store: opened, DryRun: dryRun}
-	if !dryRun && !force && !rotation.NewFileKey() {
+	if !dryRun && !force {
 		if err := a.servicesHave(ctx, rotation); err != nil {
 			return err
 		}
 	}
-	done, err := rotation.Run(ctx)
+	done, err := a.runRotation(ctx, opened, rotation)
 	if err != nil && !errors.Is(err, vault.ErrSomeNotOpened) {
 		if begun := done.Customers.Resealed + done.Installation.Resealed; begun > 0 {
 			sayf(a.log, "%s sealed anew; both keys are needed, and the same command goes on", counted(begun, "key"))
@@ -92,15 +97,46 @@ func (a *app) rotate(ctx context.Context, settings config.Config, dryRun, force 
 	return err
 }
 
+// runRotation runs a rotation, and audits it unless it changes nothing.
+func (a *app) runRotation(ctx context.Context, opened *store.Store, rotation *vault.Rotation) (vault.Rotated, error) {
+	if rotation.DryRun {
+		return rotation.Run(ctx)
+	}
+	id, err := opened.NoteAct(ctx, store.Act{Operator: a.operator(), Via: store.ViaCommand, Verb: "secrets.rotate", Outcome: store.ActBegun})
+	if err != nil {
+		return vault.Rotated{}, err
+	}
+	done, err := rotation.Run(ctx)
+	outcome := store.ActDone
+	if err != nil {
+		outcome = store.ActFailed
+	}
+	result, encoding := operatoraudit.ResultOf(map[string]int{
+		"customersResealed": done.Customers.Resealed, "installationResealed": done.Installation.Resealed, "notOpened": len(done.Failed),
+	})
+	if noted := errors.Join(encoding, opened.EndAct(context.WithoutCancel(ctx), id, outcome, "", result)); noted != nil {
+		sayf(a.log, "the outcome was not noted in the audit: %v", noted)
+	}
+	return done, err
+}
+
+var errToKeyFile = errors.New("SECRETS_URL_NEXT is a key file and SECRETS_URL is not, so a rotation would move the keys into the file: " +
+	"set SECRETS_URL_NEXT to the new keeper, or to nothing if a Vault key is to be sealed again with its newest version (--force rotates to the file)")
+
+// movesToKeyFile reports whether a rotation would move from a key service or a given key to a key file. In compose,
+// SECRETS_URL_NEXT is a key file if the operator does not set it.
+func movesToKeyFile(settings config.Config) bool {
+	_, now := vault.KeyFile(settings.SecretsURL)
+	_, next := vault.KeyFile(settings.SecretsURLNext)
+	return next && !now
+}
+
 func (a *app) showRotated(done vault.Rotated, dryRun bool) {
-	verb, by := "sealed anew", "the key "+done.KeyID
+	verb := "sealed anew"
 	if dryRun {
 		verb = "to seal anew"
 	}
-	if done.KeyID == "" {
-		by = "a key that is drawn then"
-	}
-	sayf(a.out, "by %s:", by)
+	sayf(a.out, "by the key %s:", done.KeyID)
 	for _, kind := range []struct {
 		name   string
 		counts vault.Resealed
@@ -116,7 +152,7 @@ func (a *app) showRotated(done vault.Rotated, dryRun bool) {
 // servicesHave checks that all running services have the new key: without it they could open nothing until they are
 // restarted.
 func (a *app) servicesHave(ctx context.Context, rotation *vault.Rotation) error {
-	target, _, err := rotation.Target(ctx)
+	target, err := rotation.Target(ctx)
 	if err != nil {
 		return err
 	}
@@ -125,7 +161,7 @@ func (a *app) servicesHave(ctx context.Context, rotation *vault.Rotation) error 
 		return fmt.Errorf("whether the running services have the new key cannot be asked (--force does without): %w", err)
 	}
 	defer on.close()
-	running, err := runningServices(ctx, on)
+	running, err := service.Running(ctx, on.conn, on.timeout)
 	if err != nil {
 		return err
 	}

@@ -100,19 +100,42 @@ func TestKeysAreRotatedToTheNextOnceAllServicesHaveIt(t *testing.T) {
 	require.Equal(t, 1, got.code, "and then there is nothing more to do")
 }
 
-func TestKeyFileIsRotatedWithoutAskingTheServices(t *testing.T) {
+func TestKeyFileIsRotatedToTheNextOnceAllServicesHaveIt(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	address := "dev:" + filepath.Join(t.TempDir(), "secrets.key")
+	folder := t.TempDir()
+	address, next := "dev:"+filepath.Join(folder, "secrets.key"), "dev:"+filepath.Join(folder, "next.key")
 	f.withSecrets(address)
-	f.nats.Stop()
+	got := f.run("secrets", "rotate")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "SECRETS_URL_NEXT")
+
+	f.process.Environ = append(f.process.Environ, "SECRETS_URL_NEXT="+next)
+	ids := keeperIDs(t, address, next) // a service creates the file
+	f.runs("rollcall-onboarding", "0.1.0", ids...)
+	got = f.run("secrets", "rotate")
+
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stdout, "by the key "+ids[1])
+	require.Len(t, keeperIDs(t, address), 1, "the file must not change")
+}
+
+func TestRotateDoesNotMoveKeysFromAnotherKeeperToAKeyFileByAccident(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	keys := f.withSecrets(oneKey)
+	next := "dev:" + filepath.Join(t.TempDir(), "next.key")
+	ids := keeperIDs(t, oneKey, next)
+	f.process.Environ = append(f.process.Environ, "SECRETS_URL_NEXT="+next)
 
 	got := f.run("secrets", "rotate")
 
-	require.Zero(t, got.code, got.stderr)
-	ids := keeperIDs(t, address)
-	require.Len(t, ids, 2)
-	require.Contains(t, got.stdout, "by the key "+ids[1])
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.stderr, "SECRETS_URL_NEXT is a key file")
+	counts, err := keys.KeysBySealer(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{ids[0]: 4}, counts)
+	require.Zero(t, f.run("secrets", "rotate", "--force").code)
 }
 
 func TestRotateCreatesNoMissingKeyFile(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -77,7 +78,19 @@ func (a *app) showStatus(status report.Status) error {
 		"healthy", yesNo(health.IsHealthy),
 		"open dead letters", humanize.Comma(health.DlqDepth),
 		"reconciliation gap rate", decimal(health.AverageReconciliationGapRate, 4))
+	if writeBack := status.WriteBack; len(writeBack.Fields) > 0 {
+		lines.group("write-back",
+			"fields", strings.Join(writeBack.Fields, ", "),
+			"waiting", humanize.Comma(writeBack.Waiting)+sinceText(writeBack.WaitingSince),
+			"for a person", humanize.Comma(writeBack.OpenReviews))
+	}
 	lines.group("inventory", "users mirrored", humanize.Comma(status.Inventory.TotalUsersMirrored))
+	participations := status.Participations
+	lines.group("participations",
+		"read", yesNo(&participations.Enabled),
+		"users read", humanize.Comma(participations.Covered)+" of "+humanize.Comma(participations.Total),
+		"hours for all users", decimal(participations.CycleHours, 1))
+	givingRows(lines, status.Giving)
 	budgetRows(lines, status.Budget)
 	if err := lines.end(); err != nil {
 		return err
@@ -86,6 +99,30 @@ func (a *app) showStatus(status report.Status) error {
 		sayf(a.out, "\n%s: %s\n  %s%s", reason.Code, reason.Text, reason.Remedy, reasonTimes(reason))
 	}
 	return nil
+}
+
+// givingRows shows donations, if giving was ever set up.
+func givingRows(lines table, giving report.Giving) {
+	if giving.OnboardedAt == nil {
+		return
+	}
+	lines.group("giving",
+		"enabled", yesNo(&giving.Enabled),
+		"organization", text(giving.OrganizationName),
+		"pending", humanize.Comma(giving.Pending)+sinceText(giving.PendingSince),
+		"submitted", humanize.Comma(giving.Submitted)+sinceText(giving.SubmittedSince),
+		"needs review", humanize.Comma(giving.NeedsReview),
+		"failed", humanize.Comma(giving.Failed),
+		"conflict", humanize.Comma(giving.Conflict),
+		"last webhook", when(giving.LastWebhookAt),
+		"last reconciled", when(giving.LastReconciledAt))
+}
+
+func sinceText(at *time.Time) string {
+	if at == nil {
+		return ""
+	}
+	return ", since " + moment(*at)
 }
 
 // reasonTimes says since when a reason applies, and when the waiting work is retried.
@@ -106,6 +143,9 @@ func enabled(integration report.Integration) string {
 	switch {
 	case integration.OffboardedAt != nil:
 		text += ", offboarded " + moment(*integration.OffboardedAt)
+		if integration.PurgeAt != nil {
+			text += ", a return needs no backfill until " + moment(*integration.PurgeAt)
+		}
 	case integration.DisabledReason != nil:
 		text += " (" + *integration.DisabledReason + ")"
 	}

@@ -82,6 +82,16 @@ func TestStatusPrintsAllGroupsAndTheRemedies(t *testing.T) {
 	require.Contains(t, got.stdout, event.AlertDestinationDown+": "+why+"\n  "+remedy)
 }
 
+func TestStatusSaysUntilWhenAnOffboardedCustomerReturnsWithoutABackfill(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	status := polledStatus(7)
+	purge := testTime.AddDate(0, 0, 30)
+	status.Integration.Enabled, status.Integration.OffboardedAt, status.Integration.PurgeAt = false, &testTime, &purge
+	f.answers("status", "get", always(status))
+	require.Regexp(t, `enabled +no, offboarded 2026-11-20 08:00:00 UTC, a return needs no backfill until 2026-12-20 08:00:00 UTC`, f.run("status", "acme").stdout)
+}
+
 func TestStatusSaysWhatAPollWaitsForAndHowTheLastOneFailed(t *testing.T) {
 	t.Parallel()
 	due := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)

@@ -1,3 +1,13 @@
+// Package dev is `rollcall dev`: everything that rollcall needs, started on one machine and kept in one folder.
+//
+// It owns the folder .rollcall and what runs from it: a NATS server inside this process, a Postgres and every
+// service as child processes, and a sandbox that stands in for VOMO and a CRM. It promises that a second start
+// continues with the same data, that only one process runs in a folder, that a child that ends is started again, that
+// Ctrl-C ends everything in an order in which nothing is lost, and that no child stays if this process is killed. With
+// --demo it onboards a customer, compares source and destination record by record, and ends with the result.
+//
+// It is for trying out and for development: one machine, loopback addresses, invented people. Each start does the same
+// as `rollcall migrate`. It is not for a real installation.
 package dev
 
 import (
@@ -9,7 +19,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// options is what the command line says.
+// options are the flags of the command.
 type options struct {
 	dir         string
 	bin         string
@@ -28,12 +38,12 @@ const (
 	usualNATSPort    = 4222
 	usualSandboxPort = 9090
 	usualUsers       = 1_000
-	mostUsers        = 1_000_000 // the sandbox takes no larger organisation
+	mostUsers        = 1_000_000 // the sandbox accepts no larger organisation
 	usualDeadline    = 10 * time.Minute
 )
 
-// Command is `rollcall dev`. It returns without an error after Ctrl-C, and after a demonstration that mirrored
-// everybody without a difference.
+// Command returns `rollcall dev`. It ends without an error after Ctrl-C, and after a demonstration that mirrored all
+// users without a difference.
 func Command() *cobra.Command {
 	var opts options
 	command := &cobra.Command{
@@ -44,12 +54,12 @@ their data in .rollcall/ under the working directory. Ctrl-C stops all; a second
 data. The services take their settings, such as VOMO_REQUESTS_PER_MINUTE, from the environment.`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
-		PreRunE:      func(*cobra.Command, []string) error { return opts.check() }, // a call that cannot be meant, before any work
+		PreRunE:      func(*cobra.Command, []string) error { return opts.check() }, // invalid flags fail before any work
 		RunE: func(command *cobra.Command, _ []string) error {
 			opts.usersGiven = command.Flags().Changed("users")
 			ctx, hurry, stop := interruptible(command.Context())
 			defer stop()
-			// The process's own streams: whether they are a terminal decides on the bar and the colours.
+			// These are the process's own streams, because a terminal has the bar and the colours.
 			return run(ctx, hurry, opts, newScreen(os.Stdout, os.Stderr, opts.hidesLogs()), os.Environ())
 		},
 	}
@@ -84,5 +94,5 @@ func (o options) check() error {
 	return nil
 }
 
-// hidesLogs: a demonstration is about its verdict, so the services' logs are shown there only when asked for.
+// hidesLogs reports whether the services' logs are not shown. A demonstration shows them only with --verbose.
 func (o options) hidesLogs() bool { return o.quiet || o.demo && !o.verbose }

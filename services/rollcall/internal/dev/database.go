@@ -13,25 +13,24 @@ import (
 	"rollcall.dev/pkg/localserver"
 )
 
-// database is a Postgres that is kept running at one address until stop.
+// database keeps a Postgres running at one address until stop.
 type database struct {
 	config   localserver.PostgresConfig
 	url      string
-	tell     func(format string, values ...any)
+	say      func(format string, values ...any)
 	cancel   context.CancelFunc
 	watching sync.WaitGroup
 }
 
-// startDatabase starts Postgres and returns when it takes connections; see localserver.StartPostgres for the
-// kinds of error.
-func startDatabase(ctx context.Context, dir string, tell func(string, ...any)) (*database, error) {
-	d := &database{config: localserver.PostgresConfig{Dir: dir, Durable: true}, tell: tell}
+// startDatabase starts Postgres and returns when it accepts connections. Errors: those of localserver.StartPostgres.
+func startDatabase(ctx context.Context, dir string, say func(string, ...any)) (*database, error) {
+	d := &database{config: localserver.PostgresConfig{Dir: dir, Durable: true}, say: say}
 	server, err := localserver.StartPostgres(ctx, d.config)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // it names the operation itself
 	}
 	d.url = server.URL("rollcall")
-	// Its users have been told this address: a Postgres that starts again must have it again.
+	// The services have this address: a Postgres that is started again must have the same.
 	if d.config.Port, err = portOf(d.url); err != nil {
 		server.Stop()
 		return nil, err
@@ -42,7 +41,7 @@ func startDatabase(ctx context.Context, dir string, tell func(string, ...any)) (
 	return d, nil
 }
 
-// stop ends it and returns when it has ended.
+// stop ends Postgres.
 func (d *database) stop() {
 	d.cancel()
 	d.watching.Wait()
@@ -58,7 +57,7 @@ func (d *database) keep(ctx context.Context, server *localserver.Postgres) {
 			server.Stop()
 			return
 		case <-server.Done():
-			server.Stop() // gives its folder back
+			server.Stop() // releases its folder
 		}
 		if time.Since(began) > settledAfter {
 			pauses.Reset()
@@ -69,11 +68,11 @@ func (d *database) keep(ctx context.Context, server *localserver.Postgres) {
 	}
 }
 
-// again starts it until that succeeds; nil when we are to stop.
+// again tries to start Postgres until that succeeds. It returns nil after stop.
 func (d *database) again(ctx context.Context, pauses backoff.BackOff) *localserver.Postgres {
 	for why := "it ended by itself"; ; {
 		pause := pauses.NextBackOff()
-		d.tell("postgres does not run (%s); it starts again in %s", why, pause)
+		d.say("postgres does not run (%s); it starts again in %s", why, pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

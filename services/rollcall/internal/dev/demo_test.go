@@ -9,15 +9,15 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"rollcall.dev/pkg/event"
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-func TestADemonstrationPublishesThePlainMessageAndEndsWithTheVerdict(t *testing.T) {
+func TestDemonstrationPublishesThePlainMessageAndPrintsTheComparison(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
 	i.onRequest = i.accept
-	i.backfills = []report.Backfill{backfill("queued", 0), backfill("running", 450), backfill("completed", 1_000)}
+	i.backfills = []operatorapi.Backfill{backfill("queued", 0), backfill("running", 450), backfill("completed", 1_000)}
 	i.found = comparison{Source: 1_000}
 
 	require.NoError(t, i.demo.run(t.Context()))
@@ -34,18 +34,18 @@ func TestADemonstrationPublishesThePlainMessageAndEndsWithTheVerdict(t *testing.
 	require.Equal(t, []int{5, 1}, []int{i.edited, i.polls})
 }
 
-func TestADifferenceFailsTheDemonstrationAndIsNamed(t *testing.T) {
+func TestDifferenceFailsTheDemonstrationAndIsNamed(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
 	i.onRequest = i.accept
-	i.backfills = []report.Backfill{backfill("completed", 1_000)}
+	i.backfills = []operatorapi.Backfill{backfill("completed", 1_000)}
 	i.found = comparison{Source: 1_000, Missing: 1, MissingIDs: []string{"vomo-17"}}
 	require.ErrorIs(t, i.demo.run(t.Context()), errDifferences)
 	require.Contains(t, i.shown.String(), "\n999 of 1,000 users mirrored, 1 difference\n")
 	require.Contains(t, i.shown.String(), "  vomo-17 is missing in the destination\n")
 }
 
-func TestARejectedOnboardingFailsTheDemonstrationWithItsReasons(t *testing.T) {
+func TestRejectedOnboardingFailsTheDemonstrationWithItsReasons(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
 	i.onRequest = func(*rollcallv1.OnboardingRequest) {
@@ -53,8 +53,8 @@ func TestARejectedOnboardingFailsTheDemonstrationWithItsReasons(t *testing.T) {
 		if err != nil {
 			t.Errorf("make list: %v", err)
 		}
-		i.tellOnboarding(event.OnboardingDelayed, &rollcallv1.OnboardingDelayed{CustomerId: demoOrg, Reason: "VOMO answers 503"})
-		i.tellOnboarding(event.OnboardingRejected, &rollcallv1.OnboardingRejected{
+		i.publishOnboarding(event.OnboardingDelayed, &rollcallv1.OnboardingDelayed{CustomerId: demoOrg, Reason: "VOMO answers 503"})
+		i.publishOnboarding(event.OnboardingRejected, &rollcallv1.OnboardingRejected{
 			CustomerId: demoOrg, Errors: map[string]*structpb.ListValue{"vomoToken": reasons},
 		})
 	}
@@ -64,10 +64,10 @@ func TestARejectedOnboardingFailsTheDemonstrationWithItsReasons(t *testing.T) {
 	require.Contains(t, i.shown.String(), "the onboarding waits and is tried again: VOMO answers 503\n")
 }
 
-func TestACustomerWhoIsMirroredAlreadyIsOnlyCompared(t *testing.T) {
+func TestMirroredCustomerIsOnlyCompared(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
-	i.backfills = []report.Backfill{backfill("completed", 1_000)}
+	i.backfills = []operatorapi.Backfill{backfill("completed", 1_000)}
 	i.found = comparison{Source: 1_000}
 	require.NoError(t, i.demo.run(t.Context()))
 	require.Empty(t, i.requests)
@@ -75,39 +75,39 @@ func TestACustomerWhoIsMirroredAlreadyIsOnlyCompared(t *testing.T) {
 	require.Contains(t, i.shown.String(), "\n1,000 of 1,000 users mirrored, 0 differences\n")
 }
 
-func TestABackfillOfAnEarlierRunIsWaitedForAndNotAskedForAgain(t *testing.T) {
+func TestUnfinishedBackfillIsAwaitedAndNotRequestedAgain(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
-	i.backfills = []report.Backfill{backfill("running", 300), backfill("completed", 1_000)}
+	i.backfills = []operatorapi.Backfill{backfill("running", 300), backfill("completed", 1_000)}
 	i.found = comparison{Source: 1_000}
 	require.NoError(t, i.demo.run(t.Context()))
 	require.Empty(t, i.requests)
 	require.Contains(t, i.shown.String(), "its backfill goes on where it stopped")
 }
 
-func TestAnOnboardingThatTellsNothingAgainIsSeenInTheStatus(t *testing.T) {
+func TestOnboardingWithoutEventIsSeenInTheBackfills(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
 	i.onRequest = func(*rollcallv1.OnboardingRequest) {} // worked before: no second event
-	i.backfills = []report.Backfill{backfill("completed", 1_000)}
+	i.backfills = []operatorapi.Backfill{backfill("completed", 1_000)}
 	i.found = comparison{Source: 1_000}
 	require.NoError(t, i.demo.run(t.Context()))
 }
 
-func TestABackfillThatWasGivenUpFailsTheDemonstration(t *testing.T) {
+func TestFailedBackfillFailsTheDemonstration(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
 	i.onRequest = i.accept
-	i.backfills = []report.Backfill{backfill("running", 300), backfill("failed", 300)}
+	i.backfills = []operatorapi.Backfill{backfill("running", 300), backfill("failed", 300)}
 	err := i.demo.run(t.Context())
 	require.ErrorIs(t, err, errBackfill)
 	require.ErrorContains(t, err, "it failed after 300 users; see the logs in /data")
 }
 
-func TestADemonstrationThatTakesTooLongSaysHowFarItCame(t *testing.T) {
+func TestDemonstrationThatTakesTooLongSaysHowManyUsersWereRead(t *testing.T) {
 	t.Parallel()
 	i := newInstallation(t)
-	i.backfills = []report.Backfill{backfill("running", 300)}
+	i.backfills = []operatorapi.Backfill{backfill("running", 300)}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	require.ErrorContains(t, i.demo.run(ctx), "it is running after 300 users")

@@ -1,40 +1,44 @@
 package dev
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 )
 
-// folder is .rollcall: everything that a second start needs to continue.
+// folder is .rollcall, which has everything that a second start needs to continue.
 type folder struct {
 	path   string
 	memory memory
 	lock   *lock
 }
 
-// memory is what must stay the same from one start to the next.
+// memory has what stays the same from one start to the next.
 type memory struct {
-	// ID tells this folder from another one that stood at the same path before it was removed: a Postgres that
-	// had to live elsewhere (see localserver) must not come back to it with keys that are gone.
+	// ID differs from the ID of a removed folder at the same path: a Postgres whose data is in another folder (see
+	// localserver) must not be used with keys that are gone.
 	ID          string `json:"id"`
 	DemoUsers   int    `json:"demoUsers"`
 	NATSPort    int    `json:"natsPort"`
-	SandboxPort int    `json:"sandboxPort"` // stands in the destination URL of everybody onboarded here
+	SandboxPort int    `json:"sandboxPort"` // the customers' destination URLs have it
 }
 
-// openFolder makes the folder when it is missing, and takes it for this process alone.
+// openFolder creates the folder if it is missing, and locks it for this process.
 func openFolder(path string, users int) (*folder, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find the folder: %w", err)
 	}
-	// Passable for others, since Postgres runs as another user when we are root; what is secret in it is closed.
+	// Others may pass, because Postgres runs as another user if we are root. Secrets in the folder are not readable.
 	if err := makeFolder(path, 0o711); err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func (f *folder) fill(users int) error {
 	return nil
 }
 
-// remember writes the memory down.
+// remember stores the memory.
 func (f *folder) remember() error {
 	text, err := json.MarshalIndent(f.memory, "", "  ")
 	if err != nil {
@@ -88,7 +92,7 @@ func (f *folder) remember() error {
 	return writeWhole(f.in("dev.json"), append(text, '\n'))
 }
 
-// natsKey is the key that JetStream encrypts its files with, made once.
+// natsKey returns the key with which JetStream encrypts its files. It is created once.
 func (f *folder) natsKey() (string, error) {
 	path := f.in("nats.key")
 	text, err := os.ReadFile(path) //nolint:gosec // our own folder
@@ -108,8 +112,8 @@ func (f *folder) natsKey() (string, error) {
 	return key, writeWhole(path, []byte(key+"\n"))
 }
 
-// postgres is the folder for localserver. Where a Postgres had to move elsewhere, it is there that it is: the
-// link is followed so that our folder may be renamed.
+// postgres returns the folder of Postgres for localserver. If the data is in another folder, the link is followed, so
+// that our folder may be renamed.
 func (f *folder) postgres() string {
 	own := filepath.Join(f.in("postgres"), f.memory.ID)
 	if moved, err := os.Readlink(filepath.Join(own, "postgres-is-in")); err == nil {
@@ -129,7 +133,7 @@ func makeFolder(path string, mode fs.FileMode) error {
 	return nil
 }
 
-// writeWhole writes a file that only we can read: whole or not at all, and there after a power cut.
+// writeWhole writes a file that only the owner can read. After a crash the file has the old content or the new one.
 func writeWhole(path string, content []byte) error {
 	half := path + ".new"
 	file, err := os.OpenFile(half, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // our own folder
@@ -144,4 +148,78 @@ func writeWhole(path string, content []byte) error {
 		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
 	return nil
+}
+
+const (
+	// A service that lost its parent gets a SIGTERM, and ends within 25 s.
+	leftoversWithin = 40 * time.Second
+	leftoversEvery  = 100 * time.Millisecond
+)
+
+// errLocked means that another process holds the lock.
+var errLocked = errors.New("locked by another process")
+
+// lock is a locked file. The kernel releases the lock when all processes that inherited the open file have ended.
+type lock struct{ file *os.File }
+
+// takeLock takes the lock at path, or returns errLocked with the process id that the holder wrote.
+func takeLock(path string) (*lock, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // our own folder
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		return &lock{file: file}, nil
+	}
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = errLocked
+		if holder, readErr := io.ReadAll(io.LimitReader(file, 32)); readErr == nil && len(holder) > 0 {
+			err = fmt.Errorf("%w %s", errLocked, strings.TrimSpace(string(holder)))
+		}
+	}
+	return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())
+}
+
+// sign writes our process id for the error of another process.
+func (l *lock) sign() error {
+	if err := l.file.Truncate(0); err != nil {
+		return fmt.Errorf("sign lock: %w", err)
+	}
+	if _, err := l.file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0); err != nil {
+		return fmt.Errorf("sign lock: %w", err)
+	}
+	return nil
+}
+
+// release closes the file. The lock is free if no child has the file open.
+func (l *lock) release() error {
+	if err := l.file.Close(); err != nil {
+		return fmt.Errorf("release lock: %w", err)
+	}
+	return nil
+}
+
+// takeAfterLeftovers takes the lock that all children share. It is free when all children of an earlier run have ended,
+// because two runs must not use the same ports and files.
+func takeAfterLeftovers(ctx context.Context, path string, say func()) (*lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, leftoversWithin)
+	defer cancel()
+	tick := time.NewTicker(leftoversEvery)
+	defer tick.Stop()
+	for said := false; ; {
+		taken, err := takeLock(path)
+		if !errors.Is(err, errLocked) {
+			return taken, err
+		}
+		if !said {
+			said = true
+			say()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("processes of an earlier run have not ended; end them by hand: %w", context.Cause(ctx))
+		}
+	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestASecondRunInOneFolderIsRefusedAndNamesTheFirst(t *testing.T) {
+func TestSecondRunInOneFolderIsRefusedAndNamesTheFirst(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), ".rollcall")
 	first, err := openFolder(dir, 1_000)
@@ -26,7 +26,7 @@ func TestASecondRunInOneFolderIsRefusedAndNamesTheFirst(t *testing.T) {
 	require.NoError(t, again.lock.release())
 }
 
-func TestASecondStartFindsWhatTheFirstOneChose(t *testing.T) {
+func TestSecondStartUsesTheChoicesOfTheFirst(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), ".rollcall")
 	first, err := openFolder(dir, 300)
@@ -48,7 +48,7 @@ func TestASecondStartFindsWhatTheFirstOneChose(t *testing.T) {
 	require.NoError(t, second.lock.release())
 }
 
-func TestTheKeyOfTheStreamsIsForUsAlone(t *testing.T) {
+func TestOnlyTheOwnerCanReadTheKeyOfTheStreams(t *testing.T) {
 	t.Parallel()
 	f, err := openFolder(t.TempDir(), 1_000)
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestTheKeyOfTheStreamsIsForUsAlone(t *testing.T) {
 	require.NoError(t, f.lock.release())
 }
 
-func TestStreamsWithoutTheirKeyAreNotGivenANewOne(t *testing.T) {
+func TestMissingKeyOfExistingStreamsIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	f, err := openFolder(t.TempDir(), 1_000)
 	require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestStreamsWithoutTheirKeyAreNotGivenANewOne(t *testing.T) {
 	require.NoError(t, f.lock.release())
 }
 
-func TestADamagedMemoryIsToldAndNotOverwritten(t *testing.T) {
+func TestDamagedMemoryIsReportedAndNotOverwritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "dev.json"), []byte(`{"id":`), 0o600))
@@ -82,7 +82,7 @@ func TestADamagedMemoryIsToldAndNotOverwritten(t *testing.T) {
 	require.Equal(t, `{"id":`, string(kept))
 }
 
-func TestAPostgresThatHadToMoveIsFoundAfterTheFolderWasRenamed(t *testing.T) {
+func TestPostgresInAnotherFolderIsFoundAfterTheFolderWasRenamed(t *testing.T) {
 	t.Parallel()
 	f, err := openFolder(t.TempDir(), 1_000)
 	require.NoError(t, err)

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// guide tells what one can do now.
+// guide prints what the operator can do next.
 type guide struct {
 	program    string // how to call this program
 	dir        string // --dir, "" for the usual folder
@@ -19,7 +19,7 @@ type guide struct {
 	usualNATS  bool
 }
 
-// box is shown when everything runs.
+// box returns the text for the time when everything runs.
 func (g guide) box(emphasise func(string) string) string {
 	rows := []string{
 		"NATS      " + g.natsURL,
@@ -46,7 +46,7 @@ func (g guide) box(emphasise func(string) string) string {
 	return text.String()
 }
 
-// afterDemo is shown at the end of a demonstration.
+// afterDemo returns the text for the end of a demonstration.
 func (g guide) afterDemo() string {
 	var text strings.Builder
 	text.WriteString("\nNext: start it to stay, and in another terminal look at the mirror and onboard a second organisation:\n\n")
@@ -62,7 +62,7 @@ func (g guide) afterDemo() string {
 	return text.String()
 }
 
-// address: both commands look for NATS where it usually is, unless told.
+// address writes the setting that both commands need if NATS has another port than usual.
 func (g guide) address(text *strings.Builder) {
 	if !g.usualNATS {
 		fmt.Fprintf(text, "  export NATS_URL=%s\n", g.natsURL)
@@ -74,7 +74,7 @@ func (g guide) onboarding(text *strings.Builder) {
 		otherOrg, sandboxToken(otherOrg), g.sandboxURL)
 }
 
-// programName is how this program can be called from here: by its name where that finds it, else by its path.
+// programName returns how to call this program: its name if PATH finds it, else its path.
 func programName() string {
 	const name = "rollcall"
 	self, err := os.Executable()

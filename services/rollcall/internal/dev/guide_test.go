@@ -1,6 +1,9 @@
 package dev
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,7 +13,7 @@ import (
 
 func plain(text string) string { return text }
 
-func TestTheBoxTellsHowToOnboardWithTheRealPorts(t *testing.T) {
+func TestBoxSaysHowToOnboardWithTheRealPorts(t *testing.T) {
 	t.Parallel()
 	text := guide{program: "bin/rollcall", natsURL: "nats://127.0.0.1:4223", sandboxURL: "http://127.0.0.1:9091", folder: "/d/.rollcall"}.box(plain)
 	for _, line := range []string{
@@ -31,9 +34,44 @@ func TestTheBoxTellsHowToOnboardWithTheRealPorts(t *testing.T) {
 	require.Equal(t, slices.Repeat(widths[:1], 5), widths, "its sides are straight")
 }
 
-func TestNobodyIsToldToExportWhatIsUsualAnyway(t *testing.T) {
+func TestUsualNATSPortNeedsNoExport(t *testing.T) {
 	t.Parallel()
 	text := guide{program: "rollcall", usualNATS: true, natsURL: "nats://127.0.0.1:4222", dir: "/elsewhere"}.afterDemo()
 	require.NotContains(t, text, "export")
 	require.Contains(t, text, "  rollcall dev --dir /elsewhere\n")
+}
+
+func TestShellCanReadTheServicesSettingsUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	f, err := openFolder(filepath.Join(t.TempDir(), "a folder; that's odd"), 1_000)
+	require.NoError(t, err)
+	ours := own{
+		databaseURL: "postgres://me:p'w@127.0.0.1:5433/rollcall?sslmode=disable&x=$HOME", natsURL: "nats://127.0.0.1:4222",
+		sandbox: "http://127.0.0.1:9090", keyFile: f.in("secrets.key"),
+	}
+	require.NoError(t, os.WriteFile(f.in(envName), []byte("of an earlier start"), 0o600))
+	require.NoError(t, f.writeEnv(ours))
+
+	about, err := os.Stat(f.in(envName))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), about.Mode().Perm())
+	line := guide{program: "env #", dir: f.path}.doctor() // env, in the place of the doctor
+	command := exec.CommandContext(t.Context(), "sh", "-c", line)
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/h"}
+	said, err := command.Output()
+	require.NoError(t, err)
+	require.Subset(t, strings.Split(string(said), "\n"), environment(nil, ours))
+
+	require.NoError(t, f.removeEnv())
+	require.NoFileExists(t, f.in(envName))
+	require.NoError(t, f.removeEnv(), "a start that failed before it was written ends as well")
+	require.NoError(t, f.lock.release())
+}
+
+func TestBoxSaysHowToRunTheDoctor(t *testing.T) {
+	t.Parallel()
+	require.Contains(t, guide{program: "bin/rollcall"}.box(plain), "\n  set -a; . .rollcall/env; set +a; bin/rollcall doctor\n")
+	require.Contains(t, guide{program: "rollcall", dir: "/else/where"}.box(plain), "\n  set -a; . /else/where/env; set +a; rollcall doctor\n")
+	require.Contains(t, guide{program: "rollcall", dir: "."}.box(plain), "\n  set -a; . ./env; set +a; rollcall doctor\n")
+	require.NotContains(t, guide{program: "rollcall"}.afterDemo(), "doctor", "nothing runs then that it could look at")
 }

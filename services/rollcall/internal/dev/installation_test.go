@@ -20,22 +20,23 @@ import (
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/testkit"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// installation answers a demonstration as services and sandbox would, with what the test decides: real NATS and
-// HTTP servers, and a story behind them.
+// installation answers a demonstration as the services and the sandbox do, with the answers of the test, on a real NATS
+// and a real HTTP server.
 type installation struct {
 	t     *testing.T
 	conn  *nats.Conn
-	shown *paper
+	shown *testScreen
 	demo  *demo
 
 	mu        sync.Mutex
-	backfills []report.Backfill // one an answer, the last for ever; none: nobody was onboarded
+	backfills []operatorapi.Backfill // one for each answer, the last one repeated; none: no customer was onboarded
 	onRequest func(*rollcallv1.OnboardingRequest)
 	requests  []string
 	found     comparison
@@ -45,7 +46,7 @@ type installation struct {
 
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	i := &installation{t: t, conn: testkit.NATS(t).Conn(t), shown: &paper{}}
+	i := &installation{t: t, conn: testkit.NATS(t).Conn(t), shown: &testScreen{}}
 	streams, err := jetstream.New(i.conn)
 	require.NoError(t, err)
 	require.NoError(t, bus.Ensure(t.Context(), streams, 1, 30*time.Second))
@@ -61,7 +62,7 @@ func newInstallation(t *testing.T) *installation {
 	control := httptest.NewServer(http.HandlerFunc(i.control))
 	t.Cleanup(control.Close)
 	i.demo = &demo{
-		screen: newScreen(i.shown, &paper{}, true), conn: i.conn, sandbox: &sandbox{address: control.URL, client: control.Client()},
+		screen: newScreen(i.shown, &testScreen{}, true), conn: i.conn, sandbox: &sandbox{address: control.URL, client: control.Client()},
 		folder: "/data", limits: budget.Limits{PerSecond: 3, PerMinute: 100},
 	}
 	return i
@@ -86,8 +87,8 @@ func (i *installation) onboarded(message *nats.Msg) {
 	}
 }
 
-// tellOnboarding publishes an event, as the onboarding service does.
-func (i *installation) tellOnboarding(name string, data proto.Message) {
+// publishOnboarding publishes an event, as the onboarding service does.
+func (i *installation) publishOnboarding(name string, data proto.Message) {
 	payload, err := rollcallv1.Encode(data)
 	if err == nil {
 		err = i.conn.Publish(bus.SubjectEvent(name, demoOrg), payload)
@@ -98,16 +99,16 @@ func (i *installation) tellOnboarding(name string, data proto.Message) {
 }
 
 func (i *installation) accept(*rollcallv1.OnboardingRequest) {
-	i.tellOnboarding(event.OnboardingCompleted, &rollcallv1.OnboardingCompleted{
+	i.publishOnboarding(event.OnboardingCompleted, &rollcallv1.OnboardingCompleted{
 		CustomerId: demoOrg, UsersTotal: 1_000, EstimatedBackfillSeconds: 41, BackfillQueued: true,
 	})
 }
 
-func (i *installation) next() (report.Backfill, bool) {
+func (i *installation) next() (operatorapi.Backfill, bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if len(i.backfills) == 0 || len(i.requests) == 0 && i.onRequest != nil {
-		return report.Backfill{}, false
+		return operatorapi.Backfill{}, false
 	}
 	run := i.backfills[0]
 	if len(i.backfills) > 1 {
@@ -129,7 +130,7 @@ func (i *installation) status(message *nats.Msg) {
 
 func (i *installation) list(message *nats.Msg) {
 	run, known := i.next()
-	i.answer(message, report.BackfillsReply{Backfills: []report.Backfill{run}}, known)
+	i.answer(message, operatorapi.BackfillsReply{Backfills: []operatorapi.Backfill{run}}, known)
 }
 
 func (i *installation) answer(question *nats.Msg, reply any, known bool) {
@@ -171,7 +172,7 @@ func (i *installation) control(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// edit lists users, or notes how many are edited.
+// edit lists users, or counts the edited ones.
 func (i *installation) edit(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		for id := range 7 {
@@ -187,7 +188,7 @@ func (i *installation) edit(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "{}") // the same
 }
 
-func backfill(state string, processed int64) report.Backfill {
+func backfill(state string, processed int64) operatorapi.Backfill {
 	total := int64(1_000)
-	return report.Backfill{CustomerID: demoOrg, State: state, Processed: processed, Total: &total}
+	return operatorapi.Backfill{CustomerID: demoOrg, State: state, Processed: processed, Total: &total}
 }

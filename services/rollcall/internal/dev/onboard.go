@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -19,12 +20,12 @@ import (
 
 const statusEvery = 2 * time.Second
 
-// errRejected says that the onboarding message was refused.
+// errRejected means that the onboarding message was rejected.
 var errRejected = errors.New("the onboarding was rejected")
 
 // onboard publishes the plain onboarding message (docs/guides.md#onboarding) and waits until it is accepted or rejected.
-// It listens before it publishes, on the same connection, which keeps the order; and it looks for the backfill too, since
-// a request that was worked before raises no event again.
+// It subscribes before it publishes, on the same connection, so that no event is missed. It also looks for the backfill,
+// because a request that was applied before publishes no event.
 func (d *demo) onboard(ctx context.Context) error {
 	events := make(chan *nats.Msg, 16)
 	listening, err := d.conn.ChanSubscribe(bus.SubjectEvent("onboarding.*", demoOrg), events)
@@ -67,18 +68,18 @@ func (d *demo) publish(ctx context.Context) error {
 	if _, err := streams.Publish(ctx, bus.SubjectOnboard(demoOrg), payload); err != nil {
 		return fmt.Errorf("publish the onboarding message: %w", err)
 	}
-	d.screen.tellf("published the onboarding message of %s on %s", demoOrg, bus.SubjectOnboard(demoOrg))
+	d.screen.sayf("published the onboarding message of %s on %s", demoOrg, bus.SubjectOnboard(demoOrg))
 	return nil
 }
 
-// outcome says what an event means; done when nothing more is to be waited for.
+// outcome prints what an event means. done is true after the last event.
 func (d *demo) outcome(message *nats.Msg) (done bool, err error) {
 	switch message.Subject {
 	case bus.SubjectEvent(event.OnboardingCompleted, demoOrg):
 		var completed rollcallv1.OnboardingCompleted
 		if errs := rollcallv1.Decode(message.Data, &completed); len(errs) == 0 {
-			d.screen.tellf("onboarded: %s users; at the limits in force their backfill takes about %s",
-				thousands(int64(completed.GetUsersTotal())), inWords(int64(completed.GetEstimatedBackfillSeconds())))
+			d.screen.sayf("onboarded: %s users; at the limits in force their backfill takes about %s",
+				humanize.Comma(int64(completed.GetUsersTotal())), inWords(int64(completed.GetEstimatedBackfillSeconds())))
 		}
 		return true, nil
 	case bus.SubjectEvent(event.OnboardingRejected, demoOrg):
@@ -90,7 +91,7 @@ func (d *demo) outcome(message *nats.Msg) (done bool, err error) {
 	case bus.SubjectEvent(event.OnboardingDelayed, demoOrg):
 		var delayed rollcallv1.OnboardingDelayed
 		if errs := rollcallv1.Decode(message.Data, &delayed); len(errs) == 0 {
-			d.screen.tellf("the onboarding waits and is tried again: %s", delayed.GetReason())
+			d.screen.sayf("the onboarding waits and is tried again: %s", delayed.GetReason())
 		}
 	}
 	return false, nil
@@ -106,10 +107,10 @@ func errorsOf(rejected *rollcallv1.OnboardingRejected) string {
 	return strings.Join(parts, "; ")
 }
 
-// sandboxToken is the token that the sandbox gives an organisation for which none was named.
+// sandboxToken returns the token of an organisation in the sandbox.
 func sandboxToken(org string) string { return "sandbox-" + org + "-token" }
 
-// inWords is a time as people say it, such as 41 s or 1 h 5 min.
+// inWords writes a time as 41 s or 1 h 5 min.
 func inWords(seconds int64) string {
 	minutes := (seconds + 59) / 60
 	switch {

@@ -20,10 +20,10 @@ func write(t *testing.T, w *lineWriter, texts ...string) {
 	}
 }
 
-func TestEachLineStandsBehindItsServicesNameHoweverItWasWritten(t *testing.T) {
+func TestEachLineFollowsItsServicesName(t *testing.T) {
 	t.Parallel()
-	shown := &paper{}
-	s := newScreen(&paper{}, shown, false)
+	shown := &testScreen{}
+	s := newScreen(&testScreen{}, shown, false)
 	one, two := s.linesOf("onboarding", color.FgCyan), s.linesOf("backfill", color.FgGreen)
 	write(t, one, "first li")
 	write(t, two, "hers\n\nmore")
@@ -38,30 +38,30 @@ backfill   | more
 `, shown.String())
 }
 
-func TestNamesAreColouredOnATerminalOnly(t *testing.T) {
+func TestNamesAreColouredOnlyOnATerminal(t *testing.T) {
 	t.Parallel()
-	shown := &paper{}
-	s := newScreen(&paper{}, shown, false)
+	shown := &testScreen{}
+	s := newScreen(&testScreen{}, shown, false)
 	write(t, s.linesOf("backfill", color.FgGreen), "plain\n")
 	s.logColour = true
 	write(t, s.linesOf("backfill", color.FgGreen), "coloured\n")
 	require.Equal(t, "backfill   | plain\n\x1b[32mbackfill   |\x1b[0m coloured\n", shown.String())
 }
 
-func TestQuietHidesTheServicesLinesAndNotOurOwn(t *testing.T) {
+func TestQuietHidesOnlyTheServicesLines(t *testing.T) {
 	t.Parallel()
-	own, logs := &paper{}, &paper{}
+	own, logs := &testScreen{}, &testScreen{}
 	s := newScreen(own, logs, true)
 	write(t, s.linesOf("backfill", color.FgGreen), "hidden\n")
-	s.tellf("all of it runs after %d s", 3)
+	s.sayf("all of it runs after %d s", 3)
 	require.Empty(t, logs.String())
 	require.Equal(t, "all of it runs after 3 s\n", own.String())
 }
 
-func TestALineWithoutEndIsShownInPieces(t *testing.T) {
+func TestLineWithoutEndIsShownInPieces(t *testing.T) {
 	t.Parallel()
-	shown := &paper{}
-	w := newScreen(&paper{}, shown, false).linesOf("backfill", color.FgGreen)
+	shown := &testScreen{}
+	w := newScreen(&testScreen{}, shown, false).linesOf("backfill", color.FgGreen)
 	for range 3 {
 		write(t, w, strings.Repeat("x", longestLine))
 	}
@@ -69,11 +69,11 @@ func TestALineWithoutEndIsShownInPieces(t *testing.T) {
 	require.NotEmpty(t, shown.String())
 }
 
-func TestWhatAChildWritesIsShownAndKept(t *testing.T) {
+func TestOutputOfAChildIsShownAndKept(t *testing.T) {
 	t.Parallel()
-	path, shown := filepath.Join(t.TempDir(), "backfill.log"), &paper{}
+	path, shown := filepath.Join(t.TempDir(), "backfill.log"), &testScreen{}
 	require.NoError(t, os.WriteFile(path, []byte("of the last run\n"), 0o600))
-	log, err := openLogFile(path, logKeptUpTo, newScreen(&paper{}, shown, false).linesOf("backfill", 0))
+	log, err := openLogFile(path, logKeptUpTo, newScreen(&testScreen{}, shown, false).linesOf("backfill", 0))
 	require.NoError(t, err)
 	_, err = log.writer.WriteString("page 1\npage 2\nunfinis")
 	require.NoError(t, err)
@@ -85,10 +85,10 @@ func TestWhatAChildWritesIsShownAndKept(t *testing.T) {
 	require.Equal(t, "of the last run\npage 1\npage 2\nunfinis", string(kept))
 }
 
-func TestALogThatHasGrownLargeBeginsAnewAndIsKeptOnce(t *testing.T) {
+func TestLargeLogIsEmptiedAndKeptOnce(t *testing.T) {
 	t.Parallel()
-	path, shown := filepath.Join(t.TempDir(), "backfill.log"), &paper{}
-	log, err := openLogFile(path, 10, newScreen(&paper{}, shown, false).linesOf("backfill", 0))
+	path, shown := filepath.Join(t.TempDir(), "backfill.log"), &testScreen{}
+	log, err := openLogFile(path, 10, newScreen(&testScreen{}, shown, false).linesOf("backfill", 0))
 	require.NoError(t, err)
 	_, err = log.writer.WriteString("more than ten bytes\n")
 	require.NoError(t, err)

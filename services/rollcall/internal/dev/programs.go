@@ -20,12 +20,12 @@ const (
 	otherUsers  = 250
 )
 
-// serviceNames are the programs that run beside each other, in the order of the streams they work.
+// serviceNames returns the services, in the order of the streams that they read.
 func serviceNames() []string {
-	return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "notifier"}
+	return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "writeback", "notifier"}
 }
 
-// startPrograms starts the sandbox, then the services, and returns when all of them can work.
+// startPrograms starts the sandbox, then the services, and returns when all of them are ready.
 func (s *stack) startPrograms(ctx context.Context, environ []string) error {
 	standIn, err := s.program(sandboxName, color.FgMagenta, environ)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *stack) program(name string, colour color.Attribute, environ []string) (
 	}
 	s.children.logs = append(s.children.logs, log)
 	return program{
-		name: name, path: filepath.Join(s.bin, name), env: environ, log: log, held: s.heirs.file, tell: s.screen.tellf,
+		name: name, path: filepath.Join(s.bin, name), env: environ, log: log, held: s.heirs.file, say: s.screen.sayf,
 		address: func() (string, error) {
 			port, err := localserver.FreePort()
 			return loopback(port), err
@@ -69,10 +69,10 @@ func (s *stack) program(name string, colour color.Attribute, environ []string) (
 	}, nil
 }
 
-// errNotBuilt says that a program of ours is missing.
+// errNotBuilt means that one of the programs is missing.
 var errNotBuilt = errors.New("run `make build`, or say with --bin where the programs are")
 
-// findPrograms is the folder with the programs: the one asked for, else the one that this program is in.
+// findPrograms returns the folder with the programs: the requested one, else the folder of this program.
 func findPrograms(asked string) (string, error) {
 	folder := asked
 	if folder == "" {

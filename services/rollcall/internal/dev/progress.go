@@ -4,9 +4,10 @@ import (
 	"io"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 
-	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/operatorapi"
 )
 
 const (
@@ -14,13 +15,13 @@ const (
 	lineEvery = 2 * time.Second
 )
 
-// progress shows how far a backfill is: a bar on a terminal, lines elsewhere.
+// progress shows the progress of a backfill: a bar on a terminal, otherwise lines.
 type progress struct {
 	screen *screen
 	asBar  bool
 	bar    *progressbar.ProgressBar // nil until the total is known
 	now    func() time.Time
-	told   time.Time
+	saidAt time.Time
 	last   string
 	parked string
 }
@@ -29,35 +30,35 @@ func newProgress(shown *screen, asBar bool) *progress {
 	return &progress{screen: shown, asBar: asBar, now: time.Now}
 }
 
-// update shows where the run stands. Lines come at most one in two seconds, and none twice.
-func (p *progress) update(run report.Backfill) {
-	p.tellParking(run)
+// update shows the run. It prints at most one line in two seconds, and no line twice.
+func (p *progress) update(run operatorapi.Backfill) {
+	p.sayPark(run)
 	if p.asBar {
 		p.draw(run)
 		return
 	}
 	line := lineOf(run)
-	if line == p.last || p.now().Sub(p.told) < lineEvery {
+	if line == p.last || p.now().Sub(p.saidAt) < lineEvery {
 		return
 	}
-	p.told, p.last = p.now(), line
-	p.screen.tellf("%s", line)
+	p.saidAt, p.last = p.now(), line
+	p.screen.sayf("%s", line)
 }
 
-// tellParking says once why a run waits: a bar that does not move explains nothing.
-func (p *progress) tellParking(run report.Backfill) {
+// sayPark prints once why a run waits, because a bar does not explain it.
+func (p *progress) sayPark(run operatorapi.Backfill) {
 	why := ""
 	if run.State == "parked" && run.ParkReason != nil {
 		why = *run.ParkReason
 	}
 	if why != "" && why != p.parked {
 		p.abandon()
-		p.screen.tellf("the backfill waits: %s", why)
+		p.screen.sayf("the backfill waits: %s", why)
 	}
 	p.parked = why
 }
 
-func (p *progress) draw(run report.Backfill) {
+func (p *progress) draw(run operatorapi.Backfill) {
 	if run.Total == nil || *run.Total < 1 {
 		return
 	}
@@ -77,19 +78,19 @@ func (p *progress) draw(run report.Backfill) {
 }
 
 // finish shows the last state.
-func (p *progress) finish(run report.Backfill) {
+func (p *progress) finish(run operatorapi.Backfill) {
 	if p.asBar {
 		p.draw(run)
 		p.abandon()
 	}
-	line := "backfill completed: " + thousands(run.Processed) + " users read"
+	line := "backfill completed: " + humanize.Comma(run.Processed) + " users read"
 	if run.Failures > 0 {
-		line += ", " + thousands(run.Failures) + " refused by the destination"
+		line += ", " + humanize.Comma(run.Failures) + " refused by the destination"
 	}
 	if run.Recovered > 0 {
-		line += ", " + thousands(run.Recovered) + " found by reading again"
+		line += ", " + humanize.Comma(run.Recovered) + " found by reading again"
 	}
-	p.screen.tellf("%s", line)
+	p.screen.sayf("%s", line)
 }
 
 // abandon leaves the bar as it stands.
@@ -99,10 +100,10 @@ func (p *progress) abandon() {
 	}
 }
 
-func lineOf(run report.Backfill) string {
+func lineOf(run operatorapi.Backfill) string {
 	line := "backfill " + run.State
 	if run.Total != nil {
-		line += ": " + thousands(run.Processed) + " of " + thousands(*run.Total) + " users"
+		line += ": " + humanize.Comma(run.Processed) + " of " + humanize.Comma(*run.Total) + " users"
 	}
 	if run.RequestsPerMinute != nil {
 		line += ", " + decimal(*run.RequestsPerMinute) + " requests a minute"

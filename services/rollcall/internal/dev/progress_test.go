@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestLinesComeAtMostOneInTwoSeconds(t *testing.T) {
+func TestAtMostOneLineIsPrintedInTwoSeconds(t *testing.T) {
 	t.Parallel()
-	shown := &paper{}
+	shown := &testScreen{}
 	p := newProgress(newScreen(shown, shown, false), false)
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	p.now = func() time.Time { return now }
@@ -21,9 +21,9 @@ func TestLinesComeAtMostOneInTwoSeconds(t *testing.T) {
 	require.Equal(t, "backfill running: 0 of 1,000 users\nbackfill running: 120 of 1,000 users\nbackfill running: 240 of 1,000 users\n", shown.String())
 }
 
-func TestALineThatSaysNothingNewIsLeftOut(t *testing.T) {
+func TestUnchangedLineIsNotPrinted(t *testing.T) {
 	t.Parallel()
-	shown := &paper{}
+	shown := &testScreen{}
 	p := newProgress(newScreen(shown, shown, false), false)
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	p.now = func() time.Time { return now }
@@ -34,7 +34,7 @@ func TestALineThatSaysNothingNewIsLeftOut(t *testing.T) {
 	require.Equal(t, "backfill running: 15 of 1,000 users\n", shown.String())
 }
 
-func TestALineHasTheMeasuredRateAndTheTimeLeft(t *testing.T) {
+func TestLineHasTheMeasuredRateAndTheTimeLeft(t *testing.T) {
 	t.Parallel()
 	run := backfill("running", 300)
 	rate, eta := 99.04, int64(29)
@@ -42,9 +42,9 @@ func TestALineHasTheMeasuredRateAndTheTimeLeft(t *testing.T) {
 	require.Equal(t, "backfill running: 300 of 1,000 users, 99.0 requests a minute, about 29 s left", lineOf(run))
 }
 
-func TestABarFillsOnATerminal(t *testing.T) {
+func TestBarFillsOnATerminal(t *testing.T) {
 	t.Parallel()
-	shown := &paper{}
+	shown := &testScreen{}
 	p := newProgress(newScreen(shown, shown, false), true)
 	p.update(backfill("running", 450))
 	p.finish(backfill("completed", 1_000))
@@ -53,9 +53,9 @@ func TestABarFillsOnATerminal(t *testing.T) {
 	require.True(t, strings.HasSuffix(shown.String(), "\nbackfill completed: 1,000 users read\n"), shown.String())
 }
 
-func TestAParkedBackfillSaysWhyOnce(t *testing.T) {
+func TestReasonOfAParkedBackfillIsPrintedOnce(t *testing.T) {
 	t.Parallel()
-	shown := &paper{}
+	shown := &testScreen{}
 	p := newProgress(newScreen(shown, shown, false), true)
 	run := backfill("parked", 450)
 	why := "destination_down"

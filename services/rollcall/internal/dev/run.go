@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"rollcall.dev/pkg/budget"
 )
 
-// errTooLate is the cause of a context that the deadline of a demonstration ended.
+// errTooLate is the cause of a context that ended at the deadline of a demonstration.
 var errTooLate = errors.New("too late")
 
-// run starts everything, does what was asked for, and stops everything. ctx ends at a Ctrl-C, hurry is closed
-// at the second.
+// run starts everything, works, and stops everything. ctx ends at the first Ctrl-C; hurry is closed at the second.
 func run(ctx context.Context, hurry <-chan struct{}, opts options, shown *screen, environ []string) error {
 	everything, err := newStack(opts, environ, shown, hurry)
 	if err != nil {
@@ -25,45 +30,45 @@ func run(ctx context.Context, hurry <-chan struct{}, opts options, shown *screen
 	}
 	everything.folder = f
 	if opts.usersGiven && opts.users != f.memory.DemoUsers {
-		shown.tellf("this folder's organisation %s has %s users already; --users counts in a new folder",
-			demoOrg, thousands(int64(f.memory.DemoUsers)))
+		shown.sayf("this folder's organisation %s has %s users already; --users counts in a new folder",
+			demoOrg, humanize.Comma(int64(f.memory.DemoUsers)))
 	}
 	if opts.demo {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, opts.deadline, fmt.Errorf("%w after %s", errTooLate, opts.deadline))
 		defer cancel()
 	}
-	shown.tellf("starting NATS, Postgres, the sandbox and the services in %s", f.path)
+	shown.sayf("starting NATS, Postgres, the sandbox and the services in %s", f.path)
 	began := time.Now()
 	if err = everything.start(ctx, opts); err == nil {
-		shown.tellf("all of it runs after %.1f s", time.Since(began).Seconds())
+		shown.sayf("all of it runs after %.1f s", time.Since(began).Seconds())
 		err = everything.work(ctx, opts)
 	}
 	stopped := interruption(ctx)
 	switch {
 	case stopped == nil:
 	case !opts.demo:
-		err = nil // whoever ended it by Ctrl-C has what they asked for
+		err = nil // Ctrl-C is the usual end
 	case err != nil && !errors.Is(err, stopped):
-		err = fmt.Errorf("%w: %w", stopped, err) // why a wait was cut short, not only that it was
+		err = fmt.Errorf("%w: %w", stopped, err) // the cause of the interruption
 	}
-	shown.tellf("stopping")
+	shown.sayf("stopping")
 	return errors.Join(err, everything.stop(), f.lock.release())
 }
 
-// interruption is why ctx has ended, nil while it has not.
+// interruption returns why ctx has ended, or nil.
 func interruption(ctx context.Context) error {
 	switch cause := context.Cause(ctx); {
 	case cause == nil:
 		return nil
 	case errors.Is(cause, errTooLate):
 		return cause
-	default: // somebody else's context may have heard the signal first
+	default: // the parent context may have ended first
 		return errInterrupted
 	}
 }
 
-// work is what happens while everything runs: the demonstration, or nothing until a Ctrl-C.
+// work runs the demonstration, or waits for Ctrl-C.
 func (s *stack) work(ctx context.Context, opts options) error {
 	next := guide{
 		program: programName(), natsURL: s.nats.URL(), sandboxURL: s.sandbox.address, folder: s.folder.path,
@@ -86,4 +91,41 @@ func (s *stack) work(ctx context.Context, opts options) error {
 	s.screen.show(next.box(s.screen.emphasise))
 	<-ctx.Done()
 	return nil
+}
+
+// errInterrupted is the cause of a context that ended at a signal.
+var errInterrupted = errors.New("interrupted")
+
+// interruptible returns a context that ends at the first signal. hurry is closed at the second. stop ends the handling of
+// signals.
+func interruptible(parent context.Context) (ctx context.Context, hurry <-chan struct{}, stop func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, hurry, release := obey(parent, signals)
+	return ctx, hurry, func() {
+		signal.Stop(signals)
+		release()
+	}
+}
+
+// obey does the work of interruptible, with signals from a channel.
+func obey(parent context.Context, signals <-chan os.Signal) (context.Context, <-chan struct{}, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	hurry, over := make(chan struct{}), make(chan struct{})
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		for _, act := range []func(){func() { cancel(errInterrupted) }, func() { close(hurry) }} {
+			select {
+			case <-signals:
+				act()
+			case <-over:
+				return
+			}
+		}
+	})
+	return ctx, hurry, func() {
+		close(over)
+		listening.Wait()
+		cancel(nil)
+	}
 }

@@ -4,11 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 const (
@@ -22,8 +28,7 @@ type sandbox struct {
 	client  *http.Client
 }
 
-// comparison is what the sandbox finds when it compares an organisation with a tenant of its CRM, record by
-// record.
+// comparison is the sandbox's comparison of an organisation with a tenant of its CRM, record by record.
 type comparison struct {
 	Source      int64              `json:"source"`
 	Missing     int64              `json:"missing"`
@@ -40,7 +45,7 @@ type recordDifference struct {
 	Fields     []string `json:"fields"`
 }
 
-// traffic is what the sandbox's VOMO has seen of one organisation's token.
+// traffic counts the requests to the sandbox's VOMO with one organisation's token.
 type traffic struct {
 	Requests     int64     `json:"requests"`
 	FirstAt      time.Time `json:"firstAt"`
@@ -57,7 +62,7 @@ func (s *sandbox) compare(ctx context.Context, org, tenant string) (comparison, 
 	return found, nil
 }
 
-// traffic is the zero value for an organisation that no request came for.
+// traffic returns the zero value for an organisation without requests.
 func (s *sandbox) traffic(ctx context.Context, org string) (traffic, error) {
 	var seen struct {
 		VOMO map[string]traffic `json:"vomo"`
@@ -68,7 +73,7 @@ func (s *sandbox) traffic(ctx context.Context, org string) (traffic, error) {
 	return seen.VOMO[org], nil
 }
 
-// edit gives the first users of an organisation another last name, and returns how many those are.
+// edit changes the last name of the first users of an organisation, and returns how many users it changed.
 func (s *sandbox) edit(ctx context.Context, org string, users int) (edited int, err error) {
 	type change struct {
 		ID       json.Number `json:"id"`
@@ -124,3 +129,62 @@ func (s *sandbox) do(ctx context.Context, method, path string, body io.Reader, r
 	}
 	return nil
 }
+
+const (
+	// Fewer requests make no useful rate.
+	fewestRequests = 10
+	shownRecords   = 5
+)
+
+// errDifferences means that the mirror differs from the source.
+var errDifferences = errors.New("source and destination differ")
+
+// line returns the result in one line.
+func (c comparison) line() string {
+	differences := c.differences()
+	word := "differences"
+	if differences == 1 {
+		word = "difference"
+	}
+	return fmt.Sprintf("%s of %s users mirrored, %s %s",
+		humanize.Comma(c.Source-c.Missing), humanize.Comma(c.Source), humanize.Comma(differences), word)
+}
+
+func (c comparison) differences() int64 { return c.Missing + c.Extra + c.Different }
+
+// details returns the first records of each kind of difference.
+func (c comparison) details() []string {
+	var lines []string
+	for _, id := range c.MissingIDs[:min(shownRecords, len(c.MissingIDs))] {
+		lines = append(lines, id+" is missing in the destination")
+	}
+	for _, id := range c.ExtraIDs[:min(shownRecords, len(c.ExtraIDs))] {
+		lines = append(lines, id+" has no user in the source")
+	}
+	for _, record := range c.Differences[:min(shownRecords, len(c.Differences))] {
+		lines = append(lines, record.ExternalID+" differs in "+strings.Join(record.Fields, ", "))
+	}
+	return lines
+}
+
+// perMinute returns the rate between the first and the last request, and false for too few requests.
+func (t traffic) perMinute() (float64, bool) {
+	took := t.LastAt.Sub(t.FirstAt).Minutes()
+	if t.Requests < fewestRequests || took <= 0 {
+		return 0, false
+	}
+	return float64(t.Requests-1) / took, true
+}
+
+// rateLine says how much of the allowed rate was used, or "" for too few requests.
+func (t traffic) rateLine(allowedPerMinute float64) string {
+	rate, ok := t.perMinute()
+	if !ok {
+		return ""
+	}
+	// The share is rounded down, so that it never says that a limit was reached if it was not.
+	return fmt.Sprintf("rate: %s of %s requests a minute allowed (%.0f %%), never more than %s in any sliding minute",
+		decimal(rate), strconv.FormatFloat(allowedPerMinute, 'f', -1, 64), math.Floor(100*rate/allowedPerMinute), humanize.Comma(t.MaxPerMinute))
+}
+
+func decimal(value float64) string { return strconv.FormatFloat(value, 'f', 1, 64) }

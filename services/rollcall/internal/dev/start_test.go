@@ -13,7 +13,7 @@ import (
 	"rollcall.dev/pkg/localserver"
 )
 
-func TestTheCallersLimitsReachTheServicesAndTheirServersDoNot(t *testing.T) {
+func TestServicesGetTheCallersLimitsAndNotTheirServers(t *testing.T) {
 	t.Parallel()
 	callers := []string{
 		"PATH=/bin", "VOMO_REQUESTS_PER_MINUTE=500", "LOG_LEVEL=debug", "LOG_FORMAT=json", "DATABASE_URL=postgres://production",
@@ -22,7 +22,7 @@ func TestTheCallersLimitsReachTheServicesAndTheirServersDoNot(t *testing.T) {
 	require.Equal(t, []string{
 		"PATH=/bin", "VOMO_REQUESTS_PER_MINUTE=500", "LOG_LEVEL=debug", "ALLOW_PRIVATE_DESTINATIONS=true",
 		"DATABASE_URL=postgres://here", "LOG_FORMAT=console", "NATS_URL=nats://here", "SECRETS_URL=dev:/d/secrets.key",
-		"VOMO_BASE_URL=http://127.0.0.1:9090/vomo/v1",
+		"VIRTUOUS_BASE_URL=http://127.0.0.1:9090/virtuous", "VOMO_BASE_URL=http://127.0.0.1:9090/vomo/v1",
 	}, environment(callers, own{
 		databaseURL: "postgres://here", natsURL: "nats://here", sandbox: "http://127.0.0.1:9090", keyFile: "/d/secrets.key",
 	}))
@@ -39,7 +39,7 @@ func takePort(t *testing.T) int {
 	return port
 }
 
-func TestAPortThatIsTakenGivesWayToTheNextUnlessItWasAskedFor(t *testing.T) {
+func TestTakenPortIsReplacedUnlessItWasRequested(t *testing.T) {
 	t.Parallel()
 	taken := takePort(t)
 	free, err := localserver.FreePort()
@@ -55,11 +55,11 @@ func TestAPortThatIsTakenGivesWayToTheNextUnlessItWasAskedFor(t *testing.T) {
 	require.ErrorIs(t, err, errPortTaken)
 }
 
-func TestTheSandboxComesBackToItsPortWhenThatIsFreeAgain(t *testing.T) {
+func TestSandboxUsesItsPortAgainWhenItIsFree(t *testing.T) {
 	t.Parallel()
 	f, err := openFolder(t.TempDir(), 1_000)
 	require.NoError(t, err)
-	shown, taken := &paper{}, takePort(t)
+	shown, taken := &testScreen{}, takePort(t)
 	f.memory.SandboxPort = taken
 	f.memory.NATSPort, err = localserver.FreePort()
 	require.NoError(t, err)
@@ -72,17 +72,17 @@ func TestTheSandboxComesBackToItsPortWhenThatIsFreeAgain(t *testing.T) {
 	require.NoError(t, f.lock.release())
 }
 
-func TestAMissingProgramIsNamedWithWhatToDo(t *testing.T) {
+func TestMissingProgramIsNamedWithARemedy(t *testing.T) {
 	t.Parallel()
 	bin, dir := t.TempDir(), filepath.Join(t.TempDir(), ".rollcall")
 	require.NoError(t, os.WriteFile(filepath.Join(bin, sandboxName), nil, 0o700))
-	err := run(t.Context(), nil, options{dir: dir, bin: bin, users: 1}, newScreen(&paper{}, &paper{}, true), nil)
+	err := run(t.Context(), nil, options{dir: dir, bin: bin, users: 1}, newScreen(&testScreen{}, &testScreen{}, true), nil)
 	require.ErrorIs(t, err, errNotBuilt)
 	require.ErrorContains(t, err, "there is no program onboarding in "+bin)
 	require.NoDirExists(t, dir, "nothing was made")
 }
 
-func TestTheFirstSignalEndsTheWorkAndTheSecondHurries(t *testing.T) {
+func TestFirstSignalEndsTheWorkAndSecondHurries(t *testing.T) {
 	t.Parallel()
 	signals := make(chan os.Signal)
 	ctx, hurry, stop := obey(t.Context(), signals)
@@ -100,7 +100,7 @@ func TestTheFirstSignalEndsTheWorkAndTheSecondHurries(t *testing.T) {
 	<-hurry
 }
 
-func TestADeadlineIsToldApartFromAnInterrupt(t *testing.T) {
+func TestDeadlineDiffersFromAnInterrupt(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Nanosecond, errTooLate)
 	defer cancel()
@@ -111,7 +111,7 @@ func TestADeadlineIsToldApartFromAnInterrupt(t *testing.T) {
 	require.ErrorIs(t, interruption(canceled), errInterrupted)
 }
 
-func TestOptionsOutOfRangeAreRefused(t *testing.T) {
+func TestFlagsOutOfRangeAreRejected(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"--users", "0"}, {"--users", "1000001"}, {"--nats-port", "-1"}, {"--sandbox-port", "65536"}, {"--deadline", "0s"},
@@ -119,8 +119,8 @@ func TestOptionsOutOfRangeAreRefused(t *testing.T) {
 	} {
 		command := Command()
 		command.SetArgs(args)
-		command.SetOut(&paper{})
-		command.SetErr(&paper{})
+		command.SetOut(&testScreen{})
+		command.SetErr(&testScreen{})
 		require.Error(t, command.ExecuteContext(t.Context()), args)
 	}
 }

@@ -1,7 +1,7 @@
 // Package answer reads bounded JSON requests and writes JSON answers.
 //
-// It promises that an answer is complete before its first byte leaves, so that it carries its length. It does
-// not know what an error looks like at VOMO or at a CRM: each side passes its own.
+// It promises that an answer is complete before its first byte leaves, so that it has a Content-Length. It does not know
+// the error bodies of VOMO and the CRM: each passes its own.
 package answer
 
 import (
@@ -17,10 +17,10 @@ import (
 // MaxBody is the largest request body that is read, in bytes.
 const MaxBody = 1 << 20
 
-// ErrTooLarge is returned by Body and Decode for a request above MaxBody.
+// ErrTooLarge is returned for a request above MaxBody, or above the limit of BodyUpTo.
 var ErrTooLarge = errors.New("request body is too large")
 
-// JSON writes a status and a body. A client that went away meanwhile is no error.
+// JSON writes a status and a body. A closed connection is no error.
 func JSON(w http.ResponseWriter, status int, body any) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
@@ -33,17 +33,20 @@ func JSON(w http.ResponseWriter, status int, body any) {
 	Raw(w, status, out.Bytes())
 }
 
-// Raw writes bytes that are called JSON, whether they are or not.
+// Raw writes bytes with the content type of JSON. They need not be JSON.
 func Raw(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // the client may be gone, and the answer is counted already
+	_, _ = w.Write(body) // the client may have closed the connection
 }
 
 // Body reads a request's body. Errors: ErrTooLarge above MaxBody.
-func Body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+func Body(w http.ResponseWriter, r *http.Request) ([]byte, error) { return BodyUpTo(w, r, MaxBody) }
+
+// BodyUpTo reads a request's body. Errors: ErrTooLarge above so many bytes.
+func BodyUpTo(w http.ResponseWriter, r *http.Request, most int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, ErrTooLarge
@@ -53,8 +56,8 @@ func Body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// Decode reads a request's body as one JSON document and refuses unknown fields, so that a misspelt setting
-// is noticed. An empty body leaves into as it is. Errors: ErrTooLarge above MaxBody.
+// Decode reads a request's body as one JSON document and rejects unknown fields, so that a misspelt setting is noticed.
+// An empty body changes nothing. Errors: ErrTooLarge above MaxBody.
 func Decode(w http.ResponseWriter, r *http.Request, into any) error {
 	body, err := Body(w, r)
 	if err != nil {
@@ -66,7 +69,7 @@ func Decode(w http.ResponseWriter, r *http.Request, into any) error {
 	return Strict(body, into)
 }
 
-// Strict decodes one JSON document and refuses unknown fields and anything behind it.
+// Strict decodes one JSON document. Unknown fields, and anything after the document, are errors.
 func Strict(body []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()

@@ -8,26 +8,26 @@ import (
 	"time"
 
 	"rollcall.dev/services/sandbox/internal/answer"
-	"rollcall.dev/services/sandbox/internal/organisation"
+	"rollcall.dev/services/sandbox/internal/vomo"
 )
 
 // maxBatch is how many users one batch may add, edit and delete.
 const maxBatch = 10_000
 
-// batch is many changes of one instant: edits first, then deletions, then additions.
+// batch is a set of changes at one instant: edits, then deletions, then additions.
 type batch struct {
 	Edits  []edit    `json:"edits"`
 	Delete []userID  `json:"delete"`
 	Add    additions `json:"add"`
 }
 
-// edit changes one user. One who is edited twice is edited in the order of the edits.
+// edit changes one user. Several edits of one user are made in their order.
 type edit struct {
 	ID userID `json:"id"`
 	userFields
 }
 
-// userID reads an id in either of VOMO's forms.
+// userID is an id in any of VOMO's forms.
 type userID int64
 
 // UnmarshalJSON reads a number or a number as text.
@@ -43,7 +43,7 @@ func (u *userID) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// additions are so many invented users, or users with given fields.
+// additions are a number of invented users, or a list of users with their fields.
 type additions []userFields
 
 // UnmarshalJSON reads a number or a list of users.
@@ -59,7 +59,7 @@ func (a *additions) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// wrong says what cannot be in a batch, whatever the users are; "" is nothing.
+// wrong says what is invalid in a batch without a look at the users, or "".
 func (b batch) wrong() string {
 	if len(b.Edits) > maxBatch || len(b.Delete) > maxBatch || len(b.Add) > maxBatch {
 		return fmt.Sprintf("a batch edits, deletes and adds at most %d users each", maxBatch)
@@ -77,15 +77,15 @@ func (b batch) wrong() string {
 	return ""
 }
 
-// batched is what came of a batch. The ids are numbers, whatever VOMO's form of them is.
+// batched is the result of a batch. The ids are numbers in each of VOMO's forms.
 type batched struct {
-	At      string  `json:"at"`     // the instant, as far as users carry it: RFC 3339, whole seconds, UTC
+	At      string  `json:"at"`     // the instant: RFC 3339, whole seconds, UTC
 	Edited  []int64 `json:"edited"` // each user once, in the order of the first edits
 	Deleted []int64 `json:"deleted"`
 	Added   []int64 `json:"added"` // in the order of the request
 }
 
-// batchUsers makes all changes of a request, or none of them where one cannot be.
+// batchUsers makes all changes of a request, or none of them if one fails.
 func (a *API) batchUsers(w http.ResponseWriter, r *http.Request) {
 	found := a.named(w, r.PathValue("name"))
 	var request batch
@@ -97,8 +97,8 @@ func (a *API) batchUsers(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	result := batched{Edited: []int64{}, Deleted: []int64{}, Added: []int64{}}
-	err := found.AtOnce(func(changes organisation.Batch) error {
-		// In here no list is read: a list that was answered later than this instant shows what happened at it.
+	err := found.AtOnce(func(changes vomo.Batch) error {
+		// The lock is held: a list that is answered after this instant shows these changes.
 		now := a.Clock.Now()
 		result.At = now.UTC().Format(time.RFC3339)
 		return result.apply(changes, request, now)
@@ -110,7 +110,7 @@ func (a *API) batchUsers(w http.ResponseWriter, r *http.Request) {
 	answer.JSON(w, http.StatusOK, result)
 }
 
-func (b *batched) apply(changes organisation.Batch, request batch, now time.Time) error {
+func (b *batched) apply(changes vomo.Batch, request batch, now time.Time) error {
 	edited := make(map[int64]bool, len(request.Edits))
 	for i, e := range request.Edits {
 		id := int64(e.ID)

@@ -9,13 +9,12 @@ import (
 
 	"rollcall.dev/services/sandbox/internal/answer"
 	"rollcall.dev/services/sandbox/internal/crm"
-	"rollcall.dev/services/sandbox/internal/organisation"
-	"rollcall.dev/services/sandbox/internal/person"
+	"rollcall.dev/services/sandbox/internal/vomo"
 )
 
 const namedDifferences = 100
 
-// comparison is the verdict on a mirror, record by record.
+// comparison is the result of comparing users with records.
 type comparison struct {
 	Source      int          `json:"source"`      // users of the organisation
 	Destination int          `json:"destination"` // records of the tenant that are not deleted
@@ -23,7 +22,7 @@ type comparison struct {
 	Missing     int          `json:"missing"`     // users without a record
 	Extra       int          `json:"extra"`       // records without a user
 	Different   int          `json:"different"`   // users whose record differs
-	Differences []difference `json:"differences"` // of the different, the first 100
+	Differences []difference `json:"differences"` // the first 100 of the different ones
 	MissingIDs  []string     `json:"missingIds"`  // external ids, the first 100
 	ExtraIDs    []string     `json:"extraIds"`
 }
@@ -45,12 +44,12 @@ func (a *API) compare(w http.ResponseWriter, r *http.Request) {
 	}
 	tenant := a.Records.Known(name)
 	if tenant == nil {
-		tenant = crm.NewStore().Tenant(name) // nothing was sent there yet
+		tenant = crm.NewStore().Tenant(name) // no request was sent to it yet
 	}
 	answer.JSON(w, http.StatusOK, compared(source, tenant))
 }
 
-func compared(source *organisation.Organisation, tenant *crm.Tenant) comparison {
+func compared(source *vomo.Organisation, tenant *crm.Tenant) comparison {
 	c := comparison{Differences: []difference{}, MissingIDs: []string{}, ExtraIDs: []string{}}
 	for user := range source.All() {
 		c.Source++
@@ -82,7 +81,7 @@ func compared(source *organisation.Organisation, tenant *crm.Tenant) comparison 
 	return c
 }
 
-func has(source *organisation.Organisation, externalID string) bool {
+func has(source *vomo.Organisation, externalID string) bool {
 	text, isUser := strings.CutPrefix(externalID, "vomo-")
 	id, err := strconv.ParseInt(text, 10, 64)
 	if !isUser || err != nil || strconv.FormatInt(id, 10) != text {
@@ -92,8 +91,8 @@ func has(source *organisation.Organisation, externalID string) bool {
 	return found
 }
 
-// differing names the fields of a record that are not what the user has.
-func differing(user person.Person, record crm.Stored) []string {
+// differing returns the names of the fields in which a record differs from the user.
+func differing(user vomo.Person, record crm.Stored) []string {
 	var custom struct {
 		UserStatus     *string    `json:"user_status"`
 		MembershipRole *string    `json:"membership_role"`

@@ -5,22 +5,22 @@ import (
 	"net/http"
 
 	"rollcall.dev/services/sandbox/internal/answer"
-	"rollcall.dev/services/sandbox/internal/organisation"
+	"rollcall.dev/services/sandbox/internal/vomo"
 )
 
 type organisationView struct {
-	Name  string              `json:"name"`
-	Token string              `json:"token"`
-	Users int                 `json:"users"`
-	Seed  uint64              `json:"seed"`
-	IDs   organisation.IDForm `json:"ids"`
-	Order organisation.Order  `json:"order"`
+	Name  string      `json:"name"`
+	Token string      `json:"token"`
+	Users int         `json:"users"`
+	Seed  uint64      `json:"seed"`
+	IDs   vomo.IDForm `json:"ids"`
+	Order vomo.Order  `json:"order"`
 
 	Imported int  `json:"imported,omitempty"`
 	Revoked  bool `json:"revoked"`
 }
 
-func (a *API) view(o *organisation.Organisation) organisationView {
+func (a *API) view(o *vomo.Organisation) organisationView {
 	config := o.Config()
 	return organisationView{
 		Name: config.Name, Token: config.Token, Users: o.Count(), Seed: config.Seed,
@@ -30,28 +30,28 @@ func (a *API) view(o *organisation.Organisation) organisationView {
 
 func (a *API) addOrganisation(w http.ResponseWriter, r *http.Request) {
 	var request struct {
-		Name  string              `json:"name"`
-		Token string              `json:"token"`
-		Users int                 `json:"users"`
-		Seed  *uint64             `json:"seed"`
-		IDs   organisation.IDForm `json:"ids"`
-		Order organisation.Order  `json:"order"`
+		Name  string      `json:"name"`
+		Token string      `json:"token"`
+		Users int         `json:"users"`
+		Seed  *uint64     `json:"seed"`
+		IDs   vomo.IDForm `json:"ids"`
+		Order vomo.Order  `json:"order"`
 
 		Imported int `json:"imported"`
 	}
 	if !decode(w, r, &request) {
 		return
 	}
-	seed := organisation.DefaultSeed(a.Seed, request.Name)
+	seed := vomo.DefaultSeed(a.Seed, request.Name)
 	if request.Seed != nil {
 		seed = *request.Seed
 	}
-	made, err := a.Organisations.Add(organisation.Config{
+	made, err := a.Organisations.Add(vomo.Config{
 		Name: request.Name, Token: request.Token, Users: request.Users, Seed: seed, IDs: request.IDs, Order: request.Order,
 		Imported: request.Imported,
 	})
 	switch {
-	case errors.Is(err, organisation.ErrTaken):
+	case errors.Is(err, vomo.ErrTaken):
 		refuse(w, http.StatusConflict, err.Error())
 	case err != nil:
 		refuse(w, http.StatusUnprocessableEntity, err.Error())
@@ -68,8 +68,8 @@ func (a *API) listOrganisations(w http.ResponseWriter, _ *http.Request) {
 	answer.JSON(w, http.StatusOK, map[string]any{"orgs": views})
 }
 
-// named finds the organisation of a path and answers the request when there is none.
-func (a *API) named(w http.ResponseWriter, name string) *organisation.Organisation {
+// named returns the organisation of a path. It answers the request if there is none.
+func (a *API) named(w http.ResponseWriter, name string) *vomo.Organisation {
 	found := a.Organisations.Named(name)
 	if found == nil {
 		refuse(w, http.StatusNotFound, "no such organisation")
@@ -88,6 +88,37 @@ func (a *API) restore(w http.ResponseWriter, r *http.Request) {
 func (a *API) changeToken(w http.ResponseWriter, r *http.Request, change func(name string) bool) {
 	if !change(r.PathValue("name")) {
 		refuse(w, http.StatusNotFound, "no such organisation")
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *API) setLife(w http.ResponseWriter, r *http.Request) {
+	found := a.named(w, r.PathValue("name"))
+	var script vomo.Script
+	if found == nil || !decode(w, r, &script) {
+		return
+	}
+	if err := a.Lives.Set(found.Config().Name, script); err != nil {
+		refuse(w, http.StatusUnprocessableEntity, err.Error())
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// showLife answers with what an organisation's script has done.
+func (a *API) showLife(w http.ResponseWriter, r *http.Request) {
+	report, found := a.Lives.Report(r.PathValue("name"))
+	if !found {
+		refuse(w, http.StatusNotFound, "no script for this organisation")
+		return
+	}
+	answer.JSON(w, http.StatusOK, report)
+}
+
+func (a *API) endLife(w http.ResponseWriter, r *http.Request) {
+	if !a.Lives.Clear(r.PathValue("name")) {
+		refuse(w, http.StatusNotFound, "no script for this organisation")
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -8,10 +8,10 @@ import (
 	"rollcall.dev/services/sandbox/internal/traffic"
 )
 
-// crmReport is what one tenant of the CRM has been through.
+// crmReport has the writes and the requests of one tenant.
 type crmReport struct {
 	crm.Writes
-	Refused  int            `json:"refused"` // requests that did not succeed, and single records of a batch
+	Refused  int            `json:"refused"` // rejected requests, and rejected records of a batch
 	Requests int            `json:"requests"`
 	Statuses map[string]int `json:"statuses"`
 }
@@ -23,21 +23,24 @@ func (a *API) report(w http.ResponseWriter, _ *http.Request) {
 	}
 	for name, seen := range a.CRMTraffic.Reports() {
 		tenant, found := tenants[name]
-		if !found { // every request was refused before the tenant came to be
+		if !found { // every request was rejected before the tenant was added
 			tenant.WrittenAgain = []crm.RecordTimes{}
 		}
 		tenant.Refused, tenant.Requests, tenant.Statuses = seen.Refused, seen.Requests, seen.Statuses
 		tenants[name] = tenant
 	}
 	answer.JSON(w, http.StatusOK, struct {
-		VOMO map[string]traffic.Report `json:"vomo"`
-		CRM  map[string]crmReport      `json:"crm"`
-	}{a.VOMOTraffic.Reports(), tenants})
+		VOMO     map[string]traffic.Report `json:"vomo"`
+		CRM      map[string]crmReport      `json:"crm"`
+		Virtuous map[string]traffic.Report `json:"virtuous"`
+	}{a.VOMOTraffic.Reports(), tenants, a.Virtuous.Traffic.Reports()})
 }
 
 func (a *API) resetReport(w http.ResponseWriter, _ *http.Request) {
 	a.VOMOTraffic.Reset()
 	a.CRMTraffic.Reset()
+	a.Virtuous.Traffic.Reset()
+	a.Virtuous.Quotas.Reset()
 	a.Records.Reset()
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -69,7 +72,7 @@ func (a *API) setTenantToken(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	var request struct {
-		Token string `json:"token"` // "" asks for none
+		Token string `json:"token"` // "": no token is required
 	}
 	if !decode(w, r, &request) {
 		return

@@ -8,23 +8,23 @@ import (
 
 	"rollcall.dev/services/sandbox/internal/answer"
 	"rollcall.dev/services/sandbox/internal/faults"
-	"rollcall.dev/services/sandbox/internal/organisation"
 	"rollcall.dev/services/sandbox/internal/traffic"
+	"rollcall.dev/services/sandbox/internal/vomo"
 )
 
-// BrokenBody is how an answer looks that a fault cut short.
+// BrokenBody is the body of an answer that a fault cuts short.
 const BrokenBody = `{"id":"crm-`
 
 const maxBatch = 1_000
 
-// API is the CRM's side of the REST contract.
+// API is the CRM's HTTP API, which follows the REST contract.
 type API struct {
 	Store  *Store
 	Ledger *traffic.Ledger
 	Gate   *faults.Gate
 }
 
-// Routes puts the CRM's endpoints below /crm.
+// Routes adds the CRM's endpoints below /crm.
 func (a *API) Routes(mux *http.ServeMux) {
 	for _, base := range []string{"/crm", "/crm/{tenant}"} {
 		mux.HandleFunc("PUT "+base+"/users/{external_id}", a.forTenant(a.put))
@@ -33,7 +33,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 	}
 }
 
-// Refuse writes an error of the CRM; an empty code means the usual one of the status.
+// Refuse writes an error of the CRM. An empty code stands for the usual code of the status.
 func Refuse(w http.ResponseWriter, status int, code string) {
 	answer.JSON(w, status, refusal(status, code))
 }
@@ -60,14 +60,14 @@ func refusal(status int, code string) *Refusal {
 
 type endpoint func(w *traffic.Recorder, r *http.Request, tenant *Tenant)
 
-// forTenant counts a request, lets the faults have it, and asks for the tenant's token.
+// forTenant counts a request, applies the faults, and checks the tenant's token.
 func (a *API) forTenant(next endpoint) http.HandlerFunc {
 	return func(plain http.ResponseWriter, r *http.Request) {
 		name := r.PathValue("tenant")
 		if name == "" {
 			name = DefaultTenant
 		}
-		if name != DefaultTenant && !organisation.ValidName(name) {
+		if name != DefaultTenant && !vomo.ValidName(name) {
 			Refuse(plain, http.StatusNotFound, "unknown_tenant")
 			return
 		}
@@ -78,7 +78,7 @@ func (a *API) forTenant(next endpoint) http.HandlerFunc {
 				a.Ledger.Refuse(name)
 			}
 		})
-		if !a.Gate.Pass(w, r, name, r.PathValue("external_id")) {
+		if !a.Gate.Pass(w, r, faults.Request{Name: name, Record: r.PathValue("external_id")}) {
 			return
 		}
 		tenant := a.Store.Tenant(name)
@@ -129,7 +129,7 @@ func (a *API) remove(w *traffic.Recorder, r *http.Request, tenant *Tenant) {
 	answer.JSON(w, http.StatusOK, map[string]bool{"deleted": true})
 }
 
-// result is the fate of one record of a batch.
+// result is the answer for one record of a batch.
 type result struct {
 	ID    string   `json:"id,omitempty"`
 	Error *Refusal `json:"error,omitempty"`
@@ -167,7 +167,7 @@ func (a *API) batch(w *traffic.Recorder, r *http.Request, tenant *Tenant) {
 	answer.JSON(w, http.StatusOK, map[string]any{"results": results})
 }
 
-// tooMany makes a list longer by some results, or shorter by a negative number of them.
+// tooMany adds so many results, or removes them if the number is negative.
 func tooMany(results []result, by int) []result {
 	for range by {
 		results = append(results, result{ID: "crm-0000000000000000"})
@@ -198,7 +198,7 @@ func read(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	return body, err == nil
 }
 
-// refused finds the refusal in an error of this package, which is always one.
+// refused returns the Refusal in an error. Each error of this package is one.
 func refused(err error) *Refusal {
 	if why, isRefusal := errors.AsType[*Refusal](err); isRefusal {
 		return why

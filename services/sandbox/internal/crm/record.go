@@ -20,16 +20,18 @@ type Record struct {
 	Phone           *string         `json:"phone"`
 	CustomFields    json.RawMessage `json:"custom_fields"` // an object
 	SourceUpdatedAt time.Time       `json:"source_updated_at"`
+
+	missing []string // the fields that a write left out: the stored values stay
 }
 
-// Refusal is a record that was not taken: what its sender gets to read.
+// Refusal says why a record was rejected. The sender gets the code and the message.
 type Refusal struct {
 	Status  int    `json:"-"`
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// Error says the code and the message, which never quote the record.
+// Error returns the code and the message. They never quote the record.
 func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
 
 const maxExternalID = 255 // bytes
@@ -63,23 +65,47 @@ func parse(body []byte) (Record, error) {
 		return Record{}, invalid("field custom_fields is not an object")
 	}
 	record.CustomFields = bytes.Clone(custom) // not the request's whole buffer
+	var sent map[string]json.RawMessage
+	_ = json.Unmarshal(body, &sent) // it is an object
+	for _, field := range []string{"email", "first_name", "last_name", "phone"} {
+		if _, found := sent[field]; !found {
+			record.missing = append(record.missing, field)
+		}
+	}
 	return record, nil
+}
+
+// over returns the record as it is after the write, if stored is what it replaces.
+func (r Record) over(stored Record) Record {
+	for _, field := range r.missing {
+		switch field {
+		case "email":
+			r.Email = stored.Email
+		case "first_name":
+			r.FirstName = stored.FirstName
+		case "last_name":
+			r.LastName = stored.LastName
+		case "phone":
+			r.Phone = stored.Phone
+		}
+	}
+	r.missing = nil
+	return r
 }
 
 func invalid(message string) *Refusal {
 	return &Refusal{Status: 422, Code: "invalid", Message: message}
 }
 
-// recordID is the CRM's own id of a record. It follows from the names, so that a sandbox that was started
-// anew gives the ids that it gave before.
+// recordID returns the CRM's own id of a record. The names determine it, so that a sandbox without a state file gives
+// the same ids after a restart.
 func recordID(tenant, externalID string) string {
 	sum := fnv.New64a()
 	_, _ = sum.Write([]byte(tenant + "/" + externalID)) // a hash never fails
 	return fmt.Sprintf("crm-%016x", sum.Sum64())
 }
 
-// same reports whether a record says what another does: the same instant, and the same custom fields in
-// whatever order.
+// same reports whether two records are equal: the same instant, and the same custom fields in any order.
 func (r Record) same(other Record) bool {
 	texts := func(r Record) []*string {
 		return []*string{&r.ExternalID, r.Email, r.FirstName, r.LastName, r.Phone}
@@ -94,10 +120,10 @@ func sameJSON(a, b json.RawMessage) bool {
 	return bytes.Equal(a, b) || reflect.DeepEqual(decoded(a), decoded(b))
 }
 
-// decoded is nil for null and for nothing. Numbers stay as they are written: large ones lose digits otherwise.
+// decoded returns nil for null and for an empty text. Numbers stay text: large ones would lose digits.
 func decoded(text json.RawMessage) (value any) {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
-	_ = decoder.Decode(&value) // parse has found it valid, or there is none
+	_ = decoder.Decode(&value) // parse has checked it, or it is empty
 	return value
 }

@@ -1,6 +1,7 @@
 package crm
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -10,7 +11,7 @@ import (
 // MaxRecords is how many records a tenant may hold.
 const MaxRecords = 2_000_000
 
-// Tenant is one customer's part of the CRM. It may be used by many goroutines at once.
+// Tenant holds one customer's records. It may be used by many goroutines at once.
 type Tenant struct {
 	name string
 
@@ -19,7 +20,7 @@ type Tenant struct {
 	records map[string]*Stored
 	byID    map[string]string // the CRM's own ids to external ids
 	live    int
-	counts  counts // of all records together, also of those that are gone
+	counts  counts // of all records, also of the deleted ones
 	changes uint64
 }
 
@@ -35,7 +36,7 @@ func newTenant(name string) *Tenant {
 	return &Tenant{name: name, records: make(map[string]*Stored), byID: make(map[string]string)}
 }
 
-// put stores a record unless a newer one is there. Errors: *Refusal.
+// put stores a record unless a newer version is stored. Errors: *Refusal.
 func (t *Tenant) put(record Record) (id string, created bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -48,12 +49,13 @@ func (t *Tenant) put(record Record) (id string, created bool, err error) {
 		t.records[record.ExternalID] = stored
 		t.byID[stored.ID] = record.ExternalID
 		created = true
-	case record.SourceUpdatedAt.Before(stored.SourceUpdatedAt):
+	case !stored.Deleted && record.SourceUpdatedAt.Before(stored.SourceUpdatedAt): // a write of a deleted record revives it
 		t.count(stored, counts{Stale: 1})
 		return "", false, &Refusal{Status: 409, Code: "stale", Message: "a newer version is stored"}
 	}
+	record = record.over(stored.Record)
 	written := counts{Writes: 1}
-	if !stored.Deleted && record.same(stored.Record) { // one that was deleted is changed by its coming back
+	if !stored.Deleted && record.same(stored.Record) { // a write of a deleted record is a change
 		written.Unchanged = 1
 	}
 	if stored.Deleted {
@@ -63,6 +65,20 @@ func (t *Tenant) put(record Record) (id string, created bool, err error) {
 	stored.Record = record
 	t.count(stored, written)
 	return stored.ID, created, nil
+}
+
+// Edit changes a record as the CRM's own people can. It is no write, and does not change source_updated_at. It reports
+// whether there is such a record.
+func (t *Tenant) Edit(externalID string, change func(*Record)) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	stored := t.records[externalID]
+	if stored == nil || stored.Deleted {
+		return false
+	}
+	change(&stored.Record)
+	t.changes++
+	return true
 }
 
 // remove marks a record deleted, by its external id or the CRM's own, and reports whether it was there.
@@ -93,23 +109,16 @@ func (t *Tenant) Find(externalID string) (Stored, bool) {
 	return *stored, true
 }
 
-// Live returns how many records there are that are not deleted.
-func (t *Tenant) Live() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.live
-}
-
-// All yields every record, deleted ones too, sorted by external id. It does not hold writers up meanwhile.
+// All yields every record, also the deleted ones, by external id. It holds the lock only for one record at a time.
 func (t *Tenant) All() iter.Seq[Stored] {
 	return func(yield func(Stored) bool) {
 		t.mu.RLock()
 		ids := slices.AppendSeq(make([]string, 0, len(t.records)), maps.Keys(t.records))
 		t.mu.RUnlock()
-		slices.Sort(ids) // outside the lock: of a large tenant it takes long
+		slices.Sort(ids) // outside of the lock: it takes long in a large tenant
 		for _, id := range ids {
 			t.mu.RLock()
-			stored := *t.records[id] // a record is marked, never taken out
+			stored := *t.records[id] // a record is never removed, only marked
 			t.mu.RUnlock()
 			if !yield(stored) {
 				return
@@ -118,10 +127,80 @@ func (t *Tenant) All() iter.Seq[Stored] {
 	}
 }
 
+// Token returns the bearer token that requests must carry; "" asks for none.
+func (t *Tenant) Token() string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.token
+}
+
 // SetToken sets the bearer token that requests must carry from now on; "" asks for none.
 func (t *Tenant) SetToken(token string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.token = token
 	t.changes++
+}
+
+// counts are the writes of a record, or of all of a tenant's records, since the last reset of the report.
+type counts struct {
+	Writes    int `json:"writes"`          // writes that were stored
+	Unchanged int `json:"unchangedWrites"` // of these, writes that changed nothing
+	Stale     int `json:"staleWrites"`     // writes that were rejected because a newer version was stored
+}
+
+func (c counts) plus(d counts) counts {
+	return counts{Writes: c.Writes + d.Writes, Unchanged: c.Unchanged + d.Unchanged, Stale: c.Stale + d.Stale}
+}
+
+func (c counts) possible() bool {
+	return c.Unchanged >= 0 && c.Writes >= c.Unchanged && c.Stale >= 0
+}
+
+// count adds to the counts of a record and of the tenant.
+func (t *Tenant) count(stored *Stored, came counts) {
+	stored.counts = stored.plus(came)
+	t.counts = t.counts.plus(came)
+	t.changes++
+}
+
+// Writes are the writes of a tenant's records since the last reset.
+type Writes struct {
+	Records int `json:"records"` // not deleted
+	counts
+	MaxWritesPerRecord int           `json:"maxWritesPerRecord"`
+	WrittenAgain       []RecordTimes `json:"writtenAgain"` // at most 100, the most often written
+}
+
+// RecordTimes says how often a record was written.
+type RecordTimes struct {
+	ExternalID string `json:"externalId"`
+	Times      int    `json:"times"`
+}
+
+func (t *Tenant) report() Writes {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	report := Writes{Records: t.live, counts: t.counts, WrittenAgain: []RecordTimes{}}
+	for externalID, stored := range t.records {
+		report.MaxWritesPerRecord = max(report.MaxWritesPerRecord, stored.Writes)
+		if stored.Writes > 1 {
+			report.WrittenAgain = append(report.WrittenAgain, RecordTimes{ExternalID: externalID, Times: stored.Writes})
+		}
+	}
+	slices.SortFunc(report.WrittenAgain, func(a, b RecordTimes) int {
+		return cmp.Or(cmp.Compare(b.Times, a.Times), cmp.Compare(a.ExternalID, b.ExternalID))
+	})
+	report.WrittenAgain = report.WrittenAgain[:min(100, len(report.WrittenAgain))]
+	return report
+}
+
+func (t *Tenant) reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.counts = counts{}
+	t.changes++
+	for _, stored := range t.records {
+		stored.counts = counts{}
+	}
 }

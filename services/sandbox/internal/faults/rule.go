@@ -1,8 +1,7 @@
-// Package faults makes the sandbox misbehave by rules: slowly, with refusals, with outages.
+// Package faults makes the sandbox misbehave by rules: slow answers, errors, outages, untrue answers.
 //
-// It owns the rules, how long each of them holds, and what they do to a request. Whether a rule with a
-// probability strikes comes from the seed. It does not know what an error body looks like at VOMO or at the
-// CRM: each of them brings its own.
+// It owns the rules, how long each is active, and what it does to a request. The seed decides whether a rule with a
+// probability applies. It does not know the error bodies of VOMO and the CRM: each passes its own.
 package faults
 
 import (
@@ -11,18 +10,21 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// ErrInvalid is the kind of a rule that cannot be.
+// ErrInvalid is the error of an invalid rule.
 var ErrInvalid = errors.New("not a valid fault")
 
 // Targets of a rule.
 const (
-	VOMO = "vomo"
-	CRM  = "crm"
+	VOMO     = "vomo"
+	CRM      = "crm"
+	Virtuous = "virtuous"
 )
 
 // Kinds of a rule.
@@ -32,6 +34,7 @@ const (
 	Drop       = "drop"        // the connection closes without an answer
 	BrokenBody = "broken_body" // 200 with JSON that is cut short; nothing is stored
 	Revoked    = "revoked"     // 401, as if the token were unknown
+	Page       = "page"        // virtuous: 200 with the HTML page of a proxy; nothing is stored
 )
 
 // HTTPDate as RetryAfter means two seconds from now, written as an HTTP date.
@@ -42,29 +45,31 @@ const (
 	maxRecords = 100_000
 )
 
-// Rule is one fault, as the control API takes it.
+// Rule is one fault, in the form of the control API.
 type Rule struct {
-	Target      string   `json:"target"`               // vomo or crm
-	Org         string   `json:"org,omitempty"`        // vomo: "" is all
+	Target      string   `json:"target"`               // vomo, crm or virtuous
+	Org         string   `json:"org,omitempty"`        // vomo and virtuous: "" is all
 	Tenant      string   `json:"tenant,omitempty"`     // crm: "" is all
+	Operation   string   `json:"operation,omitempty"`  // virtuous: one of the Operations; "" is all
 	Kind        string   `json:"kind"`                 //
 	Status      int      `json:"status,omitempty"`     // kind status: 400 to 599
 	RetryAfter  string   `json:"retryAfter,omitempty"` // kind status: the header as it is, or HTTPDate
 	DelayMs     int      `json:"delayMs,omitempty"`    // kinds latency and slow_body, milliseconds
-	Records     []string `json:"records,omitempty"`    // crm: external ids that it is for; none is all
+	Records     []string `json:"records,omitempty"`    // crm: external ids, vomo: ids of users read one by one, virtuous: transaction ids; none: all
 	Probability *float64 `json:"probability,omitempty"`
-	Count       int      `json:"count,omitempty"`   // hits after which it ends; 0 is no limit
-	Seconds     float64  `json:"seconds,omitempty"` // seconds after which it ends; 0 is no limit
-	Code        string   `json:"code,omitempty"`    // crm: code in the body of the refusal
+	Count       int      `json:"count,omitempty"`   // hits after which it ends; 0: no limit
+	Seconds     float64  `json:"seconds,omitempty"` // seconds after which it ends; 0: no limit
+	Code        string   `json:"code,omitempty"`    // crm and virtuous: code in the body of the error
+	Shape       string   `json:"shape,omitempty"`   // virtuous, kinds status and revoked: form of the body, one of ErrorShapes; "" is the usual one
 
 	Next  string          `json:"next,omitempty"`  // kind next: one of the Next… values
 	To    string          `json:"to,omitempty"`    // next foreign: scheme and host
 	Total json.RawMessage `json:"total,omitempty"` // kind total: any JSON
-	By    int             `json:"by,omitempty"`    // kinds total and results: how much too many
-	Page  int             `json:"page,omitempty"`  // kind same_page: whose users; 0 is the first
+	By    int             `json:"by,omitempty"`    // kinds total and results: how many too many
+	Page  int             `json:"page,omitempty"`  // kind same_page: the page that is shown; 0: the first
 }
 
-// check returns what is wrong with a rule as an ErrInvalid.
+// check returns an ErrInvalid that says what is invalid.
 func (r Rule) check() error {
 	if why := cmp.Or(r.wrongScope(), r.wrongAnswer(), r.wrongBend(), r.wrongExtent()); why != "" {
 		return fmt.Errorf("%w: %s", ErrInvalid, why)
@@ -72,22 +77,49 @@ func (r Rule) check() error {
 	return nil
 }
 
-// wrongScope is what is wrong with the kind of the rule and with its target.
+// wrongScope says what is invalid in the kind and the target.
 func (r Rule) wrongScope() string {
 	switch {
-	case r.Target != VOMO && r.Target != CRM:
-		return "target is vomo or crm"
-	case !slices.Contains([]string{Latency, Status, Drop, BrokenBody, Revoked}, r.Kind) && !r.carries() && !r.bends():
-		return "kind is latency, status, drop, broken_body, revoked, slow_body, endless_body, cut_body, next, total, same_page or results"
-	case r.Target == VOMO && (r.Tenant != "" || len(r.Records) > 0):
-		return "tenant and records are for the target crm"
+	case !slices.Contains([]string{VOMO, CRM, Virtuous}, r.Target):
+		return "target is vomo, crm or virtuous"
+	case !slices.Contains([]string{Latency, Status, Drop, BrokenBody, Revoked, Page}, r.Kind) && !r.carries() && !r.bends():
+		return "kind is latency, status, drop, broken_body, revoked, page, slow_body, endless_body, cut_body, lost_answer, " +
+			"next, total, same_page or results"
+	case r.Target != CRM && r.Tenant != "":
+		return "tenant is for the target crm"
 	case r.Target == CRM && r.Org != "":
-		return "org is for the target vomo"
+		return "org is for the targets vomo and virtuous"
+	}
+	return r.wrongOperation()
+}
+
+// wrongOperation says what is invalid in what only the target virtuous has.
+func (r Rule) wrongOperation() string {
+	switch {
+	case r.Target != Virtuous && (r.Operation != "" || r.Shape != "" || r.Kind == Page):
+		return "operation, shape and the kind page are for the target virtuous"
+	case r.Operation != "" && !slices.Contains(Operations(), r.Operation):
+		return fmt.Sprintf("operation is one of %v", Operations())
+	case r.Shape != "" && (r.Kind != Status && r.Kind != Revoked || !slices.Contains(ErrorShapes(), r.Shape)):
+		return fmt.Sprintf("shape is one of %v, for the kinds status and revoked", ErrorShapes())
 	}
 	return ""
 }
 
-// wrongAnswer is what is wrong with what a request gets instead of its answer, or before it.
+// Operations returns the names of Virtuous' operations.
+func Operations() []string {
+	return []string{
+		"organization", "transaction", "transactions", "gift", "gift_lookup", "gift_query", "contact", "contact_lookup", "contact_query",
+		"query_options", "project", "webhook",
+	}
+}
+
+// ErrorShapes returns the names of the forms that an error of Virtuous may have.
+func ErrorShapes() []string {
+	return []string{"documented", "two_field", "text", "model_state", "message", "html", "empty"}
+}
+
+// wrongAnswer says what is invalid in the answer that the rule gives, or in its delay.
 func (r Rule) wrongAnswer() string {
 	switch {
 	case r.Kind == Status && (r.Status < 400 || r.Status > 599):
@@ -100,13 +132,13 @@ func (r Rule) wrongAnswer() string {
 		return "delayMs is 1 to 600000"
 	case r.Kind != Latency && r.Kind != SlowBody && r.DelayMs != 0:
 		return "delayMs is for the kinds latency and slow_body"
-	case len(r.Records) > 0 && (r.bends() || r.carries()):
+	case len(r.Records) > 0 && (r.bends() || r.carries() && r.Kind != LostAnswer):
 		return "records are for single records, not for how an answer looks"
 	}
 	return ""
 }
 
-// wrongExtent is what is wrong with the requests that are struck: which, how many and for how long.
+// wrongExtent says what is invalid in the choice of requests: which, how many and for how long.
 func (r Rule) wrongExtent() string {
 	switch {
 	case len(r.Records) > maxRecords:
@@ -123,10 +155,93 @@ func (r Rule) wrongExtent() string {
 
 func (r Rule) delay() time.Duration { return time.Duration(r.DelayMs) * time.Millisecond }
 
-// name is the organisation or tenant that the rule is for.
+// name returns the organisation or tenant of the rule.
 func (r Rule) name() string {
-	if r.Target == VOMO {
-		return r.Org
+	if r.Target == CRM {
+		return r.Tenant
 	}
-	return r.Tenant
+	return r.Org
+}
+
+// Kinds of a rule that change a complete answer so that it is untrue. Several of them may apply to one answer.
+const (
+	NextLink = "next"      // vomo lists: links.next is what Rule.Next says
+	Total    = "total"     // vomo lists: meta.total is Rule.Total, or wrong by Rule.By, or missing
+	SamePage = "same_page" // vomo lists: each page has the users of page Rule.Page; virtuous queries: of the first page
+	Results  = "results"   // crm batches: Rule.By results too many, or too few where it is negative
+)
+
+// Values of Rule.Next.
+const (
+	NextNullText   = "null_text"  // always the text "null"
+	NextForeign    = "foreign"    // if there is a next page: on another host, Rule.To or one that does not exist
+	NextSelf       = "self"       // always the page itself
+	NextOn         = "on"         // always the next number, also after the end
+	NextUnfiltered = "unfiltered" // if there is a next page: without the filters
+	NextNone       = "none"       // always null
+	NextMissing    = "missing"    // no such field
+	NextNumber     = "number"     // the number of the next page and no link
+)
+
+// ForeignHost is the host of a foreign link if the rule names none.
+const ForeignHost = "https://vomo.elsewhere.invalid"
+
+func (r Rule) bends() bool {
+	return slices.Contains([]string{NextLink, Total, SamePage, Results}, r.Kind)
+}
+
+// wrongBend says what is invalid in how the rule changes an answer.
+func (r Rule) wrongBend() string {
+	paged := r.Target == VOMO || r.Target == Virtuous && r.Kind == SamePage && r.Page == 0
+	if !paged && r.bends() && r.Kind != Results || r.Target != CRM && r.Kind == Results {
+		return "next, total and same_page are for the target vomo, same_page without page also for virtuous, results for crm"
+	}
+	return cmp.Or(r.wrongLink(), r.wrongNumber())
+}
+
+func (r Rule) wrongLink() string {
+	links := []string{NextNullText, NextForeign, NextSelf, NextOn, NextUnfiltered, NextNone, NextMissing, NextNumber}
+	to, err := url.Parse(r.To)
+	switch {
+	case r.Kind == NextLink && !slices.Contains(links, r.Next):
+		return "next is null_text, foreign, self, on, unfiltered, none, missing or number"
+	case r.Kind != NextLink && r.Next != "":
+		return "next is for the kind next"
+	case r.To != "" && (r.Next != NextForeign || err != nil || to.Host == "" || to.Path != ""):
+		return "to is the scheme and host of another place, for next foreign"
+	}
+	return ""
+}
+
+func (r Rule) wrongNumber() string {
+	switch {
+	case r.Kind != Total && len(r.Total) > 0:
+		return "total is for the kind total"
+	case len(r.Total) > 0 && r.By != 0:
+		return "total or by, not both"
+	case r.Kind != Total && r.Kind != Results && r.By != 0:
+		return "by is for the kinds total and results"
+	case r.By < -1_000_000 || r.By > 1_000_000:
+		return "by is -1000000 to 1000000"
+	case r.Page < 0 || r.Kind != SamePage && r.Page != 0:
+		return "page is 1 or more, for the kind same_page"
+	}
+	return ""
+}
+
+// Bends returns the rules that change this answer, in the order in which they were added.
+func (g *Gate) Bends(name string) []Rule { return g.Set.bends(g.Target, Request{Name: name}) }
+
+// BendsOf returns the rules that change this answer to an operation.
+func (g *Gate) BendsOf(of Request) []Rule { return g.Set.bends(g.Target, of) }
+
+// TotalOf returns the total of a rule of the kind total: JSON, or nil if it is to be missing.
+func (r Rule) TotalOf(total int) json.RawMessage {
+	switch {
+	case len(r.Total) > 0:
+		return r.Total
+	case r.By != 0:
+		return json.RawMessage(strconv.Itoa(total + r.By))
+	}
+	return nil
 }

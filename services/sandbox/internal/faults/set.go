@@ -11,7 +11,7 @@ import (
 
 const maxRules = 1_000
 
-// Entry is a rule that was set, and what became of it.
+// Entry is a rule with its id, its hits, and whether it is active.
 type Entry struct {
 	ID string `json:"id"`
 	Rule
@@ -43,7 +43,7 @@ func NewSet(seed uint64, nowFunc func() time.Time) *Set {
 	return &Set{seed: seed, nowFunc: nowFunc}
 }
 
-// Add puts a rule behind the others and returns its id. Errors: ErrInvalid.
+// Add adds a rule after the others and returns its id. Errors: ErrInvalid.
 func (s *Set) Add(rule Rule) (string, error) {
 	if err := rule.check(); err != nil {
 		return "", err
@@ -76,7 +76,7 @@ func (s *Set) Add(rule Rule) (string, error) {
 	return added.id, nil
 }
 
-// Remove takes a rule away and reports whether there was one.
+// Remove removes a rule and reports whether there was one.
 func (s *Set) Remove(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,14 +85,14 @@ func (s *Set) Remove(id string) bool {
 	return len(s.rules) < before
 }
 
-// Clear takes all rules away.
+// Clear removes all rules.
 func (s *Set) Clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rules = nil
 }
 
-// Entries lists the rules, those that have ended too.
+// Entries lists the rules, also those that have ended.
 func (s *Set) Entries() []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,15 +104,15 @@ func (s *Set) Entries() []Entry {
 	return entries
 }
 
-// hit returns what strikes now: the sum of the delays, and the first rule that is more than a delay and does
-// not only bend the answer, or nil.
-func (s *Set) hit(target, name string, applies func(records map[string]bool) bool) (time.Duration, *Rule) {
+// hit returns what applies now: the sum of the delays, and the first rule that is neither a delay nor a change of a
+// complete answer, or nil.
+func (s *Set) hit(target string, of Request, applies func(records map[string]bool) bool) (time.Duration, *Rule) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.nowFunc()
 	var delay time.Duration
 	for _, e := range s.rules {
-		if e.rule.bends() || !e.meant(target, name) || !e.active(now) || !applies(e.records) || !e.strikes() {
+		if e.rule.bends() || !e.isFor(target, of) || !e.active(now) || !applies(e.records) || !e.isDrawn() {
 			continue
 		}
 		e.hits++
@@ -124,14 +124,14 @@ func (s *Set) hit(target, name string, applies func(records map[string]bool) boo
 	return delay, nil
 }
 
-// bends returns the rules that bend an answer now.
-func (s *Set) bends(target, name string) []Rule {
+// bends returns the rules that change a complete answer now.
+func (s *Set) bends(target string, of Request) []Rule {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.nowFunc()
 	var bends []Rule
 	for _, e := range s.rules {
-		if e.rule.bends() && e.meant(target, name) && e.active(now) && e.strikes() {
+		if e.rule.bends() && e.isFor(target, of) && e.active(now) && e.isDrawn() {
 			e.hits++
 			bends = append(bends, e.rule)
 		}
@@ -139,14 +139,15 @@ func (s *Set) bends(target, name string) []Rule {
 	return bends
 }
 
-func (e *state) meant(target, name string) bool {
-	return e.rule.Target == target && (e.rule.name() == "" || e.rule.name() == name)
+func (e *state) isFor(target string, of Request) bool {
+	return e.rule.Target == target && (e.rule.name() == "" || e.rule.name() == of.Name) &&
+		(e.rule.Operation == "" || e.rule.Operation == of.Operation)
 }
 
 func (e *state) active(now time.Time) bool {
 	return (e.rule.Count == 0 || e.hits < e.rule.Count) && (e.until.IsZero() || now.Before(e.until))
 }
 
-func (e *state) strikes() bool {
+func (e *state) isDrawn() bool {
 	return e.rule.Probability == nil || e.dice.Float64() < *e.rule.Probability
 }

@@ -1,7 +1,7 @@
-// Package traffic counts what the sandbox saw: requests per sliding window, pages, statuses, refusals.
+// Package traffic counts the sandbox's requests: in sliding windows, by page, by status, and rejected writes.
 //
-// It promises that an answer is counted before its first byte leaves, so that a client that has its answer
-// finds it in the report. It does not know what the requests were about.
+// It promises that an answer is counted before its first byte leaves, so that a client that has its answer finds it in
+// the report. It does not know what a request means.
 package traffic
 
 import (
@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	maxNames = 2_000 // organisations and tenants that are counted apart
+	maxNames = 2_000 // organisations and tenants with counts of their own
 	listed   = 100   // pages that a report names
 )
 
-// Other gathers what came under names above the limit.
+// Other has the counts of all names above the limit.
 const Other = "_other"
 
 // Ledger counts under names: organisations or tenants. It may be used by many goroutines at once.
@@ -43,11 +43,11 @@ func NewLedger(nowFunc func() time.Time) *Ledger {
 	return &Ledger{nowFunc: nowFunc, names: make(map[string]*counts)}
 }
 
-// Arrive counts a request that has just come in.
+// Arrive counts a request when it arrives.
 func (l *Ledger) Arrive(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.nowFunc() // under the lock: arrivals are then in order
+	now := l.nowFunc() // under the lock, so that arrivals are in order
 	c := l.under(name)
 	if c.requests == 0 {
 		c.first = now
@@ -59,21 +59,21 @@ func (l *Ledger) Arrive(name string) {
 	}
 }
 
-// Answered counts how a request ended: a status, or Dropped or BrokenBody.
+// Answered counts the outcome of a request: a status, Dropped or BrokenBody.
 func (l *Ledger) Answered(name, outcome string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.under(name).statuses[outcome]++
 }
 
-// Page counts a page that is about to be delivered whole.
+// Page counts a complete page before it is sent.
 func (l *Ledger) Page(name string, page int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.under(name).pages[page]++
 }
 
-// Refuse counts a write that was not taken.
+// Refuse counts a rejected write.
 func (l *Ledger) Refuse(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,7 +104,7 @@ func (l *Ledger) under(name string) *counts {
 	return c
 }
 
-// Report is what was counted under one name.
+// Report has the counts of one name.
 type Report struct {
 	Requests          int            `json:"requests"`
 	FirstAt           string         `json:"firstAt"` // RFC 3339 with fractions, UTC
@@ -124,7 +124,7 @@ type PageTimes struct {
 	Times int `json:"times"`
 }
 
-// Reports returns what was counted, by name.
+// Reports returns the counts by name.
 func (l *Ledger) Reports() map[string]Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -159,5 +159,22 @@ func (c *counts) report() Report {
 	return report
 }
 
-// Status is the outcome of a request that was answered.
+// Status returns the outcome of a request that got an answer.
 func Status(code int) string { return strconv.Itoa(code) }
+
+// window finds the largest number of arrivals in any half-open interval of a length. It keeps only the arrivals of the
+// last interval, so its memory depends on the rate and not on the length of the run.
+type window struct {
+	length time.Duration
+	recent []time.Time // arrivals less than length before the last
+	most   int
+}
+
+func (w *window) arrive(at time.Time) {
+	gone := 0
+	for gone < len(w.recent) && at.Sub(w.recent[gone]) >= w.length {
+		gone++
+	}
+	w.recent = append(w.recent[gone:], at)
+	w.most = max(w.most, len(w.recent))
+}

@@ -11,11 +11,11 @@ const (
 	BrokenBody = "broken_body" // 200, and the body cut short
 )
 
-// Recorder tells how a request ended, once, and before the client can know.
+// Recorder reports the outcome of a request once, before the client can see it.
 type Recorder struct {
 	http.ResponseWriter
 
-	// CarryFunc sends an answer in the place of the writer below: its status and its body, which is one Write.
+	// CarryFunc sends the answer instead of the wrapped writer. The body is one Write.
 	CarryFunc func(w http.ResponseWriter, status int, body []byte)
 
 	endedFunc func(outcome string)
@@ -23,7 +23,7 @@ type Recorder struct {
 	status    int // for CarryFunc
 }
 
-// Record wraps an answer. endedFunc gets the status or what was noted instead.
+// Record wraps an answer. endedFunc gets the status, or the outcome that was noted before.
 func Record(w http.ResponseWriter, endedFunc func(outcome string)) *Recorder {
 	return &Recorder{ResponseWriter: w, endedFunc: endedFunc}
 }
@@ -46,7 +46,7 @@ func (r *Recorder) WriteHeader(status int) {
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a body, with status 200 when there was none.
+// Write sends a body, with status 200 if no status was written.
 func (r *Recorder) Write(body []byte) (int, error) {
 	r.Note(Status(http.StatusOK))
 	if r.CarryFunc != nil {
@@ -56,5 +56,5 @@ func (r *Recorder) Write(body []byte) (int, error) {
 	return r.ResponseWriter.Write(body) //nolint:wrapcheck // a writer's own errors are its caller's contract
 }
 
-// Unwrap lets net/http find what the wrapped writer can do more.
+// Unwrap lets net/http use the other methods of the wrapped writer.
 func (r *Recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

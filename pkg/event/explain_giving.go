@@ -1,0 +1,64 @@
+package event
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Conditions of giving that are shown in a status only.
+const (
+	ConditionDonationsFailed     = "donations_failed"
+	ConditionDonationsNeedReview = "donations_need_review"
+	ConditionGivingConflicts     = "giving_conflicts"
+)
+
+// explainGiving explains the conditions of giving. It returns "" for any other code.
+func explainGiving(code string) (text, remedy string) {
+	switch code {
+	case AlertVirtuousAuthFailed:
+		return "Virtuous rejected the customer's API key, so donations wait; they are captured, and none is lost. The mirror of VOMO goes on.",
+			"Ask the customer for a new API key, then run the following command; donations continue where they stopped: " +
+				"rollcall config set <customer> --virtuous-token-file <file>."
+	case AlertVirtuousForbidden:
+		return "Virtuous accepts the customer's API key, but does not allow it what giving needs. Donations wait, and are tried again every 15 minutes.",
+			"Ask the customer's admin to give the key's permission group the right to read contacts, gifts and projects and to write gift transactions, " +
+				"or to create a key that has it. For a new key, run: rollcall config set <customer> --virtuous-token-file <file>."
+	case AlertVirtuousRefusesMany:
+		return "Virtuous rejects the API keys of many customers at once. Their donations wait and are retried automatically; giving stays switched off " +
+				"for no customer, and no customer gets a mail.",
+			"Check the status of Virtuous. Nothing has to be done here: the alert is cleared as soon as Virtuous accepts these keys again."
+	case AlertWebhookOrphaned:
+		return "A webhook subscription stays at Virtuous, although giving has ended or goes to another organization. Its deliveries are rejected.",
+			"Ask the customer's admin to delete the subscription in Virtuous, under Settings, Webhooks."
+	case ConditionDonationsFailed:
+		return "Virtuous rejected donations; they are not sent again by themselves.",
+			"To see how many there are, run: rollcall status <customer>. Mend the cause that each event donation.failed names, and publish the donation again."
+	case ConditionDonationsNeedReview:
+		return "Virtuous accepted donations days ago and has no gifts of them: an import was not run, or a donation needs a match.",
+			"Have the customer's staff look at the imports in Virtuous. To see how many donations there are, run: rollcall status <customer>."
+	case ConditionGivingConflicts:
+		return "Gifts or contacts differ from what the platform has, and no rule decides which side is right.", "Decide: rollcall review ls <customer>."
+	case "virtuous_unavailable":
+		return "Virtuous does not answer, or its answers are broken. Donations wait and are retried automatically.",
+			"Nothing has to be done. If this lasts, check the status of Virtuous, and whether VIRTUOUS_BASE_URL can be reached from here."
+	case "virtuous_throttled":
+		return "Virtuous asks for a slower pace. Donations wait and continue automatically.",
+			"Nothing has to be done. If this lasts, another integration of the customer uses up its requests to Virtuous."
+	}
+	return "", ""
+}
+
+// OrphanedWebhooksFor returns the alert about subscriptions that stay at Virtuous, with their ids; 0 is an id that is not known.
+func OrphanedWebhooksFor(customer string, ids []int64) Alert {
+	alert := AlertFor(customer, AlertWebhookOrphaned)
+	var named []string
+	for _, id := range ids {
+		if id != 0 {
+			named = append(named, strconv.FormatInt(id, 10))
+		}
+	}
+	if len(named) > 0 {
+		alert.Text += " Its id: " + strings.Join(named, ", ") + "."
+	}
+	return alert
+}

@@ -1,0 +1,154 @@
+package inbound
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
+)
+
+// statusConfirmed is the status of a donation whose gift was seen.
+const statusConfirmed = "confirmed"
+
+// sent are donations by their platform ids.
+type sent struct {
+	byID map[string]*store.SentDonation
+}
+
+// of returns the donation whose transaction became the gift, nil if it was not ours.
+func (s *sent) of(gift *virtuous.Gift) *store.SentDonation {
+	if donation := s.byID[gift.TransactionID]; donation != nil && gift.IsOf(donation.TransactionSource, donation.PlatformID) {
+		return donation
+	}
+	return nil
+}
+
+// loadDonations locks the donations that the gifts of the records may be of.
+func (w *work) loadDonations(ctx context.Context, records []Record) (*sent, error) {
+	donations := &sent{byID: map[string]*store.SentDonation{}}
+	var ids []string
+	for _, record := range records {
+		if record.Gift != nil && record.Gift.TransactionID != "" && record.Gift.TransactionSource != "" {
+			ids = append(ids, record.Gift.TransactionID)
+		}
+	}
+	if len(ids) == 0 {
+		return donations, nil
+	}
+	slices.Sort(ids)
+	found, err := w.tx.LockDonations(ctx, w.Customer, slices.Compact(ids))
+	for _, donation := range found {
+		donations.byID[donation.PlatformID] = &donation
+	}
+	return donations, err
+}
+
+// confirm confirms the donations whose gifts the records have, in whatever state they are, and gives confirmed ones the contact that
+// their gift has by now.
+func (w *work) confirm(ctx context.Context, records []Record, rows map[int64]*giftRow, donations *sent) error {
+	for i, record := range records {
+		if record.Gift == nil {
+			continue
+		}
+		donation := donations.of(record.Gift)
+		if donation == nil {
+			continue
+		}
+		row := rows[record.Gift.ID]
+		if donation.Status == statusConfirmed {
+			if donation.GiftID == row.ID && donation.ContactID != row.ContactID {
+				if err := w.tx.SetDonationContact(ctx, w.Customer, donation.ID, row.ContactID); err != nil {
+					return err
+				}
+				donation.ContactID = row.ContactID
+			}
+			continue
+		}
+		differs, err := w.differences(donation, record.Gift)
+		if err != nil {
+			return err
+		}
+		at, confirmed, err := w.tx.ConfirmByGift(ctx, w.Customer, *donation, row.PartnerGift, w.RecoveryPath)
+		if err != nil {
+			return err
+		}
+		if !confirmed {
+			return fmt.Errorf("confirm donation %s: %w", donation.PlatformID, errDonationChanged)
+		}
+		w.logConfirmed(donation, row.ID, differs)
+		donation.Status, donation.GiftID, donation.ContactID = statusConfirmed, row.ID, row.ContactID
+		w.outcomes[i].Confirmed, w.outcomes[i].Differs = donation.PlatformID, differs
+		if err := w.addConfirmedEvent(row, donation.PlatformID, at, differs); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logConfirmed logs what is remarkable about a confirmation: a donation that was given up, and a gift that staff changed.
+func (w *work) logConfirmed(donation *store.SentDonation, gift int64, differs []string) {
+	log := w.Logger.With(zap.String("customer", w.Customer), zap.String("donation", donation.PlatformID), zap.Int64("virtuous_gift_id", gift))
+	if donation.Status == "failed" || donation.Status == "closed" {
+		log.Warn("donation confirmed although it was given up", zap.String("status", donation.Status))
+	}
+	if len(differs) > 0 {
+		log.Info("gift differs from its donation", zap.Strings("fields", differs))
+	}
+}
+
+// differences returns the names of the fields in which a gift is not what the donation's transaction asked for. Fields that the
+// transaction left to Virtuous are not compared.
+func (w *work) differences(donation *store.SentDonation, gift *virtuous.Gift) ([]string, error) {
+	body, err := w.openTransaction(donation.BodySealed)
+	if err != nil {
+		return nil, fmt.Errorf("open a transaction: %w", err)
+	}
+	fields := map[string]json.RawMessage{}
+	if err := json.Unmarshal(body, &fields); err != nil {
+		return nil, fmt.Errorf("decode a transaction: %w", err)
+	}
+	fields["id"] = json.RawMessage(strconv.FormatInt(gift.ID, 10))
+	encoded, err := json.Marshal(fields)
+	if err != nil {
+		return nil, fmt.Errorf("encode a transaction: %w", err)
+	}
+	asked, err := virtuous.ParseGift(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("read a transaction: %w", err)
+	}
+	has := map[string]string{}
+	for _, field := range gift.Fields() {
+		has[field.Name] = field.Value
+	}
+	var differs []string
+	for _, field := range asked.Fields() {
+		switch field.Name {
+		case "amount", "currencyCode", "giftDate", "giftType":
+			if field.Value != "" && has[field.Name] != "" && field.Value != has[field.Name] {
+				differs = append(differs, field.Name)
+			}
+		case "giftDesignations":
+			if len(asked.Designations) > 0 && shares(asked) != shares(*gift) {
+				differs = append(differs, field.Name)
+			}
+		}
+	}
+	return differs, nil
+}
+
+// shares returns the designations by project code, which is all that a transaction has of a project.
+func shares(gift virtuous.Gift) string {
+	list := make([]string, 0, len(gift.Designations))
+	for _, one := range gift.Designations {
+		list = append(list, strconv.Quote(strings.ToLower(one.ProjectCode))+" "+one.Amount.String())
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,233 @@
+package inbound
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
+)
+
+// giftRow is a gift's row, and whether it has to be written.
+type giftRow struct {
+	store.PartnerGift
+
+	isNew, isChanged bool
+}
+
+func (g *giftRow) version() version {
+	return version{modified: g.ModifiedAt, hash: g.Hash, read: g.ReadAt, seen: g.SeenAt}
+}
+
+func (g *giftRow) setVersion(v version) {
+	g.ModifiedAt, g.Hash, g.ReadAt, g.SeenAt = v.modified, v.hash, v.read, v.seen
+}
+
+// applyGifts applies the gifts of the records, and confirms the donations that became these gifts.
+func (w *work) applyGifts(ctx context.Context, records []Record) error {
+	var ids, contacts []int64
+	for _, record := range records {
+		switch {
+		case record.Gift != nil:
+			ids = append(ids, record.Gift.ID)
+			if record.Gift.ContactID != 0 {
+				contacts = append(contacts, record.Gift.ContactID)
+			}
+		case record.DeletedGift != 0:
+			ids = append(ids, record.DeletedGift)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	rows, err := w.loadGifts(ctx, distinct(ids))
+	if err != nil {
+		return err
+	}
+	ends, err := w.mergeEnds(ctx, distinct(contacts))
+	if err != nil {
+		return err
+	}
+	donations, err := w.loadDonations(ctx, records)
+	if err != nil {
+		return err
+	}
+	for i, record := range records {
+		switch {
+		case record.Gift != nil:
+			w.outcomes[i], err = w.applyGift(record, rows, ends, donations)
+		case record.DeletedGift != 0:
+			w.outcomes[i], err = w.deleteGift(record, rows)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := w.confirm(ctx, records, rows, donations); err != nil {
+		return err
+	}
+	var changed []store.PartnerGift
+	for _, id := range distinct(ids) {
+		if row := rows[id]; row.isChanged {
+			changed = append(changed, row.PartnerGift)
+		}
+	}
+	return w.tx.SavePartnerGifts(ctx, w.Customer, changed)
+}
+
+// loadGifts returns the rows of these gifts, new ones for those that are not known.
+func (w *work) loadGifts(ctx context.Context, ids []int64) (map[int64]*giftRow, error) {
+	known, err := w.tx.PartnerGifts(ctx, w.Customer, ids)
+	if err != nil {
+		return nil, err
+	}
+	rows := make(map[int64]*giftRow, len(ids))
+	for _, gift := range known {
+		rows[gift.ID] = &giftRow{PartnerGift: gift}
+	}
+	for _, id := range ids {
+		if rows[id] == nil {
+			rows[id] = &giftRow{PartnerGift: store.PartnerGift{ID: id, State: store.PartnerLive}, isNew: true}
+		}
+	}
+	return rows, nil
+}
+
+// mergeEnds returns the ends of the merges of these contacts; a contact that is not merged is not in it.
+func (w *work) mergeEnds(ctx context.Context, ids []int64) (map[int64]int64, error) {
+	known, err := w.tx.PartnerContacts(ctx, w.Customer, ids)
+	ends := map[int64]int64{}
+	for _, contact := range known {
+		if contact.MergedInto != 0 {
+			ends[contact.ID] = contact.MergedInto
+		}
+	}
+	return ends, err
+}
+
+// applyGift applies one version of a gift to its row.
+func (w *work) applyGift(record Record, rows map[int64]*giftRow, ends map[int64]int64, donations *sent) (Outcome, error) {
+	gift, row := record.Gift, rows[record.Gift.ID]
+	outcome := Outcome{Entity: EntityGift, ID: gift.ID}
+	encoded, hash, err := canonical(w.hash, EntityGift, gift.Fields())
+	if err != nil {
+		return outcome, err
+	}
+	incoming := version{modified: gift.ModifiedAt, hash: hash, seen: record.At}
+	if record.Read {
+		incoming.read = record.At
+	}
+	outcome.Change, outcome.ChangedFields, err = w.applyGiftVersion(row, gift, incoming, encoded, ends)
+	if err != nil {
+		return outcome, err
+	}
+	if donation := donations.of(gift); donation != nil && row.PlatformDonationID == "" {
+		row.PlatformDonationID, row.isChanged = donation.PlatformID, true
+	}
+	if row.State == store.PartnerDeleted {
+		if !record.Read || !record.At.After(row.DeletedAt) {
+			outcome.Change = min(outcome.Change, Unchanged) // a deletion is final: what comes late completes the row only
+			return outcome, nil
+		}
+		row.State, row.DeletedAt, row.isChanged = store.PartnerLive, time.Time{}, true
+		if outcome.Change <= Unchanged {
+			outcome.Change = Updated
+		}
+		outcome.ChangedFields = append(outcome.ChangedFields, "state")
+	}
+	return outcome, w.noteGift(row, outcome)
+}
+
+// applyGiftVersion decides which version counts and stores it in the row.
+func (w *work) applyGiftVersion(row *giftRow, gift *virtuous.Gift, incoming version, encoded []byte, ends map[int64]int64) (Change, []string, error) {
+	stored := row.version()
+	switch judge(stored, incoming) {
+	case skip:
+		if seen := latest(row.SeenAt, incoming.seen); !seen.Equal(row.SeenAt) {
+			row.SeenAt, row.isChanged = seen, true
+		}
+		return Skipped, nil, nil
+	case same:
+		merged := merged(stored, incoming)
+		if !merged.modified.Equal(stored.modified) || !merged.read.Equal(stored.read) || !merged.seen.Equal(stored.seen) {
+			row.setVersion(merged)
+			row.isChanged = true
+		}
+		return Unchanged, nil, nil
+	case replace:
+	}
+	change := Created
+	var changed []string
+	if row.Hash != nil {
+		before, err := w.openGift(row.Sealed)
+		if err != nil {
+			return Skipped, nil, fmt.Errorf("open a gift: %w", err)
+		}
+		was, err := Fields(before)
+		if err != nil {
+			return Skipped, nil, err
+		}
+		if changed, change = changedFields(was, gift.Fields()), Updated; len(changed) == 0 {
+			change = Unchanged
+		}
+	}
+	sealed, err := w.sealGift(encoded)
+	if err != nil {
+		return Skipped, nil, fmt.Errorf("seal a gift: %w", err)
+	}
+	incoming.seen = latest(incoming.seen, row.SeenAt)
+	row.setVersion(incoming)
+	row.isChanged, row.Sealed = true, sealed
+	row.Amount, row.CurrencyCode, row.Date, row.Type = gift.Amount.String(), gift.CurrencyCode, gift.Date.String(), gift.Type
+	row.TransactionSource, row.TransactionID = gift.TransactionSource, gift.TransactionID
+	if row.ContactID = gift.ContactID; ends[gift.ContactID] != 0 {
+		row.ContactID = ends[gift.ContactID]
+	}
+	return change, changed, nil
+}
+
+// deleteGift applies a deletion. Of several, the last one counts.
+func (w *work) deleteGift(record Record, rows map[int64]*giftRow) (Outcome, error) {
+	row := rows[record.DeletedGift]
+	outcome := Outcome{Entity: EntityGift, ID: row.ID}
+	switch {
+	case row.ReadAt.After(record.At): // Virtuous returned the gift after that
+		return outcome, nil
+	case row.State == store.PartnerDeleted:
+		outcome.Change = Unchanged
+		if !record.At.After(row.DeletedAt) {
+			return outcome, nil
+		}
+	default:
+		outcome.Change = Deleted
+	}
+	row.State, row.DeletedAt, row.isChanged = store.PartnerDeleted, record.At, true
+	row.SeenAt = latest(row.SeenAt, record.At)
+	if outcome.Change == Unchanged {
+		return outcome, nil
+	}
+	return outcome, w.noteGift(row, outcome)
+}
+
+// noteGift adds the event of what became of a gift, if something did.
+func (w *work) noteGift(row *giftRow, outcome Outcome) error {
+	name := map[Change]string{Created: event.GiftCreated, Updated: event.GiftUpdated, Deleted: event.GiftDeleted}[outcome.Change]
+	if name == "" {
+		return nil
+	}
+	return w.addGiftEvent(name, row, outcome.ChangedFields)
+}
+
+func distinct(ids []int64) []int64 {
+	seen := make(map[int64]bool, len(ids))
+	var once []int64
+	for _, id := range ids {
+		if !seen[id] {
+			seen[id] = true
+			once = append(once, id)
+		}
+	}
+	return once
+}

@@ -1,0 +1,126 @@
+package job
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/vomo"
+)
+
+// pipeline writes pages at the same time and commits them one after the other, in order: the cursor never passes a page that
+// is not committed. So neither the destination nor Postgres waits for the other. After a crash, atOnce pages are written
+// again instead of one, which changes nothing. It is used by one goroutine.
+type pipeline struct {
+	atOnce int // how many pages are in flight at most
+	write  func(ctx context.Context, page vomo.Page) (*mirror.WrittenPage, error)
+	commit func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error
+
+	started bool
+	flights []*flight // in order
+}
+
+var errPanicked = errors.New("the page's goroutine panicked")
+
+// flight is a page that is being written or committed.
+type flight struct {
+	users map[string]bool
+	ended chan struct{}
+	err   error // once ended
+}
+
+// next starts to write and commit a page when there is room for it. It returns the error of an earlier page that failed; the
+// new page is then not started.
+func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
+	users := usersOf(page)
+	// Users are compared with what is committed: one that is on two pages in flight would be written, and audited, twice.
+	room := p.atOnce - 1
+	if p.shares(users) {
+		room = 0
+	}
+	if err := p.waitFor(room); err != nil {
+		return err
+	}
+	f := &flight{users: users, ended: make(chan struct{})}
+	var before *flight
+	if len(p.flights) > 0 {
+		before = p.flights[len(p.flights)-1]
+	}
+	p.flights = append(p.flights, f)
+	go func() {
+		defer close(f.ended)
+		defer func() {
+			// One page must not end the process, and the work of other customers with it. Nor is it tried for ever: the claim
+			// counts.
+			if caught := recover(); caught != nil {
+				f.err = fmt.Errorf("%w: %v\n%s", errPanicked, caught, debug.Stack())
+			}
+		}()
+		f.err = p.process(ctx, page, before)
+	}()
+	if p.started && p.atOnce > 1 {
+		return nil
+	}
+	// The first page goes alone: it finds out whether the destination works.
+	p.started = true
+	return p.waitFor(0)
+}
+
+// process writes a page and commits it after the one before. It returns the error of the one before if that failed.
+func (p *pipeline) process(ctx context.Context, page vomo.Page, before *flight) error {
+	written, err := p.write(ctx, page)
+	if before != nil {
+		<-before.ended
+		if before.err != nil {
+			return before.err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return p.commit(ctx, page, written)
+}
+
+// wait waits until no page is in flight, and returns the error of the first that failed.
+func (p *pipeline) wait() error { return p.waitFor(0) }
+
+// waitFor waits until at most that many pages are in flight. After a failure it waits for all.
+func (p *pipeline) waitFor(pages int) error {
+	for len(p.flights) > pages {
+		first := p.flights[0]
+		<-first.ended
+		p.flights = p.flights[1:]
+		if first.err != nil {
+			for _, f := range p.flights {
+				<-f.ended
+			}
+			p.flights = nil
+			return first.err
+		}
+	}
+	return nil
+}
+
+func (p *pipeline) shares(users map[string]bool) bool {
+	for _, f := range p.flights {
+		for user := range users {
+			if f.users[user] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func usersOf(page vomo.Page) map[string]bool {
+	users := make(map[string]bool, len(page.Users)+len(page.Bad))
+	for _, user := range page.Users {
+		users[user.ID] = true
+	}
+	for _, bad := range page.Bad {
+		users[bad.ID] = true
+	}
+	return users
+}

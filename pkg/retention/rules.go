@@ -1,0 +1,88 @@
+package retention
+
+import (
+	"context"
+	"time"
+
+	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/store"
+)
+
+// batchSize is how many rows one transaction deletes at most.
+const batchSize = 1000
+
+// Rule says for how long something is kept.
+type Rule struct {
+	What    string        // for people
+	Table   string        // that holds it; "" if it is not a table
+	Setting string        // that says for how long
+	Age     time.Duration // 0: for ever, unless Always
+	Always  bool          // 0 means: not at all once it is of no more use
+	// forget deletes up to batchSize rows that are older than age; more says that there may be others. nil: something else
+	// deletes them.
+	forget func(ctx context.Context, from *store.Store, age time.Duration) (more bool, err error)
+}
+
+// Rules returns what is kept for how long.
+func Rules(settings config.Config) []Rule {
+	return []Rule{
+		{What: "lines of the audit", Table: "sync_audit", Setting: "AUDIT_RETENTION", Age: settings.AuditRetention, forget: audit},
+		{What: "acts of operators", Table: "operator_audit", Setting: "OPERATOR_AUDIT_AGE", Age: settings.OperatorAuditAge, forget: inBatches(store.Conn.ForgetActs)},
+		{What: "lines of the job log", Table: "job_log", Setting: "JOB_LOG_AGE", Age: settings.JobLogAge, forget: jobs},
+		{
+			What: "settled letters", Table: "dead_letters", Setting: "SETTLED_LETTERS_AGE", Age: settings.SettledLettersAge,
+			forget: inBatches(store.Conn.ForgetLetters),
+		},
+		{
+			What: "settled review items", Table: "review_items", Setting: "SETTLED_LETTERS_AGE", Age: settings.SettledLettersAge,
+			forget: inBatches(store.Conn.ForgetReviews),
+		},
+		{What: "cleared alerts", Table: "alerts", Setting: "CLEARED_ALERTS_AGE", Age: settings.ClearedAlertsAge, forget: inBatches(store.Conn.ForgetAlerts)},
+		{
+			What: "gaps of reconciliations", Table: "reconciliation_gaps", Setting: "RECONCILE_GAPS_AGE", Age: settings.ReconcileGapsAge,
+			forget: inBatches(store.Conn.ForgetGaps),
+		},
+		{
+			What: "notes of sent notices", Table: "notifications", Setting: "NOTIFICATIONS_AGE", Age: settings.NotificationsAge,
+			forget: inBatches(store.Conn.ForgetNotifications),
+		},
+		{
+			What: "notes of arrived alerts", Table: "alert_arrivals", Setting: "NOTIFICATIONS_AGE", Age: settings.NotificationsAge,
+			forget: inBatches(store.Conn.ForgetAlertArrivals),
+		},
+		{
+			What: "attempts at onboarding messages", Table: "message_attempts", Setting: "NOTIFICATIONS_AGE", Age: settings.NotificationsAge,
+			forget: inBatches(store.Conn.ForgetAttempts),
+		},
+		{What: "ids that finished scans saw", Table: "scan_seen", Setting: "SCAN_SEEN_AGE", Age: settings.ScanSeenAge, Always: true, forget: scans},
+		{What: "events that NATS has not accepted", Table: "outbox", Setting: "OUTBOX_AGE", Age: settings.OutboxAge, forget: inBatches(store.Conn.ForgetEvents)},
+		// The reconciler deletes these, and the onboarding service those of offboarded customers.
+		{
+			What: "users that deletion scans missed or deleted", Table: "deletion_candidates", Setting: "DELETION_CANDIDATE_RETENTION",
+			Age: settings.DeletionCandidateRetention,
+		},
+		{What: "mappings of offboarded customers", Table: "user_mappings", Setting: "OFFBOARD_RETENTION", Age: settings.OffboardRetention, Always: true},
+		{What: "advisories", Setting: "ADVISORIES_AGE", Age: settings.AdvisoriesAge}, // of a stream: NATS deletes them
+	}
+}
+
+// inBatches makes a rule's function of one that deletes up to a number of rows.
+func inBatches[Count int | int32](forget func(on store.Conn, ctx context.Context, age time.Duration, atMost Count) (int64, error),
+) func(context.Context, *store.Store, time.Duration) (bool, error) {
+	return func(ctx context.Context, from *store.Store, age time.Duration) (bool, error) {
+		deleted, err := forget(from.Conn, ctx, age, batchSize)
+		return deleted == batchSize, err
+	}
+}
+
+func audit(ctx context.Context, from *store.Store, age time.Duration) (bool, error) {
+	return from.ForgetAudit(ctx, age)
+}
+
+func jobs(ctx context.Context, from *store.Store, age time.Duration) (bool, error) {
+	return from.ForgetJobs(ctx, age)
+}
+
+func scans(ctx context.Context, from *store.Store, age time.Duration) (bool, error) {
+	return from.ForgetFinishedScans(ctx, age)
+}

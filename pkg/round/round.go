@@ -1,0 +1,114 @@
+package round
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/store"
+)
+
+// renewEvery is how often a round looks whether another job wants the lane.
+const renewEvery = time.Second
+
+// Round is one round of a customer, from the claim of the lane to the end.
+type Round struct {
+	*Runner
+	Next // what earlier rounds left; the customer's next round gets Memo as it is at the end
+
+	Customer store.Customer
+	Lease    *store.Lease
+	Log      *zap.Logger
+	TraceID  string
+	JobID    int64             // 0 until StartJob
+	Source   *connector.Source // VOMO; nil until Open, as Lane
+	Lane     *mirror.Lane
+	Worked   int // rows, for job_log
+	Failed   int // of these
+
+	draining  <-chan struct{}
+	renewedAt time.Time
+}
+
+// Work gives a customer a round. The round ends early when draining is closed.
+func (r *Runner) Work(ctx context.Context, next Next, draining <-chan struct{}) End {
+	log := r.Logger.With(zap.String("customer", next.Customer), zap.String("job", r.Kind.Job))
+	lease, err := r.Store.TakeLeaseIn(ctx, cmp.Or(r.Kind.Lane, store.LaneMirror), next.Customer, r.Holder, r.LeaseFor)
+	if errors.Is(err, store.ErrLaneTaken) {
+		return End{Hold: job.LaneTakenPause, Reason: HeldLaneTaken, Memo: next.Memo}
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			log.Warn("no round: lane not claimed", zap.Error(err))
+		}
+		return ownFault(next)
+	}
+	held, letGo := job.Hold(ctx, lease, r.Logger)
+	defer letGo()
+	round := &Round{
+		Runner: r, Next: next, Lease: lease, Log: log, TraceID: event.NewTraceID(), draining: draining, renewedAt: time.Now(),
+	}
+	more, err := round.work(held)
+	end := round.end(held, more, err)
+	end.Memo = round.Memo
+	return end
+}
+
+// work reads the customer only now, when no other job can change it.
+func (r *Round) work(ctx context.Context) (more bool, err error) {
+	if r.Customer, err = r.Store.Customer(ctx, r.Next.Customer); err != nil || !r.mayWork() {
+		return false, err
+	}
+	return r.Kind.Work(ctx, r)
+}
+
+// mayWork says whether an operator has neither stopped the customer nor, for the mirror, VOMO's answers have.
+func (r *Round) mayWork() bool {
+	if r.Kind.Lane == store.LaneGiving {
+		return r.Customer.PausedAt == nil && r.Customer.OffboardedAt == nil
+	}
+	return r.Customer.Active()
+}
+
+// StartJob begins the round's line in job_log. A round without one leaves no trace, and its stored hold stays.
+func (r *Round) StartJob(ctx context.Context) error {
+	var err error
+	r.JobID, err = r.Store.StartJob(ctx, r.Customer.ID, r.Kind.Job, r.TraceID)
+	return err
+}
+
+// Open opens VOMO and the destination.
+func (r *Round) Open(ctx context.Context) error {
+	var err error
+	if r.Source, err = r.Connect.Source(ctx, r.Customer, r.Lease, r.Kind.Job); err != nil {
+		return err
+	}
+	r.Lane, err = r.Connect.Lane(ctx, r.Customer, r.Lease, connector.Job{
+		Name: r.Kind.Job, ID: r.JobID, TraceID: r.TraceID, Events: r.Customer.BackfillCompletedAt != nil,
+	})
+	return err
+}
+
+// MustEnd returns whether the round must end after the row in hand: the service stops, or another job wants the lane. It asks the
+// database once a second; if that fails, the lane may be lost.
+func (r *Round) MustEnd(ctx context.Context) bool {
+	select {
+	case <-r.draining:
+		return true
+	default:
+	}
+	if time.Since(r.renewedAt) >= renewEvery {
+		r.renewedAt = time.Now()
+		if err := r.Lease.Renew(ctx); err != nil {
+			return true
+		}
+	}
+	return r.Lease.Wanted()
+}

@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"rollcall.dev/pkg/store/internal/db"
+)
+
+// WebhookSecrets are the sealed secrets that sign deliveries to a customer; nil if there is none.
+type WebhookSecrets struct{ Secret, Before []byte }
+
+// WebhookSecrets returns the customer's secrets. ErrNotFound if the customer has no giving, or is offboarded.
+func (c Conn) WebhookSecrets(ctx context.Context, customer string) (WebhookSecrets, error) {
+	row, err := c.queries.WebhookSecrets(ctx, c.dbtx, customer)
+	if err != nil {
+		return WebhookSecrets{}, err
+	}
+	return WebhookSecrets{Secret: row.Secret, Before: row.SecretBefore}, nil
+}
+
+// States of parts in the inbox, besides waiting.
+const (
+	InboxApplied = "applied"
+	InboxLetter  = "letter" // all of it, or some of its records, became letters
+)
+
+// InboxPart is a part of a delivery.
+type InboxPart struct {
+	ID         int64
+	Digest     []byte // recognises a part that comes again
+	Event      string
+	Records    int
+	Sealed     []byte
+	Attempts   int
+	TraceID    string
+	ReceivedAt time.Time
+}
+
+// AddInboxPart adds a part; added is false if it is known, or if the customer has no giving any more.
+func (c Conn) AddInboxPart(ctx context.Context, customer string, part InboxPart) (added bool, err error) {
+	rows, err := c.queries.InboxInsertIfNew(ctx, c.dbtx, &db.InboxInsertIfNewParams{
+		CustomerID: customer, Digest: part.Digest, Event: part.Event, Records: column(part.Records), Sealed: part.Sealed, TraceID: part.TraceID,
+		ReceivedAt: part.ReceivedAt,
+	})
+	return rows > 0, err
+}
+
+// InboxCustomers returns the active customers with a part that is due.
+func (c Conn) InboxCustomers(ctx context.Context) ([]string, error) {
+	return c.queries.InboxCustomers(ctx, c.dbtx)
+}
+
+// ClaimInboxParts returns up to atMost parts of a customer that are due. No other process gets them before claimFor has passed.
+func (c Conn) ClaimInboxParts(ctx context.Context, customer string, claimFor time.Duration, atMost int32) ([]InboxPart, error) {
+	rows, err := c.queries.InboxDue(ctx, c.dbtx, &db.InboxDueParams{CustomerID: customer, ClaimFor: claimFor, AtMost: atMost})
+	parts := make([]InboxPart, 0, len(rows))
+	for _, row := range rows {
+		parts = append(parts, InboxPart{
+			ID: row.ID, Event: row.Event, Records: int(row.Records), Sealed: row.Sealed, Attempts: int(row.Attempts), TraceID: row.TraceID,
+			ReceivedAt: row.ReceivedAt,
+		})
+	}
+	return parts, err
+}
+
+// InboxEnd is what became of the records of a part.
+type InboxEnd struct {
+	State                    string
+	Applied, Skipped, Failed int
+}
+
+// EndInboxPart ends the work on a part; ended is false if it was ended before.
+func (t *Tx) EndInboxPart(ctx context.Context, customer string, id int64, end InboxEnd) (ended bool, err error) {
+	rows, err := t.queries.InboxSettleIfWaiting(ctx, t.dbtx, &db.InboxSettleIfWaitingParams{
+		CustomerID: customer, ID: id, State: end.State, Applied: column(end.Applied), Skipped: column(end.Skipped), Failed: column(end.Failed),
+	})
+	return rows > 0, err
+}
+
+// PostponeInboxPart has a part worked again after delay.
+func (c Conn) PostponeInboxPart(ctx context.Context, customer string, id int64, delay time.Duration) error {
+	_, err := c.queries.InboxPostponeIfWaiting(ctx, c.dbtx, &db.InboxPostponeIfWaitingParams{CustomerID: customer, ID: id, Delay: delay})
+	return err
+}
+
+// ForgetInboxParts deletes up to atMost parts that were received longer than age ago, and returns how many it deleted.
+func (c Conn) ForgetInboxParts(ctx context.Context, age time.Duration, atMost int32) (int64, error) {
+	return c.queries.InboxForgetOld(ctx, c.dbtx, &db.InboxForgetOldParams{OlderThan: age, AtMost: atMost})
+}

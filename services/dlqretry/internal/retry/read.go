@@ -1,0 +1,173 @@
+package retry
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/lookup"
+	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
+)
+
+const (
+	// readFor is how long a round reads. It then writes what it has read, and the other letters wait for the next round.
+	readFor = 10 * time.Second
+	// listPages is how many pages of the list a round reads at most to find its letters' users.
+	listPages = 20
+	// unreadablePrefix begins the record ids that the mirror gives to entries without an id.
+	unreadablePrefix = "unreadable-"
+
+	codeInvalid  = "source_record_invalid"
+	codeNotFound = "source_not_found"
+)
+
+// readUsers is what VOMO returned for the letters' users.
+type readUsers struct {
+	page    vomo.Page
+	failed  []deadletter.FailedAttempt // letters whose user VOMO does not return, though it works
+	partial []store.DueLetter          // letters whose user VOMO does not return whole by id
+	// deletions are users that VOMO still does not have; kept are letters about deletions of users that it has again.
+	deletions []mirror.Deletion
+	kept      []uuid.UUID
+}
+
+func (r *readUsers) isEmpty() bool {
+	return len(r.page.Users)+len(r.page.Bad)+len(r.failed)+len(r.deletions)+len(r.kept) == 0
+}
+
+func (r *readUsers) add(detail vomo.Detail) {
+	one := detail.Page()
+	r.page.Users, r.page.Bad, r.page.Date = append(r.page.Users, one.Users...), append(r.page.Bad, one.Bad...), one.Date
+}
+
+func (r *readUsers) fail(letter store.DueLetter, code string, retryable bool) {
+	r.failed = append(r.failed, deadletter.FailedAttempt{Letter: letter.OpenLetter, Code: code, Retryable: retryable})
+}
+
+// read reads each user by id, because a retry writes the newest state. stopped is the error that ended it early, of VOMO's
+// or of ours; what was read before is still written.
+func (b *batch) read(ctx context.Context, due []store.DueLetter) (read readUsers, stopped error) {
+	read.page = vomo.Page{Number: 1, Total: -1}
+	end := time.Now().Add(readFor)
+	for i, letter := range due {
+		if strings.HasPrefix(letter.RecordID, unreadablePrefix) { // an operator has to give the list's entry an id
+			read.fail(letter, codeInvalid, false)
+			continue
+		}
+		if len(read.partial) > 0 && letter.Kind != deadletter.KindUserDelete { // VOMO returns no user whole by id
+			read.partial = append(read.partial, letter)
+			continue
+		}
+		if i > 0 && (time.Now().After(end) || b.MustEnd(ctx)) {
+			return read, nil
+		}
+		if err := b.readByID(ctx, letter, &read); err != nil {
+			return read, err
+		}
+	}
+	if len(read.partial) > 0 {
+		return read, b.readFromList(ctx, &read)
+	}
+	return read, nil
+}
+
+// readByID adds a user to the page, or a failed attempt if VOMO works and does not return this user. Any other failure is
+// an error and counts no attempt.
+func (b *batch) readByID(ctx context.Context, letter store.DueLetter, read *readUsers) error {
+	answer, err := b.users.Ask(ctx, letter.RecordID)
+	if err != nil {
+		return err
+	}
+	if letter.Kind == deadletter.KindUserDelete {
+		b.addDeletion(letter, answer, read)
+		return nil
+	}
+	switch answer.Outcome {
+	case lookup.Found:
+		read.add(answer.Detail)
+	case lookup.NotFound: // unknown is not deleted: it is tried again, and ends in review
+		b.counts.gone++
+		read.fail(letter, codeNotFound, true)
+	case lookup.InvalidID:
+		read.fail(letter, codeInvalid, false)
+	case lookup.Partial:
+		read.partial = append(read.partial, letter)
+	case lookup.Unknown:
+		b.Log.Info("VOMO works and does not return this user", zap.Stringer("letter", letter.ID), zap.Error(answer.Cause))
+		read.fail(letter, answer.Code, true)
+	}
+	return nil
+}
+
+// addDeletion adds a letter about a deletion: VOMO still has no such user, or it has the user again, who is then written. Any
+// other answer is no reason to delete a user.
+func (b *batch) addDeletion(letter store.DueLetter, answer lookup.Answer, read *readUsers) {
+	switch answer.Outcome {
+	case lookup.NotFound:
+		read.deletions = append(read.deletions, mirror.Deletion{VomoID: letter.RecordID, Letter: &letter.OpenLetter})
+	case lookup.Found:
+		read.add(answer.Detail)
+		read.kept = append(read.kept, letter.ID)
+	case lookup.InvalidID:
+		read.fail(letter, codeInvalid, false)
+	case lookup.Partial, lookup.Unknown:
+		read.fail(letter, cmp.Or(answer.Code, lookup.CodeUnreadable), true)
+	}
+}
+
+// readFromList finds users that VOMO does not return whole by id: among those who changed since the oldest version of the
+// letters, and then among all users. A letter whose user is not on the pages that were read counts one more attempt.
+func (b *batch) readFromList(ctx context.Context, read *readUsers) error {
+	since := read.partial[0].Version.UpdatedAt
+	for _, letter := range read.partial {
+		if letter.Version.UpdatedAt.Before(since) {
+			since = letter.Version.UpdatedAt
+		}
+	}
+	queries := []vomo.Query{{}}
+	if since.After(vomo.OldestTime()) {
+		queries = []vomo.Query{{UpdatedAfter: since}, {}}
+	}
+	complete := false
+	for _, query := range queries {
+		ids := make([]string, 0, len(read.partial))
+		for _, letter := range read.partial {
+			ids = append(ids, letter.RecordID)
+		}
+		found, whole, err := b.Source.Client.Find(ctx, query, ids, func(pages int) bool {
+			return pages >= listPages || b.MustEnd(ctx)
+		})
+		if err != nil {
+			return err
+		}
+		read.partial = slices.DeleteFunc(read.partial, func(letter store.DueLetter) bool {
+			detail, ok := found[letter.RecordID]
+			if ok {
+				read.add(detail)
+			}
+			return ok
+		})
+		if complete = whole && query == (vomo.Query{}); len(read.partial) == 0 || b.MustEnd(ctx) {
+			break
+		}
+	}
+	if b.MustEnd(ctx) {
+		return b.Source.Answered(ctx) // the letters wait for the next round
+	}
+	code := lookup.CodeUnreadable
+	if complete {
+		code = codeNotFound
+	}
+	for _, letter := range read.partial {
+		read.fail(letter, code, true)
+	}
+	return b.Source.Answered(ctx)
+}

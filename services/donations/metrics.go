@@ -1,0 +1,47 @@
+package main
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics count without the customers' names, because there may be thousands of them. A nil *metrics counts nothing.
+type metrics struct {
+	messages  *prometheus.CounterVec
+	donations *prometheus.CounterVec
+	holds     *prometheus.CounterVec
+}
+
+func newMetrics(registry prometheus.Registerer) *metrics {
+	m := &metrics{
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_donation_messages_total",
+			Help: "Messages handled, by outcome: captured, repeated, replaced, rejected, differs, letter, discarded.",
+		}, []string{"outcome"}),
+		donations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_donation_attempts_total",
+			Help: "Attempts to submit a donation, by what Virtuous answered: accepted, repeated, found, refused, unclear, throttled, unauthorized, " +
+				"forbidden, unsent, not_looked_up.",
+		}, []string{"outcome"}),
+		holds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_donation_holds_total", Help: "Rounds of a customer that ended early, by reason.",
+		}, []string{"reason"}),
+	}
+	registry.MustRegister(m.messages, m.donations, m.holds)
+	return m
+}
+
+func (m *metrics) message(outcome string) {
+	if m != nil {
+		m.messages.WithLabelValues(outcome).Inc()
+	}
+}
+
+func (m *metrics) attempted(outcome string) {
+	if m != nil {
+		m.donations.WithLabelValues(outcome).Inc()
+	}
+}
+
+func (m *metrics) held(reason string) {
+	if m != nil && reason != "" {
+		m.holds.WithLabelValues(reason).Inc()
+	}
+}

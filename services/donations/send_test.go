@@ -1,0 +1,245 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// settle gives the customer rounds, ten minutes apart, until no donation is pending.
+func (f *fixture) settle(t *testing.T) {
+	t.Helper()
+	for range 40 {
+		if len(column[int64](t, f, `SELECT id FROM virtuous_donation_queue WHERE status = 'pending'`)) == 0 {
+			return
+		}
+		f.round(t)
+		f.advance(t, 10*time.Minute)
+	}
+	require.Fail(t, "donations are still pending", f.states(t))
+}
+
+func TestDonationsAreSentOnceAndBecomeSubmitted(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	for i := range 20 {
+		f.give(t, fmt.Sprintf("don-%02d", i), nil)
+	}
+	end, ran := f.round(t)
+	require.True(t, ran)
+	require.Empty(t, end.Reason)
+	sent := f.transactions(t)
+	require.Len(t, sent, 20)
+	require.JSONEq(t, `{"transactionSource":"AcmeGive","transactionId":"don-07","amount":"125.00","currencyCode":"USD","giftDate":"2026-11-20",
+		"giftType":"Credit","batch":"Web","contact":{"firstname":"Ana","lastname":"Ruiz","email":"ana.ruiz@example.org"},
+		"designations":[{"code":"CLEAN-WATER","amountDesignated":"125.00"}]}`, string(sent["don-07"].Body))
+	require.Equal(t, []int64{20}, column[int64](t, f, `SELECT count(*) FROM virtuous_donation_queue
+		WHERE status = 'submitted' AND submitted_at IS NOT NULL AND attempts = 1 AND NOT repeated AND attempt_started_at IS NULL AND last_error IS NULL`))
+	_, ran = f.round(t)
+	require.False(t, ran, "nothing is due")
+	require.Equal(t, []string{"donation_submit success 20"}, column[string](t, f, `SELECT concat_ws(' ', job, outcome, processed_count) FROM job_log`))
+}
+
+func TestAnswersDecideWhatBecomesOfADonation(t *testing.T) {
+	t.Parallel()
+	type fields = map[string]any
+	for name, one := range map[string]struct {
+		fault  fields
+		change fields
+		state  string // after the first round
+		hold   string
+	}{
+		"500":               {fault: fields{"kind": "status", "status": 500}, state: "pending 1 maybe status 500"},
+		"520":               {fault: fields{"kind": "status", "status": 520}, state: "pending 1 maybe status 520"},
+		"408":               {fault: fields{"kind": "status", "status": 408}, state: "pending 1 maybe status 408"},
+		"a page":            {fault: fields{"kind": "page"}, state: "pending 1 maybe status 200"},
+		"no answer":         {fault: fields{"kind": "drop"}, state: "pending 1 maybe virtuous_unreachable"},
+		"a lost answer":     {fault: fields{"kind": "lost_answer"}, state: "pending 1 maybe virtuous_unreachable"},
+		"429":               {fault: fields{"kind": "status", "status": 429, "retryAfter": "60"}, state: "pending 1 not status 429", hold: "virtuous_throttled"},
+		"403":               {fault: fields{"kind": "status", "status": 403}, state: "pending 1 not status 403", hold: "virtuous_forbidden"},
+		"one 401":           {fault: fields{"kind": "revoked"}, state: "pending 1 not status 401", hold: "virtuous_unavailable"},
+		"an unknown code":   {change: fields{"designations": []any{fields{"code": "NOT-THERE", "amountDesignated": "125.00"}}}, state: "failed 1 not"},
+		"422 with a detail": {fault: fields{"kind": "status", "status": 422, "shape": "documented"}, state: "failed 1 not status 422"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, "{}")
+			if one.fault != nil {
+				one.fault["count"] = 1
+				f.fault(t, one.fault)
+			}
+			f.give(t, "don-1", one.change)
+			end, ran := f.round(t)
+			require.True(t, ran)
+			require.Equal(t, one.hold, end.Reason)
+			require.Contains(t, column[string](t, f, `SELECT concat_ws(' ', status, attempts, CASE WHEN unanswered_since IS NULL THEN 'not' ELSE 'maybe' END,
+				last_error) FROM virtuous_donation_queue WHERE attempt_started_at IS NULL`)[0], one.state)
+			holds := column[string](t, f, `SELECT reason FROM giving_holds`)
+			if one.hold == "" {
+				require.Empty(t, holds)
+			} else {
+				require.Equal(t, []string{one.hold}, holds)
+			}
+			_, again := f.round(t)
+			require.False(t, again, "it waits")
+			if one.state[0] == 'f' {
+				require.Equal(t, []string{"donation.failed"}, f.events(t))
+				return
+			}
+			f.advance(t, 16*time.Minute)
+			f.settle(t)
+			require.Equal(t, []string{"don-1 submitted"}, f.states(t))
+			require.Len(t, f.transactions(t), 1)
+			require.Empty(t, column[string](t, f, `SELECT reason FROM giving_holds`))
+			require.Empty(t, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+		})
+	}
+}
+
+func TestDelayOfARetriedDonationDoublesFromFiveSecondsToAnHour(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.fault(t, map[string]any{"kind": "status", "status": 503})
+	f.give(t, "don-1", nil)
+	for attempt, longest := range []float64{5, 10, 20, 40} {
+		_, ran := f.round(t)
+		require.True(t, ran)
+		wait := column[float64](t, f, `SELECT extract(epoch FROM next_attempt_at - rollcall_now())::float8 FROM virtuous_donation_queue`)[0]
+		require.LessOrEqual(t, wait, longest, "after attempt %d", attempt+1)
+		f.advance(t, time.Duration(longest+1)*time.Second)
+	}
+	f.exec(t, `UPDATE virtuous_donation_queue SET attempts = 40`)
+	_, ran := f.round(t)
+	require.True(t, ran)
+	wait := column[float64](t, f, `SELECT extract(epoch FROM next_attempt_at - rollcall_now())::float8 FROM virtuous_donation_queue`)[0]
+	require.LessOrEqual(t, wait, 3600.0)
+	require.Greater(t, wait, 2800.0)
+}
+
+func TestKeyThatIsRejectedTwiceSwitchesGivingOffUntilAnotherComes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.control(t, http.MethodPut, "/virtuous/orgs/acme/key", map[string]any{"state": "revoked"})
+	f.give(t, "don-1", nil)
+	_, ran := f.round(t)
+	require.True(t, ran)
+	require.Equal(t, []string{"auth_failed"}, column[string](t, f, `SELECT disabled_reason FROM virtuous_configs WHERE NOT enabled`))
+	require.Equal(t, []bool{true}, column[bool](t, f, `SELECT enabled FROM sync_configs`), "the mirror goes on")
+	require.Equal(t, []string{"virtuous_auth_failed"}, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+	require.Equal(t, []string{"don-1 pending"}, f.states(t))
+	f.advance(t, time.Hour)
+	_, ran = f.round(t)
+	require.False(t, ran)
+
+	f.control(t, http.MethodPut, "/virtuous/orgs/acme/key", map[string]any{"key": "v_new", "state": "good"})
+	f.giveKey(t, "v_new")
+	f.exec(t, `UPDATE virtuous_configs SET enabled = true, disabled_reason = NULL, updated_at = rollcall_now()`)
+	f.settle(t)
+	require.Equal(t, []string{"don-1 submitted"}, f.states(t))
+	require.Empty(t, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+}
+
+func TestPausedCustomerSendsNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.exec(t, `UPDATE sync_configs SET paused_at = now(), enabled = false, disabled_reason = 'auth_failed'`)
+	f.give(t, "don-1", nil)
+	_, ran := f.round(t)
+	require.False(t, ran)
+	f.exec(t, `UPDATE sync_configs SET paused_at = NULL`)
+	f.settle(t)
+	require.Equal(t, []string{"don-1 submitted"}, f.states(t), "VOMO's rejection of its token does not concern giving")
+}
+
+// errCrash ends the work of a round at a step, as the end of the process would.
+var errCrash = errors.New("the process ended")
+
+func TestCrashBetweenTwoStepsMakesNoSecondTransactionAndNoFailure(t *testing.T) {
+	t.Parallel()
+	for _, place := range []step{stepNoted, stepAnswered, stepRecorded, stepLookedUp} {
+		for _, between := range []string{"nothing", "midnight"} {
+			for _, answer := range []string{"given", "lost"} {
+				t.Run(fmt.Sprint(place, ", ", between, ", answer ", answer), func(t *testing.T) {
+					t.Parallel()
+					f := newFixture(t, "{}")
+					f.give(t, "don-1", nil)
+					if answer == "lost" {
+						f.fault(t, map[string]any{"kind": "lost_answer", "count": 1})
+					}
+					crashed := 0
+					f.submitter.reached = func(at step) error {
+						if at != place || crashed == 3 {
+							return nil
+						}
+						crashed++
+						return errCrash
+					}
+					if place == stepLookedUp { // the first attempt has no answer
+						f.exec(t, `UPDATE virtuous_donation_queue SET unanswered_since = now() - interval '1 minute'`)
+					}
+					for range 3 {
+						f.round(t)
+						if between == "midnight" {
+							f.advance(t, 24*time.Hour)
+						} else {
+							f.advance(t, 10*time.Second)
+						}
+					}
+					require.Positive(t, crashed)
+					f.settle(t)
+
+					require.Len(t, f.transactions(t), 1)
+					state := column[string](t, f, `SELECT status FROM virtuous_donation_queue`)[0]
+					require.Contains(t, []string{"submitted", "confirmed"}, state)
+					if state == "confirmed" {
+						require.Equal(t, []string{"submission_lookup"}, column[string](t, f, `SELECT recovery_path FROM virtuous_donation_queue`))
+						require.Equal(t, []string{"gift.created", "gift.confirmed"}, f.events(t))
+						require.Equal(t, []string{"don-1"}, column[string](t, f, `SELECT platform_donation_id FROM partner_gifts`))
+					}
+					require.NotContains(t, f.events(t), "donation.failed")
+					require.Equal(t, []bool{true}, column[bool](t, f, `SELECT submitted_at <= status_at FROM virtuous_donation_queue`))
+				})
+			}
+		}
+	}
+}
+
+func TestUnknownAnswerToALookupChangesNoState(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, `{"heldLookup":"transaction"}`)
+	f.fault(t, map[string]any{"kind": "lost_answer", "count": 1})
+	f.give(t, "don-1", nil)
+	f.round(t)
+	f.advance(t, 10*time.Second)
+	end, ran := f.round(t)
+	require.True(t, ran)
+	require.Empty(t, end.Reason, "it is of this donation alone")
+	require.Equal(t, []string{"pending virtuous_unknown_answer 1"}, column[string](t, f,
+		`SELECT concat_ws(' ', status, last_error, attempts) FROM virtuous_donation_queue`))
+
+	for status, answers := range map[int]int{500: 3, 403: 1, 429: 1} { // a read that failed with 500 is tried three times
+		f.fault(t, map[string]any{"kind": "status", "status": status, "operation": "gift_lookup", "count": answers})
+		f.advance(t, time.Hour)
+		f.round(t)
+		require.Equal(t, []string{"don-1 pending"}, f.states(t))
+	}
+	f.advance(t, 24*time.Hour)
+	f.settle(t)
+	require.Equal(t, []string{"don-1 confirmed"}, f.states(t))
+	require.Len(t, f.transactions(t), 1)
+}
+
+func TestDonationSealedWithADestroyedKeyFails(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.give(t, "don-1", nil)
+	f.exec(t, `UPDATE virtuous_donation_queue SET body_sealed = donation_sealed`)
+	f.round(t)
+	require.Equal(t, []string{"don-1 failed"}, f.states(t))
+	require.Equal(t, []string{"donation.failed"}, f.events(t))
+	require.Empty(t, f.transactions(t))
+}

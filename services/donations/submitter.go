@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/job"
+	"rollcall.dev/pkg/round"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+	"rollcall.dev/pkg/virtuous"
+)
+
+// Jobs in job_log and in letters; requests are counted under jobSubmit.
+const (
+	jobCapture = "donation_capture"
+	jobSubmit  = "donation_submit"
+)
+
+const (
+	// inFlight is how many requests of one customer are under way at once.
+	inFlight = 4
+	// donationsPerRound bounds how long a customer keeps the lane and a slot.
+	donationsPerRound = 60
+	// confirmAfter is how long after a rejected key it is tried once more.
+	confirmAfter = 2 * time.Second
+)
+
+// submitter sends the transactions of pending donations.
+type submitter struct {
+	store    *store.Store
+	vault    *vault.Vault
+	virtuous *connector.Virtuous
+	inbound  *inbound.Applier
+	metrics  *metrics
+	sleep    func(ctx context.Context, d time.Duration) error // between two tries of a rejected key
+	reached  func(at step) error                              // is called between two effects, so that a test can end there; or nil
+}
+
+// kind returns the rounds in which donations are sent. A hold is in the table, so that it outlives the process.
+func (s *submitter) kind() round.Kind {
+	return round.Kind{
+		Job: jobSubmit, Lane: store.LaneGiving, Look: s.look, Work: s.work, StoreHold: storeHold, DeleteHold: s.deleteHold, LookSkipsHeld: true,
+		Ended: func(_ string, end round.End) { s.metrics.held(end.Reason) },
+	}
+}
+
+func (s *submitter) look(ctx context.Context) ([]round.Customer, error) {
+	found, err := s.store.DonationCustomers(ctx)
+	customers := make([]round.Customer, 0, len(found))
+	for _, one := range found {
+		customers = append(customers, round.Customer{ID: one.ID, RenewedAt: one.RenewedAt})
+	}
+	return customers, err
+}
+
+// deleteHold ends the hold after a round that came to its end.
+func (s *submitter) deleteHold(ctx context.Context, customer string) error {
+	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ReleaseGiving(ctx, customer) })
+}
+
+// clearAlerts clears the alerts about the customer's key, after Virtuous accepted a transaction.
+func (b *batch) clearAlerts(ctx context.Context) error {
+	alerts, err := b.store.ActiveAlerts(ctx, b.Customer.ID)
+	if err != nil {
+		return err
+	}
+	return b.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, alert := range alerts {
+			if alert.Type != event.AlertVirtuousAuthFailed && alert.Type != event.AlertVirtuousForbidden {
+				continue
+			}
+			if err := event.Clear(ctx, tx, b.Customer.ID, alert.Type, "Virtuous accepts donations again."); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// batch is what one round sends.
+type batch struct {
+	*round.Round
+	*submitter
+
+	client *virtuous.Client
+	open   func(sealed []byte) ([]byte, error)
+
+	mu       sync.Mutex // of what follows, and of the round's counts
+	failed   error      // what ends the round
+	accepted bool       // Virtuous accepted a transaction
+}
+
+// work sends up to donationsPerRound transactions of the customer, up to inFlight at once.
+func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err error) {
+	config, err := s.store.VirtuousConfig(ctx, of.Customer.ID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !config.Enabled {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	due, err := s.store.DueDonations(ctx, of.Customer.ID, donationsPerRound)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	b := &batch{Round: of, submitter: s}
+	if err := b.begin(ctx, config); err != nil {
+		return false, b.holdFor(err)
+	}
+	sending := errgroup.Group{}
+	sending.SetLimit(inFlight)
+	sent := 0
+	for _, one := range due {
+		if b.hasFailed() || sent > 0 && b.MustEnd(ctx) {
+			break
+		}
+		sent++
+		sending.Go(func() error {
+			b.note(b.send(ctx, one))
+			return nil
+		})
+	}
+	if err := sending.Wait(); err != nil {
+		return false, err
+	}
+	if b.accepted {
+		if err := b.clearAlerts(ctx); err != nil {
+			return false, err
+		}
+	}
+	b.Log.Info("donations worked", zap.Int("donations", b.Worked), zap.Int("failed", b.Failed), zap.String("trace", b.TraceID))
+	return len(due) == donationsPerRound, b.failed
+}
+
+// begin opens Virtuous and the customer's key.
+func (b *batch) begin(ctx context.Context, config store.VirtuousConfig) error {
+	before, err := b.store.GivingHoldOf(ctx, b.Customer.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	b.Holds = before.Holds
+	if err := b.StartJob(ctx); err != nil {
+		return err
+	}
+	if b.client, err = b.virtuous.Open(ctx, config, b.Lease, jobSubmit); err != nil {
+		return err
+	}
+	if b.open, err = b.vault.Opener(ctx, b.Customer.ID, purposeTransaction); err != nil {
+		return fmt.Errorf("open customer's key: %w", err)
+	}
+	return nil
+}
+
+// note keeps the first error that ends the round. The requests that are under way come to their end.
+func (b *batch) note(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil && b.failed == nil {
+		b.failed = err
+	}
+}
+
+func (b *batch) hasFailed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failed != nil
+}
+
+func (b *batch) count(outcome string, failed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.Worked++
+	b.accepted = b.accepted || !failed
+	if failed {
+		b.Failed++
+	}
+	b.metrics.attempted(outcome)
+}
+
+// storeHold stores why a customer's donations wait, and raises the alert of it. A key that Virtuous rejects also switches giving off,
+// until a new one comes: unless Virtuous rejects many at once.
+func storeHold(ctx context.Context, tx *store.Tx, customer string, park job.Park, detail string) error {
+	switch park.Reason {
+	case event.AlertVirtuousAuthFailed:
+		isVirtuous, err := tx.KeyRefusalIsVirtuous(ctx, customer)
+		if err != nil {
+			return err
+		}
+		if isVirtuous {
+			park = job.Park{Reason: heldUnavailable, Delay: longestPause}
+		} else if err := switchOff(ctx, tx, customer); err != nil {
+			return err
+		}
+		if err := tx.KeyRefused(ctx, customer); err != nil {
+			return err
+		}
+	case event.AlertVirtuousForbidden:
+		if err := event.Raise(ctx, tx, event.AlertFor(customer, park.Reason)); err != nil {
+			return err
+		}
+	}
+	return tx.HoldGiving(ctx, customer, park.Reason, detail, park.Delay)
+}
+
+func switchOff(ctx context.Context, tx *store.Tx, customer string) error {
+	if err := event.Raise(ctx, tx, event.AlertFor(customer, event.AlertVirtuousAuthFailed)); err != nil {
+		return err
+	}
+	_, err := tx.DisableGiving(ctx, customer, store.GivingAuthFailed)
+	return err
+}

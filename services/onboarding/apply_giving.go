@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"time"
+
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// applyGiving writes the customer's side of Virtuous: settings, key and webhook secret. A customer with Virtuous alone gets a row without
+// a destination.
+func (s *settler) applyGiving(ctx context.Context, tx *store.Tx, keys *vault.Vault, proposed proposal, completed *rollcallv1.OnboardingCompleted,
+) (onboardedAt time.Time, err error) {
+	customer := proposed.pending.Customer
+	var adminEmail *string
+	if email := proposed.request.GetAdminEmail(); email != "" {
+		adminEmail = &email
+	}
+	if onboardedAt, err = tx.SaveCustomerForGiving(ctx, customer, adminEmail); err != nil {
+		return onboardedAt, err
+	}
+	completed.Virtuous = true
+	if proposed.request.GetVirtuous().GetRemove() {
+		return onboardedAt, removeGiving(ctx, tx, customer)
+	}
+	before := proposed.givingBefore
+	if before != nil && before.OrganizationID != proposed.giving.OrganizationID {
+		if err := s.forgetOrganization(ctx, tx, customer); err != nil {
+			return onboardedAt, err
+		}
+	}
+	if err := tx.SaveVirtuous(ctx, proposed.giving); err != nil {
+		return onboardedAt, err
+	}
+	if err := tx.KeyGiven(ctx, customer); err != nil {
+		return onboardedAt, err
+	}
+	if err := tx.ReleaseGiving(ctx, customer); err != nil {
+		return onboardedAt, err
+	}
+	if err := saveSecret(ctx, tx, keys, customer, store.CredentialVirtuousToken, proposed.secrets.VirtuousToken); err != nil {
+		return onboardedAt, err
+	}
+	secrets := webhookSecrets{vault: keys, tx: tx, customer: customer}
+	if _, err := secrets.replace(ctx, proposed.secrets.WebhookSecret); err != nil {
+		return onboardedAt, err
+	}
+	completed.VirtuousOrganizationName = proposed.giving.OrganizationName
+	completed.VirtuousSetUp = before == nil || before.RemovedAt != nil
+	return onboardedAt, nil
+}
+
+func saveSecret(ctx context.Context, tx *store.Tx, keys *vault.Vault, customer, name, secret string) error {
+	sealed, err := keys.Seal(ctx, customer, name, []byte(secret))
+	if err != nil {
+		return fmt.Errorf("seal %s: %w", name, err)
+	}
+	return tx.SaveCredential(ctx, customer, name, sealed)
+}
+
+// webhookSecrets are the secrets that sign deliveries to a customer.
+type webhookSecrets struct {
+	vault    *vault.Vault
+	tx       *store.Tx
+	customer string
+}
+
+// replace stores a new secret. The one before stays beside it: deliveries that were signed with it are still on their way. Without a new
+// secret, the one that there is stays.
+func (w webhookSecrets) replace(ctx context.Context, secret string) (changed bool, err error) {
+	if secret == "" {
+		return false, nil
+	}
+	sealed, err := w.tx.Credential(ctx, w.customer, store.CredentialWebhookSecret)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, err
+	}
+	if err == nil {
+		before, err := w.vault.Open(ctx, w.customer, store.CredentialWebhookSecret, sealed)
+		if err != nil {
+			return false, fmt.Errorf("open the webhook secret: %w", err)
+		}
+		if subtle.ConstantTimeCompare(before, []byte(secret)) == 1 {
+			return false, nil
+		}
+		if err := saveSecret(ctx, w.tx, w.vault, w.customer, store.CredentialWebhookSecretBefore, string(before)); err != nil {
+			return false, err
+		}
+	}
+	return true, saveSecret(ctx, w.tx, w.vault, w.customer, store.CredentialWebhookSecret, secret)
+}
+
+// removeGiving ends giving for a customer whose mirror goes on. What was captured stays: it is sent if giving returns.
+func removeGiving(ctx context.Context, tx *store.Tx, customer string) error {
+	if _, err := tx.DisableGiving(ctx, customer, store.GivingRemoved); err != nil {
+		return err
+	}
+	if err := tx.ReleaseGiving(ctx, customer); err != nil {
+		return err
+	}
+	if err := endWebhooks(ctx, tx, customer); err != nil {
+		return err
+	}
+	return tx.SaveCredential(ctx, customer, store.CredentialVirtuousToken, nil)
+}
+
+// endWebhooks has deliveries of the customer's organization rejected from now on: it deletes the secrets that sign them, and ends the subscriptions.
+func endWebhooks(ctx context.Context, tx *store.Tx, customer string) error {
+	for _, name := range []string{store.CredentialWebhookSecret, store.CredentialWebhookSecretBefore} {
+		if err := tx.SaveCredential(ctx, customer, name, nil); err != nil {
+			return err
+		}
+	}
+	return orphanWebhooks(ctx, tx, customer)
+}
+
+// forgetAtOnce is how many rows of an organization that is not the customer's any more are deleted by one statement.
+const forgetAtOnce = 10_000
+
+// forgetOrganization deletes what is known of the organization before: its ids mean other gifts and contacts at the new one. Its deliveries are
+// rejected. Donations that went there, or may have, are closed; other pending ones go to the new one.
+func (s *settler) forgetOrganization(ctx context.Context, tx *store.Tx, customer string) error {
+	// The settings come before gifts and donations, as in a transaction that applies gifts; another order could deadlock. None is applied
+	// after a removal.
+	if _, err := tx.LockInbound(ctx, customer); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err := endWebhooks(ctx, tx, customer); err != nil {
+		return err
+	}
+	for _, forget := range []func(context.Context, string, int32) (int64, error){
+		tx.CloseDonationsOfOrganization, tx.ForgetGifts, tx.ForgetContacts, tx.ForgetReferences, tx.ForgetInbox,
+	} {
+		for {
+			forgotten, err := forget(ctx, customer, forgetAtOnce)
+			if err != nil {
+				return err
+			}
+			if forgotten < forgetAtOnce {
+				break
+			}
+		}
+	}
+	return tx.ForgetVirtuousState(ctx, customer)
+}

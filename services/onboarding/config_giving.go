@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/report"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/store"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// fieldWebhookSecret is the name of the webhook secret in a change.
+const fieldWebhookSecret = "virtuous.webhookSecretSealed"
+
+// changeGiving writes a change of the settings for giving, and returns what it changed. Donations that were captured keep their source and
+// their fields.
+func (o *operators) changeGiving(ctx context.Context, tx *store.Tx, customer string, asked operatorapi.ConfigChange, secret string,
+) ([]operatorapi.Change, error) {
+	if asked.Virtuous == nil {
+		return nil, nil
+	}
+	current, err := tx.VirtuousConfig(ctx, customer)
+	if errors.Is(err, store.ErrNotFound) || (err == nil && current.RemovedAt != nil) {
+		return nil, conflict("giving of %q is not set up: give a key, with rollcall config set %s --virtuous-token-file <file>", customer, customer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	next, errs := plannedGiving(current, *asked.Virtuous)
+	if next.TransactionSource == "" && current.TransactionSource != "" && o.source == "" {
+		errs.Add(fieldSource, rollcallv1.MissingSource)
+	}
+	if len(errs) > 0 {
+		return nil, &service.FieldsError{Errors: errs}
+	}
+	if err := tx.ChangeVirtuous(ctx, next); err != nil {
+		return nil, err
+	}
+	changes := givingChanges(current, next)
+	if secret == "" {
+		return changes, nil
+	}
+	secrets := webhookSecrets{vault: o.vault.On(tx.Conn), tx: tx, customer: customer}
+	changed, err := secrets.replace(ctx, secret)
+	if changed {
+		changes = append(changes, operatorapi.Change{Field: "virtuous.webhookSecret"})
+	}
+	return changes, err
+}
+
+// plannedGiving returns the settings with the change applied, and what is wrong with them.
+func plannedGiving(current store.VirtuousConfig, asked operatorapi.VirtuousChange) (store.VirtuousConfig, rollcallv1.FieldErrors) {
+	errs := rollcallv1.FieldErrors{}
+	message := &rollcallv1.Virtuous{
+		TransactionSource: current.TransactionSource, DesignationsField: current.DesignationsField, ImportsUrl: current.ImportsURL,
+		NeedsReviewAfterHours: int32(min(current.NeedsReviewAfterHours, 1<<20)), //nolint:gosec // bounded
+		StuckAfterHours:       int32(min(current.StuckAfterHours, 1<<20)),       //nolint:gosec // bounded
+		GiftsSince:            current.GiftsSince, CreateWebhook: current.CreateWebhook,
+	}
+	take(&message.TransactionSource, asked.TransactionSource)
+	take(&message.DesignationsField, asked.DesignationsField)
+	take(&message.ImportsUrl, asked.ImportsURL)
+	take(&message.GiftsSince, asked.GiftsSince)
+	take(&message.NeedsReviewAfterHours, asked.NeedsReviewAfterHours)
+	take(&message.StuckAfterHours, asked.StuckAfterHours)
+	take(&message.CreateWebhook, asked.CreateWebhook)
+	defaults := current.Defaults
+	if len(asked.Defaults) > 0 {
+		defaults = asked.Defaults
+	}
+	message.Defaults = &structpb.Struct{}
+	if err := protojson.Unmarshal(defaults, message.GetDefaults()); err != nil {
+		errs.Add("virtuous.defaults", "has the wrong type: expected an object")
+		return current, errs
+	}
+	message.ValidateSettings(errs)
+	next, err := givingOf(message)
+	if err != nil {
+		errs.Add("virtuous.defaults", "cannot be stored")
+	}
+	next.Customer, next.Enabled, next.DisabledReason = current.Customer, current.Enabled, current.DisabledReason
+	return next, errs
+}
+
+func take[T any](into, asked *T) {
+	if asked != nil {
+		*into = *asked
+	}
+}
+
+// givingChanges lists the settings that differ, by their names in the onboarding message.
+func givingChanges(current, next store.VirtuousConfig) (changes []operatorapi.Change) {
+	from, to := report.VirtuousSettings(current), report.VirtuousSettings(next)
+	for _, one := range []struct {
+		field    string
+		same     bool
+		from, to any
+	}{
+		{fieldSource, equal(from.TransactionSource, to.TransactionSource), from.TransactionSource, to.TransactionSource},
+		{"virtuous.designationsField", from.DesignationsField == to.DesignationsField, from.DesignationsField, to.DesignationsField},
+		{"virtuous.defaults", isSameJSON(from.Defaults, to.Defaults), from.Defaults, to.Defaults},
+		{"virtuous.needsReviewAfterHours", from.NeedsReviewAfterHours == to.NeedsReviewAfterHours, from.NeedsReviewAfterHours, to.NeedsReviewAfterHours},
+		{"virtuous.stuckAfterHours", from.StuckAfterHours == to.StuckAfterHours, from.StuckAfterHours, to.StuckAfterHours},
+		{"virtuous.importsUrl", equal(from.ImportsURL, to.ImportsURL), from.ImportsURL, to.ImportsURL},
+		{"virtuous.giftsSince", equal(from.GiftsSince, to.GiftsSince), from.GiftsSince, to.GiftsSince},
+		{"virtuous.createWebhook", from.CreateWebhook == to.CreateWebhook, from.CreateWebhook, to.CreateWebhook},
+	} {
+		if !one.same {
+			changes = append(changes, operatorapi.Change{Field: one.field, From: one.from, To: one.to})
+		}
+	}
+	return changes
+}

@@ -1,0 +1,549 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/store"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// virtuousAPI answers GET /api/Organization/Current by the key, and counts requests.
+type virtuousAPI struct {
+	asked atomic.Int32
+
+	mu      sync.Mutex
+	answers map[string]virtuousAnswer // by key
+}
+
+type virtuousAnswer struct {
+	status int
+	body   string
+}
+
+func (v *virtuousAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v.asked.Add(1)
+	if r.URL.Path != "/api/Organization/Current" {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	v.mu.Lock()
+	answer, known := v.answers[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	v.mu.Unlock()
+	if !known {
+		answer = virtuousAnswer{http.StatusUnauthorized, "Authorization has been denied for this request."}
+	}
+	w.WriteHeader(answer.status)
+	if _, err := w.Write([]byte(answer.body)); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (v *virtuousAPI) answer(key string, status int, body string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.answers[key] = virtuousAnswer{status, body}
+}
+
+const (
+	relief = `{"organizationUserId":67890,"organizationName":"Example Relief","organizationTimeZone":"US/Arizona",` +
+		`"organizationCulture":"en-US","isEnabled":true}`
+	shelter = `{"organizationUserId":11111,"organizationName":"Example Shelter","organizationTimeZone":"Eastern Standard Time",` +
+		`"organizationCulture":"en-CA","isEnabled":true}`
+	notEnabled = `{"organizationUserId":67890,"organizationName":"Example Relief","organizationTimeZone":"US/Arizona","isEnabled":false}`
+
+	withVirtuous = `{"customerId":"acme","virtuous":{"token":"k3y","transactionSource":"AcmeGive"}}`
+	both         = `{"customerId":"acme","vomoToken":"t0ken","externalSystemUrl":"http://127.0.0.1:1/crm",` +
+		`"virtuous":{"token":"k3y","transactionSource":"AcmeGive"}}`
+)
+
+// givingFixture is a settlerFixture with a Virtuous that knows some keys.
+type givingFixture struct {
+	*settlerFixture
+	vomo     *vomoRequests
+	virtuous *virtuousAPI
+	sequence uint64
+}
+
+func newGivingFixture(t *testing.T) *givingFixture {
+	t.Helper()
+	f := &givingFixture{settlerFixture: newSettlerFixture(t, "2026-01-15T00:00:00Z"), virtuous: &virtuousAPI{answers: map[string]virtuousAnswer{}}}
+	f.vomo = f.recordVomoRequests(t)
+	f.virtuous.answer("k3y", http.StatusOK, relief)
+	f.virtuous.answer("n3wk3y", http.StatusOK, relief)
+	f.virtuous.answer("sh3lter", http.StatusOK, shelter)
+	f.virtuous.answer("off", http.StatusOK, notEnabled)
+	server := httptest.NewServer(f.virtuous)
+	t.Cleanup(server.Close)
+	f.settler.virtuous = &connector.Virtuous{
+		Store: f.store, Vault: f.vault, Logger: zap.NewNop(), BaseURL: server.URL, Timeout: probeTimeout,
+		Hourly: budget.Hourly{PerHour: 1e9, Share: 1},
+	}
+	return f
+}
+
+// receive handles a message and leaves its request pending.
+func (f *givingFixture) receive(t *testing.T, body string) {
+	t.Helper()
+	f.sequence++
+	f.receiveMessage(t, f.sequence, body)
+}
+
+// request handles a message and settles its request.
+func (f *givingFixture) request(t *testing.T, body string) {
+	t.Helper()
+	f.receive(t, body)
+	f.settleAll(t)
+}
+
+// donation adds a donation in a state.
+func (f *givingFixture) donation(t *testing.T, id, status string) {
+	t.Helper()
+	f.sql(t, `INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
+			next_attempt_at, submitted_at, next_lookup_at, review_reason, confirmed_at, virtuous_gift_id, created_at, status_at, updated_at)
+		SELECT 'acme', '`+id+`', '`+status+`', 'AcmeGive', '\x00', '\x00', '\x00', at, at AS b, at AS c, 'match_needed', at AS d, 7, at AS e, at AS f, at AS g
+		FROM (SELECT rollcall_now() AS at) now`)
+}
+
+// subscription adds the customer's subscription at Virtuous.
+func (f *givingFixture) subscription(t *testing.T) {
+	t.Helper()
+	f.sql(t, `INSERT INTO webhook_subscriptions (customer_id, state, virtuous_webhook_id, payload_url, toggles, requested_at, updated_at)
+		VALUES ('acme', 'active', 31, 'https://hooks.example.org', '{giftCreate}', now(), now())`)
+}
+
+func text(t *testing.T, f *givingFixture, query string) (value string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), f.database)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close(t.Context())) }()
+	require.NoError(t, conn.QueryRow(t.Context(), query).Scan(&value))
+	return value
+}
+
+// outcome is the state of the newest request, and its errors.
+func (f *givingFixture) outcome(t *testing.T) (state string, errs map[string][]string) {
+	t.Helper()
+	line := text(t, f, `SELECT state || '|' || coalesce(errors::text, '{}') FROM onboarding_requests ORDER BY stream_seq DESC LIMIT 1`)
+	state, encoded, _ := strings.Cut(line, "|")
+	require.NoError(t, json.Unmarshal([]byte(encoded), &errs))
+	return state, errs
+}
+
+func (f *givingFixture) requireOutcome(t *testing.T, want string) {
+	t.Helper()
+	state, errs := f.outcome(t)
+	require.Equal(t, want, state, errs)
+}
+
+func (f *givingFixture) config(t *testing.T) store.VirtuousConfig {
+	t.Helper()
+	config, err := f.store.VirtuousConfig(t.Context(), "acme")
+	require.NoError(t, err)
+	return config
+}
+
+func TestCustomerWithVirtuousAloneHasNoDestinationAndNoBackfill(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, `{"customerId":"acme","adminEmail":"it@acme.example","virtuous":{"token":"k3y","transactionSource":"AcmeGive","webhookSecret":"wh-s3cret",
+		"designationsField":"giftDesignations","defaults":{"batch":"Acme"},"needsReviewAfterHours":96,"stuckAfterHours":12,
+		"importsUrl":"https://app.virtuoussoftware.com/imports","giftsSince":"2025-12-31","createWebhook":true}}`)
+	f.requireOutcome(t, "applied")
+	customer, err := f.store.Customer(t.Context(), "acme")
+	require.NoError(t, err)
+	require.Empty(t, customer.ExternalSystemURL)
+	require.False(t, customer.Mirrors())
+	require.True(t, customer.Active())
+	require.False(t, customer.Steady(), "nothing is polled")
+	require.Equal(t, "it@acme.example", *customer.AdminEmail)
+	config := f.config(t)
+	require.JSONEq(t, `{"batch":"Acme"}`, string(config.Defaults))
+	config.Defaults, config.OnboardedAt, config.UpdatedAt = nil, time.Time{}, time.Time{}
+	require.Equal(t, store.VirtuousConfig{
+		Customer: "acme", Enabled: true, TransactionSource: "AcmeGive", DesignationsField: "giftDesignations", NeedsReviewAfterHours: 96,
+		StuckAfterHours: 12, ImportsURL: "https://app.virtuoussoftware.com/imports", GiftsSince: "2025-12-31", CreateWebhook: true,
+		OrganizationID: "67890", OrganizationName: "Example Relief", TimeZone: "US/Arizona", Culture: "en-US",
+	}, config)
+	require.Equal(t, "k3y", f.token(t, store.CredentialVirtuousToken))
+	require.Equal(t, "wh-s3cret", f.token(t, store.CredentialWebhookSecret))
+	require.Zero(t, f.count(t, `SELECT count(*) FROM all_runs`))
+	require.Zero(t, f.count(t, `SELECT count(*) FROM sync_checkpoints`))
+	require.Zero(t, f.vomo.asked.Load())
+	completed := &rollcallv1.OnboardingCompleted{}
+	payload := text(t, f, `SELECT convert_from(payload, 'UTF8') FROM outbox WHERE subject = 'rollcall.events.onboarding.completed.acme'`)
+	require.NoError(t, rollcallv1.Read([]byte(payload), completed))
+	require.True(t, completed.GetVirtuous())
+	require.True(t, completed.GetVirtuousSetUp())
+	require.False(t, completed.GetBackfillQueued())
+	require.Equal(t, "Example Relief", completed.GetVirtuousOrganizationName())
+	require.Zero(t, f.count(t, `SELECT count(*) FROM onboarding_requests
+		WHERE request::text LIKE '%k3y%' OR request::text LIKE '%s3cret%' OR sealed_secrets IS NOT NULL`))
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","transactionSource":"AcmeGive","webhookSecret":"wh-s3cret",
+		"designationsField":"giftDesignations","defaults":{"batch":"Acme"},"needsReviewAfterHours":96,"stuckAfterHours":12,
+		"importsUrl":"https://app.virtuoussoftware.com/imports","giftsSince":"2025-12-31","createWebhook":true}}`)
+	f.requireOutcome(t, "duplicate")
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM outbox`))
+}
+
+func TestKeyAloneReplacesTheKeyAndWakesGiving(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","transactionSource":"AcmeGive","needsReviewAfterHours":96}}`)
+	onboarded := f.config(t).OnboardedAt
+	f.sql(t, `UPDATE virtuous_configs SET enabled = false, disabled_reason = 'auth_failed'`)
+	f.sql(t, `INSERT INTO giving_holds SELECT 'acme', 'virtuous_forbidden', NULL, 1, at, at AS b, at + interval '15 minutes'
+		FROM (SELECT rollcall_now() AS at) now`)
+	f.sql(t, `INSERT INTO alerts (customer_id, type, severity, raised_at) VALUES ('acme', 'virtuous_auth_failed', 'high', rollcall_now())`)
+	lease, err := f.store.TakeLeaseIn(t.Context(), store.LaneGiving, "acme", "donations-1", time.Minute)
+	require.NoError(t, err)
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"n3wk3y"}}`)
+
+	f.requireOutcome(t, "applied")
+	config := f.config(t)
+	require.True(t, config.Enabled)
+	require.Equal(t, 96, config.NeedsReviewAfterHours)
+	require.Equal(t, "AcmeGive", config.TransactionSource)
+	require.Equal(t, onboarded, config.OnboardedAt)
+	require.Equal(t, "n3wk3y", f.token(t, store.CredentialVirtuousToken))
+	require.Zero(t, f.count(t, `SELECT count(*) FROM giving_holds`))
+	require.Zero(t, f.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
+	require.ErrorIs(t, lease.Renew(t.Context()), store.ErrLaneLost, "its holder has the old key")
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"n3wk3y"}}`)
+	f.requireOutcome(t, "duplicate")
+}
+
+func TestWebhookSecretOfBeforeStaysBesideTheNewOne(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","transactionSource":"AcmeGive","webhookSecret":"first"}}`)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","webhookSecret":"second"}}`)
+	f.requireOutcome(t, "applied")
+	require.Equal(t, "AcmeGive", f.config(t).TransactionSource)
+	require.Equal(t, "second", f.token(t, store.CredentialWebhookSecret))
+	require.Equal(t, "first", f.token(t, store.CredentialWebhookSecretBefore))
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","transactionSource":"AcmeGive"}}`)
+	f.requireOutcome(t, "duplicate")
+	require.Equal(t, "second", f.token(t, store.CredentialWebhookSecret), "a request without a secret keeps it")
+}
+
+func TestKeyOfAnotherOrganizationNeedsConsentAndForgetsTheOneBefore(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, withVirtuous)
+	f.donation(t, "don-1", "pending")
+	f.donation(t, "don-2", "submitted")
+	f.donation(t, "don-3", "confirmed")
+	f.sql(t, `INSERT INTO partner_gifts (customer_id, virtuous_gift_id, state, content_hash, sealed, created_at, last_sync_at)
+		VALUES ('acme', 7, 'live', '\x00', '\x00', now(), now())`)
+	f.sql(t, `INSERT INTO virtuous_catalogs VALUES ('acme', 'projects', '[]', now())`)
+	f.donation(t, "don-4", "pending")
+	f.sql(t, `UPDATE virtuous_donation_queue SET unanswered_since = rollcall_now() WHERE platform_donation_id = 'don-4'`)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","webhookSecret":"first"}}`)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","webhookSecret":"second"}}`)
+	f.subscription(t)
+	f.sql(t, `INSERT INTO webhook_inbox (customer_id, digest, event, records, sealed, state, next_attempt_at, received_at)
+		VALUES ('acme', '\x00', 'gift_create', 1, '\x00', 'waiting', now(), now())`)
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter"}}`)
+	state, errs := f.outcome(t)
+	require.Equal(t, "rejected", state)
+	require.Contains(t, errs[fieldVirtuousToken][0], "belongs to another organization")
+	require.Equal(t, "k3y", f.token(t, store.CredentialVirtuousToken))
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM partner_gifts`))
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","acceptOtherOrganization":true}}`)
+	f.requireOutcome(t, "applied")
+	config := f.config(t)
+	require.Equal(t, []string{"11111", "Example Shelter", "America/New_York", "en-CA", "AcmeGive"},
+		[]string{config.OrganizationID, config.OrganizationName, config.TimeZone, config.Culture, config.TransactionSource})
+	require.Zero(t, f.count(t, `SELECT (SELECT count(*) FROM partner_gifts) + (SELECT count(*) FROM virtuous_catalogs) + (SELECT count(*) FROM webhook_inbox)`))
+	require.Equal(t, "don-1 pending, don-2 closed, don-3 confirmed, don-4 closed",
+		text(t, f, `SELECT string_agg(platform_donation_id || ' ' || status, ', ' ORDER BY id) FROM virtuous_donation_queue`),
+		"of don-4 it is not known whether the other organization has it")
+	require.Equal(t, "virtuous_token", text(t, f, `SELECT string_agg(name, ',') FROM credentials`), "deliveries of the other organization are rejected")
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM webhook_subscriptions WHERE state = 'orphaned'`))
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM alerts WHERE type = 'webhook_orphaned' AND cleared_at IS NULL`))
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","webhookSecret":"third"}}`)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","acceptOtherOrganization":true,"webhookSecret":"fourth"}}`)
+	f.requireOutcome(t, "applied")
+	require.Equal(t, "fourth", f.token(t, store.CredentialWebhookSecret))
+	require.Zero(t, f.count(t, `SELECT count(*) FROM credentials WHERE name = 'virtuous_webhook_secret_before'`))
+}
+
+func TestOtherOrganizationWaitsForGiftsThatAreBeingApplied(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, withVirtuous)
+	f.donation(t, "don-1", "submitted")
+	f.receive(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","acceptOtherOrganization":true}}`)
+	pending, err := f.store.ClaimDueRequest(t.Context(), claimHold)
+	require.NoError(t, err)
+	settled := make(chan error, 1)
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		if _, err := tx.LockInbound(ctx, "acme"); err != nil {
+			return err
+		}
+		go func() { settled <- f.settler.settle(t.Context(), pending) }()
+		require.Eventually(t, func() bool { // the request waits for the settings
+			return f.count(t, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 1
+		}, 30*time.Second, 10*time.Millisecond)
+		require.Equal(t, "submitted", text(t, f, `SELECT status FROM virtuous_donation_queue FOR UPDATE NOWAIT`), "it has not locked the donation")
+		return nil
+	}))
+	require.NoError(t, <-settled)
+	f.requireOutcome(t, "applied")
+	require.Equal(t, "closed", text(t, f, `SELECT status FROM virtuous_donation_queue`))
+}
+
+func TestAnswersOfVirtuousToTheKey(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status   int
+		body     string
+		rejected string // "": delayed
+	}{
+		"rejected":             {http.StatusUnauthorized, "Authorization has been denied for this request.", "Key rejected by Virtuous API"},
+		"forbidden":            {http.StatusForbidden, `{"error":"Forbidden"}`, "Key rejected by Virtuous API"},
+		"not enabled":          {http.StatusOK, notEnabled, "is of an organization that is not enabled at Virtuous"},
+		"broken":               {http.StatusInternalServerError, "", ""},
+		"of Cloudflare":        {520, "<html>", ""},
+		"a page":               {http.StatusOK, "<html>", ""},
+		"empty":                {http.StatusOK, "", ""},
+		"without organization": {http.StatusOK, "{}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newGivingFixture(t)
+			f.virtuous.answer("odd", c.status, c.body)
+			f.request(t, `{"customerId":"acme","virtuous":{"token":"odd","transactionSource":"AcmeGive"}}`)
+			require.Zero(t, f.count(t, `SELECT (SELECT count(*) FROM sync_configs) + (SELECT count(*) FROM virtuous_configs) + (SELECT count(*) FROM credentials)`))
+			state, errs := f.outcome(t)
+			if c.rejected != "" {
+				require.Equal(t, "rejected", state)
+				require.Equal(t, map[string][]string{fieldVirtuousToken: {c.rejected}}, errs)
+				require.Equal(t, 1, f.count(t, rejections))
+				return
+			}
+			require.Equal(t, "pending", state)
+			require.Equal(t, 1, f.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.events.onboarding.delayed.acme'`))
+			f.virtuous.answer("odd", http.StatusOK, relief)
+			f.sql(t, `UPDATE onboarding_requests SET next_attempt_at = rollcall_now()`)
+			f.settleAll(t)
+			f.requireOutcome(t, "applied")
+		})
+	}
+}
+
+func TestRejectionDuringAnOutageOfVirtuousDelays(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.sql(t, `UPDATE virtuous_refusals SET began_at = rollcall_now()`)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"unknown","transactionSource":"AcmeGive"}}`)
+	f.requireOutcome(t, "pending")
+}
+
+func TestOfBothSidesNeitherIsAppliedIfOneIsRejected(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		vomo   int32
+		key    string
+		fields []string
+	}{
+		"the token":         {http.StatusUnauthorized, "k3y", []string{"vomoToken"}},
+		"the key":           {0, "unknown", []string{fieldVirtuousToken}},
+		"both":              {http.StatusUnauthorized, "unknown", []string{fieldVirtuousToken, "vomoToken"}},
+		"the key, VOMO off": {http.StatusServiceUnavailable, "unknown", []string{fieldVirtuousToken}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newGivingFixture(t)
+			f.vomo.status.Store(c.vomo)
+			f.request(t, strings.Replace(both, "k3y", c.key, 1))
+			state, errs := f.outcome(t)
+			require.Equal(t, "rejected", state)
+			require.Len(t, errs, len(c.fields))
+			for _, field := range c.fields {
+				require.Contains(t, errs, field)
+			}
+			require.Zero(t, f.count(t, `SELECT (SELECT count(*) FROM sync_configs) + (SELECT count(*) FROM virtuous_configs) + (SELECT count(*) FROM credentials)`))
+		})
+	}
+}
+
+func TestBothSidesAreAppliedTogether(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, both)
+	f.requireOutcome(t, "applied")
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM all_runs WHERE kind = 'backfill'`))
+	require.True(t, f.config(t).Enabled)
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.events.onboarding.completed.acme'`))
+	f.request(t, both)
+	f.requireOutcome(t, "duplicate")
+	f.vomo.status.Store(http.StatusServiceUnavailable)
+	f.request(t, strings.Replace(both, "k3y", "n3wk3y", 1))
+	f.requireOutcome(t, "pending")
+	require.Equal(t, "k3y", f.token(t, store.CredentialVirtuousToken), "neither side is applied while one is not known")
+}
+
+func TestRequestChangesOnlyTheSideThatItNames(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, everySetting)
+	before := f.settings(t)
+	f.request(t, withVirtuous)
+	f.requireOutcome(t, "applied")
+	require.Equal(t, before, f.settings(t))
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM all_runs`))
+	giving := f.config(t)
+	f.request(t, strings.Replace(everySetting, `"pollCadenceMinutes":15`, `"pollCadenceMinutes":20`, 1))
+	f.requireOutcome(t, "applied")
+	require.Equal(t, giving, f.config(t))
+	require.Equal(t, "k3y", f.token(t, store.CredentialVirtuousToken))
+	f.receiveTokenOnly(t, 10, "fresh")
+	require.Equal(t, giving, f.config(t))
+}
+
+func TestSwitchedOffMirrorStaysSwitchedOffWhenGivingIsSetUp(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, everySetting)
+	f.sql(t, `UPDATE sync_configs SET enabled = false, disabled_reason = 'auth_failed', paused_at = rollcall_now()`)
+	f.request(t, withVirtuous)
+	f.requireOutcome(t, "applied")
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM sync_configs WHERE NOT enabled AND disabled_reason = 'auth_failed' AND paused_at IS NOT NULL`))
+}
+
+func TestMirrorIsAddedToACustomerWithVirtuousAlone(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, withVirtuous)
+	f.request(t, `{"customerId":"acme","vomoToken":"t0ken"}`)
+	state, errs := f.outcome(t)
+	require.Equal(t, "rejected", state, "it has no settings that a token alone could keep")
+	require.Contains(t, errs, fieldURL)
+	giving := f.config(t)
+	f.request(t, wellFormed)
+	f.requireOutcome(t, "applied")
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM all_runs WHERE kind = 'backfill'`))
+	require.Equal(t, giving, f.config(t))
+}
+
+func TestRequestsOfDifferentSidesDoNotReplaceOneAnother(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.receive(t, wellFormed)
+	f.receive(t, withVirtuous)
+	f.settleAll(t)
+	f.settleAll(t)
+	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'applied'`))
+	require.True(t, f.config(t).Enabled)
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM all_runs WHERE kind = 'backfill'`))
+}
+
+func TestOlderRequestOfBothSidesAppliesTheSideThatIsLeft(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.receive(t, both)
+	f.receive(t, strings.Replace(wellFormed, "t0ken", "newer", 1))
+	f.settleAll(t)
+	require.Equal(t, 1, f.count(t, inState+`'pending'`), "its other side is still to be applied")
+	f.settleAll(t)
+	require.Equal(t, 2, f.count(t, inState+`'applied'`))
+	require.Equal(t, "newer", f.token(t, store.CredentialVomoToken))
+	require.Equal(t, "k3y", f.token(t, store.CredentialVirtuousToken))
+
+	f.receive(t, both)
+	f.receive(t, strings.Replace(both, "k3y", "n3wk3y", 1))
+	f.settleAll(t)
+	require.Equal(t, 1, f.count(t, inState+`'superseded'`))
+	require.Equal(t, "n3wk3y", f.token(t, store.CredentialVirtuousToken))
+}
+
+func TestTransactionSourceMayBeTheInstallations(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.receive(t, `{"customerId":"acme","virtuous":{"token":"k3y","stuckAfterHours":12}}`)
+	f.requireOutcome(t, "rejected")
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y"}}`)
+	state, errs := f.outcome(t)
+	require.Equal(t, "rejected", state, "there is no source that a key alone could keep")
+	require.Equal(t, map[string][]string{fieldSource: {rollcallv1.MissingSource}}, errs)
+	f.source, f.settler.source = "Platform", "Platform"
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y"}}`)
+	f.requireOutcome(t, "applied")
+	require.Empty(t, f.config(t).TransactionSource, "the setting may change")
+}
+
+func TestGivingIsRemovedAndComesBack(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, both)
+	f.donation(t, "don-1", "pending")
+	f.subscription(t)
+	f.request(t, `{"customerId":"acme","virtuous":{"remove":true}}`)
+	f.requireOutcome(t, "applied")
+	config := f.config(t)
+	require.False(t, config.Enabled)
+	require.Equal(t, store.GivingRemoved, config.DisabledReason)
+	require.NotNil(t, config.RemovedAt)
+	require.Equal(t, "vomo_token", text(t, f, `SELECT string_agg(name, ',') FROM credentials`))
+	alert := text(t, f, `SELECT convert_from(payload, 'UTF8') FROM outbox WHERE subject = 'rollcall.alerts.medium.webhook_orphaned.acme'`)
+	require.Contains(t, alert, "Its id: 31.")
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM virtuous_donation_queue WHERE status = 'pending'`), "it is sent if giving returns")
+	f.request(t, `{"customerId":"acme","virtuous":{"remove":true}}`)
+	f.requireOutcome(t, "duplicate")
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","transactionSource":"AcmeGive"}}`)
+	f.requireOutcome(t, "rejected")
+	f.request(t, withVirtuous)
+	f.requireOutcome(t, "applied")
+	require.True(t, f.config(t).Enabled)
+	require.Nil(t, f.config(t).RemovedAt)
+	require.Equal(t, "webhook_orphaned", text(t, f, `SELECT string_agg(type, ',') FROM alerts WHERE cleared_at IS NULL`), "the subscription is still there")
+
+	f.request(t, `{"customerId":"acme","virtuous":{"remove":true}}`)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","transactionSource":"AcmeGive","acceptOtherOrganization":true}}`)
+	f.requireOutcome(t, "applied")
+}
+
+func TestOnlySideOfACustomerIsNotRemoved(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, withVirtuous)
+	f.request(t, `{"customerId":"acme","virtuous":{"remove":true}}`)
+	state, errs := f.outcome(t)
+	require.Equal(t, "rejected", state)
+	require.Contains(t, errs[fieldRemove][0], "offboard the customer instead")
+	require.True(t, f.config(t).Enabled)
+}
+
+func TestPauseStopsGiving(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, withVirtuous)
+	lease, err := f.store.TakeLeaseIn(t.Context(), store.LaneGiving, "acme", "donations-1", time.Minute)
+	require.NoError(t, err)
+	operators := &operators{store: f.store, vault: f.vault, logger: zap.NewNop(), holder: "onboarding-1", leaseFor: time.Minute, patience: time.Minute}
+	_, err = operators.pauseCustomer(t.Context(), acmeCommand)
+	require.NoError(t, err)
+	require.ErrorIs(t, lease.Renew(t.Context()), store.ErrLaneLost)
+}

@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/giving/inbox"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+)
+
+// receiver answers deliveries of webhooks.
+type receiver struct {
+	keys            *keyring
+	store           *store.Store
+	publish         func(ctx context.Context, batch []bus.Outgoing) []error
+	isConnected     func() bool
+	signatureHeader string
+	maxBody         int64
+	storeTime       time.Duration // how long it may take until a delivery is durable
+	bodies          chan struct{} // bounds how many bodies are in memory
+	decoy           []byte        // the secret of unknown customers
+	logger          *zap.Logger
+	metrics         *metrics
+	now             func() time.Time
+}
+
+// newDecoy returns a secret that no sender has: an unknown customer's signature is computed like any other.
+func newDecoy() []byte {
+	decoy := make([]byte, 32)
+	_, _ = rand.Read(decoy) // never fails
+	return decoy
+}
+
+// routes returns what the service answers.
+func (r *receiver) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/webhooks/virtuous/{customer}", r)
+	return mux
+}
+
+// ServeHTTP answers one request on /webhooks/virtuous/{customer}. No answer says more than its status.
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	status := r.handle(w, request)
+	r.metrics.answered(status)
+	if status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(status)
+}
+
+func (r *receiver) handle(w http.ResponseWriter, request *http.Request) int {
+	receivedAt := r.now()
+	switch {
+	case request.Method != http.MethodPost:
+		return http.StatusMethodNotAllowed
+	case !isJSON(request.Header):
+		return http.StatusUnsupportedMediaType
+	case request.ContentLength > r.maxBody:
+		return http.StatusRequestEntityTooLarge
+	}
+	select {
+	case r.bodies <- struct{}{}:
+		defer func() { <-r.bodies }()
+	case <-request.Context().Done():
+		return http.StatusServiceUnavailable
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, request.Body, r.maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return http.StatusRequestEntityTooLarge
+	}
+	if err != nil {
+		return http.StatusBadRequest // the sender stopped: it gets no answer
+	}
+	return r.accept(request, body, receivedAt)
+}
+
+// isJSON reports whether a request says that its body is JSON, or does not say what it is.
+func isJSON(header http.Header) bool {
+	if encoding := header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
+		return false
+	}
+	named := header.Get("Content-Type")
+	if named == "" {
+		return true
+	}
+	media, _, err := mime.ParseMediaType(named)
+	return err == nil && (media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
+}
+
+// accept checks the signature of a body and stores its records.
+func (r *receiver) accept(request *http.Request, body []byte, receivedAt time.Time) int {
+	ctx, cancel := context.WithTimeout(request.Context(), r.storeTime)
+	defer cancel()
+	customer, signature := request.PathValue("customer"), request.Header.Get(r.signatureHeader)
+	log := r.logger
+	keys := &customerKeys{secrets: [][]byte{r.decoy}}
+	if rollcallv1.ValidCustomerID(customer) {
+		known, err := r.keys.of(ctx, customer)
+		if err != nil && !errors.Is(err, errUnknownCustomer) {
+			log.Warn("delivery not accepted: the secrets cannot be read", zap.String("customer", customer), zap.Error(err))
+			return http.StatusServiceUnavailable
+		}
+		if err == nil {
+			keys = known
+		}
+	}
+	if !virtuous.VerifySignature(signature, body, keys.secrets...) || keys.seal == nil {
+		return http.StatusUnauthorized
+	}
+	log = log.With(zap.String("customer", customer))
+	delivery, err := virtuous.ParseDelivery(body)
+	if err != nil {
+		return r.rejectUnreadable(ctx, log, customer, keys, body, receivedAt)
+	}
+	if delivery.Event == virtuous.OtherEvent {
+		r.metrics.ignored()
+		return http.StatusOK
+	}
+	stored, err := r.keep(ctx, customer, keys, delivery, receivedAt)
+	if err != nil {
+		log.Warn("delivery not accepted: not all of it is durable", zap.Int("records", len(delivery.Models)), zap.Error(err))
+		return http.StatusServiceUnavailable
+	}
+	if !keys.noted.Swap(true) {
+		if err := r.store.NoteWebhook(ctx, customer); err != nil { // the delivery is durable all the same
+			log.Warn("time of a delivery not noted", zap.Error(err))
+		}
+	}
+	r.metrics.stored(delivery.Event.String(), len(delivery.Models))
+	log.Info("delivery accepted", zap.Stringer("event", delivery.Event), zap.Int("records", len(delivery.Models)), zap.Int("parts", stored),
+		zap.Int("bytes", len(body)))
+	return http.StatusOK
+}
+
+// rejectUnreadable keeps a signed body that is no delivery, so that an operator sees it.
+func (r *receiver) rejectUnreadable(
+	ctx context.Context, log *zap.Logger, customer string, keys *customerKeys, body []byte, receivedAt time.Time,
+) int {
+	part, err := newPart(customer, keys, inbox.EventUnreadable, 1, body, receivedAt, event.NewTraceID())
+	if err == nil {
+		err = r.openLetter(ctx, part)
+	}
+	if err != nil {
+		log.Warn("unreadable delivery not kept", zap.Error(err))
+		return http.StatusServiceUnavailable
+	}
+	log.Warn("delivery rejected: it is in no known form", zap.Int("bytes", len(body)))
+	return http.StatusBadRequest
+}

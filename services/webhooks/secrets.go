@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rollcall.dev/pkg/giving/inbox"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
+)
+
+// keysAge is how long opened secrets and keys are kept: the key service need not be asked for each delivery.
+const keysAge = time.Minute
+
+// customerKeys are a customer's opened secrets and keys.
+type customerKeys struct {
+	secrets [][]byte
+	seal    func(plain []byte) ([]byte, error)
+	hash    []byte
+	noted   atomic.Bool // the last delivery's time was noted since the keys were opened
+}
+
+// errUnknownCustomer means that no delivery to the customer can be right: it is unknown, offboarded, or has no secret.
+var errUnknownCustomer = errors.New("there is no secret")
+
+// keyring opens customers' secrets and keys and keeps them for a minute. Whether a customer still has the secret is asked
+// each time, so that an offboarding and a rotation count at once.
+type keyring struct {
+	store *store.Store
+	vault *vault.Vault
+	now   func() time.Time
+
+	mu   sync.Mutex
+	kept map[string]keptKeys
+}
+
+func newKeyring(from *store.Store, keys *vault.Vault, now func() time.Time) *keyring {
+	return &keyring{store: from, vault: keys, now: now, kept: map[string]keptKeys{}}
+}
+
+type keptKeys struct {
+	*customerKeys
+
+	sealed store.WebhookSecrets
+	until  time.Time
+}
+
+// of returns a customer's keys. errUnknownCustomer, or an error of the store or the key service.
+func (k *keyring) of(ctx context.Context, customer string) (*customerKeys, error) {
+	sealed, err := k.store.WebhookSecrets(ctx, customer)
+	kept, known := k.find(customer)
+	switch {
+	case errors.Is(err, store.ErrNotFound), err == nil && len(sealed.Secret) == 0:
+		k.forget(customer)
+		return nil, errUnknownCustomer
+	case err != nil && known: // Postgres is away: what was right a minute ago counts
+		return kept.customerKeys, nil
+	case err != nil:
+		return nil, err
+	case known && bytes.Equal(kept.sealed.Secret, sealed.Secret) && bytes.Equal(kept.sealed.Before, sealed.Before):
+		return kept.customerKeys, nil
+	}
+	opened, err := k.open(ctx, customer, sealed)
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kept[customer] = keptKeys{customerKeys: opened, sealed: sealed, until: k.now().Add(keysAge)}
+	return opened, nil
+}
+
+func (k *keyring) open(ctx context.Context, customer string, sealed store.WebhookSecrets) (*customerKeys, error) {
+	opened := &customerKeys{}
+	for _, one := range []struct {
+		name   string
+		sealed []byte
+	}{{store.CredentialWebhookSecret, sealed.Secret}, {store.CredentialWebhookSecretBefore, sealed.Before}} {
+		if len(one.sealed) == 0 {
+			continue
+		}
+		secret, err := k.vault.Open(ctx, customer, one.name, one.sealed)
+		if err != nil {
+			return nil, fmt.Errorf("open a webhook secret: %w", err)
+		}
+		opened.secrets = append(opened.secrets, secret)
+	}
+	var err error
+	if opened.seal, err = k.vault.Sealer(ctx, customer, inbox.PurposePart); err != nil {
+		return nil, fmt.Errorf("open the customer's key: %w", err)
+	}
+	if opened.hash, err = k.vault.HashKey(ctx, customer); err != nil {
+		return nil, fmt.Errorf("derive the customer's hash key: %w", err)
+	}
+	return opened, nil
+}
+
+// find returns what is kept and not too old. It forgets what is.
+func (k *keyring) find(customer string) (kept keptKeys, known bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.now()
+	for other, keys := range k.kept {
+		if !now.Before(keys.until) {
+			delete(k.kept, other)
+		}
+	}
+	kept, known = k.kept[customer]
+	return kept, known
+}
+
+func (k *keyring) forget(customer string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.kept, customer)
+}

@@ -1,0 +1,8 @@
+-- +goose NO TRANSACTION
+-- +goose Up
+DROP INDEX CONCURRENTLY IF EXISTS sync_configs_deletion_scan_due;
+CREATE INDEX CONCURRENTLY sync_configs_deletion_scan_due ON sync_configs (next_deletion_scan_at)
+    WHERE enabled AND paused_at IS NULL AND offboarded_at IS NULL AND backfill_completed_at IS NOT NULL;
+
+-- +goose Down
+DROP INDEX CONCURRENTLY IF EXISTS sync_configs_deletion_scan_due;

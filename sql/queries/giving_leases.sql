@@ -1,0 +1,34 @@
+-- name: GivingLeaseTakeIfFree :one
+-- The statements are those of leases.sql, on the lane of giving.
+INSERT INTO giving_leases (customer_id, epoch, holder, expires_at, wanted)
+VALUES (sqlc.arg(customer_id), 1, sqlc.arg(holder), rollcall_now() + sqlc.arg(ttl)::interval, false)
+ON CONFLICT (customer_id) DO UPDATE
+SET epoch = giving_leases.epoch + 1, holder = excluded.holder, expires_at = excluded.expires_at, wanted = false
+WHERE giving_leases.expires_at <= rollcall_now()
+RETURNING epoch;
+
+-- name: GivingLeaseMarkWanted :exec
+UPDATE giving_leases SET wanted = true WHERE customer_id = $1 AND expires_at > rollcall_now();
+
+-- name: GivingLeaseRenewIfHeld :one
+-- Never shortens the lease: now() is when the transaction began, and a renewal that began later may have arrived first. The holder
+-- is compared, too, because a Postgres that lost its last transactions may give an epoch a second time.
+UPDATE giving_leases SET expires_at = greatest(expires_at, rollcall_now() + sqlc.arg(ttl)::interval)
+WHERE customer_id = sqlc.arg(customer_id) AND epoch = sqlc.arg(epoch) AND holder = sqlc.arg(holder) AND expires_at > rollcall_now()
+RETURNING wanted;
+
+-- name: GivingLeaseWantedIfHeld :one
+-- Returns what a renewal returns, and does not renew.
+SELECT wanted FROM giving_leases
+WHERE customer_id = sqlc.arg(customer_id) AND epoch = sqlc.arg(epoch) AND holder = sqlc.arg(holder) AND expires_at > rollcall_now();
+
+-- name: GivingLeaseReleaseIfHeld :execrows
+-- Ends the epoch with the lease: a renewal that began before the release and arrives after it must not revive the lease. A fenced
+-- holder has an older epoch, and its release frees the lane all the same.
+UPDATE giving_leases SET epoch = epoch + 1, expires_at = rollcall_now(), wanted = false
+WHERE customer_id = sqlc.arg(customer_id) AND holder = sqlc.arg(holder) AND epoch >= sqlc.arg(epoch);
+
+-- name: GivingLeaseFence :exec
+-- Has the holder's next page rejected. The lane stays taken until the holder releases it or the lease ends: requests that have left
+-- are still on their way, and the next holder's requests must not overtake them.
+UPDATE giving_leases SET epoch = epoch + 1, fenced_epoch = epoch + 1 WHERE customer_id = $1;
