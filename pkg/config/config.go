@@ -101,6 +101,7 @@ type Config struct {
 	AlertWebhookSecret string `env:"ALERT_WEBHOOK_SECRET" secret:"true" doc:"signs the posts: whsec_ and base64; none: they are not signed"`
 
 	WebhookAddr            string        `env:"WEBHOOK_ADDR" envDefault:"127.0.0.1:0" doc:"where the service webhooks receives deliveries of Virtuous; port 0 takes a free one"`
+	WebhookPublicURL       string        `env:"WEBHOOK_PUBLIC_URL" doc:"where Virtuous reaches the service webhooks, such as https://hooks.example.org; needed to create a webhook subscription"`
 	WebhookSignatureHeader string        `env:"WEBHOOK_SIGNATURE_HEADER" envDefault:"X-Virtuous-Signature" doc:"the header with a delivery's HMAC-SHA256, in base64 or hex"`
 	WebhookMaxBody         Bytes         `env:"WEBHOOK_MAX_BODY" envDefault:"8MiB" min:"64KiB" max:"64MiB" doc:"the longest delivery that is accepted; a longer one is answered 413"`
 	WebhookInboxAge        time.Duration `env:"WEBHOOK_INBOX_AGE" envDefault:"720h" min:"24h" max:"87600h" doc:"how long applied parts of deliveries are kept, so that they can be applied again"`
@@ -163,6 +164,10 @@ func (c Config) checkTogether() []error {
 	}
 	if base, err := url.Parse(c.VirtuousBaseURL); err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" || base.User != nil {
 		problems = append(problems, errors.New("VIRTUOUS_BASE_URL must be an absolute http or https URL without a password"))
+	}
+	if public, err := url.Parse(c.WebhookPublicURL); c.WebhookPublicURL != "" && (err != nil || (public.Scheme != "https" && public.Scheme != "http") ||
+		public.Host == "" || public.User != nil || public.RawQuery != "" || public.Fragment != "") {
+		problems = append(problems, errors.New("WEBHOOK_PUBLIC_URL must be an absolute http or https URL without a password, query or fragment"))
 	}
 	if c.VomoRequestsPerMinute > 0 && c.VomoRequestsPerMinute < minPerMinute {
 		problems = append(problems, fmt.Errorf("VOMO_REQUESTS_PER_MINUTE must be 0 or at least %g", minPerMinute))

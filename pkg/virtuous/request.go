@@ -57,6 +57,12 @@ type unsentError struct{ error }
 
 func (u *unsentError) Unwrap() error { return u.error }
 
+// IsUnsent reports whether the request that err is about was not sent.
+func IsUnsent(err error) bool {
+	_, unsent := errors.AsType[*unsentError](err)
+	return unsent
+}
+
 // retryableError marks a fault that another attempt may not have.
 type retryableError struct{ error }
 

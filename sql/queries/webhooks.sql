@@ -1,9 +1,12 @@
 -- name: WebhookSecrets :one
--- The sealed secrets that sign deliveries to a customer; the one before a rotation counts for a day. No row if the customer has no giving,
+-- The sealed secrets that sign deliveries to a customer; the one before a rotation counts for a day, and as long as the
+-- rotation is not over. No row if the customer has no giving,
 -- or is offboarded: its deliveries are rejected from that moment on.
 SELECT coalesce((SELECT k.sealed FROM credentials k WHERE k.customer_id = v.customer_id AND k.name = 'virtuous_webhook_secret'), '')::bytea AS secret,
        coalesce((SELECT b.sealed FROM credentials b WHERE b.customer_id = v.customer_id AND b.name = 'virtuous_webhook_secret_before'
-                 AND b.updated_at > rollcall_now() - interval '24 hours'), '')::bytea AS secret_before
+                 AND (b.updated_at > rollcall_now() - interval '24 hours'
+                      OR EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = v.customer_id AND w.state IN ('requested', 'active')
+                                 AND w.rotating_since IS NOT NULL))), '')::bytea AS secret_before
 FROM virtuous_configs v JOIN sync_configs s USING (customer_id)
 WHERE v.customer_id = sqlc.arg(customer_id)::text AND v.disabled_reason IS DISTINCT FROM 'removed' AND s.offboarded_at IS NULL;
 
