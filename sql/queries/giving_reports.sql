@@ -1,0 +1,33 @@
+-- name: GivingFigures :one
+-- What the report of a customer counts. Each figure reads one partial index. The year 1970 means that there is none, and -1 that nothing was
+-- confirmed since.
+SELECT rollcall_now()::timestamptz AS at,
+       (SELECT count(*) FROM virtuous_donation_queue p WHERE p.customer_id = sqlc.arg(customer_id) AND p.status = 'pending') AS pending,
+       coalesce((SELECT min(o.created_at) FROM virtuous_donation_queue o WHERE o.customer_id = sqlc.arg(customer_id) AND o.status = 'pending'),
+                '1970-01-01T00:00:00Z')::timestamptz AS pending_since,
+       (SELECT count(*) FROM virtuous_donation_queue s WHERE s.customer_id = sqlc.arg(customer_id) AND s.status = 'submitted'
+          AND s.submitted_at < rollcall_now() - sqlc.arg(late)::interval) AS submitted_late,
+       coalesce((SELECT min(t.submitted_at) FROM virtuous_donation_queue t WHERE t.customer_id = sqlc.arg(customer_id) AND t.status = 'submitted'
+          AND t.submitted_at < rollcall_now() - sqlc.arg(late)::interval), '1970-01-01T00:00:00Z')::timestamptz AS submitted_late_since,
+       (SELECT count(*) FROM virtuous_donation_queue r WHERE r.customer_id = sqlc.arg(customer_id) AND r.status = 'needs_review'
+          AND r.review_reason = 'import_not_run') AS import_not_run,
+       (SELECT count(*) FROM virtuous_donation_queue m WHERE m.customer_id = sqlc.arg(customer_id) AND m.status = 'needs_review'
+          AND m.review_reason = 'match_needed') AS match_needed,
+       (SELECT count(*) FROM virtuous_donation_queue f WHERE f.customer_id = sqlc.arg(customer_id) AND f.status = 'failed') AS failed,
+       ((SELECT count(*) FROM partner_gifts g WHERE g.customer_id = sqlc.arg(customer_id) AND g.sync_state <> 'in_sync' AND g.sync_state = 'conflict')
+      + (SELECT count(*) FROM partner_contacts d WHERE d.customer_id = sqlc.arg(customer_id) AND d.sync_state <> 'in_sync'
+           AND d.sync_state = 'conflict'))::bigint AS conflict,
+       c.confirmed, c.recovered, c.median, c.p95
+FROM (SELECT count(*) AS confirmed, count(*) FILTER (WHERE k.recovery_path LIKE 'reconciliation%') AS recovered,
+             coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM k.confirmed_at - k.submitted_at)), -1)::float8 AS median,
+             coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM k.confirmed_at - k.submitted_at)), -1)::float8 AS p95
+      FROM virtuous_donation_queue k
+      WHERE k.customer_id = sqlc.arg(customer_id) AND k.status = 'confirmed' AND k.confirmed_at > rollcall_now() - sqlc.arg(within)::interval) c;
+
+-- name: GivingReportUpsert :exec
+INSERT INTO giving_reports (customer_id, date, report, made_at)
+VALUES (sqlc.arg(customer_id), sqlc.arg(date)::text::date, sqlc.arg(report), sqlc.arg(made_at))
+ON CONFLICT (customer_id, date) DO UPDATE SET report = excluded.report, made_at = excluded.made_at;
+
+-- name: GivingReportOf :one
+SELECT report FROM giving_reports WHERE customer_id = sqlc.arg(customer_id) AND date = sqlc.arg(date)::text::date;
