@@ -52,7 +52,7 @@ func expectedStreams() map[string]shape {
 		"ROLLCALL_DLQ":        letters,
 		"ROLLCALL_EVENTS":     kept(7*day, "rollcall.events.*.*.*"),
 		"ROLLCALL_ALERTS":     kept(30*day, "rollcall.alerts.*.*.*"),
-		"ROLLCALL_DONATIONS":  workStream("rollcall.donations.submit.*", "rollcall.donations.contact.*"),
+		"ROLLCALL_DONATIONS":  workStream("rollcall.donations.submit.*"),
 		"ROLLCALL_WEBHOOKS":   workStream("rollcall.webhooks.virtuous.*"),
 		"ROLLCALL_WRITEBACK":  workStream("rollcall.writeback.user.*"),
 		"ROLLCALL_ADVISORIES": kept(7*day,

@@ -68,7 +68,6 @@ const (
 	reconcile          = "rollcall.reconcile."
 	writebackUser      = "rollcall.writeback.user."
 	donationSubmit     = "rollcall.donations.submit."
-	donationContact    = "rollcall.donations.contact."
 	webhooksVirtuous   = "rollcall.webhooks.virtuous."
 )
 

@@ -62,7 +62,7 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 		letters,
 		kept(StreamEvents, eventsAge, "rollcall.events.*.*.*"),
 		kept(StreamAlerts, alertsAge, "rollcall.alerts.*.*.*"),
-		work(StreamDonations, donationSubmit+"*", donationContact+"*"),
+		work(StreamDonations, donationSubmit+"*"),
 		work(StreamWebhooks, webhooksVirtuous+"*"),
 		work(StreamWriteback, writebackUser+"*"),
 	}
@@ -118,7 +118,7 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		durable(StreamAlerts, DurableNotifier),
 		filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*"),
 		durable(StreamWriteback, DurableWriteback),
-		filtered(durable(StreamDonations, DurableDonations), donationSubmit+"*"), // contacts come later
+		durable(StreamDonations, DurableDonations),
 		durable(StreamWebhooks, DurableWebhooks),
 		durable(StreamAdvisories, DurableAdvisories),
 	}

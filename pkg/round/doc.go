@@ -1,5 +1,5 @@
 // Package round works what is due for customers in rounds: the letters that dlqretry retries, the values that writeback writes to
-// VOMO.
+// VOMO, the donations that are sent to Virtuous.
 //
 // It owns which customer is next, the claim of the customer's lane, the round's line in job_log, and what the end of a round leads
 // to: how long the customer is held, and which alert is raised. It promises that a process gives a customer one round at a

@@ -1,6 +1,6 @@
 // Command donations brings donations into Virtuous CRM+. It stores the donation of a message, sealed, and erases the message; then it
 // sends the donation's transaction in the customer's lane of giving, at least once and always the same bytes, until Virtuous has
-// accepted or rejected it.
+// accepted or rejected it. It also stores what the service webhooks received, and applies it: a gift confirms its donation.
 package main
 
 import (
@@ -16,10 +16,12 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/giving/inbox"
 	"rollcall.dev/pkg/intake"
 	"rollcall.dev/pkg/messageletter"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/virtuous"
 	"rollcall.dev/pkg/worker"
 )
@@ -33,51 +35,103 @@ func main() {
 
 // run wires the service and works until ctx ends.
 func run(ctx context.Context, s *service.Service) error {
-	stream, err := s.JetStream.Stream(ctx, bus.StreamDonations)
-	if err != nil {
-		return fmt.Errorf("look up stream: %w", err)
-	}
-	consumer, err := s.JetStream.Consumer(ctx, bus.StreamDonations, bus.DurableDonations)
-	if err != nil {
-		return fmt.Errorf("look up consumer: %w", err)
-	}
-	created := func(ctx context.Context, name string) (time.Time, error) {
-		return bus.StreamCreated(ctx, s.JetStream, name)
-	}
 	toVirtuous := virtuous.NewTransport(slots)
 	defer toVirtuous.CloseIdleConnections()
+	opener := &connector.Virtuous{
+		Store: s.Store, Vault: s.Vault, Logger: s.Logger, BaseURL: s.Config.VirtuousBaseURL, Transport: toVirtuous,
+		Timeout: min(longestRequest, s.Config.ClaimTimeout*2/5), Customers: virtuous.NewCustomers(virtuous.CustomersConfig{}),
+		Hourly: budget.Hourly{PerHour: s.Config.VirtuousRequestsPerHour, Share: s.Config.VirtuousShare},
+	}
+	applier := &inbound.Applier{Store: s.Store, Vault: s.Vault, Logger: s.Logger, TransactionPurpose: purposeTransaction}
 	counts := newMetrics(s.Registry)
-	sending := &submitter{
-		store: s.Store, vault: s.Vault, metrics: counts, sleep: backoff.Sleep,
-		inbound: &inbound.Applier{Store: s.Store, Vault: s.Vault, Logger: s.Logger, TransactionPurpose: purposeTransaction},
-		virtuous: &connector.Virtuous{
-			Store: s.Store, Vault: s.Vault, Logger: s.Logger, BaseURL: s.Config.VirtuousBaseURL, Transport: toVirtuous,
-			Timeout: min(longestRequest, s.Config.ClaimTimeout*2/5), Customers: virtuous.NewCustomers(virtuous.CustomersConfig{}),
-			Hourly: budget.Hourly{PerHour: s.Config.VirtuousRequestsPerHour, Share: s.Config.VirtuousShare},
-		},
-	}
 	rounds := round.New(round.Config{
-		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: slots, Kind: sending.kind(),
+		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: slots,
+		Kind: (&submitter{store: s.Store, vault: s.Vault, virtuous: opener, inbound: applier, metrics: counts, sleep: backoff.Sleep}).kind(),
 	})
-	letters := &messageletter.Opener{Store: s.Store, Vault: s.Vault, Job: jobCapture, StreamCreated: created}
-	capturing := &capturer{
-		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger, metrics: counts, source: s.Config.VirtuousTransactionSource,
-		wake: func() { rounds.Wake() },
+	parts := &inbox.Runner{
+		Store: s.Store, Vault: s.Vault, Logger: s.Logger, Applier: applier, Open: openReader(s.Store, opener), Slots: slots,
+		Age: s.Config.WebhookInboxAge, Now: time.Now,
 	}
-	incoming := intake.New(s.Store, s.Logger, created, func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) })
-	pull := &worker.Worker{
-		Name: bus.DurableDonations, Conn: s.Conn, Consumer: consumer, Slots: slots, Letters: letters, Logger: s.Logger,
-		Metrics: worker.NewMetrics(s.Registry),
-		Handler: func(ctx context.Context, delivery *worker.Delivery) error {
-			return incoming.Handle(ctx, delivery, capturing.capture)
-		},
+	messages := worker.NewMetrics(s.Registry)
+	donations, err := donationWorker(ctx, s, counts, messages, func() { rounds.Wake() })
+	if err != nil {
+		return err
+	}
+	webhooks, err := webhookWorker(ctx, s, messages, parts.Wake)
+	if err != nil {
+		return err
 	}
 	s.Ready()
 	group, working := errgroup.WithContext(ctx)
-	group.Go(func() error { return pull.Run(working) })
+	group.Go(func() error { return donations.Run(working) })
+	group.Go(func() error { return webhooks.Run(working) })
 	group.Go(func() error { rounds.Run(working); return nil })
+	group.Go(func() error { parts.Run(working); return nil })
 	return group.Wait()
 }
 
-// slots is how many messages, and how many customers, one process works at once.
-const slots = 8
+// donationWorker captures donations.
+func donationWorker(ctx context.Context, s *service.Service, counts *metrics, messages *worker.Metrics, wake func()) (*worker.Worker, error) {
+	stream, err := s.JetStream.Stream(ctx, bus.StreamDonations)
+	if err != nil {
+		return nil, fmt.Errorf("look up stream: %w", err)
+	}
+	letters := lettersOf(s, jobCapture)
+	capturing := &capturer{
+		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger, metrics: counts, source: s.Config.VirtuousTransactionSource, wake: wake,
+	}
+	erase := func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) }
+	incoming := intake.New(s.Store, s.Logger, letters.StreamCreated, erase)
+	return newWorker(ctx, s, bus.StreamDonations, worker.Worker{
+		Name: bus.DurableDonations, Letters: letters, Metrics: messages,
+		Handler: func(ctx context.Context, delivery *worker.Delivery) error {
+			return incoming.Handle(ctx, delivery, capturing.capture)
+		},
+	})
+}
+
+// webhookWorker stores the parts of deliveries.
+func webhookWorker(ctx context.Context, s *service.Service, messages *worker.Metrics, wake func()) (*worker.Worker, error) {
+	return newWorker(ctx, s, bus.StreamWebhooks, worker.Worker{
+		Name: bus.DurableWebhooks, Letters: lettersOf(s, jobWebhooks), Metrics: messages,
+		Handler: (&inbox.Intake{Store: s.Store, Logger: s.Logger, Wake: wake}).Handle,
+	})
+}
+
+// newWorker completes a worker that reads the durable of its name.
+func newWorker(ctx context.Context, s *service.Service, stream string, w worker.Worker) (*worker.Worker, error) {
+	var err error
+	if w.Consumer, err = s.JetStream.Consumer(ctx, stream, w.Name); err != nil {
+		return nil, fmt.Errorf("look up consumer: %w", err)
+	}
+	w.Conn, w.Logger, w.Slots = s.Conn, s.Logger, slots
+	return &w, nil
+}
+
+func lettersOf(s *service.Service, job string) *messageletter.Opener {
+	return &messageletter.Opener{
+		Store: s.Store, Vault: s.Vault, Job: job,
+		StreamCreated: func(ctx context.Context, name string) (time.Time, error) {
+			return bus.StreamCreated(ctx, s.JetStream, name)
+		},
+	}
+}
+
+// openReader returns a function that opens a customer's Virtuous for records that a webhook did not bring whole.
+func openReader(from *store.Store, opener *connector.Virtuous) func(ctx context.Context, customer string) (inbox.Reader, error) {
+	return func(ctx context.Context, customer string) (inbox.Reader, error) {
+		config, err := from.VirtuousConfig(ctx, customer)
+		if err != nil {
+			return nil, err
+		}
+		return opener.Open(ctx, config, nil, jobReadDelivered)
+	}
+}
+
+const (
+	// slots is how many messages of a stream, and how many customers, one process works at once.
+	slots = 8
+	// jobWebhooks is the job in the letters of parts; the requests to read records count under jobReadDelivered.
+	jobWebhooks      = "webhooks"
+	jobReadDelivered = "webhook"
+)

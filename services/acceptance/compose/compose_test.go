@@ -36,6 +36,13 @@ func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
 	s.step("a change at VOMO arrives with the next poll")
 	p.follows("acme", acmeUsers)
 
+	s.step("a donation goes into Virtuous, and the webhook of its gift comes back")
+	p.giving("acme")
+	p.donate("acme", "don-1")
+	s.until(longest, "the donation is accepted", func() bool { return s.donation("don-1") == "submitted" })
+	p.importGifts("acme")
+	s.until(longest, "the donation is confirmed", func() bool { return s.donation("don-1") == "confirmed" })
+
 	s.step("scale to three workers, and onboard birch")
 	s.scale(3)
 	require.Len(t, s.containers("backfill"), 3)

@@ -104,8 +104,8 @@ func TestDoctorPassesEveryCheckOfAHealthyInstallation(t *testing.T) {
 	require.Contains(t, got.stdout, "ok       retention: ids that finished scans saw: deleted at once (SCAN_SEEN_AGE)")
 	require.Contains(t, got.stdout, "ok       retention: events that NATS has not accepted: kept for ever (OUTBOX_AGE)")
 	require.Contains(t, got.stdout, "ok       retention: mappings of inactive customers: never archived (ARCHIVE_AFTER)")
-	require.Contains(t, got.stdout, "ok       services: 1 rollcall-backfill, 1 rollcall-dlqretry, 1 rollcall-notifier, "+
-		"1 rollcall-onboarding, 1 rollcall-poller, 1 rollcall-reconciler, 1 rollcall-writeback run, version 0.1.0")
+	require.Contains(t, got.stdout, "ok       services: 1 rollcall-backfill, 1 rollcall-dlqretry, 1 rollcall-donations, 1 rollcall-notifier, "+
+		"1 rollcall-onboarding, 1 rollcall-poller, 1 rollcall-reconciler, 1 rollcall-webhooks, 1 rollcall-writeback run, version 0.1.0")
 }
 
 func TestDoctorPrintsARemedyForEachFailureAndHidesNone(t *testing.T) {

@@ -154,7 +154,7 @@ func (c *checker) natsClock(ctx context.Context, js jetstream.JetStream) finding
 func workers() []string {
 	return []string{
 		"rollcall-onboarding", "rollcall-backfill", "rollcall-poller", "rollcall-reconciler", "rollcall-dlqretry", "rollcall-writeback",
-		"rollcall-notifier",
+		"rollcall-donations", "rollcall-webhooks", "rollcall-notifier",
 	}
 }
 

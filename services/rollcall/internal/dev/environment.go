@@ -13,7 +13,7 @@ import (
 
 // own has the settings that the children get from us, in place of the caller's.
 type own struct {
-	databaseURL, natsURL, sandbox, keyFile string
+	databaseURL, natsURL, sandbox, keyFile, webhooks string
 }
 
 // settings returns the settings by name. An empty one is left out, so that its default applies.
@@ -26,6 +26,7 @@ func (o own) settings() map[string]string {
 		"SECRETS_URL_NEXT":           "",
 		"VOMO_BASE_URL":              "",
 		"VIRTUOUS_BASE_URL":          "",
+		"WEBHOOK_ADDR":               o.webhooks,
 		"ALLOW_PRIVATE_DESTINATIONS": "true",
 		"LOG_FORMAT":                 "console",
 		"HTTP_ADDR":                  "", // each child has its own; see child.start

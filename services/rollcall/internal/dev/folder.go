@@ -30,6 +30,7 @@ type memory struct {
 	DemoUsers   int    `json:"demoUsers"`
 	NATSPort    int    `json:"natsPort"`
 	SandboxPort int    `json:"sandboxPort"` // the customers' destination URLs have it
+	WebhookPort int    `json:"webhookPort"` // subscriptions at the sandbox's Virtuous have it
 }
 
 // openFolder creates the folder if it is missing, and locks it for this process.

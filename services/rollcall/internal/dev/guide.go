@@ -15,6 +15,7 @@ type guide struct {
 	dir        string // --dir, "" for the usual folder
 	natsURL    string
 	sandboxURL string
+	webhooks   string
 	folder     string
 	usualNATS  bool
 }
@@ -23,7 +24,8 @@ type guide struct {
 func (g guide) box(emphasise func(string) string) string {
 	rows := []string{
 		"NATS      " + g.natsURL,
-		"sandbox   " + g.sandboxURL + "   VOMO at /vomo/v1, a CRM at /crm, faults and reports at /control",
+		"sandbox   " + g.sandboxURL + "   VOMO at /vomo/v1, a CRM at /crm, Virtuous at /virtuous, faults and reports at /control",
+		"webhooks  " + g.webhooks + "   of Virtuous, at /webhooks/virtuous/<customer>",
 		"data      " + g.folder + "   logs in logs/; remove the folder to start anew",
 	}
 	width := 0

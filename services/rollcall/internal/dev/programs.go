@@ -22,7 +22,7 @@ const (
 
 // serviceNames returns the services, in the order of the streams that they read.
 func serviceNames() []string {
-	return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "writeback", "notifier"}
+	return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "writeback", "donations", "webhooks", "notifier"}
 }
 
 // startPrograms starts the sandbox, then the services, and returns when all of them are ready.
@@ -35,6 +35,8 @@ func (s *stack) startPrograms(ctx context.Context, environ []string) error {
 	standIn.args = []string{
 		"--org", demoOrg + ":" + strconv.Itoa(s.folder.memory.DemoUsers),
 		"--org", otherOrg + ":" + strconv.Itoa(otherUsers),
+		"--virtuous", demoOrg,
+		"--virtuous", otherOrg,
 		"--state-file", s.folder.in("sandbox.state"),
 	}
 	s.children.add(standIn)

@@ -71,7 +71,7 @@ func interruption(ctx context.Context) error {
 // work runs the demonstration, or waits for Ctrl-C.
 func (s *stack) work(ctx context.Context, opts options) error {
 	next := guide{
-		program: programName(), natsURL: s.nats.URL(), sandboxURL: s.sandbox.address, folder: s.folder.path,
+		program: programName(), natsURL: s.nats.URL(), sandboxURL: s.sandbox.address, webhooks: "http://" + loopback(s.webhookPort), folder: s.folder.path,
 		usualNATS: s.natsPort == usualNATSPort,
 	}
 	if opts.dir != usualDir {

@@ -31,6 +31,7 @@ type stack struct {
 
 	natsPort    int
 	sandboxPort int
+	webhookPort int
 	nats        *localserver.NATS
 	database    *database
 	conn        *nats.Conn
@@ -74,6 +75,7 @@ func (s *stack) start(ctx context.Context, opts options) error {
 	}
 	ours := own{
 		databaseURL: s.database.url, natsURL: s.nats.URL(), sandbox: s.sandbox.address, keyFile: s.folder.in("secrets.key"),
+		webhooks: loopback(s.webhookPort),
 	}
 	if err := s.folder.writeEnv(ours); err != nil {
 		return err
@@ -181,6 +183,9 @@ func (s *stack) choosePorts(opts options) error {
 	if s.sandboxPort, err = choosePort(opts.sandboxPort, kept.SandboxPort, usualSandboxPort); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
+	if s.webhookPort, err = choosePort(0, kept.WebhookPort, usualWebhookPort); err != nil {
+		return fmt.Errorf("webhooks: %w", err)
+	}
 	if wanted := cmp.Or(opts.natsPort, kept.NATSPort, usualNATSPort); s.natsPort != wanted {
 		s.screen.sayf("port %d is taken: NATS listens on %d", wanted, s.natsPort)
 	}
@@ -193,6 +198,7 @@ func (s *stack) choosePorts(opts options) error {
 	before := *kept
 	kept.NATSPort = cmp.Or(opts.natsPort, kept.NATSPort, s.natsPort)
 	kept.SandboxPort = cmp.Or(opts.sandboxPort, kept.SandboxPort, s.sandboxPort)
+	kept.WebhookPort = cmp.Or(kept.WebhookPort, s.webhookPort)
 	if *kept == before {
 		return nil
 	}

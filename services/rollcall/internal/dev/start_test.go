@@ -23,8 +23,10 @@ func TestServicesGetTheCallersLimitsAndNotTheirServers(t *testing.T) {
 		"PATH=/bin", "VOMO_REQUESTS_PER_MINUTE=500", "LOG_LEVEL=debug", "ALLOW_PRIVATE_DESTINATIONS=true",
 		"DATABASE_URL=postgres://here", "LOG_FORMAT=console", "NATS_URL=nats://here", "SECRETS_URL=dev:/d/secrets.key",
 		"VIRTUOUS_BASE_URL=http://127.0.0.1:9090/virtuous", "VOMO_BASE_URL=http://127.0.0.1:9090/vomo/v1",
+		"WEBHOOK_ADDR=127.0.0.1:9191",
 	}, environment(callers, own{
 		databaseURL: "postgres://here", natsURL: "nats://here", sandbox: "http://127.0.0.1:9090", keyFile: "/d/secrets.key",
+		webhooks: "127.0.0.1:9191",
 	}))
 }
 
