@@ -59,6 +59,7 @@ func (v *Virtuous) client(config virtuous.Config, customer string, lease *store.
 		return nil, fmt.Errorf("open budget: %w", err)
 	}
 	config.BaseURL, config.Transport, config.Timeout = v.BaseURL, v.Transport, v.Timeout
+	config.QueryTimeout = v.Timeout // a page, too, must end before the lease does
 	if v.Customers != nil && known {
 		config.Customer = v.Customers.Of(customer)
 	}
