@@ -141,10 +141,11 @@ func (n *notifier) alertNotices(ctx context.Context, delivery *worker.Delivery, 
 
 // adminNotices returns the mail to the customer's admin, if the alert concerns the admin.
 func (n *notifier) adminNotices(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) ([]notice, error) {
-	if alert.GetType() != event.AlertAuthFailed || alert.GetCleared() {
+	kind := map[string]string{event.AlertAuthFailed: kindTokenInvalid, event.AlertVirtuousAuthFailed: kindKeyInvalid}[alert.GetType()]
+	if kind == "" || alert.GetCleared() {
 		return nil, nil
 	}
-	return n.tokenNotices(ctx, delivery, alert)
+	return n.credentialNotices(ctx, delivery, alert, kind)
 }
 
 // operatorNotices returns an alert's notices for operators: the webhook first, if one is set.

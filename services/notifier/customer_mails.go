@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,37 +21,42 @@ import (
 
 // handleEvent mails a customer's admin the events that concern the customer.
 func (n *notifier) handleEvent(ctx context.Context, delivery *worker.Delivery) error {
-	var mail *customerMail
+	var mails []customerMail
 	var err error
 	switch {
 	case strings.HasPrefix(delivery.Subject, bus.SubjectEvent(event.OnboardingCompleted, "")):
-		mail, err = scheduledMail(delivery)
+		mails, err = n.onboardedMails(ctx, delivery)
 	case strings.HasPrefix(delivery.Subject, bus.SubjectEvent(event.BackfillCompleted, "")):
-		mail, err = completedMail(delivery)
+		mails, err = completedMails(delivery)
 	}
-	if err != nil || mail == nil {
-		return err
-	}
-	isOld, err := n.isBacklog(ctx, delivery, mail.at)
 	if err != nil {
 		return err
 	}
-	if isOld {
-		n.sender.logger.Info("event skipped: it is too old", zap.String("subject", delivery.Subject))
-		return nil
-	}
-	notices, err := n.customerNotices(ctx, delivery, bus.CustomerOf(delivery.Subject), *mail)
-	if err != nil {
-		return err
+	var notices []notice
+	for _, mail := range mails {
+		isOld, err := n.isBacklog(ctx, delivery, mail.at)
+		if err != nil {
+			return err
+		}
+		if isOld {
+			n.sender.logger.Info("event skipped: it is too old", zap.String("subject", delivery.Subject))
+			return nil
+		}
+		one, err := n.customerNotices(ctx, delivery, bus.CustomerOf(delivery.Subject), mail)
+		if err != nil {
+			return err
+		}
+		notices = append(notices, one...)
 	}
 	return n.sender.sendAll(ctx, messageID(delivery), delivery.Deliveries, notices)
 }
 
 // customerMail is a mail whose time zone is not known yet.
 type customerMail struct {
-	kind string
-	at   time.Time // of the event
-	data func(zone *time.Location) any
+	kind    string
+	channel string    // "": channelCustomer
+	at      time.Time // of the event
+	data    func(zone *time.Location) any
 }
 
 // customerNotices returns the mail to the customer's admin. Without a recipient the notice is noted as skipped.
@@ -58,7 +64,7 @@ func (n *notifier) customerNotices(ctx context.Context, delivery *worker.Deliver
 	if n.mailer == nil {
 		return nil, nil
 	}
-	sent := notice{kind: mail.kind, channel: channelCustomer, channelType: channelCustomer}
+	sent := notice{kind: mail.kind, channel: cmp.Or(mail.channel, channelCustomer), channelType: channelCustomer}
 	customer, err := n.sender.store.Customer(ctx, id)
 	reason := ""
 	switch {
@@ -88,22 +94,22 @@ func (n *notifier) customerNotices(ctx context.Context, delivery *worker.Deliver
 	return []notice{sent}, nil
 }
 
-// tokenMailDelay is the time between switching off a customer and asking its admin for a new token. If VOMO rejects many
-// tokens at once, rollcall finds that out within this time and asks no one.
+// tokenMailDelay is the time between switching off a customer and asking its admin for a new token or key. If VOMO or Virtuous rejects
+// many at once, rollcall finds that out within this time and asks no one.
 const (
 	tokenMailDelay = time.Minute
 	heldCheck      = 10 * time.Second
 )
 
-// tokenNotices returns the mail that asks the customer's admin for a new token. It is held for tokenMailDelay, and skipped
-// if the alert is cleared by then. The message waits in its stream, so a restart loses nothing.
-func (n *notifier) tokenNotices(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) ([]notice, error) {
+// credentialNotices returns the mail that asks the customer's admin for a new token of VOMO or a new key of Virtuous. It is held for
+// tokenMailDelay, and skipped if the alert is cleared by then. The message waits in its stream, so a restart loses nothing.
+func (n *notifier) credentialNotices(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert, kind string) ([]notice, error) {
 	active, err := n.isStillActive(ctx, alert)
 	if err != nil {
 		return nil, err
 	}
 	fail := func(why error) ([]notice, error) {
-		return []notice{{kind: kindTokenInvalid, channel: channelCustomer, channelType: channelCustomer, send: func(context.Context) error { return why }}}, nil
+		return []notice{{kind: kind, channel: channelCustomer, channelType: channelCustomer, send: func(context.Context) error { return why }}}, nil
 	}
 	if !active {
 		return fail(&skipError{code: skipCleared})
@@ -116,7 +122,7 @@ func (n *notifier) tokenNotices(ctx context.Context, delivery *worker.Delivery, 
 		return fail(&heldError{left: min(left, n.heldCheckEvery)})
 	}
 	return n.customerNotices(ctx, delivery, alert.GetCustomerId(), customerMail{
-		kind: kindTokenInvalid, at: alert.GetAt().AsTime(),
+		kind: kind, at: alert.GetAt().AsTime(),
 		data: func(zone *time.Location) any {
 			return struct{ Customer, Since string }{alert.GetCustomerId(), formatTime(alert.GetAt().AsTime(), zone)}
 		},
@@ -144,20 +150,59 @@ type scheduledView struct {
 	Waits    string // the reason of package window for which the backfill waits, or ""
 }
 
-// scheduledMail returns nil if no backfill is queued.
-func scheduledMail(delivery *worker.Delivery) (*customerMail, error) {
+// onboardedMails returns a mail if a backfill is queued, and one if giving was set up.
+func (n *notifier) onboardedMails(ctx context.Context, delivery *worker.Delivery) (mails []customerMail, err error) {
 	done := &rollcallv1.OnboardingCompleted{}
 	if err := rollcallv1.Read(delivery.Data, done); err != nil {
 		return nil, fault.Permanent("event_invalid", fmt.Errorf("read event: %w", err))
 	}
-	if !done.GetBackfillQueued() {
-		return nil, nil //nolint:nilnil // no mail is no error
+	if done.GetBackfillQueued() {
+		at := delivery.Published
+		if done.GetOnboardedAt() != nil {
+			at = done.GetOnboardedAt().AsTime()
+		}
+		mails = append(mails, scheduledMail(delivery, done, at))
 	}
-	at := delivery.Published
-	if done.GetOnboardedAt() != nil {
-		at = done.GetOnboardedAt().AsTime()
+	if done.GetVirtuousSetUp() {
+		mail, err := n.setUpMail(ctx, delivery, done)
+		if err != nil && !errors.Is(err, store.ErrNotFound) { // the customer was purged since
+			return nil, err
+		}
+		if err == nil {
+			mails = append(mails, mail)
+		}
 	}
-	return &customerMail{kind: kindBackfillScheduled, at: at, data: func(zone *time.Location) any {
+	return mails, nil
+}
+
+// setUpView is what the mail about giving shows.
+type setUpView struct {
+	Customer     string
+	Organization string
+	ImportsURL   string // "" if it is not known
+	ReviewAfter  string
+}
+
+// setUpMail returns the mail that says what the customer's staff do in Virtuous each morning. Its event's time of onboarding may be that of
+// the mirror, long ago.
+func (n *notifier) setUpMail(ctx context.Context, delivery *worker.Delivery, done *rollcallv1.OnboardingCompleted) (customerMail, error) {
+	customer := bus.CustomerOf(delivery.Subject)
+	config, err := n.sender.store.VirtuousConfig(ctx, customer)
+	if err != nil {
+		return customerMail{}, err
+	}
+	view := setUpView{
+		Customer: customer, Organization: oneLine(done.GetVirtuousOrganizationName()), ImportsURL: config.ImportsURL,
+		ReviewAfter: countOf(config.NeedsReviewAfterHours, "hour"),
+	}
+	return customerMail{
+		kind: kindVirtuousSetUp, channel: channelCustomer + ":" + kindVirtuousSetUp, at: delivery.Published,
+		data: func(*time.Location) any { return view },
+	}, nil
+}
+
+func scheduledMail(delivery *worker.Delivery, done *rollcallv1.OnboardingCompleted, at time.Time) customerMail {
+	return customerMail{kind: kindBackfillScheduled, at: at, data: func(zone *time.Location) any {
 		view := scheduledView{
 			Customer: bus.CustomerOf(delivery.Subject), People: formatNumber(int(done.GetUsersTotal())), Waits: done.GetWaitingFor(),
 			Takes: formatDuration(time.Duration(max(done.GetEstimatedBackfillSeconds(), 60)) * time.Second),
@@ -169,7 +214,7 @@ func scheduledMail(delivery *worker.Delivery) (*customerMail, error) {
 			view.Ends = formatTime(end.AsTime(), zone)
 		}
 		return view
-	}}, nil
+	}}
 }
 
 // completedView is what the mail about a completed backfill shows.
@@ -180,20 +225,20 @@ type completedView struct {
 	At       string
 }
 
-// completedMail returns nil for a full resync, which an operator started.
-func completedMail(delivery *worker.Delivery) (*customerMail, error) {
+// completedMails returns a mail, but none for a full resync, which an operator started.
+func completedMails(delivery *worker.Delivery) ([]customerMail, error) {
 	done := &rollcallv1.BackfillCompleted{}
 	if err := rollcallv1.Read(delivery.Data, done); err != nil {
 		return nil, fault.Permanent("event_invalid", fmt.Errorf("read event: %w", err))
 	}
 	if done.GetFullResync() {
-		return nil, nil //nolint:nilnil // the customer does not know of it
+		return nil, nil // the customer does not know of it
 	}
 	at := delivery.Published
 	if done.GetCompletedAt() != nil {
 		at = done.GetCompletedAt().AsTime()
 	}
-	return &customerMail{kind: kindBackfillCompleted, at: at, data: func(zone *time.Location) any {
+	return []customerMail{{kind: kindBackfillCompleted, at: at, data: func(zone *time.Location) any {
 		view := completedView{
 			Customer: bus.CustomerOf(delivery.Subject), People: countOf(int(done.GetProcessedCount()), "user"), At: formatTime(at, zone),
 		}
@@ -201,5 +246,5 @@ func completedMail(delivery *worker.Delivery) (*customerMail, error) {
 			view.Failures = countOf(int(failures), "user")
 		}
 		return view
-	}}, nil
+	}}}, nil
 }

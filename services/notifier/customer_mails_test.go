@@ -64,6 +64,64 @@ func TestScheduledBackfillMailUsesCustomersTimeZone(t *testing.T) {
 	require.Equal(t, "sent", f.notificationOutcome("onboarding.completed-1", channelCustomer))
 }
 
+func TestMailAboutGivingNamesTheMorningImportBesideTheMailAboutTheBackfill(t *testing.T) {
+	t.Parallel()
+	f, server := newMailFixture(t)
+	f.addCustomer("acme")
+	//nolint:dupword // columns of the same moment
+	f.exec(`INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, designations_field, defaults, needs_review_after_hours, stuck_after_hours,
+		imports_url, organization_id, organization_name, time_zone, culture, updated_at)
+		SELECT 'acme', true, n, 'designations', '{}', 72, 24, 'https://app.virtuous.example/imports?a=1&b=2', '7', 'Example Relief', 'UTC', '', n FROM rollcall_now() n`)
+	f.start()
+	done := &rollcallv1.OnboardingCompleted{
+		CustomerId: "acme", OnboardedAt: timestamppb.New(f.now()), BackfillQueued: true, UsersTotal: 12, Virtuous: true, VirtuousSetUp: true,
+		VirtuousOrganizationName: "Example Relief",
+	}
+	f.publishFact(event.OnboardingCompleted, "acme", "onboarding.completed-1", done)
+	mails := map[string]received{}
+	for range 2 {
+		mail := server.next()
+		mails[mail.subject] = mail
+	}
+	require.Contains(t, mails, "acme: the first synchronisation begins now")
+	mail := mails["acme: donations go into Virtuous from now on"]
+	require.Equal(t, adminOfAcme, mail.to)
+	require.Contains(t, mail.text, `"Example Relief"`)
+	require.Contains(t, mail.text, "1. Open the page with the imports: https://app.virtuous.example/imports?a=1&b=2\n")
+	require.Contains(t, mail.text, "after 72 hours")
+	require.Contains(t, mail.html, `href="https://app.virtuous.example/imports?a=1&amp;b=2"`)
+	f.awaitHandled(bus.StreamEvents)
+	require.Equal(t, "sent", f.notificationOutcome("onboarding.completed-1", channelCustomer+":"+kindVirtuousSetUp))
+
+	f.exec(`UPDATE virtuous_configs SET imports_url = NULL`)
+	done.BackfillQueued = false
+	f.publishFact(event.OnboardingCompleted, "acme", "onboarding.completed-2", done)
+	mail = server.next()
+	require.Contains(t, mail.text, "1. Open the page with the imports.\n")
+	require.NotContains(t, mail.html, "<a href")
+	done.VirtuousSetUp = false // a new key
+	f.publishFact(event.OnboardingCompleted, "acme", "onboarding.completed-3", done)
+	f.awaitHandled(bus.StreamEvents)
+	server.requireNoMore()
+}
+
+func TestAdminIsAskedOnceForANewKeyOfVirtuous(t *testing.T) {
+	t.Parallel()
+	f, server := newMailFixture(t)
+	f.addCustomer("acme")
+	f.start()
+	f.raise("acme", event.AlertVirtuousAuthFailed)
+	f.raise("acme", event.AlertVirtuousAuthFailed)
+	require.Equal(t, "[rollcall] high: acme: virtuous_auth_failed", server.next().subject)
+	f.advance(tokenMailDelay)
+	mail := server.next()
+	require.Equal(t, adminOfAcme, mail.to)
+	require.Equal(t, "acme: Virtuous rejects the API key", mail.subject)
+	require.Contains(t, mail.text, "None is lost")
+	f.awaitHandled(bus.StreamAlerts)
+	server.requireNoMore()
+}
+
 func TestCompletedBackfillMailNamesUsersAndFailures(t *testing.T) {
 	t.Parallel()
 	f, server := newMailFixture(t)

@@ -22,13 +22,16 @@ const (
 	kindAlertRaised       = "alert_raised"
 	kindAlertCleared      = "alert_cleared"
 	kindTokenInvalid      = "vomo_token_invalid" //nolint:gosec // the kind of a mail, not a credential
+	kindKeyInvalid        = "virtuous_key_invalid"
+	kindVirtuousSetUp     = "virtuous_set_up"
 	kindBackfillScheduled = "backfill_scheduled"
 	kindBackfillCompleted = "backfill_completed"
 	kindTest              = "test"
 	kindAlertSummary      = "alert_summary"
 )
 
-// Channel types. An operator's mail channel is its type and a digest of the address.
+// Channel types. An operator's mail channel is its type and a digest of the address. A second mail to a customer's admin about one event has
+// a channel with its kind.
 const (
 	channelWebhook   = "webhook"
 	channelOperators = "mail_operators"

@@ -25,7 +25,10 @@ type mailTemplates struct {
 }
 
 func mailKinds() []string {
-	return []string{kindAlertRaised, kindAlertCleared, kindTokenInvalid, kindBackfillScheduled, kindBackfillCompleted, kindTest, kindAlertSummary}
+	return []string{
+		kindAlertRaised, kindAlertCleared, kindTokenInvalid, kindKeyInvalid, kindVirtuousSetUp, kindBackfillScheduled, kindBackfillCompleted, kindTest,
+		kindAlertSummary,
+	}
 }
 
 func parseMailTemplates() (*mailTemplates, error) {
