@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
@@ -56,25 +53,9 @@ func (o *operators) changeGiving(ctx context.Context, tx *store.Tx, customer str
 // plannedGiving returns the settings with the change applied, and what is wrong with them.
 func plannedGiving(current store.VirtuousConfig, asked operatorapi.VirtuousChange) (store.VirtuousConfig, rollcallv1.FieldErrors) {
 	errs := rollcallv1.FieldErrors{}
-	message := &rollcallv1.Virtuous{
-		TransactionSource: current.TransactionSource, DesignationsField: current.DesignationsField, ImportsUrl: current.ImportsURL,
-		NeedsReviewAfterHours: int32(min(current.NeedsReviewAfterHours, 1<<20)), //nolint:gosec // bounded
-		StuckAfterHours:       int32(min(current.StuckAfterHours, 1<<20)),       //nolint:gosec // bounded
-		GiftsSince:            current.GiftsSince, CreateWebhook: current.CreateWebhook,
-	}
-	take(&message.TransactionSource, asked.TransactionSource)
-	take(&message.DesignationsField, asked.DesignationsField)
-	take(&message.ImportsUrl, asked.ImportsURL)
-	take(&message.GiftsSince, asked.GiftsSince)
-	take(&message.NeedsReviewAfterHours, asked.NeedsReviewAfterHours)
-	take(&message.StuckAfterHours, asked.StuckAfterHours)
-	take(&message.CreateWebhook, asked.CreateWebhook)
-	defaults := current.Defaults
-	if len(asked.Defaults) > 0 {
-		defaults = asked.Defaults
-	}
-	message.Defaults = &structpb.Struct{}
-	if err := protojson.Unmarshal(defaults, message.GetDefaults()); err != nil {
+	settings := report.VirtuousSettings(current)
+	message, err := asked.On(&settings)
+	if err != nil {
 		errs.Add("virtuous.defaults", "has the wrong type: expected an object")
 		return current, errs
 	}
@@ -85,12 +66,6 @@ func plannedGiving(current store.VirtuousConfig, asked operatorapi.VirtuousChang
 	}
 	next.Customer, next.Enabled, next.DisabledReason = current.Customer, current.Enabled, current.DisabledReason
 	return next, errs
-}
-
-func take[T any](into, asked *T) {
-	if asked != nil {
-		*into = *asked
-	}
 }
 
 // givingChanges lists the settings that differ, by their names in the onboarding message.

@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/spf13/pflag"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
@@ -100,42 +98,18 @@ func (v *virtuousFlags) message(current *operatorapi.Virtuous, change *operatora
 	if v.noGiving {
 		return &rollcallv1.Virtuous{Remove: true}, nil
 	}
-	message := &rollcallv1.Virtuous{Token: key, WebhookSecret: secret, AcceptOtherOrganization: v.acceptOtherOrganization}
 	if change == nil {
-		return message, nil
+		return &rollcallv1.Virtuous{Token: key, WebhookSecret: secret, AcceptOtherOrganization: v.acceptOtherOrganization}, nil
 	}
-	defaults := change.Defaults
-	if current != nil && (current.DisabledReason == nil || *current.DisabledReason != store.GivingRemoved) {
-		message.DesignationsField, message.CreateWebhook = current.DesignationsField, current.CreateWebhook
-		message.NeedsReviewAfterHours = int32(min(current.NeedsReviewAfterHours, 1<<20)) //nolint:gosec // bounded
-		message.StuckAfterHours = int32(min(current.StuckAfterHours, 1<<20))             //nolint:gosec // bounded
-		assign(&message.TransactionSource, current.TransactionSource)
-		assign(&message.ImportsUrl, current.ImportsURL)
-		assign(&message.GiftsSince, current.GiftsSince)
-		if len(defaults) == 0 {
-			defaults = current.Defaults
-		}
+	if current != nil && current.DisabledReason != nil && *current.DisabledReason == store.GivingRemoved {
+		current = nil
 	}
-	assign(&message.TransactionSource, change.TransactionSource)
-	assign(&message.DesignationsField, change.DesignationsField)
-	assign(&message.NeedsReviewAfterHours, change.NeedsReviewAfterHours)
-	assign(&message.StuckAfterHours, change.StuckAfterHours)
-	assign(&message.ImportsUrl, change.ImportsURL)
-	assign(&message.GiftsSince, change.GiftsSince)
-	assign(&message.CreateWebhook, change.CreateWebhook)
-	if len(defaults) > 0 {
-		message.Defaults = &structpb.Struct{}
-		if err := protojson.Unmarshal(defaults, message.GetDefaults()); err != nil {
-			return nil, usage("--%s is not a JSON object", flagVirtuousDefaults)
-		}
+	message, err := change.On(current)
+	if err != nil {
+		return nil, usage("--%s is not a JSON object", flagVirtuousDefaults)
 	}
+	message.Token, message.WebhookSecret, message.AcceptOtherOrganization = key, secret, v.acceptOtherOrganization
 	return message, nil
-}
-
-func assign[T any](into, value *T) {
-	if value != nil {
-		*into = *value
-	}
 }
 
 // requestVirtuous sets up giving, replaces its key, or ends it, and waits until that is done. It publishes an onboarding request.
