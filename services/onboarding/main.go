@@ -80,8 +80,8 @@ func run(ctx context.Context, s *service.Service) error {
 	var background sync.WaitGroup
 	background.Go(func() { settler.run(settling) })
 	background.Go(func() { offboarder.run(settling) })
-	background.Go(func() { (&rejectionWatch{settler}).run(settling) })
-	background.Go(func() { (&keyRejectionWatch{&rejectionWatch{settler}}).run(settling) })
+	background.Go(func() { tokenRejections(settler).run(settling) })
+	background.Go(func() { keyRejections(settler).run(settling) })
 	s.Ready()
 	err = pull.Run(ctx)
 	stop()

@@ -112,7 +112,7 @@ const (
 func TestShortRejectionOfAllTokensSwitchesNoCustomerOffPermanently(t *testing.T) {
 	t.Parallel()
 	f := newSettlerFixture(t, "2026-01-15T00:00:00Z")
-	r := &rejectionWatch{f.settler}
+	r := tokenRejections(f.settler)
 	var ids []string
 	for i := range 8 {
 		ids = append(ids, "customer-"+strconv.Itoa(i))
@@ -167,7 +167,7 @@ func TestShortRejectionOfAllTokensSwitchesNoCustomerOffPermanently(t *testing.T)
 func TestFewRejectedTokensAreNotVOMOsFault(t *testing.T) {
 	t.Parallel()
 	f := newSettlerFixture(t, "2026-01-15T00:00:00Z")
-	r := &rejectionWatch{f.settler}
+	r := tokenRejections(f.settler)
 	f.addCustomers(t, "a", "b", "c", "d")
 	f.poll(t, "a", errTokenRejected)
 	f.poll(t, "b", errTokenRejected)
@@ -186,7 +186,7 @@ func TestFewRejectedTokensAreNotVOMOsFault(t *testing.T) {
 func TestCustomerWithoutAcceptedTokenForADayStaysSwitchedOff(t *testing.T) {
 	t.Parallel()
 	f := newSettlerFixture(t, "2026-01-15T00:00:00Z")
-	r := &rejectionWatch{f.settler}
+	r := tokenRejections(f.settler)
 	f.addCustomers(t, "a", "b", "c", "old")
 	f.sql(t, `UPDATE customer_tokens SET worked_at = rollcall_now() - interval '25 hours' WHERE customer_id = 'old'`)
 	for _, id := range []string{"old", "a", "b", "c"} {
@@ -202,22 +202,22 @@ func TestCustomerIsSwitchedOnAgainIfItsTokenIsAcceptedAgain(t *testing.T) {
 	f := newSettlerFixture(t, "2026-01-15T00:00:00Z")
 	source := f.recordVomoRequests(t)
 	source.status.Store(http.StatusUnauthorized)
-	r := &rejectionWatch{f.settler}
+	r := tokenRejections(f.settler)
 	f.addCustomers(t, "acme")
 	f.poll(t, "acme", errTokenRejected)
 	f.advance(t, "59 minutes")
-	require.NoError(t, r.tryTokens(t.Context()))
+	require.NoError(t, r.tryRejected(t.Context()))
 	require.Zero(t, source.asked.Load(), "not before an hour has passed")
 	f.advance(t, "1 minute")
 	for range 3 {
-		require.NoError(t, r.tryTokens(t.Context()))
+		require.NoError(t, r.tryRejected(t.Context()))
 	}
 	require.EqualValues(t, 1, source.asked.Load(), "one request")
 	require.Equal(t, 1, f.countAlerts(t, "acme", event.AlertAuthFailed))
 	f.advance(t, "1 hour")
 	source.status.Store(0)
 
-	require.NoError(t, r.tryTokens(t.Context()))
+	require.NoError(t, r.tryRejected(t.Context()))
 
 	require.EqualValues(t, 2, source.asked.Load())
 	require.Equal(t, 1, f.count(t, enabled))
@@ -225,7 +225,7 @@ func TestCustomerIsSwitchedOnAgainIfItsTokenIsAcceptedAgain(t *testing.T) {
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM runs WHERE kind <> 'backfill' AND state = 'queued'`))
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.poll.request.acme'`))
 	f.advance(t, "2 hours")
-	require.NoError(t, r.tryTokens(t.Context()))
+	require.NoError(t, r.tryRejected(t.Context()))
 	require.EqualValues(t, 2, source.asked.Load(), "an accepted token is not retried")
 }
 
@@ -234,14 +234,14 @@ func TestTokenRetriesEndAfterADay(t *testing.T) {
 	f := newSettlerFixture(t, "2026-01-15T00:00:00Z")
 	source := f.recordVomoRequests(t)
 	source.status.Store(http.StatusUnauthorized)
-	r := &rejectionWatch{f.settler}
+	r := tokenRejections(f.settler)
 	f.addCustomers(t, "acme", "never")
 	f.sql(t, `UPDATE customer_tokens SET worked_at = NULL WHERE customer_id = 'never'`)
 	f.poll(t, "acme", errTokenRejected)
 	f.poll(t, "never", errTokenRejected)
 	for range 48 {
 		f.advance(t, "1 hour")
-		require.NoError(t, r.tryTokens(t.Context()))
+		require.NoError(t, r.tryRejected(t.Context()))
 	}
 	require.EqualValues(t, 24, source.asked.Load(), "a token that was never accepted is not retried")
 }
@@ -256,7 +256,7 @@ func TestNewTokenEndsRetriesOfOldToken(t *testing.T) {
 	require.Equal(t, 1, f.count(t, enabled))
 	asked := source.asked.Load()
 	f.advance(t, "2 hours")
-	require.NoError(t, (&rejectionWatch{f.settler}).tryTokens(t.Context()))
+	require.NoError(t, tokenRejections(f.settler).tryRejected(t.Context()))
 	require.Equal(t, asked, source.asked.Load())
 }
 
@@ -269,7 +269,7 @@ func TestRequestIsNotRejectedWhileVOMORejectsAllTokens(t *testing.T) {
 	for _, id := range []string{"a", "b", "c"} {
 		f.poll(t, id, errTokenRejected)
 	}
-	require.NoError(t, (&rejectionWatch{f.settler}).check(t.Context()))
+	require.NoError(t, tokenRejections(f.settler).check(t.Context()))
 	f.receiveRequest(t, 1, "")
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM onboarding_requests WHERE state = 'pending'`))
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM outbox WHERE subject LIKE '%onboarding.delayed%'`))

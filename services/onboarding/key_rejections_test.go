@@ -41,7 +41,7 @@ func (f *givingFixture) rejectKeys(t *testing.T, customers ...string) {
 func TestManyRejectedKeysAreTheFaultOfVirtuous(t *testing.T) {
 	t.Parallel()
 	f := newGivingFixture(t)
-	watch := &keyRejectionWatch{&rejectionWatch{f.settler}}
+	watch := keyRejections(f.settler)
 	f.rejectKeys(t, "acme", "globex")
 	require.NoError(t, watch.check(t.Context()))
 	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM virtuous_configs WHERE NOT enabled`), "two rejected keys are two bad keys")
@@ -59,7 +59,7 @@ func TestManyRejectedKeysAreTheFaultOfVirtuous(t *testing.T) {
 func TestRejectedKeysAmongManyThatAreAskedAreBadKeys(t *testing.T) {
 	t.Parallel()
 	f := newGivingFixture(t)
-	watch := &keyRejectionWatch{&rejectionWatch{f.settler}}
+	watch := keyRejections(f.settler)
 	f.rejectKeys(t, "acme", "globex", "initech")
 	for i := range 100 { // their first requests: the burst leaves next_at in the past
 		_, granted, err := f.store.VirtuousBudgets().TakeGrant(t.Context(), "healthy-"+strconv.Itoa(i), "donations", time.Second, time.Second)
@@ -78,12 +78,12 @@ func TestRejectedKeyThatHadWorkedIsRetriedHourly(t *testing.T) {
 	t.Parallel()
 	f := newGivingFixture(t)
 	f.request(t, withVirtuous)
-	watch := &keyRejectionWatch{&rejectionWatch{f.settler}}
+	watch := keyRejections(f.settler)
 	f.rejectKeys(t, "acme")
-	require.NoError(t, watch.tryKeys(t.Context()))
+	require.NoError(t, watch.tryRejected(t.Context()))
 	require.False(t, f.config(t).Enabled, "not before an hour")
 	f.sql(t, `UPDATE test_clock SET at = at + interval '61 minutes'`)
-	require.NoError(t, watch.tryKeys(t.Context()))
+	require.NoError(t, watch.tryRejected(t.Context()))
 	require.True(t, f.config(t).Enabled)
 	require.Zero(t, f.count(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
 }
