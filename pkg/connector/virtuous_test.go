@@ -1,7 +1,6 @@
 package connector_test
 
 import (
-	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -17,16 +16,14 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-// deadlines notes how long each request may take, and answers none.
+// deadlines notes how long each request may take, and rejects it.
 type deadlines struct{ left []time.Duration }
-
-var errNoAnswer = errors.New("no answer")
 
 func (d *deadlines) RoundTrip(request *http.Request) (*http.Response, error) {
 	if at, ok := request.Context().Deadline(); ok {
 		d.left = append(d.left, time.Until(at))
 	}
-	return nil, errNoAnswer
+	return &http.Response{StatusCode: http.StatusBadRequest, Body: http.NoBody, Header: http.Header{}, Request: request}, nil
 }
 
 // A job's lease outlives the timeout of one request. A page of a list that took longer would be read beside the next holder's.
@@ -43,7 +40,7 @@ func TestPageOfAListTakesNoLongerThanARequest(t *testing.T) {
 	client, err := open.OpenWithKey("acme", "k3y", "test")
 	require.NoError(t, err)
 	_, err = client.Projects(t.Context())
-	require.ErrorIs(t, err, errNoAnswer)
+	require.Error(t, err)
 	require.NotEmpty(t, noted.left)
 	for _, left := range noted.left {
 		require.LessOrEqual(t, left, 10*time.Second)

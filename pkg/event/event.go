@@ -81,7 +81,7 @@ const (
 	AlertVirtuousAuthFailed    = "virtuous_auth_failed"
 	AlertVirtuousForbidden     = "virtuous_forbidden"
 	AlertVirtuousRefusesMany   = "virtuous_refuses_many" // of the installation
-	AlertWebhookOrphaned       = "webhook_orphaned"      // once, when giving ends or goes to another organization
+	AlertWebhookOrphaned       = "webhook_orphaned"      // once, when a subscription stays at Virtuous
 )
 
 // Fact is an event. ID is unique to it, and the same each time it is published.

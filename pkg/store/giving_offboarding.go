@@ -23,8 +23,8 @@ func (t *Tx) ForgetVirtuousState(ctx context.Context, customer string) error {
 	return t.queries.VirtuousCheckpointsForget(ctx, t.dbtx, customer)
 }
 
-// OrphanSubscriptions ends the customer's webhook subscriptions without a request to Virtuous. It returns the ids of those that stay there;
-// 0 for one whose id is not known.
+// OrphanSubscriptions ends the customer's webhook subscriptions that are not being deleted at Virtuous. It returns their ids; 0 for one whose
+// id is not known.
 func (t *Tx) OrphanSubscriptions(ctx context.Context, customer string) ([]int64, error) {
 	return t.queries.SubscriptionsOrphan(ctx, t.dbtx, customer)
 }
@@ -71,6 +71,11 @@ func (t *Tx) ForgetReferences(ctx context.Context, customer string, atMost int32
 // ForgetInbox deletes up to atMost parts of deliveries to the customer.
 func (t *Tx) ForgetInbox(ctx context.Context, customer string, atMost int32) (int64, error) {
 	return t.queries.InboxForget(ctx, t.dbtx, &db.InboxForgetParams{CustomerID: customer, AtMost: atMost})
+}
+
+// ForgetLettersUnder settles up to atMost of the customer's open letters whose messages came on a subject, and deletes what they had sealed.
+func (t *Tx) ForgetLettersUnder(ctx context.Context, customer, subject string, atMost int32) (int64, error) {
+	return t.queries.WebhookLettersForget(ctx, t.dbtx, &db.WebhookLettersForgetParams{CustomerID: customer, Subject: subject, AtMost: atMost})
 }
 
 // PurgeGiving deletes what else is known of the customer's giving. The lane's epoch and the reconciliation log stay.

@@ -61,7 +61,7 @@ type proposal struct {
 // apply stores the customer in one transaction: config, credentials, checkpoint, the queued backfill and the events. If two
 // requests arrive together, the later one wins.
 func (s *settler) apply(ctx context.Context, proposed proposal) error {
-	customer := proposed.pending.Customer
+	customer, asked := proposed.pending.Customer, proposed
 	var verdict verdict
 	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.LockCustomer(ctx, customer); err != nil {
@@ -96,6 +96,12 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 	})
 	if errors.Is(err, errSidesChanged) {
 		return s.store.GiveBackRequest(ctx, proposed.pending.ID, returnRetry)
+	}
+	if errors.Is(err, errOrganizationKept) {
+		if err := s.forgetInBatches(ctx, asked); err != nil {
+			return err
+		}
+		return s.apply(ctx, asked)
 	}
 	if errors.Is(err, errMirrorKept) {
 		return s.awaitPurge(ctx, proposed.pending)

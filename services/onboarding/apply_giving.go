@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -26,12 +27,12 @@ func (s *settler) applyGiving(ctx context.Context, tx *store.Tx, keys *vault.Vau
 	}
 	completed.Virtuous = true
 	if proposed.request.GetVirtuous().GetRemove() {
-		return onboardedAt, removeGiving(ctx, tx, customer)
+		return onboardedAt, removeGiving(ctx, tx, keys, customer)
 	}
 	before := proposed.givingBefore
 	if before != nil && before.OrganizationID != proposed.giving.OrganizationID {
-		if err := s.forgetOrganization(ctx, tx, customer); err != nil {
-			return onboardedAt, err
+		if more, err := s.forgetOrganization(ctx, tx, customer); err != nil || more {
+			return onboardedAt, errors.Join(err, errOrganizationKept)
 		}
 	}
 	if err := tx.SaveVirtuous(ctx, proposed.giving); err != nil {
@@ -96,55 +97,34 @@ func (w webhookSecrets) replace(ctx context.Context, secret string) (changed boo
 }
 
 // removeGiving ends giving for a customer whose mirror goes on. What was captured stays: it is sent if giving returns.
-func removeGiving(ctx context.Context, tx *store.Tx, customer string) error {
+func removeGiving(ctx context.Context, tx *store.Tx, keys *vault.Vault, customer string) error {
 	if _, err := tx.DisableGiving(ctx, customer, store.GivingRemoved); err != nil {
 		return err
 	}
 	if err := tx.ReleaseGiving(ctx, customer); err != nil {
 		return err
 	}
-	if err := endWebhooks(ctx, tx, customer); err != nil {
+	if err := endWebhooks(ctx, tx, keys, customer); err != nil {
 		return err
 	}
 	return tx.SaveCredential(ctx, customer, store.CredentialVirtuousToken, nil)
 }
 
-// endWebhooks has deliveries of the customer's organization rejected from now on: it deletes the secrets that sign them, and ends the subscriptions.
-func endWebhooks(ctx context.Context, tx *store.Tx, customer string) error {
+// endWebhooks has deliveries of the customer's organization rejected from now on: it deletes the secrets that sign them, and ends the
+// subscriptions while the key of that organization is there.
+func endWebhooks(ctx context.Context, tx *store.Tx, keys *vault.Vault, customer string) error {
 	for _, name := range []string{store.CredentialWebhookSecret, store.CredentialWebhookSecretBefore} {
 		if err := tx.SaveCredential(ctx, customer, name, nil); err != nil {
 			return err
 		}
 	}
-	return orphanWebhooks(ctx, tx, customer)
-}
-
-// forgetAtOnce is how many rows of an organization that is not the customer's any more are deleted by one statement.
-const forgetAtOnce = 10_000
-
-// forgetOrganization deletes what is known of the organization before: its ids mean other gifts and contacts at the new one. Its deliveries are
-// rejected. Donations that went there, or may have, are closed; other pending ones go to the new one.
-func (s *settler) forgetOrganization(ctx context.Context, tx *store.Tx, customer string) error {
-	// The settings come before gifts and donations, as in a transaction that applies gifts; another order could deadlock. None is applied
-	// after a removal.
-	if _, err := tx.LockInbound(ctx, customer); err != nil && !errors.Is(err, store.ErrNotFound) {
+	subscriptions, err := subscriptionKeys(ctx, tx, keys, customer)
+	if err != nil {
 		return err
 	}
-	if err := endWebhooks(ctx, tx, customer); err != nil {
+	orphans, err := removeSubscriptions(ctx, tx, keys, customer, subscriptions)
+	if err != nil || len(orphans) == 0 {
 		return err
 	}
-	for _, forget := range []func(context.Context, string, int32) (int64, error){
-		tx.CloseDonationsOfOrganization, tx.ForgetGifts, tx.ForgetContacts, tx.ForgetReferences, tx.ForgetInbox,
-	} {
-		for {
-			forgotten, err := forget(ctx, customer, forgetAtOnce)
-			if err != nil {
-				return err
-			}
-			if forgotten < forgetAtOnce {
-				break
-			}
-		}
-	}
-	return tx.ForgetVirtuousState(ctx, customer)
+	return event.Raise(ctx, tx, event.OrphanedWebhooksFor(customer, orphans))
 }

@@ -80,6 +80,7 @@ func run(ctx context.Context, s *service.Service) error {
 	var background sync.WaitGroup
 	background.Go(func() { settler.run(settling) })
 	background.Go(func() { offboarder.run(settling) })
+	background.Go(func() { (&subscriptionRemover{offboarder: offboarder, virtuous: settler.virtuous}).run(settling) })
 	background.Go(func() { tokenRejections(settler).run(settling) })
 	background.Go(func() { keyRejections(settler).run(settling) })
 	s.Ready()
@@ -106,7 +107,7 @@ func newSettler(s *service.Service, toVomo, toVirtuous http.RoundTripper) *settl
 		store: s.Store, vault: s.Vault, logger: s.Logger, slots: s.Config.OnboardingSlots, wake: make(chan struct{}, 1),
 		vomoBaseURL: s.Config.VomoBaseURL, transport: toVomo,
 		limits: budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
-		source: s.Config.VirtuousTransactionSource,
+		source: s.Config.VirtuousTransactionSource, forgetAtOnce: forgetAtOnce,
 		virtuous: &connector.Virtuous{
 			Store: s.Store, Vault: s.Vault, Logger: s.Logger, BaseURL: s.Config.VirtuousBaseURL, Transport: toVirtuous, Timeout: probeTimeout,
 			Hourly: budget.Hourly{PerHour: s.Config.VirtuousRequestsPerHour, Share: s.Config.VirtuousShare},

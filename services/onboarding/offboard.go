@@ -95,13 +95,22 @@ func (o *offboarder) begin(ctx context.Context, tx *store.Tx, customer string, a
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return false, err
 	}
+	keys := o.vault.On(tx.Conn)
+	subscriptions, err := subscriptionKeys(ctx, tx, keys, customer) // they are sealed with the key that is destroyed
+	if err != nil {
+		return false, err
+	}
 	if known, err = tx.OffboardCustomer(ctx, customer); err != nil {
 		return false, err
 	}
-	if err := endGiving(ctx, tx, customer); err != nil {
+	if err := tx.OffboardGiving(ctx, customer); err != nil {
 		return false, err
 	}
 	if err := o.destroyKey(ctx, tx, customer, after); err != nil {
+		return false, err
+	}
+	// Those that stay at Virtuous are named after the customer's messages are purged.
+	if _, err := removeSubscriptions(ctx, tx, keys, customer, subscriptions); err != nil {
 		return false, err
 	}
 	if _, err := tx.ForgetOutbox(ctx, customer); err != nil {

@@ -58,24 +58,6 @@ func unfinishedDonations(ctx context.Context, tx *store.Tx, customer string, que
 	return errs, nil
 }
 
-// endGiving ends giving for good, before the credentials and the data key are destroyed. Donations and gifts follow in the steps of the
-// offboarding.
-func endGiving(ctx context.Context, tx *store.Tx, customer string) error {
-	if _, err := tx.OrphanSubscriptions(ctx, customer); err != nil {
-		return err
-	}
-	return tx.OffboardGiving(ctx, customer)
-}
-
-// orphanWebhooks ends the customer's webhook subscriptions on our side, and names those that stay at Virtuous.
-func orphanWebhooks(ctx context.Context, tx *store.Tx, customer string) error {
-	ids, err := tx.OrphanSubscriptions(ctx, customer)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	return event.Raise(ctx, tx, event.OrphanedWebhooksFor(customer, ids))
-}
-
 // nameOrphanedWebhooks raises the alert about subscriptions that an offboarding left at Virtuous. It comes after the customer's messages
 // were purged.
 func nameOrphanedWebhooks(ctx context.Context, tx *store.Tx, customer string) error {

@@ -201,8 +201,18 @@ func (o *offboarder) eraseLateMessages(ctx context.Context, claimed store.Offboa
 	})
 }
 
+// errSubscriptionsLeft means that subscriptions are still to be deleted at Virtuous, which takes an hour at most.
+var errSubscriptionsLeft = errors.New("webhook subscriptions are still to be deleted at Virtuous")
+
 // beginPurge ends the retention: from now on a return needs a full backfill.
 func (o *offboarder) beginPurge(ctx context.Context, tx *store.Tx, at *store.Offboarding) (time.Duration, error) {
+	left, err := tx.OpenRemovals(ctx, at.Customer)
+	if err != nil {
+		return 0, err
+	}
+	if left > 0 {
+		return 0, errSubscriptionsLeft
+	}
 	job, err := tx.StartJob(ctx, at.Customer, jobPermanentOffboard, event.NewTraceID())
 	at.JobID, at.Step, at.Cursor = job, store.OffboardingPurges, ""
 	return offboardHold, err

@@ -48,6 +48,8 @@ type settler struct {
 
 	virtuous *connector.Virtuous
 	source   string // VIRTUOUS_TRANSACTION_SOURCE
+
+	forgetAtOnce int32
 }
 
 func (s *settler) wakeUp() {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,8 @@ type virtuousAPI struct {
 
 	mu      sync.Mutex
 	answers map[string]virtuousAnswer // by key
+	broken  bool                      // no subscription can be deleted
+	deleted []string                  // subscriptions, each with the key
 }
 
 type virtuousAnswer struct {
@@ -36,6 +39,10 @@ type virtuousAnswer struct {
 
 func (v *virtuousAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.asked.Add(1)
+	if r.Method == http.MethodDelete {
+		v.deleteSubscription(w, r)
+		return
+	}
 	if r.URL.Path != "/api/Organization/Current" {
 		w.WriteHeader(http.StatusNotFound)
 		return
@@ -50,6 +57,29 @@ func (v *virtuousAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := w.Write([]byte(answer.body)); err != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+func (v *virtuousAPI) deleteSubscription(w http.ResponseWriter, r *http.Request) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.broken {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	v.deleted = append(v.deleted, strings.TrimPrefix(r.URL.Path, "/api/Webhook/")+" "+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+}
+
+// breaks has Virtuous delete no subscription, or delete them again.
+func (v *virtuousAPI) breaks(broken bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.broken = broken
+}
+
+func (v *virtuousAPI) deletions() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.deleted)
 }
 
 func (v *virtuousAPI) answer(key string, status int, body string) {
@@ -278,14 +308,61 @@ func TestKeyOfAnotherOrganizationNeedsConsentAndForgetsTheOneBefore(t *testing.T
 		text(t, f, `SELECT string_agg(platform_donation_id || ' ' || status, ', ' ORDER BY id) FROM virtuous_donation_queue`),
 		"of don-4 it is not known whether the other organization has it")
 	require.Equal(t, "virtuous_token", text(t, f, `SELECT string_agg(name, ',') FROM credentials`), "deliveries of the other organization are rejected")
-	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM webhook_subscriptions WHERE state = 'orphaned'`))
-	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM alerts WHERE type = 'webhook_orphaned' AND cleared_at IS NULL`))
+	f.removeSubscriptions(t)
+	require.Equal(t, []string{"31 k3y"}, f.virtuous.deletions())
+	require.Zero(t, f.count(t, `SELECT count(*) FROM alerts WHERE type = 'webhook_orphaned'`))
 
 	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","webhookSecret":"third"}}`)
 	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","acceptOtherOrganization":true,"webhookSecret":"fourth"}}`)
 	f.requireOutcome(t, "applied")
 	require.Equal(t, "fourth", f.token(t, store.CredentialWebhookSecret))
 	require.Zero(t, f.count(t, `SELECT count(*) FROM credentials WHERE name = 'virtuous_webhook_secret_before'`))
+}
+
+// The fixture's batches have two rows.
+func TestOtherOrganizationIsForgottenInCommittedBatches(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"k3y","transactionSource":"AcmeGive","needsReviewAfterHours":96}}`)
+	f.sql(t, `INSERT INTO partner_gifts (customer_id, virtuous_gift_id, state, content_hash, sealed, created_at, last_sync_at)
+		SELECT 'acme', n, 'live', '\x00', '\x00', now(), now() FROM generate_series(1, 7) n`)
+	f.sql(t, `CREATE TABLE forgotten (tx bigint, gift bigint)`)
+	f.sql(t, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		INSERT INTO forgotten VALUES (txid_current(), old.virtuous_gift_id); RETURN old; END $$`)
+	f.sql(t, `CREATE TRIGGER note BEFORE DELETE ON partner_gifts FOR EACH ROW EXECUTE FUNCTION note()`)
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","acceptOtherOrganization":true}}`)
+
+	f.requireOutcome(t, "applied")
+	require.Equal(t, []string{"11111", "AcmeGive"}, []string{f.config(t).OrganizationID, f.config(t).TransactionSource})
+	require.Equal(t, 7, f.count(t, `SELECT count(*) FROM forgotten`))
+	require.Equal(t, 2, f.count(t, `SELECT max(gifts) FROM (SELECT count(*) AS gifts FROM forgotten GROUP BY tx) of`), "in one transaction")
+}
+
+// A retry would apply records of the organization before.
+func TestLettersOfDeliveriesAreSettledForAnotherOrganization(t *testing.T) {
+	t.Parallel()
+	f := newGivingFixture(t)
+	f.request(t, withVirtuous)
+	f.letters(t)
+
+	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","acceptOtherOrganization":true}}`)
+
+	f.requireOutcome(t, "applied")
+	require.Equal(t, "rollcall.donations.submit.acme review t, rollcall.webhooks.virtuous.acme settled f", text(t, f, givingLetters))
+}
+
+// givingLetters says of each letter whether it is open, and whether it holds its message.
+const givingLetters = `SELECT string_agg(concat_ws(' ', original_subject, state, payload_sealed IS NOT NULL), ', ' ORDER BY original_subject) FROM dead_letters`
+
+// letters adds a letter of a donation and one of a part of a delivery.
+func (f *givingFixture) letters(t *testing.T) {
+	t.Helper()
+	f.sql(t, `INSERT INTO dead_letters (id, customer_id, kind, record_id, original_subject, job, error_code, error_class, state, first_failed_at,
+			last_failed_at, payload_sealed, headers_sealed)
+		SELECT gen_random_uuid(), 'acme', kind, NULL, subject || '.acme', 'donations', 'invalid', 'permanent', 'review', at, at AS b, '\x01', '\x02'
+		FROM (VALUES ('donation', 'rollcall.donations.submit'), ('message', 'rollcall.webhooks.virtuous')) l (kind, subject),
+			(SELECT rollcall_now() AS at) now`)
 }
 
 func TestOtherOrganizationWaitsForGiftsThatAreBeingApplied(t *testing.T) {
@@ -506,8 +583,8 @@ func TestGivingIsRemovedAndComesBack(t *testing.T) {
 	require.Equal(t, store.GivingRemoved, config.DisabledReason)
 	require.NotNil(t, config.RemovedAt)
 	require.Equal(t, "vomo_token", text(t, f, `SELECT string_agg(name, ',') FROM credentials`))
-	alert := text(t, f, `SELECT convert_from(payload, 'UTF8') FROM outbox WHERE subject = 'rollcall.alerts.medium.webhook_orphaned.acme'`)
-	require.Contains(t, alert, "Its id: 31.")
+	f.removeSubscriptions(t)
+	require.Equal(t, []string{"31 k3y"}, f.virtuous.deletions())
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM virtuous_donation_queue WHERE status = 'pending'`), "it is sent if giving returns")
 	f.request(t, `{"customerId":"acme","virtuous":{"remove":true}}`)
 	f.requireOutcome(t, "duplicate")
@@ -518,7 +595,6 @@ func TestGivingIsRemovedAndComesBack(t *testing.T) {
 	f.requireOutcome(t, "applied")
 	require.True(t, f.config(t).Enabled)
 	require.Nil(t, f.config(t).RemovedAt)
-	require.Equal(t, "webhook_orphaned", text(t, f, `SELECT string_agg(type, ',') FROM alerts WHERE cleared_at IS NULL`), "the subscription is still there")
 
 	f.request(t, `{"customerId":"acme","virtuous":{"remove":true}}`)
 	f.request(t, `{"customerId":"acme","virtuous":{"token":"sh3lter","transactionSource":"AcmeGive","acceptOtherOrganization":true}}`)

@@ -29,7 +29,7 @@ func newSettlerFixture(t *testing.T, now string) *settlerFixture {
 	}))
 	t.Cleanup(vomo.Close)
 	f := &settlerFixture{intakeFixture: d, settler: &settler{
-		store: d.store, vault: d.vault, logger: zap.NewNop(), slots: 1, wake: make(chan struct{}, 1), vomoBaseURL: vomo.URL,
+		store: d.store, vault: d.vault, logger: zap.NewNop(), slots: 1, wake: make(chan struct{}, 1), vomoBaseURL: vomo.URL, forgetAtOnce: 2,
 		limits: budget.Limits{PerSecond: 10_000},
 	}}
 	f.sql(t, `CREATE TABLE test_clock (at timestamptz NOT NULL)`)

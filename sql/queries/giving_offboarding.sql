@@ -14,10 +14,10 @@ DELETE FROM virtuous_catalogs c WHERE c.customer_id = $1;
 DELETE FROM sync_checkpoints WHERE customer_id = $1 AND resource IN ('virtuous_gifts', 'virtuous_contacts');
 
 -- name: SubscriptionsOrphan :many
--- Ends the customer's subscriptions without a request to Virtuous, and returns the ids of those that stay there.
+-- Ends the customer's subscriptions that cannot be deleted at Virtuous, and returns their ids.
 UPDATE webhook_subscriptions
 SET state = 'orphaned', ended_at = rollcall_now(), next_attempt_at = NULL, remove_until = NULL, updated_at = rollcall_now()
-WHERE customer_id = $1 AND state IN ('requested', 'active', 'removing')
+WHERE customer_id = $1 AND (state IN ('requested', 'active') OR (state = 'removing' AND key_sealed IS NULL))
 RETURNING coalesce(virtuous_webhook_id, 0)::bigint AS virtuous_webhook_id;
 
 -- name: SubscriptionsOrphaned :many

@@ -100,6 +100,16 @@ SET state = 'settled', settled_at = rollcall_now(), settled_how = 'offboarded', 
 WHERE id = ANY(ARRAY(SELECT l.id FROM dead_letters l WHERE l.customer_id = sqlc.arg(customer_id) AND l.state <> 'settled'
                      ORDER BY l.first_failed_at LIMIT sqlc.arg(at_most)));
 
+-- name: WebhookLettersForget :execrows
+-- Settles a batch of open letters that hold parts of deliveries, without what they had sealed: a retry would apply records of an
+-- organization that is not the customer's any more.
+UPDATE dead_letters
+SET state = 'settled', settled_at = rollcall_now(), settled_how = 'other_organization', next_attempt_at = NULL, asked_at = NULL,
+    payload_sealed = NULL, headers_sealed = NULL
+WHERE id = ANY(ARRAY(SELECT l.id FROM dead_letters l
+                     WHERE l.customer_id = sqlc.arg(customer_id) AND l.state <> 'settled' AND l.original_subject = sqlc.arg(subject)
+                     ORDER BY l.first_failed_at LIMIT sqlc.arg(at_most)));
+
 -- name: DeletionsOffboard :exec
 -- Ends the customer's search for deletions.
 UPDATE deletion_runs SET state = 'failed', ended_at = rollcall_now()

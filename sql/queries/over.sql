@@ -14,13 +14,13 @@ WHERE id = ANY(ARRAY(
 
 -- name: LettersForgetSettled :execrows
 -- Those whose message the stream has no more. A letter failed before it was settled: the oldest are looked at first. Those of an
--- offboarded customer open again on its return, and are deleted with its mapping.
+-- offboarded customer's users open again on its return, and are deleted with its mapping.
 DELETE FROM dead_letters
 WHERE id = ANY(ARRAY(
     SELECT d.id FROM dead_letters d
     WHERE d.state = 'settled' AND d.first_failed_at < rollcall_now() - sqlc.arg(older_than)::interval
       AND d.settled_at < rollcall_now() - sqlc.arg(older_than)::interval AND d.published_revision IS NULL
-      AND d.settled_how IS DISTINCT FROM 'offboarded'
+      AND (d.settled_how IS DISTINCT FROM 'offboarded' OR d.kind <> 'user')
     ORDER BY d.first_failed_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));
 
 -- name: GapsForget :execrows

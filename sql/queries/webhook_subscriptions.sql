@@ -19,7 +19,7 @@ WHERE id = sqlc.arg(id) AND state = 'requested';
 -- name: SubscriptionEndIf :execrows
 UPDATE webhook_subscriptions
 SET state = sqlc.arg(state)::text, ended_at = rollcall_now(), last_error = nullif(sqlc.arg(last_error)::text, ''), next_attempt_at = NULL,
-    remove_until = NULL, rotating_since = NULL, updated_at = rollcall_now()
+    remove_until = NULL, rotating_since = NULL, key_sealed = NULL, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = sqlc.arg(was)::text;
 
 -- name: SubscriptionsOf :many

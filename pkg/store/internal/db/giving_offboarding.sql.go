@@ -176,11 +176,11 @@ func (q *Queries) ReferencesForget(ctx context.Context, db DBTX, arg *References
 const subscriptionsOrphan = `-- name: SubscriptionsOrphan :many
 UPDATE webhook_subscriptions
 SET state = 'orphaned', ended_at = rollcall_now(), next_attempt_at = NULL, remove_until = NULL, updated_at = rollcall_now()
-WHERE customer_id = $1 AND state IN ('requested', 'active', 'removing')
+WHERE customer_id = $1 AND (state IN ('requested', 'active') OR (state = 'removing' AND key_sealed IS NULL))
 RETURNING coalesce(virtuous_webhook_id, 0)::bigint AS virtuous_webhook_id
 `
 
-// Ends the customer's subscriptions without a request to Virtuous, and returns the ids of those that stay there.
+// Ends the customer's subscriptions that cannot be deleted at Virtuous, and returns their ids.
 func (q *Queries) SubscriptionsOrphan(ctx context.Context, db DBTX, customerID string) ([]int64, error) {
 	rows, err := db.Query(ctx, subscriptionsOrphan, customerID)
 	if err != nil {

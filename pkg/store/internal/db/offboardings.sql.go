@@ -507,3 +507,28 @@ func (q *Queries) SyncConfigReturn(ctx context.Context, db DBTX, customerID stri
 	_, err := db.Exec(ctx, syncConfigReturn, customerID)
 	return err
 }
+
+const webhookLettersForget = `-- name: WebhookLettersForget :execrows
+UPDATE dead_letters
+SET state = 'settled', settled_at = rollcall_now(), settled_how = 'other_organization', next_attempt_at = NULL, asked_at = NULL,
+    payload_sealed = NULL, headers_sealed = NULL
+WHERE id = ANY(ARRAY(SELECT l.id FROM dead_letters l
+                     WHERE l.customer_id = $1 AND l.state <> 'settled' AND l.original_subject = $2
+                     ORDER BY l.first_failed_at LIMIT $3))
+`
+
+type WebhookLettersForgetParams struct {
+	CustomerID string
+	Subject    string
+	AtMost     int32
+}
+
+// Settles a batch of open letters that hold parts of deliveries, without what they had sealed: a retry would apply records of an
+// organization that is not the customer's any more.
+func (q *Queries) WebhookLettersForget(ctx context.Context, db DBTX, arg *WebhookLettersForgetParams) (int64, error) {
+	result, err := db.Exec(ctx, webhookLettersForget, arg.CustomerID, arg.Subject, arg.AtMost)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}

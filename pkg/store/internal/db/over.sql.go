@@ -86,7 +86,7 @@ WHERE id = ANY(ARRAY(
     SELECT d.id FROM dead_letters d
     WHERE d.state = 'settled' AND d.first_failed_at < rollcall_now() - $1::interval
       AND d.settled_at < rollcall_now() - $1::interval AND d.published_revision IS NULL
-      AND d.settled_how IS DISTINCT FROM 'offboarded'
+      AND (d.settled_how IS DISTINCT FROM 'offboarded' OR d.kind <> 'user')
     ORDER BY d.first_failed_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
@@ -96,7 +96,7 @@ type LettersForgetSettledParams struct {
 }
 
 // Those whose message the stream has no more. A letter failed before it was settled: the oldest are looked at first. Those of an
-// offboarded customer open again on its return, and are deleted with its mapping.
+// offboarded customer's users open again on its return, and are deleted with its mapping.
 func (q *Queries) LettersForgetSettled(ctx context.Context, db DBTX, arg *LettersForgetSettledParams) (int64, error) {
 	result, err := db.Exec(ctx, lettersForgetSettled, arg.OlderThan, arg.AtMost)
 	if err != nil {

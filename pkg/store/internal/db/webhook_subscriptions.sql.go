@@ -86,7 +86,7 @@ func (q *Queries) SubscriptionActivateIfRequested(ctx context.Context, db DBTX, 
 const subscriptionEndIf = `-- name: SubscriptionEndIf :execrows
 UPDATE webhook_subscriptions
 SET state = $1::text, ended_at = rollcall_now(), last_error = nullif($2::text, ''), next_attempt_at = NULL,
-    remove_until = NULL, rotating_since = NULL, updated_at = rollcall_now()
+    remove_until = NULL, rotating_since = NULL, key_sealed = NULL, updated_at = rollcall_now()
 WHERE id = $3 AND state = $4::text
 `
 
