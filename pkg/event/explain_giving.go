@@ -28,7 +28,7 @@ func explainGiving(code string) (text, remedy string) {
 				"for no customer, and no customer gets a mail.",
 			"Check the status of Virtuous. Nothing has to be done here: the alert is cleared as soon as Virtuous accepts these keys again."
 	case AlertWebhookOrphaned:
-		return "A webhook subscription that is not needed any more stays at Virtuous: its id is not known, or it could not be deleted for an hour.",
+		return "A webhook subscription that is not used stays at Virtuous, or may: the answer with its id was lost, or it could not be deleted for an hour.",
 			"Ask the customer's admin to delete the subscription in Virtuous, under Settings, Webhooks."
 	case ConditionDonationsFailed:
 		return "Virtuous rejected donations; they are not sent again by themselves.",

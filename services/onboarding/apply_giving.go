@@ -53,6 +53,10 @@ func (s *settler) applyGiving(ctx context.Context, tx *store.Tx, keys *vault.Vau
 	}
 	completed.VirtuousOrganizationName = proposed.giving.OrganizationName
 	completed.VirtuousSetUp = before == nil || before.RemovedAt != nil
+	isOther := before != nil && before.OrganizationID != proposed.giving.OrganizationID
+	if proposed.giving.CreateWebhook && (completed.GetVirtuousSetUp() || isOther || !before.CreateWebhook) {
+		return onboardedAt, tx.WantSubscription(ctx, customer)
+	}
 	return onboardedAt, nil
 }
 

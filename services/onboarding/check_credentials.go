@@ -87,6 +87,7 @@ const (
 	fieldVirtuousToken = "virtuous.token"
 	fieldSource        = "virtuous.transactionSource"
 	fieldRemove        = "virtuous.remove"
+	fieldCreateWebhook = "virtuous.createWebhook"
 )
 
 // checkKey tests the key of Virtuous with one request. A removal needs no key.

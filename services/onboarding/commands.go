@@ -34,6 +34,8 @@ type operators struct {
 	private  destination.PrivateAccess
 	limits   budget.Limits // the installation's
 	source   string        // VIRTUOUS_TRANSACTION_SOURCE
+
+	publicURL string // WEBHOOK_PUBLIC_URL
 }
 
 // command runs a command on an onboarded customer, one at a time for each customer.

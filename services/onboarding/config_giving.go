@@ -32,11 +32,20 @@ func (o *operators) changeGiving(ctx context.Context, tx *store.Tx, customer str
 	if next.TransactionSource == "" && current.TransactionSource != "" && o.source == "" {
 		errs.Add(fieldSource, rollcallv1.MissingSource)
 	}
+	wanted := next.CreateWebhook && !current.CreateWebhook
+	if wanted && o.publicURL == "" {
+		errs.Add(fieldCreateWebhook, noPublicURL)
+	}
 	if len(errs) > 0 {
 		return nil, &service.FieldsError{Errors: errs}
 	}
 	if err := tx.ChangeVirtuous(ctx, next); err != nil {
 		return nil, err
+	}
+	if wanted {
+		if err := tx.WantSubscription(ctx, customer); err != nil {
+			return nil, err
+		}
 	}
 	changes := givingChanges(current, next)
 	if secret == "" {
@@ -83,7 +92,7 @@ func givingChanges(current, next store.VirtuousConfig) (changes []operatorapi.Ch
 		{"virtuous.stuckAfterHours", from.StuckAfterHours == to.StuckAfterHours, from.StuckAfterHours, to.StuckAfterHours},
 		{"virtuous.importsUrl", equal(from.ImportsURL, to.ImportsURL), from.ImportsURL, to.ImportsURL},
 		{"virtuous.giftsSince", equal(from.GiftsSince, to.GiftsSince), from.GiftsSince, to.GiftsSince},
-		{"virtuous.createWebhook", from.CreateWebhook == to.CreateWebhook, from.CreateWebhook, to.CreateWebhook},
+		{fieldCreateWebhook, from.CreateWebhook == to.CreateWebhook, from.CreateWebhook, to.CreateWebhook},
 	} {
 		if !one.same {
 			changes = append(changes, operatorapi.Change{Field: one.field, From: one.from, To: one.to})

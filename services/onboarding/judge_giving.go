@@ -18,6 +18,9 @@ import (
 // errMirrorKept means that a customer returns with Virtuous alone while its mapping and destination are still kept for a return of its mirror.
 var errMirrorKept = errors.New("the customer's mirror is kept")
 
+// noPublicURL is the error of a request for a subscription that has no address.
+const noPublicURL = "needs the installation's setting WEBHOOK_PUBLIC_URL: set it, or leave this out"
+
 // judgeGiving returns whether the request changes something of the customer's giving, and fills in the settings as they are to be.
 func (s *settler) judgeGiving(ctx context.Context, tx *store.Tx, proposed *proposal) (verdict, error) {
 	customer := proposed.pending.Customer
@@ -57,6 +60,9 @@ func (s *settler) givingErrors(proposed *proposal) rollcallv1.FieldErrors {
 	errs := rollcallv1.FieldErrors{}
 	if proposed.giving.TransactionSource == "" && s.source == "" {
 		errs.Add(fieldSource, rollcallv1.MissingSource)
+	}
+	if proposed.request.GetVirtuous().GetCreateWebhook() && s.publicURL == "" {
+		errs.Add(fieldCreateWebhook, noPublicURL)
 	}
 	before, accepted := proposed.givingBefore, proposed.request.GetVirtuous().GetAcceptOtherOrganization()
 	if before != nil && before.OrganizationID != organizationID(proposed.organization) && !accepted {

@@ -67,6 +67,7 @@ func run(ctx context.Context, s *service.Service) error {
 	operators := &operators{
 		store: s.Store, vault: s.Vault, logger: s.Logger, holder: s.Instance, leaseFor: s.Config.ClaimTimeout,
 		patience: laneTimeout, private: private, limits: settler.limits, source: s.Config.VirtuousTransactionSource,
+		publicURL: settler.publicURL,
 	}
 	if err := answerOperators(s, operators, messages, created); err != nil {
 		return err
@@ -81,6 +82,7 @@ func run(ctx context.Context, s *service.Service) error {
 	background.Go(func() { settler.run(settling) })
 	background.Go(func() { offboarder.run(settling) })
 	background.Go(func() { (&subscriptionRemover{offboarder: offboarder, virtuous: settler.virtuous}).run(settling) })
+	background.Go(func() { newSubscriptionAdder(settler).run(settling) })
 	background.Go(func() { tokenRejections(settler).run(settling) })
 	background.Go(func() { keyRejections(settler).run(settling) })
 	s.Ready()
@@ -107,7 +109,7 @@ func newSettler(s *service.Service, toVomo, toVirtuous http.RoundTripper) *settl
 		store: s.Store, vault: s.Vault, logger: s.Logger, slots: s.Config.OnboardingSlots, wake: make(chan struct{}, 1),
 		vomoBaseURL: s.Config.VomoBaseURL, transport: toVomo,
 		limits: budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
-		source: s.Config.VirtuousTransactionSource, forgetAtOnce: forgetAtOnce,
+		source: s.Config.VirtuousTransactionSource, publicURL: s.Config.WebhookPublicURL, forgetAtOnce: forgetAtOnce,
 		virtuous: &connector.Virtuous{
 			Store: s.Store, Vault: s.Vault, Logger: s.Logger, BaseURL: s.Config.VirtuousBaseURL, Transport: toVirtuous, Timeout: probeTimeout,
 			Hourly: budget.Hourly{PerHour: s.Config.VirtuousRequestsPerHour, Share: s.Config.VirtuousShare},

@@ -48,6 +48,8 @@ type settler struct {
 
 	virtuous *connector.Virtuous
 	source   string // VIRTUOUS_TRANSACTION_SOURCE
+	// publicURL is WEBHOOK_PUBLIC_URL.
+	publicURL string
 
 	forgetAtOnce int32
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -28,7 +29,8 @@ type virtuousAPI struct {
 
 	mu      sync.Mutex
 	answers map[string]virtuousAnswer // by key
-	broken  bool                      // no subscription can be deleted
+	broken  bool                      // no subscription can be created or deleted
+	created []string                  // bodies of requests for subscriptions, each with the key
 	deleted []string                  // subscriptions, each with the key
 }
 
@@ -39,6 +41,10 @@ type virtuousAnswer struct {
 
 func (v *virtuousAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.asked.Add(1)
+	if r.Method == http.MethodPost {
+		v.createSubscription(w, r)
+		return
+	}
 	if r.Method == http.MethodDelete {
 		v.deleteSubscription(w, r)
 		return
@@ -59,6 +65,23 @@ func (v *virtuousAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func (v *virtuousAPI) createSubscription(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.created = append(v.created, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")+" "+string(body))
+	if v.broken {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	if _, err := w.Write([]byte(`{"id":77}`)); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
 func (v *virtuousAPI) deleteSubscription(w http.ResponseWriter, r *http.Request) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -69,7 +92,7 @@ func (v *virtuousAPI) deleteSubscription(w http.ResponseWriter, r *http.Request)
 	v.deleted = append(v.deleted, strings.TrimPrefix(r.URL.Path, "/api/Webhook/")+" "+strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 }
 
-// breaks has Virtuous delete no subscription, or delete them again.
+// breaks has Virtuous create and delete no subscription, or do so again.
 func (v *virtuousAPI) breaks(broken bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -118,6 +141,7 @@ func newGivingFixture(t *testing.T) *givingFixture {
 	f.virtuous.answer("off", http.StatusOK, notEnabled)
 	server := httptest.NewServer(f.virtuous)
 	t.Cleanup(server.Close)
+	f.settler.publicURL = "https://hooks.example.org"
 	f.settler.virtuous = &connector.Virtuous{
 		Store: f.store, Vault: f.vault, Logger: zap.NewNop(), BaseURL: server.URL, Timeout: probeTimeout,
 		Hourly: budget.Hourly{PerHour: 1e9, Share: 1},

@@ -89,7 +89,7 @@ func (x *OnboardingRejected) GetStreamSequence() uint64 {
 	return 0
 }
 
-// OnboardingCompleted: VOMO accepted the token and the customer is set up.
+// OnboardingCompleted: VOMO and Virtuous accepted the credentials of the request, and its sides are set up.
 type OnboardingCompleted struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	CustomerId  string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`

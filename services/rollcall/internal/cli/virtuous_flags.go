@@ -55,7 +55,7 @@ func (v *virtuousFlags) register(flags *pflag.FlagSet) {
 	flags.Int32Var(&v.stuckHours, flagVirtuousStuck, 0, "`hours` after which a donation without a gift is to be looked up (not yet in effect); 0: the default")
 	flags.StringVar(&v.imports, flagVirtuousImports, "", "`URL` of the page in Virtuous on which imports are run; empty: none")
 	flags.StringVar(&v.since, flagVirtuousSince, "", "`date` from which on modified gifts are read, such as 2026-01-31; empty: since onboarding")
-	flags.BoolVar(&v.createWebhook, flagVirtuousWebhook, false, "a webhook subscription is wanted at Virtuous (kept; not yet in effect); =false: none")
+	flags.BoolVar(&v.createWebhook, flagVirtuousWebhook, false, "create a webhook subscription at Virtuous; =false: create none")
 	flags.BoolVar(&v.acceptOtherOrganization, flagVirtuousOrganization, false,
 		"the key may be of another organization: what is known of the gifts and contacts of the one before is deleted, and its webhook secret")
 	flags.BoolVar(&v.noGiving, flagNoVirtuous, false, "end giving: the key is deleted, and donations wait")
