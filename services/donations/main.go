@@ -61,6 +61,11 @@ func run(ctx context.Context, s *service.Service) error {
 	if err != nil {
 		return err
 	}
+	answered, err := answerOperators(ctx, s, opener, applier, func() { rounds.Wake() }, parts.Wake)
+	defer answered()
+	if err != nil {
+		return err
+	}
 	s.Ready()
 	group, working := errgroup.WithContext(ctx)
 	group.Go(func() error { return donations.Run(working) })

@@ -63,6 +63,8 @@ func owner(noun string) string {
 		return "notifier"
 	case "deletions":
 		return "reconciler"
+	case "contacts", "donations", "gifts", "reconciliations", "reports", "webhooks":
+		return "donations"
 	}
 	return "a newer rollcall"
 }

@@ -17,11 +17,11 @@ func (a *app) reconcile() *cobra.Command {
 	var category string
 	command := &cobra.Command{
 		Use:   "reconcile",
-		Short: "Reconcile a customer's users now",
+		Short: "Reconcile a customer now, and see what reconciliations with Virtuous did",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return usage("say which: reconcile now <customer>") },
+		RunE:  func(*cobra.Command, []string) error { return usage("say which: reconcile now or reconcile log") },
 	}
-	command.AddCommand(a.runNow(onDemandRun{
+	command.AddCommand(a.reconcileLog(), a.runNow(onDemandRun{
 		noun: "reconciliation", service: "reconciler", short: "Ask for a reconciliation at once, whatever the schedule says",
 		long: `Asks for a reconciliation of a customer's users at once, whatever the schedule says. The category says which; by default
 it is user_daily: users that changed since the beginning of yesterday (UTC) are compared with the mapping, and missed ones are
@@ -38,6 +38,12 @@ With --wait, which takes user_daily alone, it exits 0 when a reconciliation has 
 				return usage("--wait waits for a reconciliation of the category %s alone", bus.CategoryUserDaily)
 			}
 			return nil
+		},
+		runnable: func(status report.Status) error {
+			if isOfGiving(category) {
+				return checkGiving(status)
+			}
+			return checkRunnable(status)
 		},
 		publish: func(ctx context.Context, on *link, customer string) (requested, error) {
 			subject := bus.SubjectReconcile(category, customer)

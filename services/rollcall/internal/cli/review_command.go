@@ -29,13 +29,19 @@ func (a *app) review() *cobra.Command {
 func (a *app) reviewLs() *cobra.Command {
 	var asked listFlags
 	var kind string
-	var settled bool
+	var settled, donors bool
 	command := &cobra.Command{
 		Use:     "ls [customer]",
 		Aliases: []string{"list"},
 		Short:   "List what waits for a person, oldest first",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
+			if kind == kindDonation {
+				return a.reviewDonations(command.Context(), oneCustomer(args), asked, donors, settled)
+			}
+			if donors {
+				return usage("--donors is for --kind donation")
+			}
 			question := operatorapi.ReviewsQuestion{CustomerID: oneCustomer(args), Kind: kind, Settled: settled}
 			if settled && question.CustomerID == "" {
 				return usage("--settled needs a customer")
@@ -63,7 +69,8 @@ func (a *app) reviewLs() *cobra.Command {
 		},
 	}
 	asked.add(command)
-	command.Flags().StringVar(&kind, "kind", "", "only items of this `kind`: user")
+	command.Flags().StringVar(&kind, "kind", "", "only items of this `kind`: user, donation")
+	command.Flags().BoolVar(&donors, "donors", false, "with --kind donation: show the donors, too; this is audited")
 	command.Flags().BoolVar(&settled, "settled", false, "also list items that were decided or superseded")
 	return command
 }
@@ -144,15 +151,19 @@ func (a *app) printReview(shown operatorapi.ReviewShown) error {
 }
 
 func (a *app) reviewResolve() *cobra.Command {
-	return &cobra.Command{
+	var kind, reason string
+	command := &cobra.Command{
 		Use:     "resolve <customer> <id> <decision>",
 		Short:   "Decide what becomes of an item",
-		Example: "  rollcall review resolve acme 17 retry-with-vomo-email",
+		Example: "  rollcall review resolve acme 17 retry-with-vomo-email\n  rollcall review resolve acme 4711 close --kind donation --reason 'entered by hand'",
 		Args:    cobra.ExactArgs(3),
 		RunE: func(command *cobra.Command, args []string) error {
 			id, err := itemID(args[1])
 			if err != nil {
 				return err
+			}
+			if kind == kindDonation {
+				return a.resolveDonation(command.Context(), args[0], id, args[2], reason)
 			}
 			on, err := a.connect()
 			if err != nil {
@@ -171,6 +182,9 @@ func (a *app) reviewResolve() *cobra.Command {
 			return nil
 		},
 	}
+	command.Flags().StringVar(&kind, "kind", "", "the item's `kind`; needed for donation")
+	command.Flags().StringVar(&reason, "reason", "", "with --kind donation and close: `why`, without a person's name")
+	return command
 }
 
 func itemID(text string) (int64, error) {

@@ -19,8 +19,9 @@ import (
 type onDemandRun struct {
 	noun, service, short, long string
 	publish                    func(ctx context.Context, on *link, customer string) (requested, error)
-	flags                      func(flags *pflag.FlagSet) // adds flags of its own; nil: none
-	check                      func(isAwaited bool) error // checks them; nil: no check
+	flags                      func(flags *pflag.FlagSet)       // adds flags of its own; nil: none
+	check                      func(isAwaited bool) error       // checks them; nil: no check
+	runnable                   func(status report.Status) error // whether the customer can be worked; nil: checkRunnable
 	// runs returns the newest ended run and the unfinished one.
 	runs   func(status report.Status) (*report.EndedRun, *report.OpenRun)
 	result func(status report.Status, run report.EndedRun) string
@@ -60,7 +61,11 @@ func (a *app) requestRun(ctx context.Context, on *link, e onDemandRun, customer 
 	if err != nil {
 		return err
 	}
-	if err := checkRunnable(before); err != nil {
+	runnable := checkRunnable
+	if e.runnable != nil {
+		runnable = e.runnable
+	}
+	if err := runnable(before); err != nil {
 		return err
 	}
 	document, err := a.publish(ctx, on, e, customer)

@@ -1,0 +1,113 @@
+package givingapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
+)
+
+const (
+	longestReason = 500
+	// JobClose is the job under which the lookup's request is counted.
+	JobClose = "donation_close"
+	// recoveredByOperator is the recovery path of a donation whose gift was found when an operator closed it.
+	recoveredByOperator = "operator_lookup"
+)
+
+// closeDonation ends a donation by an operator's decision. If Virtuous may have it, its gift is looked up first, and the donation is
+// confirmed if there is one.
+func (a *API) closeDonation(ctx context.Context, question operatorapi.DonationQuestion) (operatorapi.DonationShown, error) {
+	reason, err := checkReason(question.Reason)
+	if err != nil {
+		return operatorapi.DonationShown{}, err
+	}
+	one, err := a.Store.Donation(ctx, question.CustomerID, question.PlatformDonationID, question.ID)
+	if err != nil {
+		return operatorapi.DonationShown{}, err
+	}
+	switch one.Status {
+	case store.DonationPending, store.DonationFailed, store.DonationNeedsReview:
+	default:
+		return operatorapi.DonationShown{}, &service.ConflictError{
+			Text: "the donation is " + one.Status + ": only one that is pending, failed or needs_review is closed",
+		}
+	}
+	if one.IsAttempting {
+		return operatorapi.DonationShown{}, errUnderWay()
+	}
+	mustLookUp := one.UnansweredSince != nil && one.Status != store.DonationNeedsReview
+	if mustLookUp {
+		found, err := a.confirmIfFound(ctx, question.CustomerID, one)
+		if err != nil {
+			return operatorapi.DonationShown{}, err
+		}
+		if found {
+			return a.shownAgain(ctx, question.CustomerID, one.ID)
+		}
+	}
+	closed, err := a.Store.CloseDonation(ctx, question.CustomerID, one, reason, mustLookUp)
+	if err != nil {
+		return operatorapi.DonationShown{}, err
+	}
+	if !closed {
+		return operatorapi.DonationShown{}, errUnderWay()
+	}
+	a.Logger.Info("an operator closed a donation", zap.String("customer", question.CustomerID), zap.String("donation", one.PlatformID),
+		zap.String("was", one.Status))
+	return a.shownAgain(ctx, question.CustomerID, one.ID)
+}
+
+func errUnderWay() error {
+	return &service.ConflictError{Text: "the donation is being sent, or has just changed: ask again in a moment"}
+}
+
+// checkReason returns a reason that can be stored and printed.
+func checkReason(reason string) (string, error) {
+	reason = strings.TrimSpace(reason)
+	isUnprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if reason == "" || utf8.RuneCountInString(reason) > longestReason || !utf8.ValidString(reason) || strings.ContainsFunc(reason, isUnprintable) {
+		return "", &service.FieldsError{Errors: map[string][]string{
+			"reason": {fmt.Sprintf("must say why, on one line of at most %d characters", longestReason)},
+		}}
+	}
+	return reason, nil
+}
+
+// confirmIfFound looks up the gift of a donation, and confirms the donation if there is one. An answer that says neither is an error: the
+// donation stays as it is.
+func (a *API) confirmIfFound(ctx context.Context, customer string, one store.DonationRow) (found bool, err error) {
+	config, err := a.Store.VirtuousConfig(ctx, customer)
+	if err != nil {
+		return false, err
+	}
+	client, err := a.Open(ctx, config)
+	if err != nil {
+		return false, &service.BusyError{Text: "an attempt to send the donation had no answer, and Virtuous cannot be asked for its gift now: " + err.Error()}
+	}
+	asked, err := a.Store.Now(ctx)
+	if err != nil {
+		return false, err
+	}
+	gift, err := client.GiftByTransaction(ctx, one.TransactionSource, one.PlatformID)
+	switch {
+	case errors.Is(err, virtuous.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, &service.BusyError{Text: "an attempt to send the donation had no answer, and Virtuous does not say whether there is a gift: " + err.Error()}
+	}
+	pass := inbound.Pass{Customer: customer, Job: JobClose, RecoveryPath: recoveredByOperator, TraceID: event.NewTraceID()}
+	_, err = a.Applier.ApplyAll(ctx, pass, []inbound.Record{{Gift: &gift, At: asked, Read: true}})
+	return err == nil, err
+}

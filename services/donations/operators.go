@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/giving/report"
+	"rollcall.dev/pkg/giving/subscription"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/services/donations/internal/givingapi"
+)
+
+// jobSubscription is the job under which requests about webhook subscriptions are counted.
+const jobSubscription = "webhook_subscription"
+
+// answerOperators answers what operators ask about giving. answered waits for the answers that are under way; it is never nil.
+func answerOperators(
+	ctx context.Context, s *service.Service, opener *connector.Virtuous, applier *inbound.Applier, sent, applied func(),
+) (answered func(), err error) {
+	limits, err := report.ParseLimits(s.Config.GivingReportLimits)
+	if err != nil {
+		return func() {}, fmt.Errorf("read GIVING_REPORT_LIMITS: %w", err)
+	}
+	api := &givingapi.API{
+		Store: s.Store, Vault: s.Vault, Logger: s.Logger, Applier: applier, DonationPurpose: purposeDonation, Sent: sent, Applied: applied,
+		Reporter: &report.Reporter{Store: s.Store, Limits: limits},
+		Subscriptions: &subscription.Subscriptions{
+			Store: s.Store, Vault: s.Vault, Logger: s.Logger, PublicURL: s.Config.WebhookPublicURL,
+			Open: func(ctx context.Context, config store.VirtuousConfig) (subscription.Client, error) {
+				return opener.Open(ctx, config, nil, jobSubscription)
+			},
+		},
+		Open: func(ctx context.Context, config store.VirtuousConfig) (givingapi.Looker, error) {
+			return opener.Open(ctx, config, nil, givingapi.JobClose)
+		},
+	}
+	return api.Answer(ctx, s)
+}

@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/operatorapi"
+)
+
+func (a *app) gift() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "gift",
+		Short: "See gifts as Virtuous has them; this is audited",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return usage("say which: gift ls or gift show") },
+	}
+	command.AddCommand(a.giftLs(), a.giftShow())
+	return command
+}
+
+func (a *app) giftLs() *cobra.Command {
+	var listed listFlags
+	command := &cobra.Command{
+		Use:     "ls <customer>",
+		Aliases: []string{"list"},
+		Short:   "List a customer's gifts, the highest ids first; this is audited",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(command *cobra.Command, args []string) error {
+			rows, err := listed.rows()
+			if err != nil {
+				return err
+			}
+			on, err := a.connect()
+			if err != nil {
+				return err
+			}
+			defer on.close()
+			whole := operatorapi.GiftsReply{Gifts: []operatorapi.Gift{}}
+			err = paged[operatorapi.RecordsQuestion, operatorapi.GiftsReply, int64]{
+				noun: "gifts", verb: "ls", rows: rows, atOnce: operatorapi.MaxGiving, question: recordsOf(args[0]),
+				take: func(page operatorapi.GiftsReply) (int, *int64, error) {
+					whole.Gifts, whole.Next = append(whole.Gifts, page.Gifts...), page.Next
+					return len(page.Gifts), page.Next, nil
+				},
+			}.ask(command.Context(), on)
+			if err != nil {
+				return customerError(args[0], err)
+			}
+			if a.json {
+				return a.document(whole)
+			}
+			return printList(a, listing[operatorapi.Gift]{
+				columns: []any{"GIFT", "STATE", "AMOUNT", "CURRENCY", "DATE", "TYPE", "CONTACT", "DONATION", "LAST SEEN"},
+				items:   whole.Gifts, none: "There is no gift.", more: whole.Next != nil,
+				row: func(one operatorapi.Gift) []any {
+					return []any{
+						one.VirtuousGiftID, one.State, dashed(one.Amount), dashed(one.CurrencyCode), dashed(one.GiftDate), dashed(one.GiftType),
+						virtuousID(one.VirtuousContactID), text(one.PlatformDonationID), moment(one.LastSyncAt),
+					}
+				},
+			})
+		},
+	}
+	listed.add(command)
+	return command
+}
+
+// recordsOf returns the question for each page of gifts or contacts.
+func recordsOf(customer string) func(at int64, rows int32) operatorapi.RecordsQuestion {
+	return func(at int64, rows int32) operatorapi.RecordsQuestion {
+		return operatorapi.RecordsQuestion{CustomerID: customer, Before: at, Limit: rows}
+	}
+}
+
+func (a *app) giftShow() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show <customer> <gift id>",
+		Short: "Show a gift with all fields; this is audited",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(command *cobra.Command, args []string) error {
+			id, err := recordID(args[1])
+			if err != nil {
+				return err
+			}
+			return askOne(command.Context(), a, args[0], question[operatorapi.RecordQuestion, operatorapi.Gift]{
+				noun: "gifts", verb: "show", of: operatorapi.RecordQuestion{CustomerID: args[0], ID: id},
+				unknown: "has no such gift, or is not known: rollcall gift ls lists them",
+				print: func(one operatorapi.Gift) error {
+					lines := a.table()
+					lines.row(fmt.Sprintf("gift %d", one.VirtuousGiftID), one.State)
+					lines.row("  sync state", one.SyncState)
+					lines.row("  our donation", text(one.PlatformDonationID))
+					lines.row("  modified", momentOr(one.ModifiedAt))
+					lines.row("  deleted", momentOr(one.DeletedAt))
+					lines.row("  last seen", moment(one.LastSyncAt))
+					printFields(lines, one.Fields)
+					return lines.end()
+				},
+			})
+		},
+	}
+}
+
+// printFields prints a record's fields that have a value, by name.
+func printFields(lines table, fields map[string]string) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if fields[name] != "" {
+			lines.row("  "+name, fields[name])
+		}
+	}
+}
+
+// recordID reads an id of Virtuous.
+func recordID(text string) (int64, error) {
+	var id int64
+	if _, err := fmt.Sscanf(text, "%d", &id); err != nil || id < 1 || fmt.Sprint(id) != text {
+		return 0, usage("%q is no id at Virtuous", text)
+	}
+	return id, nil
+}
