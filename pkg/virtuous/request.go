@@ -22,7 +22,7 @@ const (
 	// maxBody limits an answer that is read; a page of 100 gifts has some 150 KiB.
 	maxBody = 16 << 20
 	// maxHint limits what is read of an answer whose status already says that the request failed.
-	maxHint = 64 << 10
+	maxHint = 256 << 10
 	// maxPause is the longest pause that a read waits itself, since it holds a worker's slot meanwhile.
 	maxPause = 10 * time.Second
 )
@@ -50,6 +50,7 @@ type reply struct {
 	after     time.Duration
 	body      []byte
 	oversized bool // the body was longer than allowed, and is cut
+	partial   bool // the body of a failure was not read whole
 }
 
 // unsentError marks an error because of which the request was not sent.
@@ -164,7 +165,8 @@ func (c *Client) send(ctx context.Context, one call) (reply, error) {
 	c.answered(ctx, answer)
 	r := reply{status: resp.StatusCode, requestID: answer.RequestID, date: answer.Date, after: answer.After}
 	if r.status < 200 || r.status > 299 {
-		r.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxHint)) // only a hint: the status says enough
+		r.body, err = io.ReadAll(io.LimitReader(resp.Body, maxHint+1))
+		r.partial = err != nil || len(r.body) > maxHint // no error: the status says enough for all but a submission
 		return r, nil
 	}
 	r.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBody+1))

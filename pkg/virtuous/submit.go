@@ -23,8 +23,8 @@ const (
 	Accepted
 	// Repeated: Virtuous had the transaction before: an earlier attempt was accepted.
 	Repeated
-	// Unclear: Virtuous may have the transaction or not (MayBeAccepted): no answer, a status from 500 on, or a page
-	// instead of an answer. Submit it again later; look it up first if MayBeAccepted.
+	// Unclear: Virtuous may have the transaction or not (MayBeAccepted): no answer, a status from 500 on, a page
+	// instead of an answer, or a rejection that was not read whole. Submit it again later; look it up first if MayBeAccepted.
 	Unclear
 	// Throttled: Virtuous asked for a slower pace, and does not have the transaction.
 	Throttled
@@ -151,6 +151,9 @@ func judge(r reply, one call, isSingle bool) Outcome {
 		o.Verdict, o.MayBeAccepted = Unclear, true
 	case r.status < 400: // a redirect: what answered did not accept the transaction
 		o.Verdict = Unclear
+	case r.partial: // the rest of the body may say that Virtuous has the transaction
+		err = unknownAnswer(r, "it could not be read whole")
+		o.Verdict, o.MayBeAccepted = Unclear, true
 	default:
 		o.Verdict, o.Problems = Refused, Problems(err)
 		if err = refusal(err); o.Problems == nil {

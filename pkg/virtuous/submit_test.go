@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -133,6 +134,22 @@ func TestSubmissionWithoutAnswerMayBeAccepted(t *testing.T) {
 	require.Equal(t, Unclear, outcome.Verdict)
 	require.True(t, outcome.MayBeAccepted)
 	require.ErrorIs(t, outcome.Err, context.Canceled)
+}
+
+func TestRejectionThatIsNotReadWholeMayBeOfAnAcceptedTransaction(t *testing.T) {
+	t.Parallel()
+	for name, handler := range map[string]http.HandlerFunc{
+		"cut":      answering(400, `{"modelState":`, "Content-Length", "1000"),
+		"too long": answering(400, strings.Repeat(" ", maxHint)+`"Gift Transaction already exists."`),
+	} {
+		outcome := newFixture(t, handler).SubmitGift(t.Context(), []byte(submission))
+		require.Equal(t, Unclear, outcome.Verdict, name)
+		require.True(t, outcome.MayBeAccepted, name)
+		require.Equal(t, "virtuous_unknown_answer", fault.CodeOf(outcome.Err), name)
+		require.Equal(t, "status 400", outcome.LastError(), name)
+	}
+	rejected := newFixture(t, answering(401, "", "Content-Length", "10")).SubmitGift(t.Context(), []byte(submission))
+	require.Equal(t, Unauthorized, rejected.Verdict, "the status says enough")
 }
 
 func TestSubmissionThatDidNotLeaveIsUnsent(t *testing.T) {
