@@ -141,6 +141,8 @@ func whatOfMessage(code string) string {
 		return "The message does not have the form that its subject requires."
 	case "webhook_unreadable":
 		return "A record of a webhook, or a whole delivery, cannot be read; the letter's reason says why."
+	case "webhook_unapplied":
+		return "A part of a webhook could not be applied in several attempts; the log of the service donations says why. Retry it when the cause is gone."
 	case "webhook_part_unreadable":
 		return "The message is no part of a delivery as the service webhooks publishes it."
 	case "too_many_deliveries":

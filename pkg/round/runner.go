@@ -3,7 +3,6 @@ package round
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,14 +59,15 @@ type Config struct {
 type Runner struct {
 	Config
 
-	queue *queue
-	woken chan struct{}
-	wakes atomic.Int64
+	queue     *queue
+	lookEvery time.Duration
+	woken     chan struct{}
+	wakes     atomic.Int64
 }
 
 // New returns a runner; Run starts it.
 func New(config Config) *Runner {
-	return &Runner{Config: config, queue: newQueue(config.Slots, time.Now), woken: make(chan struct{}, 1)}
+	return &Runner{Config: config, queue: newQueue(config.Slots, time.Now), lookEvery: lookEvery, woken: make(chan struct{}, 1)}
 }
 
 // Wake lets the runner look at once, because something became due. It ends the holds of these customers, because an operator
@@ -130,7 +130,7 @@ func (r *Runner) Run(ctx context.Context) {
 		}) {
 			continue // until no slot is free
 		}
-		look.Reset(r.queue.nextLook(max(lookEvery-time.Since(lookedAt), 0)))
+		look.Reset(r.queue.nextLook(max(r.lookEvery-time.Since(lookedAt), 0)))
 	}
 }
 
@@ -170,13 +170,12 @@ func (r *Runner) runNext(ctx, work context.Context, next Next) {
 }
 
 // runGuarded turns a panic into a hold: one customer's rows must not end the others' rounds.
-func (r *Runner) runGuarded(work context.Context, next Next, draining <-chan struct{}) (end End) {
-	defer func() {
-		if caught := recover(); caught != nil {
-			r.Logger.Error("round panicked", zap.String("job", r.Kind.Job), zap.String("customer", next.Customer), zap.Any("panic", caught),
-				zap.ByteString("stack", debug.Stack()))
-			end = ownFault(next)
-		}
-	}()
-	return r.Work(work, next, draining)
+func (r *Runner) runGuarded(work context.Context, next Next, draining <-chan struct{}) End {
+	end := ownFault(next)
+	log := r.Logger.With(zap.String("job", r.Kind.Job), zap.String("customer", next.Customer))
+	_ = Guarded(log, func() error { // the panic is logged
+		end = r.Work(work, next, draining)
+		return nil
+	})
+	return end
 }

@@ -70,17 +70,21 @@ type InboxEnd struct {
 	Applied, Skipped, Failed int
 }
 
-// EndInboxPart ends the work on a part; ended is false if it was ended before.
-func (t *Tx) EndInboxPart(ctx context.Context, customer string, id int64, end InboxEnd) (ended bool, err error) {
+// EndInboxPart ends the work on a claimed part; ended is false if the claim does not count any more: another process claimed the part
+// since, or it came again since.
+func (t *Tx) EndInboxPart(ctx context.Context, customer string, claimed InboxPart, end InboxEnd) (ended bool, err error) {
 	rows, err := t.queries.InboxSettleIfWaiting(ctx, t.dbtx, &db.InboxSettleIfWaitingParams{
-		CustomerID: customer, ID: id, State: end.State, Applied: column(end.Applied), Skipped: column(end.Skipped), Failed: column(end.Failed),
+		CustomerID: customer, ID: claimed.ID, Attempts: column(claimed.Attempts), ReceivedAt: claimed.ReceivedAt,
+		State: end.State, Applied: column(end.Applied), Skipped: column(end.Skipped), Failed: column(end.Failed),
 	})
 	return rows > 0, err
 }
 
-// PostponeInboxPart has a part worked again after delay.
-func (c Conn) PostponeInboxPart(ctx context.Context, customer string, id int64, delay time.Duration) error {
-	_, err := c.queries.InboxPostponeIfWaiting(ctx, c.dbtx, &db.InboxPostponeIfWaitingParams{CustomerID: customer, ID: id, Delay: delay})
+// PostponeInboxPart has a claimed part worked again after delay, if the claim still counts.
+func (c Conn) PostponeInboxPart(ctx context.Context, customer string, claimed InboxPart, delay time.Duration) error {
+	_, err := c.queries.InboxPostponeIfWaiting(ctx, c.dbtx, &db.InboxPostponeIfWaitingParams{
+		CustomerID: customer, ID: claimed.ID, Attempts: column(claimed.Attempts), ReceivedAt: claimed.ReceivedAt, Delay: delay,
+	})
 	return err
 }
 

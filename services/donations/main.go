@@ -50,7 +50,7 @@ func run(ctx context.Context, s *service.Service) error {
 	})
 	parts := &inbox.Runner{
 		Store: s.Store, Vault: s.Vault, Logger: s.Logger, Applier: applier, Open: openReader(s.Store, opener), Slots: slots,
-		Age: s.Config.WebhookInboxAge, Now: time.Now,
+		Age: s.Config.WebhookInboxAge,
 	}
 	messages := worker.NewMetrics(s.Registry)
 	donations, err := donationWorker(ctx, s, counts, messages, func() { rounds.Wake() })

@@ -48,13 +48,16 @@ WHERE i.customer_id = sqlc.arg(customer_id)::text AND i.state = 'waiting' AND i.
 RETURNING i.id, i.event, i.records, i.sealed, i.attempts, coalesce(i.trace_id, '')::text AS trace_id, i.received_at;
 
 -- name: InboxSettleIfWaiting :execrows
+-- Ends the work on a part, unless another process claimed it since, or it came again since.
 UPDATE webhook_inbox SET state = sqlc.arg(state), applied = sqlc.arg(applied), skipped = sqlc.arg(skipped), failed = sqlc.arg(failed), next_attempt_at = NULL,
     applied_at = rollcall_now()
-WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND state = 'waiting';
+WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND state = 'waiting'
+  AND attempts = sqlc.arg(attempts) AND received_at = sqlc.arg(received_at);
 
 -- name: InboxPostponeIfWaiting :execrows
 UPDATE webhook_inbox SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval
-WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND state = 'waiting';
+WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND state = 'waiting'
+  AND attempts = sqlc.arg(attempts) AND received_at = sqlc.arg(received_at);
 
 -- name: InboxForgetOld :execrows
 -- Deletes a batch of old parts. One that waits stays.

@@ -18,6 +18,7 @@ import (
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving/inbound"
 	"rollcall.dev/pkg/messageletter"
+	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/virtuous"
@@ -27,8 +28,8 @@ import (
 // job is the name that events and letters have for webhooks.
 const job = "webhook"
 
-// errEnded means that another process ended the work on the part.
-var errEnded = errors.New("the part was applied elsewhere")
+// errEnded means that another process works the part, or has ended it, or that it came again meanwhile.
+var errEnded = errors.New("the claim of the part does not count any more")
 
 // Digest returns what recognises a part that comes again: an HMAC of its bytes with the customer's hash key.
 func Digest(key, body []byte) []byte {
@@ -38,11 +39,19 @@ func Digest(key, body []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// broken is an entry that cannot be applied.
+// broken is an entry, or a whole part, that cannot be applied.
 type broken struct {
 	body    []byte // a delivery of this entry alone
+	records int
+	code    string
 	problem string // in our own words
 }
+
+// Codes of letters.
+const (
+	codeUnreadable = "webhook_unreadable"
+	codeUnapplied  = "webhook_unapplied"
+)
 
 // entries are what a part consists of.
 type entries struct {
@@ -52,9 +61,37 @@ type entries struct {
 	unread  error // why some records are missing: they could not be read
 }
 
-// apply applies a part, or postpones it.
-func (r *Runner) apply(ctx context.Context, customer string, part store.InboxPart) error {
+// work applies a part, or postpones it. Its error concerns the customer, and not this part alone.
+func (r *Runner) work(ctx context.Context, customer string, part store.InboxPart) error {
 	log := r.Logger.With(zap.String("customer", customer), zap.Int64("part", part.ID), zap.String("event", part.Event))
+	err := round.Guarded(log, func() error { return r.apply(ctx, log, customer, part) })
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil, errors.Is(err, store.ErrUnavailable), errors.Is(err, vault.ErrUnavailable):
+		return err
+	case part.Attempts < maxTries:
+		pause := pauseAfter(part.Attempts)
+		log.Warn("part of a delivery postponed: it could not be applied", zap.Duration("pause", pause), zap.Error(err))
+		return r.Store.PostponeInboxPart(ctx, customer, part, pause)
+	}
+	log.Error("part of a delivery given up: it could not be applied", zap.Int("attempts", part.Attempts), zap.Error(err))
+	return r.giveUp(ctx, customer, part)
+}
+
+// giveUp makes a letter of a part that cannot be applied, so that an operator sees it. Its retry has the part applied again.
+func (r *Runner) giveUp(ctx context.Context, customer string, part store.InboxPart) error {
+	body, err := r.Vault.Open(ctx, customer, PurposePart, part.Sealed)
+	if err != nil {
+		return fmt.Errorf("open a part of a delivery: %w", err)
+	}
+	return r.end(ctx, customer, part, inbound.Pass{}, nil, entries{
+		broken: []broken{{body: body, records: part.Records, code: codeUnapplied, problem: "the part could not be applied: the log has the reason"}},
+	})
+}
+
+// apply applies a part, or postpones it if a record cannot be read now.
+func (r *Runner) apply(ctx context.Context, log *zap.Logger, customer string, part store.InboxPart) error {
 	body, err := r.Vault.Open(ctx, customer, PurposePart, part.Sealed)
 	if errors.Is(err, vault.ErrKeyGone) || errors.Is(err, vault.ErrForeign) {
 		log.Warn("part of a delivery given up: it was sealed for a customer who was offboarded since")
@@ -63,7 +100,10 @@ func (r *Runner) apply(ctx context.Context, customer string, part store.InboxPar
 	if err != nil {
 		return fmt.Errorf("open a part of a delivery: %w", err)
 	}
-	found := r.entriesOf(ctx, customer, part, body)
+	found, err := r.entriesOf(ctx, customer, part, body)
+	if err != nil {
+		return err
+	}
 	keys, err := r.Applier.Keys(ctx, customer)
 	if err != nil {
 		return err
@@ -78,7 +118,7 @@ func (r *Runner) apply(ctx context.Context, customer string, part store.InboxPar
 		}); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		return r.Store.PostponeInboxPart(ctx, customer, part.ID, pause)
+		return r.Store.PostponeInboxPart(ctx, customer, part, pause)
 	}
 	return r.end(ctx, customer, part, pass, keys, found)
 }
@@ -99,7 +139,7 @@ func (r *Runner) end(ctx context.Context, customer string, part store.InboxPart,
 			return err
 		}
 		end.Applied, end.Skipped = applied, end.Skipped+len(found.records)-applied
-		ended, err := tx.EndInboxPart(ctx, customer, part.ID, end)
+		ended, err := tx.EndInboxPart(ctx, customer, part, end)
 		if err != nil {
 			return err
 		}
@@ -139,32 +179,46 @@ func (r *Runner) applyRecords(
 }
 
 // entriesOf reads the entries of a part, and from Virtuous those that are not complete.
-func (r *Runner) entriesOf(ctx context.Context, customer string, part store.InboxPart, body []byte) (found entries) {
+func (r *Runner) entriesOf(ctx context.Context, customer string, part store.InboxPart, body []byte) (found entries, err error) {
 	delivery, err := virtuous.ParseDelivery(body)
 	if err != nil {
-		return entries{broken: []broken{{body: body, problem: "the delivery is signed, but is not JSON in a form that deliveries have"}}}
+		const problem = "the delivery is signed, but is not JSON in a form that deliveries have"
+		return entries{broken: []broken{{body: body, records: 1, code: codeUnreadable, problem: problem}}}, nil
 	}
-	reader := &customerReader{open: r.Open, customer: customer, now: r.Now}
+	reader := &customerReader{open: r.Open, customer: customer}
 	for _, entry := range delivery.Records() {
 		record, ok := inbound.Delivered(entry, part.ReceivedAt)
 		if !ok {
-			found.broken = append(found.broken, broken{body: alone(delivery, entry), problem: entry.Problem})
+			found.broken = append(found.broken, broken{body: alone(delivery, entry), records: 1, code: codeUnreadable, problem: entry.Problem})
 			continue
 		}
-		if record.NeedsRead() {
-			record, err = reader.read(ctx, record)
-			switch {
-			case errors.Is(err, virtuous.ErrNotFound) && r.Now().Sub(part.ReceivedAt) > indexing:
-				found.skipped++ // it was deleted since
-				continue
-			case err != nil:
-				found.unread = err
-				continue
-			}
+		if !record.NeedsRead() {
+			found.records = append(found.records, record)
+			continue
 		}
-		found.records = append(found.records, record)
+		asked, err := r.Store.Now(ctx) // the one clock by which reads are compared, whatever process makes them
+		if err != nil {
+			return found, err
+		}
+		record, err = reader.read(ctx, record, asked)
+		switch {
+		case err == nil:
+			found.records = append(found.records, record)
+		case errors.Is(err, virtuous.ErrNotFound) && asked.Sub(part.ReceivedAt) > indexing:
+			found.skipped++ // it was deleted since
+		case isOfOneRecord(err) && !errors.Is(err, virtuous.ErrNotFound) && part.Attempts >= maxTries:
+			const problem = "Virtuous does not return the record in a form that can be read"
+			found.broken = append(found.broken, broken{body: alone(delivery, entry), records: 1, code: codeUnapplied, problem: problem})
+		default:
+			found.unread = err
+		}
 	}
-	return found
+	return found, nil
+}
+
+// isOfOneRecord reports whether an answer concerns the record that was asked for, and not the customer or Virtuous.
+func isOfOneRecord(err error) bool {
+	return errors.Is(err, virtuous.ErrNotFound) || errors.Is(err, virtuous.ErrUnknownAnswer) || errors.Is(err, virtuous.ErrRejected)
 }
 
 // alone returns a delivery of one entry.
@@ -177,12 +231,11 @@ func alone(delivery virtuous.Delivery, entry virtuous.Record) []byte {
 type customerReader struct {
 	open     func(ctx context.Context, customer string) (Reader, error)
 	customer string
-	now      func() time.Time
 	reader   Reader
-	failed   error // after one failure, nothing more is tried
+	failed   error // after one that concerns the customer, nothing more is tried
 }
 
-func (c *customerReader) read(ctx context.Context, incomplete inbound.Record) (inbound.Record, error) {
+func (c *customerReader) read(ctx context.Context, incomplete inbound.Record, asked time.Time) (inbound.Record, error) {
 	if c.failed != nil {
 		return incomplete, c.failed
 	}
@@ -191,7 +244,7 @@ func (c *customerReader) read(ctx context.Context, incomplete inbound.Record) (i
 			return incomplete, c.failed
 		}
 	}
-	record := inbound.Record{At: c.now(), Read: true}
+	record := inbound.Record{At: asked, Read: true}
 	var err error
 	if incomplete.Gift != nil {
 		var gift virtuous.Gift
@@ -202,7 +255,7 @@ func (c *customerReader) read(ctx context.Context, incomplete inbound.Record) (i
 		contact, err = c.reader.Contact(ctx, incomplete.Contact.ID)
 		record.Contact = &contact
 	}
-	if err != nil && !errors.Is(err, virtuous.ErrNotFound) {
+	if err != nil && !isOfOneRecord(err) {
 		c.failed = err
 	}
 	return record, err
@@ -224,7 +277,8 @@ func (r *Runner) letters(ctx context.Context, customer string, part store.InboxP
 			return nil, fmt.Errorf("seal a part: %w", err)
 		}
 		payload, err := rollcallv1.Encode(&rollcallv1.WebhookPart{
-			CustomerId: customer, Event: part.Event, Records: 1, ReceivedAt: timestamppb.New(part.ReceivedAt), Sealed: sealed,
+			CustomerId: customer, Event: part.Event, Records: int32(entry.records), //nolint:gosec // at most those of the part
+			ReceivedAt: timestamppb.New(part.ReceivedAt), Sealed: sealed,
 			Digest: Digest(key, entry.body), TraceId: part.TraceID,
 		})
 		if err != nil {
@@ -236,7 +290,7 @@ func (r *Runner) letters(ctx context.Context, customer string, part store.InboxP
 		letters = append(letters, store.MessageLetter{
 			ID: uuid.New(), Customer: customer, PayloadSealed: payload, Subject: bus.SubjectWebhooks(customer),
 			Origin: "webhook/" + customer + "/" + strconv.FormatInt(part.ID, 10) + "/" + strconv.Itoa(part.Attempts) + "/" + strconv.Itoa(i),
-			Job:    "webhooks", ErrorCode: "webhook_unreadable", Reason: entry.problem, Attempts: 1,
+			Job:    "webhooks", ErrorCode: entry.code, Reason: entry.problem, Attempts: max(part.Attempts, 1),
 		})
 	}
 	return letters, nil

@@ -35,10 +35,11 @@ type fixture struct {
 	vault  *vault.Vault
 	pool   *pgxpool.Pool
 
-	now   time.Time
-	gifts map[int64]string // answers, by id
-	err   error            // what a read returns, if not nil
-	reads int
+	gifts  map[int64]string // answers, by id
+	err    error            // what a read returns, if not nil
+	errors map[int64]error  // what a read of a gift returns, by id
+	reads  int
+	during func() // is called by each read, or nil
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -50,16 +51,18 @@ func newFixture(t *testing.T) *fixture {
 	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+t.TempDir()+"/key")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
-	f := &fixture{vault: &vault.Vault{Keeper: keeper, Keys: opened}, now: received, gifts: map[int64]string{}}
+	f := &fixture{vault: &vault.Vault{Keeper: keeper, Keys: opened}, gifts: map[int64]string{}, errors: map[int64]error{}}
 	f.pool, err = pgxpool.New(t.Context(), database)
 	require.NoError(t, err)
 	t.Cleanup(f.pool.Close)
 	f.runner = &inbox.Runner{
-		Store: opened, Vault: f.vault, Logger: zap.NewNop(), Slots: 2, Age: 30 * 24 * time.Hour, Now: func() time.Time { return f.now },
+		Store: opened, Vault: f.vault, Logger: zap.NewNop(), Slots: 2, Age: 30 * 24 * time.Hour,
 		Applier: &inbound.Applier{Store: opened, Vault: f.vault, Logger: zap.NewNop(), TransactionPurpose: "transaction"},
 		Open:    func(context.Context, string) (inbox.Reader, error) { return f, nil },
 	}
 	f.intake = &inbox.Intake{Store: opened, Logger: zap.NewNop(), Wake: f.runner.Wake}
+	f.exec(t, `CREATE TABLE test_clock AS SELECT $1::timestamptz AS now`, received)
+	f.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now FROM test_clock'`)
 	f.exec(t, `INSERT INTO sync_configs (customer_id, external_system_url, destination, enabled, onboarded_at, updated_at)
 		VALUES ($1, '', '{}', true, now(), now())`, customer)
 	f.exec(t, `INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, designations_field, defaults, needs_review_after_hours,
@@ -71,6 +74,12 @@ func newFixture(t *testing.T) *fixture {
 // Gift answers a read of a gift.
 func (f *fixture) Gift(_ context.Context, id int64) (virtuous.Gift, error) {
 	f.reads++
+	if f.during != nil {
+		f.during()
+	}
+	if err := f.errors[id]; err != nil {
+		return virtuous.Gift{}, err
+	}
 	if f.err != nil {
 		return virtuous.Gift{}, f.err
 	}
@@ -112,10 +121,16 @@ func (f *fixture) round(t *testing.T) {
 	require.NoError(t, f.runner.Round(t.Context()))
 }
 
+// setNow sets the database's clock.
+func (f *fixture) setNow(t *testing.T, now time.Time) {
+	t.Helper()
+	f.exec(t, `UPDATE test_clock SET now = $1`, now)
+}
+
 // due makes a part that waits for its next attempt due.
 func (f *fixture) due(t *testing.T) {
 	t.Helper()
-	f.exec(t, `UPDATE webhook_inbox SET next_attempt_at = now() WHERE state = 'waiting'`)
+	f.exec(t, `UPDATE webhook_inbox SET next_attempt_at = rollcall_now() WHERE state = 'waiting'`)
 }
 
 // text returns the value of a query as text.
@@ -184,7 +199,7 @@ func TestAnIncompleteRecordIsReadAndWaitsWhileItCannotBe(t *testing.T) {
 	f.round(t)
 	require.Equal(t, "waiting 0 0 0", f.text(t, inboxState))
 	require.Equal(t, "2", f.text(t, `SELECT string_agg(virtuous_gift_id::text, ',') FROM partner_gifts`), "what is complete does not wait")
-	require.Equal(t, "true", f.text(t, `SELECT next_attempt_at > now() + interval '4 seconds' FROM webhook_inbox`))
+	require.Equal(t, "true", f.text(t, `SELECT next_attempt_at = rollcall_now() + interval '5 seconds' FROM webhook_inbox`))
 
 	f.err, f.gifts[1] = nil, gift(1, "14")
 	f.due(t)
@@ -194,13 +209,99 @@ func TestAnIncompleteRecordIsReadAndWaitsWhileItCannotBe(t *testing.T) {
 	require.Equal(t, "true", f.text(t, `SELECT read_at IS NOT NULL FROM partner_gifts WHERE virtuous_gift_id = 1`))
 }
 
+func TestAPartThatCannotBeAppliedBecomesALetterAndTheOthersAreApplied(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]string{
+		"an error": `CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = '23514'; END $$`,
+		"a panic":  "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			first := `{"gift":{"id":1}}`
+			f.gifts[1] = gift(1, "1")
+			if broken != "" {
+				f.exec(t, broken)
+				f.exec(t, `CREATE TRIGGER odd BEFORE INSERT ON partner_gifts FOR EACH ROW WHEN (NEW.virtuous_gift_id = 1) EXECUTE FUNCTION odd()`)
+			} else {
+				f.during = func() { panic("odd") }
+			}
+			f.handle(t, "gift_update", delivery("GiftUpdate", first), received)
+			f.handle(t, "gift_create", delivery("GiftCreate", `{"gift":`+gift(2, "13")+`}`), received)
+			f.round(t)
+			require.Equal(t, "waiting 0 0 0, applied 1 0 0", f.text(t, inboxState))
+			for range 7 {
+				require.Equal(t, "0", f.text(t, `SELECT count(*) FROM dead_letters`))
+				f.due(t)
+				f.round(t)
+			}
+			require.Equal(t, "letter 0 0 1, applied 1 0 0", f.text(t, inboxState))
+			require.Equal(t, "webhook_unapplied 8", f.text(t, `SELECT error_code || ' ' || attempts FROM dead_letters`))
+		})
+	}
+}
+
+func TestARecordWithAnOddAnswerBecomesALetterAndTheOthersAreRead(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.errors[1], f.gifts[2] = virtuous.ErrUnknownAnswer, gift(2, "13")
+	f.handle(t, "gift_update", delivery("GiftUpdate", `{"gift":{"id":1}},{"gift":{"id":2}}`), received)
+	f.round(t)
+	require.Equal(t, "waiting 0 0 0", f.text(t, inboxState), "another answer may come")
+	require.Equal(t, "13", f.text(t, `SELECT sum(amount) FROM partner_gifts`))
+	for range 7 {
+		f.due(t)
+		f.round(t)
+	}
+	require.Equal(t, "letter 0 1 1", f.text(t, inboxState))
+	require.Equal(t, "webhook_unapplied", f.text(t, `SELECT error_code FROM dead_letters`))
+}
+
+func TestAFaultOfVirtuousMakesNoLetterAndIsNotRepeatedForEachRecord(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.err = virtuous.ErrUnavailable
+	f.handle(t, "gift_update", delivery("GiftUpdate", `{"gift":{"id":1}},{"gift":{"id":2}}`), received)
+	for range 9 {
+		f.round(t)
+		f.due(t)
+	}
+	require.Equal(t, "waiting 0 0 0", f.text(t, inboxState))
+	require.Equal(t, 9, f.reads)
+}
+
+func TestADeletionThatComesWhileAnEarlierOneIsAppliedIsAppliedToo(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.handle(t, "gift_delete", delivery("GiftDelete", `{"id":1}`), received)
+	parts, err := f.runner.Store.ClaimInboxParts(t.Context(), customer, time.Minute, 1)
+	require.NoError(t, err)
+	f.handle(t, "gift_delete", delivery("GiftDelete", `{"id":1}`), received.Add(time.Hour))
+	end := func(claimed store.InboxPart) (ended bool) {
+		require.NoError(t, f.runner.Store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+			ended, err = tx.EndInboxPart(ctx, customer, claimed, store.InboxEnd{State: store.InboxApplied})
+			return err
+		}))
+		return ended
+	}
+	require.False(t, end(parts[0]), "another deletion waits")
+	again, err := f.runner.Store.ClaimInboxParts(t.Context(), customer, 0, 1)
+	require.NoError(t, err)
+	third, err := f.runner.Store.ClaimInboxParts(t.Context(), customer, time.Minute, 1)
+	require.NoError(t, err)
+	require.NoError(t, f.runner.Store.PostponeInboxPart(t.Context(), customer, again[0], 0))
+	require.Equal(t, "true", f.text(t, `SELECT next_attempt_at > rollcall_now() FROM webhook_inbox`), "another process has claimed it")
+	require.False(t, end(again[0]))
+	require.True(t, end(third[0]))
+}
+
 func TestARecordThatVirtuousDoesNotHaveIsSkippedAfterAWhile(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.handle(t, "gift_update", delivery("GiftUpdate", `{"gift":{"id":1,"amount":1}}`), received)
 	f.round(t)
 	require.Equal(t, "waiting 0 0 0", f.text(t, inboxState), "it may not be found yet")
-	f.now = received.Add(11 * time.Minute)
+	f.setNow(t, received.Add(11*time.Minute))
 	f.due(t)
 	f.round(t)
 	require.Equal(t, "applied 0 1 0", f.text(t, inboxState))
@@ -224,8 +325,9 @@ func TestASecondDeletionOfARestoredGiftIsApplied(t *testing.T) {
 	deletion := delivery("GiftDelete", `{"id":1}`)
 	f.handle(t, "gift_delete", deletion, received)
 	f.round(t)
-	f.now, f.gifts[1] = received.Add(time.Hour), gift(1, "12.5")
-	f.handle(t, "gift_update", delivery("GiftUpdate", `{"gift":{"id":1}}`), f.now) // it is read
+	f.setNow(t, received.Add(time.Hour))
+	f.gifts[1] = gift(1, "12.5")
+	f.handle(t, "gift_update", delivery("GiftUpdate", `{"gift":{"id":1}}`), received.Add(time.Hour)) // it is read
 	f.round(t)
 	require.Equal(t, "live", f.text(t, `SELECT state FROM partner_gifts`))
 	f.handle(t, "gift_delete", deletion, received.Add(2*time.Hour))
@@ -246,7 +348,7 @@ func TestAMessageThatIsNoPartIsPermanentlyWrong(t *testing.T) {
 func TestOldPartsAreForgotten(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.handle(t, "gift_create", delivery("GiftCreate", `{"gift":`+gift(1, "12.5")+`}`), time.Now().Add(-31*24*time.Hour))
+	f.handle(t, "gift_create", delivery("GiftCreate", `{"gift":`+gift(1, "12.5")+`}`), received.Add(-31*24*time.Hour))
 	forget := func() string {
 		_, err := f.runner.Store.ForgetInboxParts(t.Context(), f.runner.Age, 100)
 		require.NoError(t, err)

@@ -24,6 +24,9 @@ const (
 	// longestPause is between attempts at a part whose records cannot be read.
 	shortestPause = 5 * time.Second
 	longestPause  = time.Hour
+	// maxTries is after how many attempts a part, or a record, that cannot be applied becomes a letter: some ten minutes. Faults of Virtuous,
+	// of the key service and of Postgres have no such end.
+	maxTries = 8
 	// indexing is how long Virtuous may not find a record that it has just delivered.
 	indexing = 10 * time.Minute
 )
@@ -44,7 +47,6 @@ type Runner struct {
 	Open  func(ctx context.Context, customer string) (Reader, error)
 	Slots int           // customers whose parts are applied at once
 	Age   time.Duration // how long applied parts are kept
-	Now   func() time.Time
 
 	once  sync.Once
 	awake chan struct{}
@@ -101,22 +103,22 @@ func (r *Runner) Round(ctx context.Context) error {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			r.logged(ctx, "parts of a customer not applied", r.work(ctx, customer))
+			r.logged(ctx, "parts of a customer not applied", r.workAll(ctx, customer))
 		})
 	}
 	running.Wait()
 	return nil
 }
 
-// work applies a customer's parts that are due.
-func (r *Runner) work(ctx context.Context, customer string) error {
+// workAll works a customer's parts that are due.
+func (r *Runner) workAll(ctx context.Context, customer string) error {
 	for ctx.Err() == nil {
 		parts, err := r.Store.ClaimInboxParts(ctx, customer, claimFor, partsAtOnce)
 		if err != nil || len(parts) == 0 {
 			return err
 		}
 		for _, part := range parts {
-			if err := r.apply(ctx, customer, part); err != nil {
+			if err := r.work(ctx, customer, part); err != nil {
 				return err
 			}
 		}

@@ -164,16 +164,25 @@ func (q *Queries) InboxInsertIfNew(ctx context.Context, db DBTX, arg *InboxInser
 const inboxPostponeIfWaiting = `-- name: InboxPostponeIfWaiting :execrows
 UPDATE webhook_inbox SET next_attempt_at = rollcall_now() + $1::interval
 WHERE customer_id = $2 AND id = $3 AND state = 'waiting'
+  AND attempts = $4 AND received_at = $5
 `
 
 type InboxPostponeIfWaitingParams struct {
 	Delay      time.Duration
 	CustomerID string
 	ID         int64
+	Attempts   int32
+	ReceivedAt time.Time
 }
 
 func (q *Queries) InboxPostponeIfWaiting(ctx context.Context, db DBTX, arg *InboxPostponeIfWaitingParams) (int64, error) {
-	result, err := db.Exec(ctx, inboxPostponeIfWaiting, arg.Delay, arg.CustomerID, arg.ID)
+	result, err := db.Exec(ctx, inboxPostponeIfWaiting,
+		arg.Delay,
+		arg.CustomerID,
+		arg.ID,
+		arg.Attempts,
+		arg.ReceivedAt,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -184,6 +193,7 @@ const inboxSettleIfWaiting = `-- name: InboxSettleIfWaiting :execrows
 UPDATE webhook_inbox SET state = $1, applied = $2, skipped = $3, failed = $4, next_attempt_at = NULL,
     applied_at = rollcall_now()
 WHERE customer_id = $5 AND id = $6 AND state = 'waiting'
+  AND attempts = $7 AND received_at = $8
 `
 
 type InboxSettleIfWaitingParams struct {
@@ -193,8 +203,11 @@ type InboxSettleIfWaitingParams struct {
 	Failed     int32
 	CustomerID string
 	ID         int64
+	Attempts   int32
+	ReceivedAt time.Time
 }
 
+// Ends the work on a part, unless another process claimed it since, or it came again since.
 func (q *Queries) InboxSettleIfWaiting(ctx context.Context, db DBTX, arg *InboxSettleIfWaitingParams) (int64, error) {
 	result, err := db.Exec(ctx, inboxSettleIfWaiting,
 		arg.State,
@@ -203,6 +216,8 @@ func (q *Queries) InboxSettleIfWaiting(ctx context.Context, db DBTX, arg *InboxS
 		arg.Failed,
 		arg.CustomerID,
 		arg.ID,
+		arg.Attempts,
+		arg.ReceivedAt,
 	)
 	if err != nil {
 		return 0, err
