@@ -91,6 +91,19 @@ func TestAGiftThatStaffChangedConfirmsItsDonationAndTheDifferencesAreNamed(t *te
 	require.Equal(t, []string{"giftDate", "amount", "giftDesignations"}, outcomes[0].Differs)
 }
 
+func TestADonationSealedWithADestroyedKeyIsConfirmedWithoutAComparison(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.addCustomer(t, customer)
+	f.addDonation(t, customer, "don-1", "submitted")
+	sealed, err := f.applier.Vault.Seal(t.Context(), customer, "another purpose", []byte("{}"))
+	require.NoError(t, err)
+	f.exec(t, `UPDATE virtuous_donation_queue SET body_sealed = $1`, sealed)
+	outcomes := f.apply(t, giftEvent("create", gift(10, 7, "120", "don-1", modified), 0).the(t))
+	require.Equal(t, "don-1", outcomes[0].Confirmed)
+	require.Empty(t, outcomes[0].Differs)
+}
+
 func TestATransactionOfAnotherSourceConfirmsNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -3,6 +3,7 @@ package inbound
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/virtuous"
 )
 
@@ -72,7 +74,10 @@ func (w *work) confirm(ctx context.Context, records []Record, rows map[int64]*gi
 			continue
 		}
 		differs, err := w.differences(donation, record.Gift)
-		if err != nil {
+		if errors.Is(err, vault.ErrForeign) { // the customer was offboarded and has returned, with another key
+			w.Logger.Warn("donation confirmed without a comparison: its transaction cannot be read any more",
+				zap.String("customer", w.Customer), zap.String("donation", donation.PlatformID))
+		} else if err != nil {
 			return err
 		}
 		at, confirmed, err := w.tx.ConfirmByGift(ctx, w.Customer, *donation, row.PartnerGift, w.RecoveryPath)
