@@ -21,6 +21,8 @@ import (
 const (
 	heldUnavailable = "virtuous_unavailable"
 	heldThrottled   = "virtuous_throttled"
+	// heldNoKey is the hold of a customer whose key is gone. It is stored as virtuous_auth_failed.
+	heldNoKey = "virtuous_no_key"
 )
 
 const (
@@ -39,7 +41,9 @@ func (b *batch) holdFor(err error) error {
 	switch {
 	case errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable), errors.Is(err, vault.ErrUnavailable), errors.Is(err, context.Canceled):
 		return err // the round knows what to do
-	case errors.Is(err, virtuous.ErrUnauthorized), errors.Is(err, connector.ErrNoCredential), errors.Is(err, vault.ErrKeyGone):
+	case errors.Is(err, connector.ErrNoCredential), errors.Is(err, vault.ErrKeyGone):
+		park = job.Park{Reason: heldNoKey, Delay: refusedPause}
+	case errors.Is(err, virtuous.ErrUnauthorized):
 		park = job.Park{Reason: event.AlertVirtuousAuthFailed, Delay: refusedPause}
 	case errors.Is(err, virtuous.ErrForbidden):
 		park = job.Park{Reason: event.AlertVirtuousForbidden, Delay: refusedPause}

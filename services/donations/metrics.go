@@ -18,7 +18,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		donations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_donation_attempts_total",
 			Help: "Attempts to submit a donation, by what Virtuous answered: accepted, repeated, found, refused, unclear, throttled, unauthorized, " +
-				"forbidden, unsent, not_looked_up; unreadable: its key was destroyed.",
+				"forbidden, unsent, not_looked_up, panicked; unreadable: its key was destroyed.",
 		}, []string{"outcome"}),
 		holds: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_donation_holds_total", Help: "Rounds of a customer that ended early, by reason.",

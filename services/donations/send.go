@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/virtuous"
@@ -41,6 +42,25 @@ func (s *submitter) at(place step) error {
 		return nil
 	}
 	return s.reached(place)
+}
+
+// sendGuarded is send for a donation that must not stop the others: one whose work panics is put off alone.
+func (b *batch) sendGuarded(ctx context.Context, one store.DueDonation) error {
+	log := b.Log.With(zap.String("donation", one.PlatformID))
+	err := round.Guarded(log, func() error { return b.send(ctx, one) })
+	if _, panicked := errors.AsType[*round.PanicError](err); panicked {
+		b.count("panicked", true)
+		return b.postpone(ctx, one, err)
+	}
+	return err
+}
+
+// postpone puts off one donation, and keeps why.
+func (b *batch) postpone(ctx context.Context, one store.DueDonation, cause error) error {
+	return b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.PostponeDonation(ctx, b.Customer.ID, one.ID, firstDelay, longestDelay, fault.CodeOf(cause))
+		return err
+	})
 }
 
 // send sends the transaction of one donation, and records the answer. Its error concerns the customer, and not this donation alone.
@@ -78,6 +98,9 @@ func (b *batch) send(ctx context.Context, one store.DueDonation) error {
 		return err
 	}
 	b.count(outcome.Verdict.String(), !outcome.IsIn())
+	if outcome.IsIn() {
+		b.noteAccepted()
+	}
 	if err := b.at(stepRecorded); err != nil {
 		return err
 	}
@@ -99,11 +122,7 @@ func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, 
 	case ctx.Err() != nil, errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable):
 		return true, err
 	}
-	postponing := b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.PostponeDonation(ctx, b.Customer.ID, one.ID, firstDelay, longestDelay, fault.CodeOf(err))
-		return err
-	})
-	if postponing != nil {
+	if postponing := b.postpone(ctx, one, err); postponing != nil {
 		return true, postponing
 	}
 	b.count("not_looked_up", true)

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/store"
 )
 
 // settle gives the customer rounds, ten minutes apart, until no donation is pending.
@@ -110,6 +115,7 @@ func TestDelayOfARetriedDonationDoublesFromFiveSecondsToAnHour(t *testing.T) {
 		require.True(t, ran)
 		wait := column[float64](t, f, `SELECT extract(epoch FROM next_attempt_at - rollcall_now())::float8 FROM virtuous_donation_queue`)[0]
 		require.LessOrEqual(t, wait, longest, "after attempt %d", attempt+1)
+		require.GreaterOrEqual(t, wait, 0.7*longest, "after attempt %d: a fifth is left to chance, and some time has passed", attempt+1)
 		f.advance(t, time.Duration(longest+1)*time.Second)
 	}
 	f.exec(t, `UPDATE virtuous_donation_queue SET attempts = 40`)
@@ -141,6 +147,51 @@ func TestKeyThatIsRejectedTwiceSwitchesGivingOffUntilAnotherComes(t *testing.T) 
 	f.settle(t)
 	require.Equal(t, []string{"don-1 submitted"}, f.states(t))
 	require.Empty(t, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+}
+
+func TestMissingKeySwitchesGivingOffWithoutCountingAsARejection(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.give(t, "don-1", nil)
+	f.exec(t, `DELETE FROM credentials`)
+	_, ran := f.round(t)
+	require.True(t, ran)
+	require.Equal(t, []string{"auth_failed"}, column[string](t, f, `SELECT disabled_reason FROM virtuous_configs WHERE NOT enabled`))
+	require.Equal(t, []string{"virtuous_auth_failed"}, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+	require.Equal(t, []string{"virtuous_auth_failed"}, column[string](t, f, `SELECT reason FROM giving_holds`))
+	require.Empty(t, column[string](t, f, `SELECT customer_id FROM virtuous_keys WHERE refused_at IS NOT NULL`))
+}
+
+func TestFoundGiftDoesNotSayThatTheKeyMaySubmit(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.fault(t, map[string]any{"kind": "lost_answer", "count": 1})
+	f.give(t, "don-1", nil)
+	f.round(t)
+	f.advance(t, 24*time.Hour)
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return event.Raise(ctx, tx, event.AlertFor(customer, event.AlertVirtuousForbidden))
+	}))
+	f.round(t)
+	require.Equal(t, []string{"don-1 confirmed"}, f.states(t))
+	require.Equal(t, []string{"virtuous_forbidden"}, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+}
+
+func TestHoldIsStoredAlthoughAnAlertCannotBeCleared(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return event.Raise(ctx, tx, event.AlertFor(customer, event.AlertVirtuousForbidden))
+	}))
+	f.exec(t, `CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'odd' USING ERRCODE = '23514'; END $$`)
+	f.exec(t, `CREATE TRIGGER odd BEFORE UPDATE ON alerts FOR EACH ROW WHEN (NEW.cleared_at IS NOT NULL) EXECUTE FUNCTION odd()`)
+	f.fault(t, map[string]any{"kind": "status", "status": 429, "count": 1})
+	f.give(t, "don-1", nil)
+	f.give(t, "don-2", nil)
+	end, ran := f.round(t)
+	require.True(t, ran)
+	require.Len(t, f.transactions(t), 1)
+	require.Equal(t, "virtuous_throttled", end.Reason)
 }
 
 func TestPausedCustomerSendsNothing(t *testing.T) {
@@ -206,6 +257,29 @@ func TestCrashBetweenTwoStepsMakesNoSecondTransactionAndNoFailure(t *testing.T) 
 			}
 		}
 	}
+}
+
+func TestPanicPutsOffOneDonationAndTheOthersAreSent(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	for i := range 6 {
+		f.give(t, fmt.Sprintf("don-%d", i), nil)
+	}
+	var panicked atomic.Bool
+	f.submitter.reached = func(at step) error {
+		if at == stepNoted && panicked.CompareAndSwap(false, true) {
+			panic("odd")
+		}
+		return nil
+	}
+	end, ran := f.round(t)
+	require.True(t, ran)
+	require.Empty(t, end.Reason)
+	require.Len(t, f.transactions(t), 5)
+	require.Equal(t, []string{"internal"}, column[string](t, f, `SELECT last_error FROM virtuous_donation_queue WHERE status = 'pending' AND next_attempt_at > rollcall_now()`))
+	f.advance(t, time.Hour)
+	f.settle(t)
+	require.Len(t, f.transactions(t), 6)
 }
 
 func TestUnknownAnswerToALookupChangesNoState(t *testing.T) {

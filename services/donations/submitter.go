@@ -126,7 +126,7 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 		}
 		sent++
 		sending.Go(func() error {
-			b.note(b.send(ctx, one))
+			b.note(b.sendGuarded(ctx, one))
 			return nil
 		})
 	}
@@ -135,7 +135,7 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 	}
 	if b.accepted {
 		if err := b.clearAlerts(ctx); err != nil {
-			return false, err
+			return false, errors.Join(b.failed, err)
 		}
 	}
 	b.Log.Info("donations worked", zap.Int("donations", b.Worked), zap.Int("failed", b.Failed), zap.String("trace", b.TraceID))
@@ -170,6 +170,13 @@ func (b *batch) note(err error) {
 	}
 }
 
+// noteAccepted notes that Virtuous accepted a transaction: a mere read says nothing about what the key may submit.
+func (b *batch) noteAccepted() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.accepted = true
+}
+
 func (b *batch) hasFailed() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -180,7 +187,6 @@ func (b *batch) count(outcome string, failed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.Worked++
-	b.accepted = b.accepted || !failed
 	if failed {
 		b.Failed++
 	}
@@ -191,6 +197,11 @@ func (b *batch) count(outcome string, failed bool) {
 // until a new one comes: unless Virtuous rejects many at once.
 func storeHold(ctx context.Context, tx *store.Tx, customer string, park job.Park, detail string) error {
 	switch park.Reason {
+	case heldNoKey: // there is no answer of Virtuous that counts as a rejection
+		park.Reason = event.AlertVirtuousAuthFailed
+		if err := switchOff(ctx, tx, customer); err != nil {
+			return err
+		}
 	case event.AlertVirtuousAuthFailed:
 		isVirtuous, err := tx.KeyRefusalIsVirtuous(ctx, customer)
 		if err != nil {
