@@ -110,6 +110,7 @@ func (q Quota) After(seen Quota, now time.Time) Quota {
 type HourlyLedger interface {
 	Ledger
 	SeenQuota(ctx context.Context, customer string) (Quota, error)
+	// NoteQuota stores what is known. Of two that are noted before the same reset, the lesser remainder stays.
 	NoteQuota(ctx context.Context, customer string, quota Quota) error
 }
 

@@ -58,6 +58,19 @@ func TestBudgetOfVirtuousIsBesideThatOfVomo(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(4000), seen.Remaining)
 	require.True(t, resets.Equal(seen.ResetAt))
+	for _, other := range []budget.Quota{
+		{Limit: 5000, Remaining: 4100, ResetAt: resets.Add(time.Second)}, // of another process, which had read before 4000 was stored
+		{Limit: 5000, Remaining: 3900, ResetAt: resets},
+	} {
+		require.NoError(t, ledger.NoteQuota(t.Context(), "acme", other))
+		seen, err = ledger.SeenQuota(t.Context(), "acme")
+		require.NoError(t, err)
+		require.Equal(t, min(4000, other.Remaining), seen.Remaining)
+	}
+	require.NoError(t, ledger.NoteQuota(t.Context(), "acme", budget.Quota{Limit: 5000, Remaining: 5000, ResetAt: resets.Add(time.Hour)}))
+	seen, err = ledger.SeenQuota(t.Context(), "acme")
+	require.NoError(t, err)
+	require.Equal(t, int64(5000), seen.Remaining, "a new hour")
 	spent, err := f.VirtuousBudgets().Spent(t.Context(), "acme")
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{"donations": 1}, spent.Ever)

@@ -87,7 +87,8 @@ func (b VirtuousBudgets) SeenQuota(ctx context.Context, customer string) (budget
 	return seen, nil
 }
 
-// NoteQuota stores what Virtuous said of the requests of all integrations together.
+// NoteQuota stores what Virtuous said of the requests of all integrations together. Of two quotas before the same reset, the lesser
+// remainder stays: two processes may note theirs at once.
 func (b VirtuousBudgets) NoteQuota(ctx context.Context, customer string, quota budget.Quota) error {
 	params := &db.VirtuousBudgetNoteParams{
 		CustomerID: customer, HourLimit: int32(min(max(quota.Limit, 0), 1<<30)),

@@ -39,10 +39,15 @@ UPDATE virtuous_budgets SET throttles = 0 WHERE customer_id = $1 AND throttles <
 
 -- name: VirtuousBudgetNote :exec
 -- What the answers so far have said of the limit of all integrations together. 0 and -1 mean that it is not known.
+-- Two processes may note answers before the same reset at once: the one that left less counts, also if the other is later.
 INSERT INTO virtuous_budgets (customer_id, next_at, hour_limit, remaining, reset_at, seen_at)
 VALUES (sqlc.arg(customer_id), rollcall_now(), sqlc.arg(hour_limit)::integer, sqlc.arg(remaining)::integer, sqlc.narg(reset_at), rollcall_now())
 ON CONFLICT (customer_id) DO UPDATE SET
-    hour_limit = excluded.hour_limit, remaining = excluded.remaining, reset_at = excluded.reset_at, seen_at = excluded.seen_at;
+    hour_limit = excluded.hour_limit,
+    remaining = CASE WHEN virtuous_budgets.remaining >= 0 AND excluded.remaining >= 0
+                      AND excluded.reset_at BETWEEN virtuous_budgets.reset_at - interval '5 seconds' AND virtuous_budgets.reset_at + interval '5 seconds'
+                     THEN least(virtuous_budgets.remaining, excluded.remaining) ELSE excluded.remaining END,
+    reset_at = excluded.reset_at, seen_at = excluded.seen_at;
 
 -- name: VirtuousBudgetSeen :one
 SELECT coalesce(hour_limit, 0)::integer AS hour_limit, coalesce(remaining, -1)::integer AS remaining, reset_at FROM virtuous_budgets WHERE customer_id = $1;

@@ -23,7 +23,11 @@ const virtuousBudgetNote = `-- name: VirtuousBudgetNote :exec
 INSERT INTO virtuous_budgets (customer_id, next_at, hour_limit, remaining, reset_at, seen_at)
 VALUES ($1, rollcall_now(), $2::integer, $3::integer, $4, rollcall_now())
 ON CONFLICT (customer_id) DO UPDATE SET
-    hour_limit = excluded.hour_limit, remaining = excluded.remaining, reset_at = excluded.reset_at, seen_at = excluded.seen_at
+    hour_limit = excluded.hour_limit,
+    remaining = CASE WHEN virtuous_budgets.remaining >= 0 AND excluded.remaining >= 0
+                      AND excluded.reset_at BETWEEN virtuous_budgets.reset_at - interval '5 seconds' AND virtuous_budgets.reset_at + interval '5 seconds'
+                     THEN least(virtuous_budgets.remaining, excluded.remaining) ELSE excluded.remaining END,
+    reset_at = excluded.reset_at, seen_at = excluded.seen_at
 `
 
 type VirtuousBudgetNoteParams struct {
@@ -34,6 +38,7 @@ type VirtuousBudgetNoteParams struct {
 }
 
 // What the answers so far have said of the limit of all integrations together. 0 and -1 mean that it is not known.
+// Two processes may note answers before the same reset at once: the one that left less counts, also if the other is later.
 func (q *Queries) VirtuousBudgetNote(ctx context.Context, db DBTX, arg *VirtuousBudgetNoteParams) error {
 	_, err := db.Exec(ctx, virtuousBudgetNote,
 		arg.CustomerID,
