@@ -71,7 +71,7 @@ func newFixture(t *testing.T) *fixture {
 	publisher := &bus.Publisher{JetStream: f.js, Logger: zap.NewNop()}
 	f.receiver = &receiver{
 		keys: newKeyring(opened, &vault.Vault{Keeper: keeper, Keys: opened}, f.now), store: opened, publish: publisher.Publish,
-		isConnected: f.js.Conn().IsConnected, signatureHeader: header, maxBody: maxBody, storeTime: time.Minute, bodies: make(chan struct{}, 8), decoy: newDecoy(),
+		isConnected: f.js.Conn().IsConnected, signatureHeader: header, maxBody: maxBody, storeTime: time.Minute, bodies: newBodies(8, 4, time.Minute), decoy: newDecoy(),
 		logger: zap.NewNop(), metrics: newMetrics(prometheus.NewRegistry()), now: f.now,
 	}
 	web := httptest.NewServer(f.routes())
@@ -195,6 +195,8 @@ func (f *fixture) receivedGifts(t *testing.T) (ids []int64) {
 		require.Equal(t, "gift_create", part.GetEvent())
 		plain, err := f.keys.vault.Open(t.Context(), customer, inbox.PurposePart, part.GetSealed())
 		require.NoError(t, err)
+		require.Contains(t, string(plain), canary)
+		require.NotContains(t, string(part.GetSealed()), canary, "what is published is sealed")
 		delivery, err := virtuous.ParseDelivery(plain)
 		require.NoError(t, err)
 		records := delivery.Records()

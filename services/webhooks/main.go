@@ -26,8 +26,13 @@ const (
 	storeTime      = 8 * time.Second
 	drainTime      = 15 * time.Second
 	maxHeaderBytes = 16 << 10
-	// maxBodies bounds the bodies in memory: as many of the largest size are 512 MiB.
+	// maxBodies bounds the bodies in memory. One is there up to four times, as body, records, parts and messages: as many of the largest
+	// size are 2 GiB.
 	maxBodies = 64
+	// maxBodiesEach is how many of these are one customer's.
+	maxBodiesEach = 16
+	// placeTime is how long a request waits until its body may be read.
+	placeTime = 2 * time.Second
 )
 
 func main() {
@@ -39,7 +44,7 @@ func run(ctx context.Context, s *service.Service) error {
 	publisher := &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}
 	handler := &receiver{
 		keys: newKeyring(s.Store, s.Vault, time.Now), store: s.Store, publish: publisher.Publish, isConnected: s.Conn.IsConnected,
-		signatureHeader: s.Config.WebhookSignatureHeader, maxBody: int64(s.Config.WebhookMaxBody), storeTime: storeTime, bodies: make(chan struct{}, maxBodies),
+		signatureHeader: s.Config.WebhookSignatureHeader, maxBody: int64(s.Config.WebhookMaxBody), storeTime: storeTime, bodies: newBodies(maxBodies, maxBodiesEach, placeTime),
 		decoy: newDecoy(), logger: s.Logger, metrics: newMetrics(s.Registry), now: time.Now,
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Config.WebhookAddr)

@@ -29,8 +29,8 @@ type receiver struct {
 	signatureHeader string
 	maxBody         int64
 	storeTime       time.Duration // how long it may take until a delivery is durable
-	bodies          chan struct{} // bounds how many bodies are in memory
-	decoy           []byte        // the secret of unknown customers
+	bodies          *bodies
+	decoy           []byte // the secret of unknown customers
 	logger          *zap.Logger
 	metrics         *metrics
 	now             func() time.Time
@@ -72,12 +72,11 @@ func (r *receiver) handle(w http.ResponseWriter, request *http.Request) int {
 	case request.ContentLength > r.maxBody:
 		return http.StatusRequestEntityTooLarge
 	}
-	select {
-	case r.bodies <- struct{}{}:
-		defer func() { <-r.bodies }()
-	case <-request.Context().Done():
+	release, ok := r.bodies.take(request.Context(), request.PathValue("customer"))
+	if !ok {
 		return http.StatusServiceUnavailable
 	}
+	defer release()
 	body, err := io.ReadAll(http.MaxBytesReader(w, request.Body, r.maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return http.StatusRequestEntityTooLarge

@@ -17,6 +17,9 @@ import (
 // keysAge is how long opened secrets and keys are kept: the key service need not be asked for each delivery.
 const keysAge = time.Minute
 
+// secretsTime is how long Postgres is asked for the secrets: with the rest of storeTime a delivery can be stored while Postgres is slow.
+const secretsTime = 2 * time.Second
+
 // customerKeys are a customer's opened secrets and keys.
 type customerKeys struct {
 	secrets [][]byte
@@ -31,16 +34,17 @@ var errUnknownCustomer = errors.New("there is no secret")
 // keyring opens customers' secrets and keys and keeps them for a minute. Whether a customer still has the secret is asked
 // each time, so that an offboarding and a rotation count at once.
 type keyring struct {
-	store *store.Store
-	vault *vault.Vault
-	now   func() time.Time
+	store    *store.Store
+	vault    *vault.Vault
+	now      func() time.Time
+	patience time.Duration // with Postgres
 
 	mu   sync.Mutex
 	kept map[string]keptKeys
 }
 
 func newKeyring(from *store.Store, keys *vault.Vault, now func() time.Time) *keyring {
-	return &keyring{store: from, vault: keys, now: now, kept: map[string]keptKeys{}}
+	return &keyring{store: from, vault: keys, now: now, patience: secretsTime, kept: map[string]keptKeys{}}
 }
 
 type keptKeys struct {
@@ -52,7 +56,7 @@ type keptKeys struct {
 
 // of returns a customer's keys. errUnknownCustomer, or an error of the store or the key service.
 func (k *keyring) of(ctx context.Context, customer string) (*customerKeys, error) {
-	sealed, err := k.store.WebhookSecrets(ctx, customer)
+	sealed, err := k.sealedSecrets(ctx, customer)
 	kept, known := k.find(customer)
 	switch {
 	case errors.Is(err, store.ErrNotFound), err == nil && len(sealed.Secret) == 0:
@@ -73,6 +77,12 @@ func (k *keyring) of(ctx context.Context, customer string) (*customerKeys, error
 	defer k.mu.Unlock()
 	k.kept[customer] = keptKeys{customerKeys: opened, sealed: sealed, until: k.now().Add(keysAge)}
 	return opened, nil
+}
+
+func (k *keyring) sealedSecrets(ctx context.Context, customer string) (store.WebhookSecrets, error) {
+	asking, cancel := context.WithTimeout(ctx, k.patience)
+	defer cancel()
+	return k.store.WebhookSecrets(asking, customer)
 }
 
 func (k *keyring) open(ctx context.Context, customer string, sealed store.WebhookSecrets) (*customerKeys, error) {
