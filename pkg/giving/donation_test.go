@@ -101,7 +101,7 @@ func TestInvalidDonationHasOneErrorForEachWrongField(t *testing.T) {
 		"four decimals of KWD":         {sized("1.0000", "KWD", "1"), []string{"amount"}},
 		"five decimals of CLF":         {sized("1.00000", "CLF", "1"), []string{"amount"}},
 		"no currency":                  {fields{"currencyCode": nil}, []string{"currencyCode"}},
-		"unknown currency":             {fields{"currencyCode": "XXX"}, []string{"currencyCode"}},
+		"unknown currency":             {fields{"currencyCode": "QQQ"}, []string{"currencyCode"}},
 		"currency in small letters":    {fields{"currencyCode": "usd"}, []string{"currencyCode"}},
 		"a currency's symbol":          {fields{"currencyCode": "$"}, []string{"currencyCode"}},
 		"currency of spaces":           {fields{"currencyCode": "   "}, []string{"currencyCode"}},

@@ -19,6 +19,7 @@ type CustomersConfig struct {
 }
 
 // Customers has what the clients of each customer share in a process: one circuit breaker, and the options of queries.
+// It keeps them as long as the process runs: a breaker closes by itself after OpenFor, and options are read again after OptionsAge.
 type Customers struct {
 	cfg CustomersConfig
 
@@ -63,14 +64,6 @@ func (c *Customers) Of(id string) *Customer {
 		c.byID[id] = customer
 	}
 	return customer
-}
-
-// Forget removes a customer. Its clients keep what they share; later ones start anew. Call it when a customer gets another
-// key, is switched off, or leaves.
-func (c *Customers) Forget(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.byID, id)
 }
 
 // failedAnswer makes an answer with a status from 500 on a failure for the breaker.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -127,7 +128,7 @@ func answering(status int, body string, headers ...string) http.HandlerFunc {
 			w.Header().Set(headers[i], headers[i+1])
 		}
 		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body) // in some tests the client closes the connection
+		writeWhole(w, body)
 	}
 }
 
@@ -154,7 +155,15 @@ func (m madeAnswer) serve(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	w.WriteHeader(m.Status)
-	_, _ = io.WriteString(w, m.Body)
+	writeWhole(w, m.Body)
+}
+
+// writeWhole writes a body. If it cannot, it breaks the answer off, so that the client does not take it for a whole one.
+func writeWhole(w io.Writer, body string) {
+	_, err := io.WriteString(w, body)
+	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) { // such as of 304
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // requireDiscreet checks that no form of an error has the key, or a text of a person or of an answer.

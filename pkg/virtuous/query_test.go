@@ -230,9 +230,6 @@ func TestOptionsAreReadOnceADayForAllClientsOfACustomer(t *testing.T) {
 	now = now.Add(time.Second)
 	collect(t, f.GiftsModifiedSince(t.Context(), since, 0))
 	require.Equal(t, 2, optionsRead())
-
-	customers.Forget("acme")
-	require.Nil(t, customers.Of("acme").options.byKind)
 }
 
 func TestOldOptionsAreUsedWhileVirtuousIsDown(t *testing.T) {
