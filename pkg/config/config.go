@@ -106,6 +106,8 @@ type Config struct {
 	WebhookMaxBody         Bytes         `env:"WEBHOOK_MAX_BODY" envDefault:"8MiB" min:"64KiB" max:"64MiB" doc:"the longest delivery that is accepted; a longer one is answered 413"`
 	WebhookInboxAge        time.Duration `env:"WEBHOOK_INBOX_AGE" envDefault:"720h" min:"24h" max:"87600h" doc:"how long applied parts of deliveries are kept, so that they can be applied again"`
 
+	GivingReconcileEvery time.Duration `env:"GIVING_RECONCILE_EVERY" envDefault:"6h" min:"1m" max:"168h" doc:"how long after a reconciliation with Virtuous began the next one begins, for each customer"`
+
 	GivingReportLimits string `env:"GIVING_REPORT_LIMITS" doc:"from which values on the report of giving says look and act, such as needsReview=5/50,pending=2h/24h; what is not named has its default"`
 
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" doc:"debug, info, warn or error"`

@@ -37,7 +37,8 @@ func TestDefaults(t *testing.T) {
 		ClearedAlertsAge: 2160 * time.Hour, ReconcileGapsAge: 2160 * time.Hour, NotificationsAge: 960 * time.Hour, AdvisoriesAge: 168 * time.Hour,
 		OffboardRetention: 720 * time.Hour,
 		WebhookAddr:       "127.0.0.1:0", WebhookSignatureHeader: "X-Virtuous-Signature", WebhookMaxBody: 8 << 20, WebhookInboxAge: 720 * time.Hour,
-		LogLevel: "info", LogFormat: "json",
+		GivingReconcileEvery: 6 * time.Hour,
+		LogLevel:             "info", LogFormat: "json",
 	}, loaded)
 }
 

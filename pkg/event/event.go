@@ -49,6 +49,8 @@ const (
 	ContactMerged    = "contact.merged"
 	DonationRejected = "donation.rejected"
 	DonationFailed   = "donation.failed"
+
+	DonationNeedsReview = "donation.needs_review"
 )
 
 // Types of alerts.
@@ -81,7 +83,9 @@ const (
 	AlertVirtuousAuthFailed    = "virtuous_auth_failed"
 	AlertVirtuousForbidden     = "virtuous_forbidden"
 	AlertVirtuousRefusesMany   = "virtuous_refuses_many" // of the installation
-	AlertWebhookOrphaned       = "webhook_orphaned"      // once, when a subscription stays at Virtuous
+	AlertImportNotRun          = "import_not_run"
+	AlertWebhookSilent         = "webhook_silent"
+	AlertWebhookOrphaned       = "webhook_orphaned" // once, when a subscription stays at Virtuous
 )
 
 // Fact is an event. ID is unique to it, and the same each time it is published.

@@ -30,6 +30,13 @@ func explainGiving(code string) (text, remedy string) {
 	case AlertWebhookOrphaned:
 		return "A webhook subscription that is not used stays at Virtuous, or may: the answer with its id was lost, or it could not be deleted for an hour.",
 			"Ask the customer's admin to delete the subscription in Virtuous, under Settings, Webhooks."
+	case AlertImportNotRun:
+		return "Virtuous accepted donations days ago, and none of the same day has become a gift: staff have not run the import of that day.",
+			"Ask the customer's staff to run the waiting imports in Virtuous. To see how many donations wait, run: rollcall status <customer>."
+	case AlertWebhookSilent:
+		return "A reconciliation found gifts or contacts that changed in Virtuous, and no webhook was delivered for 24 hours. Changes arrive late; none is lost.",
+			"Check in Virtuous, under Settings, Webhooks, that the subscription is active and has the address of the service webhooks, and that this address " +
+				"can be reached from outside."
 	case ConditionDonationsFailed:
 		return "Virtuous rejected donations; they are not sent again by themselves.",
 			"To see how many there are, run: rollcall status <customer>. Mend the cause that each event donation.failed names, and publish the donation again."

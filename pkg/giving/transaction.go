@@ -8,6 +8,9 @@ import (
 // giftDesignations is the other name of the list of designations in a transaction: the vendor's documents disagree.
 const giftDesignations = "giftDesignations"
 
+// PurposeTransaction is the purpose for which transactions are sealed with the customer's data key.
+const PurposeTransaction = "donation_transaction"
+
 // Settings are what a customer's settings add to each transaction.
 type Settings struct {
 	TransactionSource string

@@ -24,7 +24,7 @@ import (
 // Purposes for which the parts of a donation are sealed.
 const (
 	purposeDonation    = "donation"
-	purposeTransaction = "donation_transaction"
+	purposeTransaction = giving.PurposeTransaction
 )
 
 // capturer stores the donations of messages.

@@ -47,6 +47,7 @@ var tablesAtOffboarding = map[string]string{
 	"runs":                        "ids only; unfinished ones are cancelled",
 	"scan_seen":                   "ids only; deleted when the scan has ended",
 	"goose_db_version":            "of no customer",
+	"giving_reconciliations":      "ids only; deleted",
 	"sealing_key":                 "of no customer",
 	"shared_contacts":             "ids only; deleted at the purge",
 	"sync_audit":                  "ids only; deleted by age",

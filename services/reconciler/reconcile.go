@@ -20,17 +20,23 @@ import (
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
+	"rollcall.dev/services/reconciler/internal/giving"
 )
 
 // reconciler handles requests to reconcile. The category of a request is the kind of its run.
-type reconciler struct{ runners job.Runners }
+type reconciler struct {
+	runners job.Runners
+	store   *store.Store
+	wake    func(customers ...string) // has the rounds of giving look at once
+}
 
 // handle validates a request and works the customer's run of its category.
 func (r *reconciler) handle(ctx context.Context, delivery *worker.Delivery) error {
-	runner, known := r.runners[bus.CategoryOf(delivery.Subject)]
-	if !known { // a later version may know it
+	category := bus.CategoryOf(delivery.Subject)
+	runner, known := r.runners[category]
+	if !known && !giving.IsCategory(category) { // a later version may know it
 		return fault.Permanent("category_unknown", fmt.Errorf("no reconciliation of that category is known to this version: use one of %s",
-			strings.Join(slices.Sorted(maps.Keys(r.runners)), ", ")))
+			strings.Join(append(slices.Sorted(maps.Keys(r.runners)), giving.Categories()...), ", ")))
 	}
 	request := &rollcallv1.ReconcileRequest{}
 	customer := bus.CustomerOf(delivery.Subject)
@@ -40,6 +46,9 @@ func (r *reconciler) handle(ctx context.Context, delivery *worker.Delivery) erro
 	}
 	if len(errs) > 0 {
 		return fault.Permanent("request_invalid", fmt.Errorf("read request to reconcile: %w", errs))
+	}
+	if !known {
+		return r.askGiving(ctx, delivery, customer, category)
 	}
 	return runner.Work(ctx, delivery, customer, request.GetRunId())
 }

@@ -8,6 +8,7 @@ import (
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
 	"rollcall.dev/pkg/worker"
 	"rollcall.dev/services/reconciler/internal/deletion"
 	"rollcall.dev/services/reconciler/internal/refresh"
@@ -20,6 +21,9 @@ func run(ctx context.Context, s *service.Service) error {
 	searcher := &deletion.Searcher{Vault: s.Vault, Guard: deletion.Guard{Share: s.Config.DeletionGuard, Min: s.Config.DeletionGuardMin}}
 	deletions := searcher.Kind()
 	weekly := &deletion.Scheduler{Store: s.Store, Logger: s.Logger, Kind: deletions, Retention: s.Config.DeletionCandidateRetention}
+	toVirtuous := virtuous.NewTransport(givingSlots)
+	defer toVirtuous.CloseIdleConnections()
+	rounds := givingRounds(s, toVirtuous)
 	cycles := refresh.Kind(s.Config.ParticipationShare)
 	return job.Serve(ctx, s, job.Serving{
 		Stream: bus.StreamReconcile, Durable: bus.DurableReconciler, Slots: s.Config.ReconcileSlots,
@@ -29,7 +33,9 @@ func run(ctx context.Context, s *service.Service) error {
 			{Kind: deletions, Schedule: weekly.Schedule},
 			{Kind: cycles, Schedule: refresh.Schedule(s.Store, cycles)},
 		},
-		Handler: func(runners job.Runners) worker.Handler { return (&reconciler{runners: runners}).handle },
+		Handler: func(runners job.Runners) worker.Handler {
+			return (&reconciler{runners: runners, store: s.Store, wake: rounds.Wake}).handle
+		},
 		Beside: func(ctx context.Context, _ job.Runners) (wait func(), err error) {
 			api := &deletion.API{Store: s.Store, Vault: s.Vault, Logger: s.Logger, Kind: deletions}
 			if err := api.Answer(s); err != nil {
@@ -37,6 +43,7 @@ func run(ctx context.Context, s *service.Service) error {
 			}
 			var cleaning sync.WaitGroup
 			cleaning.Go(func() { weekly.Clean(ctx) })
+			cleaning.Go(func() { rounds.Run(ctx) })
 			return cleaning.Wait, nil
 		},
 	})

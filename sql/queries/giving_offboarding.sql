@@ -7,7 +7,8 @@ WHERE customer_id = $1;
 
 -- name: VirtuousForget :exec
 WITH keys AS (DELETE FROM virtuous_keys k WHERE k.customer_id = $1),
-     held AS (DELETE FROM giving_holds h WHERE h.customer_id = $1)
+     held AS (DELETE FROM giving_holds h WHERE h.customer_id = $1),
+     due AS (DELETE FROM giving_reconciliations d WHERE d.customer_id = $1)
 DELETE FROM virtuous_catalogs c WHERE c.customer_id = $1;
 
 -- name: VirtuousCheckpointsForget :exec

@@ -236,7 +236,8 @@ func (q *Queries) VirtuousCheckpointsForget(ctx context.Context, db DBTX, custom
 
 const virtuousForget = `-- name: VirtuousForget :exec
 WITH keys AS (DELETE FROM virtuous_keys k WHERE k.customer_id = $1),
-     held AS (DELETE FROM giving_holds h WHERE h.customer_id = $1)
+     held AS (DELETE FROM giving_holds h WHERE h.customer_id = $1),
+     due AS (DELETE FROM giving_reconciliations d WHERE d.customer_id = $1)
 DELETE FROM virtuous_catalogs c WHERE c.customer_id = $1
 `
 

@@ -1,0 +1,196 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"rollcall.dev/pkg/store/internal/db"
+)
+
+// AskGivingReconciliations makes categories due for customers, with the place of each in the order in which they are worked. scheduled
+// is false if an operator asks.
+func (t *Tx) AskGivingReconciliations(ctx context.Context, customers, categories []string, places []int32, scheduled bool) error {
+	return t.queries.GivingReconcileAsk(ctx, t.dbtx, &db.GivingReconcileAskParams{
+		CustomerIds: customers, Categories: categories, Places: places, Scheduled: scheduled,
+	})
+}
+
+// TakeGivingReconcileDue returns up to atMost customers whose scheduled reconciliation is due, and sets the next time of each.
+func (t *Tx) TakeGivingReconcileDue(ctx context.Context, every time.Duration, atMost int32) ([]string, error) {
+	return t.queries.GivingReconcileTakeDue(ctx, t.dbtx, &db.GivingReconcileTakeDueParams{Every: every, AtMost: atMost})
+}
+
+// GivingReconcileCustomers returns the customers of up to atMost due categories that are neither paused nor held, each once.
+func (c Conn) GivingReconcileCustomers(ctx context.Context, atMost int32) ([]DonationCustomer, error) {
+	rows, err := c.queries.GivingReconcileCustomers(ctx, c.dbtx, atMost)
+	customers := make([]DonationCustomer, 0, len(rows))
+	seen := map[string]bool{}
+	for _, row := range rows {
+		if seen[row.CustomerID] {
+			continue
+		}
+		seen[row.CustomerID] = true
+		customers = append(customers, DonationCustomer{ID: row.CustomerID, RenewedAt: row.RenewedAt})
+	}
+	return customers, err
+}
+
+// GivingReconciliation is a category that is due for a customer.
+type GivingReconciliation struct {
+	Category  string
+	Scheduled bool
+	AskedAt   time.Time
+	Progress  []byte // JSON of the category's own
+}
+
+// GivingReconciliations returns the customer's due categories in their order.
+func (c Conn) GivingReconciliations(ctx context.Context, customer string) ([]GivingReconciliation, error) {
+	rows, err := c.queries.GivingReconciliations(ctx, c.dbtx, customer)
+	due := make([]GivingReconciliation, 0, len(rows))
+	for _, row := range rows {
+		due = append(due, GivingReconciliation{Category: row.Category, Scheduled: row.Scheduled, AskedAt: row.AskedAt, Progress: row.Progress})
+	}
+	return due, err
+}
+
+// SetGivingProgress stores where a pass goes on. ErrLaneLost if the pass is not due any more: giving was removed meanwhile.
+func (t *Tx) SetGivingProgress(ctx context.Context, customer, category string, progress any) error {
+	encoded, err := json.Marshal(progress)
+	if err != nil {
+		return fmt.Errorf("encode progress: %w", err)
+	}
+	rows, err := t.queries.GivingReconcileProgress(ctx, t.dbtx, &db.GivingReconcileProgressParams{
+		CustomerID: customer, Category: category, Progress: encoded,
+	})
+	return stillMine(rows, err, "note progress of a reconciliation")
+}
+
+// EndGivingReconciliation ends a pass. If it was the last one of the schedule, the customer's giving counts as reconciled now.
+func (t *Tx) EndGivingReconciliation(ctx context.Context, customer, category string) error {
+	isLast, err := t.queries.GivingReconcileEnd(ctx, t.dbtx, &db.GivingReconcileEndParams{CustomerID: customer, Category: category})
+	if err != nil || !isLast {
+		return err
+	}
+	return t.NoteGivingReconciled(ctx, customer)
+}
+
+// Place is a place in an order by time and id.
+type Place struct {
+	At time.Time `json:"at"`
+	ID int64     `json:"id"`
+}
+
+// LateDonation is a donation that Virtuous accepted some time ago and that has no gift.
+type LateDonation struct {
+	Place             Place
+	ID                int64
+	PlatformID        string
+	TransactionSource string
+	SubmittedAt       time.Time
+	LookedUpLately    bool // within the last hour, since it is submitted, there was no gift
+}
+
+// DonationsSubmittedBefore returns up to atMost donations that were submitted more than age ago, the oldest first, after a place.
+func (c Conn) DonationsSubmittedBefore(ctx context.Context, customer string, age time.Duration, after Place, atMost int32) ([]LateDonation, error) {
+	rows, err := c.queries.DonationsSubmittedBefore(ctx, c.dbtx, &db.DonationsSubmittedBeforeParams{
+		CustomerID: customer, Age: age, AfterTime: after.At, AfterID: after.ID, AtMost: atMost,
+	})
+	late := make([]LateDonation, 0, len(rows))
+	for _, row := range rows {
+		late = append(late, LateDonation{
+			Place: Place{At: timeOf(row.SubmittedAt), ID: row.ID}, ID: row.ID, PlatformID: row.PlatformDonationID, TransactionSource: row.TransactionSource,
+			SubmittedAt: timeOf(row.SubmittedAt), LookedUpLately: row.LookedUpLately,
+		})
+	}
+	return late, err
+}
+
+// DonationsToLookUpAgain returns up to atMost donations in review that are to be looked up by then, the longest due first.
+func (c Conn) DonationsToLookUpAgain(ctx context.Context, customer string, until time.Time, after Place, atMost int32) ([]LateDonation, error) {
+	rows, err := c.queries.DonationsToLookUpAgain(ctx, c.dbtx, &db.DonationsToLookUpAgainParams{
+		CustomerID: customer, DueUntil: until, AfterTime: after.At, AfterID: after.ID, AtMost: atMost,
+	})
+	late := make([]LateDonation, 0, len(rows))
+	for _, row := range rows {
+		late = append(late, LateDonation{
+			Place: Place{At: timeOf(row.NextLookupAt), ID: row.ID}, ID: row.ID, PlatformID: row.PlatformDonationID,
+			TransactionSource: row.TransactionSource, SubmittedAt: timeOf(row.SubmittedAt),
+		})
+	}
+	return late, err
+}
+
+// NoteDonationLookup notes that there is no gift of a submitted donation now.
+func (t *Tx) NoteDonationLookup(ctx context.Context, customer string, id int64) error {
+	_, err := t.queries.DonationNoteLookup(ctx, t.dbtx, &db.DonationNoteLookupParams{CustomerID: customer, ID: id})
+	return err
+}
+
+// MarkNeedsReview has a person look at a donation that was submitted more than age ago. lookedUp says that it was looked up just now.
+// changed is false if it is not submitted any more.
+func (t *Tx) MarkNeedsReview(ctx context.Context, customer string, id int64, age time.Duration, reason string, lookedUp bool) (changed bool, err error) {
+	rows, err := t.queries.DonationNeedReviewIfSubmitted(ctx, t.dbtx, &db.DonationNeedReviewIfSubmittedParams{
+		CustomerID: customer, ID: id, Age: age, Reason: reason, LookedUp: lookedUp,
+	})
+	return rows > 0, err
+}
+
+// StillNeedsReview notes that there is still no gift of a donation in review, why, and when it is looked up again.
+func (t *Tx) StillNeedsReview(ctx context.Context, customer string, id int64, reason string) error {
+	_, err := t.queries.DonationStillNeedsReview(ctx, t.dbtx, &db.DonationStillNeedsReviewParams{CustomerID: customer, ID: id, Reason: reason})
+	return err
+}
+
+// AnyConfirmedBetween reports whether a donation that was submitted in a time is confirmed.
+func (c Conn) AnyConfirmedBetween(ctx context.Context, customer string, from, to time.Time) (bool, error) {
+	return c.queries.DonationConfirmedBetween(ctx, c.dbtx, &db.DonationConfirmedBetweenParams{CustomerID: customer, FromTime: from, ToTime: to})
+}
+
+// AnyImportNotRun reports whether a donation is in review because no import was run.
+func (c Conn) AnyImportNotRun(ctx context.Context, customer string) (bool, error) {
+	return c.queries.DonationImportNotRun(ctx, c.dbtx, customer)
+}
+
+// GivingHasWebhook reports whether deliveries of webhooks are expected for the customer.
+func (c Conn) GivingHasWebhook(ctx context.Context, customer string) (bool, error) {
+	return c.queries.GivingHasWebhook(ctx, c.dbtx, &db.GivingHasWebhookParams{CustomerID: customer, Secret: CredentialWebhookSecret})
+}
+
+// VirtuousCheckpoint returns the start of the last completed pass over a resource; ErrNotFound if there was none.
+func (c Conn) VirtuousCheckpoint(ctx context.Context, customer, resource string) (time.Time, error) {
+	return c.queries.VirtuousCheckpoint(ctx, c.dbtx, &db.VirtuousCheckpointParams{CustomerID: customer, Resource: resource})
+}
+
+// ReconciliationEntry is what a reconciliation with Virtuous did to one record. Details has ids and field names, and nothing of donors.
+type ReconciliationEntry struct {
+	PlatformID string // "" if the record is none of the platform's
+	VirtuousID int64  // 0 if Virtuous has none
+	Entity     string // "donation", "gift" or "contact"
+	Resolution string
+	Details    map[string]any
+}
+
+// LogReconciliation adds a row for each entry.
+func (t *Tx) LogReconciliation(ctx context.Context, customer, category string, job int64, traceID string, entries ...ReconciliationEntry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	params := &db.ReconciliationLogInsertParams{CustomerID: customer, Category: category, JobID: job, TraceID: traceID}
+	for _, entry := range entries {
+		if entry.Details == nil {
+			entry.Details = map[string]any{}
+		}
+		details, err := json.Marshal(entry.Details)
+		if err != nil {
+			return fmt.Errorf("encode details: %w", err)
+		}
+		params.PlatformRecordIds = append(params.PlatformRecordIds, entry.PlatformID)
+		params.VirtuousRecordIds = append(params.VirtuousRecordIds, entry.VirtuousID)
+		params.Resolutions = append(params.Resolutions, entry.Resolution)
+		params.Details = append(params.Details, string(details))
+		params.Entities = append(params.Entities, entry.Entity)
+	}
+	return t.queries.ReconciliationLogInsert(ctx, t.dbtx, params)
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"rollcall.dev/pkg/backoff"
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/connector"
+	transaction "rollcall.dev/pkg/giving"
+	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/operatoraudit"
+	"rollcall.dev/pkg/round"
+	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
+	"rollcall.dev/pkg/worker"
+	"rollcall.dev/services/reconciler/internal/giving"
+)
+
+const (
+	// givingSlots is how many customers' giving one process reconciles at once.
+	givingSlots = 8
+	// longestRequest limits one request to Virtuous, which must end well within the lease.
+	longestRequest = 30 * time.Second
+)
+
+// givingRounds returns the rounds in which customers are reconciled with Virtuous.
+func givingRounds(s *service.Service, toVirtuous http.RoundTripper) *round.Runner {
+	reconciling := &giving.Reconciler{
+		Store: s.Store, Logger: s.Logger, Every: s.Config.GivingReconcileEvery, Sleep: backoff.Sleep,
+		Inbound: &inbound.Applier{Store: s.Store, Vault: s.Vault, Logger: s.Logger, TransactionPurpose: transaction.PurposeTransaction},
+		Virtuous: &connector.Virtuous{
+			Store: s.Store, Vault: s.Vault, Logger: s.Logger, BaseURL: s.Config.VirtuousBaseURL, Transport: toVirtuous,
+			Timeout: min(longestRequest, s.Config.ClaimTimeout*2/5), Customers: virtuous.NewCustomers(virtuous.CustomersConfig{}),
+			Hourly: budget.Hourly{PerHour: s.Config.VirtuousRequestsPerHour, Share: s.Config.VirtuousShare},
+		},
+	}
+	return round.New(round.Config{
+		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: givingSlots, Kind: reconciling.Kind(),
+	})
+}
+
+// codeGivingOff is the code in operator_audit of a request for a customer without giving.
+const codeGivingOff = "customer_not_served"
+
+// askGiving makes a category due for a customer at once, because an operator published a request.
+func (r *reconciler) askGiving(ctx context.Context, delivery *worker.Delivery, customer, category string) error {
+	config, err := r.store.VirtuousConfig(ctx, customer)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	outcome, code := store.ActDone, ""
+	if err != nil || !config.Enabled {
+		outcome, code = store.ActRejected, codeGivingOff
+	} else if err := r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return giving.Ask(ctx, tx, customer, category) }); err != nil {
+		return err
+	}
+	if _, err := r.store.NoteAct(ctx, operatoraudit.MessageAct(delivery, "reconcile."+category, customer, outcome, code)); err != nil {
+		return err
+	}
+	r.wake(customer)
+	return nil
+}

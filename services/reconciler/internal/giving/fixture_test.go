@@ -1,0 +1,276 @@
+package giving
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/giving"
+	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/round"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/testkit"
+	"rollcall.dev/pkg/vault"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// noon is when the tests begin, in the middle of a day of the organizations.
+var noon = time.Date(2026, time.March, 4, 19, 0, 0, 0, time.UTC)
+
+// fixture is the reconciler before a Virtuous that answers as a test says. The database's clock stands still.
+type fixture struct {
+	store      *store.Store
+	vault      *vault.Vault
+	pool       *pgxpool.Pool
+	server     *httptest.Server
+	reconciler *Reconciler
+	rounds     *round.Runner
+
+	mu       sync.Mutex
+	answers  map[string]string         // by customer: what a lookup is answered; "" is 404
+	gifts    map[string]map[string]any // by transaction id: found by lookups and queries
+	contacts []map[string]any
+	asked    []string // requests for gifts and contacts
+	date     time.Time
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{answers: map[string]string{}, gifts: map[string]map[string]any{}, date: noon}
+	f.server = httptest.NewServer(f)
+	t.Cleanup(f.server.Close)
+	database := testkit.Database(t)
+	var err error
+	f.store, err = store.Open(t.Context(), database, store.Options{MaxConns: 8})
+	require.NoError(t, err)
+	t.Cleanup(f.store.Close)
+	f.pool, err = pgxpool.New(t.Context(), database)
+	require.NoError(t, err)
+	t.Cleanup(f.pool.Close)
+	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
+	f.vault = &vault.Vault{Keeper: keeper, Keys: f.store}
+	f.reconciler = &Reconciler{
+		Store: f.store, Logger: zap.NewNop(), Every: 6 * time.Hour, Sleep: func(context.Context, time.Duration) error { return nil },
+		Inbound: &inbound.Applier{Store: f.store, Vault: f.vault, Logger: zap.NewNop(), TransactionPurpose: giving.PurposeTransaction},
+		Virtuous: &connector.Virtuous{
+			Store: f.store, Vault: f.vault, Logger: zap.NewNop(), BaseURL: f.server.URL, Transport: http.DefaultTransport, Timeout: 10 * time.Second,
+			Hourly: budget.Hourly{PerHour: 1e7, Share: 1},
+		},
+	}
+	f.rounds = round.New(round.Config{
+		Store: f.store, Logger: zap.NewNop(), Holder: "reconciler-1", LeaseFor: 30 * time.Second, Slots: 4, Kind: f.reconciler.Kind(),
+	})
+	f.exec(t, `CREATE TABLE test_clock AS SELECT $1::timestamptz AS at`, noon)
+	f.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM test_clock'`)
+	return f
+}
+
+// ServeHTTP is Virtuous. A customer's key is its id.
+func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	customer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	w.Header().Set("Date", f.date.UTC().Format(http.TimeFormat))
+	w.Header().Set("Content-Type", "application/json")
+	path := strings.TrimPrefix(r.URL.Path, "/api")
+	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	answer := f.answers[customer]
+	if answer == "401" {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	switch {
+	case strings.HasSuffix(path, "/QueryOptions"):
+		w.WriteHeader(http.StatusNotFound)
+	case path == "/Gift/Query/FullGift", path == "/Contact/Query/FullContact":
+		f.asked = append(f.asked, path)
+		f.query(w, r, parts[0])
+	case len(parts) == 3 && parts[0] == "Gift":
+		f.asked = append(f.asked, path)
+		f.lookUp(w, answer, parts[2])
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+func (f *fixture) lookUp(w http.ResponseWriter, answer, id string) {
+	status, err := strconv.Atoi(answer)
+	switch {
+	case err == nil:
+		w.WriteHeader(status)
+	case answer == "timeout":
+		panic(http.ErrAbortHandler) // the connection ends without an answer
+	case answer == "html":
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<html><body>Sign in</body></html>")
+	case answer == "transaction":
+		_, _ = fmt.Fprintf(w, `{"transactionSource":"AcmeGive","transactionId":%q,"status":"Pending"}`, id)
+	case f.gifts[id] != nil:
+		_ = json.NewEncoder(w).Encode(f.gifts[id])
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+// query answers with the records above the cursor, all on one page of at most two.
+func (f *fixture) query(w http.ResponseWriter, r *http.Request, kind string) {
+	var body struct {
+		Groups []struct {
+			Conditions []struct{ Parameter, Value string }
+		}
+	}
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	after := int64(0)
+	for _, condition := range body.Groups[0].Conditions {
+		if strings.HasSuffix(condition.Parameter, "Id") {
+			after, _ = strconv.ParseInt(condition.Value, 10, 64)
+		} else {
+			f.asked = append(f.asked, condition.Parameter+" "+condition.Value)
+		}
+	}
+	all := f.contacts
+	if kind == "Gift" {
+		all = nil
+		for _, gift := range f.gifts {
+			all = append(all, gift)
+		}
+	}
+	var list []map[string]any
+	for id := after + 1; id < after+1000 && len(list) < 2; id++ {
+		for _, one := range all {
+			if one["id"] == id {
+				list = append(list, one)
+			}
+		}
+	}
+	if list == nil {
+		list = []map[string]any{}
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"list": list})
+}
+
+// gift has Virtuous have the gift of a donation.
+func (f *fixture) gift(id int64, donation string, changed time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gifts[donation] = map[string]any{
+		"id": id, "contactId": 7, "transactionSource": "acmegive", "transactionId": donation, "giftType": "Credit", "giftDate": "2026-03-01",
+		"amount": 125, "currencyCode": "USD", "modifiedDateTimeUtc": changed.UTC().Format(time.RFC3339), "giftDesignations": []any{},
+	}
+}
+
+func (f *fixture) answer(customer, with string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers[customer] = with
+}
+
+// requests returns the requests since the last call.
+func (f *fixture) requests() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	asked := f.asked
+	f.asked = nil
+	return asked
+}
+
+func (f *fixture) onboard(t testing.TB, customer string) {
+	t.Helper()
+	f.exec(t, `INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at)
+		VALUES ($1, '', '{}', rollcall_now() - interval '9 days', rollcall_now() - interval '9 days')`, customer)
+	f.exec(t, `INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, designations_field, defaults, needs_review_after_hours, stuck_after_hours,
+		organization_id, organization_name, time_zone, culture, updated_at, next_reconcile_at)
+		VALUES ($1, true, rollcall_now() - interval '9 days', 'designations', '{}', 72, 24, '1', 'Relief', 'America/Phoenix', 'en-US',
+		rollcall_now() - interval '9 days', 'infinity')`, customer)
+	sealed, err := f.vault.Seal(t.Context(), customer, store.CredentialVirtuousToken, []byte(customer))
+	require.NoError(t, err)
+	f.exec(t, `INSERT INTO credentials (customer_id, name, sealed, updated_at) VALUES ($1, 'virtuous_token', $2, rollcall_now())`, customer, sealed)
+}
+
+// submitted adds a donation that Virtuous accepted some time ago.
+func (f *fixture) submitted(t testing.TB, customer, id string, ago time.Duration) {
+	t.Helper()
+	body, err := f.vault.Seal(t.Context(), customer, giving.PurposeTransaction, []byte(`{"amount":"125.00","currencyCode":"USD","giftDate":"2026-03-01"}`))
+	require.NoError(t, err)
+	f.exec(t, `INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
+		submitted_at, unanswered_since, created_at, status_at, updated_at)
+		SELECT $1, $2, 'submitted', 'AcmeGive', '\x00', $3, '\x00', c.at, c.at, c.at, c.at, c.at
+		FROM (SELECT rollcall_now() - $4::interval AS at) c`, customer, id, body, ago)
+}
+
+func (f *fixture) exec(t testing.TB, statement string, args ...any) {
+	t.Helper()
+	_, err := f.pool.Exec(t.Context(), statement, args...)
+	require.NoError(t, err)
+}
+
+func column[T any](t testing.TB, f *fixture, statement string, args ...any) []T {
+	t.Helper()
+	rows, err := f.pool.Query(t.Context(), statement, args...)
+	require.NoError(t, err)
+	found, err := pgx.CollectRows(rows, pgx.RowTo[T])
+	require.NoError(t, err)
+	return found
+}
+
+// advance moves the clocks.
+func (f *fixture) advance(t testing.TB, by time.Duration) {
+	t.Helper()
+	f.exec(t, `UPDATE test_clock SET at = at + $1::interval`, by)
+	f.mu.Lock()
+	f.date = f.date.Add(by)
+	f.mu.Unlock()
+}
+
+// reconcile asks for a category, and gives the customer rounds until it is complete or held.
+func (f *fixture) reconcile(t testing.TB, customer string, categories ...string) round.End {
+	t.Helper()
+	for _, category := range categories {
+		require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return Ask(ctx, tx, customer, category) }))
+	}
+	for range 20 {
+		end := f.rounds.Work(t.Context(), round.Next{Customer: customer}, make(chan struct{}))
+		if !end.More {
+			return end
+		}
+	}
+	require.Fail(t, "the pass does not end")
+	return round.End{}
+}
+
+// rows returns the donations with what matters of them, and the log.
+func (f *fixture) donations(t testing.TB, customer string) []string {
+	t.Helper()
+	return column[string](t, f, `SELECT concat_ws(' ', platform_donation_id, status, recovery_path, review_reason, virtuous_gift_id)
+		FROM virtuous_donation_queue WHERE customer_id = $1 ORDER BY id`, customer)
+}
+
+func (f *fixture) logged(t testing.TB, customer string) []string {
+	t.Helper()
+	return column[string](t, f, `SELECT concat_ws(' ', category, platform_record_id, virtuous_record_id, resolution)
+		FROM virtuous_reconciliation_log WHERE customer_id = $1 ORDER BY id`, customer)
+}
+
+func (f *fixture) alerts(t testing.TB, customer string) []string {
+	t.Helper()
+	return column[string](t, f, `SELECT type FROM alerts WHERE customer_id = $1 AND cleared_at IS NULL ORDER BY type`, customer)
+}

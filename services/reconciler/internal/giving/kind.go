@@ -1,0 +1,226 @@
+package giving
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/round"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
+)
+
+// Job is the name of a round in job_log; requests to Virtuous are counted under it, too.
+const Job = "giving_reconciliation"
+
+// Categories, in the order in which those that are due together are worked: a lookup by stuck spares needs_update one.
+const (
+	CategoryStuck         = "stuck"
+	CategoryNeedsUpdate   = "needs_update"
+	CategoryMissedWebhook = "missed_webhook"
+)
+
+const (
+	// scheduleAtOnce is the largest number of customers that one transaction schedules.
+	scheduleAtOnce = 100
+	// dueAtOnce is how many due categories one look finds.
+	dueAtOnce = 1000
+	// confirmAfter is how long after a rejected key it is tried once more.
+	confirmAfter = 2 * time.Second
+)
+
+// Reconciler works the categories that are due.
+type Reconciler struct {
+	Store    *store.Store
+	Logger   *zap.Logger
+	Virtuous *connector.Virtuous
+	Inbound  *inbound.Applier
+	Every    time.Duration                                        // between two scheduled reconciliations of a customer
+	Sleep    func(ctx context.Context, pause time.Duration) error // between two tries of a rejected key
+
+	reached func(place string) error // is called between two effects, so that a test can end there; or nil
+}
+
+// Categories returns the categories in their order.
+func Categories() []string {
+	return []string{CategoryStuck, CategoryNeedsUpdate, CategoryMissedWebhook}
+}
+
+// IsCategory reports whether the package works a category.
+func IsCategory(name string) bool { return slices.Contains(Categories(), name) }
+
+// Kind returns the rounds in which customers are reconciled. A hold is in the table, as for donations: it is Virtuous that both wait for.
+func (r *Reconciler) Kind() round.Kind {
+	return round.Kind{Job: Job, Lane: store.LaneGiving, Look: r.look, Work: r.work, StoreHold: storeHold, DeleteHold: r.deleteHold, LookSkipsHeld: true}
+}
+
+// Ask makes a category due for a customer, because an operator wants it now.
+func Ask(ctx context.Context, tx *store.Tx, customer, category string) error {
+	return ask(ctx, tx, []string{customer}, []string{category}, false)
+}
+
+func ask(ctx context.Context, tx *store.Tx, customers, wanted []string, scheduled bool) error {
+	places := make([]int32, 0, len(wanted))
+	for _, category := range wanted {
+		places = append(places, int32(slices.Index(Categories(), category))) //nolint:gosec // three categories
+	}
+	return tx.AskGivingReconciliations(ctx, customers, wanted, places, scheduled)
+}
+
+// Schedule makes all categories due for the customers whose time has come; more reports that there may be others.
+func (r *Reconciler) Schedule(ctx context.Context) (more bool, err error) {
+	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		due, err := tx.TakeGivingReconcileDue(ctx, r.Every, scheduleAtOnce)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		more = len(due) == scheduleAtOnce
+		return ask(ctx, tx, due, Categories(), true)
+	})
+	return more && err == nil, err
+}
+
+func (r *Reconciler) look(ctx context.Context) ([]round.Customer, error) {
+	for more := true; more; {
+		var err error
+		if more, err = r.Schedule(ctx); err != nil {
+			return nil, err
+		}
+	}
+	found, err := r.Store.GivingReconcileCustomers(ctx, dueAtOnce)
+	customers := make([]round.Customer, 0, len(found))
+	for _, one := range found {
+		customers = append(customers, round.Customer{ID: one.ID, RenewedAt: one.RenewedAt})
+	}
+	return customers, err
+}
+
+// deleteHold ends the hold after a round that came to its end, and with it the alerts about the key: Virtuous accepts it.
+func (r *Reconciler) deleteHold(ctx context.Context, customer string) error {
+	alerts, err := r.Store.ActiveAlerts(ctx, customer)
+	if err != nil {
+		return err
+	}
+	return r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		for _, alert := range alerts {
+			if alert.Type != event.AlertVirtuousAuthFailed && alert.Type != event.AlertVirtuousForbidden {
+				continue
+			}
+			if err := event.Clear(ctx, tx, customer, alert.Type, "Virtuous answers requests with the key again."); err != nil {
+				return err
+			}
+		}
+		return tx.ReleaseGiving(ctx, customer)
+	})
+}
+
+// pass is the work on one customer in one round.
+type pass struct {
+	*round.Round
+	*Reconciler
+
+	config   store.VirtuousConfig
+	client   *virtuous.Client
+	keys     *inbound.Keys
+	zone     *time.Location
+	category string
+	unclear  int // answers in a row that say nothing
+}
+
+// work works the customer's due categories in their order.
+func (r *Reconciler) work(ctx context.Context, of *round.Round) (more bool, err error) {
+	config, err := r.Store.VirtuousConfig(ctx, of.Customer.ID)
+	if errors.Is(err, store.ErrNotFound) || err == nil && !config.Enabled {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	due, err := r.Store.GivingReconciliations(ctx, of.Customer.ID)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	p := &pass{Round: of, Reconciler: r, config: config}
+	if err := p.begin(ctx); err != nil {
+		return false, p.holdFor(ctx, err)
+	}
+	for i, one := range due {
+		p.category = one.Category
+		complete, err := p.workCategory(ctx, one)
+		if err != nil {
+			return false, p.holdFor(ctx, err)
+		}
+		if !complete {
+			return true, nil
+		}
+		p.Log.Info("giving reconciled", zap.String("category", one.Category), zap.Int("records", p.Worked), zap.Int("failed", p.Failed),
+			zap.String("trace", p.TraceID))
+		if i < len(due)-1 && p.MustEnd(ctx) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (p *pass) workCategory(ctx context.Context, one store.GivingReconciliation) (complete bool, err error) {
+	switch one.Category {
+	case CategoryStuck:
+		return p.stuck(ctx, one)
+	case CategoryNeedsUpdate:
+		return p.needsUpdate(ctx, one)
+	case CategoryMissedWebhook:
+		return p.missedWebhook(ctx, one)
+	}
+	// A later version added it, and works it.
+	return true, nil
+}
+
+// begin opens Virtuous and the customer's keys.
+func (p *pass) begin(ctx context.Context) error {
+	before, err := p.Reconciler.Store.GivingHoldOf(ctx, p.Customer.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	p.Holds = before.Holds
+	if err := p.StartJob(ctx); err != nil {
+		return err
+	}
+	if p.client, err = p.Virtuous.Open(ctx, p.config, p.Lease, Job); err != nil {
+		return err
+	}
+	if p.keys, err = p.Inbound.Keys(ctx, p.Customer.ID); err != nil {
+		return err
+	}
+	if p.zone, err = time.LoadLocation(p.config.TimeZone); err != nil {
+		p.zone = time.UTC // as for requests to Virtuous
+	}
+	return nil
+}
+
+// at is a place between two effects.
+func (r *Reconciler) at(place string) error {
+	if r.reached == nil {
+		return nil
+	}
+	return r.reached(place)
+}
+
+// inLane runs a transaction in the customer's lane.
+func (p *pass) inLane(ctx context.Context, do func(ctx context.Context, tx *store.Tx) error) error {
+	if err := p.Reconciler.Store.InLane(ctx, p.Lease, do); err != nil {
+		return fmt.Errorf("reconcile %s: %w", p.category, err)
+	}
+	return nil
+}
+
+// log adds rows to the reconciliation log.
+func (p *pass) log(ctx context.Context, tx *store.Tx, entries ...store.ReconciliationEntry) error {
+	return tx.LogReconciliation(ctx, p.Customer.ID, p.category, p.JobID, p.TraceID, entries...)
+}

@@ -1,0 +1,190 @@
+package giving
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
+)
+
+const (
+	// overlap is how long before the start of the last pass the next one reads, because clocks differ and queries know days only.
+	overlap = 24 * time.Hour
+	// silentAfter is how long there may be no delivery while a pass finds what webhooks should have told.
+	silentAfter = 24 * time.Hour
+)
+
+// missedProgress is where a pass of missed_webhook goes on.
+type missedProgress struct {
+	Gifts    queryProgress `json:"gifts"`
+	Contacts queryProgress `json:"contacts"`
+	Found    int           `json:"found"` // records that were new or changed
+}
+
+// queryProgress is where the query of one kind of record stands. A page is committed with it.
+type queryProgress struct {
+	Since     time.Time `json:"since"`     // what was modified since then is read; zero: the query has not begun
+	StartedAt time.Time `json:"startedAt"` // by Virtuous' clock, of the first page
+	After     int64     `json:"after"`     // the highest id of the last page
+	IsFirst   bool      `json:"isFirst"`   // no pass before it was completed
+	Done      bool      `json:"done"`
+}
+
+// missedWebhook reads the gifts and contacts that were modified since the last pass, and applies those that no webhook brought.
+func (p *pass) missedWebhook(ctx context.Context, one store.GivingReconciliation) (complete bool, err error) {
+	progress, err := progressOf[missedProgress](one)
+	if err != nil {
+		return false, err
+	}
+	complete, err = query(ctx, p, store.ResourceVirtuousContacts, &progress.Contacts, &progress, p.client.ContactsModifiedSince,
+		func(contact virtuous.Contact, at time.Time) inbound.Record {
+			return inbound.Record{Contact: &contact, At: at, Read: true}
+		})
+	if err != nil || !complete {
+		return false, err
+	}
+	complete, err = query(ctx, p, store.ResourceVirtuousGifts, &progress.Gifts, &progress, p.client.GiftsModifiedSince,
+		func(gift virtuous.Gift, at time.Time) inbound.Record {
+			return inbound.Record{Gift: &gift, At: at, Read: true}
+		})
+	if err != nil || !complete {
+		return false, err
+	}
+	return true, p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := p.judgeSilence(ctx, tx, progress); err != nil {
+			return err
+		}
+		if err := tx.AdvanceCheckpoint(ctx, p.Customer.ID, store.ResourceVirtuousContacts, progress.Contacts.StartedAt); err != nil {
+			return err
+		}
+		if err := tx.AdvanceCheckpoint(ctx, p.Customer.ID, store.ResourceVirtuousGifts, progress.Gifts.StartedAt); err != nil {
+			return err
+		}
+		return tx.EndGivingReconciliation(ctx, p.Customer.ID, p.category)
+	})
+}
+
+// query reads one kind of record from its progress on, and commits each page with it.
+func query[T any](ctx context.Context, p *pass, resource string, at *queryProgress, all *missedProgress,
+	read func(ctx context.Context, since time.Time, after int64) iter.Seq2[virtuous.Page[T], error], recordOf func(T, time.Time) inbound.Record,
+) (complete bool, err error) {
+	if at.Done {
+		return true, nil
+	}
+	if at.Since.IsZero() {
+		if at.Since, at.IsFirst, err = p.since(ctx, resource); err != nil {
+			return false, err
+		}
+	}
+	asked, err := p.Reconciler.Store.Now(ctx)
+	if err != nil {
+		return false, err
+	}
+	for page, err := range read(ctx, at.Since, at.After) {
+		if err != nil {
+			return false, err
+		}
+		if at.StartedAt.IsZero() {
+			if at.StartedAt = page.Date; at.StartedAt.IsZero() {
+				at.StartedAt = asked
+			}
+		}
+		at.After = page.Cursor
+		if err := p.at("page_read"); err != nil {
+			return false, err
+		}
+		records := make([]inbound.Record, 0, len(page.Records))
+		for _, record := range page.Records {
+			records = append(records, recordOf(record, asked))
+		}
+		if err := p.applyPage(ctx, records, all); err != nil {
+			return false, err
+		}
+		p.Worked += len(records)
+		if p.Failed += len(page.Bad); len(page.Bad) > 0 {
+			p.Log.Warn("records of a page could not be read", zap.String("resource", resource), zap.Int("records", len(page.Bad)))
+		}
+		if err := p.at("page_committed"); err != nil {
+			return false, err
+		}
+		if p.MustEnd(ctx) {
+			return false, nil
+		}
+		if asked, err = p.Reconciler.Store.Now(ctx); err != nil {
+			return false, err
+		}
+	}
+	if at.StartedAt.IsZero() {
+		at.StartedAt = asked
+	}
+	at.Done = true
+	return true, p.setProgress(ctx, *all)
+}
+
+// since returns from when on records are read: a day before the start of the last complete pass. The first pass begins with the onboarding,
+// or with the day that the settings name.
+func (p *pass) since(ctx context.Context, resource string) (since time.Time, isFirst bool, err error) {
+	last, err := p.Reconciler.Store.VirtuousCheckpoint(ctx, p.Customer.ID, resource)
+	if err == nil {
+		return last.Add(-overlap), false, nil
+	}
+	if !errors.Is(err, store.ErrNotFound) {
+		return since, false, err
+	}
+	since = p.config.OnboardedAt
+	if day, err := time.ParseInLocation(time.DateOnly, p.config.GiftsSince, p.zone); err == nil && day.Before(since) {
+		since = day
+	}
+	return since, true, nil
+}
+
+// applyPage applies the records of a page, logs those that were new or changed, and moves the cursor, in one transaction.
+func (p *pass) applyPage(ctx context.Context, records []inbound.Record, all *missedProgress) error {
+	return p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
+		outcomes, err := p.Inbound.Apply(ctx, tx, p.keys, p.inboundPass(recoveredByQuery), records)
+		if err != nil {
+			return err
+		}
+		var entries []store.ReconciliationEntry
+		for _, outcome := range outcomes {
+			if outcome.IsApplied() {
+				entries = append(entries, store.ReconciliationEntry{
+					PlatformID: outcome.Confirmed, VirtuousID: outcome.ID, Entity: outcome.Entity, Resolution: resolutionApplied, Details: detailsOf(outcome),
+				})
+			}
+		}
+		all.Found += len(entries)
+		if err := p.log(ctx, tx, entries...); err != nil {
+			return err
+		}
+		return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, *all)
+	})
+}
+
+// judgeSilence raises the alert about a webhook that brings nothing although something happens, and clears it when a delivery came. A first
+// pass says nothing: what it finds may be older than the webhook.
+func (p *pass) judgeSilence(ctx context.Context, tx *store.Tx, progress missedProgress) error {
+	now, err := tx.Now(ctx)
+	if err != nil {
+		return err
+	}
+	last := p.config.LastWebhookAt
+	if last != nil && now.Sub(*last) < silentAfter {
+		return event.Clear(ctx, tx, p.Customer.ID, event.AlertWebhookSilent, "Virtuous delivers webhooks again.")
+	}
+	if progress.Found == 0 || progress.Gifts.IsFirst || progress.Contacts.IsFirst {
+		return nil
+	}
+	expected, err := tx.GivingHasWebhook(ctx, p.Customer.ID)
+	if err != nil || !expected {
+		return err
+	}
+	return event.Raise(ctx, tx, event.AlertFor(p.Customer.ID, event.AlertWebhookSilent))
+}

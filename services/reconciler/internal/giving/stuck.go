@@ -1,0 +1,229 @@
+package giving
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/virtuous"
+)
+
+const (
+	// batchSize is how many donations are read at once.
+	batchSize = 50
+	// queryAbove is from how many due donations on a query comes before the lookups.
+	queryAbove = 50
+)
+
+// Recovery paths of donations, and resolutions in the log.
+const (
+	recoveredByLookup = "reconciliation_lookup"
+	recoveredByQuery  = "reconciliation_query"
+
+	resolutionRecovered = "auto_recovered"
+	resolutionReview    = "marked_needs_review"
+	resolutionApplied   = "applied_inbound"
+
+	entityDonation = "donation"
+)
+
+// stuckProgress is where a pass of stuck goes on.
+type stuckProgress struct {
+	After   store.Place `json:"after"`
+	Counted bool        `json:"counted"` // the query, if one is needed, is done
+}
+
+func progressOf[T any](one store.GivingReconciliation) (T, error) {
+	var progress T
+	if err := json.Unmarshal(one.Progress, &progress); err != nil {
+		return progress, fmt.Errorf("decode progress of %s: %w", one.Category, err)
+	}
+	return progress, nil
+}
+
+// stuck looks up donations that were submitted more than stuckAfterHours ago.
+func (p *pass) stuck(ctx context.Context, one store.GivingReconciliation) (complete bool, err error) {
+	progress, err := progressOf[stuckProgress](one)
+	if err != nil {
+		return false, err
+	}
+	age := time.Duration(p.config.StuckAfterHours) * time.Hour
+	if !progress.Counted {
+		if err := p.queryStuck(ctx, age); err != nil {
+			return false, err
+		}
+		progress.Counted = true
+		if err := p.setProgress(ctx, progress); err != nil {
+			return false, err
+		}
+	}
+	for {
+		late, err := p.Reconciler.Store.DonationsSubmittedBefore(ctx, p.Customer.ID, age, progress.After, batchSize)
+		if err != nil {
+			return false, err
+		}
+		if len(late) == 0 {
+			return true, p.end(ctx)
+		}
+		for _, donation := range late {
+			if err := p.lookUpStuck(ctx, donation); err != nil {
+				return false, errors.Join(err, p.keepProgress(ctx, progress))
+			}
+			progress.After = donation.Place
+			if p.MustEnd(ctx) {
+				return false, p.setProgress(ctx, progress)
+			}
+		}
+		if err := p.setProgress(ctx, progress); err != nil {
+			return false, err
+		}
+	}
+}
+
+// lookUpStuck looks up one donation, and confirms it if its gift is there.
+func (p *pass) lookUpStuck(ctx context.Context, donation store.LateDonation) error {
+	gift, asked, err := p.lookUp(ctx, donation)
+	switch {
+	case err == nil:
+		return p.recover(ctx, donation, gift, asked)
+	case errors.Is(err, virtuous.ErrNotFound):
+		p.Worked++
+		return p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return tx.NoteDonationLookup(ctx, p.Customer.ID, donation.ID)
+		})
+	}
+	return p.unknown(ctx, err)
+}
+
+// lookUp looks for the gift of a donation; asked is the time of the request.
+func (p *pass) lookUp(ctx context.Context, donation store.LateDonation) (gift virtuous.Gift, asked time.Time, err error) {
+	if asked, err = p.Reconciler.Store.Now(ctx); err != nil {
+		return gift, asked, err
+	}
+	gift, err = p.client.GiftByTransaction(ctx, donation.TransactionSource, donation.PlatformID)
+	if err == nil || errors.Is(err, virtuous.ErrNotFound) {
+		p.unclear = 0
+		return gift, asked, errors.Join(err, p.at("looked_up"))
+	}
+	return gift, asked, err
+}
+
+// recover applies the gift of a donation, which confirms it, and logs that.
+func (p *pass) recover(ctx context.Context, donation store.LateDonation, gift virtuous.Gift, asked time.Time) error {
+	err := p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return p.apply(ctx, tx, recoveredByLookup, []inbound.Record{{Gift: &gift, At: asked, Read: true}})
+	})
+	if err != nil {
+		return err
+	}
+	p.Worked++
+	return p.at("recovered")
+}
+
+// apply applies records, and logs the donations that they confirm.
+func (p *pass) apply(ctx context.Context, tx *store.Tx, path string, records []inbound.Record) error {
+	outcomes, err := p.Inbound.Apply(ctx, tx, p.keys, p.inboundPass(path), records)
+	if err != nil {
+		return err
+	}
+	var entries []store.ReconciliationEntry
+	for _, outcome := range outcomes {
+		if outcome.Confirmed != "" {
+			entries = append(entries, store.ReconciliationEntry{
+				PlatformID: outcome.Confirmed, VirtuousID: outcome.ID, Entity: entityDonation, Resolution: resolutionRecovered, Details: detailsOf(outcome),
+			})
+		}
+	}
+	return p.log(ctx, tx, entries...)
+}
+
+func (p *pass) inboundPass(path string) inbound.Pass {
+	return inbound.Pass{Customer: p.Customer.ID, Job: p.category, RecoveryPath: path, TraceID: p.TraceID}
+}
+
+func detailsOf(outcome inbound.Outcome) map[string]any {
+	details := map[string]any{}
+	if len(outcome.ChangedFields) > 0 {
+		details["changed"] = outcome.ChangedFields
+	}
+	if len(outcome.Differs) > 0 {
+		details["differs"] = outcome.Differs
+	}
+	return details
+}
+
+// queryStuck reads the gifts of the due donations' sources, if there are so many donations that pages are cheaper than lookups. What
+// Virtuous does not offer as a query, the lookups find.
+func (p *pass) queryStuck(ctx context.Context, age time.Duration) error {
+	late, err := p.Reconciler.Store.DonationsSubmittedBefore(ctx, p.Customer.ID, age, store.Place{}, queryAbove+1)
+	if err != nil || len(late) <= queryAbove {
+		return err
+	}
+	since := late[0].SubmittedAt.AddDate(0, 0, -1)
+	sources := map[string]bool{}
+	for _, donation := range late {
+		if sources[donation.TransactionSource] {
+			continue
+		}
+		sources[donation.TransactionSource] = true
+		if err := p.querySource(ctx, donation.TransactionSource, since); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) querySource(ctx context.Context, source string, since time.Time) error {
+	asked, err := p.Reconciler.Store.Now(ctx)
+	if err != nil {
+		return err
+	}
+	for page, err := range p.client.GiftsByTransactionSource(ctx, source, since, 0) {
+		switch {
+		case errors.Is(err, virtuous.ErrUnsupportedQuery), errors.Is(err, virtuous.ErrRejected):
+			return nil
+		case err != nil:
+			return err
+		}
+		records := make([]inbound.Record, 0, len(page.Records))
+		for _, gift := range page.Records {
+			records = append(records, inbound.Record{Gift: &gift, At: asked, Read: true})
+		}
+		err := p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error { return p.apply(ctx, tx, recoveredByQuery, records) })
+		if err != nil {
+			return err
+		}
+		if asked, err = p.Reconciler.Store.Now(ctx); err != nil {
+			return err
+		}
+		if err := p.at("queried"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) setProgress(ctx context.Context, progress any) error {
+	return p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, progress)
+	})
+}
+
+// keepProgress stores how far a pass came that ends with an error. Without it, the next round looks some donations up again.
+func (p *pass) keepProgress(ctx context.Context, progress any) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return p.setProgress(ctx, progress)
+}
+
+// end ends the pass of the category.
+func (p *pass) end(ctx context.Context) error {
+	return p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return tx.EndGivingReconciliation(ctx, p.Customer.ID, p.category)
+	})
+}
