@@ -164,9 +164,9 @@ RETURNING id, customer_id, kind;
 -- Unfinished runs that are due and that no worker has: what a lost message, stream or worker leaves behind. A run that was
 -- touched within a minute has a message on its way. OFFSET 0 has Postgres look up the customers of these runs, and not read all.
 SELECT r.id, r.customer_id, r.kind FROM runs r
-LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
-WHERE r.kind = sqlc.arg(kind) AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL
+WHERE r.kind = sqlc.arg(kind) AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.id > sqlc.arg(after) AND r.updated_at <= rollcall_now() - interval '1 minute'
+  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now() OFFSET 0)
   AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = r.customer_id
                   AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL) OFFSET 0)
 ORDER BY r.id LIMIT sqlc.arg(page_size);

@@ -563,9 +563,9 @@ func (q *Queries) RunsStart(ctx context.Context, db DBTX, arg *RunsStartParams) 
 
 const runsUnattended = `-- name: RunsUnattended :many
 SELECT r.id, r.customer_id, r.kind FROM runs r
-LEFT JOIN customer_leases l ON l.customer_id = r.customer_id AND l.expires_at > rollcall_now()
-WHERE r.kind = $1 AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now() AND l.customer_id IS NULL
+WHERE r.kind = $1 AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.id > $2 AND r.updated_at <= rollcall_now() - interval '1 minute'
+  AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now() OFFSET 0)
   AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = r.customer_id
                   AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL) OFFSET 0)
 ORDER BY r.id LIMIT $3
