@@ -165,7 +165,7 @@ func (c Conn) VirtuousCheckpoint(ctx context.Context, customer, resource string)
 
 // ReconciliationEntry is what a reconciliation with Virtuous did to one record. Details has ids and field names, and nothing of donors.
 type ReconciliationEntry struct {
-	PlatformID string // "" if the record is none of the platform's
+	PlatformID string // "" if the record is not from the platform
 	VirtuousID int64  // 0 if Virtuous has none
 	Entity     string // "donation", "gift" or "contact"
 	Resolution string

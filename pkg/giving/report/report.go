@@ -12,7 +12,7 @@ import (
 // States of figures and of a report, the better ones first.
 const (
 	OK   = "ok"
-	Look = "look" // soon, by whoever works with the customer
+	Look = "look" // soon, by the person who works with the customer
 	Act  = "act"  // now
 )
 

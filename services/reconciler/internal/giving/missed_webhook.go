@@ -17,7 +17,7 @@ import (
 const (
 	// overlap is how long before the start of the last pass the next one reads, because clocks differ and queries know days only.
 	overlap = 24 * time.Hour
-	// silentAfter is how long there may be no delivery while a pass finds what webhooks should have told.
+	// silentAfter is how long there may be no delivery while a pass finds changes that webhooks should have reported.
 	silentAfter = 24 * time.Hour
 )
 
@@ -37,7 +37,7 @@ type queryProgress struct {
 	Done      bool      `json:"done"`
 }
 
-// missedWebhook reads the gifts and contacts that were modified since the last pass, and applies those that no webhook brought.
+// missedWebhook reads the gifts and contacts that were modified since the last pass, and applies those that no webhook reported.
 func (p *pass) missedWebhook(ctx context.Context, one store.GivingReconciliation) (complete bool, err error) {
 	progress, err := progressOf[missedProgress](one)
 	if err != nil {
