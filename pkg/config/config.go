@@ -78,7 +78,7 @@ type Config struct {
 	DeletionGuardMin           int           `env:"DELETION_GUARD_MIN" envDefault:"10" min:"0" max:"1000000" doc:"how many users it may delete in any case without an approval, unless they are all"`
 	DeletionCandidateRetention time.Duration `env:"DELETION_CANDIDATE_RETENTION" envDefault:"720h" min:"168h" max:"8760h" doc:"how long users that a deletion scan missed or deleted are kept, with what identifies them sealed"`
 
-	AuditRetention    time.Duration `env:"AUDIT_RETENTION" envDefault:"9600h" min:"0" max:"87600h" doc:"how long lines of the audit are kept: whole months are dropped after it; 0: for ever, otherwise 24h or more"`
+	AuditRetention    time.Duration `env:"AUDIT_RETENTION" envDefault:"9600h" min:"0" max:"87600h" doc:"how long lines of the audit, what reconciliations with Virtuous did, and reports of giving are kept: whole months are dropped after it; 0: for ever, otherwise 24h or more"`
 	OperatorAuditAge  time.Duration `env:"OPERATOR_AUDIT_AGE" envDefault:"9600h" min:"0" max:"87600h" doc:"how long it is kept who did what; 0: for ever"`
 	JobLogAge         time.Duration `env:"JOB_LOG_AGE" envDefault:"336h" min:"24h" max:"87600h" doc:"how long the job log keeps lines of polls, reconciliations and retries; backfills' stay"`
 	SettledLettersAge time.Duration `env:"SETTLED_LETTERS_AGE" envDefault:"2160h" min:"0" max:"87600h" doc:"how long settled letters and review items are kept; open ones always are; 0: for ever"`

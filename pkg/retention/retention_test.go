@@ -94,6 +94,18 @@ func TestActsAndAuditAreDeletedAfterTheirAge(t *testing.T) {
 	require.Empty(t, f.kept(rows))
 }
 
+func TestReportsAndLogOfReconciliationsAreDeletedAfterTheAgeOfTheAudit(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "AUDIT_RETENTION=48h")
+	const rows = `SELECT customer_id FROM giving_reports UNION ALL SELECT platform_record_id FROM virtuous_reconciliation_log ORDER BY 1`
+	f.exec(`INSERT INTO giving_reports (customer_id, date, report, made_at) SELECT 'acme', at::date, '{}', at FROM test_clock`)
+	f.exec(`INSERT INTO virtuous_reconciliation_log (customer_id, category, platform_record_id, resolution) VALUES ('acme', 'stuck', 'don-1', 'auto_recovered')`)
+	f.advance("48 hours")
+	require.Equal(t, []string{"acme", "don-1"}, f.kept(rows))
+	f.advance("1 second")
+	require.Empty(t, f.kept(rows))
+}
+
 func TestZeroKeepsForEver(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "AUDIT_RETENTION=0", "OPERATOR_AUDIT_AGE=0", "SETTLED_LETTERS_AGE=0", "CLEARED_ALERTS_AGE=0", "RECONCILE_GAPS_AGE=0")

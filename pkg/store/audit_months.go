@@ -21,9 +21,23 @@ const (
 // auditLimits bound each step, because writes to the default partition wait for it.
 const auditLimits = `SET LOCAL lock_timeout = '1500ms'; SET LOCAL statement_timeout = '4s'`
 
-// EnsureAuditMonths makes the audit's partitions of this month and the three after it, unless another process does it now. If it
-// does not get a month's locks, the next call makes that month; until then its lines go to the default partition. If the default
-// partition has lines of a month, all lines of that month stay there.
+// monthlyTable is a table that has a partition for each month, and a default one.
+type monthlyTable struct {
+	name string
+	time string // the column that decides a row's month
+}
+
+var (
+	audit             = monthlyTable{name: "sync_audit", time: "processed_at"}
+	reconciliationLog = monthlyTable{name: "virtuous_reconciliation_log", time: "run_at"}
+	monthlyTables     = []monthlyTable{audit, reconciliationLog}
+)
+
+func (t monthlyTable) rest() string { return t.name + "_default" }
+
+// EnsureAuditMonths makes the partitions of the audit and of the log of reconciliations with Virtuous for this month and the three
+// after it, unless another process does it now. If it does not get a month's locks, the next call makes that month; until then its
+// lines go to the default partition. If the default partition has lines of a month, all lines of that month stay there.
 func (s *Store) EnsureAuditMonths(ctx context.Context) error {
 	conn, err := s.pool.Load().Acquire(ctx)
 	if err != nil {
@@ -63,9 +77,11 @@ func makeAuditMonths(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		return err
 	}
 	first := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
-	for ahead := range auditMonthsAhead + 1 {
-		month := auditMonth{conn: conn, from: first.AddDate(0, ahead, 0), to: first.AddDate(0, ahead+1, 0)}
-		err = errors.Join(err, month.ensure(ctx, now))
+	for _, table := range monthlyTables {
+		for ahead := range auditMonthsAhead + 1 {
+			month := auditMonth{conn: conn, of: table, from: first.AddDate(0, ahead, 0), to: first.AddDate(0, ahead+1, 0)}
+			err = errors.Join(err, month.ensure(ctx, now))
+		}
 	}
 	return err
 }
@@ -73,17 +89,18 @@ func makeAuditMonths(ctx context.Context, conn *pgxpool.Conn) (err error) {
 // auditMonth is a month whose partition may be missing.
 type auditMonth struct {
 	conn     *pgxpool.Conn
+	of       monthlyTable
 	from, to time.Time
 }
 
-func (m auditMonth) name() string { return "sync_audit_" + m.from.Format("2006_01") }
+func (m auditMonth) name() string { return m.of.name + "_" + m.from.Format("2006_01") }
 
 func (m auditMonth) excluded() string { return "not_" + m.from.Format("2006_01") }
 
 func (m auditMonth) ensure(ctx context.Context, now time.Time) error {
 	var attached, elsewhere bool
-	err := m.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'sync_audit'::regclass AND inhrelid = to_regclass($1)),
-		EXISTS (SELECT FROM sync_audit_default WHERE processed_at >= $2 AND processed_at < $3)`, m.name(), m.from, m.to).Scan(&attached, &elsewhere)
+	err := m.conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = to_regclass($1) AND inhrelid = to_regclass($2)),
+		EXISTS (SELECT FROM `+m.of.rest()+` WHERE `+m.of.time+` >= $3 AND `+m.of.time+` < $4)`, m.of.name, m.name(), m.from, m.to).Scan(&attached, &elsewhere)
 	if err != nil || attached || elsewhere {
 		return err
 	}
@@ -98,22 +115,22 @@ func (m auditMonth) ensure(ctx context.Context, now time.Time) error {
 // exclude proves to Postgres that the default partition has no line of the month, while other processes write. Without this,
 // attaching the partition reads all of the default partition and blocks every other access to it.
 func (m auditMonth) exclude(ctx context.Context) error {
-	within := fmt.Sprintf(`processed_at < '%s' OR processed_at >= '%s'`, m.from.Format(time.RFC3339), m.to.Format(time.RFC3339))
-	err := m.step(ctx, `ALTER TABLE sync_audit_default DROP CONSTRAINT IF EXISTS `+m.excluded()+`,
+	within := fmt.Sprintf(`%[1]s < '%[2]s' OR %[1]s >= '%[3]s'`, m.of.time, m.from.Format(time.RFC3339), m.to.Format(time.RFC3339))
+	err := m.step(ctx, `ALTER TABLE `+m.of.rest()+` DROP CONSTRAINT IF EXISTS `+m.excluded()+`,
 		ADD CONSTRAINT `+m.excluded()+` CHECK (`+within+`) NOT VALID`)
 	if err != nil {
 		return err
 	}
-	_, err = m.conn.Exec(ctx, `ALTER TABLE sync_audit_default VALIDATE CONSTRAINT `+m.excluded()) // blocks neither reads nor writes
+	_, err = m.conn.Exec(ctx, `ALTER TABLE `+m.of.rest()+` VALIDATE CONSTRAINT `+m.excluded()) // blocks neither reads nor writes
 	return err
 }
 
 func (m auditMonth) attach(ctx context.Context) error {
 	return m.step(ctx,
-		`CREATE TABLE IF NOT EXISTS `+m.name()+` (LIKE sync_audit INCLUDING DEFAULTS)`,
-		fmt.Sprintf(`ALTER TABLE sync_audit ATTACH PARTITION %s FOR VALUES FROM ('%s') TO ('%s')`, m.name(),
+		`CREATE TABLE IF NOT EXISTS `+m.name()+` (LIKE `+m.of.name+` INCLUDING DEFAULTS INCLUDING CONSTRAINTS)`,
+		fmt.Sprintf(`ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s') TO ('%s')`, m.of.name, m.name(),
 			m.from.Format(time.RFC3339), m.to.Format(time.RFC3339)),
-		`ALTER TABLE sync_audit_default DROP CONSTRAINT IF EXISTS `+m.excluded())
+		`ALTER TABLE `+m.of.rest()+` DROP CONSTRAINT IF EXISTS `+m.excluded())
 }
 
 // step runs statements in one transaction within the limits.

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,8 +21,8 @@ const (
 	auditAtOnce = 1000
 )
 
-// auditMonthName is the name of a month's partition.
-var auditMonthName = regexp.MustCompile(`^sync_audit_(\d{4})_(\d{2})$`)
+// monthName is the end of the name of a month's partition.
+var monthName = regexp.MustCompile(`^_(\d{4})_(\d{2})$`)
 
 // ForgetAudit drops the oldest month of the audit whose last line is older than age, and deletes a batch of such lines from the
 // default partition; more says that there may be others. A month that is in use is left for the next call.
@@ -28,7 +30,7 @@ var auditMonthName = regexp.MustCompile(`^sync_audit_(\d{4})_(\d{2})$`)
 // Postgres does not detach concurrently from a table that has a default partition, so a month is detached under a lock on
 // the whole audit, within detachLimits. It is dropped afterwards, when no page sees it any more.
 func (s *Store) ForgetAudit(ctx context.Context, age time.Duration) (more bool, err error) {
-	dropped, err := s.dropAuditMonth(ctx, age)
+	dropped, err := s.dropMonth(ctx, audit, age)
 	if err != nil {
 		return false, mapError("drop a month of the audit", err)
 	}
@@ -36,7 +38,18 @@ func (s *Store) ForgetAudit(ctx context.Context, age time.Duration) (more bool, 
 	return dropped || deleted == auditAtOnce, err
 }
 
-func (s *Store) dropAuditMonth(ctx context.Context, age time.Duration) (dropped bool, err error) {
+// ForgetReconciliationLog is ForgetAudit for the log of reconciliations with Virtuous.
+func (s *Store) ForgetReconciliationLog(ctx context.Context, age time.Duration) (more bool, err error) {
+	dropped, err := s.dropMonth(ctx, reconciliationLog, age)
+	if err != nil {
+		return false, mapError("drop a month of the log of reconciliations", err)
+	}
+	deleted, err := s.queries.ReconciliationLogForgetDefault(ctx, s.dbtx,
+		&db.ReconciliationLogForgetDefaultParams{OlderThan: age, AtMost: auditAtOnce})
+	return dropped || deleted == auditAtOnce, err
+}
+
+func (s *Store) dropMonth(ctx context.Context, of monthlyTable, age time.Duration) (dropped bool, err error) {
 	conn, err := s.pool.Load().Acquire(ctx)
 	if err != nil {
 		return false, err
@@ -47,12 +60,12 @@ func (s *Store) dropAuditMonth(ctx context.Context, age time.Duration) (dropped 
 		return false, err
 	}
 	defer func() { err = unlock(err) }()
-	name, attached, err := oldAuditMonth(ctx, conn, age)
+	name, attached, err := oldMonth(ctx, conn, of, age)
 	if err != nil || name == "" {
 		return false, err
 	}
 	if attached {
-		if err := detachAuditMonth(ctx, conn, name); err != nil {
+		if err := detachMonth(ctx, conn, of, name); err != nil {
 			if codeOf(err) == codeLockNotAvailable {
 				return false, nil
 			}
@@ -63,12 +76,12 @@ func (s *Store) dropAuditMonth(ctx context.Context, age time.Duration) (dropped 
 	return err == nil, err
 }
 
-// oldAuditMonth returns the oldest month that is older than age, "" if there is none. A month that is detached already was left
+// oldMonth returns the oldest month of a table that is older than age, "" if there is none. A month that is detached already was left
 // by a process that died before it dropped it.
-func oldAuditMonth(ctx context.Context, conn *pgxpool.Conn, age time.Duration) (name string, attached bool, err error) {
+func oldMonth(ctx context.Context, conn *pgxpool.Conn, of monthlyTable, age time.Duration) (name string, attached bool, err error) {
 	rows, err := conn.Query(ctx, `SELECT c.relname::text, EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid), rollcall_now()
-		FROM pg_class c JOIN pg_class parent ON parent.oid = 'sync_audit'::regclass AND parent.relnamespace = c.relnamespace
-		WHERE c.relkind = 'r' AND c.relname LIKE 'sync\_audit\_____\___' ORDER BY 1`)
+		FROM pg_class c JOIN pg_class parent ON parent.oid = to_regclass($1) AND parent.relnamespace = c.relnamespace
+		WHERE c.relkind = 'r' AND starts_with(c.relname::text, $1) ORDER BY 1`, of.name)
 	if err != nil {
 		return "", false, err
 	}
@@ -78,7 +91,7 @@ func oldAuditMonth(ctx context.Context, conn *pgxpool.Conn, age time.Duration) (
 		in    bool
 	)
 	_, err = pgx.ForEachRow(rows, []any{&month, &in, &now}, func() error {
-		from, isMonth := startOfAuditMonth(month)
+		from, isMonth := startOfMonth(strings.TrimPrefix(month, of.name))
 		if name == "" && isMonth && from.AddDate(0, 1, 0).Before(now.Add(-age)) {
 			name, attached = month, in
 		}
@@ -87,8 +100,8 @@ func oldAuditMonth(ctx context.Context, conn *pgxpool.Conn, age time.Duration) (
 	return name, attached, err
 }
 
-func startOfAuditMonth(name string) (time.Time, bool) {
-	parts := auditMonthName.FindStringSubmatch(name)
+func startOfMonth(suffix string) (time.Time, bool) {
+	parts := monthName.FindStringSubmatch(suffix)
 	if parts == nil {
 		return time.Time{}, false
 	}
@@ -96,9 +109,9 @@ func startOfAuditMonth(name string) (time.Time, bool) {
 	return from, err == nil
 }
 
-func detachAuditMonth(ctx context.Context, conn *pgxpool.Conn, name string) error {
+func detachMonth(ctx context.Context, conn *pgxpool.Conn, of monthlyTable, name string) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		for _, statement := range []string{detachLimits, `ALTER TABLE sync_audit DETACH PARTITION ` + name} {
+		for _, statement := range []string{detachLimits, `ALTER TABLE ` + of.name + ` DETACH PARTITION ` + name} {
 			if _, err := tx.Exec(ctx, statement, pgx.QueryExecModeSimpleProtocol); err != nil {
 				return err
 			}
@@ -108,8 +121,9 @@ func detachAuditMonth(ctx context.Context, conn *pgxpool.Conn, name string) erro
 }
 
 // MoveAuditDefault moves a batch of lines of a past month from the default partition to the month's own table, which becomes a
-// partition when it has them all; more says that there may be others. Until then, a query of the audit does not see them. The
-// current month stays where it is until it is over: its lines still arrive there.
+// partition when it has them all; more says that there may be others. It does so for the audit and for the log of reconciliations with
+// Virtuous. Until then, a query of the table does not see them. The current month stays where it is until it is over: its lines still
+// arrive there.
 func (s *Store) MoveAuditDefault(ctx context.Context) (more bool, err error) {
 	conn, err := s.pool.Load().Acquire(ctx)
 	if err != nil {
@@ -120,19 +134,22 @@ func (s *Store) MoveAuditDefault(ctx context.Context) (more bool, err error) {
 	if err != nil || !mine {
 		return false, mapError("move lines of the audit", err)
 	}
-	more, err = moveOldestAuditMonth(ctx, conn)
+	for _, table := range monthlyTables {
+		moreOfTable, moving := moveOldestMonth(ctx, conn, table)
+		more, err = more || moreOfTable, errors.Join(err, moving)
+	}
 	return more, mapError("move lines of the audit", unlock(err))
 }
 
-func moveOldestAuditMonth(ctx context.Context, conn *pgxpool.Conn) (more bool, err error) {
+func moveOldestMonth(ctx context.Context, conn *pgxpool.Conn, of monthlyTable) (more bool, err error) {
 	var oldest *time.Time
 	var now time.Time
-	err = conn.QueryRow(ctx, `SELECT (SELECT processed_at FROM sync_audit_default ORDER BY processed_at LIMIT 1), rollcall_now()`).Scan(&oldest, &now)
+	err = conn.QueryRow(ctx, `SELECT (SELECT `+of.time+` FROM `+of.rest()+` ORDER BY `+of.time+` LIMIT 1), rollcall_now()`).Scan(&oldest, &now)
 	if err != nil || oldest == nil {
 		return false, err
 	}
 	first := time.Date(oldest.UTC().Year(), oldest.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
-	month := auditMonth{conn: conn, from: first, to: first.AddDate(0, 1, 0)}
+	month := auditMonth{conn: conn, of: of, from: first, to: first.AddDate(0, 1, 0)}
 	if month.to.After(now.Add(-auditMonthSoon)) { // a page that began in the month may still be committed
 		return false, nil
 	}
@@ -142,14 +159,15 @@ func moveOldestAuditMonth(ctx context.Context, conn *pgxpool.Conn) (more bool, e
 // moveOut moves a batch. The month's table has the index and the constraint that a partition needs, so that it is attached
 // without being read.
 func (m auditMonth) moveOut(ctx context.Context) (more bool, err error) {
-	within := `processed_at >= '` + m.from.Format(time.RFC3339) + `' AND processed_at < '` + m.to.Format(time.RFC3339) + `'`
-	err = m.step(ctx, `CREATE TABLE IF NOT EXISTS `+m.name()+` (LIKE sync_audit INCLUDING DEFAULTS INCLUDING INDEXES, CHECK (`+within+`))`)
+	within := m.of.time + ` >= '` + m.from.Format(time.RFC3339) + `' AND ` + m.of.time + ` < '` + m.to.Format(time.RFC3339) + `'`
+	err = m.step(ctx, `CREATE TABLE IF NOT EXISTS `+m.name()+` (LIKE `+m.of.name+`
+		INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES, CHECK (`+within+`))`)
 	if err != nil {
 		return false, err
 	}
 	moved, err := m.conn.Exec(ctx, `WITH moved AS (
-		DELETE FROM sync_audit_default WHERE ctid = ANY(ARRAY(
-			SELECT ctid FROM sync_audit_default WHERE `+within+` ORDER BY processed_at LIMIT $1 FOR UPDATE)) RETURNING *)
+		DELETE FROM `+m.of.rest()+` WHERE ctid = ANY(ARRAY(
+			SELECT ctid FROM `+m.of.rest()+` WHERE `+within+` ORDER BY `+m.of.time+` LIMIT $1 FOR UPDATE)) RETURNING *)
 		INSERT INTO `+m.name()+` TABLE moved`, auditAtOnce)
 	if err != nil || moved.RowsAffected() == auditAtOnce {
 		return err == nil, err
@@ -160,7 +178,7 @@ func (m auditMonth) moveOut(ctx context.Context) (more bool, err error) {
 	return true, m.unlessTaken(m.attach(ctx))
 }
 
-// AuditDefaultUsed reports whether the audit's default partition has a line.
+// AuditDefaultUsed reports whether the default partition of the audit, or of the log of reconciliations with Virtuous, has a line.
 func (c Conn) AuditDefaultUsed(ctx context.Context) (bool, error) {
 	return c.queries.AuditDefaultUsed(ctx, c.dbtx)
 }

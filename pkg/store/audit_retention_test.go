@@ -148,3 +148,74 @@ func TestOldLinesInTheDefaultPartitionAreDeletedInBatches(t *testing.T) {
 	f.forgetAudit(t, day)
 	require.Len(t, f.audited(t), 1440, "those of the last day")
 }
+
+// reconciled adds a line of the log of reconciliations with Virtuous at the fixture's time.
+func (f *fixture) reconciled(t *testing.T, record string) {
+	t.Helper()
+	f.exec(t, `INSERT INTO virtuous_reconciliation_log (customer_id, category, platform_record_id, resolution)
+		VALUES ('acme', 'stuck', $1, 'auto_recovered')`, record)
+}
+
+// forgetReconciliations forgets until nothing is left to forget, and returns what is kept.
+func (f *fixture) forgetReconciliations(t *testing.T, age time.Duration) []string {
+	t.Helper()
+	for more := true; more; {
+		var err error
+		more, err = f.ForgetReconciliationLog(t.Context(), age)
+		require.NoError(t, err)
+	}
+	return value[[]string](t, f, `SELECT coalesce(array_agg(platform_record_id ORDER BY run_at, id), '{}') FROM virtuous_reconciliation_log`)
+}
+
+func TestMonthsOfTheReconciliationLogAreMadeAndDropped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t) // on March 2
+	require.NoError(t, f.EnsureAuditMonths(t.Context()))
+	f.auditLine(t, "of the audit")
+	f.reconciled(t, "in March")
+	f.advance(t, 31*day) // April 2
+	f.reconciled(t, "in April")
+	require.Equal(t, []string{"virtuous_reconciliation_log_2026_03", "virtuous_reconciliation_log_2026_04"},
+		value[[]string](t, f, `SELECT array_agg(tableoid::regclass::text ORDER BY run_at) FROM virtuous_reconciliation_log`))
+
+	require.Equal(t, []string{"in March", "in April"}, f.forgetReconciliations(t, 30*day), "the last of March is not 30 days old")
+	f.advance(t, 29*day) // May 1
+	require.Equal(t, []string{"in April"}, f.forgetReconciliations(t, 30*day))
+	require.Equal(t, []string{"of the audit"}, f.audited(t), "the audit has months of its own")
+	f.reconciled(t, "in May")
+	require.Equal(t, []string{"in April", "in May"}, f.forgetReconciliations(t, 30*day))
+}
+
+func TestLinesOfTheReconciliationLogMoveOutOfTheDefaultPartition(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.exec(t, `INSERT INTO virtuous_reconciliation_log (customer_id, run_at, category, platform_record_id, resolution)
+		SELECT 'acme', rollcall_now() + n * interval '1 second', 'stuck', n::text, 'auto_recovered' FROM generate_series(1, 1500) n`)
+	used, err := f.AuditDefaultUsed(t.Context())
+	require.NoError(t, err)
+	require.True(t, used)
+	f.advance(t, 31*day)
+	require.NoError(t, f.EnsureAuditMonths(t.Context()))
+	for more := true; more; {
+		more, err = f.MoveAuditDefault(t.Context())
+		require.NoError(t, err)
+	}
+	used, err = f.AuditDefaultUsed(t.Context())
+	require.NoError(t, err)
+	require.False(t, used)
+	require.Equal(t, 1500, value[int](t, f, `SELECT count(*) FROM virtuous_reconciliation_log_2026_03`))
+	f.reconciled(t, "in April")
+	require.Equal(t, 1501, value[int](t, f, `SELECT count(DISTINCT id) FROM virtuous_reconciliation_log`), "the ids go on")
+}
+
+func TestOldLinesOfTheReconciliationLogInTheDefaultPartitionAreDeletedInBatches(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.exec(t, `INSERT INTO virtuous_reconciliation_log (customer_id, run_at, category, platform_record_id, resolution)
+		SELECT 'acme', rollcall_now() - n * interval '1 minute', 'stuck', n::text, 'auto_recovered' FROM generate_series(1, 2500) n`)
+	more, err := f.ForgetReconciliationLog(t.Context(), day)
+	require.NoError(t, err)
+	require.True(t, more)
+	require.Equal(t, 1500, value[int](t, f, `SELECT count(*) FROM virtuous_reconciliation_log`))
+	require.Len(t, f.forgetReconciliations(t, day), 1440, "those of the last day")
+}

@@ -50,3 +50,8 @@ func (c Conn) SaveGivingReport(ctx context.Context, customer, date string, repor
 func (c Conn) GivingReport(ctx context.Context, customer, date string) (json.RawMessage, error) {
 	return c.queries.GivingReportOf(ctx, c.dbtx, &db.GivingReportOfParams{CustomerID: customer, Date: date})
 }
+
+// ForgetGivingReports deletes up to a number of reports that were made more than age ago.
+func (c Conn) ForgetGivingReports(ctx context.Context, age time.Duration, atMost int32) (deleted int64, err error) {
+	return c.queries.GivingReportForgetOld(ctx, c.dbtx, &db.GivingReportForgetOldParams{OlderThan: age, AtMost: atMost})
+}

@@ -70,7 +70,7 @@ func (w *conditionWatch) check(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// checkAudit raises an alert while the audit's default partition has lines, and clears it.
+// checkAudit raises an alert while the default partition of the audit, or of the log of reconciliations, has lines, and clears it.
 func (w *conditionWatch) checkAudit(ctx context.Context) error {
 	used, err := w.store.AuditDefaultUsed(ctx)
 	if err != nil {
@@ -84,7 +84,7 @@ func (w *conditionWatch) checkAudit(ctx context.Context) error {
 		if used {
 			return event.Raise(ctx, tx, event.AlertFor(rollcallv1.Installation, event.AlertAuditUnpartitioned))
 		}
-		return event.Clear(ctx, tx, rollcallv1.Installation, event.AlertAuditUnpartitioned, "All lines of the audit are in their months.")
+		return event.Clear(ctx, tx, rollcallv1.Installation, event.AlertAuditUnpartitioned, "All lines are in their months.")
 	})
 }
 

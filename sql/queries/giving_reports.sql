@@ -31,3 +31,9 @@ ON CONFLICT (customer_id, date) DO UPDATE SET report = excluded.report, made_at 
 
 -- name: GivingReportOf :one
 SELECT report FROM giving_reports WHERE customer_id = sqlc.arg(customer_id) AND date = sqlc.arg(date)::text::date;
+
+-- name: GivingReportForgetOld :execrows
+DELETE FROM giving_reports
+WHERE ctid = ANY(ARRAY(
+    SELECT o.ctid FROM giving_reports o WHERE o.made_at < rollcall_now() - sqlc.arg(older_than)::interval
+    ORDER BY o.made_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));

@@ -51,9 +51,16 @@ WHERE ctid = ANY(ARRAY(
     SELECT a.ctid FROM sync_audit_default a WHERE a.processed_at < rollcall_now() - sqlc.arg(older_than)::interval
     ORDER BY a.processed_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));
 
+-- name: ReconciliationLogForgetDefault :execrows
+DELETE FROM virtuous_reconciliation_log_default
+WHERE ctid = ANY(ARRAY(
+    SELECT l.ctid FROM virtuous_reconciliation_log_default l WHERE l.run_at < rollcall_now() - sqlc.arg(older_than)::interval
+    ORDER BY l.run_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));
+
 -- name: AuditDefaultUsed :one
--- Whether the default partition has a line. It must not: a month of which it has one cannot become a partition.
-SELECT ((SELECT a.processed_at FROM sync_audit_default a ORDER BY a.processed_at LIMIT 1) IS NOT NULL)::boolean AS used;
+-- Whether a default partition has a line. It must not: a month of which it has one cannot become a partition.
+SELECT ((SELECT a.processed_at FROM sync_audit_default a ORDER BY a.processed_at LIMIT 1) IS NOT NULL
+     OR (SELECT l.run_at FROM virtuous_reconciliation_log_default l ORDER BY l.run_at LIMIT 1) IS NOT NULL)::boolean AS used;
 
 -- name: TableSizes :many
 -- What tables take on disk, with their partitions and indexes.

@@ -80,6 +80,26 @@ func (q *Queries) GivingFigures(ctx context.Context, db DBTX, arg *GivingFigures
 	return &i, err
 }
 
+const givingReportForgetOld = `-- name: GivingReportForgetOld :execrows
+DELETE FROM giving_reports
+WHERE ctid = ANY(ARRAY(
+    SELECT o.ctid FROM giving_reports o WHERE o.made_at < rollcall_now() - $1::interval
+    ORDER BY o.made_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+`
+
+type GivingReportForgetOldParams struct {
+	OlderThan time.Duration
+	AtMost    int32
+}
+
+func (q *Queries) GivingReportForgetOld(ctx context.Context, db DBTX, arg *GivingReportForgetOldParams) (int64, error) {
+	result, err := db.Exec(ctx, givingReportForgetOld, arg.OlderThan, arg.AtMost)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const givingReportOf = `-- name: GivingReportOf :one
 SELECT report FROM giving_reports WHERE customer_id = $1 AND date = $2::text::date
 `

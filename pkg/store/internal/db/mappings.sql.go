@@ -11,10 +11,11 @@ import (
 )
 
 const auditDefaultUsed = `-- name: AuditDefaultUsed :one
-SELECT ((SELECT a.processed_at FROM sync_audit_default a ORDER BY a.processed_at LIMIT 1) IS NOT NULL)::boolean AS used
+SELECT ((SELECT a.processed_at FROM sync_audit_default a ORDER BY a.processed_at LIMIT 1) IS NOT NULL
+     OR (SELECT l.run_at FROM virtuous_reconciliation_log_default l ORDER BY l.run_at LIMIT 1) IS NOT NULL)::boolean AS used
 `
 
-// Whether the default partition has a line. It must not: a month of which it has one cannot become a partition.
+// Whether a default partition has a line. It must not: a month of which it has one cannot become a partition.
 func (q *Queries) AuditDefaultUsed(ctx context.Context, db DBTX) (bool, error) {
 	row := db.QueryRow(ctx, auditDefaultUsed)
 	var used bool
@@ -200,6 +201,26 @@ func (q *Queries) MappingVersions(ctx context.Context, db DBTX, arg *MappingVers
 		return nil, err
 	}
 	return items, nil
+}
+
+const reconciliationLogForgetDefault = `-- name: ReconciliationLogForgetDefault :execrows
+DELETE FROM virtuous_reconciliation_log_default
+WHERE ctid = ANY(ARRAY(
+    SELECT l.ctid FROM virtuous_reconciliation_log_default l WHERE l.run_at < rollcall_now() - $1::interval
+    ORDER BY l.run_at LIMIT $2 FOR UPDATE SKIP LOCKED))
+`
+
+type ReconciliationLogForgetDefaultParams struct {
+	OlderThan time.Duration
+	AtMost    int32
+}
+
+func (q *Queries) ReconciliationLogForgetDefault(ctx context.Context, db DBTX, arg *ReconciliationLogForgetDefaultParams) (int64, error) {
+	result, err := db.Exec(ctx, reconciliationLogForgetDefault, arg.OlderThan, arg.AtMost)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const tableSizes = `-- name: TableSizes :many

@@ -161,7 +161,7 @@ func TestDoctorPrintsARemedyForEachFailureAndHidesNone(t *testing.T) {
 		"a line of the audit outside of the months": {func(w *doctorFixture) {
 			w.sql(`INSERT INTO sync_audit (customer_id, resource_type, record_id, operation, succeeded, processed_at)
 				VALUES ('acme', 'user', '1', 'create', true, '2020-01-01')`)
-		}, findingWarning, "retention", "the audit has lines outside of its months", "logs"},
+		}, findingWarning, "retention", "the audit, or the log of reconciliations with Virtuous, has lines outside of its months", "logs"},
 		"a run that no service has taken up": {func(w *doctorFixture) {
 			w.sql(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at) VALUES ('acme', 'u', '{}', now(), now())`)
 			w.sql(`INSERT INTO job_log (customer_id, job, started_at) VALUES ('acme', 'initial_backfill', now())`)

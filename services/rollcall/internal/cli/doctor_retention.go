@@ -43,7 +43,7 @@ func (c *checker) retention(ctx context.Context, opened *store.Store) []finding 
 		findings = append(findings, failed("retention", "Look at the server's log.", "%v", err))
 	case used:
 		findings = append(findings, warning("retention", "The services move the lines of past months. If this stays for longer than a month, look for "+
-			"\"the audit's months were not made\" in their logs.", "the audit has lines outside of its months"))
+			"\"the audit's months were not made\" in their logs.", "the audit, or the log of reconciliations with Virtuous, has lines outside of its months"))
 	}
 	return findings
 }
