@@ -83,6 +83,8 @@ const (
 	AlertVirtuousAuthFailed    = "virtuous_auth_failed"
 	AlertVirtuousForbidden     = "virtuous_forbidden"
 	AlertVirtuousRefusesMany   = "virtuous_refuses_many" // of the installation
+	AlertGivingPendingAge      = "giving_pending_age"
+	AlertWebhookSignatures     = "webhook_signature_failures"
 	AlertImportNotRun          = "import_not_run"
 	AlertWebhookSilent         = "webhook_silent"
 	AlertWebhookOrphaned       = "webhook_orphaned" // once, when a subscription stays at Virtuous

@@ -27,6 +27,14 @@ func explainGiving(code string) (text, remedy string) {
 		return "Virtuous rejects the API keys of many customers at once. Their donations wait and are retried automatically; giving stays switched off " +
 				"for no customer, and no customer gets a mail.",
 			"Check the status of Virtuous. Nothing has to be done here: the alert is cleared as soon as Virtuous accepts these keys again."
+	case AlertGivingPendingAge:
+		return "Donations have been waiting to be sent to Virtuous for more than 24 hours.",
+			"See what they wait for: rollcall status <customer>. If it names nothing, check that the service donations runs (rollcall doctor), and what its " +
+				"log says about this customer. No donation is lost; all are sent once the cause is gone."
+	case AlertWebhookSignatures:
+		return "Many webhooks of Virtuous in a row had a wrong signature and were rejected, so gifts do not arrive.",
+			"Compare the secret of the subscription at Virtuous with the customer's (rollcall config set <customer> --virtuous-webhook-secret-file <file>), and " +
+				"the header with WEBHOOK_SIGNATURE_HEADER. The alert is cleared when webhooks with a right signature come."
 	case AlertWebhookOrphaned:
 		return "A webhook subscription that is not used stays at Virtuous, or may: the answer with its id was lost, or it could not be deleted for an hour.",
 			"Ask the customer's admin to delete the subscription in Virtuous, under Settings, Webhooks."

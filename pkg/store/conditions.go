@@ -15,13 +15,15 @@ const (
 	ConditionContactShared    = "contact_shared"
 	ConditionDLQAge           = "dlq_age"
 	ConditionDLQGrowth        = "dlq_growth"
+	ConditionGivingPendingAge = "giving_pending_age"
 )
 
 // TimedConditions returns their types, in the order in which every process raises and clears alerts. In another order, two
 // transactions could wait for each other.
 func TimedConditions() []string {
 	return []string{
-		ConditionBackfillStalled, ConditionContactShared, ConditionDLQAge, ConditionDLQGrowth, ConditionPollStalled, ConditionReconcileStalled,
+		ConditionBackfillStalled, ConditionContactShared, ConditionDLQAge, ConditionDLQGrowth, ConditionGivingPendingAge, ConditionPollStalled,
+		ConditionReconcileStalled,
 	}
 }
 

@@ -196,6 +196,8 @@ func clearedText(kind string, workExpected bool) string {
 		return "No open dead letter is older than DLQ_MAX_AGE."
 	case kind == store.ConditionContactShared:
 		return "No two users share one record at the destination."
+	case kind == store.ConditionGivingPendingAge:
+		return "No donation has been waiting for more than 24 hours, or giving is paused or switched off."
 	case kind == store.ConditionDLQGrowth:
 		return "Few dead letters were opened in the last hour."
 	case !workExpected:

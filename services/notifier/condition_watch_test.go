@@ -252,6 +252,28 @@ func TestOldLettersAreRaisedAlsoWithoutCustomer(t *testing.T) {
 	require.Equal(t, []string{"cleared dlq_age _unknown", "cleared dlq_age acme"}, f.published())
 }
 
+func TestDonationThatIsPendingForADayIsRaisedUnlessItWaitsOnPurpose(t *testing.T) {
+	t.Parallel()
+	f := newConditionFixture(t)
+	f.addCustomers("acme", "globex", "initech")
+	f.exec(`UPDATE sync_configs SET backfill_completed_at = NULL`)
+	f.exec(`UPDATE sync_configs SET paused_at = rollcall_now() WHERE customer_id = 'globex'`)
+	f.exec(`INSERT INTO virtuous_configs (customer_id, enabled, disabled_reason, onboarded_at, designations_field, defaults, needs_review_after_hours, stuck_after_hours,
+		organization_id, organization_name, time_zone, culture, updated_at)
+		SELECT customer_id, customer_id <> 'initech', CASE customer_id WHEN 'initech' THEN 'auth_failed' END, at, 'designations', '{}', 72, 24, '1', 'Relief', 'UTC', 'en-US', at FROM sync_configs, test_clock`)
+	//nolint:dupword // columns of the same moment
+	f.exec(`INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
+		next_attempt_at, created_at, status_at, updated_at)
+		SELECT customer_id, 'don-1', 'pending', 'Give', '', '', '', at, at, at, at FROM sync_configs, test_clock`)
+	f.checkAfter(24 * time.Hour)
+	require.Empty(t, f.published())
+	f.checkAfter(time.Second)
+	require.Equal(t, []string{"giving_pending_age acme"}, f.published())
+	f.exec(`UPDATE virtuous_donation_queue SET status_at = rollcall_now()`) // it was retried by an operator
+	f.checkAfter(checkEvery)
+	require.Equal(t, []string{"cleared giving_pending_age acme"}, f.published())
+}
+
 func TestLetterGrowthIsActiveUntilBelowHalfTheLimit(t *testing.T) {
 	t.Parallel()
 	f := newConditionFixture(t)

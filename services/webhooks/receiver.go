@@ -34,6 +34,7 @@ type receiver struct {
 	logger          *zap.Logger
 	metrics         *metrics
 	now             func() time.Time
+	failures        failureCounts // of signatures
 }
 
 // newDecoy returns a secret that no sender has: an unknown customer's signature is computed like any other.
@@ -118,8 +119,12 @@ func (r *receiver) accept(request *http.Request, body []byte, receivedAt time.Ti
 		}
 	}
 	if !virtuous.VerifySignature(signature, body, keys.secrets...) || keys.seal == nil {
+		if keys.seal != nil {
+			r.noteWrongSignature(ctx, customer)
+		}
 		return http.StatusUnauthorized
 	}
+	r.failures.forget(customer)
 	log = log.With(zap.String("customer", customer))
 	delivery, err := virtuous.ParseDelivery(body)
 	if err != nil {
@@ -138,6 +143,7 @@ func (r *receiver) accept(request *http.Request, body []byte, receivedAt time.Ti
 		if err := r.store.NoteWebhook(ctx, customer); err != nil { // the delivery is durable all the same
 			log.Warn("time of a delivery not noted", zap.Error(err))
 		}
+		r.clearSignatureAlert(ctx, customer)
 	}
 	r.metrics.stored(delivery.Event.String(), len(delivery.Models))
 	log.Info("delivery accepted", zap.Stringer("event", delivery.Event), zap.Int("records", len(delivery.Models)), zap.Int("parts", stored),

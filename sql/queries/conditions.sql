@@ -53,6 +53,16 @@ WHERE (sqlc.arg(everybody)::boolean OR l.customer_id = ANY(sqlc.arg(customer_ids
   AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = l.customer_id AND o.offboarded_at IS NOT NULL)
 GROUP BY l.customer_id
 UNION ALL
+-- Pending for a day: by then, whatever keeps a donation from being sent needs a person. What waits on purpose does not count.
+SELECT 'giving_pending_age', q.customer_id, min(q.status_at)::timestamptz
+FROM virtuous_donation_queue q
+JOIN virtuous_configs v ON v.customer_id = q.customer_id
+JOIN sync_configs c ON c.customer_id = q.customer_id
+WHERE (sqlc.arg(everybody)::boolean OR q.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
+  AND q.status = 'pending' AND q.created_at < rollcall_now() - interval '24 hours' AND q.status_at < rollcall_now() - interval '24 hours'
+  AND v.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
+GROUP BY q.customer_id
+UNION ALL
 -- Letters that are still open count. The condition begins above the limit and ends below half of it, so that a customer
 -- near the limit does not get an alert every minute.
 SELECT 'dlq_growth', l.customer_id, min(l.first_failed_at)

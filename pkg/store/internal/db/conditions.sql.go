@@ -59,6 +59,15 @@ WHERE ($1::boolean OR l.customer_id = ANY($2::text[]))
   AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = l.customer_id AND o.offboarded_at IS NOT NULL)
 GROUP BY l.customer_id
 UNION ALL
+SELECT 'giving_pending_age', q.customer_id, min(q.status_at)::timestamptz
+FROM virtuous_donation_queue q
+JOIN virtuous_configs v ON v.customer_id = q.customer_id
+JOIN sync_configs c ON c.customer_id = q.customer_id
+WHERE ($1::boolean OR q.customer_id = ANY($2::text[]))
+  AND q.status = 'pending' AND q.created_at < rollcall_now() - interval '24 hours' AND q.status_at < rollcall_now() - interval '24 hours'
+  AND v.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
+GROUP BY q.customer_id
+UNION ALL
 SELECT 'dlq_growth', l.customer_id, min(l.first_failed_at)
 FROM dead_letters l
 WHERE ($1::boolean OR l.customer_id = ANY($2::text[]))
@@ -90,6 +99,7 @@ type ConditionsFoundRow struct {
 // A run that is parked again and again, whatever its state is meanwhile, for a reason that has no active alert of its own.
 // Reasons that an operator asked for, or that let another job go first, are no stall.
 // The time of the last reconciliation is read only for customers that have none in that time.
+// Pending for a day: by then, whatever keeps a donation from being sent needs a person. What waits on purpose does not count.
 // Letters that are still open count. The condition begins above the limit and ends below half of it, so that a customer
 // near the limit does not get an alert every minute.
 func (q *Queries) ConditionsFound(ctx context.Context, db DBTX, arg *ConditionsFoundParams) ([]*ConditionsFoundRow, error) {
