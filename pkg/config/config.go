@@ -163,14 +163,13 @@ const leastRetention = 24 * time.Hour
 // checkTogether checks the rules that involve several settings or the form of a text.
 func (c Config) checkTogether() []error {
 	var problems []error
-	if base, err := url.Parse(c.VomoBaseURL); err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" {
+	if _, ok := webURL(c.VomoBaseURL); !ok {
 		problems = append(problems, errors.New("VOMO_BASE_URL must be an absolute http or https URL"))
 	}
-	if base, err := url.Parse(c.VirtuousBaseURL); err != nil || (base.Scheme != "https" && base.Scheme != "http") || base.Host == "" || base.User != nil {
+	if base, ok := webURL(c.VirtuousBaseURL); !ok || base.User != nil {
 		problems = append(problems, errors.New("VIRTUOUS_BASE_URL must be an absolute http or https URL without a password"))
 	}
-	if public, err := url.Parse(c.WebhookPublicURL); c.WebhookPublicURL != "" && (err != nil || (public.Scheme != "https" && public.Scheme != "http") ||
-		public.Host == "" || public.User != nil || public.RawQuery != "" || public.Fragment != "") {
+	if public, ok := webURL(c.WebhookPublicURL); c.WebhookPublicURL != "" && (!ok || public.User != nil || public.RawQuery != "" || public.Fragment != "") {
 		problems = append(problems, errors.New("WEBHOOK_PUBLIC_URL must be an absolute http or https URL without a password, query or fragment"))
 	}
 	if c.VomoRequestsPerMinute > 0 && c.VomoRequestsPerMinute < minPerMinute {
@@ -193,6 +192,12 @@ func (c Config) checkTogether() []error {
 		problems = append(problems, err)
 	}
 	return append(problems, c.checkNotices()...)
+}
+
+// webURL parses a URL; ok is false if it is not an absolute http or https URL.
+func webURL(text string) (parsed *url.URL, ok bool) {
+	parsed, err := url.Parse(text)
+	return parsed, err == nil && (parsed.Scheme == "https" || parsed.Scheme == "http") && parsed.Host != ""
 }
 
 // unreadable returns the settings whose text cannot be parsed, without printing the text. It follows the parser's

@@ -202,7 +202,8 @@ func explainBus(code string) (text, remedy string) {
 		return "NATS has rejected messages for two minutes or more. The messages wait in Postgres.",
 			"Run rollcall doctor to find the cause: NATS is down, its store is full, or a stream has reached a limit. Services continue within 30 s after it is fixed."
 	case AlertAuditUnpartitioned:
-		return "The audit, or the log of reconciliations with Virtuous, has lines outside of its months, in its default partition. Nothing is lost, but these lines cannot be dropped with a month.",
+		return "The audit, or the log of reconciliations with Virtuous, has lines outside of its months, in its default partition. " +
+				"Nothing is lost, but these lines cannot be dropped with a month.",
 			"The services move the lines of past months by themselves, within hours. If the alert stays for longer than a month, the log of any service " +
 				"says why it cannot make the months (the audit's months were not made): a missing right, or a lock that another session holds."
 	case AlertMessageNotErased:

@@ -27,11 +27,13 @@ type monthlyTable struct {
 	time string // the column that decides a row's month
 }
 
-var (
-	audit             = monthlyTable{name: "sync_audit", time: "processed_at"}
-	reconciliationLog = monthlyTable{name: "virtuous_reconciliation_log", time: "run_at"}
-	monthlyTables     = []monthlyTable{audit, reconciliationLog}
-)
+func audit() monthlyTable { return monthlyTable{name: "sync_audit", time: "processed_at"} }
+
+func reconciliationLog() monthlyTable {
+	return monthlyTable{name: "virtuous_reconciliation_log", time: "run_at"}
+}
+
+func monthlyTables() []monthlyTable { return []monthlyTable{audit(), reconciliationLog()} }
 
 func (t monthlyTable) rest() string { return t.name + "_default" }
 
@@ -77,7 +79,7 @@ func makeAuditMonths(ctx context.Context, conn *pgxpool.Conn) (err error) {
 		return err
 	}
 	first := time.Date(now.UTC().Year(), now.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
-	for _, table := range monthlyTables {
+	for _, table := range monthlyTables() {
 		for ahead := range auditMonthsAhead + 1 {
 			month := auditMonth{conn: conn, of: table, from: first.AddDate(0, ahead, 0), to: first.AddDate(0, ahead+1, 0)}
 			err = errors.Join(err, month.ensure(ctx, now))

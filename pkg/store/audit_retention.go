@@ -30,7 +30,7 @@ var monthName = regexp.MustCompile(`^_(\d{4})_(\d{2})$`)
 // Postgres does not detach concurrently from a table that has a default partition, so a month is detached under a lock on
 // the whole audit, within detachLimits. It is dropped afterwards, when no page sees it any more.
 func (s *Store) ForgetAudit(ctx context.Context, age time.Duration) (more bool, err error) {
-	dropped, err := s.dropMonth(ctx, audit, age)
+	dropped, err := s.dropMonth(ctx, audit(), age)
 	if err != nil {
 		return false, mapError("drop a month of the audit", err)
 	}
@@ -40,7 +40,7 @@ func (s *Store) ForgetAudit(ctx context.Context, age time.Duration) (more bool, 
 
 // ForgetReconciliationLog is ForgetAudit for the log of reconciliations with Virtuous.
 func (s *Store) ForgetReconciliationLog(ctx context.Context, age time.Duration) (more bool, err error) {
-	dropped, err := s.dropMonth(ctx, reconciliationLog, age)
+	dropped, err := s.dropMonth(ctx, reconciliationLog(), age)
 	if err != nil {
 		return false, mapError("drop a month of the log of reconciliations", err)
 	}
@@ -134,7 +134,7 @@ func (s *Store) MoveAuditDefault(ctx context.Context) (more bool, err error) {
 	if err != nil || !mine {
 		return false, mapError("move lines of the audit", err)
 	}
-	for _, table := range monthlyTables {
+	for _, table := range monthlyTables() {
 		moreOfTable, moving := moveOldestMonth(ctx, conn, table)
 		more, err = more || moreOfTable, errors.Join(err, moving)
 	}

@@ -40,8 +40,8 @@ func (f *fixture) giving(settings map[string]any) {
 // subscribe makes a subscription at Virtuous, as the customer's admin does.
 func (f *fixture) subscribe(key, target string) {
 	f.t.Helper()
-	body := fmt.Sprintf(`{"payloadUrl":%q,"secret":%q,"active":true,"giftCreate":true,"giftUpdate":true,"giftDelete":true,"contactCreate":true,"contactUpdate":true}`,
-		target, webhookSecret)
+	body := fmt.Sprintf(`{"payloadUrl":%q,"secret":%q,"active":true,"giftCreate":true,"giftUpdate":true,"giftDelete":true,"contactCreate":true,
+		"contactUpdate":true}`, target, webhookSecret)
 	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, f.sandbox+"/virtuous/api/Webhook", strings.NewReader(body))
 	require.NoError(f.t, err)
 	request.Header.Set("Authorization", "Bearer "+key)

@@ -276,7 +276,8 @@ func TestPanicPutsOffOneDonationAndTheOthersAreSent(t *testing.T) {
 	require.True(t, ran)
 	require.Empty(t, end.Reason)
 	require.Len(t, f.transactions(t), 5)
-	require.Equal(t, []string{"internal"}, column[string](t, f, `SELECT last_error FROM virtuous_donation_queue WHERE status = 'pending' AND next_attempt_at > rollcall_now()`))
+	require.Equal(t, []string{"internal"}, column[string](t, f, `SELECT last_error FROM virtuous_donation_queue
+		WHERE status = 'pending' AND next_attempt_at > rollcall_now()`))
 	f.advance(t, time.Hour)
 	f.settle(t)
 	require.Len(t, f.transactions(t), 6)

@@ -258,9 +258,10 @@ func TestDonationThatIsPendingForADayIsRaisedUnlessItWaitsOnPurpose(t *testing.T
 	f.addCustomers("acme", "globex", "initech")
 	f.exec(`UPDATE sync_configs SET backfill_completed_at = NULL`)
 	f.exec(`UPDATE sync_configs SET paused_at = rollcall_now() WHERE customer_id = 'globex'`)
-	f.exec(`INSERT INTO virtuous_configs (customer_id, enabled, disabled_reason, onboarded_at, designations_field, defaults, needs_review_after_hours, stuck_after_hours,
-		organization_id, organization_name, time_zone, culture, updated_at)
-		SELECT customer_id, customer_id <> 'initech', CASE customer_id WHEN 'initech' THEN 'auth_failed' END, at, 'designations', '{}', 72, 24, '1', 'Relief', 'UTC', 'en-US', at FROM sync_configs, test_clock`)
+	f.exec(`INSERT INTO virtuous_configs (customer_id, enabled, disabled_reason, onboarded_at, designations_field, defaults,
+		needs_review_after_hours, stuck_after_hours, organization_id, organization_name, time_zone, culture, updated_at)
+		SELECT customer_id, customer_id <> 'initech', CASE customer_id WHEN 'initech' THEN 'auth_failed' END, at, 'designations', '{}', 72, 24, '1',
+			'Relief', 'UTC', 'en-US', at FROM sync_configs, test_clock`)
 	//nolint:dupword // columns of the same moment
 	f.exec(`INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
 		next_attempt_at, created_at, status_at, updated_at)

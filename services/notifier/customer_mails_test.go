@@ -68,10 +68,10 @@ func TestMailAboutGivingNamesTheMorningImportBesideTheMailAboutTheBackfill(t *te
 	t.Parallel()
 	f, server := newMailFixture(t)
 	f.addCustomer("acme")
-	//nolint:dupword // columns of the same moment
 	f.exec(`INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, designations_field, defaults, needs_review_after_hours, stuck_after_hours,
 		imports_url, organization_id, organization_name, time_zone, culture, updated_at)
-		SELECT 'acme', true, n, 'designations', '{}', 72, 24, 'https://app.virtuous.example/imports?a=1&b=2', '7', 'Example Relief', 'UTC', '', n FROM rollcall_now() n`)
+		SELECT 'acme', true, n, 'designations', '{}', 72, 24, 'https://app.virtuous.example/imports?a=1&b=2', '7', 'Example Relief',
+			'UTC', '', n FROM rollcall_now() n`)
 	f.start()
 	done := &rollcallv1.OnboardingCompleted{
 		CustomerId: "acme", OnboardedAt: timestamppb.New(f.now()), BackfillQueued: true, UsersTotal: 12, Virtuous: true, VirtuousSetUp: true,

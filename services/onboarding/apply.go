@@ -94,29 +94,32 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 		}
 		return s.applyProposal(ctx, tx, keys, proposed)
 	})
-	if errors.Is(err, errSidesChanged) {
-		return s.store.GiveBackRequest(ctx, proposed.pending.ID, returnRetry)
+	switch {
+	case errors.Is(err, errRequestRejected):
+		return s.reject(ctx, proposed.pending, verdict.rejected)
+	case err != nil:
+		return s.notApplied(ctx, asked, err)
 	}
-	if errors.Is(err, errOrganizationKept) {
+	s.logger.Info("onboarding request settled", zap.String("customer", customer), zap.String("outcome", string(verdict.outcome)))
+	return nil
+}
+
+// notApplied prepares what the request must wait for, and applies or gives it back.
+func (s *settler) notApplied(ctx context.Context, asked proposal, err error) error {
+	switch {
+	case errors.Is(err, errSidesChanged):
+		return s.store.GiveBackRequest(ctx, asked.pending.ID, returnRetry)
+	case errors.Is(err, errOrganizationKept):
 		if err := s.forgetInBatches(ctx, asked); err != nil {
 			return err
 		}
 		return s.apply(ctx, asked)
+	case errors.Is(err, errMirrorKept):
+		return s.awaitPurge(ctx, asked.pending)
+	case errors.Is(err, errOffboardingUnfinished):
+		return s.awaitOffboarding(ctx, asked.pending, err)
 	}
-	if errors.Is(err, errMirrorKept) {
-		return s.awaitPurge(ctx, proposed.pending)
-	}
-	if errors.Is(err, errOffboardingUnfinished) {
-		return s.awaitOffboarding(ctx, proposed.pending, err)
-	}
-	if errors.Is(err, errRequestRejected) {
-		return s.reject(ctx, proposed.pending, verdict.rejected)
-	}
-	if err != nil {
-		return err
-	}
-	s.logger.Info("onboarding request settled", zap.String("customer", customer), zap.String("outcome", string(verdict.outcome)))
-	return nil
+	return err
 }
 
 // errRequestRejected rolls back the transaction of a rejected request: the request must stop no work.

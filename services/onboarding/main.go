@@ -65,9 +65,8 @@ func run(ctx context.Context, s *service.Service) error {
 		queuedDonations: queuedDonations(messages),
 	}
 	operators := &operators{
-		store: s.Store, vault: s.Vault, logger: s.Logger, holder: s.Instance, leaseFor: s.Config.ClaimTimeout,
-		patience: laneTimeout, private: private, limits: settler.limits, source: s.Config.VirtuousTransactionSource,
-		publicURL: settler.publicURL,
+		store: s.Store, vault: s.Vault, logger: s.Logger, holder: s.Instance, leaseFor: s.Config.ClaimTimeout, patience: laneTimeout,
+		private: private, limits: settler.limits, source: s.Config.VirtuousTransactionSource, publicURL: settler.publicURL,
 	}
 	if err := answerOperators(s, operators, messages, created); err != nil {
 		return err
@@ -89,6 +88,10 @@ func run(ctx context.Context, s *service.Service) error {
 	err = pull.Run(ctx)
 	stop()
 	background.Wait()
+	return unlessCanceled(err)
+}
+
+func unlessCanceled(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

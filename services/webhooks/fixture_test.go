@@ -71,8 +71,8 @@ func newFixture(t *testing.T) *fixture {
 	publisher := &bus.Publisher{JetStream: f.js, Logger: zap.NewNop()}
 	f.receiver = &receiver{
 		keys: newKeyring(opened, &vault.Vault{Keeper: keeper, Keys: opened}, f.now), store: opened, publish: publisher.Publish,
-		isConnected: f.js.Conn().IsConnected, signatureHeader: header, maxBody: maxBody, storeTime: time.Minute, bodies: newBodies(8, 4, time.Minute), decoy: newDecoy(),
-		logger: zap.NewNop(), metrics: newMetrics(prometheus.NewRegistry()), now: f.now,
+		isConnected: f.js.Conn().IsConnected, signatureHeader: header, maxBody: maxBody, storeTime: time.Minute,
+		bodies: newBodies(8, 4, time.Minute), decoy: newDecoy(), logger: zap.NewNop(), metrics: newMetrics(prometheus.NewRegistry()), now: f.now,
 	}
 	web := httptest.NewServer(f.routes())
 	t.Cleanup(web.Close)

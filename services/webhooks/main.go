@@ -44,8 +44,8 @@ func run(ctx context.Context, s *service.Service) error {
 	publisher := &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}
 	handler := &receiver{
 		keys: newKeyring(s.Store, s.Vault, time.Now), store: s.Store, publish: publisher.Publish, isConnected: s.Conn.IsConnected,
-		signatureHeader: s.Config.WebhookSignatureHeader, maxBody: int64(s.Config.WebhookMaxBody), storeTime: storeTime, bodies: newBodies(maxBodies, maxBodiesEach, placeTime),
-		decoy: newDecoy(), logger: s.Logger, metrics: newMetrics(s.Registry), now: time.Now,
+		signatureHeader: s.Config.WebhookSignatureHeader, maxBody: int64(s.Config.WebhookMaxBody), storeTime: storeTime,
+		bodies: newBodies(maxBodies, maxBodiesEach, placeTime), decoy: newDecoy(), logger: s.Logger, metrics: newMetrics(s.Registry), now: time.Now,
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Config.WebhookAddr)
 	if err != nil {

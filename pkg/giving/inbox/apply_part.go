@@ -183,7 +183,7 @@ func (r *Runner) entriesOf(ctx context.Context, customer string, part store.Inbo
 	delivery, err := virtuous.ParseDelivery(body)
 	if err != nil {
 		const problem = "the delivery is signed, but is not JSON in a form that deliveries have"
-		return entries{broken: []broken{{body: body, records: 1, code: codeUnreadable, problem: problem}}}, nil
+		return entries{broken: []broken{{body: body, records: 1, code: codeUnreadable, problem: problem}}}, nil //nolint:nilerr // becomes a letter
 	}
 	reader := &customerReader{open: r.Open, customer: customer}
 	for _, entry := range delivery.Records() {

@@ -65,7 +65,7 @@ func (s *Subscriptions) request(ctx context.Context, wanted store.Subscription) 
 		if known.OffboardedAt != nil {
 			return ErrNoGiving
 		}
-		added := false
+		var added bool
 		if id, added, err = tx.RequestSubscription(ctx, wanted.Customer, wanted.PayloadURL, wanted.Toggles); err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ var (
 	ErrUnderWay    = errors.New("a webhook subscription of the customer is being requested")
 	ErrNone        = errors.New("the customer has no webhook subscription")
 	// ErrAnswerLost means that Virtuous may have created a subscription whose id is not known.
-	ErrAnswerLost = errors.New("Virtuous may have created a webhook subscription, but its answer was lost") //nolint:staticcheck // ST1005: a name
+	ErrAnswerLost = errors.New("Virtuous may have created a webhook subscription, but its answer was lost")
 )
 
 // Client is the part of Virtuous that has subscriptions; *virtuous.Client is one.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -100,9 +101,7 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	for name, value := range body {
-		shown[name] = value
-	}
+	maps.Copy(shown, body)
 	shown["id"] = id
 	if r.Method == http.MethodDelete {
 		delete(f.has, id)

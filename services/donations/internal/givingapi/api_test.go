@@ -108,8 +108,9 @@ func (f *fixture) add(t testing.TB, id, change string) {
 }
 
 const (
-	failed     = `status = 'failed', next_attempt_at = NULL, last_error = 'status 422: amount'`
-	inReview   = `status = 'needs_review', next_attempt_at = NULL, submitted_at = now() - interval '4 days', unanswered_since = now() - interval '4 days', next_lookup_at = now(), review_reason = 'match_needed'`
+	failed   = `status = 'failed', next_attempt_at = NULL, last_error = 'status 422: amount'`
+	inReview = `status = 'needs_review', next_attempt_at = NULL, submitted_at = now() - interval '4 days',
+		unanswered_since = now() - interval '4 days', next_lookup_at = now(), review_reason = 'match_needed'`
 	unanswered = `attempts = 1, unanswered_since = now() - interval '1 minute'`
 )
 
@@ -203,8 +204,8 @@ func TestCloseAfterAnAttemptWithoutAnAnswerLooksTheDonationUp(t *testing.T) {
 	require.Equal(t, "pending", value[string](t, f, `SELECT status FROM virtuous_donation_queue`), "an unknown answer changes nothing")
 
 	f.answer = func(source, id string) (virtuous.Gift, error) {
-		gift, err := virtuous.ParseGift(fmt.Appendf(nil, `{"id":901,"contactId":5,"transactionSource":%q,"transactionId":%q,"giftType":"Cash","giftDate":"2026-11-20T00:00:00",
-			"amount":"125.00","currencyCode":"USD","giftDesignations":[],"modifiedDateTimeUtc":"2026-11-20T08:00:00"}`, source, id))
+		gift, err := virtuous.ParseGift(fmt.Appendf(nil, `{"id":901,"contactId":5,"transactionSource":%q,"transactionId":%q,"giftType":"Cash",
+			"giftDate":"2026-11-20T00:00:00","amount":"125.00","currencyCode":"USD","giftDesignations":[],"modifiedDateTimeUtc":"2026-11-20T08:00:00"}`, source, id))
 		return gift, err
 	}
 	confirmed, err := closing("don-1")
@@ -272,7 +273,8 @@ func TestReconciliationLogIsReadByTimeAndCategory(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.exec(t, `INSERT INTO virtuous_reconciliation_log (customer_id, run_at, category, resolution, platform_record_id)
-		SELECT 'acme', '2026-11-20T08:00:00Z'::timestamptz, CASE WHEN i % 2 = 0 THEN 'stuck' ELSE 'needs_update' END, 'auto_recovered', 'don-' || i FROM generate_series(1, 300) i`)
+		SELECT 'acme', '2026-11-20T08:00:00Z'::timestamptz, CASE WHEN i % 2 = 0 THEN 'stuck' ELSE 'needs_update' END, 'auto_recovered', 'don-' || i
+		FROM generate_series(1, 300) i`)
 	asked := operatorapi.ReconciliationLogQuestion{
 		CustomerID: customer, Category: "stuck", From: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), To: time.Date(2026, 11, 20, 8, 0, 1, 0, time.UTC),
 	}
@@ -296,8 +298,10 @@ func TestReplayHasAppliedPartsAppliedAgain(t *testing.T) {
 	f.exec(t, `INSERT INTO webhook_inbox (customer_id, digest, event, records, sealed, state, received_at, applied_at, next_attempt_at)
 		SELECT 'acme', int8send(i), 'gift_create', 2, '', CASE WHEN i = 1 THEN 'letter' WHEN i = 2 THEN 'waiting' ELSE 'applied' END,
 		'2026-11-20T08:00:00Z', now(), CASE WHEN i = 2 THEN now() END FROM generate_series(1, 1500) i`)
-	f.exec(t, `INSERT INTO webhook_inbox (customer_id, digest, event, records, sealed, state, received_at) VALUES ('acme', 'x', 'gift_create', 1, '', 'applied', '2026-11-20T09:00:00Z')`)
-	asked := operatorapi.WebhookReplay{CustomerID: customer, From: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), To: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}
+	f.exec(t, `INSERT INTO webhook_inbox (customer_id, digest, event, records, sealed, state, received_at)
+		VALUES ('acme', 'x', 'gift_create', 1, '', 'applied', '2026-11-20T09:00:00Z')`)
+	from := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+	asked := operatorapi.WebhookReplay{CustomerID: customer, From: from, To: from.Add(time.Hour)}
 	first, err := f.replay(t.Context(), asked)
 	require.NoError(t, err)
 	require.EqualValues(t, 998, first.Parts)

@@ -1,6 +1,7 @@
 package giving
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -92,9 +93,7 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 			return false, err
 		}
 		if at.StartedAt.IsZero() {
-			if at.StartedAt = page.Date; at.StartedAt.IsZero() {
-				at.StartedAt = asked
-			}
+			at.StartedAt = cmp.Or(page.Date, asked)
 		}
 		at.After = page.Cursor
 		if err := p.at("page_read"); err != nil {
@@ -107,10 +106,7 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 		if err := p.applyPage(ctx, records, all); err != nil {
 			return false, err
 		}
-		p.Worked += len(records)
-		if p.Failed += len(page.Bad); len(page.Bad) > 0 {
-			p.Log.Warn("records of a page could not be read", zap.String("resource", resource), zap.Int("records", len(page.Bad)))
-		}
+		p.count(resource, len(records), len(page.Bad))
 		if err := p.at("page_committed"); err != nil {
 			return false, err
 		}
@@ -126,6 +122,15 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 	}
 	at.Done = true
 	return true, p.setProgress(ctx, *all)
+}
+
+// count notes how many records of a page were applied, and how many could not be read.
+func (p *pass) count(resource string, applied, unreadable int) {
+	p.Worked += applied
+	p.Failed += unreadable
+	if unreadable > 0 {
+		p.Log.Warn("records of a page could not be read", zap.String("resource", resource), zap.Int("records", unreadable))
+	}
 }
 
 // since returns from when on records are read: a day before the start of the last complete pass. The first pass begins with the onboarding,

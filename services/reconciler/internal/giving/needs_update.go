@@ -91,7 +91,7 @@ func (p *pass) lookUpLate(ctx context.Context, donation store.LateDonation, age 
 		gift, asked, err := p.lookUp(ctx, donation)
 		switch {
 		case err == nil:
-			return p.recover(ctx, donation, gift, asked)
+			return p.recover(ctx, gift, asked)
 		case !errors.Is(err, virtuous.ErrNotFound):
 			return p.unknown(ctx, err)
 		}
@@ -168,7 +168,7 @@ func (p *pass) lookUpAgain(ctx context.Context, donation store.LateDonation) err
 	gift, asked, err := p.lookUp(ctx, donation)
 	switch {
 	case err == nil:
-		return p.recover(ctx, donation, gift, asked)
+		return p.recover(ctx, gift, asked)
 	case !errors.Is(err, virtuous.ErrNotFound):
 		return p.unknown(ctx, err)
 	}

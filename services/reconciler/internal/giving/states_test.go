@@ -157,5 +157,6 @@ func TestManyStuckDonationsAreQueriedBeforeTheyAreLookedUp(t *testing.T) {
 	}
 	require.Equal(t, []string{"/Gift/AcmeGive/don-49", "/Gift/AcmeGive/don-50"}, lookups)
 	require.Equal(t, []int64{49}, column[int64](t, f, `SELECT count(*) FROM virtuous_donation_queue WHERE recovery_path = 'reconciliation_query'`))
-	require.Equal(t, []int64{49}, column[int64](t, f, `SELECT count(*) FROM virtuous_reconciliation_log WHERE category = 'stuck' AND resolution = 'auto_recovered'`))
+	require.Equal(t, []int64{49}, column[int64](t, f, `SELECT count(*) FROM virtuous_reconciliation_log
+		WHERE category = 'stuck' AND resolution = 'auto_recovered'`))
 }

@@ -89,7 +89,7 @@ func (p *pass) lookUpStuck(ctx context.Context, donation store.LateDonation) err
 	gift, asked, err := p.lookUp(ctx, donation)
 	switch {
 	case err == nil:
-		return p.recover(ctx, donation, gift, asked)
+		return p.recover(ctx, gift, asked)
 	case errors.Is(err, virtuous.ErrNotFound):
 		p.Worked++
 		return p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -113,7 +113,7 @@ func (p *pass) lookUp(ctx context.Context, donation store.LateDonation) (gift vi
 }
 
 // recover applies the gift of a donation, which confirms it, and logs that.
-func (p *pass) recover(ctx context.Context, donation store.LateDonation, gift virtuous.Gift, asked time.Time) error {
+func (p *pass) recover(ctx context.Context, gift virtuous.Gift, asked time.Time) error {
 	err := p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return p.apply(ctx, tx, recoveredByLookup, []inbound.Record{{Gift: &gift, At: asked, Read: true}})
 	})
@@ -215,10 +215,10 @@ func (p *pass) setProgress(ctx context.Context, progress any) error {
 
 // keepProgress stores how far a pass came that ends with an error. Without it, the next round looks some donations up again.
 func (p *pass) keepProgress(ctx context.Context, progress any) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return p.setProgress(ctx, progress)
 	}
-	return p.setProgress(ctx, progress)
+	return nil //nolint:nilerr // a pass that must end keeps what it committed
 }
 
 // end ends the pass of the category.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -115,8 +116,8 @@ func printFields(lines table, fields map[string]string) {
 
 // recordID reads an id of Virtuous.
 func recordID(text string) (int64, error) {
-	var id int64
-	if _, err := fmt.Sscanf(text, "%d", &id); err != nil || id < 1 || fmt.Sprint(id) != text {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 1 {
 		return 0, usage("%q is no id at Virtuous", text)
 	}
 	return id, nil

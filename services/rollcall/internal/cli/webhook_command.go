@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -86,7 +87,7 @@ func virtuousID(id *int64) string {
 	if id == nil {
 		return "-"
 	}
-	return fmt.Sprint(*id)
+	return strconv.FormatInt(*id, 10)
 }
 
 func (a *app) webhookLs() *cobra.Command {

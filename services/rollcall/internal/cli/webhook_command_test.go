@@ -11,7 +11,9 @@ import (
 )
 
 func subscribed() operatorapi.Webhook {
-	return operatorapi.Webhook{ID: 1, State: "active", WebhookID: new(int64(31)), PayloadURL: "https://hooks.example.org/webhooks/virtuous/acme", RequestedAt: testTime}
+	return operatorapi.Webhook{
+		ID: 1, State: "active", WebhookID: new(int64(31)), PayloadURL: "https://hooks.example.org/webhooks/virtuous/acme", RequestedAt: testTime,
+	}
 }
 
 func TestWebhookIsAddedRotatedAndRemoved(t *testing.T) {
