@@ -53,6 +53,9 @@ func explainGiving(code string) (text, remedy string) {
 			"Have the customer's staff look at the imports in Virtuous. To see how many donations there are, run: rollcall status <customer>."
 	case ConditionGivingConflicts:
 		return "Gifts or contacts differ from what the platform has, and no rule decides which side is right.", "Decide: rollcall review ls <customer>."
+	case "virtuous_no_key":
+		return "There is no API key for the customer's Virtuous that could be opened, so donations wait; they are captured, and none is lost.",
+			"Ask the customer for an API key, then run: rollcall config set <customer> --virtuous-token-file <file>."
 	case "virtuous_unavailable":
 		return "Virtuous does not answer, or its answers are broken. Donations wait and are retried automatically.",
 			"Nothing has to be done. If this lasts, check the status of Virtuous, and whether VIRTUOUS_BASE_URL can be reached from here."

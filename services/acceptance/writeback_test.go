@@ -101,6 +101,8 @@ func (f *fixture) pollAgain(customer string) {
 		return f.count(`SELECT count(*) FROM job_log WHERE customer_id = $1 AND job = 'user_sync_poll' AND outcome = 'success'`, customer)
 	}
 	for range 2 { // the first may have begun before
+		// A request is not accepted while the one before is not acknowledged, which may be a moment after its poll has ended.
+		f.await(longest, "no request waits", func() bool { return f.subjects(bus.StreamPoll, bus.SubjectPoll(customer)) == 0 })
 		before := polls()
 		f.requestPoll(customer)
 		f.await(longest, "a poll ends", func() bool { return polls() > before })

@@ -218,7 +218,7 @@ func (p *pass) keepProgress(ctx context.Context, progress any) error {
 	if ctx.Err() == nil {
 		return p.setProgress(ctx, progress)
 	}
-	return nil //nolint:nilerr // a pass that must end keeps what it committed
+	return nil
 }
 
 // end ends the pass of the category.

@@ -245,7 +245,7 @@ func TestServicesThatDoNotAnswerAreNamed(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"rollcall-backfill does not answer", "rollcall-reconciler does not answer", "rollcall-dlqretry does not answer", "rollcall-writeback does not answer",
-		"rollcall-notifier does not answer",
+		"rollcall-donations does not answer", "rollcall-webhooks does not answer", "rollcall-notifier does not answer",
 	}, missing)
 }
 
