@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/testkit"
@@ -69,8 +70,7 @@ func (f *fixture) placesOf(texts []string) (files, dump, logs int) {
 func TestNothingOfAnOffboardedCustomerIsAtRest(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, fast)
-	f.env["EVENTS_INCLUDE_USER"], f.env["CLAIM_TIMEOUT"] = "true", "2s"
-	require.NoError(t, bus.Ensure(t.Context(), f.js, 1, 2*time.Second))
+	f.env["EVENTS_INCLUDE_USER"] = "true"
 	const token, users = "offtoken-5bd01e77ab", 60
 	f.control(http.MethodPost, "/control/orgs", map[string]any{"name": "acme", "token": token, "users": users, "seed": 7}, nil)
 	f.organisation("globex", 30)
@@ -117,9 +117,10 @@ func TestNothingOfAnOffboardedCustomerIsAtRest(t *testing.T) {
 		AND (histogram_bounds::text LIKE '%zephyrine%' OR most_common_vals::text LIKE '%zephyrine%')`
 	require.NotZero(t, f.count(samples))
 
-	// An older request is delivered, and its worker dies. It is delivered again after the offboarding.
-	older := f.withheldRequest(onboarding, "acme", request)
+	// An older request is delivered to a worker that does not settle it. It is delivered again after the offboarding.
+	older, deliverAgain := f.withheldRequest(onboarding, "acme", request)
 	f.offboard("acme")
+	deliverAgain()
 	f.awaitRow("the older request came again", fmt.Sprintf(`SELECT state = 'superseded' FROM onboarding_requests WHERE stream_seq = %d`, older))
 
 	require.Zero(t, f.count(`SELECT count(*) FROM sync_configs WHERE customer_id = 'acme' AND (enabled OR offboarded_at IS NULL)`))
@@ -139,24 +140,46 @@ func TestNothingOfAnOffboardedCustomerIsAtRest(t *testing.T) {
 	require.Equal(t, 30, f.count(`SELECT count(*) FROM user_mappings WHERE customer_id = 'globex' AND version_hash <> ''`))
 }
 
-// withheldRequest publishes a request and has it delivered to a worker that is dead.
-func (f *fixture) withheldRequest(onboarding *testkit.Process, customer string, request map[string]any) uint64 {
+// withheldRequest publishes a request and has it delivered to a worker that does not settle it, until the returned function
+// has it delivered again.
+func (f *fixture) withheldRequest(onboarding *testkit.Process, customer string, request map[string]any) (sequence uint64, deliverAgain func()) {
 	f.t.Helper()
 	onboarding.Stop()
-	sequence := f.publish(bus.SubjectOnboard(customer), request)
+	sequence = f.publish(bus.SubjectOnboard(customer), request)
 	ctx, cancel := context.WithTimeout(f.t.Context(), soon)
 	defer cancel()
 	consumer, err := f.js.Consumer(ctx, bus.StreamOnboarding, bus.DurableOnboarding)
 	require.NoError(f.t, err)
-	batch, err := consumer.Fetch(1, jetstream.FetchMaxWait(soon))
+	withheld, err := consumer.Next(jetstream.FetchMaxWait(soon))
 	require.NoError(f.t, err)
-	for message := range batch.Messages() {
-		metadata, err := message.Metadata()
-		require.NoError(f.t, err)
-		require.Equal(f.t, sequence, metadata.Sequence.Stream)
-	}
+	metadata, err := withheld.Metadata()
+	require.NoError(f.t, err)
+	require.Equal(f.t, sequence, metadata.Sequence.Stream)
+
+	released := make(chan struct{})
+	held := errgroup.Group{}
+	held.Go(func() error {
+		renew := time.NewTicker(time.Second) // JetStream delivers it again 30 s after the last renewal
+		defer renew.Stop()
+		for {
+			select {
+			case <-released:
+				return withheld.Nak()
+			case <-f.t.Context().Done():
+				return nil
+			case <-renew.C:
+				if err := withheld.InProgress(); err != nil {
+					return err
+				}
+			}
+		}
+	})
 	f.start(programOnboarding)
-	return sequence
+	return sequence, func() {
+		f.t.Helper()
+		close(released)
+		require.NoError(f.t, held.Wait())
+	}
 }
 
 // More kills by hand: go test ./services/acceptance -run OffboardingSurvivesKills -offboard-kills 100 -offboard-users 3000.

@@ -13,6 +13,7 @@ import (
 	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/giving/hold"
 	"rollcall.dev/pkg/giving/inbound"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
@@ -130,9 +131,9 @@ func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, 
 		return true, nil // of this donation alone: Virtuous may show the transaction that it holds
 	}
 	if errors.Is(err, virtuous.ErrUnauthorized) {
-		err = b.confirmRejection(ctx, err)
+		err = hold.ConfirmRejection(ctx, b.client, b.sleep, err)
 	}
-	return true, b.holdFor(err)
+	return true, hold.For(err, b.Holds)
 }
 
 // confirm stores the gift, and with it that the donation is confirmed.
@@ -202,7 +203,7 @@ func delayAfter(attempt store.DonationAttempt, outcome virtuous.Outcome) time.Du
 	case virtuous.Throttled, virtuous.Unauthorized, virtuous.Forbidden:
 		return 0
 	case virtuous.Unsent:
-		if !isVirtuous(outcome.Err) || errors.Is(outcome.Err, virtuous.ErrOpen) {
+		if !hold.IsVirtuous(outcome.Err) || errors.Is(outcome.Err, virtuous.ErrOpen) {
 			return 0
 		}
 	case virtuous.Accepted, virtuous.Repeated, virtuous.Unclear, virtuous.Refused:
@@ -214,14 +215,14 @@ func delayAfter(attempt store.DonationAttempt, outcome virtuous.Outcome) time.Du
 func (b *batch) faultOf(ctx context.Context, outcome virtuous.Outcome) error {
 	switch outcome.Verdict {
 	case virtuous.Unauthorized:
-		return b.holdFor(b.confirmRejection(ctx, outcome.Err))
+		return hold.For(hold.ConfirmRejection(ctx, b.client, b.sleep, outcome.Err), b.Holds)
 	case virtuous.Throttled, virtuous.Forbidden:
-		return b.holdFor(outcome.Err)
+		return hold.For(outcome.Err, b.Holds)
 	case virtuous.Unsent:
-		if isVirtuous(outcome.Err) && !errors.Is(outcome.Err, virtuous.ErrOpen) {
+		if hold.IsVirtuous(outcome.Err) && !errors.Is(outcome.Err, virtuous.ErrOpen) {
 			return nil // no connection: the circuit breaker counts
 		}
-		return b.holdFor(outcome.Err)
+		return hold.For(outcome.Err, b.Holds)
 	case virtuous.Accepted, virtuous.Repeated, virtuous.Unclear, virtuous.Refused: // of this donation alone
 	}
 	return nil

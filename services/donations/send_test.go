@@ -158,7 +158,7 @@ func TestMissingKeySwitchesGivingOffWithoutCountingAsARejection(t *testing.T) {
 	require.True(t, ran)
 	require.Equal(t, []string{"auth_failed"}, column[string](t, f, `SELECT disabled_reason FROM virtuous_configs WHERE NOT enabled`))
 	require.Equal(t, []string{"virtuous_auth_failed"}, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
-	require.Equal(t, []string{"virtuous_auth_failed"}, column[string](t, f, `SELECT reason FROM giving_holds`))
+	require.Equal(t, []string{"virtuous_no_key"}, column[string](t, f, `SELECT reason FROM giving_holds`))
 	require.Empty(t, column[string](t, f, `SELECT customer_id FROM virtuous_keys WHERE refused_at IS NOT NULL`))
 }
 

@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"rollcall.dev/pkg/connector"
-	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/giving/hold"
 	"rollcall.dev/pkg/giving/inbound"
-	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
@@ -31,8 +30,6 @@ const (
 	inFlight = 4
 	// donationsPerRound bounds how long a customer keeps the lane and a slot.
 	donationsPerRound = 60
-	// confirmAfter is how long after a rejected key it is tried once more.
-	confirmAfter = 2 * time.Second
 )
 
 // submitter sends the transactions of pending donations.
@@ -49,7 +46,7 @@ type submitter struct {
 // kind returns the rounds in which donations are sent. A hold is in the table, so that it outlives the process.
 func (s *submitter) kind() round.Kind {
 	return round.Kind{
-		Job: jobSubmit, Lane: store.LaneGiving, Look: s.look, Work: s.work, StoreHold: storeHold, DeleteHold: s.deleteHold, LookSkipsHeld: true,
+		Job: jobSubmit, Lane: store.LaneGiving, Look: s.look, Work: s.work, StoreHold: hold.Store, DeleteHold: s.deleteHold, LookSkipsHeld: true,
 		Ended: func(_ string, end round.End) { s.metrics.held(end.Reason) },
 	}
 }
@@ -75,15 +72,7 @@ func (b *batch) clearAlerts(ctx context.Context) error {
 		return err
 	}
 	return b.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, alert := range alerts {
-			if alert.Type != event.AlertVirtuousAuthFailed && alert.Type != event.AlertVirtuousForbidden {
-				continue
-			}
-			if err := event.Clear(ctx, tx, b.Customer.ID, alert.Type, "Virtuous accepts donations again."); err != nil {
-				return err
-			}
-		}
-		return nil
+		return hold.ClearAlerts(ctx, tx, b.Customer.ID, alerts, "Virtuous accepts donations again.")
 	})
 }
 
@@ -115,7 +104,7 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 	}
 	b := &batch{Round: of, submitter: s}
 	if err := b.begin(ctx, config); err != nil {
-		return false, b.holdFor(err)
+		return false, hold.For(err, b.Holds)
 	}
 	sending := errgroup.Group{}
 	sending.SetLimit(inFlight)
@@ -191,42 +180,4 @@ func (b *batch) count(outcome string, failed bool) {
 		b.Failed++
 	}
 	b.metrics.attempted(outcome)
-}
-
-// storeHold stores why a customer's donations wait, and raises the alert of it. A key that Virtuous rejects also switches giving off,
-// until a new one comes: unless Virtuous rejects many at once.
-func storeHold(ctx context.Context, tx *store.Tx, customer string, park job.Park, detail string) error {
-	switch park.Reason {
-	case heldNoKey: // there is no answer of Virtuous that counts as a rejection
-		park.Reason = event.AlertVirtuousAuthFailed
-		if err := switchOff(ctx, tx, customer); err != nil {
-			return err
-		}
-	case event.AlertVirtuousAuthFailed:
-		isVirtuous, err := tx.KeyRefusalIsVirtuous(ctx, customer)
-		if err != nil {
-			return err
-		}
-		if isVirtuous {
-			park = job.Park{Reason: heldUnavailable, Delay: longestPause}
-		} else if err := switchOff(ctx, tx, customer); err != nil {
-			return err
-		}
-		if err := tx.KeyRefused(ctx, customer); err != nil {
-			return err
-		}
-	case event.AlertVirtuousForbidden:
-		if err := event.Raise(ctx, tx, event.AlertFor(customer, park.Reason)); err != nil {
-			return err
-		}
-	}
-	return tx.HoldGiving(ctx, customer, park.Reason, detail, park.Delay)
-}
-
-func switchOff(ctx context.Context, tx *store.Tx, customer string) error {
-	if err := event.Raise(ctx, tx, event.AlertFor(customer, event.AlertVirtuousAuthFailed)); err != nil {
-		return err
-	}
-	_, err := tx.DisableGiving(ctx, customer, store.GivingAuthFailed)
-	return err
 }

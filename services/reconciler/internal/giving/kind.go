@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/connector"
-	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/giving/hold"
 	"rollcall.dev/pkg/giving/inbound"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
@@ -32,8 +32,6 @@ const (
 	scheduleAtOnce = 100
 	// dueAtOnce is how many due categories one look finds.
 	dueAtOnce = 1000
-	// confirmAfter is how long after a rejected key it is tried once more.
-	confirmAfter = 2 * time.Second
 )
 
 // Reconciler works the categories that are due.
@@ -58,7 +56,7 @@ func IsCategory(name string) bool { return slices.Contains(Categories(), name) }
 
 // Kind returns the rounds in which customers are reconciled. A hold is in the table, as for donations: it is Virtuous that both wait for.
 func (r *Reconciler) Kind() round.Kind {
-	return round.Kind{Job: Job, Lane: store.LaneGiving, Look: r.look, Work: r.work, StoreHold: storeHold, DeleteHold: r.deleteHold, LookSkipsHeld: true}
+	return round.Kind{Job: Job, Lane: store.LaneGiving, Look: r.look, Work: r.work, StoreHold: hold.Store, DeleteHold: r.deleteHold, LookSkipsHeld: true}
 }
 
 // Ask makes a category due for a customer, because an operator wants it now.
@@ -109,13 +107,8 @@ func (r *Reconciler) deleteHold(ctx context.Context, customer string) error {
 		return err
 	}
 	return r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, alert := range alerts {
-			if alert.Type != event.AlertVirtuousAuthFailed && alert.Type != event.AlertVirtuousForbidden {
-				continue
-			}
-			if err := event.Clear(ctx, tx, customer, alert.Type, "Virtuous answers requests with the key again."); err != nil {
-				return err
-			}
+		if err := hold.ClearAlerts(ctx, tx, customer, alerts, "Virtuous answers requests with the key again."); err != nil {
+			return err
 		}
 		return tx.ReleaseGiving(ctx, customer)
 	})
