@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -161,7 +162,7 @@ func callAnswer[Question, Reply any](ctx context.Context, logger *zap.Logger, qu
 ) (reply Reply, err error) {
 	defer func() {
 		if caught := recover(); caught != nil {
-			logger.Error("answer panicked", zap.Any("panic", caught), zap.ByteString("stack", debug.Stack()))
+			logger.Error("answer panicked", zap.String("panic", fault.PanicText(caught)), zap.ByteString("stack", debug.Stack()))
 			err = errors.New("answer panicked")
 		}
 	}()

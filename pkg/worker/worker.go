@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/backoff"
+	"rollcall.dev/pkg/fault"
 )
 
 // Letters opens dead letters for messages that no retry can help. It returns when the letter is durable; the worker settles
@@ -168,7 +169,7 @@ func (w *Worker) callHandler(ctx context.Context, delivery *Delivery) (err error
 	defer func() {
 		if recovered := recover(); recovered != nil {
 			w.Logger.Error("handler panicked", zap.String("consumer", w.Name), zap.Uint64("sequence", delivery.Sequence),
-				zap.Any("panic", recovered), zap.ByteString("stack", debug.Stack()))
+				zap.String("panic", fault.PanicText(recovered)), zap.ByteString("stack", debug.Stack()))
 			err = errors.New("handler panicked")
 		}
 	}()

@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 )
 
-// bodies bounds how many bodies are in memory, of all customers and of each. A place is taken before the signature can be checked, so
-// that slow senders without a secret can keep only the places of the customers whose addresses they know.
+// bodies bounds how many bodies are in memory, of all customers, of each, and of all names that are no customer's. A place is taken before
+// the signature can be checked, so slow senders without a secret can keep only the places of the customers whose names they know, and
+// those that invented names share.
 type bodies struct {
-	all  chan struct{}
-	each int
-	wait time.Duration // for a place
+	all     chan struct{}
+	unknown chan struct{}
+	each    int
+	wait    time.Duration // for a place
 
 	mu         sync.Mutex
 	byCustomer map[string]*customerBodies
@@ -22,32 +26,55 @@ type customerBodies struct {
 	users  int // that have a place, or wait for one
 }
 
-func newBodies(all, each int, wait time.Duration) *bodies {
-	return &bodies{all: make(chan struct{}, all), each: each, wait: wait, byCustomer: map[string]*customerBodies{}}
+func newBodies(all, unknown, each int, wait time.Duration) *bodies {
+	return &bodies{
+		all: make(chan struct{}, all), unknown: make(chan struct{}, unknown), each: each, wait: wait, byCustomer: map[string]*customerBodies{},
+	}
 }
 
-// take waits for a place. ok is false if there was none in time; otherwise the caller calls release.
-func (b *bodies) take(ctx context.Context, customer string) (release func(), ok bool) {
+var (
+	errNoPlace = errors.New("there is no place for the body")
+	// errNotRead means that a body of an invented name is not read. Its answer is the one that the body would get.
+	errNotRead = errors.New("there is no place for a body that cannot be accepted")
+)
+
+// take waits for a place: errNoPlace or errNotRead if there was none in time. Otherwise the caller calls release.
+func (b *bodies) take(ctx context.Context, customer string, isKnown bool) (release func(), err error) {
 	waiting, cancel := context.WithTimeout(ctx, b.wait)
 	defer cancel()
 	own := b.enter(customer)
-	if !takePlace(waiting, own.places) {
+	taken := []chan struct{}{}
+	release = func() {
+		for _, places := range taken {
+			<-places
+		}
 		b.leave(customer, own)
-		return nil, false
 	}
-	if !takePlace(waiting, b.all) {
-		<-own.places
-		b.leave(customer, own)
-		return nil, false
+	wanted := []wantedPlace{{own.places, errNoPlace}, {b.unknown, errNotRead}, {b.all, errNoPlace}}
+	if isKnown {
+		wanted = slices.Delete(wanted, 1, 2)
 	}
-	return func() {
-		<-b.all
-		<-own.places
-		b.leave(customer, own)
-	}, true
+	for _, one := range wanted {
+		if !takePlace(waiting, one.among) {
+			release()
+			return nil, one.otherwise
+		}
+		taken = append(taken, one.among)
+	}
+	return release, nil
+}
+
+type wantedPlace struct {
+	among     chan struct{}
+	otherwise error
 }
 
 func takePlace(ctx context.Context, places chan struct{}) bool {
+	select {
+	case places <- struct{}{}:
+		return true
+	default: // a free place is taken, whatever time is left
+	}
 	select {
 	case places <- struct{}{}:
 		return true

@@ -72,7 +72,7 @@ func newFixture(t *testing.T) *fixture {
 	f.receiver = &receiver{
 		keys: newKeyring(opened, &vault.Vault{Keeper: keeper, Keys: opened}, f.now), store: opened, publish: publisher.Publish,
 		isConnected: f.js.Conn().IsConnected, signatureHeader: header, maxBody: maxBody, storeTime: time.Minute,
-		bodies: newBodies(8, 4, time.Minute), decoy: newDecoy(), logger: zap.NewNop(), metrics: newMetrics(prometheus.NewRegistry()), now: f.now,
+		bodies: newBodies(8, 4, 4, time.Minute), decoy: newDecoy(), logger: zap.NewNop(), metrics: newMetrics(prometheus.NewRegistry()), now: f.now,
 	}
 	web := httptest.NewServer(f.routes())
 	t.Cleanup(web.Close)

@@ -31,6 +31,8 @@ const (
 	maxBodies = 64
 	// maxBodiesEach is how many of these are one customer's.
 	maxBodiesEach = 16
+	// maxBodiesUnknown is how many of these may be of names that are no customer's.
+	maxBodiesUnknown = 16
 	// placeTime is how long a request waits until its body may be read.
 	placeTime = 2 * time.Second
 )
@@ -45,7 +47,7 @@ func run(ctx context.Context, s *service.Service) error {
 	handler := &receiver{
 		keys: newKeyring(s.Store, s.Vault, time.Now), store: s.Store, publish: publisher.Publish, isConnected: s.Conn.IsConnected,
 		signatureHeader: s.Config.WebhookSignatureHeader, maxBody: int64(s.Config.WebhookMaxBody), storeTime: storeTime,
-		bodies: newBodies(maxBodies, maxBodiesEach, placeTime), decoy: newDecoy(), logger: s.Logger, metrics: newMetrics(s.Registry), now: time.Now,
+		bodies: newBodies(maxBodies, maxBodiesUnknown, maxBodiesEach, placeTime), decoy: newDecoy(), logger: s.Logger, metrics: newMetrics(s.Registry), now: time.Now,
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Config.WebhookAddr)
 	if err != nil {

@@ -17,7 +17,6 @@ import (
 	"rollcall.dev/pkg/giving/inbox"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/virtuous"
-	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 // receiver answers deliveries of webhooks.
@@ -73,8 +72,17 @@ func (r *receiver) handle(w http.ResponseWriter, request *http.Request) int {
 	case request.ContentLength > r.maxBody:
 		return http.StatusRequestEntityTooLarge
 	}
-	release, ok := r.bodies.take(request.Context(), request.PathValue("customer"))
-	if !ok {
+	customer := request.PathValue("customer")
+	isKnown, err := r.keys.isKnown(request.Context(), customer)
+	if err != nil {
+		r.logger.Warn("delivery not accepted: the secrets cannot be read", zap.String("customer", customer), zap.Error(err))
+		return http.StatusServiceUnavailable
+	}
+	release, err := r.bodies.take(request.Context(), customer, isKnown)
+	switch {
+	case errors.Is(err, errNotRead):
+		return http.StatusUnauthorized
+	case err != nil:
 		return http.StatusServiceUnavailable
 	}
 	defer release()
@@ -107,16 +115,13 @@ func (r *receiver) accept(request *http.Request, body []byte, receivedAt time.Ti
 	defer cancel()
 	customer, signature := request.PathValue("customer"), request.Header.Get(r.signatureHeader)
 	log := r.logger
-	keys := &customerKeys{secrets: [][]byte{r.decoy}}
-	if rollcallv1.ValidCustomerID(customer) {
-		known, err := r.keys.of(ctx, customer)
-		if err != nil && !errors.Is(err, errUnknownCustomer) {
-			log.Warn("delivery not accepted: the secrets cannot be read", zap.String("customer", customer), zap.Error(err))
-			return http.StatusServiceUnavailable
-		}
-		if err == nil {
-			keys = known
-		}
+	keys, err := r.keys.of(ctx, customer)
+	if errors.Is(err, errUnknownCustomer) {
+		keys, err = &customerKeys{secrets: [][]byte{r.decoy}}, nil
+	}
+	if err != nil {
+		log.Warn("delivery not accepted: the secrets cannot be read", zap.String("customer", customer), zap.Error(err))
+		return http.StatusServiceUnavailable
 	}
 	if !virtuous.VerifySignature(signature, body, keys.secrets...) || keys.seal == nil {
 		if keys.seal != nil {

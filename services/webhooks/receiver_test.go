@@ -121,22 +121,48 @@ func TestASlowDatabaseDoesNotUseUpTheTimeOfADelivery(t *testing.T) {
 func TestBodiesOfOneCustomerLeavePlacesForOthers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.bodies = newBodies(3, 2, 10*time.Millisecond)
+	f.bodies = newBodies(3, 1, 2, 0) // who finds no place does not wait
 	take := func(of string) (release func()) {
-		release, ok := f.bodies.take(t.Context(), of)
-		require.True(t, ok)
+		release, err := f.bodies.take(t.Context(), of, true)
+		require.NoError(t, err)
 		return release
 	}
-	first, second := take("globex"), take("globex")
-	require.Equal(t, 503, f.send(t, request{customer: "globex", body: delivery(t, 10, 1)}).status, "its places are taken")
+	first, second := take(customer), take(customer)
+	require.Equal(t, 503, f.deliver(t, delivery(t, 10, 1)), "its places are taken")
+	require.Equal(t, 401, f.send(t, request{customer: "globex", body: delivery(t, 10, 1)}).status, "another has one")
+	second()
 	require.Equal(t, 200, f.deliver(t, delivery(t, 10, 1)))
-	third := take("initech")
+	second, third := take("globex"), take("initech")
 	require.Equal(t, 503, f.deliver(t, delivery(t, 10, 2)), "all places are taken")
 	first()
 	second()
 	third()
 	require.Equal(t, 200, f.deliver(t, delivery(t, 10, 2)))
 	require.Empty(t, f.bodies.byCustomer)
+	require.Empty(t, f.bodies.all)
+}
+
+// Slow senders that invent names must not take the places of customers, nor learn from the answers which names are customers'.
+func TestInventedNamesLeavePlacesForCustomers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.bodies = newBodies(4, 2, 1, 0)
+	releases := []func(){}
+	for _, name := range []string{"invented-1", "invented-2"} {
+		release, err := f.bodies.take(t.Context(), name, false)
+		require.NoError(t, err)
+		releases = append(releases, release)
+	}
+	invented := f.send(t, request{customer: "invented-3", body: delivery(t, 10, 1)})
+	forged := f.send(t, request{customer: customer, body: delivery(t, 10, 1), signature: "forged"})
+	require.Equal(t, forged, invented, "the body was not read, and the answer is the one that it would get")
+	require.Equal(t, 401, invented.status)
+	require.Equal(t, 503, f.send(t, request{customer: "invented-1", body: delivery(t, 10, 1)}).status, "as for a customer whose places are taken")
+	require.Equal(t, 200, f.deliver(t, delivery(t, 10, 1)))
+	for _, release := range releases {
+		release()
+	}
+	require.Empty(t, f.bodies.unknown)
 	require.Empty(t, f.bodies.all)
 }
 

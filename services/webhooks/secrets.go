@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/pkg/giving/inbox"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 // keysAge is how long opened secrets and keys are kept: the key service need not be asked for each delivery.
@@ -79,7 +80,24 @@ func (k *keyring) of(ctx context.Context, customer string) (*customerKeys, error
 	return opened, nil
 }
 
+// isKnown reports whether a customer's deliveries can be right, as far as that is known without its keys. It asks no more than once in
+// keysAge for a customer whose deliveries are accepted.
+func (k *keyring) isKnown(ctx context.Context, customer string) (bool, error) {
+	if _, known := k.find(customer); known {
+		return true, nil
+	}
+	sealed, err := k.sealedSecrets(ctx, customer)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return len(sealed.Secret) > 0, err
+}
+
+// sealedSecrets returns store.ErrNotFound for a name that no customer can have, too.
 func (k *keyring) sealedSecrets(ctx context.Context, customer string) (store.WebhookSecrets, error) {
+	if !rollcallv1.ValidCustomerID(customer) {
+		return store.WebhookSecrets{}, store.ErrNotFound
+	}
 	asking, cancel := context.WithTimeout(ctx, k.patience)
 	defer cancel()
 	return k.store.WebhookSecrets(asking, customer)
