@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/backoff"
+	"rollcall.dev/pkg/endpoint"
 )
 
 const (
@@ -77,8 +78,8 @@ type Client struct {
 
 // New validates cfg and returns a Client. The error names every wrong field and no field's value.
 func New(cfg Config) (*Client, error) {
-	base, baseErr := parseBase(cfg.BaseURL)
-	if err := errors.Join(baseErr, checkKey(cfg.Key), checkLimits(cfg)); err != nil {
+	base, baseErr := endpoint.ParseBaseURL(cfg.BaseURL)
+	if err := errors.Join(baseErr, endpoint.CheckCredential("Key", cfg.Key), checkLimits(cfg)); err != nil {
 		return nil, fmt.Errorf("configure Virtuous client: %w", err)
 	}
 	c := &Client{
@@ -127,37 +128,6 @@ func (c *Client) setDefaults() {
 	if c.sleep == nil {
 		c.sleep = backoff.Sleep
 	}
-}
-
-func parseBase(raw string) (*url.URL, error) {
-	base, err := url.Parse(raw)
-	switch {
-	case raw == "":
-		return nil, errors.New("BaseURL: must not be empty")
-	case err != nil: // its text would quote the URL, which may contain a password
-		return nil, errors.New("BaseURL: not a URL")
-	case base.Scheme != "https" && base.Scheme != "http":
-		return nil, errors.New("BaseURL: must begin with https:// or http://")
-	case base.Hostname() == "":
-		return nil, errors.New("BaseURL: names no host")
-	case base.User != nil:
-		return nil, errors.New("BaseURL: must not carry a user or password")
-	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
-		return nil, errors.New("BaseURL: must not carry a query or fragment")
-	}
-	return base, nil
-}
-
-func checkKey(key string) error {
-	if key == "" {
-		return errors.New("Key: must not be empty")
-	}
-	for i := range len(key) {
-		if key[i] <= ' ' || key[i] > '~' {
-			return errors.New("Key: holds a character that cannot stand in a key")
-		}
-	}
-	return nil
 }
 
 func checkLimits(cfg Config) error {

@@ -1,15 +1,12 @@
 package virtuous
 
 import (
-	"crypto/tls"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
-	"syscall"
 
+	"rollcall.dev/pkg/endpoint"
 	"rollcall.dev/pkg/fault"
 )
 
@@ -140,28 +137,9 @@ type unknownBody struct{ what string }
 func (u *unknownBody) Error() string { return ErrUnknownAnswer.Error() + ": " + u.what }
 func (u *unknownBody) Unwrap() error { return ErrUnknownAnswer }
 
-// unreachable returns the fault for a request without an answer. It leaves out the transport's own text, which quotes
-// URLs and, for a malformed answer, the answer's bytes; our own words say what an operator needs.
+// unreachable returns the fault for a request without an answer.
 func unreachable(err error) error {
-	var (
-		lookup *net.DNSError
-		op     *net.OpError
-		cert   *tls.CertificateVerificationError
-	)
-	text := "Virtuous gave no answer"
-	switch {
-	case errors.As(err, &lookup):
-		text = "Virtuous' host name was not resolved"
-	case errors.As(err, &cert):
-		text = "Virtuous' certificate was not accepted"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		text = "Virtuous refused the connection"
-	case errors.As(err, &op) && op.Op == "dial":
-		text = "Virtuous could not be connected to"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		text = "Virtuous closed the connection before it answered"
-	}
-	return fault.Unknown("virtuous_unreachable", &noAnswer{text: text})
+	return fault.Unknown("virtuous_unreachable", &noAnswer{text: endpoint.NoAnswer("Virtuous", err)})
 }
 
 type noAnswer struct{ text string }

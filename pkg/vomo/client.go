@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/backoff"
+	"rollcall.dev/pkg/endpoint"
 )
 
 const (
@@ -59,8 +60,8 @@ type Client struct {
 
 // New validates cfg and returns a Client. The error names every wrong field and no field's value.
 func New(cfg Config) (*Client, error) {
-	base, baseErr := parseBase(cfg.BaseURL)
-	if err := errors.Join(baseErr, checkToken(cfg.Token), checkLimits(cfg)); err != nil {
+	base, baseErr := endpoint.ParseBaseURL(cfg.BaseURL)
+	if err := errors.Join(baseErr, endpoint.CheckCredential("Token", cfg.Token), checkLimits(cfg)); err != nil {
 		return nil, fmt.Errorf("configure VOMO client: %w", err)
 	}
 	c := &Client{
@@ -120,37 +121,6 @@ func (c *Client) Page(ctx context.Context, query Query, number int) (Page, error
 		return Page{}, fmt.Errorf("read page %d: %w", number, err)
 	}
 	return a.page, nil
-}
-
-func parseBase(raw string) (*url.URL, error) {
-	base, err := url.Parse(raw)
-	switch {
-	case raw == "":
-		return nil, errors.New("BaseURL: must not be empty")
-	case err != nil: // its text would quote the URL, which may contain a password
-		return nil, errors.New("BaseURL: not a URL")
-	case base.Scheme != "https" && base.Scheme != "http":
-		return nil, errors.New("BaseURL: must begin with https:// or http://")
-	case base.Hostname() == "":
-		return nil, errors.New("BaseURL: names no host")
-	case base.User != nil:
-		return nil, errors.New("BaseURL: must not carry a user or password")
-	case base.RawQuery != "" || base.ForceQuery || base.Fragment != "":
-		return nil, errors.New("BaseURL: must not carry a query or fragment")
-	}
-	return base, nil
-}
-
-func checkToken(token string) error {
-	if token == "" {
-		return errors.New("Token: must not be empty")
-	}
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] > '~' {
-			return errors.New("Token: holds a character that cannot stand in a token")
-		}
-	}
-	return nil
 }
 
 func checkLimits(cfg Config) error {

@@ -1,15 +1,12 @@
 package vomo
 
 import (
-	"crypto/tls"
 	"errors"
-	"io"
-	"net"
 	"net/http"
 	"strconv"
-	"syscall"
 	"time"
 
+	"rollcall.dev/pkg/endpoint"
 	"rollcall.dev/pkg/fault"
 )
 
@@ -111,26 +108,7 @@ type brokenPage struct{ what string }
 func (b *brokenPage) Error() string { return ErrBrokenPage.Error() + ": " + b.what }
 func (b *brokenPage) Unwrap() error { return ErrBrokenPage }
 
-// unreachable returns the fault for a request without an answer. It leaves out the transport's own text, which quotes
-// URLs and, for a malformed answer, the answer's bytes; our own words say what an operator needs.
+// unreachable returns the fault for a request without an answer.
 func unreachable(err error) error {
-	var (
-		lookup *net.DNSError
-		op     *net.OpError
-		cert   *tls.CertificateVerificationError
-	)
-	text := "VOMO gave no answer"
-	switch {
-	case errors.As(err, &lookup):
-		text = "VOMO's host name was not resolved"
-	case errors.As(err, &cert):
-		text = "VOMO's certificate was not accepted"
-	case errors.Is(err, syscall.ECONNREFUSED):
-		text = "VOMO refused the connection"
-	case errors.As(err, &op) && op.Op == "dial":
-		text = "VOMO could not be connected to"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		text = "VOMO closed the connection before it answered"
-	}
-	return fault.Unknown("vomo_unreachable", errors.New(text))
+	return fault.Unknown("vomo_unreachable", errors.New(endpoint.NoAnswer("VOMO", err)))
 }
