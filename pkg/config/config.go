@@ -48,6 +48,8 @@ type Config struct {
 	VirtuousShare             float64 `env:"VIRTUOUS_SHARE" envDefault:"0.6" min:"0.01" max:"1" doc:"the share of Virtuous' own limit that is used then; other integrations of the customer spend the same limit"`
 	VirtuousTransactionSource string  `env:"VIRTUOUS_TRANSACTION_SOURCE" doc:"the source under which Virtuous knows donations of customers that name none of their own"`
 
+	ProjectCheck string `env:"PROJECT_CHECK" envDefault:"refuse" oneof:"refuse,warn,off" doc:"what becomes of a donation whose designations name a project that Virtuous does not have, or that is inactive: refuse rejects it, warn logs it, off checks nothing"`
+
 	SecretsURL          string `env:"SECRETS_URL" envDefault:"dev" secret:"true" doc:"keeper of the customers' keys: base64key://…, hashivault://…, or dev (a local key file; dev:<path> says where)"`
 	SecretsURLNext      string `env:"SECRETS_URL_NEXT" secret:"true" doc:"a second keeper, while keys are rotated: what it sealed is opened, and rollcall secrets rotate rotates to it"`
 	RequireSealedTokens bool   `env:"REQUIRE_SEALED_TOKENS" envDefault:"false" doc:"reject tokens in the clear in onboarding messages"`
@@ -113,6 +115,13 @@ type Config struct {
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" doc:"debug, info, warn or error"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,console" doc:"json or console"`
 }
+
+// Values of PROJECT_CHECK.
+const (
+	ProjectCheckRefuse = "refuse"
+	ProjectCheckWarn   = "warn"
+	ProjectCheckOff    = "off"
+)
 
 // Setting is one line of the settings table.
 type Setting struct {

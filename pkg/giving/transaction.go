@@ -92,15 +92,21 @@ func (c Contact) fields() map[string]any {
 	return fields
 }
 
-// Codes returns the project codes of the donation, each once.
-func (d Donation) Codes() []string {
-	var codes []string
-	seen := map[string]bool{}
-	for _, one := range d.Designations {
-		if !seen[one.Code] {
-			codes = append(codes, one.Code)
-		}
-		seen[one.Code] = true
+// ProjectCodes returns the codes of the projects that a transaction designates shares to, in the order of its designations.
+func ProjectCodes(transaction []byte) ([]string, error) {
+	var body struct {
+		Designations     []struct{ Code string }
+		GiftDesignations []struct{ ProjectCode string }
 	}
-	return codes
+	if err := decode(transaction, &body); err != nil {
+		return nil, fmt.Errorf("decode transaction: %w", err)
+	}
+	codes := make([]string, 0, len(body.Designations)+len(body.GiftDesignations))
+	for _, one := range body.Designations {
+		codes = append(codes, one.Code)
+	}
+	for _, one := range body.GiftDesignations {
+		codes = append(codes, one.ProjectCode)
+	}
+	return codes, nil
 }

@@ -72,6 +72,12 @@ func TestTransactionHasTheFieldsOfTheDonation(t *testing.T) {
 			body, err := d.Transaction(one.settings)
 			require.NoError(t, err)
 			require.Equal(t, one.body, string(body))
+			codes, err := giving.ProjectCodes(body)
+			require.NoError(t, err)
+			for i, designation := range d.Designations {
+				require.Equal(t, designation.Code, codes[i])
+			}
+			require.Len(t, codes, len(d.Designations))
 		})
 	}
 }
@@ -80,10 +86,4 @@ func TestTransactionWithUnreadableDefaultsIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := giving.Donation{}.Transaction(giving.Settings{Defaults: []byte(`[]`)})
 	require.Error(t, err)
-}
-
-func TestCodesOfADonationAreNamedOnce(t *testing.T) {
-	t.Parallel()
-	d := giving.Donation{Designations: []giving.Designation{{Code: "B"}, {Code: "A"}, {Code: "B"}}}
-	require.Equal(t, []string{"B", "A"}, d.Codes())
 }

@@ -17,6 +17,7 @@ type CapturedDonation struct {
 	DonationSealed    []byte // in its canonical form
 	BodySealed        []byte // the transaction, as it is sent each time
 	ContentHash       []byte
+	ProjectsChecked   bool // false: they are checked before the transaction is first sent
 	TraceID           string
 }
 
@@ -24,7 +25,7 @@ type CapturedDonation struct {
 func (t *Tx) AddDonation(ctx context.Context, one CapturedDonation) (added bool, err error) {
 	_, err = t.queries.DonationInsertIfNew(ctx, t.dbtx, &db.DonationInsertIfNewParams{
 		CustomerID: one.Customer, PlatformDonationID: one.PlatformID, TransactionSource: one.TransactionSource, DonationSealed: one.DonationSealed,
-		BodySealed: one.BodySealed, ContentHash: one.ContentHash, TraceID: one.TraceID,
+		BodySealed: one.BodySealed, ContentHash: one.ContentHash, ProjectsChecked: one.ProjectsChecked, TraceID: one.TraceID,
 	})
 	if isNotFound(err) {
 		return false, nil
@@ -48,11 +49,16 @@ func (t *Tx) LockDonation(ctx context.Context, customer, platformID string) (Kno
 	return KnownDonation(*row), nil
 }
 
+// HasDonation reports whether there is a donation with this id and content.
+func (c Conn) HasDonation(ctx context.Context, customer, platformID string, contentHash []byte) (bool, error) {
+	return c.queries.DonationExists(ctx, c.dbtx, &db.DonationExistsParams{CustomerID: customer, PlatformDonationID: platformID, ContentHash: contentHash})
+}
+
 // ReplaceDonation gives a donation another content and makes it pending. replaced is false if Virtuous has, or may have, the first content.
 func (t *Tx) ReplaceDonation(ctx context.Context, id int64, one CapturedDonation) (replaced bool, err error) {
 	rows, err := t.queries.DonationReplaceIfOver(ctx, t.dbtx, &db.DonationReplaceIfOverParams{
 		CustomerID: one.Customer, ID: id, TransactionSource: one.TransactionSource, DonationSealed: one.DonationSealed,
-		BodySealed: one.BodySealed, ContentHash: one.ContentHash, TraceID: one.TraceID,
+		BodySealed: one.BodySealed, ContentHash: one.ContentHash, ProjectsChecked: one.ProjectsChecked, TraceID: one.TraceID,
 	})
 	return rows > 0, err
 }

@@ -14,6 +14,7 @@ type DueDonation struct {
 	TransactionSource string
 	BodySealed        []byte
 	ContentHash       []byte
+	ProjectsChecked   bool
 	Attempts          int        // POSTs so far
 	UnansweredSince   *time.Time // start of the first attempt that may have been accepted; nil: there was none
 }
@@ -25,7 +26,7 @@ func (c Conn) DueDonations(ctx context.Context, customer string, atMost int32) (
 	for _, row := range rows {
 		due = append(due, DueDonation{
 			ID: row.ID, PlatformID: row.PlatformDonationID, TransactionSource: row.TransactionSource, BodySealed: row.BodySealed,
-			ContentHash: row.ContentHash, Attempts: int(row.Attempts), UnansweredSince: row.UnansweredSince,
+			ContentHash: row.ContentHash, ProjectsChecked: row.ProjectsChecked, Attempts: int(row.Attempts), UnansweredSince: row.UnansweredSince,
 		})
 	}
 	return due, err
@@ -63,6 +64,14 @@ func (t *Tx) SubmitDonation(ctx context.Context, attempt DonationAttempt, repeat
 func (t *Tx) FailDonation(ctx context.Context, attempt DonationAttempt, lastError string) (changed bool, err error) {
 	rows, err := t.queries.DonationFailIfAttempting(ctx, t.dbtx, &db.DonationFailIfAttemptingParams{
 		CustomerID: attempt.Customer, ID: attempt.Before.ID, Epoch: attempt.Epoch, LastError: lastError, UnansweredSince: attempt.Before.UnansweredSince,
+	})
+	return rows > 0, err
+}
+
+// FailUnsentDonation notes that the transaction is not sent as it is. changed is false if the donation is not as it was read.
+func (t *Tx) FailUnsentDonation(ctx context.Context, customer string, one DueDonation, lastError string) (changed bool, err error) {
+	rows, err := t.queries.DonationFailIfPending(ctx, t.dbtx, &db.DonationFailIfPendingParams{
+		CustomerID: customer, ID: one.ID, ContentHash: one.ContentHash, LastError: lastError,
 	})
 	return rows > 0, err
 }

@@ -24,15 +24,19 @@ const (
 	maxProjects = 100_000
 )
 
-// Projects returns all projects of the organization, active or not. It pages by number, so a project that is added or
-// removed meanwhile may hide another one: read the list again before relying on an absence.
+// Projects returns all projects of the organization, active or not. It pages by number, so a project that is removed
+// meanwhile may hide another one: a list whose length changes while it is read is an ErrUnknownAnswer.
 func (c *Client) Projects(ctx context.Context) ([]Project, error) {
 	var projects []Project
 	seen := map[int64]bool{}
+	length := -1
 	for skip := 0; ; {
 		r, rows, total, err := c.projectsFrom(ctx, skip)
 		if err != nil {
 			return nil, fmt.Errorf("read the projects: %w", err)
+		}
+		if skip == 0 {
+			length = total
 		}
 		before := len(seen)
 		for _, project := range rows {
@@ -43,6 +47,8 @@ func (c *Client) Projects(ctx context.Context) ([]Project, error) {
 		}
 		skip += len(rows)
 		switch {
+		case total != length:
+			return nil, fmt.Errorf("read the projects: %w", unknownAnswer(r, "the list changed while it was read"))
 		case len(rows) == 0, total >= 0 && skip >= total:
 			return projects, nil
 		case len(seen) == before:

@@ -60,3 +60,16 @@ func TestProjectWithoutIDIsAnError(t *testing.T) {
 	_, err = newFixture(t, answering(403, ``)).Projects(t.Context())
 	require.ErrorIs(t, err, ErrForbidden)
 }
+
+func TestProjectsWhoseNumberChangesMeanwhileAreAnUnknownAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("skip") == "0" {
+			answering(200, `{"list":[{"id":1},{"id":2}],"total":4}`)(w, r)
+			return
+		}
+		answering(200, `{"list":[{"id":4}],"total":3}`)(w, r) // 1 was removed, so that 3 is on no page
+	})
+	_, err := f.Projects(t.Context())
+	require.ErrorIs(t, err, ErrUnknownAnswer)
+}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving"
@@ -34,8 +35,11 @@ type capturer struct {
 	letters *messageletter.Opener
 	logger  *zap.Logger
 	metrics *metrics
-	source  string // the transaction source of customers that name none of their own
-	wake    func()
+	// projects are checked before a donation is stored.
+	projects *projects
+	virtuous *connector.Virtuous
+	source   string // the transaction source of customers that name none of their own
+	wake     func()
 }
 
 // capture stores a message's donation. It is idempotent by the donation's id and content.
@@ -74,6 +78,12 @@ func (c *capturer) capture(ctx context.Context, message intake.Message) error {
 	})
 	if err != nil {
 		return err
+	}
+	if errs, err = c.checkProjects(ctx, config, donation, &one); err != nil {
+		return err
+	}
+	if len(errs) > 0 {
+		return c.reject(ctx, customer, message, rejection{code: codeInvalid, event: eventInvalid, errs: errs})
 	}
 	return c.save(ctx, message, one)
 }

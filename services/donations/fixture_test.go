@@ -14,11 +14,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/budget"
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/giving/inbound"
 	"rollcall.dev/pkg/intake"
@@ -47,6 +49,8 @@ type fixture struct {
 	vault     *vault.Vault
 	pool      *pgxpool.Pool
 	capturer  *capturer
+	projects  *projects
+	registry  *prometheus.Registry
 	submitter *submitter
 	rounds    *round.Runner
 	sandbox   string // base URL
@@ -76,7 +80,10 @@ func newFixture(t *testing.T, settings string) *fixture {
 	f.vault = &vault.Vault{Keeper: keeper, Keys: f.store}
 	toVirtuous := virtuous.NewTransport(4)
 	t.Cleanup(toVirtuous.CloseIdleConnections)
+	f.registry = prometheus.NewRegistry()
+	f.projects = &projects{store: f.store, logger: zap.NewNop(), metrics: newMetrics(f.registry), mode: config.ProjectCheckRefuse}
 	f.submitter = &submitter{
+		projects: f.projects, metrics: f.projects.metrics,
 		store: f.store, vault: f.vault, sleep: func(context.Context, time.Duration) error { return nil },
 		inbound: &inbound.Applier{Store: f.store, Vault: f.vault, Logger: zap.NewNop(), TransactionPurpose: purposeTransaction},
 		virtuous: &connector.Virtuous{
@@ -89,6 +96,7 @@ func newFixture(t *testing.T, settings string) *fixture {
 	})
 	f.capturer = &capturer{
 		store: f.store, vault: f.vault, logger: zap.NewNop(), wake: func() {}, source: "AcmeGive",
+		projects: f.projects, metrics: f.projects.metrics, virtuous: f.submitter.virtuous,
 		letters: &messageletter.Opener{
 			Store: f.store, Vault: f.vault, Job: jobCapture,
 			StreamCreated: func(context.Context, string) (time.Time, error) { return streamCreated, nil },

@@ -44,16 +44,19 @@ func run(ctx context.Context, s *service.Service) error {
 	}
 	applier := &inbound.Applier{Store: s.Store, Vault: s.Vault, Logger: s.Logger, TransactionPurpose: purposeTransaction}
 	counts := newMetrics(s.Registry)
+	checking := &projects{store: s.Store, logger: s.Logger, metrics: counts, mode: s.Config.ProjectCheck}
 	rounds := round.New(round.Config{
 		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: slots,
-		Kind: (&submitter{store: s.Store, vault: s.Vault, virtuous: opener, inbound: applier, metrics: counts, sleep: backoff.Sleep}).kind(),
+		Kind: (&submitter{
+			store: s.Store, vault: s.Vault, virtuous: opener, inbound: applier, metrics: counts, projects: checking, sleep: backoff.Sleep,
+		}).kind(),
 	})
 	parts := &inbox.Runner{
 		Store: s.Store, Vault: s.Vault, Logger: s.Logger, Applier: applier, Open: openReader(s.Store, opener), Slots: slots,
 		Age: s.Config.WebhookInboxAge,
 	}
 	messages := worker.NewMetrics(s.Registry)
-	donations, err := donationWorker(ctx, s, counts, messages, func() { rounds.Wake() })
+	donations, err := donationWorker(ctx, s, opener, checking, messages, func() { rounds.Wake() })
 	if err != nil {
 		return err
 	}
@@ -76,14 +79,17 @@ func run(ctx context.Context, s *service.Service) error {
 }
 
 // donationWorker captures donations.
-func donationWorker(ctx context.Context, s *service.Service, counts *metrics, messages *worker.Metrics, wake func()) (*worker.Worker, error) {
+func donationWorker(
+	ctx context.Context, s *service.Service, opener *connector.Virtuous, checking *projects, messages *worker.Metrics, wake func(),
+) (*worker.Worker, error) {
 	stream, err := s.JetStream.Stream(ctx, bus.StreamDonations)
 	if err != nil {
 		return nil, fmt.Errorf("look up stream: %w", err)
 	}
 	letters := lettersOf(s, jobCapture)
 	capturing := &capturer{
-		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger, metrics: counts, source: s.Config.VirtuousTransactionSource, wake: wake,
+		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger, metrics: checking.metrics, projects: checking, virtuous: opener,
+		source: s.Config.VirtuousTransactionSource, wake: wake,
 	}
 	erase := func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) }
 	incoming := intake.New(s.Store, s.Logger, letters.StreamCreated, erase)

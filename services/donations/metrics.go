@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	messages  *prometheus.CounterVec
 	donations *prometheus.CounterVec
+	projects  *prometheus.CounterVec
 	holds     *prometheus.CounterVec
 }
 
@@ -20,11 +21,15 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Help: "Attempts to submit a donation, by what Virtuous answered: accepted, repeated, found, refused, unclear, throttled, unauthorized, " +
 				"forbidden, unsent, not_looked_up, panicked; unreadable: its key was destroyed.",
 		}, []string{"outcome"}),
+		projects: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_donation_projects_total",
+			Help: "Donations with a project that is unknown or inactive, or that could not be checked, by what became of them: rejected, failed, postponed, warned.",
+		}, []string{"outcome"}),
 		holds: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_donation_holds_total", Help: "Rounds of a customer that ended early, by reason.",
 		}, []string{"reason"}),
 	}
-	registry.MustRegister(m.messages, m.donations, m.holds)
+	registry.MustRegister(m.messages, m.donations, m.projects, m.holds)
 	return m
 }
 
@@ -37,6 +42,12 @@ func (m *metrics) message(outcome string) {
 func (m *metrics) attempted(outcome string) {
 	if m != nil {
 		m.donations.WithLabelValues(outcome).Inc()
+	}
+}
+
+func (m *metrics) project(outcome string) {
+	if m != nil {
+		m.projects.WithLabelValues(outcome).Inc()
 	}
 }
 

@@ -51,15 +51,15 @@ func (b *batch) sendGuarded(ctx context.Context, one store.DueDonation) error {
 	err := round.Guarded(log, func() error { return b.send(ctx, one) })
 	if _, panicked := errors.AsType[*round.PanicError](err); panicked {
 		b.count("panicked", true)
-		return b.postpone(ctx, one, err)
+		return b.postpone(ctx, one, firstDelay, longestDelay, err)
 	}
 	return err
 }
 
 // postpone puts off one donation, and keeps why.
-func (b *batch) postpone(ctx context.Context, one store.DueDonation, cause error) error {
+func (b *batch) postpone(ctx context.Context, one store.DueDonation, shortest, longest time.Duration, cause error) error {
 	return b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.PostponeDonation(ctx, b.Customer.ID, one.ID, firstDelay, longestDelay, fault.CodeOf(cause))
+		_, err := tx.PostponeDonation(ctx, b.Customer.ID, one.ID, shortest, longest, fault.CodeOf(cause))
 		return err
 	})
 }
@@ -78,6 +78,9 @@ func (b *batch) send(ctx context.Context, one store.DueDonation) error {
 		if ended, err := b.lookUp(ctx, one); err != nil || ended {
 			return err
 		}
+	}
+	if ended, err := b.checkProjects(ctx, one, body); err != nil || ended {
+		return err
 	}
 	var attempt store.DonationAttempt
 	var begun bool
@@ -123,17 +126,22 @@ func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, 
 	case ctx.Err() != nil, errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable):
 		return true, err
 	}
-	if postponing := b.postpone(ctx, one, err); postponing != nil {
+	if postponing := b.postpone(ctx, one, firstDelay, longestDelay, err); postponing != nil {
 		return true, postponing
 	}
 	b.count("not_looked_up", true)
 	if errors.Is(err, virtuous.ErrUnknownAnswer) {
 		return true, nil // of this donation alone: Virtuous may show the transaction that it holds
 	}
+	return true, b.faultOfRead(ctx, err)
+}
+
+// faultOfRead returns what a failed read means for the round.
+func (b *batch) faultOfRead(ctx context.Context, err error) error {
 	if errors.Is(err, virtuous.ErrUnauthorized) {
 		err = hold.ConfirmRejection(ctx, b.client, b.sleep, err)
 	}
-	return true, hold.For(err, b.Holds)
+	return hold.For(err, b.Holds)
 }
 
 // confirm stores the gift, and with it that the donation is confirmed.
@@ -231,21 +239,23 @@ func (b *batch) faultOf(ctx context.Context, outcome virtuous.Outcome) error {
 // failUnreadable ends a donation whose transaction cannot be read any more.
 func (b *batch) failUnreadable(ctx context.Context, one store.DueDonation) error {
 	const unreadable = "unreadable"
-	err := b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
-		attempt, begun, err := tx.BeginDonationAttempt(ctx, b.Lease, one, false)
-		if err != nil || !begun {
-			return err
-		}
-		if changed, err := tx.FailDonation(ctx, attempt, unreadable); err != nil || !changed {
-			return err
-		}
-		return b.publishFailure(ctx, tx, one, attempt.Number, unreadable)
-	})
+	err := b.failUnsent(ctx, one, unreadable)
 	if err == nil {
 		b.count(unreadable, true)
 		b.Log.Warn("donation failed: it was sealed with a key that was destroyed", zap.String("donation", one.PlatformID))
 	}
 	return err
+}
+
+// failUnsent ends a donation whose transaction is not sent as it is.
+func (b *batch) failUnsent(ctx context.Context, one store.DueDonation, lastError string) error {
+	return b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
+		changed, err := tx.FailUnsentDonation(ctx, b.Customer.ID, one, lastError)
+		if err != nil || !changed {
+			return err
+		}
+		return b.publishFailure(ctx, tx, one, one.Attempts, lastError)
+	})
 }
 
 func (b *batch) publishFailure(ctx context.Context, tx *store.Tx, one store.DueDonation, number int, lastError string) error {

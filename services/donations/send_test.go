@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
 )
@@ -73,6 +74,7 @@ func TestAnswersDecideWhatBecomesOfADonation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, "{}")
+			f.projects.mode = config.ProjectCheckOff // Virtuous itself judges the code
 			if one.fault != nil {
 				one.fault["count"] = 1
 				f.fault(t, one.fault)

@@ -39,6 +39,7 @@ type submitter struct {
 	virtuous *connector.Virtuous
 	inbound  *inbound.Applier
 	metrics  *metrics
+	projects *projects
 	sleep    func(ctx context.Context, d time.Duration) error // between two tries of a rejected key
 	reached  func(at step) error                              // is called between two effects, so that a test can end there; or nil
 }
@@ -83,6 +84,8 @@ type batch struct {
 
 	client *virtuous.Client
 	open   func(sealed []byte) ([]byte, error)
+
+	checking sync.Mutex // of the projects
 
 	mu       sync.Mutex // of what follows, and of the round's counts
 	failed   error      // what ends the round
@@ -172,12 +175,17 @@ func (b *batch) hasFailed() bool {
 	return b.failed != nil
 }
 
+// count counts an attempt.
 func (b *batch) count(outcome string, failed bool) {
+	b.countWorked(failed)
+	b.metrics.attempted(outcome)
+}
+
+func (b *batch) countWorked(failed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.Worked++
 	if failed {
 		b.Failed++
 	}
-	b.metrics.attempted(outcome)
 }

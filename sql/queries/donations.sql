@@ -1,8 +1,8 @@
 -- name: DonationInsertIfNew :one
 INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
-                                     next_attempt_at, trace_id, created_at, status_at, updated_at)
+                                     projects_checked, next_attempt_at, trace_id, created_at, status_at, updated_at)
 VALUES (sqlc.arg(customer_id), sqlc.arg(platform_donation_id), 'pending', sqlc.arg(transaction_source), sqlc.arg(donation_sealed), sqlc.arg(body_sealed),
-        sqlc.arg(content_hash), rollcall_now(), sqlc.arg(trace_id)::text, rollcall_now(), rollcall_now(), rollcall_now())
+        sqlc.arg(content_hash), sqlc.arg(projects_checked), rollcall_now(), sqlc.arg(trace_id)::text, rollcall_now(), rollcall_now(), rollcall_now())
 ON CONFLICT (customer_id, platform_donation_id) DO NOTHING
 RETURNING id;
 
@@ -10,12 +10,17 @@ RETURNING id;
 SELECT id, status, content_hash FROM virtuous_donation_queue
 WHERE customer_id = sqlc.arg(customer_id) AND platform_donation_id = sqlc.arg(platform_donation_id) FOR UPDATE;
 
+-- name: DonationExists :one
+SELECT EXISTS (SELECT FROM virtuous_donation_queue WHERE customer_id = sqlc.arg(customer_id) AND platform_donation_id = sqlc.arg(platform_donation_id)
+               AND content_hash = sqlc.arg(content_hash))::boolean;
+
 -- name: DonationReplaceIfOver :execrows
 -- Another content takes the place of one that Virtuous rejected, or that was closed before Virtuous may have accepted it. An attempt at the
 -- rejected one may have been accepted all the same, so unanswered_since stays.
 UPDATE virtuous_donation_queue
 SET status = 'pending', transaction_source = sqlc.arg(transaction_source), donation_sealed = sqlc.arg(donation_sealed),
-    body_sealed = sqlc.arg(body_sealed), content_hash = sqlc.arg(content_hash), trace_id = sqlc.arg(trace_id)::text, attempts = 0,
+    body_sealed = sqlc.arg(body_sealed), content_hash = sqlc.arg(content_hash), projects_checked = sqlc.arg(projects_checked),
+    trace_id = sqlc.arg(trace_id)::text, attempts = 0,
     next_attempt_at = rollcall_now(), last_error = NULL, close_reason = NULL, status_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id)
   AND (status = 'failed' OR (status = 'closed' AND submitted_at IS NULL AND unanswered_since IS NULL));
@@ -43,7 +48,7 @@ WHERE d.next_attempt_at <= rollcall_now()
     OFFSET 0);
 
 -- name: DonationsDue :many
-SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, attempts, attempt_started_at, unanswered_since
+SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, projects_checked, attempts, attempt_started_at, unanswered_since
 FROM virtuous_donation_queue
 WHERE customer_id = sqlc.arg(customer_id) AND status = 'pending' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at, id LIMIT sqlc.arg(at_most);
@@ -52,7 +57,7 @@ ORDER BY next_attempt_at, id LIMIT sqlc.arg(at_most);
 -- Notes that a transaction is about to be sent. The content is that which was read: it may have been replaced since.
 UPDATE virtuous_donation_queue
 SET attempt_started_at = rollcall_now(), attempt_epoch = sqlc.arg(epoch)::bigint, attempts = attempts + 1,
-    unanswered_since = coalesce(unanswered_since, rollcall_now()),
+    unanswered_since = coalesce(unanswered_since, rollcall_now()), projects_checked = true,
     looked_up_at = CASE WHEN sqlc.arg(looked_up)::boolean THEN rollcall_now() ELSE looked_up_at END, updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'pending' AND content_hash = sqlc.arg(content_hash)
 RETURNING attempts;
@@ -68,6 +73,13 @@ UPDATE virtuous_donation_queue
 SET status = 'failed', last_error = sqlc.arg(last_error)::text, unanswered_since = sqlc.narg(unanswered_since), attempt_started_at = NULL,
     attempt_epoch = NULL, next_attempt_at = NULL, status_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'pending' AND attempt_epoch = sqlc.arg(epoch)::bigint;
+
+-- name: DonationFailIfPending :execrows
+-- The donation is not sent. The content is that which was read: it may have been replaced since.
+UPDATE virtuous_donation_queue
+SET status = 'failed', last_error = sqlc.arg(last_error)::text, attempt_started_at = NULL, attempt_epoch = NULL, next_attempt_at = NULL,
+    status_at = rollcall_now(), updated_at = rollcall_now()
+WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'pending' AND content_hash = sqlc.arg(content_hash);
 
 -- name: DonationWaitIfAttempting :execrows
 -- The attempt ended without the transaction being accepted, as far as is known. unanswered_since stays as the attempt noted it if it may

@@ -15,7 +15,7 @@ import (
 const donationAttemptBegin = `-- name: DonationAttemptBegin :one
 UPDATE virtuous_donation_queue
 SET attempt_started_at = rollcall_now(), attempt_epoch = $1::bigint, attempts = attempts + 1,
-    unanswered_since = coalesce(unanswered_since, rollcall_now()),
+    unanswered_since = coalesce(unanswered_since, rollcall_now()), projects_checked = true,
     looked_up_at = CASE WHEN $2::boolean THEN rollcall_now() ELSE looked_up_at END, updated_at = rollcall_now()
 WHERE customer_id = $3 AND id = $4 AND status = 'pending' AND content_hash = $5
 RETURNING attempts
@@ -91,6 +91,24 @@ func (q *Queries) DonationCustomers(ctx context.Context, db DBTX) ([]*DonationCu
 	return items, nil
 }
 
+const donationExists = `-- name: DonationExists :one
+SELECT EXISTS (SELECT FROM virtuous_donation_queue WHERE customer_id = $1 AND platform_donation_id = $2
+               AND content_hash = $3)::boolean
+`
+
+type DonationExistsParams struct {
+	CustomerID         string
+	PlatformDonationID string
+	ContentHash        []byte
+}
+
+func (q *Queries) DonationExists(ctx context.Context, db DBTX, arg *DonationExistsParams) (bool, error) {
+	row := db.QueryRow(ctx, donationExists, arg.CustomerID, arg.PlatformDonationID, arg.ContentHash)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const donationFailIfAttempting = `-- name: DonationFailIfAttempting :execrows
 UPDATE virtuous_donation_queue
 SET status = 'failed', last_error = $1::text, unanswered_since = $2, attempt_started_at = NULL,
@@ -120,11 +138,39 @@ func (q *Queries) DonationFailIfAttempting(ctx context.Context, db DBTX, arg *Do
 	return result.RowsAffected(), nil
 }
 
+const donationFailIfPending = `-- name: DonationFailIfPending :execrows
+UPDATE virtuous_donation_queue
+SET status = 'failed', last_error = $1::text, attempt_started_at = NULL, attempt_epoch = NULL, next_attempt_at = NULL,
+    status_at = rollcall_now(), updated_at = rollcall_now()
+WHERE customer_id = $2 AND id = $3 AND status = 'pending' AND content_hash = $4
+`
+
+type DonationFailIfPendingParams struct {
+	LastError   string
+	CustomerID  string
+	ID          int64
+	ContentHash []byte
+}
+
+// The donation is not sent. The content is that which was read: it may have been replaced since.
+func (q *Queries) DonationFailIfPending(ctx context.Context, db DBTX, arg *DonationFailIfPendingParams) (int64, error) {
+	result, err := db.Exec(ctx, donationFailIfPending,
+		arg.LastError,
+		arg.CustomerID,
+		arg.ID,
+		arg.ContentHash,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const donationInsertIfNew = `-- name: DonationInsertIfNew :one
 INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
-                                     next_attempt_at, trace_id, created_at, status_at, updated_at)
+                                     projects_checked, next_attempt_at, trace_id, created_at, status_at, updated_at)
 VALUES ($1, $2, 'pending', $3, $4, $5,
-        $6, rollcall_now(), $7::text, rollcall_now(), rollcall_now(), rollcall_now())
+        $6, $7, rollcall_now(), $8::text, rollcall_now(), rollcall_now(), rollcall_now())
 ON CONFLICT (customer_id, platform_donation_id) DO NOTHING
 RETURNING id
 `
@@ -136,6 +182,7 @@ type DonationInsertIfNewParams struct {
 	DonationSealed     []byte
 	BodySealed         []byte
 	ContentHash        []byte
+	ProjectsChecked    bool
 	TraceID            string
 }
 
@@ -147,6 +194,7 @@ func (q *Queries) DonationInsertIfNew(ctx context.Context, db DBTX, arg *Donatio
 		arg.DonationSealed,
 		arg.BodySealed,
 		arg.ContentHash,
+		arg.ProjectsChecked,
 		arg.TraceID,
 	)
 	var id int64
@@ -270,9 +318,10 @@ func (q *Queries) DonationPostponeIfPending(ctx context.Context, db DBTX, arg *D
 const donationReplaceIfOver = `-- name: DonationReplaceIfOver :execrows
 UPDATE virtuous_donation_queue
 SET status = 'pending', transaction_source = $1, donation_sealed = $2,
-    body_sealed = $3, content_hash = $4, trace_id = $5::text, attempts = 0,
+    body_sealed = $3, content_hash = $4, projects_checked = $5,
+    trace_id = $6::text, attempts = 0,
     next_attempt_at = rollcall_now(), last_error = NULL, close_reason = NULL, status_at = rollcall_now(), updated_at = rollcall_now()
-WHERE customer_id = $6 AND id = $7
+WHERE customer_id = $7 AND id = $8
   AND (status = 'failed' OR (status = 'closed' AND submitted_at IS NULL AND unanswered_since IS NULL))
 `
 
@@ -281,6 +330,7 @@ type DonationReplaceIfOverParams struct {
 	DonationSealed    []byte
 	BodySealed        []byte
 	ContentHash       []byte
+	ProjectsChecked   bool
 	TraceID           string
 	CustomerID        string
 	ID                int64
@@ -294,6 +344,7 @@ func (q *Queries) DonationReplaceIfOver(ctx context.Context, db DBTX, arg *Donat
 		arg.DonationSealed,
 		arg.BodySealed,
 		arg.ContentHash,
+		arg.ProjectsChecked,
 		arg.TraceID,
 		arg.CustomerID,
 		arg.ID,
@@ -371,7 +422,7 @@ func (q *Queries) DonationWaitIfAttempting(ctx context.Context, db DBTX, arg *Do
 }
 
 const donationsDue = `-- name: DonationsDue :many
-SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, attempts, attempt_started_at, unanswered_since
+SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, projects_checked, attempts, attempt_started_at, unanswered_since
 FROM virtuous_donation_queue
 WHERE customer_id = $1 AND status = 'pending' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at, id LIMIT $2
@@ -388,6 +439,7 @@ type DonationsDueRow struct {
 	TransactionSource  string
 	BodySealed         []byte
 	ContentHash        []byte
+	ProjectsChecked    bool
 	Attempts           int32
 	AttemptStartedAt   *time.Time
 	UnansweredSince    *time.Time
@@ -408,6 +460,7 @@ func (q *Queries) DonationsDue(ctx context.Context, db DBTX, arg *DonationsDuePa
 			&i.TransactionSource,
 			&i.BodySealed,
 			&i.ContentHash,
+			&i.ProjectsChecked,
 			&i.Attempts,
 			&i.AttemptStartedAt,
 			&i.UnansweredSince,
