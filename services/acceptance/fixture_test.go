@@ -59,6 +59,7 @@ type fixture struct {
 	sandbox  string // base URL
 	env      map[string]string
 	programs []*testkit.Process
+	health   map[*testkit.Process]string // their base URLs
 }
 
 // fast removes the limits, for tests that are not about limits.
@@ -84,7 +85,7 @@ func newFixtureOn(t *testing.T, database string, settings map[string]string, opt
 // newEmptyFixture returns a fixture without tables and streams: no version has migrated it.
 func newEmptyFixture(t *testing.T, database string, settings map[string]string, options ...testkit.NATSOption) *fixture {
 	t.Helper()
-	f := &fixture{t: t, database: database, nats: testkit.NATS(t, options...)}
+	f := &fixture{t: t, database: database, nats: testkit.NATS(t, options...), health: map[*testkit.Process]string{}}
 	f.conn = f.nats.Conn(t)
 	f.js = f.nats.JetStream(t)
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
@@ -124,6 +125,7 @@ func (f *fixture) startBinary(program, binary string, more ...map[string]string)
 	}
 	process := testkit.Program(f.t, program, testkit.ProgramConfig{Env: env, Binary: binary})
 	f.programs = append(f.programs, process)
+	f.health[process] = "http://" + address
 	testkit.WaitReady(f.t, "http://"+address+"/readyz")
 	return process
 }

@@ -24,24 +24,30 @@ const (
 // giving onboards acme with Virtuous alone, starts the services of giving, and has the sandbox deliver webhooks to them.
 func (f *fixture) giving(settings map[string]any) {
 	f.t.Helper()
-	f.control(http.MethodPost, "/control/virtuous/orgs", map[string]any{"name": "acme", "key": "v_acme", "settings": settings}, nil)
 	address := testkit.FreeAddr(f.t)
-	f.start(programOnboarding, f.toVirtuous())
 	f.start(programWebhooks, map[string]string{"WEBHOOK_ADDR": address})
 	f.start(programDonations, f.toVirtuous())
+	f.onboardGiving(settings)
+	f.subscribe("v_acme", webhookSecret, "http://"+address+"/webhooks/virtuous/acme")
+}
+
+// onboardGiving onboards acme with Virtuous alone.
+func (f *fixture) onboardGiving(settings map[string]any) {
+	f.t.Helper()
+	f.control(http.MethodPost, "/control/virtuous/orgs", map[string]any{"name": "acme", "key": "v_acme", "settings": settings}, nil)
+	f.start(programOnboarding, f.toVirtuous())
 	f.publish(bus.SubjectOnboard("acme"), map[string]any{
 		"customerId": "acme", "adminEmail": "it@acme.example",
 		"virtuous": map[string]any{"token": "v_acme", "transactionSource": "AcmeGive", "webhookSecret": webhookSecret},
 	})
 	f.applied(1)
-	f.subscribe("v_acme", "http://"+address+"/webhooks/virtuous/acme")
 }
 
 // subscribe makes a subscription at Virtuous, as the customer's admin does.
-func (f *fixture) subscribe(key, target string) {
+func (f *fixture) subscribe(key, secret, target string) {
 	f.t.Helper()
 	body := fmt.Sprintf(`{"payloadUrl":%q,"secret":%q,"active":true,"giftCreate":true,"giftUpdate":true,"giftDelete":true,"contactCreate":true,
-		"contactUpdate":true}`, target, webhookSecret)
+		"contactUpdate":true}`, target, secret)
 	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodPost, f.sandbox+"/virtuous/api/Webhook", strings.NewReader(body))
 	require.NoError(f.t, err)
 	request.Header.Set("Authorization", "Bearer "+key)

@@ -155,17 +155,27 @@ func (f *fixture) activeUsersWithEmail(organisation string) []activeUserWithEmai
 // usersOf returns all users of an organisation, with the fields of T.
 func usersOf[T any](f *fixture, organisation string) []T {
 	f.t.Helper()
-	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.sandbox+"/control/orgs/"+organisation+"/users", http.NoBody)
+	users := recordsOf[T](f, "/control/orgs/"+organisation+"/users")
+	require.NotEmpty(f.t, users)
+	return users
+}
+
+// recordsOf returns all records of one of the sandbox's lists, with the fields of T.
+func recordsOf[T any](f *fixture, path string) []T {
+	f.t.Helper()
+	request, err := http.NewRequestWithContext(f.t.Context(), http.MethodGet, f.sandbox+path, http.NoBody)
 	require.NoError(f.t, err)
 	response, err := (&http.Client{Timeout: longest}).Do(request)
 	require.NoError(f.t, err)
-	var users []T
-	for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-		var user T
-		require.NoError(f.t, json.Unmarshal(lines.Bytes(), &user))
-		users = append(users, user)
+	require.Equal(f.t, http.StatusOK, response.StatusCode, path)
+	var records []T
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		var record T
+		require.NoError(f.t, json.Unmarshal(lines.Bytes(), &record))
+		records = append(records, record)
 	}
+	require.NoError(f.t, lines.Err())
 	require.NoError(f.t, response.Body.Close())
-	require.NotEmpty(f.t, users)
-	return users
+	return records
 }
