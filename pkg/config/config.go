@@ -47,6 +47,7 @@ type Config struct {
 	VirtuousRequestsPerHour   float64 `env:"VIRTUOUS_REQUESTS_PER_HOUR" envDefault:"1200" min:"10" max:"10000000" doc:"requests an hour to Virtuous for one customer, over all processes, until Virtuous has said what its limit is"`
 	VirtuousShare             float64 `env:"VIRTUOUS_SHARE" envDefault:"0.6" min:"0.01" max:"1" doc:"the share of Virtuous' own limit that is used then; other integrations of the customer spend the same limit"`
 	VirtuousTransactionSource string  `env:"VIRTUOUS_TRANSACTION_SOURCE" doc:"the source under which Virtuous knows donations of customers that name none of their own"`
+	VirtuousBatch             int     `env:"VIRTUOUS_BATCH" envDefault:"1" min:"1" max:"100" doc:"transactions of donations that one request sends to Virtuous at most; 1: each has a request of its own"`
 
 	ProjectCheck string `env:"PROJECT_CHECK" envDefault:"refuse" oneof:"refuse,warn,off" doc:"what becomes of a donation whose designations name a project that Virtuous does not have, or that is inactive: refuse rejects it, warn logs it, off checks nothing"`
 

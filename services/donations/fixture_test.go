@@ -186,6 +186,16 @@ func (f *fixture) transactions(t *testing.T) map[string]transaction {
 	return found
 }
 
+// operations returns the requests that the sandbox's Virtuous received, by operation.
+func (f *fixture) operations(t *testing.T) map[string]int {
+	t.Helper()
+	var ledger struct {
+		Quota struct{ Operations map[string]int }
+	}
+	require.NoError(t, json.Unmarshal(f.control(t, http.MethodGet, "/virtuous/orgs/acme/ledger", nil), &ledger))
+	return ledger.Quota.Operations
+}
+
 // donation returns a message with some fields replaced.
 func donation(t testing.TB, id string, changed map[string]any) []byte {
 	t.Helper()

@@ -48,7 +48,8 @@ func run(ctx context.Context, s *service.Service) error {
 	rounds := round.New(round.Config{
 		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: slots,
 		Kind: (&submitter{
-			store: s.Store, vault: s.Vault, virtuous: opener, inbound: applier, metrics: counts, projects: checking, sleep: backoff.Sleep,
+			store: s.Store, vault: s.Vault, virtuous: opener, inbound: applier, metrics: counts, projects: checking, together: s.Config.VirtuousBatch,
+			sleep: backoff.Sleep,
 		}).kind(),
 	})
 	parts := &inbox.Runner{

@@ -19,7 +19,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		donations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_donation_attempts_total",
 			Help: "Attempts to submit a donation, by what Virtuous answered: accepted, repeated, found, refused, unclear, throttled, unauthorized, " +
-				"forbidden, unsent, not_looked_up, panicked; unreadable: its key was destroyed.",
+				"forbidden, unsent, not_looked_up, panicked; fell_back: its request with several was rejected; unreadable: its key was destroyed.",
 		}, []string{"outcome"}),
 		projects: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_donation_projects_total",

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -17,11 +16,7 @@ import (
 // projectRequests returns how often the sandbox's list of projects was requested.
 func (f *fixture) projectRequests(t *testing.T) int {
 	t.Helper()
-	var ledger struct {
-		Quota struct{ Operations map[string]int }
-	}
-	require.NoError(t, json.Unmarshal(f.control(t, http.MethodGet, "/virtuous/orgs/acme/ledger", nil), &ledger))
-	return ledger.Quota.Operations["project"]
+	return f.operations(t)["project"]
 }
 
 // to returns the change of a donation that is for these projects.

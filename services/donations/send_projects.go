@@ -16,10 +16,15 @@ import (
 // codeUnknownProject is the word in the last error of a donation that designates a share to a project that is unknown or inactive.
 const codeUnknownProject = "unknown_project"
 
+// mustCheck reports whether a donation is checked before its transaction is sent.
+func (b *batch) mustCheck(one store.DueDonation) bool {
+	return !b.projects.isOff() && !one.ProjectsChecked && one.UnansweredSince == nil
+}
+
 // checkProjects checks a donation that could not be checked when it was captured, before its transaction is sent for the first time. ended
 // says that nothing is to be sent now.
 func (b *batch) checkProjects(ctx context.Context, one store.DueDonation, body []byte) (ended bool, err error) {
-	if b.projects.isOff() || one.ProjectsChecked || one.UnansweredSince != nil {
+	if !b.mustCheck(one) {
 		return false, nil
 	}
 	codes, err := giving.ProjectCodes(body)

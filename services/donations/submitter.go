@@ -40,6 +40,7 @@ type submitter struct {
 	inbound  *inbound.Applier
 	metrics  *metrics
 	projects *projects
+	together int                                              // transactions that one request sends at most
 	sleep    func(ctx context.Context, d time.Duration) error // between two tries of a rejected key
 	reached  func(at step) error                              // is called between two effects, so that a test can end there; or nil
 }
@@ -90,6 +91,7 @@ type batch struct {
 	mu       sync.Mutex // of what follows, and of the round's counts
 	failed   error      // what ends the round
 	accepted bool       // Virtuous accepted a transaction
+	more     bool       // donations are due again at once
 }
 
 // work sends up to donationsPerRound transactions of the customer, up to inFlight at once.
@@ -101,7 +103,8 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 	if err != nil {
 		return false, err
 	}
-	due, err := s.store.DueDonations(ctx, of.Customer.ID, donationsPerRound)
+	atMost := max(donationsPerRound, inFlight*s.together)
+	due, err := s.store.DueDonations(ctx, of.Customer.ID, int32(atMost)) //nolint:gosec // VIRTUOUS_BATCH is 100 at most
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
@@ -112,13 +115,13 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 	sending := errgroup.Group{}
 	sending.SetLimit(inFlight)
 	sent := 0
-	for _, one := range due {
+	for _, unit := range b.unitsOf(due) {
 		if b.hasFailed() || sent > 0 && b.MustEnd(ctx) {
 			break
 		}
 		sent++
 		sending.Go(func() error {
-			b.note(b.sendGuarded(ctx, one))
+			b.note(b.sendUnit(ctx, unit))
 			return nil
 		})
 	}
@@ -131,7 +134,7 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 		}
 	}
 	b.Log.Info("donations worked", zap.Int("donations", b.Worked), zap.Int("failed", b.Failed), zap.String("trace", b.TraceID))
-	return len(due) == donationsPerRound, b.failed
+	return b.more || len(due) == atMost, b.failed
 }
 
 // begin opens Virtuous and the customer's key.
@@ -167,6 +170,13 @@ func (b *batch) noteAccepted() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.accepted = true
+}
+
+// noteMore notes that donations are due again at once.
+func (b *batch) noteMore() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.more = true
 }
 
 func (b *batch) hasFailed() bool {
