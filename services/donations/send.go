@@ -32,10 +32,11 @@ type step string
 
 // Steps.
 const (
-	stepLookedUp step = "looked_up" // an earlier attempt had no answer, and there is no gift yet
-	stepNoted    step = "noted"
-	stepAnswered step = "answered"
-	stepRecorded step = "recorded"
+	stepLookedUp  step = "looked_up" // an earlier attempt had no answer, and it is known whether there is a gift
+	stepConfirmed step = "confirmed" // there was
+	stepNoted     step = "noted"
+	stepAnswered  step = "answered"
+	stepRecorded  step = "recorded"
 )
 
 func (s *submitter) at(place step) error {
@@ -118,11 +119,16 @@ func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, 
 		return true, err
 	}
 	gift, err := b.client.GiftByTransaction(ctx, one.TransactionSource, one.PlatformID)
+	if err == nil || errors.Is(err, virtuous.ErrNotFound) {
+		if err := b.at(stepLookedUp); err != nil {
+			return true, err
+		}
+	}
 	switch {
 	case err == nil:
 		return true, b.confirm(ctx, one, gift, asked)
 	case errors.Is(err, virtuous.ErrNotFound):
-		return false, b.at(stepLookedUp)
+		return false, nil
 	case ctx.Err() != nil, errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable):
 		return true, err
 	}
@@ -155,11 +161,12 @@ func (b *batch) confirm(ctx context.Context, one store.DueDonation, gift virtuou
 		_, err := b.inbound.Apply(ctx, tx, keys, pass, []inbound.Record{{Gift: &gift, At: asked, Read: true}})
 		return err
 	})
-	if err == nil {
-		b.count("found", false)
-		b.Log.Info("gift of an earlier attempt found", zap.String("donation", one.PlatformID), zap.Int64("gift", gift.ID))
+	if err != nil {
+		return err
 	}
-	return err
+	b.count("found", false)
+	b.Log.Info("gift of an earlier attempt found", zap.String("donation", one.PlatformID), zap.Int64("gift", gift.ID))
+	return b.at(stepConfirmed)
 }
 
 // recoveredBySubmission is the recovery path of a donation whose gift was found before its transaction was sent again.

@@ -261,6 +261,58 @@ func TestCrashBetweenTwoStepsMakesNoSecondTransactionAndNoFailure(t *testing.T) 
 	}
 }
 
+func TestCrashAfterALookupThatFoundTheGiftConfirmsTheDonationOnce(t *testing.T) {
+	t.Parallel()
+	for _, place := range []step{stepLookedUp, stepConfirmed} {
+		t.Run(string(place), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, "{}")
+			f.fault(t, map[string]any{"kind": "lost_answer", "count": 1})
+			f.give(t, "don-1", nil)
+			f.round(t)
+			f.advance(t, 24*time.Hour)
+			crashed := 0
+			f.submitter.reached = func(at step) error {
+				if at != place || crashed == 2 {
+					return nil
+				}
+				crashed++
+				return errCrash
+			}
+			f.round(t)
+			f.advance(t, time.Minute)
+			require.Positive(t, crashed)
+			f.settle(t)
+			require.Equal(t, []string{"don-1 confirmed"}, f.states(t))
+			require.Equal(t, []string{"submission_lookup"}, column[string](t, f, `SELECT recovery_path FROM virtuous_donation_queue`))
+			require.Equal(t, []string{"gift.created", "gift.confirmed"}, f.events(t))
+			require.Len(t, f.transactions(t), 1)
+		})
+	}
+}
+
+func TestCrashAroundTheCheckOfProjectsSendsNothingUnchecked(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.give(t, "don-1", to("NOT-THERE"))
+	f.give(t, "don-2", nil)
+	crashed := false
+	f.submitter.reached = func(at step) error {
+		if at != stepNoted || crashed {
+			return nil
+		}
+		crashed = true
+		return errCrash
+	}
+	f.round(t)
+	require.True(t, crashed)
+	f.advance(t, time.Minute)
+	f.settle(t)
+	require.Equal(t, []string{"don-1 failed", "don-2 submitted"}, f.states(t))
+	require.Len(t, f.transactions(t), 1)
+	require.Equal(t, 1, f.projectRequests(t))
+}
+
 func TestPanicPutsOffOneDonationAndTheOthersAreSent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "{}")

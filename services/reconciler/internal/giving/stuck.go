@@ -107,7 +107,9 @@ func (p *pass) lookUp(ctx context.Context, donation store.LateDonation) (gift vi
 	gift, err = p.client.GiftByTransaction(ctx, donation.TransactionSource, donation.PlatformID)
 	if err == nil || errors.Is(err, virtuous.ErrNotFound) {
 		p.unclear = 0
-		return gift, asked, errors.Join(err, p.at("looked_up"))
+		if ended := p.at("looked_up"); ended != nil {
+			return gift, asked, ended
+		}
 	}
 	return gift, asked, err
 }
