@@ -84,6 +84,10 @@ func TestRangesAreCheckedAtBothEnds(t *testing.T) {
 		"LOG_LEVEL":                {[]string{"debug", "info", "warn", "error"}, []string{"trace", "INFO", "debug,info"}},
 		"LOG_FORMAT":               {[]string{"json", "console"}, []string{"text"}},
 		"VOMO_BASE_URL":            {[]string{"http://127.0.0.1:1/vomo/v1", "https://api.vomo.org/v1"}, []string{"api.vomo.org", "ftp://x", "http://", "%zz", "/v1"}},
+		"WEBHOOK_PUBLIC_URL": {
+			[]string{"", "https://hooks.example.org", "https://example.org/behind/a/proxy"},
+			[]string{"hooks.example.org", "ftp://x", "https://", "https://u:p@x", "https://x?a=b", "https://x#a", "%zz"},
+		},
 	} {
 		for _, value := range c.inside {
 			_, err := config.Load([]string{name + "=" + value})
