@@ -45,6 +45,8 @@ type End struct {
 type HoldError struct {
 	Park job.Park
 	Err  error
+	// Unstored means that only this kind's rounds in this process wait: what StoreHold stores concerns other kinds, too.
+	Unstored bool
 }
 
 // Error returns the text of the cause.
@@ -96,8 +98,14 @@ func (r *Round) cameToItsEnd(ctx context.Context, more bool) End {
 // park holds the customer for what the error says of another system, and raises the alert of it.
 func (r *Round) park(ctx context.Context, cause error) End {
 	park, parked := job.ParkFor(cause, r.Holds)
-	if own, ok := errors.AsType[*HoldError](cause); ok {
+	own, isOwn := errors.AsType[*HoldError](cause)
+	if isOwn {
 		park, parked = own.Park, true
+	}
+	if isOwn && own.Unstored {
+		r.Log.Info("customer held", zap.String("reason", park.Reason), zap.Duration("for", park.Delay), zap.Error(cause))
+		r.endJob(ctx, fault.CodeOf(cause))
+		return End{Hold: park.Delay, Reason: park.Reason}
 	}
 	if !parked {
 		r.Log.Error("round failed", zap.Error(cause))

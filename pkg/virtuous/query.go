@@ -272,9 +272,12 @@ func decodePage[T any](r reply, cursor int64, asked int, decode func(gjson.Resul
 		return page, false, err
 	}
 	page.Date, page.Cursor = r.date, cursor
-	rows, isSorted := 0, true
+	rows, objects, isSorted := 0, 0, true
 	list.ForEach(func(_, row gjson.Result) bool {
 		rows++
+		if row.IsObject() {
+			objects++
+		}
 		record, err := decode(row)
 		if err != nil {
 			page.Bad = append(page.Bad, BadRecord{Raw: json.RawMessage(row.Raw), Problem: err.Error()})
@@ -294,7 +297,7 @@ func decodePage[T any](r reply, cursor int64, asked int, decode func(gjson.Resul
 		return page, false, fault.Unknown("virtuous_page_repeats", answerFault(r, ErrPageRepeats))
 	case !isSorted && !isLast:
 		return page, false, fault.Unknown("virtuous_unsorted", answerFault(r, ErrUnsorted))
-	case rows > 0 && len(page.Records) == 0:
+	case rows > 0 && len(page.Records) == 0 && (objects > 0 || !isLast): // entries that are null hide nothing if they are the last ones
 		return page, false, unknownAnswer(r, "none of its records has an id")
 	}
 	return page, isLast, nil

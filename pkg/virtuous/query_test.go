@@ -464,6 +464,17 @@ func TestAnswerThatIsNoPageEndsTheQuery(t *testing.T) {
 	}
 }
 
+func TestNullEntriesAloneEndTheQuery(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, answering(200, `{"list":[null],"total":1}`))
+	for page, err := range f.GiftsModifiedSince(t.Context(), since, 7) {
+		require.NoError(t, err)
+		require.Empty(t, page.Records)
+		require.Len(t, page.Bad, 1)
+	}
+	require.Len(t, f.got(), 2, "the options, and one page")
+}
+
 func TestEmptyAnswerIsOneEmptyPage(t *testing.T) {
 	t.Parallel()
 	gifts, sizes := collect(t, newFixture(t, answering(200, `{"list":[],"total":0}`)).GiftsModifiedSince(t.Context(), since, 7))

@@ -142,8 +142,12 @@ func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, 
 	return true, b.faultOfRead(ctx, err)
 }
 
-// faultOfRead returns what a failed read means for the round.
+// faultOfRead returns what a failed read means for the round, after its donation was put off. One that waits for its share of the requests
+// stops no other donation: submissions go on.
 func (b *batch) faultOfRead(ctx context.Context, err error) error {
+	if hold.IsPaced(err) {
+		return nil
+	}
 	if errors.Is(err, virtuous.ErrUnauthorized) {
 		err = hold.ConfirmRejection(ctx, b.client, b.sleep, err)
 	}

@@ -179,6 +179,26 @@ func TestFoundGiftDoesNotSayThatTheKeyMaySubmit(t *testing.T) {
 	require.Equal(t, []string{"virtuous_forbidden"}, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
 }
 
+// While little of the customer's quota is left, reads wait for it and submissions go on.
+func TestLookupThatWaitsForTheQuotaStopsNoSubmission(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.control(t, http.MethodPut, "/virtuous/orgs/"+customer+"/quota", map[string]any{"spend": 4500})
+	f.give(t, "don-1", nil)
+	f.round(t) // its answer says that a tenth is left
+	f.fault(t, map[string]any{"kind": "lost_answer", "count": 1})
+	f.give(t, "don-2", nil)
+	f.round(t)
+	f.advance(t, 10*time.Second)
+	f.give(t, "don-3", nil)
+	end, ran := f.round(t)
+	require.True(t, ran)
+	require.Empty(t, end.Reason)
+	require.Equal(t, []string{"don-1 submitted", "don-2 pending", "don-3 submitted"}, f.states(t))
+	require.Equal(t, []string{"quota_low"}, column[string](t, f, `SELECT last_error FROM virtuous_donation_queue WHERE status = 'pending'`))
+	require.Empty(t, column[string](t, f, `SELECT reason FROM giving_holds`))
+}
+
 func TestHoldIsStoredAlthoughAnAlertCannotBeCleared(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "{}")

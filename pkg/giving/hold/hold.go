@@ -56,14 +56,29 @@ func For(err error, holds int) error {
 		park = job.Park{Reason: event.AlertVirtuousForbidden, Delay: refusedPause}
 	case errors.Is(err, virtuous.ErrThrottled):
 		park.Reason, park.Delay = ReasonThrottled, max(after, park.Delay)
-	case fault.KindOf(err) == fault.KindThrottled && !strings.HasPrefix(fault.CodeOf(err), "virtuous_"):
-		park = job.Park{Reason: job.ParkPaced, Delay: max(after, shortestPause)} // our own share of the requests is used up
+	case IsPaced(err):
+		park = job.Park{Reason: job.ParkPaced, Delay: max(after, shortestPause)}
 	case named:
 		park.Delay = max(after, park.Delay)
 	case !IsVirtuous(err):
 		return err
 	}
 	return &round.HoldError{Park: park, Err: err}
+}
+
+// ForReads is For for work that only reads. Reads wait for the customer's share of the requests while submissions go on, so such a wait is
+// no hold of the customer's giving.
+func ForReads(err error, holds int) error {
+	held := For(err, holds)
+	if own, ok := errors.AsType[*round.HoldError](held); ok {
+		own.Unstored = IsPaced(err)
+	}
+	return held
+}
+
+// IsPaced reports whether a request was not sent because the customer's share of the requests is used up, or is kept for submissions.
+func IsPaced(err error) bool {
+	return fault.KindOf(err) == fault.KindThrottled && !strings.HasPrefix(fault.CodeOf(err), "virtuous_")
 }
 
 // IsVirtuous reports whether an answer of Virtuous, or its absence, is what failed.
