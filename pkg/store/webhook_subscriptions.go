@@ -88,15 +88,38 @@ func (c Conn) NoteSubscriptionVerified(ctx context.Context, id int64, difference
 	return c.queries.SubscriptionNoteVerified(ctx, c.dbtx, &db.SubscriptionNoteVerifiedParams{ID: id, Differences: differences})
 }
 
-// BeginRotation notes that an active subscription gets another secret. Until EndRotation the secret before is valid.
-func (t *Tx) BeginRotation(ctx context.Context, id int64) error {
-	return t.queries.SubscriptionRotateBegin(ctx, t.dbtx, id)
+// BeginRotation notes that an active subscription gets another secret. Until EndRotation the secret before is valid. If there is none before
+// delay has passed, ClaimRotation returns the rotation.
+func (t *Tx) BeginRotation(ctx context.Context, id int64, delay time.Duration) (since time.Time, err error) {
+	return t.queries.SubscriptionRotateBegin(ctx, t.dbtx, &db.SubscriptionRotateBeginParams{ID: id, Delay: delay})
 }
 
-// EndRotation notes that Virtuous has the new secret, and the subscription as it was sent. The secret before is valid for another day.
-func (c Conn) EndRotation(ctx context.Context, sub Subscription) (changed bool, err error) {
+// Rotation is a rotation whose end is not known.
+type Rotation struct {
+	ID       int64 // of the subscription
+	Customer string
+	Attempt  int
+}
+
+// ClaimRotation returns a rotation that is to be continued now; ErrNotFound if there is none. No other process gets it before hold has passed.
+func (c Conn) ClaimRotation(ctx context.Context, hold time.Duration) (Rotation, error) {
+	row, err := c.queries.SubscriptionRotateClaimDue(ctx, c.dbtx, hold)
+	if err != nil {
+		return Rotation{}, err
+	}
+	return Rotation{ID: row.ID, Customer: row.CustomerID, Attempt: int(row.Attempts)}, nil
+}
+
+// PostponeRotation has a rotation continued after delay.
+func (c Conn) PostponeRotation(ctx context.Context, id int64, delay time.Duration, lastError string) error {
+	return c.queries.SubscriptionRotatePostpone(ctx, c.dbtx, &db.SubscriptionRotatePostponeParams{ID: id, Delay: delay, LastError: lastError})
+}
+
+// EndRotation notes that Virtuous has the secret of the rotation that began then, and the subscription as it was sent. The secret before is
+// valid for another day.
+func (c Conn) EndRotation(ctx context.Context, sub Subscription, began time.Time) (changed bool, err error) {
 	rows, err := c.queries.SubscriptionRotateEnd(ctx, c.dbtx, &db.SubscriptionRotateEndParams{
-		CustomerID: sub.Customer, ID: sub.ID, PayloadUrl: sub.PayloadURL, Toggles: sub.Toggles,
+		CustomerID: sub.Customer, ID: sub.ID, PayloadUrl: sub.PayloadURL, Toggles: sub.Toggles, BeganAt: began,
 	})
 	return rows > 0, err
 }

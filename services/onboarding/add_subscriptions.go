@@ -18,7 +18,7 @@ const (
 )
 
 // subscriptionAdder creates the webhook subscriptions that requests ask for, after the request is applied. It tries until there is one, because
-// giving works without it, only later: reconciliations find what no webhook says. Every replica runs it.
+// giving works without it, only later: reconciliations find what no webhook says. It also ends rotations of their secrets. Every replica runs it.
 type subscriptionAdder struct {
 	store         *store.Store
 	logger        *zap.Logger
@@ -35,12 +35,14 @@ func newSubscriptionAdder(s *settler) *subscriptionAdder {
 	}}
 }
 
-// run creates subscriptions until ctx ends. One that is not created by then is claimed again later.
+// run creates subscriptions and ends rotations until ctx ends. What is not done by then is claimed again later.
 func (a *subscriptionAdder) run(ctx context.Context) {
 	ticker := time.NewTicker(claimEvery)
 	defer ticker.Stop()
 	for {
 		for a.addNext(ctx) {
+		}
+		for a.rotateNext(ctx) {
 		}
 		select {
 		case <-ctx.Done():

@@ -95,6 +95,8 @@ func (s *settler) apply(ctx context.Context, proposed proposal) error {
 		return s.applyProposal(ctx, tx, keys, proposed)
 	})
 	switch {
+	case errors.Is(err, errSecretOnItsWay):
+		return s.reject(ctx, proposed.pending, rollcallv1.FieldErrors{fieldGivenSecret: {err.Error()}})
 	case errors.Is(err, errRequestRejected):
 		return s.reject(ctx, proposed.pending, verdict.rejected)
 	case err != nil:

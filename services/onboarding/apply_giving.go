@@ -75,8 +75,14 @@ type webhookSecrets struct {
 	customer string
 }
 
-// replace stores a new secret. The one before stays beside it: deliveries that were signed with it are still on their way. Without a new
-// secret, the one that there is stays.
+// errSecretOnItsWay means that Virtuous may sign with the present secret or with the one before: a third one would take the place of one
+// of them.
+var errSecretOnItsWay = errors.New("Virtuous does not have the webhook secret yet that was given before: give another one when " +
+	"`rollcall webhook ls` shows that the subscription is active and no rotation is open")
+
+// replace stores a new secret. The one before stays beside it: deliveries that were signed with it are still on their way. If Virtuous signs
+// with it for a subscription of ours, this is the beginning of a rotation, which ends when Virtuous has the new one. Without a new secret, the
+// one that there is stays. Errors: errSecretOnItsWay.
 func (w webhookSecrets) replace(ctx context.Context, secret string) (changed bool, err error) {
 	if secret == "" {
 		return false, nil
@@ -93,11 +99,29 @@ func (w webhookSecrets) replace(ctx context.Context, secret string) (changed boo
 		if subtle.ConstantTimeCompare(before, []byte(secret)) == 1 {
 			return false, nil
 		}
+		if err := w.rotate(ctx); err != nil {
+			return false, err
+		}
 		if err := saveSecret(ctx, w.tx, w.vault, w.customer, store.CredentialWebhookSecretBefore, string(before)); err != nil {
 			return false, err
 		}
 	}
 	return true, saveSecret(ctx, w.tx, w.vault, w.customer, store.CredentialWebhookSecret, secret)
+}
+
+// rotate has the customer's subscription sent to Virtuous again, if there is one.
+func (w webhookSecrets) rotate(ctx context.Context) error {
+	subscription, err := w.tx.LockSubscription(ctx, w.customer)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case subscription.State != store.SubscriptionActive || subscription.RotatingSince != nil:
+		return errSecretOnItsWay
+	}
+	_, err = w.tx.BeginRotation(ctx, subscription.ID, 0)
+	return err
 }
 
 // removeGiving ends giving for a customer whose mirror goes on. What was captured stays: it is sent if giving returns.

@@ -53,6 +53,9 @@ func (o *operators) changeGiving(ctx context.Context, tx *store.Tx, customer str
 	}
 	secrets := webhookSecrets{vault: o.vault.On(tx.Conn), tx: tx, customer: customer}
 	changed, err := secrets.replace(ctx, secret)
+	if errors.Is(err, errSecretOnItsWay) {
+		return nil, conflict("%v", err)
+	}
 	if changed {
 		changes = append(changes, operatorapi.Change{Field: "virtuous.webhookSecret"})
 	}

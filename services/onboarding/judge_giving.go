@@ -18,6 +18,9 @@ import (
 // errMirrorKept means that a customer returns with Virtuous alone while its mapping and destination are still kept for a return of its mirror.
 var errMirrorKept = errors.New("the customer's mirror is kept")
 
+// fieldGivenSecret is the field of an error about the webhook secret as such; the message may have it sealed.
+const fieldGivenSecret = "virtuous.webhookSecret"
+
 // noPublicURL is the error of a request for a subscription that has no address.
 const noPublicURL = "needs the installation's setting WEBHOOK_PUBLIC_URL: set it, or leave this out"
 

@@ -31,6 +31,7 @@ type virtuousAPI struct {
 	answers map[string]virtuousAnswer // by key
 	broken  bool                      // no subscription can be created or deleted
 	created []string                  // bodies of requests for subscriptions, each with the key
+	updated []string                  // secrets of subscriptions, as they were sent
 	deleted []string                  // subscriptions, each with the key
 }
 
@@ -43,6 +44,10 @@ func (v *virtuousAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.asked.Add(1)
 	if r.Method == http.MethodPost {
 		v.createSubscription(w, r)
+		return
+	}
+	if r.Method == http.MethodPut {
+		v.updateSubscription(w, r)
 		return
 	}
 	if r.Method == http.MethodDelete {
@@ -80,6 +85,30 @@ func (v *virtuousAPI) createSubscription(w http.ResponseWriter, r *http.Request)
 	if _, err := w.Write([]byte(`{"id":77}`)); err != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+func (v *virtuousAPI) updateSubscription(w http.ResponseWriter, r *http.Request) {
+	var sent struct{ Secret string }
+	if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.broken {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
+	v.updated = append(v.updated, strings.TrimPrefix(r.URL.Path, "/api/Webhook/")+" "+sent.Secret)
+	if _, err := w.Write([]byte(`{}`)); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// updates are the secrets that Virtuous got for subscriptions that it has, each with the subscription.
+func (v *virtuousAPI) updates() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.updated)
 }
 
 func (v *virtuousAPI) deleteSubscription(w http.ResponseWriter, r *http.Request) {

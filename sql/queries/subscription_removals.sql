@@ -6,7 +6,7 @@ SELECT id, key_sealed FROM webhook_subscriptions WHERE customer_id = $1 AND stat
 -- The subscription is deleted at Virtuous within an hour, or given up.
 UPDATE webhook_subscriptions
 SET state = 'removing', key_sealed = sqlc.arg(key_sealed), remove_until = coalesce(remove_until, rollcall_now() + interval '1 hour'),
-    next_attempt_at = rollcall_now(), updated_at = rollcall_now()
+    next_attempt_at = rollcall_now(), attempts = CASE WHEN state = 'active' THEN 0 ELSE attempts END, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state IN ('active', 'removing');
 
 -- name: RemovalClaimDue :one

@@ -36,22 +36,42 @@ FROM webhook_subscriptions WHERE customer_id = $1 AND state IN ('requested', 'ac
 UPDATE webhook_subscriptions SET verified_at = rollcall_now(), differences = sqlc.arg(differences)::text[], updated_at = rollcall_now()
 WHERE id = sqlc.arg(id);
 
--- name: SubscriptionRotateBegin :exec
-UPDATE webhook_subscriptions SET rotating_since = coalesce(rotating_since, rollcall_now()), updated_at = rollcall_now()
-WHERE id = $1 AND state = 'active';
+-- name: SubscriptionRotateBegin :one
+-- If the rotation has no end by then, the service onboarding continues it after the delay.
+UPDATE webhook_subscriptions
+SET rotating_since = rollcall_now(), attempts = 0, next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
+WHERE id = sqlc.arg(id) AND state = 'active'
+RETURNING rotating_since::timestamptz AS rotating_since;
+
+-- name: SubscriptionRotateClaimDue :one
+-- One process continues a rotation at a time. If it dies, the row is due again after the hold.
+UPDATE webhook_subscriptions w SET next_attempt_at = rollcall_now() + sqlc.arg(hold)::interval, attempts = w.attempts + 1
+WHERE w.id = (SELECT d.id FROM webhook_subscriptions d
+              WHERE d.next_attempt_at <= rollcall_now() AND d.state = 'active' AND d.rotating_since IS NOT NULL
+              ORDER BY d.next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING w.id, w.customer_id, w.attempts;
+
+-- name: SubscriptionRotatePostpone :exec
+UPDATE webhook_subscriptions
+SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval, last_error = sqlc.arg(last_error)::text, updated_at = rollcall_now()
+WHERE id = sqlc.arg(id) AND state = 'active' AND rotating_since IS NOT NULL;
 
 -- name: SubscriptionRotateEnd :execrows
--- The secret before counts for a day from now on. An operator may have removed the subscription in the meantime.
+-- The secret before counts for a day from now on. An operator may have removed the subscription in the meantime. A rotation that began after
+-- this one stays open: Virtuous does not have its secret.
 WITH kept AS (
     UPDATE credentials k SET updated_at = rollcall_now()
     WHERE k.customer_id = sqlc.arg(customer_id) AND k.name = 'virtuous_webhook_secret_before'
 )
-UPDATE webhook_subscriptions SET rotating_since = NULL, payload_url = sqlc.arg(payload_url), toggles = sqlc.arg(toggles)::text[], last_error = NULL, updated_at = rollcall_now()
+UPDATE webhook_subscriptions
+SET rotating_since = CASE WHEN rotating_since > sqlc.arg(began_at)::timestamptz THEN rotating_since END,
+    next_attempt_at = CASE WHEN rotating_since > sqlc.arg(began_at)::timestamptz THEN next_attempt_at END,
+    payload_url = sqlc.arg(payload_url), toggles = sqlc.arg(toggles)::text[], last_error = NULL, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'active';
 
 -- name: SubscriptionRemoveBegin :execrows
 UPDATE webhook_subscriptions
-SET state = 'removing', remove_until = rollcall_now() + interval '1 hour', next_attempt_at = rollcall_now(), rotating_since = NULL, updated_at = rollcall_now()
+SET state = 'removing', remove_until = rollcall_now() + interval '1 hour', next_attempt_at = rollcall_now(), attempts = 0, rotating_since = NULL, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'active';
 
 -- name: SubscriptionRemoveFailed :exec

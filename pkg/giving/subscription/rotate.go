@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/store"
 )
 
+// continueAfter is when a rotation is continued without being asked for: the caller has its answer before, or has died.
+const continueAfter = time.Minute
+
 // Rotate gives the customer's subscription another secret, and sends its URL and events again. Both secrets are valid until Virtuous has said
 // that it has the new one, and for a day after that. After an error the caller may rotate again: a rotation whose end is not known is then
-// continued with the same secret. Errors: as Verify, and ErrNone.
+// continued with the same secret. If the caller does not, the service onboarding does. Errors: as Verify, and ErrNone.
 func (s *Subscriptions) Rotate(ctx context.Context, customer string) (store.Subscription, error) {
 	payloadURL, err := s.payloadURL(customer)
 	if err != nil {
@@ -33,8 +37,9 @@ func (s *Subscriptions) Rotate(ctx context.Context, customer string) (store.Subs
 	if err := client.UpdateSubscription(ctx, wanted); err != nil {
 		return store.Subscription{}, err
 	}
+	began := *rotated.RotatingSince
 	rotated.PayloadURL, rotated.Toggles, rotated.RotatingSince = payloadURL, toggles(), nil
-	changed, err := s.Store.EndRotation(context.WithoutCancel(ctx), rotated)
+	changed, err := s.Store.EndRotation(context.WithoutCancel(ctx), rotated, began)
 	if err == nil && !changed {
 		err = ErrNone
 	}
@@ -65,7 +70,9 @@ func (s *Subscriptions) beginRotation(ctx context.Context, customer string) (rot
 		if err := s.replaceSecret(ctx, tx, customer); err != nil {
 			return err
 		}
-		return tx.BeginRotation(ctx, rotated.ID)
+		since, err := tx.BeginRotation(ctx, rotated.ID, continueAfter)
+		rotated.RotatingSince = &since
+		return err
 	})
 	return rotated, err
 }

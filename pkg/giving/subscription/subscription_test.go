@@ -342,6 +342,24 @@ func TestRotationWithoutAnAnswerIsContinuedWithTheSameSecret(t *testing.T) {
 	require.Equal(t, second, f.has[31]["secret"])
 }
 
+// The answer to the first rotation comes when a second one has begun.
+func TestLateEndOfARotationLeavesTheNextOneOpen(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	_, err := f.Add(t.Context(), customer)
+	require.NoError(t, err)
+	f.after = func(*http.Request) int {
+		f.exec(t, `UPDATE webhook_subscriptions SET rotating_since = rotating_since + interval '1 second'`)
+		return 0
+	}
+	_, err = f.Rotate(t.Context(), customer)
+	require.NoError(t, err)
+	f.after = nil
+	verified, err := f.Verify(t.Context(), customer)
+	require.NoError(t, err)
+	require.Equal(t, []string{subscription.RotationIsOpen}, verified.Differences)
+}
+
 func TestRemoveIsTriedAgainAfterAFailure(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

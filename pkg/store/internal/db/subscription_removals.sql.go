@@ -14,7 +14,7 @@ import (
 const removalBegin = `-- name: RemovalBegin :exec
 UPDATE webhook_subscriptions
 SET state = 'removing', key_sealed = $1, remove_until = coalesce(remove_until, rollcall_now() + interval '1 hour'),
-    next_attempt_at = rollcall_now(), updated_at = rollcall_now()
+    next_attempt_at = rollcall_now(), attempts = CASE WHEN state = 'active' THEN 0 ELSE attempts END, updated_at = rollcall_now()
 WHERE id = $2 AND state IN ('active', 'removing')
 `
 

@@ -172,7 +172,7 @@ func (q *Queries) SubscriptionOpenLock(ctx context.Context, db DBTX, customerID 
 
 const subscriptionRemoveBegin = `-- name: SubscriptionRemoveBegin :execrows
 UPDATE webhook_subscriptions
-SET state = 'removing', remove_until = rollcall_now() + interval '1 hour', next_attempt_at = rollcall_now(), rotating_since = NULL, updated_at = rollcall_now()
+SET state = 'removing', remove_until = rollcall_now() + interval '1 hour', next_attempt_at = rollcall_now(), attempts = 0, rotating_since = NULL, updated_at = rollcall_now()
 WHERE customer_id = $1 AND state = 'active'
 `
 
@@ -200,35 +200,73 @@ func (q *Queries) SubscriptionRemoveFailed(ctx context.Context, db DBTX, arg *Su
 	return err
 }
 
-const subscriptionRotateBegin = `-- name: SubscriptionRotateBegin :exec
-UPDATE webhook_subscriptions SET rotating_since = coalesce(rotating_since, rollcall_now()), updated_at = rollcall_now()
-WHERE id = $1 AND state = 'active'
+const subscriptionRotateBegin = `-- name: SubscriptionRotateBegin :one
+UPDATE webhook_subscriptions
+SET rotating_since = rollcall_now(), attempts = 0, next_attempt_at = rollcall_now() + $1::interval, updated_at = rollcall_now()
+WHERE id = $2 AND state = 'active'
+RETURNING rotating_since::timestamptz AS rotating_since
 `
 
-func (q *Queries) SubscriptionRotateBegin(ctx context.Context, db DBTX, id int64) error {
-	_, err := db.Exec(ctx, subscriptionRotateBegin, id)
-	return err
+type SubscriptionRotateBeginParams struct {
+	Delay time.Duration
+	ID    int64
+}
+
+// If the rotation has no end by then, the service onboarding continues it after the delay.
+func (q *Queries) SubscriptionRotateBegin(ctx context.Context, db DBTX, arg *SubscriptionRotateBeginParams) (time.Time, error) {
+	row := db.QueryRow(ctx, subscriptionRotateBegin, arg.Delay, arg.ID)
+	var rotating_since time.Time
+	err := row.Scan(&rotating_since)
+	return rotating_since, err
+}
+
+const subscriptionRotateClaimDue = `-- name: SubscriptionRotateClaimDue :one
+UPDATE webhook_subscriptions w SET next_attempt_at = rollcall_now() + $1::interval, attempts = w.attempts + 1
+WHERE w.id = (SELECT d.id FROM webhook_subscriptions d
+              WHERE d.next_attempt_at <= rollcall_now() AND d.state = 'active' AND d.rotating_since IS NOT NULL
+              ORDER BY d.next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+RETURNING w.id, w.customer_id, w.attempts
+`
+
+type SubscriptionRotateClaimDueRow struct {
+	ID         int64
+	CustomerID string
+	Attempts   int32
+}
+
+// One process continues a rotation at a time. If it dies, the row is due again after the hold.
+func (q *Queries) SubscriptionRotateClaimDue(ctx context.Context, db DBTX, hold time.Duration) (*SubscriptionRotateClaimDueRow, error) {
+	row := db.QueryRow(ctx, subscriptionRotateClaimDue, hold)
+	var i SubscriptionRotateClaimDueRow
+	err := row.Scan(&i.ID, &i.CustomerID, &i.Attempts)
+	return &i, err
 }
 
 const subscriptionRotateEnd = `-- name: SubscriptionRotateEnd :execrows
 WITH kept AS (
     UPDATE credentials k SET updated_at = rollcall_now()
-    WHERE k.customer_id = $4 AND k.name = 'virtuous_webhook_secret_before'
+    WHERE k.customer_id = $5 AND k.name = 'virtuous_webhook_secret_before'
 )
-UPDATE webhook_subscriptions SET rotating_since = NULL, payload_url = $1, toggles = $2::text[], last_error = NULL, updated_at = rollcall_now()
-WHERE id = $3 AND state = 'active'
+UPDATE webhook_subscriptions
+SET rotating_since = CASE WHEN rotating_since > $1::timestamptz THEN rotating_since END,
+    next_attempt_at = CASE WHEN rotating_since > $1::timestamptz THEN next_attempt_at END,
+    payload_url = $2, toggles = $3::text[], last_error = NULL, updated_at = rollcall_now()
+WHERE id = $4 AND state = 'active'
 `
 
 type SubscriptionRotateEndParams struct {
+	BeganAt    time.Time
 	PayloadUrl string
 	Toggles    []string
 	ID         int64
 	CustomerID string
 }
 
-// The secret before counts for a day from now on. An operator may have removed the subscription in the meantime.
+// The secret before counts for a day from now on. An operator may have removed the subscription in the meantime. A rotation that began after
+// this one stays open: Virtuous does not have its secret.
 func (q *Queries) SubscriptionRotateEnd(ctx context.Context, db DBTX, arg *SubscriptionRotateEndParams) (int64, error) {
 	result, err := db.Exec(ctx, subscriptionRotateEnd,
+		arg.BeganAt,
 		arg.PayloadUrl,
 		arg.Toggles,
 		arg.ID,
@@ -238,6 +276,23 @@ func (q *Queries) SubscriptionRotateEnd(ctx context.Context, db DBTX, arg *Subsc
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const subscriptionRotatePostpone = `-- name: SubscriptionRotatePostpone :exec
+UPDATE webhook_subscriptions
+SET next_attempt_at = rollcall_now() + $1::interval, last_error = $2::text, updated_at = rollcall_now()
+WHERE id = $3 AND state = 'active' AND rotating_since IS NOT NULL
+`
+
+type SubscriptionRotatePostponeParams struct {
+	Delay     time.Duration
+	LastError string
+	ID        int64
+}
+
+func (q *Queries) SubscriptionRotatePostpone(ctx context.Context, db DBTX, arg *SubscriptionRotatePostponeParams) error {
+	_, err := db.Exec(ctx, subscriptionRotatePostpone, arg.Delay, arg.LastError, arg.ID)
+	return err
 }
 
 const subscriptionsLoseOld = `-- name: SubscriptionsLoseOld :execrows
