@@ -60,6 +60,7 @@ type question[Question, Reply any] struct {
 	of         Question
 	unknown    string // what is said if there is no such thing; "": that the customer is not known
 	print      func(reply Reply) error
+	failure    func(reply Reply) error // why the command fails although there is an answer, also with --json; nil: it never does
 }
 
 // askOne asks a question whose answer may take as long as one of Virtuous.
@@ -77,9 +78,14 @@ func askOne[Question, Reply any](ctx context.Context, a *app, customer string, q
 	case err != nil:
 		return customerError(customer, err)
 	case a.json:
-		return a.document(reply)
+		err = a.document(reply)
+	default:
+		err = q.print(reply)
 	}
-	return q.print(reply)
+	if err != nil || q.failure == nil {
+		return err
+	}
+	return q.failure(reply)
 }
 
 // virtuousID prints an id that may not be known.
@@ -128,31 +134,34 @@ func (a *app) webhookVerify() *cobra.Command {
 may still have although they are not in use. It exits 1 if something differs, or if there is no subscription.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			var found operatorapi.WebhookVerified
-			err := askOne(command.Context(), a, args[0], question[operatorapi.WebhookQuestion, operatorapi.WebhookVerified]{
+			return askOne(command.Context(), a, args[0], question[operatorapi.WebhookQuestion, operatorapi.WebhookVerified]{
 				noun: "webhooks", verb: "verify", of: operatorapi.WebhookQuestion{CustomerID: args[0]},
 				print: func(reply operatorapi.WebhookVerified) error {
-					found = reply
 					for _, orphan := range reply.Orphans {
 						sayf(a.out, "%s: Virtuous may still have subscription %s, requested %s: its id is - if the answer was lost. "+
 							"Delete it in Virtuous, under Settings, Webhooks.", args[0], virtuousID(orphan.WebhookID), moment(orphan.RequestedAt))
 					}
+					if differing(args[0], reply) == nil {
+						sayf(a.out, "%s: webhook subscription %s is at Virtuous as it should be", args[0], virtuousID(reply.Webhook.WebhookID))
+					}
 					return nil
 				},
+				failure: func(reply operatorapi.WebhookVerified) error { return differing(args[0], reply) },
 			})
-			switch {
-			case err != nil || a.json:
-				return err
-			case found.Webhook == nil:
-				return fmt.Errorf("customer %q has no webhook subscription: rollcall webhook add %s", args[0], args[0])
-			case len(found.Differences) > 0:
-				return fmt.Errorf("webhook subscription %s differs at Virtuous: %s; rollcall webhook rotate %s sends it again, and rm and add make another",
-					virtuousID(found.Webhook.WebhookID), strings.Join(found.Differences, ", "), args[0])
-			}
-			sayf(a.out, "%s: webhook subscription %s is at Virtuous as it should be", args[0], virtuousID(found.Webhook.WebhookID))
-			return nil
 		},
 	}
+}
+
+// differing returns what is wrong with a customer's webhook subscription.
+func differing(customer string, found operatorapi.WebhookVerified) error {
+	switch {
+	case found.Webhook == nil:
+		return fmt.Errorf("customer %q has no webhook subscription: rollcall webhook add %s", customer, customer)
+	case len(found.Differences) > 0:
+		return fmt.Errorf("webhook subscription %s differs at Virtuous: %s; rollcall webhook rotate %s sends it again, and rm and add make another",
+			virtuousID(found.Webhook.WebhookID), strings.Join(found.Differences, ", "), customer)
+	}
+	return nil
 }
 
 func (a *app) webhookRm() *cobra.Command {

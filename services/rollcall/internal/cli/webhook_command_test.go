@@ -56,6 +56,9 @@ func TestWebhookVerifyFailsIfSomethingDiffers(t *testing.T) {
 		operatorapi.WebhookVerified{Webhook: &one},
 		operatorapi.WebhookVerified{Webhook: &one, Differences: []string{"giftDelete"}, Orphans: []operatorapi.Webhook{orphan}},
 		operatorapi.WebhookVerified{},
+		operatorapi.WebhookVerified{Webhook: &one},
+		operatorapi.WebhookVerified{Webhook: &one, Differences: []string{"giftDelete"}},
+		operatorapi.WebhookVerified{},
 	))
 	require.Equal(t, result{stdout: "acme: webhook subscription 31 is at Virtuous as it should be\n"}, f.run("webhook", "verify", "acme"))
 	got := f.run("webhook", "verify", "acme")
@@ -65,6 +68,12 @@ func TestWebhookVerifyFailsIfSomethingDiffers(t *testing.T) {
 	got = f.run("webhook", "verify", "acme")
 	require.Equal(t, exitFailed, got.code)
 	require.Contains(t, got.stderr, "has no webhook subscription")
+
+	require.Zero(t, f.run("webhook", "verify", "acme", "--json").code)
+	got = f.run("webhook", "verify", "acme", "--json")
+	require.Equal(t, exitFailed, got.code)
+	require.Contains(t, got.stdout, `"giftDelete"`)
+	require.Equal(t, exitFailed, f.run("webhook", "verify", "acme", "--json").code)
 }
 
 func TestWebhookReplayAsksForEachBatch(t *testing.T) {
