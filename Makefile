@@ -35,6 +35,10 @@ help: ## list the targets
 demo: deps-postgres build ## build all, mirror 1,000 users from the sandbox, and compare
 	@exec bin/rollcall dev --demo
 
+.PHONY: demo-giving
+demo-giving: deps-postgres build ## build all, send 20 donations to the sandbox's Virtuous, and follow them for four days of a clock that is moved
+	@exec bin/rollcall dev --demo-giving
+
 ##@ Work on it
 
 .PHONY: build

@@ -75,7 +75,7 @@ variables are those of the nats command.`,
 	root.AddCommand(a.migrate(), a.onboard(), a.offboard(), a.customer(), a.pause(), a.resume(), a.config(), a.backfill(), a.poll(),
 		a.reconcile(), a.deletions(), a.donation(), a.gift(), a.contact(), a.webhook(), a.report(), a.resync(),
 		a.dlq(), a.review(), a.status(), a.alerts(), a.audit(), a.key(), a.secrets(),
-		a.doctor(), a.version(), a.initialise(), a.natsContext(), dev.Command())
+		a.doctor(), a.version(), a.initialise(), a.natsContext(), dev.Command(a.printGivingReport))
 	return root
 }
 

@@ -4,7 +4,8 @@
 // service as child processes, and a sandbox that stands in for VOMO and a CRM. It promises that a second start
 // continues with the same data, that only one process runs in a folder, that a child that ends is started again, that
 // Ctrl-C ends everything in an order in which nothing is lost, and that no child stays if this process is killed. With
-// --demo it onboards a customer, compares source and destination record by record, and ends with the result.
+// --demo it onboards a customer, compares source and destination record by record, and ends with the result. With
+// --demo-giving it does that with donations, in a folder of its own, in which four days pass.
 //
 // It is for trying out and for development: one machine, loopback addresses, invented people. Each start does the same
 // as `rollcall migrate`. It is not for a real installation.
@@ -17,6 +18,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"rollcall.dev/pkg/giving/report"
 )
 
 // options are the flags of the command.
@@ -28,9 +31,11 @@ type options struct {
 	users       int
 	usersGiven  bool
 	demo        bool
+	demoGiving  bool
 	quiet       bool
 	verbose     bool
 	deadline    time.Duration
+	printReport func(report.Report) error
 }
 
 const (
@@ -44,8 +49,8 @@ const (
 )
 
 // Command returns `rollcall dev`. It ends without an error after Ctrl-C, and after a demonstration that mirrored all
-// users without a difference.
-func Command() *cobra.Command {
+// users without a difference, or in which each donation became what it should. printReport prints the report of giving.
+func Command(printReport func(report.Report) error) *cobra.Command {
 	var opts options
 	command := &cobra.Command{
 		Use:   "dev",
@@ -60,6 +65,7 @@ data. The services take their settings, such as VOMO_REQUESTS_PER_MINUTE, from t
 			opts.usersGiven = command.Flags().Changed("users")
 			ctx, hurry, stop := interruptible(command.Context())
 			defer stop()
+			opts.printReport = printReport
 			// These are the process's own streams, because a terminal has the bar and the colours.
 			return run(ctx, hurry, opts, newScreen(os.Stdout, os.Stderr, opts.hidesLogs()), os.Environ())
 		},
@@ -72,10 +78,14 @@ data. The services take their settings, such as VOMO_REQUESTS_PER_MINUTE, from t
 	flags.IntVar(&opts.sandboxPort, "sandbox-port", 0, fmt.Sprintf(portHelp, "the sandbox", usualSandboxPort))
 	flags.IntVar(&opts.users, "users", usualUsers, "users of the organisation demo, when the folder is new")
 	flags.BoolVar(&opts.demo, "demo", false, "onboard the organisation demo, compare it with its mirror, and end")
+	flags.BoolVar(&opts.demoGiving, "demo-giving", false,
+		"send donations to the sandbox's Virtuous, follow them for four days on a clock that is moved, and end; in a folder that is removed then")
 	flags.BoolVar(&opts.quiet, "quiet", false, "don't show the services' logs; they are in the folder's logs/")
 	flags.BoolVar(&opts.verbose, "verbose", false, "show the services' logs with --demo too")
-	flags.DurationVar(&opts.deadline, "deadline", usualDeadline, "with --demo: how long it may take in all")
+	flags.DurationVar(&opts.deadline, "deadline", usualDeadline, "with --demo or --demo-giving: how long it may take in all")
 	command.MarkFlagsMutuallyExclusive("quiet", "verbose")
+	command.MarkFlagsMutuallyExclusive("demo", "demo-giving")
+	command.MarkFlagsMutuallyExclusive("dir", "demo-giving") // in a folder that is used again, the clock would be wrong
 	return command
 }
 
@@ -96,4 +106,6 @@ func (o options) check() error {
 }
 
 // hidesLogs reports whether the services' logs are not shown. A demonstration shows them only with --verbose.
-func (o options) hidesLogs() bool { return o.quiet || o.demo && !o.verbose }
+func (o options) hidesLogs() bool { return o.quiet || o.isDemo() && !o.verbose }
+
+func (o options) isDemo() bool { return o.demo || o.demoGiving }

@@ -27,6 +27,7 @@ func (o own) settings() map[string]string {
 		"VOMO_BASE_URL":              "",
 		"VIRTUOUS_BASE_URL":          "",
 		"WEBHOOK_ADDR":               o.webhooks,
+		"WEBHOOK_PUBLIC_URL":         "",
 		"ALLOW_PRIVATE_DESTINATIONS": "true",
 		"LOG_FORMAT":                 "console",
 		"HTTP_ADDR":                  "", // each child has its own; see child.start
@@ -37,6 +38,9 @@ func (o own) settings() map[string]string {
 	if o.sandbox != "" {
 		settings["VOMO_BASE_URL"] = o.sandbox + "/vomo/v1"
 		settings["VIRTUOUS_BASE_URL"] = o.sandbox + "/virtuous"
+	}
+	if o.webhooks != "" {
+		settings["WEBHOOK_PUBLIC_URL"] = "http://" + o.webhooks // the sandbox's Virtuous is on this machine
 	}
 	return settings
 }

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"rollcall.dev/pkg/localserver"
 	"rollcall.dev/pkg/testkit"
@@ -29,7 +28,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(play(role, os.Stdout))
 	}
-	goleak.VerifyTestMain(m)
+	testkit.Main(m)
 }
 
 func play(role string, out io.Writer) int {

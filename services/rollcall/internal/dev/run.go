@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/localserver"
 )
 
 // errTooLate is the cause of a context that ended at the deadline of a demonstration.
@@ -24,6 +26,11 @@ func run(ctx context.Context, hurry <-chan struct{}, opts options, shown *screen
 	if err != nil {
 		return err
 	}
+	if opts.demoGiving {
+		if opts.dir, err = ownFolder(); err != nil {
+			return err
+		}
+	}
 	f, err := openFolder(opts.dir, opts.users)
 	if err != nil {
 		return err
@@ -33,7 +40,7 @@ func run(ctx context.Context, hurry <-chan struct{}, opts options, shown *screen
 		shown.sayf("this folder's organisation %s has %s users already; --users counts in a new folder",
 			demoOrg, humanize.Comma(int64(f.memory.DemoUsers)))
 	}
-	if opts.demo {
+	if opts.isDemo() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, opts.deadline, fmt.Errorf("%w after %s", errTooLate, opts.deadline))
 		defer cancel()
@@ -47,13 +54,29 @@ func run(ctx context.Context, hurry <-chan struct{}, opts options, shown *screen
 	stopped := interruption(ctx)
 	switch {
 	case stopped == nil:
-	case !opts.demo:
+	case !opts.isDemo():
 		err = nil // Ctrl-C is the usual end
 	case err != nil && !errors.Is(err, stopped):
 		err = fmt.Errorf("%w: %w", stopped, err) // the cause of the interruption
 	}
 	shown.sayf("stopping")
-	return errors.Join(err, everything.stop(), f.lock.release())
+	err = errors.Join(err, everything.stop(), f.lock.release())
+	if opts.demoGiving && err == nil { // otherwise the logs say why
+		err = errors.Join(os.RemoveAll(f.postgres()), os.RemoveAll(filepath.Dir(f.path)))
+	}
+	return err
+}
+
+// ownFolder returns a new folder for a demonstration that moves the clock. Others may pass, as in openFolder.
+func ownFolder() (string, error) {
+	parent, err := os.MkdirTemp("", "rollcall-demo-")
+	if err == nil {
+		err = os.Chmod(parent, 0o711) //nolint:gosec // as above
+	}
+	if err != nil {
+		return "", fmt.Errorf("make a folder for the demonstration: %w", err)
+	}
+	return filepath.Join(parent, "data"), nil
 }
 
 // interruption returns why ctx has ended, or nil.
@@ -87,6 +110,15 @@ func (s *stack) work(ctx context.Context, opts options) error {
 		}
 		s.screen.show(next.afterDemo())
 		return nil
+	}
+	if opts.demoGiving {
+		d := givingDemo{
+			screen: s.screen, conn: s.conn, sandbox: s.sandbox, folder: s.folder.path, printReport: opts.printReport,
+			setClock: func(ctx context.Context, ahead time.Duration) error {
+				return localserver.SetClock(ctx, s.database.url, ahead)
+			},
+		}
+		return d.run(ctx)
 	}
 	s.screen.show(next.box(s.screen.emphasise))
 	<-ctx.Done()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/nats-io/nats.go"
@@ -38,11 +39,17 @@ type stack struct {
 	sandbox     *sandbox
 }
 
+// reconciledByHand leaves reconciliations with Virtuous to the demonstration, which requests them when it has said why.
+const reconciledByHand = "GIVING_RECONCILE_EVERY=168h"
+
 // newStack checks, before anything is created, that the programs exist and that the services accept the settings.
 func newStack(opts options, environ []string, shown *screen, hurry <-chan struct{}) (*stack, error) {
 	bin, err := findPrograms(opts.bin)
 	if err != nil {
 		return nil, err
+	}
+	if opts.demoGiving {
+		environ = append(slices.Clip(environ), reconciledByHand)
 	}
 	settings, err := config.Load(environment(environ, own{}))
 	if err != nil {

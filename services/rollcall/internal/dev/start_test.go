@@ -23,7 +23,7 @@ func TestServicesGetTheCallersLimitsAndNotTheirServers(t *testing.T) {
 		"PATH=/bin", "VOMO_REQUESTS_PER_MINUTE=500", "LOG_LEVEL=debug", "ALLOW_PRIVATE_DESTINATIONS=true",
 		"DATABASE_URL=postgres://here", "LOG_FORMAT=console", "NATS_URL=nats://here", "SECRETS_URL=dev:/d/secrets.key",
 		"VIRTUOUS_BASE_URL=http://127.0.0.1:9090/virtuous", "VOMO_BASE_URL=http://127.0.0.1:9090/vomo/v1",
-		"WEBHOOK_ADDR=127.0.0.1:9191",
+		"WEBHOOK_ADDR=127.0.0.1:9191", "WEBHOOK_PUBLIC_URL=http://127.0.0.1:9191",
 	}, environment(callers, own{
 		databaseURL: "postgres://here", natsURL: "nats://here", sandbox: "http://127.0.0.1:9090", keyFile: "/d/secrets.key",
 		webhooks: "127.0.0.1:9191",
@@ -117,9 +117,9 @@ func TestFlagsOutOfRangeAreRejected(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"--users", "0"}, {"--users", "1000001"}, {"--nats-port", "-1"}, {"--sandbox-port", "65536"}, {"--deadline", "0s"},
-		{"--dir", ""}, {"--quiet", "--verbose"}, {"surplus"},
+		{"--dir", ""}, {"--quiet", "--verbose"}, {"surplus"}, {"--demo", "--demo-giving"}, {"--demo-giving", "--dir", "here"},
 	} {
-		command := Command()
+		command := Command(nil)
 		command.SetArgs(args)
 		command.SetOut(&testScreen{})
 		command.SetErr(&testScreen{})
