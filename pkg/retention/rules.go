@@ -35,6 +35,10 @@ func Rules(settings config.Config) []Rule {
 			What: "daily reports of giving", Table: "giving_reports", Setting: "AUDIT_RETENTION", Age: settings.AuditRetention,
 			forget: inBatches(store.Conn.ForgetGivingReports),
 		},
+		{
+			What: "applied parts of webhooks", Table: "webhook_inbox", Setting: "WEBHOOK_INBOX_AGE", Age: settings.WebhookInboxAge,
+			forget: inBatches(store.Conn.ForgetInboxParts),
+		},
 		{What: "acts of operators", Table: "operator_audit", Setting: "OPERATOR_AUDIT_AGE", Age: settings.OperatorAuditAge, forget: inBatches(store.Conn.ForgetActs)},
 		{What: "lines of the job log", Table: "job_log", Setting: "JOB_LOG_AGE", Age: settings.JobLogAge, forget: jobs},
 		{
@@ -64,8 +68,6 @@ func Rules(settings config.Config) []Rule {
 		},
 		{What: "ids that finished scans saw", Table: "scan_seen", Setting: "SCAN_SEEN_AGE", Age: settings.ScanSeenAge, Always: true, forget: scans},
 		{What: "events that NATS has not accepted", Table: "outbox", Setting: "OUTBOX_AGE", Age: settings.OutboxAge, forget: inBatches(store.Conn.ForgetEvents)},
-		// The service donations deletes these.
-		{What: "applied parts of webhooks", Table: "webhook_inbox", Setting: "WEBHOOK_INBOX_AGE", Age: settings.WebhookInboxAge},
 		// The reconciler deletes these, and the onboarding service those of offboarded customers.
 		{
 			What: "users that deletion scans missed or deleted", Table: "deletion_candidates", Setting: "DELETION_CANDIDATE_RETENTION",

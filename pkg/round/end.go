@@ -89,7 +89,7 @@ func (r *Round) cameToItsEnd(ctx context.Context, more bool) End {
 			r.Log.Warn("hold not deleted: status goes on to show it", zap.Error(err))
 		}
 	}
-	if r.Lease.Wanted() {
+	if r.Lease != nil && r.Lease.Wanted() {
 		return End{Hold: job.WantedPause} // the job that wants the lane looks for it every two seconds
 	}
 	return End{More: more}
@@ -112,7 +112,7 @@ func (r *Round) park(ctx context.Context, cause error) End {
 		r.endJob(ctx, fault.CodeOf(cause))
 		return ownFault(r.Next)
 	}
-	err := r.Store.InLane(ctx, r.Lease, func(ctx context.Context, tx *store.Tx) error {
+	err := r.inTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return r.noteHold(ctx, tx, &park, cause)
 	})
 	if errors.Is(err, store.ErrLaneLost) {
@@ -128,6 +128,14 @@ func (r *Round) park(ctx context.Context, cause error) End {
 	return End{Hold: park.Delay, Reason: park.Reason, Counts: true}
 }
 
+// inTx runs a transaction, in the lane if the round has it.
+func (r *Round) inTx(ctx context.Context, do func(ctx context.Context, tx *store.Tx) error) error {
+	if r.Lease == nil {
+		return r.Store.InTx(ctx, do)
+	}
+	return r.Store.InLane(ctx, r.Lease, do)
+}
+
 // noteHold stores the hold and raises its alert. Judge may find that a rejected token is VOMO's fault.
 func (r *Round) noteHold(ctx context.Context, tx *store.Tx, park *job.Park, cause error) error {
 	var err error
@@ -137,9 +145,16 @@ func (r *Round) noteHold(ctx context.Context, tx *store.Tx, park *job.Park, caus
 	return errors.Join(
 		job.RaiseParkAlert(ctx, tx, r.Customer.ID, *park),
 		job.NoteRefusal(ctx, tx, r.Customer.ID, cause),
-		r.Kind.StoreHold(ctx, tx, r.Customer.ID, *park, job.DetailOf(*park, cause)),
+		r.storeHold(ctx, tx, *park, cause),
 		r.finishJob(ctx, tx.Conn, fault.CodeOf(cause)),
 	)
+}
+
+func (r *Round) storeHold(ctx context.Context, tx *store.Tx, park job.Park, cause error) error {
+	if r.Kind.StoreHold == nil {
+		return nil
+	}
+	return r.Kind.StoreHold(ctx, tx, r.Customer.ID, park, job.DetailOf(park, cause))
 }
 
 func (r *Round) endJob(ctx context.Context, code string) {

@@ -24,7 +24,7 @@ type Round struct {
 	Next // what earlier rounds left; the customer's next round gets Memo as it is at the end
 
 	Customer store.Customer
-	Lease    *store.Lease
+	Lease    *store.Lease // nil if the kind takes no lane
 	Log      *zap.Logger
 	TraceID  string
 	JobID    int64             // 0 until StartJob
@@ -40,23 +40,24 @@ type Round struct {
 // Work gives a customer a round. The round ends early when draining is closed.
 func (r *Runner) Work(ctx context.Context, next Next, draining <-chan struct{}) End {
 	log := r.Logger.With(zap.String("customer", next.Customer), zap.String("job", r.Kind.Job))
-	lease, err := r.Store.TakeLeaseIn(ctx, cmp.Or(r.Kind.Lane, store.LaneMirror), next.Customer, r.Holder, r.LeaseFor)
-	if errors.Is(err, store.ErrLaneTaken) {
-		return End{Hold: job.LaneTakenPause, Reason: HeldLaneTaken, Memo: next.Memo}
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			log.Warn("no round: lane not claimed", zap.Error(err))
+	round := &Round{Runner: r, Next: next, Log: log, TraceID: event.NewTraceID(), draining: draining, renewedAt: time.Now()}
+	if !r.Kind.TakesNoLane {
+		lease, err := r.Store.TakeLeaseIn(ctx, cmp.Or(r.Kind.Lane, store.LaneMirror), next.Customer, r.Holder, r.LeaseFor)
+		if errors.Is(err, store.ErrLaneTaken) {
+			return End{Hold: job.LaneTakenPause, Reason: HeldLaneTaken, Memo: next.Memo}
 		}
-		return ownFault(next)
+		if err != nil {
+			if ctx.Err() == nil {
+				log.Warn("no round: lane not claimed", zap.Error(err))
+			}
+			return ownFault(next)
+		}
+		held, letGo := job.Hold(ctx, lease, r.Logger)
+		defer letGo()
+		ctx, round.Lease = held, lease
 	}
-	held, letGo := job.Hold(ctx, lease, r.Logger)
-	defer letGo()
-	round := &Round{
-		Runner: r, Next: next, Lease: lease, Log: log, TraceID: event.NewTraceID(), draining: draining, renewedAt: time.Now(),
-	}
-	more, err := round.work(held)
-	end := round.end(held, more, err)
+	more, err := round.work(ctx)
+	end := round.end(ctx, more, err)
 	end.Memo = round.Memo
 	return end
 }
@@ -103,6 +104,9 @@ func (r *Round) MustEnd(ctx context.Context) bool {
 	case <-r.draining:
 		return true
 	default:
+	}
+	if r.Lease == nil {
+		return false
 	}
 	if time.Since(r.renewedAt) >= renewEvery {
 		r.renewedAt = time.Now()

@@ -29,12 +29,14 @@ type Kind struct {
 	// Lane is the lane in which the customer's rounds are; "" is that of the mirror. A customer whose mirror is switched off has rounds in
 	// the other one.
 	Lane store.Lane
+	// TakesNoLane means that rounds do not claim the lane, beside whose jobs they work: each row is claimed by itself. Their Lease is nil.
+	TakesNoLane bool
 	// Look returns the customers with something due. With an error, it may return those that it has found.
 	Look func(ctx context.Context) ([]Customer, error)
 	// Work works what is due for an active customer, until Round.MustEnd says that it must stop. more reports that other rows
 	// are due. Its error stopped the round, and concerns the customer and not one row alone.
 	Work func(ctx context.Context, r *Round) (more bool, err error)
-	// StoreHold stores why and for how long a customer is held, in the transaction that raises the alert of it.
+	// StoreHold stores why and for how long a customer is held, in the transaction that raises the alert of it; nil: nothing is stored.
 	StoreHold func(ctx context.Context, tx *store.Tx, customer string, park job.Park, detail string) error
 	// DeleteHold deletes what StoreHold has stored, after a round that came to its end.
 	DeleteHold func(ctx context.Context, customer string) error

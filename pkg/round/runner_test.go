@@ -143,6 +143,24 @@ func TestHoldsOfAKindAreLongerInARowAndKeepTheMemo(t *testing.T) {
 	require.Equal(t, "failed 0", f.job(t))
 }
 
+func TestRoundWithoutALaneWorksBesideTheLanesHolder(t *testing.T) {
+	t.Parallel()
+	var fault error
+	f := newFixture(t, func(ctx context.Context, r *Round) (bool, error) {
+		require.Nil(t, r.Lease)
+		return r.MustEnd(ctx), fault
+	}, "acme")
+	f.runner.Kind.TakesNoLane, f.runner.Kind.StoreHold = true, nil
+	lease, err := f.runner.Store.TakeLease(t.Context(), "acme", "another", time.Minute)
+	require.NoError(t, err)
+	require.Equal(t, End{}, f.runner.Work(t.Context(), Next{Customer: "acme"}, nil))
+	fault = &HoldError{Park: job.Park{Reason: "odd", Delay: time.Second}, Err: errors.New("it is odd")}
+	require.Equal(t, End{Hold: time.Second, Reason: "odd", Counts: true}, f.runner.Work(t.Context(), Next{Customer: "acme"}, nil))
+	require.False(t, lease.Wanted())
+	require.NoError(t, lease.Renew(t.Context()))
+	require.False(t, lease.Wanted(), "no job waits for the lane")
+}
+
 // job returns the outcome and the count of the oldest line in job_log.
 func (f *fixture) job(t *testing.T) string {
 	t.Helper()

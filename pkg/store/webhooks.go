@@ -32,7 +32,8 @@ type InboxPart struct {
 	Event      string
 	Records    int
 	Sealed     []byte
-	Attempts   int
+	Attempts   int // claims
+	Failures   int // attempts that failed because of the part, or of one of its records
 	TraceID    string
 	ReceivedAt time.Time
 }
@@ -57,7 +58,8 @@ func (c Conn) ClaimInboxParts(ctx context.Context, customer string, claimFor tim
 	parts := make([]InboxPart, 0, len(rows))
 	for _, row := range rows {
 		parts = append(parts, InboxPart{
-			ID: row.ID, Event: row.Event, Records: int(row.Records), Sealed: row.Sealed, Attempts: int(row.Attempts), TraceID: row.TraceID,
+			ID: row.ID, Event: row.Event, Records: int(row.Records), Sealed: row.Sealed, Attempts: int(row.Attempts), Failures: int(row.Failures),
+			TraceID:    row.TraceID,
 			ReceivedAt: row.ReceivedAt,
 		})
 	}
@@ -80,10 +82,10 @@ func (t *Tx) EndInboxPart(ctx context.Context, customer string, claimed InboxPar
 	return rows > 0, err
 }
 
-// PostponeInboxPart has a claimed part worked again after delay, if the claim still counts.
-func (c Conn) PostponeInboxPart(ctx context.Context, customer string, claimed InboxPart, delay time.Duration) error {
+// PostponeInboxPart has a claimed part worked again after delay, if the claim still counts; failed counts the attempt as one of its failures.
+func (c Conn) PostponeInboxPart(ctx context.Context, customer string, claimed InboxPart, delay time.Duration, failed bool) error {
 	_, err := c.queries.InboxPostponeIfWaiting(ctx, c.dbtx, &db.InboxPostponeIfWaitingParams{
-		CustomerID: customer, ID: claimed.ID, Attempts: column(claimed.Attempts), ReceivedAt: claimed.ReceivedAt, Delay: delay,
+		CustomerID: customer, ID: claimed.ID, Attempts: column(claimed.Attempts), ReceivedAt: claimed.ReceivedAt, Delay: delay, Failed: failed,
 	})
 	return err
 }

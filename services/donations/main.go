@@ -52,20 +52,20 @@ func run(ctx context.Context, s *service.Service) error {
 			sleep: backoff.Sleep,
 		}).kind(),
 	})
-	parts := &inbox.Runner{
-		Store: s.Store, Vault: s.Vault, Logger: s.Logger, Applier: applier, Open: openReader(s.Store, opener), Slots: slots,
-		Age: s.Config.WebhookInboxAge,
-	}
+	parts := round.New(round.Config{
+		Store: s.Store, Logger: s.Logger, Slots: slots,
+		Kind: (&inbox.Applying{Store: s.Store, Vault: s.Vault, Logger: s.Logger, Applier: applier, Open: openReader(s.Store, opener)}).Kind(),
+	})
 	messages := worker.NewMetrics(s.Registry)
 	donations, err := donationWorker(ctx, s, opener, checking, messages, func() { rounds.Wake() })
 	if err != nil {
 		return err
 	}
-	webhooks, err := webhookWorker(ctx, s, messages, parts.Wake)
+	webhooks, err := webhookWorker(ctx, s, messages, func() { parts.Wake() })
 	if err != nil {
 		return err
 	}
-	answered, err := answerOperators(ctx, s, opener, applier, func() { rounds.Wake() }, parts.Wake)
+	answered, err := answerOperators(ctx, s, opener, applier, func() { rounds.Wake() }, func() { parts.Wake() })
 	defer answered()
 	if err != nil {
 		return err

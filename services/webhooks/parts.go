@@ -7,13 +7,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/giving/inbox"
-	"rollcall.dev/pkg/messageletter"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/virtuous"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -48,20 +44,6 @@ func nameOf(of virtuous.Event) string {
 	return "other"
 }
 
-// newPart seals a part of a delivery.
-func newPart(
-	customer string, keys *customerKeys, name string, records int, body []byte, receivedAt time.Time, traceID string,
-) (*rollcallv1.WebhookPart, error) {
-	sealed, err := keys.seal(body)
-	if err != nil {
-		return nil, fmt.Errorf("seal a part: %w", err)
-	}
-	return &rollcallv1.WebhookPart{
-		CustomerId: customer, Event: name, Records: int32(records), ReceivedAt: timestamppb.New(receivedAt), Sealed: sealed, //nolint:gosec // bounded by the body
-		Digest: inbox.Digest(keys.hash, body), TraceId: traceID,
-	}, nil
-}
-
 // keep makes all parts of a delivery durable, and returns how many there are. What a failed call left behind is recognised when
 // the sender repeats the delivery.
 func (r *receiver) keep(ctx context.Context, customer string, keys *customerKeys, delivery virtuous.Delivery, receivedAt time.Time) (int, error) {
@@ -75,7 +57,9 @@ func (r *receiver) keep(ctx context.Context, customer string, keys *customerKeys
 	traceID := event.NewTraceID()
 	var batch []bus.Outgoing
 	for _, split := range parts {
-		part, err := newPart(customer, keys, nameOf(delivery.Event), split.Entries, split.Body, receivedAt, traceID)
+		part, err := inbox.Part{
+			Customer: customer, Event: nameOf(delivery.Event), Records: split.Entries, Body: split.Body, ReceivedAt: receivedAt, TraceID: traceID,
+		}.Message(keys.parts)
 		if err != nil {
 			return 0, err
 		}
@@ -84,7 +68,7 @@ func (r *receiver) keep(ctx context.Context, customer string, keys *customerKeys
 			return 0, fmt.Errorf("encode a part: %w", err)
 		}
 		if len(payload) > maxMessage {
-			if err := r.keepInInbox(ctx, part); err != nil {
+			if _, err := inbox.Add(ctx, r.store.Conn, part); err != nil { // no message can hold it
 				return 0, err
 			}
 			continue
@@ -106,32 +90,14 @@ func (r *receiver) keep(ctx context.Context, customer string, keys *customerKeys
 	return len(parts), nil
 }
 
-// keepInInbox stores a part that no message can hold.
-func (r *receiver) keepInInbox(ctx context.Context, part *rollcallv1.WebhookPart) error {
-	_, err := r.store.AddInboxPart(ctx, part.GetCustomerId(), store.InboxPart{
-		Digest: part.GetDigest(), Event: part.GetEvent(), Records: int(part.GetRecords()), Sealed: part.GetSealed(), TraceID: part.GetTraceId(),
-		ReceivedAt: part.GetReceivedAt().AsTime(),
-	})
-	return err
-}
-
-// openLetter opens a letter with a part. The same part opens one letter.
+// openLetter opens a letter with a body that is no delivery.
 func (r *receiver) openLetter(ctx context.Context, part *rollcallv1.WebhookPart) error {
-	payload, err := rollcallv1.Encode(part)
+	letter, err := inbox.UnreadableLetter(ctx, r.keys.vault, part)
 	if err != nil {
-		return fmt.Errorf("encode a part: %w", err)
-	}
-	customer := part.GetCustomerId()
-	sealed, err := r.keys.vault.Seal(ctx, customer, messageletter.PurposePayload, payload)
-	if err != nil {
-		return fmt.Errorf("seal a letter: %w", err)
+		return err
 	}
 	return r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, _, err := tx.AddMessageLetter(ctx, store.MessageLetter{
-			ID: uuid.New(), Customer: customer, PayloadSealed: sealed, Subject: bus.SubjectWebhooks(customer),
-			Origin: "webhook/" + customer + "/" + hex.EncodeToString(part.GetDigest()), Job: "webhooks", ErrorCode: "webhook_unreadable",
-			Reason: "the delivery is signed, but is not JSON in a form that deliveries have", Attempts: 1,
-		})
+		_, _, err := tx.AddMessageLetter(ctx, letter)
 		return err
 	})
 }

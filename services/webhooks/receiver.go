@@ -123,8 +123,8 @@ func (r *receiver) accept(request *http.Request, body []byte, receivedAt time.Ti
 		log.Warn("delivery not accepted: the secrets cannot be read", zap.String("customer", customer), zap.Error(err))
 		return http.StatusServiceUnavailable
 	}
-	if !virtuous.VerifySignature(signature, body, keys.secrets...) || keys.seal == nil {
-		if keys.seal != nil {
+	if !virtuous.VerifySignature(signature, body, keys.secrets...) || keys.parts.Seal == nil {
+		if keys.parts.Seal != nil {
 			r.noteWrongSignature(ctx, customer)
 		}
 		return http.StatusUnauthorized
@@ -160,7 +160,9 @@ func (r *receiver) accept(request *http.Request, body []byte, receivedAt time.Ti
 func (r *receiver) rejectUnreadable(
 	ctx context.Context, log *zap.Logger, customer string, keys *customerKeys, body []byte, receivedAt time.Time,
 ) int {
-	part, err := newPart(customer, keys, inbox.EventUnreadable, 1, body, receivedAt, event.NewTraceID())
+	part, err := inbox.Part{
+		Customer: customer, Event: inbox.EventUnreadable, Records: 1, Body: body, ReceivedAt: receivedAt, TraceID: event.NewTraceID(),
+	}.Message(keys.parts)
 	if err == nil {
 		err = r.openLetter(ctx, part)
 	}

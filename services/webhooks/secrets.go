@@ -24,8 +24,7 @@ const secretsTime = 2 * time.Second
 // customerKeys are a customer's opened secrets and keys.
 type customerKeys struct {
 	secrets [][]byte
-	seal    func(plain []byte) ([]byte, error)
-	hash    []byte
+	parts   inbox.Keys
 	noted   atomic.Bool // the last delivery's time was noted since the keys were opened
 }
 
@@ -119,11 +118,8 @@ func (k *keyring) open(ctx context.Context, customer string, sealed store.Webhoo
 		opened.secrets = append(opened.secrets, secret)
 	}
 	var err error
-	if opened.seal, err = k.vault.Sealer(ctx, customer, inbox.PurposePart); err != nil {
-		return nil, fmt.Errorf("open the customer's key: %w", err)
-	}
-	if opened.hash, err = k.vault.HashKey(ctx, customer); err != nil {
-		return nil, fmt.Errorf("derive the customer's hash key: %w", err)
+	if opened.parts, err = inbox.OpenKeys(ctx, k.vault, customer); err != nil {
+		return nil, err
 	}
 	return opened, nil
 }

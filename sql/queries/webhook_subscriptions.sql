@@ -87,7 +87,7 @@ WITH batch AS (
       AND i.received_at < sqlc.arg(until)::timestamptz
     ORDER BY i.received_at, i.id LIMIT sqlc.arg(at_most)
 ), replayed AS (
-    UPDATE webhook_inbox w SET state = 'waiting', next_attempt_at = rollcall_now(), attempts = 0, applied_at = NULL
+    UPDATE webhook_inbox w SET state = 'waiting', next_attempt_at = rollcall_now(), attempts = 0, failures = 0, applied_at = NULL
     FROM batch b
     WHERE w.customer_id = sqlc.arg(customer_id) AND w.id = b.id AND w.state = 'applied'
     RETURNING w.id, w.records

@@ -20,7 +20,7 @@ SELECT v.customer_id, sqlc.arg(digest), sqlc.arg(event), sqlc.arg(records)::inte
 FROM virtuous_configs v JOIN sync_configs s USING (customer_id)
 WHERE v.customer_id = sqlc.arg(customer_id)::text AND v.disabled_reason IS DISTINCT FROM 'removed' AND s.offboarded_at IS NULL
 ON CONFLICT (customer_id, digest) DO UPDATE
-SET state = 'waiting', next_attempt_at = excluded.next_attempt_at, received_at = excluded.received_at, applied_at = NULL
+SET state = 'waiting', failures = 0, next_attempt_at = excluded.next_attempt_at, received_at = excluded.received_at, applied_at = NULL
 WHERE webhook_inbox.state = 'letter'
    OR (webhook_inbox.event = 'gift_delete' AND excluded.received_at > webhook_inbox.received_at + interval '10 minutes');
 
@@ -45,7 +45,7 @@ WHERE i.customer_id = sqlc.arg(customer_id)::text AND i.state = 'waiting' AND i.
     SELECT w.id FROM webhook_inbox w
     WHERE w.customer_id = sqlc.arg(customer_id)::text AND w.state = 'waiting' AND w.next_attempt_at <= rollcall_now()
     ORDER BY w.next_attempt_at, w.id LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED))
-RETURNING i.id, i.event, i.records, i.sealed, i.attempts, coalesce(i.trace_id, '')::text AS trace_id, i.received_at;
+RETURNING i.id, i.event, i.records, i.sealed, i.attempts, i.failures, coalesce(i.trace_id, '')::text AS trace_id, i.received_at;
 
 -- name: InboxSettleIfWaiting :execrows
 -- Ends the work on a part, unless another process claimed it since, or it came again since.
@@ -55,7 +55,8 @@ WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND state = 'wai
   AND attempts = sqlc.arg(attempts) AND received_at = sqlc.arg(received_at);
 
 -- name: InboxPostponeIfWaiting :execrows
-UPDATE webhook_inbox SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval
+UPDATE webhook_inbox SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval,
+    failures = failures + CASE WHEN sqlc.arg(failed)::boolean THEN 1 ELSE 0 END
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND state = 'waiting'
   AND attempts = sqlc.arg(attempts) AND received_at = sqlc.arg(received_at);
 

@@ -3,17 +3,18 @@ package inbox_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving/inbound"
 	"rollcall.dev/pkg/giving/inbox"
+	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 	"rollcall.dev/pkg/vault"
@@ -31,7 +32,9 @@ var received = time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC)
 // fixture is an inbox with its own database, and a Virtuous that answers what a test wants.
 type fixture struct {
 	intake *inbox.Intake
-	runner *inbox.Runner
+	rounds *round.Runner
+	kind   round.Kind
+	store  *store.Store
 	vault  *vault.Vault
 	pool   *pgxpool.Pool
 
@@ -40,6 +43,7 @@ type fixture struct {
 	errors map[int64]error  // what a read of a gift returns, by id
 	reads  int
 	during func() // is called by each read, or nil
+	open   func(ctx context.Context, customer string) (inbox.Reader, error)
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -55,20 +59,33 @@ func newFixture(t *testing.T) *fixture {
 	f.pool, err = pgxpool.New(t.Context(), database)
 	require.NoError(t, err)
 	t.Cleanup(f.pool.Close)
-	f.runner = &inbox.Runner{
-		Store: opened, Vault: f.vault, Logger: zap.NewNop(), Slots: 2, Age: 30 * 24 * time.Hour,
+	applying := &inbox.Applying{
+		Store: opened, Vault: f.vault, Logger: zap.NewNop(),
 		Applier: &inbound.Applier{Store: opened, Vault: f.vault, Logger: zap.NewNop(), TransactionPurpose: "transaction"},
-		Open:    func(context.Context, string) (inbox.Reader, error) { return f, nil },
+		Open: func(ctx context.Context, of string) (inbox.Reader, error) {
+			if f.open != nil {
+				return f.open(ctx, of)
+			}
+			return f, nil
+		},
 	}
-	f.intake = &inbox.Intake{Store: opened, Logger: zap.NewNop(), Wake: f.runner.Wake}
+	f.store, f.kind = opened, applying.Kind()
+	f.rounds = round.New(round.Config{Store: opened, Logger: zap.NewNop(), Slots: 2, Kind: f.kind})
+	f.intake = &inbox.Intake{Store: opened, Logger: zap.NewNop(), Wake: func() {}}
 	f.exec(t, `CREATE TABLE test_clock AS SELECT $1::timestamptz AS now`, received)
 	f.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT now FROM test_clock'`)
+	f.addCustomer(t, customer)
+	return f
+}
+
+// addCustomer adds a customer with giving.
+func (f *fixture) addCustomer(t *testing.T, id string) {
+	t.Helper()
 	f.exec(t, `INSERT INTO sync_configs (customer_id, external_system_url, destination, enabled, onboarded_at, updated_at)
-		VALUES ($1, '', '{}', true, now(), now())`, customer)
+		VALUES ($1, '', '{}', true, now(), now())`, id)
 	f.exec(t, `INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, designations_field, defaults, needs_review_after_hours,
 		stuck_after_hours, organization_id, organization_name, time_zone, culture, updated_at)
-		VALUES ($1, true, now(), 'designations', '{}', 72, 24, '1', 'Acme', 'UTC', 'en-US', now())`, customer)
-	return f
+		VALUES ($1, true, now(), 'designations', '{}', 72, 24, '1', 'Acme', 'UTC', 'en-US', now())`, id)
 }
 
 // Gift answers a read of a gift.
@@ -104,13 +121,16 @@ func (f *fixture) exec(t *testing.T, statement string, arguments ...any) {
 // handle hands over a message with a delivery, as the receiver publishes it.
 func (f *fixture) handle(t *testing.T, event, body string, receivedAt time.Time) {
 	t.Helper()
-	sealed, err := f.vault.Seal(t.Context(), customer, inbox.PurposePart, []byte(body))
+	f.handleOf(t, customer, event, body, receivedAt)
+}
+
+func (f *fixture) handleOf(t *testing.T, customer, event, body string, receivedAt time.Time) {
+	t.Helper()
+	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer)
 	require.NoError(t, err)
-	key, err := f.vault.HashKey(t.Context(), customer)
+	part, err := inbox.Part{Customer: customer, Event: event, Records: 1, Body: []byte(body), ReceivedAt: receivedAt}.Message(keys)
 	require.NoError(t, err)
-	payload, err := rollcallv1.Encode(&rollcallv1.WebhookPart{
-		CustomerId: customer, Event: event, Records: 1, ReceivedAt: timestamppb.New(receivedAt), Sealed: sealed, Digest: inbox.Digest(key, []byte(body)),
-	})
+	payload, err := rollcallv1.Encode(part)
 	require.NoError(t, err)
 	require.NoError(t, f.intake.Handle(t.Context(), &worker.Delivery{Subject: "rollcall.webhooks.virtuous." + customer, Data: payload}))
 }
@@ -118,7 +138,11 @@ func (f *fixture) handle(t *testing.T, event, body string, receivedAt time.Time)
 // round applies what is due.
 func (f *fixture) round(t *testing.T) {
 	t.Helper()
-	require.NoError(t, f.runner.Round(t.Context()))
+	customers, err := f.store.InboxCustomers(t.Context())
+	require.NoError(t, err)
+	for _, one := range customers {
+		require.Equal(t, round.End{}, f.rounds.Work(t.Context(), round.Next{Customer: one}, nil))
+	}
 }
 
 // setNow sets the database's clock.
@@ -268,31 +292,76 @@ func TestAFaultOfVirtuousMakesNoLetterAndIsNotRepeatedForEachRecord(t *testing.T
 	}
 	require.Equal(t, "waiting 0 0 0", f.text(t, inboxState))
 	require.Equal(t, 9, f.reads)
+	require.Equal(t, "9 0", f.text(t, `SELECT attempts || ' ' || failures FROM webhook_inbox`))
+
+	f.err, f.errors[1], f.gifts[2] = nil, virtuous.ErrUnknownAnswer, gift(2, "13")
+	for range 7 {
+		f.round(t)
+		f.due(t)
+		require.Equal(t, "waiting 0 0 0", f.text(t, inboxState), "an outage is no attempt at the part")
+	}
+	f.round(t)
+	require.Equal(t, "letter 0 1 1", f.text(t, inboxState))
+	require.Equal(t, "webhook_unapplied 8", f.text(t, `SELECT error_code || ' ' || attempts FROM dead_letters`))
 }
 
 func TestADeletionThatComesWhileAnEarlierOneIsAppliedIsAppliedToo(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.handle(t, "gift_delete", delivery("GiftDelete", `{"id":1}`), received)
-	parts, err := f.runner.Store.ClaimInboxParts(t.Context(), customer, time.Minute, 1)
+	parts, err := f.store.ClaimInboxParts(t.Context(), customer, time.Minute, 1)
 	require.NoError(t, err)
 	f.handle(t, "gift_delete", delivery("GiftDelete", `{"id":1}`), received.Add(time.Hour))
 	end := func(claimed store.InboxPart) (ended bool) {
-		require.NoError(t, f.runner.Store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+		require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
 			ended, err = tx.EndInboxPart(ctx, customer, claimed, store.InboxEnd{State: store.InboxApplied})
 			return err
 		}))
 		return ended
 	}
 	require.False(t, end(parts[0]), "another deletion waits")
-	again, err := f.runner.Store.ClaimInboxParts(t.Context(), customer, 0, 1)
+	again, err := f.store.ClaimInboxParts(t.Context(), customer, 0, 1)
 	require.NoError(t, err)
-	third, err := f.runner.Store.ClaimInboxParts(t.Context(), customer, time.Minute, 1)
+	third, err := f.store.ClaimInboxParts(t.Context(), customer, time.Minute, 1)
 	require.NoError(t, err)
-	require.NoError(t, f.runner.Store.PostponeInboxPart(t.Context(), customer, again[0], 0))
+	require.NoError(t, f.store.PostponeInboxPart(t.Context(), customer, again[0], 0, false))
 	require.Equal(t, "true", f.text(t, `SELECT next_attempt_at > rollcall_now() FROM webhook_inbox`), "another process has claimed it")
 	require.False(t, end(again[0]))
 	require.True(t, end(third[0]))
+}
+
+func TestACustomerWhoseVirtuousIsSlowDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.addCustomer(t, "slow")
+	answered := make(chan struct{})
+	f.open = func(ctx context.Context, of string) (inbox.Reader, error) {
+		if of == "slow" {
+			select {
+			case <-answered:
+			case <-ctx.Done():
+			}
+		}
+		return f, nil
+	}
+	f.gifts[1] = gift(1, "1")
+	ends := testkit.NewSignal[string]()
+	f.kind.Ended = func(of string, _ round.End) { ends.Send(of) }
+	rounds := round.New(round.Config{Store: f.store, Logger: zap.NewNop(), Slots: 2, Kind: f.kind})
+	f.handleOf(t, "slow", "gift_update", delivery("GiftUpdate", `{"gift":{"id":1}}`), received)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { rounds.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	for i := range 3 { // each in a round of its own, while the other customer's goes on
+		f.handle(t, "gift_create", delivery("GiftCreate", `{"gift":`+gift(10+i, "13")+`}`), received)
+		rounds.Wake()
+		ends.Require(t, time.Minute, customer)
+	}
+	require.Equal(t, "waiting 0 0 0, applied 1 0 0, applied 1 0 0, applied 1 0 0", f.text(t, inboxState))
+	close(answered)
+	ends.Require(t, time.Minute, "slow")
 }
 
 func TestARecordThatVirtuousDoesNotHaveIsSkippedAfterAWhile(t *testing.T) {
@@ -350,7 +419,7 @@ func TestOldPartsAreForgotten(t *testing.T) {
 	f := newFixture(t)
 	f.handle(t, "gift_create", delivery("GiftCreate", `{"gift":`+gift(1, "12.5")+`}`), received.Add(-31*24*time.Hour))
 	forget := func() string {
-		_, err := f.runner.Store.ForgetInboxParts(t.Context(), f.runner.Age, 100)
+		_, err := f.store.ForgetInboxParts(t.Context(), 30*24*time.Hour, 100)
 		require.NoError(t, err)
 		return f.text(t, `SELECT count(*) FROM webhook_inbox`)
 	}

@@ -3,7 +3,6 @@ package inbox
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"go.uber.org/zap"
 
@@ -13,12 +12,6 @@ import (
 	"rollcall.dev/pkg/worker"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
-
-// PurposePart is the purpose for which parts of deliveries are sealed.
-const PurposePart = "webhook_part"
-
-// EventUnreadable is the event of a signed body that is no delivery, which only letters have.
-const EventUnreadable = "unreadable"
 
 var errNotPart = errors.New("the message is no part of a delivery")
 
@@ -39,12 +32,9 @@ func (i *Intake) Handle(ctx context.Context, delivery *worker.Delivery) error {
 		part.GetRecords() < 1 || part.GetEvent() == "" || part.GetReceivedAt() == nil {
 		return fault.Permanent("webhook_part_unreadable", errNotPart)
 	}
-	added, err := i.Store.AddInboxPart(ctx, customer, store.InboxPart{
-		Digest: part.GetDigest(), Event: part.GetEvent(), Records: int(part.GetRecords()), Sealed: part.GetSealed(), TraceID: part.GetTraceId(),
-		ReceivedAt: part.GetReceivedAt().AsTime(),
-	})
+	added, err := Add(ctx, i.Store.Conn, part)
 	if err != nil {
-		return fmt.Errorf("store a part of a delivery: %w", err)
+		return err
 	}
 	if added {
 		i.Wake()

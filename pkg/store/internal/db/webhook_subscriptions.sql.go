@@ -17,7 +17,7 @@ WITH batch AS (
       AND i.received_at < $4::timestamptz
     ORDER BY i.received_at, i.id LIMIT $5
 ), replayed AS (
-    UPDATE webhook_inbox w SET state = 'waiting', next_attempt_at = rollcall_now(), attempts = 0, applied_at = NULL
+    UPDATE webhook_inbox w SET state = 'waiting', next_attempt_at = rollcall_now(), attempts = 0, failures = 0, applied_at = NULL
     FROM batch b
     WHERE w.customer_id = $1 AND w.id = b.id AND w.state = 'applied'
     RETURNING w.id, w.records

@@ -51,7 +51,7 @@ WHERE i.customer_id = $2::text AND i.state = 'waiting' AND i.id = ANY(ARRAY(
     SELECT w.id FROM webhook_inbox w
     WHERE w.customer_id = $2::text AND w.state = 'waiting' AND w.next_attempt_at <= rollcall_now()
     ORDER BY w.next_attempt_at, w.id LIMIT $3 FOR UPDATE SKIP LOCKED))
-RETURNING i.id, i.event, i.records, i.sealed, i.attempts, coalesce(i.trace_id, '')::text AS trace_id, i.received_at
+RETURNING i.id, i.event, i.records, i.sealed, i.attempts, i.failures, coalesce(i.trace_id, '')::text AS trace_id, i.received_at
 `
 
 type InboxDueParams struct {
@@ -66,6 +66,7 @@ type InboxDueRow struct {
 	Records    int32
 	Sealed     []byte
 	Attempts   int32
+	Failures   int32
 	TraceID    string
 	ReceivedAt time.Time
 }
@@ -86,6 +87,7 @@ func (q *Queries) InboxDue(ctx context.Context, db DBTX, arg *InboxDueParams) ([
 			&i.Records,
 			&i.Sealed,
 			&i.Attempts,
+			&i.Failures,
 			&i.TraceID,
 			&i.ReceivedAt,
 		); err != nil {
@@ -127,7 +129,7 @@ SELECT v.customer_id, $1, $2, $3::integer, $4, 'waiting', rollcall_now(), $5::te
 FROM virtuous_configs v JOIN sync_configs s USING (customer_id)
 WHERE v.customer_id = $7::text AND v.disabled_reason IS DISTINCT FROM 'removed' AND s.offboarded_at IS NULL
 ON CONFLICT (customer_id, digest) DO UPDATE
-SET state = 'waiting', next_attempt_at = excluded.next_attempt_at, received_at = excluded.received_at, applied_at = NULL
+SET state = 'waiting', failures = 0, next_attempt_at = excluded.next_attempt_at, received_at = excluded.received_at, applied_at = NULL
 WHERE webhook_inbox.state = 'letter'
    OR (webhook_inbox.event = 'gift_delete' AND excluded.received_at > webhook_inbox.received_at + interval '10 minutes')
 `
@@ -162,13 +164,15 @@ func (q *Queries) InboxInsertIfNew(ctx context.Context, db DBTX, arg *InboxInser
 }
 
 const inboxPostponeIfWaiting = `-- name: InboxPostponeIfWaiting :execrows
-UPDATE webhook_inbox SET next_attempt_at = rollcall_now() + $1::interval
-WHERE customer_id = $2 AND id = $3 AND state = 'waiting'
-  AND attempts = $4 AND received_at = $5
+UPDATE webhook_inbox SET next_attempt_at = rollcall_now() + $1::interval,
+    failures = failures + CASE WHEN $2::boolean THEN 1 ELSE 0 END
+WHERE customer_id = $3 AND id = $4 AND state = 'waiting'
+  AND attempts = $5 AND received_at = $6
 `
 
 type InboxPostponeIfWaitingParams struct {
 	Delay      time.Duration
+	Failed     bool
 	CustomerID string
 	ID         int64
 	Attempts   int32
@@ -178,6 +182,7 @@ type InboxPostponeIfWaitingParams struct {
 func (q *Queries) InboxPostponeIfWaiting(ctx context.Context, db DBTX, arg *InboxPostponeIfWaitingParams) (int64, error) {
 	result, err := db.Exec(ctx, inboxPostponeIfWaiting,
 		arg.Delay,
+		arg.Failed,
 		arg.CustomerID,
 		arg.ID,
 		arg.Attempts,
