@@ -2,7 +2,6 @@ package inbound
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"rollcall.dev/pkg/event"
@@ -22,8 +21,12 @@ func (c *contactRow) version() version {
 }
 
 func (c *contactRow) setVersion(v version) {
-	c.ModifiedAt, c.Hash, c.ReadAt, c.SeenAt = v.modified, v.hash, v.read, v.seen
+	c.ModifiedAt, c.Hash, c.ReadAt, c.SeenAt, c.isChanged = v.modified, v.hash, v.read, v.seen, true
 }
+
+func (c *contactRow) sealed() []byte { return c.Sealed }
+
+func (c *contactRow) setSealed(sealed []byte) { c.Sealed = sealed }
 
 // applyContacts applies the contacts of the records, and carries out their merges.
 func (w *work) applyContacts(ctx context.Context, records []Record) error {
@@ -81,63 +84,24 @@ func (w *work) applyContacts(ctx context.Context, records []Record) error {
 func (w *work) applyContact(record Record, row *contactRow) (Outcome, error) {
 	contact := record.Contact
 	outcome := Outcome{Entity: EntityContact, ID: contact.ID}
-	encoded, hash, err := canonical(w.hash, EntityContact, contactFields(contact))
-	if err != nil {
+	var counts bool
+	var err error
+	outcome.Change, outcome.ChangedFields, counts, err = w.applyForm(row, record, form{
+		entity: EntityContact, modifiedAt: contact.ModifiedAt, fields: contactFields(contact), open: w.openContact, seal: w.sealContact,
+	})
+	if err != nil || !counts {
 		return outcome, err
 	}
-	incoming := version{modified: contact.ModifiedAt, hash: hash, seen: record.At}
-	if record.Read {
-		incoming.read = record.At
+	if contact.MergedIntoID != 0 && contact.MergedIntoID != row.MergesInto {
+		outcome.Change = Merged
 	}
-	stored := row.version()
-	switch judge(stored, incoming) {
-	case skip:
-		if seen := latest(row.SeenAt, incoming.seen); !seen.Equal(row.SeenAt) {
-			row.SeenAt, row.isChanged = seen, true
-		}
-		return outcome, nil
-	case same:
-		outcome.Change = Unchanged
-		merged := merged(stored, incoming)
-		if !merged.modified.Equal(stored.modified) || !merged.read.Equal(stored.read) || !merged.seen.Equal(stored.seen) {
-			row.setVersion(merged)
-			row.isChanged = true
-		}
-		return outcome, nil
-	case replace:
-	}
-	if outcome.Change, outcome.ChangedFields, err = w.contactChange(row, contact); err != nil {
-		return outcome, err
-	}
-	if row.Sealed, err = w.sealContact(encoded); err != nil {
-		return outcome, fmt.Errorf("seal a contact: %w", err)
-	}
-	incoming.seen = latest(incoming.seen, row.SeenAt)
-	row.setVersion(incoming)
 	row.set(contact)
 	return outcome, nil
 }
 
-// contactChange returns what a version that counts changes of the stored one.
-func (w *work) contactChange(row *contactRow, contact *virtuous.Contact) (change Change, fields []string, err error) {
-	change = Created
-	if row.Hash != nil {
-		if fields, err = w.contactChanges(row.Sealed, contact); err != nil {
-			return Skipped, nil, err
-		}
-		if change = Updated; len(fields) == 0 {
-			change = Unchanged
-		}
-	}
-	if contact.MergedIntoID != 0 && contact.MergedIntoID != row.MergesInto {
-		change = Merged
-	}
-	return change, fields, nil
-}
-
 // set stores what of a version is not sealed.
 func (c *contactRow) set(contact *virtuous.Contact) {
-	c.isChanged, c.Type, c.MergesInto, c.MergedInto = true, contact.Type, contact.MergedIntoID, contact.MergedIntoID
+	c.Type, c.MergesInto, c.MergedInto = contact.Type, contact.MergedIntoID, contact.MergedIntoID
 	switch {
 	case contact.MergedIntoID != 0:
 		c.State = store.PartnerMerged
@@ -155,18 +119,6 @@ func contactFields(contact *virtuous.Contact) []virtuous.Field {
 		archived = "true"
 	}
 	return append(contact.Fields(), virtuous.Field{Name: "isArchived", Value: archived})
-}
-
-func (w *work) contactChanges(sealed []byte, contact *virtuous.Contact) ([]string, error) {
-	before, err := w.openContact(sealed)
-	if err != nil {
-		return nil, fmt.Errorf("open a contact: %w", err)
-	}
-	was, err := Fields(before)
-	if err != nil {
-		return nil, err
-	}
-	return changedFields(was, contactFields(contact)), nil
 }
 
 // references returns the references of all contacts of the records, also of versions that do not count any more: which contact had

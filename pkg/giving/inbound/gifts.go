@@ -2,7 +2,6 @@ package inbound
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"rollcall.dev/pkg/event"
@@ -14,7 +13,7 @@ import (
 type giftRow struct {
 	store.PartnerGift
 
-	isNew, isChanged bool
+	isChanged bool
 }
 
 func (g *giftRow) version() version {
@@ -22,7 +21,20 @@ func (g *giftRow) version() version {
 }
 
 func (g *giftRow) setVersion(v version) {
-	g.ModifiedAt, g.Hash, g.ReadAt, g.SeenAt = v.modified, v.hash, v.read, v.seen
+	g.ModifiedAt, g.Hash, g.ReadAt, g.SeenAt, g.isChanged = v.modified, v.hash, v.read, v.seen, true
+}
+
+func (g *giftRow) sealed() []byte { return g.Sealed }
+
+func (g *giftRow) setSealed(sealed []byte) { g.Sealed = sealed }
+
+// set stores what of a version is not sealed. ends are the ends of merges.
+func (g *giftRow) set(gift *virtuous.Gift, ends map[int64]int64) {
+	g.Amount, g.CurrencyCode, g.Date, g.Type = gift.Amount.String(), gift.CurrencyCode, gift.Date.String(), gift.Type
+	g.TransactionSource, g.TransactionID = gift.TransactionSource, gift.TransactionID
+	if g.ContactID = gift.ContactID; ends[gift.ContactID] != 0 {
+		g.ContactID = ends[gift.ContactID]
+	}
 }
 
 // applyGifts applies the gifts of the records, and confirms the donations that became these gifts.
@@ -89,7 +101,7 @@ func (w *work) loadGifts(ctx context.Context, ids []int64) (map[int64]*giftRow, 
 	}
 	for _, id := range ids {
 		if rows[id] == nil {
-			rows[id] = &giftRow{PartnerGift: store.PartnerGift{ID: id, State: store.PartnerLive}, isNew: true}
+			rows[id] = &giftRow{PartnerGift: store.PartnerGift{ID: id, State: store.PartnerLive}}
 		}
 	}
 	return rows, nil
@@ -111,17 +123,16 @@ func (w *work) mergeEnds(ctx context.Context, ids []int64) (map[int64]int64, err
 func (w *work) applyGift(record Record, rows map[int64]*giftRow, ends map[int64]int64, donations *sent) (Outcome, error) {
 	gift, row := record.Gift, rows[record.Gift.ID]
 	outcome := Outcome{Entity: EntityGift, ID: gift.ID}
-	encoded, hash, err := canonical(w.hash, EntityGift, gift.Fields())
+	var counts bool
+	var err error
+	outcome.Change, outcome.ChangedFields, counts, err = w.applyForm(row, record, form{
+		entity: EntityGift, modifiedAt: gift.ModifiedAt, fields: gift.Fields(), open: w.openGift, seal: w.sealGift,
+	})
 	if err != nil {
 		return outcome, err
 	}
-	incoming := version{modified: gift.ModifiedAt, hash: hash, seen: record.At}
-	if record.Read {
-		incoming.read = record.At
-	}
-	outcome.Change, outcome.ChangedFields, err = w.applyGiftVersion(row, gift, incoming, encoded, ends)
-	if err != nil {
-		return outcome, err
+	if counts {
+		row.set(gift, ends)
 	}
 	if donation := donations.of(gift); donation != nil && row.PlatformDonationID == "" {
 		row.PlatformDonationID, row.isChanged = donation.PlatformID, true
@@ -138,54 +149,6 @@ func (w *work) applyGift(record Record, rows map[int64]*giftRow, ends map[int64]
 		outcome.ChangedFields = append(outcome.ChangedFields, "state")
 	}
 	return outcome, w.noteGift(row, outcome)
-}
-
-// applyGiftVersion decides which version counts and stores it in the row.
-func (w *work) applyGiftVersion(row *giftRow, gift *virtuous.Gift, incoming version, encoded []byte, ends map[int64]int64) (Change, []string, error) {
-	stored := row.version()
-	switch judge(stored, incoming) {
-	case skip:
-		if seen := latest(row.SeenAt, incoming.seen); !seen.Equal(row.SeenAt) {
-			row.SeenAt, row.isChanged = seen, true
-		}
-		return Skipped, nil, nil
-	case same:
-		merged := merged(stored, incoming)
-		if !merged.modified.Equal(stored.modified) || !merged.read.Equal(stored.read) || !merged.seen.Equal(stored.seen) {
-			row.setVersion(merged)
-			row.isChanged = true
-		}
-		return Unchanged, nil, nil
-	case replace:
-	}
-	change := Created
-	var changed []string
-	if row.Hash != nil {
-		before, err := w.openGift(row.Sealed)
-		if err != nil {
-			return Skipped, nil, fmt.Errorf("open a gift: %w", err)
-		}
-		was, err := Fields(before)
-		if err != nil {
-			return Skipped, nil, err
-		}
-		if changed, change = changedFields(was, gift.Fields()), Updated; len(changed) == 0 {
-			change = Unchanged
-		}
-	}
-	sealed, err := w.sealGift(encoded)
-	if err != nil {
-		return Skipped, nil, fmt.Errorf("seal a gift: %w", err)
-	}
-	incoming.seen = latest(incoming.seen, row.SeenAt)
-	row.setVersion(incoming)
-	row.isChanged, row.Sealed = true, sealed
-	row.Amount, row.CurrencyCode, row.Date, row.Type = gift.Amount.String(), gift.CurrencyCode, gift.Date.String(), gift.Type
-	row.TransactionSource, row.TransactionID = gift.TransactionSource, gift.TransactionID
-	if row.ContactID = gift.ContactID; ends[gift.ContactID] != 0 {
-		row.ContactID = ends[gift.ContactID]
-	}
-	return change, changed, nil
 }
 
 // deleteGift applies a deletion. Of several, the last one counts.

@@ -83,6 +83,11 @@ func merged(stored, incoming version) version {
 	return stored
 }
 
+// sameTimes reports whether two forms of one version have the same times.
+func (v version) sameTimes(other version) bool {
+	return v.modified.Equal(other.modified) && v.read.Equal(other.read) && v.seen.Equal(other.seen)
+}
+
 func latest(one, other time.Time) time.Time {
 	if other.After(one) {
 		return other
