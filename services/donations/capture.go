@@ -10,10 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/event"
-	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving"
 	"rollcall.dev/pkg/intake"
 	"rollcall.dev/pkg/messageletter"
@@ -30,11 +28,11 @@ const (
 
 // capturer stores the donations of messages.
 type capturer struct {
-	store   *store.Store
-	vault   *vault.Vault
-	letters *messageletter.Opener
-	logger  *zap.Logger
-	metrics *metrics
+	store     *store.Store
+	vault     *vault.Vault
+	customers *intake.Customers
+	logger    *zap.Logger
+	metrics   *metrics
 	// projects are checked before a donation is stored.
 	projects *projects
 	virtuous *connector.Virtuous
@@ -44,20 +42,9 @@ type capturer struct {
 
 // capture stores a message's donation. It is idempotent by the donation's id and content.
 func (c *capturer) capture(ctx context.Context, message intake.Message) error {
-	customer := bus.CustomerOf(message.Subject)
-	switch {
-	case !rollcallv1.ValidCustomerID(customer):
-		return c.giveUp(ctx, message, "customer_unreadable", errors.New("the subject contains no valid customer id"))
-	case message.TooMany:
-		return c.giveUp(ctx, message, "too_many_deliveries", errors.New("too many attempts ended with a crash or a panic"))
-	}
-	known, err := isOnboarded(ctx, c.store.Conn, customer)
-	if err != nil {
+	customer, ok, err := c.customers.Of(ctx, message)
+	if err != nil || !ok {
 		return err
-	}
-	if !known {
-		c.discard(customer, message)
-		return nil
 	}
 	config, err := c.store.VirtuousConfig(ctx, customer)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -97,28 +84,6 @@ func zoneOf(name string) *time.Location {
 	return zone
 }
 
-func isOnboarded(ctx context.Context, from store.Conn, customer string) (bool, error) {
-	found, err := from.Customer(ctx, customer)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && found.OffboardedAt == nil, err
-}
-
-// giveUp makes a letter of a message that cannot be handled. The message is sealed in it.
-func (c *capturer) giveUp(ctx context.Context, message intake.Message, code string, why error) error {
-	c.logger.Warn("message became a letter", zap.String("code", code), zap.Uint64("sequence", message.Sequence))
-	c.metrics.message("letter")
-	return c.letters.OpenMessage(ctx, message.Delivery, fault.Permanent(code, why))
-}
-
-// discard notes a message of a customer who is not onboarded. It is erased, and nothing of it is kept: there is no key of the
-// customer's to seal it with.
-func (c *capturer) discard(customer string, message intake.Message) {
-	c.logger.Warn("donation discarded: the customer is not onboarded", zap.String("customer", customer), zap.Uint64("sequence", message.Sequence))
-	c.metrics.message("discarded")
-}
-
 // seal returns the donation as it is stored: canonical form, transaction and hash.
 func (c *capturer) seal(ctx context.Context, donation giving.Donation, settings giving.Settings) (store.CapturedDonation, error) {
 	one := store.CapturedDonation{
@@ -149,29 +114,15 @@ func (c *capturer) seal(ctx context.Context, donation giving.Donation, settings 
 // save stores the donation, unless it is known, and settles the letters of earlier messages with its id.
 func (c *capturer) save(ctx context.Context, message intake.Message, one store.CapturedDonation) error {
 	outcome := outcomeCaptured
-	err := c.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.LockCustomer(ctx, one.Customer); err != nil { // an offboarding destroys the key
-			return err
-		}
-		known, err := isOnboarded(ctx, tx.Conn, one.Customer)
-		if err != nil {
-			return err
-		}
-		if !known {
-			outcome = outcomeDiscarded
-			return nil
-		}
+	done, err := c.customers.Commit(ctx, one.Customer, message, func(ctx context.Context, tx *store.Tx) (err error) {
 		if outcome, err = addOrCompare(ctx, tx, one); err != nil || outcome == outcomeDiffers {
 			return err
 		}
 		return tx.SettleDonationLetters(ctx, one.Customer, one.PlatformID, c.origin(message))
 	})
 	switch {
-	case err != nil:
+	case err != nil || !done:
 		return err
-	case outcome == outcomeDiscarded:
-		c.discard(one.Customer, message)
-		return nil
 	case outcome == outcomeDiffers:
 		errs := rollcallv1.FieldErrors{}
 		errs.Add("platformDonationId", "is the id of a donation with another content, which stays as it is")
@@ -186,11 +137,10 @@ func (c *capturer) save(ctx context.Context, message intake.Message, one store.C
 
 // What became of a valid message.
 const (
-	outcomeCaptured  = "captured"
-	outcomeRepeated  = "repeated"
-	outcomeReplaced  = "replaced"
-	outcomeDiffers   = "differs"
-	outcomeDiscarded = "discarded"
+	outcomeCaptured = "captured"
+	outcomeRepeated = "repeated"
+	outcomeReplaced = "replaced"
+	outcomeDiffers  = "differs"
 )
 
 // addOrCompare adds the donation, or compares it with the one that has its id.

@@ -97,9 +97,12 @@ func newFixture(t *testing.T, settings string) *fixture {
 	f.capturer = &capturer{
 		store: f.store, vault: f.vault, logger: zap.NewNop(), wake: func() {}, source: "AcmeGive",
 		projects: f.projects, metrics: f.projects.metrics, virtuous: f.submitter.virtuous,
-		letters: &messageletter.Opener{
-			Store: f.store, Vault: f.vault, Job: jobCapture,
-			StreamCreated: func(context.Context, string) (time.Time, error) { return streamCreated, nil },
+		customers: &intake.Customers{
+			Store: f.store, Logger: zap.NewNop(), Count: f.projects.metrics.message,
+			Letters: &messageletter.Opener{
+				Store: f.store, Vault: f.vault, Job: jobCapture,
+				StreamCreated: func(context.Context, string) (time.Time, error) { return streamCreated, nil },
+			},
 		},
 	}
 	f.exec(t, `CREATE TABLE test_clock AS SELECT interval '0' AS ahead`)

@@ -89,8 +89,9 @@ func donationWorker(
 	}
 	letters := lettersOf(s, jobCapture)
 	capturing := &capturer{
-		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger, metrics: checking.metrics, projects: checking, virtuous: opener,
-		source: s.Config.VirtuousTransactionSource, wake: wake,
+		store: s.Store, vault: s.Vault, logger: s.Logger, metrics: checking.metrics, projects: checking, virtuous: opener,
+		customers: &intake.Customers{Store: s.Store, Letters: letters, Logger: s.Logger, Count: checking.metrics.message},
+		source:    s.Config.VirtuousTransactionSource, wake: wake,
 	}
 	erase := func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) }
 	incoming := intake.New(s.Store, s.Logger, letters.StreamCreated, erase)

@@ -48,14 +48,7 @@ func (c *capturer) reject(ctx context.Context, customer string, message intake.M
 		ID: uuid.New(), Customer: customer, PlatformID: giving.IDOf(message.Data), PayloadSealed: sealed, Subject: message.Subject,
 		Origin: c.origin(message), Job: jobCapture, Code: why.code, Reason: reason, TraceID: event.NewTraceID(),
 	}
-	known := true
-	err = c.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.LockCustomer(ctx, customer); err != nil { // an offboarding destroys the key
-			return err
-		}
-		if known, err = isOnboarded(ctx, tx.Conn, customer); err != nil || !known {
-			return err
-		}
+	done, err := c.customers.Commit(ctx, customer, message, func(ctx context.Context, tx *store.Tx) error {
 		added, err := tx.AddDonationLetter(ctx, letter)
 		if err != nil || !added {
 			return err
@@ -76,12 +69,8 @@ func (c *capturer) reject(ctx context.Context, customer string, message intake.M
 		}
 		return tx.Publish(ctx, rejected)
 	})
-	if err != nil {
+	if err != nil || !done {
 		return err
-	}
-	if !known {
-		c.discard(customer, message)
-		return nil
 	}
 	c.metrics.message("rejected")
 	c.logger.Warn("donation rejected", zap.String("customer", customer), zap.String("code", why.code), zap.Uint64("sequence", message.Sequence),

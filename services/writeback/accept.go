@@ -8,10 +8,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
-	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/intake"
-	"rollcall.dev/pkg/messageletter"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -22,30 +19,18 @@ const kindUser = "user"
 
 // accepter stores the values of messages in the rows of their users.
 type accepter struct {
-	store   *store.Store
-	vault   *vault.Vault
-	letters *messageletter.Opener
-	logger  *zap.Logger
-	metrics *metrics
-	wake    func()
+	vault     *vault.Vault
+	customers *intake.Customers
+	logger    *zap.Logger
+	metrics   *metrics
+	wake      func()
 }
 
 // accept stores what a message asks for. It is idempotent by the time at which the message was published.
 func (a *accepter) accept(ctx context.Context, message intake.Message) error {
-	customer := bus.CustomerOf(message.Subject)
-	switch {
-	case !rollcallv1.ValidCustomerID(customer):
-		return a.giveUp(ctx, message, "customer_unreadable", errors.New("the subject contains no valid customer id"))
-	case message.TooMany:
-		return a.giveUp(ctx, message, "too_many_deliveries", errors.New("too many attempts ended with a crash or a panic"))
-	}
-	known, err := isMirrored(ctx, a.store.Conn, customer)
-	if err != nil {
+	customer, ok, err := a.customers.Of(ctx, message)
+	if err != nil || !ok {
 		return err
-	}
-	if !known {
-		a.discard(customer, message)
-		return nil
 	}
 	request := &rollcallv1.WritebackRequest{}
 	errs := rollcallv1.Decode(message.Data, request)
@@ -53,31 +38,9 @@ func (a *accepter) accept(ctx context.Context, message intake.Message) error {
 		errs = request.Validate(customer)
 	}
 	if len(errs) > 0 {
-		return a.giveUp(ctx, message, "writeback_invalid", errs)
+		return a.customers.GiveUp(ctx, message, "writeback_invalid", errs)
 	}
 	return a.merge(ctx, customer, message, request)
-}
-
-// giveUp makes a letter of a message that cannot be handled. The message is sealed in it.
-func (a *accepter) giveUp(ctx context.Context, message intake.Message, code string, why error) error {
-	a.logger.Warn("message became a letter", zap.String("code", code), zap.Uint64("sequence", message.Sequence))
-	a.metrics.accepted("letter")
-	return a.letters.OpenMessage(ctx, message.Delivery, fault.Permanent(code, why))
-}
-
-// discard notes a message of a customer who is not mirrored. It is erased, and nothing of it is kept: there is no key of the
-// customer's to seal it with.
-func (a *accepter) discard(customer string, message intake.Message) {
-	a.logger.Warn("write-back discarded: the customer is not onboarded", zap.String("customer", customer), zap.Uint64("sequence", message.Sequence))
-	a.metrics.accepted("discarded")
-}
-
-func isMirrored(ctx context.Context, from store.Conn, customer string) (bool, error) {
-	found, err := from.Customer(ctx, customer)
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && found.OffboardedAt == nil, err
 }
 
 // merge stores the request's values, over older ones that were not written yet.
@@ -91,18 +54,7 @@ func (a *accepter) merge(ctx context.Context, customer string, message intake.Me
 		return fmt.Errorf("open customer's key: %w", err)
 	}
 	outcome := "accepted"
-	err = a.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.LockCustomer(ctx, customer); err != nil { // an offboarding destroys the key
-			return err
-		}
-		known, err := isMirrored(ctx, tx.Conn, customer)
-		if err != nil {
-			return err
-		}
-		if !known {
-			a.discard(customer, message)
-			return nil
-		}
+	done, err := a.customers.Commit(ctx, customer, message, func(ctx context.Context, tx *store.Tx) error {
 		row, isNew, err := lockRow(ctx, tx, customer, request)
 		if err != nil {
 			return err
@@ -130,7 +82,7 @@ func (a *accepter) merge(ctx context.Context, customer string, message intake.Me
 		}
 		return supersede(ctx, tx, customer, row)
 	})
-	if err != nil {
+	if err != nil || !done {
 		return err
 	}
 	a.metrics.accepted(outcome)

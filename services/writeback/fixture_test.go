@@ -89,8 +89,11 @@ func newFixture(t *testing.T) *fixture {
 	})
 	created := func(context.Context, string) (time.Time, error) { return streamCreated, nil }
 	f.accepter = &accepter{
-		store: f.store, vault: f.vault, logger: zap.NewNop(), wake: func() {},
-		letters: &messageletter.Opener{Store: f.store, Vault: f.vault, Job: jobWriteback, StreamCreated: created},
+		vault: f.vault, logger: zap.NewNop(), wake: func() {},
+		customers: &intake.Customers{
+			Store: f.store, Logger: zap.NewNop(), Count: func(string) {},
+			Letters: &messageletter.Opener{Store: f.store, Vault: f.vault, Job: jobWriteback, StreamCreated: created},
+		},
 	}
 	f.reviewer = &reviewer{store: f.store, vault: f.vault, logger: zap.NewNop(), wake: func() {}}
 	sealed, err := f.vault.Seal(t.Context(), customer, store.CredentialVomoToken, []byte("t0ken"))
