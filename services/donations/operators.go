@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"rollcall.dev/pkg/connector"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/giving/inbound"
-	"rollcall.dev/pkg/giving/report"
 	"rollcall.dev/pkg/giving/subscription"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
@@ -20,13 +20,13 @@ const jobSubscription = "webhook_subscription"
 func answerOperators(
 	ctx context.Context, s *service.Service, opener *connector.Virtuous, applier *inbound.Applier, sent, applied func(),
 ) (answered func(), err error) {
-	limits, err := report.ParseLimits(s.Config.GivingReportLimits)
+	limits, err := dailyreport.ParseLimits(s.Config.GivingReportLimits)
 	if err != nil {
 		return func() {}, fmt.Errorf("read GIVING_REPORT_LIMITS: %w", err)
 	}
 	api := &givingapi.API{
 		Store: s.Store, Vault: s.Vault, Logger: s.Logger, Applier: applier, DonationPurpose: purposeDonation, Sent: sent, Applied: applied,
-		Reporter: &report.Reporter{Store: s.Store, Limits: limits},
+		Reporter: dailyreport.Reporter{Limits: limits},
 		Subscriptions: &subscription.Subscriptions{
 			Store: s.Store, Vault: s.Vault, Logger: s.Logger, PublicURL: s.Config.WebhookPublicURL,
 			Open: func(ctx context.Context, config store.VirtuousConfig) (subscription.Client, error) {

@@ -7,8 +7,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/giving/inbound"
-	"rollcall.dev/pkg/giving/report"
 	"rollcall.dev/pkg/giving/subscription"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
@@ -35,7 +35,7 @@ type API struct {
 	Logger        *zap.Logger
 	Applier       *inbound.Applier
 	Subscriptions *subscription.Subscriptions
-	Reporter      *report.Reporter
+	Reporter      dailyreport.Reporter
 	// Open opens Virtuous for a customer.
 	Open            func(ctx context.Context, config store.VirtuousConfig) (Looker, error)
 	DonationPurpose string // for which donations are sealed
@@ -92,22 +92,22 @@ func unless[Value comparable](none, value Value) *Value {
 }
 
 // report returns the report of a day, or one as of now.
-func (a *API) report(ctx context.Context, question operatorapi.GivingReportQuestion) (report.Report, error) {
+func (a *API) report(ctx context.Context, question operatorapi.GivingReportQuestion) (dailyreport.Report, error) {
 	if _, err := a.Store.Customer(ctx, question.CustomerID); err != nil {
-		return report.Report{}, err
+		return dailyreport.Report{}, err
 	}
-	var made report.Report
+	var made dailyreport.Report
 	var err error
 	if question.Date == "" {
-		made, err = a.Reporter.Make(ctx, question.CustomerID)
+		made, err = a.Reporter.Make(ctx, a.Store.Conn, question.CustomerID)
 	} else {
 		if _, err := time.Parse(time.DateOnly, question.Date); err != nil {
-			return report.Report{}, &service.FieldsError{Errors: map[string][]string{"date": {"must be a day such as 2026-11-20"}}}
+			return dailyreport.Report{}, &service.FieldsError{Errors: map[string][]string{"date": {"must be a day such as 2026-11-20"}}}
 		}
-		made, err = a.Reporter.Of(ctx, question.CustomerID, question.Date)
+		made, err = dailyreport.Of(ctx, a.Store.Conn, question.CustomerID, question.Date)
 	}
 	if errors.Is(err, store.ErrNotFound) {
-		return report.Report{}, &service.ConflictError{Text: "there is no report of that day, or the customer has no giving"}
+		return dailyreport.Report{}, &service.ConflictError{Text: "there is no report of that day, or the customer has no giving"}
 	}
 	return made, err
 }

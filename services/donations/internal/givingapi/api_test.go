@@ -13,8 +13,8 @@ import (
 
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/giving/inbound"
-	"rollcall.dev/pkg/giving/report"
 	"rollcall.dev/pkg/giving/subscription"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
@@ -61,7 +61,7 @@ func newFixture(t *testing.T) *fixture {
 	f.API = &API{
 		Store: opened, Vault: keys, Logger: zap.NewNop(), DonationPurpose: "donation", Sent: func() {}, Applied: func() {},
 		Applier:       &inbound.Applier{Store: opened, Vault: keys, Logger: zap.NewNop(), TransactionPurpose: "transaction"},
-		Reporter:      &report.Reporter{Store: opened, Limits: report.DefaultLimits()},
+		Reporter:      dailyreport.Reporter{Limits: dailyreport.DefaultLimits()},
 		Subscriptions: &subscription.Subscriptions{Store: opened, Vault: keys, Logger: zap.NewNop()},
 		Open:          func(context.Context, store.VirtuousConfig) (Looker, error) { return f, nil },
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/giving/report"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 )
@@ -140,20 +140,20 @@ func TestGiftsAndContactsAreListedAndShown(t *testing.T) {
 func TestReportOfGivingPrintsWhatToDo(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	made := report.Report{CustomerID: "acme", Date: "2026-11-20", MadeAt: testTime, State: report.Look}
-	made.Metrics.Failed = report.Count{Value: 3, Verdict: report.Verdict{Healthy: "0", State: report.Look, Remedy: "See what Virtuous rejects."}}
-	for _, one := range []*report.Verdict{
+	made := dailyreport.Report{CustomerID: "acme", Date: "2026-11-20", MadeAt: testTime, State: dailyreport.Look}
+	made.Metrics.Failed = dailyreport.Count{Value: 3, Verdict: dailyreport.Verdict{Healthy: "0", State: dailyreport.Look, Remedy: "See what Virtuous rejects."}}
+	for _, one := range []*dailyreport.Verdict{
 		&made.Metrics.Pending.Verdict, &made.Metrics.SubmittedLate.Verdict, &made.Metrics.NeedsReview.Verdict, &made.Metrics.Conflict.Verdict,
 		&made.Metrics.Latency.Verdict, &made.Metrics.RecoveredShare.Verdict,
 	} {
-		*one = report.Verdict{Healthy: "0", State: report.OK, Remedy: "Nothing."}
+		*one = dailyreport.Verdict{Healthy: "0", State: dailyreport.OK, Remedy: "Nothing."}
 	}
 	f.answers("reports", "show", inTurn(made))
 	got := f.run("report", "acme")
 	require.Regexp(t, `\nfailed +3 +0 +look\n`, got.stdout)
 	require.Contains(t, got.stdout, "failed: See what Virtuous rejects.\n")
 	require.NotContains(t, got.stdout, "Nothing.")
-	require.Equal(t, made, document[report.Report](t, f.run("report", "acme", "--json")))
+	require.Equal(t, made, document[dailyreport.Report](t, f.run("report", "acme", "--json")))
 }
 
 func TestReconcileLogIsListedPageByPage(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/giving/report"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/operatorapi"
 )
 
@@ -19,7 +19,7 @@ func (a *app) report() *cobra.Command {
 of the service donations says from which values on a figure is look or act.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			return askOne(command.Context(), a, args[0], question[operatorapi.GivingReportQuestion, report.Report]{
+			return askOne(command.Context(), a, args[0], question[operatorapi.GivingReportQuestion, dailyreport.Report]{
 				noun: "reports", verb: "show", of: operatorapi.GivingReportQuestion{CustomerID: args[0], Date: date}, print: a.printGivingReport,
 			})
 		},
@@ -28,10 +28,10 @@ of the service donations says from which values on a figure is look or act.`,
 	return command
 }
 
-func (a *app) printGivingReport(made report.Report) error {
+func (a *app) printGivingReport(made dailyreport.Report) error {
 	sayf(a.out, "%s on %s: %s (%s)", made.CustomerID, made.Date, made.State, moment(made.MadeAt))
 	m := made.Metrics
-	aged := func(one report.Aged) string {
+	aged := func(one dailyreport.Aged) string {
 		if one.OldestAgeSeconds == nil {
 			return strconv.FormatInt(one.Value, 10)
 		}
@@ -47,7 +47,7 @@ func (a *app) printGivingReport(made report.Report) error {
 	}
 	figures := []struct {
 		name, value string
-		is          report.Verdict
+		is          dailyreport.Verdict
 	}{
 		{"pending", aged(m.Pending), m.Pending.Verdict},
 		{"submitted for more than 24 h", aged(m.SubmittedLate), m.SubmittedLate.Verdict},
@@ -70,7 +70,7 @@ func (a *app) printGivingReport(made report.Report) error {
 		return err
 	}
 	for _, one := range figures {
-		if one.is.State != report.OK {
+		if one.is.State != dailyreport.OK {
 			sayf(a.out, "%s: %s", one.name, one.is.Remedy)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall.dev/pkg/giving/report"
+	"rollcall.dev/pkg/giving/dailyreport"
 )
 
 // options are the flags of the command.
@@ -35,7 +35,7 @@ type options struct {
 	quiet       bool
 	verbose     bool
 	deadline    time.Duration
-	printReport func(report.Report) error
+	printReport func(dailyreport.Report) error
 }
 
 const (
@@ -50,7 +50,7 @@ const (
 
 // Command returns `rollcall dev`. It ends without an error after Ctrl-C, and after a demonstration that mirrored all
 // users without a difference, or in which each donation became what it should. printReport prints the report of giving.
-func Command(printReport func(report.Report) error) *cobra.Command {
+func Command(printReport func(dailyreport.Report) error) *cobra.Command {
 	var opts options
 	command := &cobra.Command{
 		Use:   "dev",

@@ -12,7 +12,7 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
-	"rollcall.dev/pkg/giving/report"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -39,7 +39,7 @@ type givingDemo struct {
 	sandbox     *sandbox
 	folder      string
 	setClock    func(ctx context.Context, ahead time.Duration) error // of the services
-	printReport func(report.Report) error
+	printReport func(dailyreport.Report) error
 
 	ahead  time.Duration // of both clocks
 	number int           // of the step
@@ -316,7 +316,7 @@ func (d *givingDemo) compare(ctx context.Context) error {
 
 // report prints the customer's report, which must show nothing that waits.
 func (d *givingDemo) report(ctx context.Context) error {
-	var made report.Report
+	var made dailyreport.Report
 	if err := ask(ctx, d.conn, service.APISubject("reports", "show"), operatorapi.GivingReportQuestion{CustomerID: demoOrg}, &made); err != nil {
 		return err
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/giving/report"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/localserver"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/testkit"
 )
 
 // newGivingDemo returns a demonstration on the services of giving, the sandbox, a NATS server and a database.
-func newGivingDemo(t *testing.T, shown *testScreen) (d *givingDemo, reports *[]report.Report) {
+func newGivingDemo(t *testing.T, shown *testScreen) (d *givingDemo, reports *[]dailyreport.Report) {
 	t.Helper()
 	database, server := testkit.Database(t), testkit.NATS(t)
 	conn := server.Conn(t)
@@ -44,13 +44,13 @@ func newGivingDemo(t *testing.T, shown *testScreen) (d *givingDemo, reports *[]r
 		testkit.Program(t, "rollcall.dev/services/"+name, testkit.ProgramConfig{Env: env})
 		testkit.WaitReady(t, "http://"+env["HTTP_ADDR"]+"/readyz")
 	}
-	reports = &[]report.Report{}
+	reports = &[]dailyreport.Report{}
 	return &givingDemo{
 		screen: newScreen(shown, &testScreen{}, true), conn: conn, sandbox: &sandbox{address: "http://" + standIn, client: client}, folder: "/data",
 		setClock: func(ctx context.Context, ahead time.Duration) error {
 			return localserver.SetClock(ctx, database, ahead)
 		},
-		printReport: func(made report.Report) error {
+		printReport: func(made dailyreport.Report) error {
 			*reports = append(*reports, made)
 			return nil
 		},

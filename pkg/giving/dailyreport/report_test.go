@@ -1,4 +1,4 @@
-package report_test
+package dailyreport_test
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"rollcall.dev/pkg/giving/report"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 )
@@ -19,10 +19,11 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 const customer = "acme"
 
 type fixture struct {
-	*report.Reporter
+	dailyreport.Reporter
 
-	pool *pgxpool.Pool
-	ids  int
+	store *store.Store
+	pool  *pgxpool.Pool
+	ids   int
 }
 
 // newFixture stops the database's clock at 03:00 UTC, when it is still the day before in Phoenix.
@@ -35,7 +36,7 @@ func newFixture(t *testing.T) *fixture {
 	pool, err := pgxpool.New(t.Context(), database)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	f := &fixture{Reporter: &report.Reporter{Store: opened, Limits: report.DefaultLimits()}, pool: pool}
+	f := &fixture{Reporter: dailyreport.Reporter{Limits: dailyreport.DefaultLimits()}, store: opened, pool: pool}
 	f.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$SELECT '2026-11-20T03:00:00Z'::timestamptz$$`)
 	f.exec(t, `INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, designations_field, defaults, needs_review_after_hours,
 		stuck_after_hours, organization_id, organization_name, time_zone, culture, updated_at)
@@ -61,9 +62,9 @@ func (f *fixture) add(t testing.TB, status, columns, values string) {
 func TestReportOfNothingHasEveryName(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	made, err := f.Make(t.Context(), customer)
+	made, err := f.Make(t.Context(), f.store.Conn, customer)
 	require.NoError(t, err)
-	require.Equal(t, report.OK, made.State)
+	require.Equal(t, dailyreport.OK, made.State)
 	require.Equal(t, "2026-11-19", made.Date, "the organization's day")
 	encoded, err := json.Marshal(made)
 	require.NoError(t, err)
@@ -79,7 +80,7 @@ func TestReportOfNothingHasEveryName(t *testing.T) {
 	require.Contains(t, names.Metrics["latency"], "p95Seconds")
 	require.Contains(t, names.Metrics["recoveredShare"], "value")
 	require.Equal(t, map[string]any{"import_not_run": 0.0, "match_needed": 0.0}, names.Metrics["needsReview"]["byReason"])
-	_, err = f.Make(t.Context(), "globex")
+	_, err = f.Make(t.Context(), f.store.Conn, "globex")
 	require.ErrorIs(t, err, store.ErrNotFound)
 }
 
@@ -105,67 +106,67 @@ func TestReportCountsEachFigure(t *testing.T) {
 		VALUES ('acme', 1, 'live', 'conflict', '', '', now(), now()), ('acme', 2, 'live', 'partner_pending', '', '', now(), now())`)
 	f.exec(t, `INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
 		created_at, status_at, updated_at) VALUES ('globex', '1', 'failed', 'G', '', '', '', now(), now(), now())`)
-	made, err := f.Make(t.Context(), customer)
+	made, err := f.Make(t.Context(), f.store.Conn, customer)
 	require.NoError(t, err)
 	got := made.Metrics
 	require.EqualValues(t, 2, got.Pending.Value)
 	require.EqualValues(t, 3*3600, *got.Pending.OldestAgeSeconds)
-	require.Equal(t, report.Look, got.Pending.State)
+	require.Equal(t, dailyreport.Look, got.Pending.State)
 	require.EqualValues(t, 1, got.SubmittedLate.Value)
 	require.EqualValues(t, 24*3600+1, *got.SubmittedLate.OldestAgeSeconds)
-	require.Equal(t, report.Look, got.SubmittedLate.State)
+	require.Equal(t, dailyreport.Look, got.SubmittedLate.State)
 	require.EqualValues(t, 3, got.NeedsReview.Value)
-	require.Equal(t, report.ByReason{ImportNotRun: 1, MatchNeeded: 2}, got.NeedsReview.ByReason)
-	require.Equal(t, report.OK, got.NeedsReview.State)
+	require.Equal(t, dailyreport.ByReason{ImportNotRun: 1, MatchNeeded: 2}, got.NeedsReview.ByReason)
+	require.Equal(t, dailyreport.OK, got.NeedsReview.State)
 	require.EqualValues(t, 1, got.Failed.Value)
 	require.EqualValues(t, 1, got.Conflict.Value)
 	require.EqualValues(t, 10*3600+1800, *got.Latency.MedianSeconds)
 	require.EqualValues(t, 19*3600, *got.Latency.P95Seconds)
-	require.Equal(t, report.OK, got.Latency.State)
+	require.Equal(t, dailyreport.OK, got.Latency.State)
 	require.EqualValues(t, 21, got.RecoveredShare.Confirmed)
 	require.EqualValues(t, 1, got.RecoveredShare.Recovered)
 	require.InDelta(t, 0.0476, *got.RecoveredShare.Value, 1e-9)
-	require.Equal(t, report.Look, got.RecoveredShare.State)
-	require.Equal(t, report.Look, made.State)
+	require.Equal(t, dailyreport.Look, got.RecoveredShare.State)
+	require.Equal(t, dailyreport.Look, made.State)
 
-	limits, err := report.ParseLimits("pending=1h/2h, needsReview=3/4,recoveredShare=0.05/0.05")
+	limits, err := dailyreport.ParseLimits("pending=1h/2h, needsReview=3/4,recoveredShare=0.05/0.05")
 	require.NoError(t, err)
 	f.Limits = limits
-	made, err = f.Make(t.Context(), customer)
+	made, err = f.Make(t.Context(), f.store.Conn, customer)
 	require.NoError(t, err)
-	require.Equal(t, report.Act, made.Metrics.Pending.State)
-	require.Equal(t, report.OK, made.Metrics.RecoveredShare.State)
-	require.Equal(t, report.Act, made.State)
+	require.Equal(t, dailyreport.Act, made.Metrics.Pending.State)
+	require.Equal(t, dailyreport.OK, made.Metrics.RecoveredShare.State)
+	require.Equal(t, dailyreport.Act, made.State)
 }
 
 func TestReportOfADayIsStoredAndReplaced(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	_, err := f.Of(t.Context(), customer, "2026-11-19")
+	_, err := dailyreport.Of(t.Context(), f.store.Conn, customer, "2026-11-19")
 	require.ErrorIs(t, err, store.ErrNotFound)
-	first, err := f.MakeAndStore(t.Context(), customer)
+	first, err := f.MakeAndStore(t.Context(), f.store.Conn, customer)
 	require.NoError(t, err)
-	stored, err := f.Of(t.Context(), customer, "2026-11-19")
+	stored, err := dailyreport.Of(t.Context(), f.store.Conn, customer, "2026-11-19")
 	require.NoError(t, err)
 	require.Equal(t, first, stored)
 	f.add(t, "failed", "created_at", `now()`)
-	_, err = f.MakeAndStore(t.Context(), customer)
+	_, err = f.MakeAndStore(t.Context(), f.store.Conn, customer)
 	require.NoError(t, err)
-	stored, err = f.Of(t.Context(), customer, "2026-11-19")
+	stored, err = dailyreport.Of(t.Context(), f.store.Conn, customer, "2026-11-19")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, stored.Metrics.Failed.Value)
 }
 
 func TestLimitsAreRead(t *testing.T) {
 	t.Parallel()
-	limits, err := report.ParseLimits("")
+	limits, err := dailyreport.ParseLimits("")
 	require.NoError(t, err)
-	require.Equal(t, report.DefaultLimits(), limits)
-	limits, err = report.ParseLimits("latency=12h/30h")
+	require.Equal(t, dailyreport.DefaultLimits(), limits)
+	limits, err = dailyreport.ParseLimits("latency=12h/30h")
 	require.NoError(t, err)
-	require.Equal(t, report.Limit{Look: 12 * time.Hour.Seconds(), Act: 30 * time.Hour.Seconds()}, limits.Latency)
+	require.Equal(t, dailyreport.Limit{Look: 12 * time.Hour.Seconds(), Act: 30 * time.Hour.Seconds()}, limits.Latency)
 	for _, bad := range []string{"late=1/2", "failed", "failed=1", "failed=2/1", "failed=-1/2", "failed=NaN/NaN", "pending=1/2", "failed=1h/2h"} {
-		_, err := report.ParseLimits(bad)
+		_, err := dailyreport.ParseLimits(bad)
 		require.Error(t, err, bad)
 	}
 }

@@ -1,4 +1,4 @@
-package report
+package dailyreport
 
 import (
 	"math"
@@ -31,7 +31,7 @@ func (m Metrics) worst() string {
 	return worst
 }
 
-func (r *Reporter) metrics(f store.GivingFigures) Metrics {
+func (r Reporter) metrics(f store.GivingFigures) Metrics {
 	l := r.Limits
 	inReview := f.ImportNotRun + f.MatchNeeded
 	metrics := Metrics{

@@ -1,4 +1,4 @@
-package report
+package dailyreport
 
 import (
 	"context"
@@ -96,17 +96,16 @@ type Share struct {
 
 // Reporter makes reports.
 type Reporter struct {
-	Store  *store.Store
 	Limits Limits
 }
 
 // Make computes a customer's report as of now. store.ErrNotFound if the customer never had giving.
-func (r *Reporter) Make(ctx context.Context, customer string) (Report, error) {
-	config, err := r.Store.VirtuousConfig(ctx, customer)
+func (r Reporter) Make(ctx context.Context, on store.Conn, customer string) (Report, error) {
+	config, err := on.VirtuousConfig(ctx, customer)
 	if err != nil {
 		return Report{}, err
 	}
-	figures, err := r.Store.GivingFigures(ctx, customer, lateAfter, windowDays*24*time.Hour)
+	figures, err := on.GivingFigures(ctx, customer, lateAfter, windowDays*24*time.Hour)
 	if err != nil {
 		return Report{}, err
 	}
@@ -123,8 +122,8 @@ func (r *Reporter) Make(ctx context.Context, customer string) (Report, error) {
 }
 
 // MakeAndStore computes a customer's report and stores it as that of the organization's day, in place of an earlier one of the day.
-func (r *Reporter) MakeAndStore(ctx context.Context, customer string) (Report, error) {
-	made, err := r.Make(ctx, customer)
+func (r Reporter) MakeAndStore(ctx context.Context, on store.Conn, customer string) (Report, error) {
+	made, err := r.Make(ctx, on, customer)
 	if err != nil {
 		return Report{}, err
 	}
@@ -132,12 +131,12 @@ func (r *Reporter) MakeAndStore(ctx context.Context, customer string) (Report, e
 	if err != nil {
 		return Report{}, fmt.Errorf("encode a report: %w", err)
 	}
-	return made, r.Store.SaveGivingReport(ctx, customer, made.Date, encoded, made.MadeAt)
+	return made, on.SaveGivingReport(ctx, customer, made.Date, encoded, made.MadeAt)
 }
 
 // Of returns the stored report of a day (YYYY-MM-DD). store.ErrNotFound if there is none.
-func (r *Reporter) Of(ctx context.Context, customer, date string) (Report, error) {
-	encoded, err := r.Store.GivingReport(ctx, customer, date)
+func Of(ctx context.Context, on store.Conn, customer, date string) (Report, error) {
+	encoded, err := on.GivingReport(ctx, customer, date)
 	if err != nil {
 		return Report{}, err
 	}
