@@ -50,9 +50,22 @@ const CategoryUserDeletions = "user_deletions"
 // CategoryParticipations is the category of a cycle of participations in its subject.
 const CategoryParticipations = "participations"
 
+// Categories of reconciliations with Virtuous CRM+ in their subjects.
+const (
+	CategoryStuck         = "stuck"
+	CategoryNeedsUpdate   = "needs_update"
+	CategoryMissedWebhook = "missed_webhook"
+	CategoryReport        = "report"
+)
+
 // Categories are the categories of reconciliations that the reconciler serves.
 func Categories() []string {
-	return []string{CategoryUserDaily, CategoryUserDeletions, CategoryParticipations}
+	return append([]string{CategoryUserDaily, CategoryUserDeletions, CategoryParticipations}, GivingCategories()...)
+}
+
+// GivingCategories are those of reconciliations with Virtuous CRM+, in the order in which a daily run works them.
+func GivingCategories() []string {
+	return []string{CategoryStuck, CategoryNeedsUpdate, CategoryMissedWebhook, CategoryReport}
 }
 
 // Subject prefixes. The customer is the last token, except in the subjects of letters: see LetterSubject.

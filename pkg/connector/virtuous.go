@@ -26,6 +26,8 @@ type Virtuous struct {
 	Timeout   time.Duration       // of one request; under half of the lease
 	Hourly    budget.Hourly       // the installation's
 	Customers *virtuous.Customers // nil: the clients of a customer share nothing
+	// Sleep waits between two attempts at a read; nil is a timer.
+	Sleep func(ctx context.Context, d time.Duration) error
 }
 
 // Open opens Virtuous for a job that holds the lease of the customer's giving; nil: the job needs none. Errors: ErrNoCredential.
@@ -58,7 +60,7 @@ func (v *Virtuous) client(config virtuous.Config, customer string, lease *store.
 	if err != nil {
 		return nil, fmt.Errorf("open budget: %w", err)
 	}
-	config.BaseURL, config.Transport, config.Timeout = v.BaseURL, v.Transport, v.Timeout
+	config.BaseURL, config.Transport, config.Timeout, config.Sleep = v.BaseURL, v.Transport, v.Timeout, v.Sleep
 	config.QueryTimeout = v.Timeout // a page, too, must end before the lease does
 	if v.Customers != nil && known {
 		config.Customer = v.Customers.Of(customer)

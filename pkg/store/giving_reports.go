@@ -55,3 +55,39 @@ func (c Conn) GivingReport(ctx context.Context, customer, date string) (json.Raw
 func (c Conn) ForgetGivingReports(ctx context.Context, age time.Duration, atMost int32) (deleted int64, err error) {
 	return c.queries.GivingReportForgetOld(ctx, c.dbtx, &db.GivingReportForgetOldParams{OlderThan: age, AtMost: atMost})
 }
+
+// DailyRunDue is a customer whose daily run is due.
+type DailyRunDue struct {
+	Customer string
+	Enabled  bool   // Virtuous may be asked
+	TimeZone string // the organization's
+}
+
+// LockDailyRunsDue locks up to atMost customers whose daily run is due, also those whose giving is paused or switched off.
+func (t *Tx) LockDailyRunsDue(ctx context.Context, atMost int32) ([]DailyRunDue, error) {
+	rows, err := t.queries.GivingReportsLockDue(ctx, t.dbtx, atMost)
+	due := make([]DailyRunDue, 0, len(rows))
+	for _, row := range rows {
+		due = append(due, DailyRunDue{Customer: row.CustomerID, Enabled: row.Enabled, TimeZone: row.TimeZone})
+	}
+	return due, err
+}
+
+// SetNextDailyRuns says when the customers' next daily runs are due. A daily run stands for the next scheduled reconciliation, so that one
+// comes every later.
+func (t *Tx) SetNextDailyRuns(ctx context.Context, customers []string, next []time.Time, every time.Duration) error {
+	return t.queries.GivingReportsSetNext(ctx, t.dbtx, &db.GivingReportsSetNextParams{CustomerIds: customers, Next: next, Every: every})
+}
+
+// GivingReportsDue returns up to atMost customers whose report is to be made: the other categories of the daily run are complete, or it has
+// waited for them for longestWait.
+func (c Conn) GivingReportsDue(ctx context.Context, longestWait time.Duration, atMost int32) ([]string, error) {
+	return c.queries.GivingReportsDue(ctx, c.dbtx, &db.GivingReportsDueParams{LongestWait: longestWait, AtMost: atMost})
+}
+
+// TakeGivingReport ends the wait for a customer's report; the caller makes and stores it in the same transaction. taken is false if another
+// one does, or did.
+func (t *Tx) TakeGivingReport(ctx context.Context, customer string) (taken bool, err error) {
+	rows, err := t.queries.GivingReportTake(ctx, t.dbtx, customer)
+	return rows > 0, err
+}

@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/budget"
+	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/connector"
 	transaction "rollcall.dev/pkg/giving"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/giving/inbound"
 	"rollcall.dev/pkg/operatoraudit"
 	"rollcall.dev/pkg/round"
@@ -43,22 +46,44 @@ func givingRounds(s *service.Service, toVirtuous http.RoundTripper) *round.Runne
 	})
 }
 
+// dailyReports returns what stores the daily reports, with the installation's limits.
+func dailyReports(s *service.Service) (*giving.Reports, error) {
+	limits, err := dailyreport.ParseLimits(s.Config.GivingReportLimits)
+	if err != nil {
+		return nil, fmt.Errorf("read GIVING_REPORT_LIMITS: %w", err)
+	}
+	return &giving.Reports{Store: s.Store, Logger: s.Logger, Reporter: dailyreport.Reporter{Limits: limits}}, nil
+}
+
 // codeGivingOff is the code in operator_audit of a request for a customer without giving.
 const codeGivingOff = "customer_not_served"
 
-// askGiving makes a category due for a customer at once, because an operator published a request.
+// askGiving works a request of an operator that concerns giving. A customer without giving is not served, and only the report of one
+// whose giving is switched off.
 func (r *reconciler) askGiving(ctx context.Context, delivery *worker.Delivery, customer, category string) error {
 	config, err := r.store.VirtuousConfig(ctx, customer)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
+	isServed := err == nil && (config.Enabled || category == bus.CategoryReport && config.DisabledReason != store.GivingRemoved)
 	outcome, code := store.ActDone, ""
-	if err != nil || !config.Enabled {
+	if !isServed {
 		outcome, code = store.ActRejected, codeGivingOff
-	} else if err := r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return giving.Ask(ctx, tx, customer, category) }); err != nil {
+	} else if err := r.doGiving(ctx, customer, category); err != nil {
 		return err
 	}
-	if _, err := r.store.NoteAct(ctx, operatoraudit.MessageAct(delivery, "reconcile."+category, customer, outcome, code)); err != nil {
+	_, err = r.store.NoteAct(ctx, operatoraudit.MessageAct(delivery, "reconcile."+category, customer, outcome, code))
+	return err
+}
+
+// doGiving stores the report of today, or has the rounds work another category: that needs the lane, and ends a hold.
+func (r *reconciler) doGiving(ctx context.Context, customer, category string) error {
+	if category == bus.CategoryReport {
+		_, err := r.reporter.MakeAndStore(ctx, r.store.Conn, customer)
+		return err
+	}
+	err := r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return giving.Ask(ctx, tx, customer, category) })
+	if err != nil {
 		return err
 	}
 	r.wake(customer)

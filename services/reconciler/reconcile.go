@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,29 +13,30 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
-	"rollcall.dev/services/reconciler/internal/giving"
 )
 
 // reconciler handles requests to reconcile. The category of a request is the kind of its run.
 type reconciler struct {
-	runners job.Runners
-	store   *store.Store
-	wake    func(customers ...string) // has the rounds of giving look at once
+	runners  job.Runners
+	store    *store.Store
+	reporter dailyreport.Reporter
+	wake     func(customers ...string) // has the rounds of giving look at once
 }
 
 // handle validates a request and works the customer's run of its category.
 func (r *reconciler) handle(ctx context.Context, delivery *worker.Delivery) error {
 	category := bus.CategoryOf(delivery.Subject)
 	runner, known := r.runners[category]
-	if !known && !giving.IsCategory(category) { // a later version may know it
+	if !slices.Contains(bus.Categories(), category) { // a later version may know it
 		return fault.Permanent("category_unknown", fmt.Errorf("no reconciliation of that category is known to this version: use one of %s",
-			strings.Join(append(slices.Sorted(maps.Keys(r.runners)), giving.Categories()...), ", ")))
+			strings.Join(bus.Categories(), ", ")))
 	}
 	request := &rollcallv1.ReconcileRequest{}
 	customer := bus.CustomerOf(delivery.Subject)

@@ -24,6 +24,10 @@ func run(ctx context.Context, s *service.Service) error {
 	toVirtuous := virtuous.NewTransport(givingSlots)
 	defer toVirtuous.CloseIdleConnections()
 	rounds := givingRounds(s, toVirtuous)
+	reports, err := dailyReports(s)
+	if err != nil {
+		return err
+	}
 	cycles := refresh.Kind(s.Config.ParticipationShare)
 	return job.Serve(ctx, s, job.Serving{
 		Stream: bus.StreamReconcile, Durable: bus.DurableReconciler, Slots: s.Config.ReconcileSlots,
@@ -34,17 +38,18 @@ func run(ctx context.Context, s *service.Service) error {
 			{Kind: cycles, Schedule: refresh.Schedule(s.Store, cycles)},
 		},
 		Handler: func(runners job.Runners) worker.Handler {
-			return (&reconciler{runners: runners, store: s.Store, wake: rounds.Wake}).handle
+			return (&reconciler{runners: runners, store: s.Store, reporter: reports.Reporter, wake: rounds.Wake}).handle
 		},
 		Beside: func(ctx context.Context, _ job.Runners) (wait func(), err error) {
 			api := &deletion.API{Store: s.Store, Vault: s.Vault, Logger: s.Logger, Kind: deletions}
 			if err := api.Answer(s); err != nil {
 				return nil, err
 			}
-			var cleaning sync.WaitGroup
-			cleaning.Go(func() { weekly.Clean(ctx) })
-			cleaning.Go(func() { rounds.Run(ctx) })
-			return cleaning.Wait, nil
+			var beside sync.WaitGroup
+			beside.Go(func() { weekly.Clean(ctx) })
+			beside.Go(func() { rounds.Run(ctx) })
+			beside.Go(func() { reports.Run(ctx) })
+			return beside.Wait, nil
 		},
 	})
 }

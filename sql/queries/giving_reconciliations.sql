@@ -21,14 +21,15 @@ FROM giving_reconciliations r
 CROSS JOIN LATERAL (SELECT c.active_since FROM sync_configs c
     WHERE c.customer_id = r.customer_id AND c.paused_at IS NULL AND c.offboarded_at IS NULL LIMIT 1) s
 CROSS JOIN LATERAL (SELECT g.updated_at FROM virtuous_configs g WHERE g.customer_id = r.customer_id AND g.enabled LIMIT 1) v
-WHERE NOT EXISTS (
+WHERE r.category <> 'report' AND NOT EXISTS (
     SELECT FROM giving_holds h WHERE h.customer_id = r.customer_id AND h.until > rollcall_now()
       AND h.noted_at >= greatest(s.active_since, v.updated_at, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = r.customer_id))
     OFFSET 0)
 ORDER BY r.asked_at LIMIT sqlc.arg(at_most);
 
 -- name: GivingReconciliations :many
-SELECT category, scheduled, asked_at, progress FROM giving_reconciliations WHERE customer_id = $1 ORDER BY place;
+-- Without the report, which needs no lane.
+SELECT category, scheduled, asked_at, progress FROM giving_reconciliations WHERE customer_id = $1 AND category <> 'report' ORDER BY place;
 
 -- name: GivingReconcileProgress :execrows
 UPDATE giving_reconciliations SET progress = sqlc.arg(progress)
@@ -40,7 +41,8 @@ WITH ended AS (
     DELETE FROM giving_reconciliations e WHERE e.customer_id = sqlc.arg(customer_id) AND e.category = sqlc.arg(category) RETURNING e.scheduled)
 SELECT (coalesce((SELECT bool_or(ended.scheduled) FROM ended), false)
         AND NOT EXISTS (SELECT FROM giving_reconciliations o
-                        WHERE o.customer_id = sqlc.arg(customer_id) AND o.category <> sqlc.arg(category) AND o.scheduled))::boolean AS is_last;
+                        WHERE o.customer_id = sqlc.arg(customer_id) AND o.category <> sqlc.arg(category) AND o.category <> 'report'
+                          AND o.scheduled))::boolean AS is_last;
 
 -- name: DonationsSubmittedBefore :many
 -- Donations without a gift that were submitted more than an age ago, in the order of their submission, after a place in it.

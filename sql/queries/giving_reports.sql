@@ -37,3 +37,30 @@ DELETE FROM giving_reports
 WHERE ctid = ANY(ARRAY(
     SELECT o.ctid FROM giving_reports o WHERE o.made_at < rollcall_now() - sqlc.arg(older_than)::interval
     ORDER BY o.made_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));
+
+-- name: GivingReportsLockDue :many
+-- Customers whose daily run is due, locked. Without giving there is none.
+SELECT customer_id, enabled, time_zone FROM virtuous_configs WHERE removed_at IS NULL AND next_report_at <= rollcall_now()
+ORDER BY next_report_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED;
+
+-- name: GivingReportsSetNext :exec
+-- A daily run stands for the scheduled reconciliation that would be next.
+UPDATE virtuous_configs v
+SET next_report_at = n.at, next_reconcile_at = CASE WHEN v.enabled THEN greatest(v.next_reconcile_at, rollcall_now() + sqlc.arg(every)::interval)
+                                                    ELSE v.next_reconcile_at END
+FROM (SELECT unnest(sqlc.arg(customer_ids)::text[]) AS customer_id, unnest(sqlc.arg(next)::timestamptz[]) AS at) n
+WHERE v.customer_id = n.customer_id;
+
+-- name: GivingReportsDue :many
+-- Reports that are to be made: the categories before it are complete, or were not completed in time.
+SELECT r.customer_id FROM giving_reconciliations r
+WHERE r.category = 'report'
+  AND (r.asked_at <= rollcall_now() - sqlc.arg(longest_wait)::interval
+       OR NOT EXISTS (SELECT FROM giving_reconciliations o WHERE o.customer_id = r.customer_id AND o.category <> 'report' AND o.scheduled OFFSET 0))
+ORDER BY r.asked_at LIMIT sqlc.arg(at_most);
+
+-- name: GivingReportTake :execrows
+-- Ends the wait for a report, in the transaction that stores it. Another process that makes it has the row locked.
+DELETE FROM giving_reconciliations
+WHERE ctid = ANY(ARRAY(
+    SELECT t.ctid FROM giving_reconciliations t WHERE t.customer_id = $1 AND t.category = 'report' FOR UPDATE SKIP LOCKED));

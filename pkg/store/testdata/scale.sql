@@ -110,4 +110,5 @@ INSERT INTO webhook_subscriptions (customer_id, state, virtuous_webhook_id, payl
 INSERT INTO virtuous_reconciliation_log (customer_id, run_at, category, platform_record_id, virtuous_record_id, resolution)
 	SELECT 'c' || n % $1::int, now() - n % 60 * interval '1 day', 'stuck', 'don-' || n, n, 'auto_recovered' FROM generate_series(1, 5 * $1::int) n;
 INSERT INTO giving_reconciliations SELECT 'c' || n, 'stuck', 0, true, now(), '{}' FROM generate_series(1, $1::int) n;
+INSERT INTO giving_reconciliations SELECT 'c' || n, 'report', 3, true, now(), '{}' FROM generate_series(1, $1::int / 10) n;
 INSERT INTO giving_reports SELECT 'c' || n % $1::int, current_date - n / $1::int, '{}', now() - n / $1::int * interval '1 day' FROM generate_series(1, 3 * $1::int) n

@@ -276,7 +276,7 @@ FROM giving_reconciliations r
 CROSS JOIN LATERAL (SELECT c.active_since FROM sync_configs c
     WHERE c.customer_id = r.customer_id AND c.paused_at IS NULL AND c.offboarded_at IS NULL LIMIT 1) s
 CROSS JOIN LATERAL (SELECT g.updated_at FROM virtuous_configs g WHERE g.customer_id = r.customer_id AND g.enabled LIMIT 1) v
-WHERE NOT EXISTS (
+WHERE r.category <> 'report' AND NOT EXISTS (
     SELECT FROM giving_holds h WHERE h.customer_id = r.customer_id AND h.until > rollcall_now()
       AND h.noted_at >= greatest(s.active_since, v.updated_at, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = r.customer_id))
     OFFSET 0)
@@ -314,7 +314,8 @@ WITH ended AS (
     DELETE FROM giving_reconciliations e WHERE e.customer_id = $1 AND e.category = $2 RETURNING e.scheduled)
 SELECT (coalesce((SELECT bool_or(ended.scheduled) FROM ended), false)
         AND NOT EXISTS (SELECT FROM giving_reconciliations o
-                        WHERE o.customer_id = $1 AND o.category <> $2 AND o.scheduled))::boolean AS is_last
+                        WHERE o.customer_id = $1 AND o.category <> $2 AND o.category <> 'report'
+                          AND o.scheduled))::boolean AS is_last
 `
 
 type GivingReconcileEndParams struct {
@@ -384,7 +385,7 @@ func (q *Queries) GivingReconcileTakeDue(ctx context.Context, db DBTX, arg *Givi
 }
 
 const givingReconciliations = `-- name: GivingReconciliations :many
-SELECT category, scheduled, asked_at, progress FROM giving_reconciliations WHERE customer_id = $1 ORDER BY place
+SELECT category, scheduled, asked_at, progress FROM giving_reconciliations WHERE customer_id = $1 AND category <> 'report' ORDER BY place
 `
 
 type GivingReconciliationsRow struct {
@@ -394,6 +395,7 @@ type GivingReconciliationsRow struct {
 	Progress  []byte
 }
 
+// Without the report, which needs no lane.
 func (q *Queries) GivingReconciliations(ctx context.Context, db DBTX, customerID string) ([]*GivingReconciliationsRow, error) {
 	rows, err := db.Query(ctx, givingReconciliations, customerID)
 	if err != nil {

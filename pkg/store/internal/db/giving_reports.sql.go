@@ -116,6 +116,21 @@ func (q *Queries) GivingReportOf(ctx context.Context, db DBTX, arg *GivingReport
 	return report, err
 }
 
+const givingReportTake = `-- name: GivingReportTake :execrows
+DELETE FROM giving_reconciliations
+WHERE ctid = ANY(ARRAY(
+    SELECT t.ctid FROM giving_reconciliations t WHERE t.customer_id = $1 AND t.category = 'report' FOR UPDATE SKIP LOCKED))
+`
+
+// Ends the wait for a report, in the transaction that stores it. Another process that makes it has the row locked.
+func (q *Queries) GivingReportTake(ctx context.Context, db DBTX, customerID string) (int64, error) {
+	result, err := db.Exec(ctx, givingReportTake, customerID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const givingReportUpsert = `-- name: GivingReportUpsert :exec
 INSERT INTO giving_reports (customer_id, date, report, made_at)
 VALUES ($1, $2::text::date, $3, $4)
@@ -136,5 +151,91 @@ func (q *Queries) GivingReportUpsert(ctx context.Context, db DBTX, arg *GivingRe
 		arg.Report,
 		arg.MadeAt,
 	)
+	return err
+}
+
+const givingReportsDue = `-- name: GivingReportsDue :many
+SELECT r.customer_id FROM giving_reconciliations r
+WHERE r.category = 'report'
+  AND (r.asked_at <= rollcall_now() - $1::interval
+       OR NOT EXISTS (SELECT FROM giving_reconciliations o WHERE o.customer_id = r.customer_id AND o.category <> 'report' AND o.scheduled OFFSET 0))
+ORDER BY r.asked_at LIMIT $2
+`
+
+type GivingReportsDueParams struct {
+	LongestWait time.Duration
+	AtMost      int32
+}
+
+// Reports that are to be made: the categories before it are complete, or were not completed in time.
+func (q *Queries) GivingReportsDue(ctx context.Context, db DBTX, arg *GivingReportsDueParams) ([]string, error) {
+	rows, err := db.Query(ctx, givingReportsDue, arg.LongestWait, arg.AtMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var customer_id string
+		if err := rows.Scan(&customer_id); err != nil {
+			return nil, err
+		}
+		items = append(items, customer_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const givingReportsLockDue = `-- name: GivingReportsLockDue :many
+SELECT customer_id, enabled, time_zone FROM virtuous_configs WHERE removed_at IS NULL AND next_report_at <= rollcall_now()
+ORDER BY next_report_at LIMIT $1 FOR UPDATE SKIP LOCKED
+`
+
+type GivingReportsLockDueRow struct {
+	CustomerID string
+	Enabled    bool
+	TimeZone   string
+}
+
+// Customers whose daily run is due, locked. Without giving there is none.
+func (q *Queries) GivingReportsLockDue(ctx context.Context, db DBTX, atMost int32) ([]*GivingReportsLockDueRow, error) {
+	rows, err := db.Query(ctx, givingReportsLockDue, atMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*GivingReportsLockDueRow
+	for rows.Next() {
+		var i GivingReportsLockDueRow
+		if err := rows.Scan(&i.CustomerID, &i.Enabled, &i.TimeZone); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const givingReportsSetNext = `-- name: GivingReportsSetNext :exec
+UPDATE virtuous_configs v
+SET next_report_at = n.at, next_reconcile_at = CASE WHEN v.enabled THEN greatest(v.next_reconcile_at, rollcall_now() + $1::interval)
+                                                    ELSE v.next_reconcile_at END
+FROM (SELECT unnest($2::text[]) AS customer_id, unnest($3::timestamptz[]) AS at) n
+WHERE v.customer_id = n.customer_id
+`
+
+type GivingReportsSetNextParams struct {
+	Every       time.Duration
+	CustomerIds []string
+	Next        []time.Time
+}
+
+// A daily run stands for the scheduled reconciliation that would be next.
+func (q *Queries) GivingReportsSetNext(ctx context.Context, db DBTX, arg *GivingReportsSetNextParams) error {
+	_, err := db.Exec(ctx, givingReportsSetNext, arg.Every, arg.CustomerIds, arg.Next)
 	return err
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
 )
 
 // TestCrashBetweenTwoStepsIsMadeUpForByTheNextPass covers the places in stuck and needs_update; those of missed_webhook have a test of their own.
@@ -18,14 +20,14 @@ func TestCrashBetweenTwoStepsIsMadeUpForByTheNextPass(t *testing.T) {
 		donations       int
 		withGift        bool
 	}{
-		{CategoryStuck, "looked_up", 3, true},
-		{CategoryStuck, "looked_up", 3, false},
-		{CategoryStuck, "recovered", 3, true},
-		{CategoryStuck, "queried", 51, true},
-		{CategoryNeedsUpdate, "looked_up", 3, true},
-		{CategoryNeedsUpdate, "looked_up", 3, false},
-		{CategoryNeedsUpdate, "recovered", 3, true},
-		{CategoryNeedsUpdate, "marked", 3, false},
+		{bus.CategoryStuck, "looked_up", 3, true},
+		{bus.CategoryStuck, "looked_up", 3, false},
+		{bus.CategoryStuck, "recovered", 3, true},
+		{bus.CategoryStuck, "queried", 51, true},
+		{bus.CategoryNeedsUpdate, "looked_up", 3, true},
+		{bus.CategoryNeedsUpdate, "looked_up", 3, false},
+		{bus.CategoryNeedsUpdate, "recovered", 3, true},
+		{bus.CategoryNeedsUpdate, "marked", 3, false},
 	} {
 		for crashAt := 1; crashAt <= 3; crashAt++ {
 			t.Run(fmt.Sprintf("%s, %s %d, gift %t", one.category, one.place, crashAt, one.withGift), func(t *testing.T) {
@@ -58,7 +60,7 @@ func TestCrashBetweenTwoStepsIsMadeUpForByTheNextPass(t *testing.T) {
 				switch {
 				case one.withGift:
 					status, entry = "confirmed", "auto_recovered"
-				case one.category == CategoryNeedsUpdate:
+				case one.category == bus.CategoryNeedsUpdate:
 					status, entry = "needs_review", "marked_needs_review"
 				}
 				require.Equal(t, []string{fmt.Sprint(status, " ", one.donations)}, column[string](t, f, `SELECT concat_ws(' ', status, count(*))

@@ -1,13 +1,17 @@
 package giving
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +27,7 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/giving"
 	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/giving/inbox"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
@@ -47,13 +52,15 @@ type fixture struct {
 	answers  map[string]string         // by customer: what a lookup is answered; "" is 404
 	gifts    map[string]map[string]any // by transaction id: found by lookups and queries
 	contacts []map[string]any
+	perPage  int      // records on a page of a query, at most
 	asked    []string // requests for gifts and contacts
+	count    int      // all requests
 	date     time.Time
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{answers: map[string]string{}, gifts: map[string]map[string]any{}, date: noon}
+	f := &fixture{answers: map[string]string{}, gifts: map[string]map[string]any{}, perPage: 2, date: noon}
 	f.server = httptest.NewServer(f)
 	t.Cleanup(f.server.Close)
 	database := testkit.Database(t)
@@ -68,12 +75,13 @@ func newFixture(t *testing.T) *fixture {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 	f.vault = &vault.Vault{Keeper: keeper, Keys: f.store}
+	atOnce := func(context.Context, time.Duration) error { return nil }
 	f.reconciler = &Reconciler{
-		Store: f.store, Logger: zap.NewNop(), Every: 6 * time.Hour, Sleep: func(context.Context, time.Duration) error { return nil },
+		Store: f.store, Logger: zap.NewNop(), Every: 6 * time.Hour, Sleep: atOnce,
 		Inbound: &inbound.Applier{Store: f.store, Vault: f.vault, Logger: zap.NewNop(), TransactionPurpose: giving.PurposeTransaction},
 		Virtuous: &connector.Virtuous{
 			Store: f.store, Vault: f.vault, Logger: zap.NewNop(), BaseURL: f.server.URL, Transport: http.DefaultTransport, Timeout: 10 * time.Second,
-			Hourly: budget.Hourly{PerHour: 1e7, Share: 1},
+			Hourly: budget.Hourly{PerHour: 1e7, Share: 1}, Sleep: atOnce,
 		},
 	}
 	f.rounds = round.New(round.Config{
@@ -86,9 +94,15 @@ func newFixture(t *testing.T) *fixture {
 
 // ServeHTTP is Virtuous. A customer's key is its id.
 func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	customer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	f.mu.Lock()
+	if f.answers[customer] == "timeout" {
+		f.mu.Unlock()
+		<-r.Context().Done() // the client gives up
+		return
+	}
+	defer f.mu.Unlock()
+	f.count++
 	w.Header().Set("Date", f.date.UTC().Format(http.TimeFormat))
 	w.Header().Set("Content-Type", "application/json")
 	path := strings.TrimPrefix(r.URL.Path, "/api")
@@ -117,7 +131,7 @@ func (f *fixture) lookUp(w http.ResponseWriter, answer, id string) {
 	switch {
 	case err == nil:
 		w.WriteHeader(status)
-	case answer == "timeout":
+	case answer == "broken":
 		panic(http.ErrAbortHandler) // the connection ends without an answer
 	case answer == "html":
 		w.Header().Set("Content-Type", "text/html")
@@ -131,7 +145,7 @@ func (f *fixture) lookUp(w http.ResponseWriter, answer, id string) {
 	}
 }
 
-// query answers with the records above the cursor, all on one page of at most two.
+// query answers with a page of the records above the cursor.
 func (f *fixture) query(w http.ResponseWriter, r *http.Request, kind string) {
 	var body struct {
 		Groups []struct {
@@ -147,25 +161,15 @@ func (f *fixture) query(w http.ResponseWriter, r *http.Request, kind string) {
 			f.asked = append(f.asked, condition.Parameter+" "+condition.Value)
 		}
 	}
+	idOf := func(one map[string]any) int64 { id, _ := one["id"].(int64); return id }
 	all := f.contacts
 	if kind == "Gift" {
-		all = nil
-		for _, gift := range f.gifts {
-			all = append(all, gift)
-		}
+		all = slices.Collect(maps.Values(f.gifts))
 	}
-	var list []map[string]any
-	for id := after + 1; id < after+1000 && len(list) < 2; id++ {
-		for _, one := range all {
-			if one["id"] == id {
-				list = append(list, one)
-			}
-		}
-	}
-	if list == nil {
-		list = []map[string]any{}
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"list": list})
+	list := slices.DeleteFunc(slices.Clone(all), func(one map[string]any) bool { return idOf(one) <= after })
+	slices.SortFunc(list, func(a, b map[string]any) int { return cmp.Compare(idOf(a), idOf(b)) })
+	take, _ := strconv.Atoi(r.URL.Query().Get("take"))
+	_ = json.NewEncoder(w).Encode(map[string]any{"list": append([]map[string]any{}, list[:min(take, f.perPage, len(list))]...)})
 }
 
 // gift has Virtuous have the gift of a donation.
@@ -176,6 +180,28 @@ func (f *fixture) gift(id int64, donation string, changed time.Time) {
 		"id": id, "contactId": 7, "transactionSource": "acmegive", "transactionId": donation, "giftType": "Credit", "giftDate": "2026-03-01",
 		"amount": 125, "currencyCode": "USD", "modifiedDateTimeUtc": changed.UTC().Format(time.RFC3339), "giftDesignations": []any{},
 	}
+}
+
+// webhook has the gift of a donation delivered, and applied as the service donations does.
+func (f *fixture) webhook(t testing.TB, customer, donation string) {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"event": "GiftCreate", "models": []any{f.gifts[donation]}})
+	require.NoError(t, err)
+	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer)
+	require.NoError(t, err)
+	now, err := f.store.Now(t.Context())
+	require.NoError(t, err)
+	part, err := inbox.Part{Customer: customer, Event: "gift_create", Records: 1, Body: body, ReceivedAt: now}.Message(keys)
+	require.NoError(t, err)
+	added, err := inbox.Add(t.Context(), f.store.Conn, part)
+	require.NoError(t, err)
+	require.True(t, added)
+	applying := &inbox.Applying{
+		Store: f.store, Vault: f.vault, Logger: zap.NewNop(), Applier: f.reconciler.Inbound,
+		Open: func(context.Context, string) (inbox.Reader, error) { return nil, errors.New("the record is complete") },
+	}
+	rounds := round.New(round.Config{Store: f.store, Logger: zap.NewNop(), Slots: 1, Kind: applying.Kind()})
+	rounds.Work(t.Context(), round.Next{Customer: customer}, make(chan struct{}))
 }
 
 func (f *fixture) answer(customer, with string) {

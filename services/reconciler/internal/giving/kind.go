@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/giving/hold"
 	"rollcall.dev/pkg/giving/inbound"
@@ -19,13 +20,6 @@ import (
 
 // Job is the name of a round in job_log; requests to Virtuous are counted under it, too.
 const Job = "giving_reconciliation"
-
-// Categories, in the order in which those that are due together are worked: a lookup by stuck spares needs_update one.
-const (
-	CategoryStuck         = "stuck"
-	CategoryNeedsUpdate   = "needs_update"
-	CategoryMissedWebhook = "missed_webhook"
-)
 
 const (
 	// scheduleAtOnce is the largest number of customers that one transaction schedules.
@@ -46,13 +40,11 @@ type Reconciler struct {
 	reached func(place string) error // is called between two effects, so that a test can end there; or nil
 }
 
-// Categories returns the categories in their order.
-func Categories() []string {
-	return []string{CategoryStuck, CategoryNeedsUpdate, CategoryMissedWebhook}
+// asking returns the categories that ask Virtuous, in the order in which those that are due together are worked: a lookup by stuck spares
+// needs_update one.
+func asking() []string {
+	return []string{bus.CategoryStuck, bus.CategoryNeedsUpdate, bus.CategoryMissedWebhook}
 }
-
-// IsCategory reports whether the package works a category.
-func IsCategory(name string) bool { return slices.Contains(Categories(), name) }
 
 // Kind returns the rounds in which customers are reconciled. A hold is in the table, as for donations: it is Virtuous that both wait for.
 func (r *Reconciler) Kind() round.Kind {
@@ -67,30 +59,35 @@ func Ask(ctx context.Context, tx *store.Tx, customer, category string) error {
 func ask(ctx context.Context, tx *store.Tx, customers, wanted []string, scheduled bool) error {
 	places := make([]int32, 0, len(wanted))
 	for _, category := range wanted {
-		places = append(places, int32(slices.Index(Categories(), category))) //nolint:gosec // three categories
+		places = append(places, int32(slices.Index(bus.GivingCategories(), category))) //nolint:gosec // four categories
 	}
 	return tx.AskGivingReconciliations(ctx, customers, wanted, places, scheduled)
 }
 
-// Schedule makes all categories due for the customers whose time has come; more reports that there may be others.
-func (r *Reconciler) Schedule(ctx context.Context) (more bool, err error) {
+// schedule makes the categories that ask Virtuous due for the customers whose time has come; more reports that there may be others.
+func (r *Reconciler) schedule(ctx context.Context) (more bool, err error) {
 	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		due, err := tx.TakeGivingReconcileDue(ctx, r.Every, scheduleAtOnce)
 		if err != nil || len(due) == 0 {
 			return err
 		}
 		more = len(due) == scheduleAtOnce
-		return ask(ctx, tx, due, Categories(), true)
+		return ask(ctx, tx, due, asking(), true)
 	})
 	return more && err == nil, err
 }
 
 func (r *Reconciler) look(ctx context.Context) ([]round.Customer, error) {
 	for more := true; more; {
-		var err error
-		if more, err = r.Schedule(ctx); err != nil {
+		daily, err := r.scheduleDaily(ctx) // first, because it stands for a scheduled one
+		if err != nil {
 			return nil, err
 		}
+		others, err := r.schedule(ctx)
+		if err != nil {
+			return nil, err
+		}
+		more = daily || others
 	}
 	found, err := r.Store.GivingReconcileCustomers(ctx, dueAtOnce)
 	customers := make([]round.Customer, 0, len(found))
@@ -164,11 +161,11 @@ func (r *Reconciler) work(ctx context.Context, of *round.Round) (more bool, err 
 
 func (p *pass) workCategory(ctx context.Context, one store.GivingReconciliation) (complete bool, err error) {
 	switch one.Category {
-	case CategoryStuck:
+	case bus.CategoryStuck:
 		return p.stuck(ctx, one)
-	case CategoryNeedsUpdate:
+	case bus.CategoryNeedsUpdate:
 		return p.needsUpdate(ctx, one)
-	case CategoryMissedWebhook:
+	case bus.CategoryMissedWebhook:
 		return p.missedWebhook(ctx, one)
 	}
 	// A later version added it, and works it.
@@ -191,9 +188,7 @@ func (p *pass) begin(ctx context.Context) error {
 	if p.keys, err = p.Inbound.Keys(ctx, p.Customer.ID); err != nil {
 		return err
 	}
-	if p.zone, err = time.LoadLocation(p.config.TimeZone); err != nil {
-		p.zone = time.UTC // as for requests to Virtuous
-	}
+	p.zone = zoneOf(p.config.TimeZone)
 	return nil
 }
 

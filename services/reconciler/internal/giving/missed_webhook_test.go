@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/bus"
 )
 
 func (f *fixture) contact(id int64, changed time.Time) {
@@ -23,16 +25,16 @@ func TestWhatWebhooksMissedIsAppliedOnceAndLogged(t *testing.T) {
 	f.onboard(t, "acme")
 	f.submitted(t, "acme", "don-1", time.Hour)
 	f.submitted(t, "acme", "don-2", 80*time.Hour)
-	f.reconcile(t, "acme", CategoryNeedsUpdate)
+	f.reconcile(t, "acme", bus.CategoryNeedsUpdate)
 	require.Equal(t, []string{"don-1 submitted", "don-2 needs_review import_not_run"}, f.donations(t, "acme"))
 	f.gift(1, "don-1", noon)
 	f.gift(2, "don-2", noon)
 	f.gift(3, "by-hand", noon)
 	f.contact(7, noon)
 
-	f.reconcile(t, "acme", CategoryMissedWebhook)
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 	f.advance(t, 6*time.Hour)
-	f.reconcile(t, "acme", CategoryMissedWebhook)
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 
 	require.Equal(t, []string{"don-1 confirmed reconciliation_query 1", "don-2 confirmed reconciliation_query import_not_run 2"}, f.donations(t, "acme"))
 	require.Equal(t, []string{
@@ -49,17 +51,17 @@ func TestFirstPassBeginsWithTheOnboardingAndLaterOnesADayBeforeTheLast(t *testin
 	f.onboard(t, "older")
 	f.exec(t, `UPDATE virtuous_configs SET gifts_since = '2025-12-31' WHERE customer_id = 'older'`)
 
-	f.reconcile(t, "acme", CategoryMissedWebhook)
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 	require.Contains(t, f.requests(), "Last Modified Date 2026-02-23", "nine days before, in the organization's zone")
-	f.reconcile(t, "older", CategoryMissedWebhook)
+	f.reconcile(t, "older", bus.CategoryMissedWebhook)
 	require.Contains(t, f.requests(), "Last Modified Date 2025-12-31")
 	f.mu.Lock()
 	f.date = noon.AddDate(0, 0, -2) // Virtuous' clock is what counts
 	f.mu.Unlock()
 	f.onboard(t, "behind")
-	f.reconcile(t, "behind", CategoryMissedWebhook)
+	f.reconcile(t, "behind", bus.CategoryMissedWebhook)
 	f.requests()
-	f.reconcile(t, "behind", CategoryMissedWebhook)
+	f.reconcile(t, "behind", bus.CategoryMissedWebhook)
 	require.Contains(t, f.requests(), "Last Modified Date 2026-03-01")
 }
 
@@ -86,7 +88,7 @@ func TestPassGoesOnAtItsLastCommittedPage(t *testing.T) {
 					return nil
 				}
 
-				f.reconcile(t, "acme", CategoryMissedWebhook)
+				f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 				require.Len(t, column[string](t, f, `SELECT category FROM giving_reconciliations`), 1, "the pass is not complete")
 				f.requests()
 				f.reconcile(t, "acme")
@@ -116,20 +118,20 @@ func TestSilenceOfAWebhookRaisesAnAlertUntilADelivery(t *testing.T) {
 	f.exec(t, `INSERT INTO credentials (customer_id, name, sealed, updated_at) VALUES ('acme', 'virtuous_webhook_secret', '\x00', rollcall_now())`)
 	f.exec(t, `UPDATE virtuous_configs SET last_webhook_at = rollcall_now() - interval '24 hours'`)
 	f.gift(1, "by-hand", noon)
-	f.reconcile(t, "acme", CategoryMissedWebhook)
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 	require.Empty(t, f.alerts(t, "acme"), "what the first pass finds may be older than the webhook")
-	f.reconcile(t, "acme", CategoryMissedWebhook)
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 	require.Empty(t, f.alerts(t, "acme"), "nothing happened")
 	f.gift(2, "by-hand-2", noon)
 	f.exec(t, `UPDATE virtuous_configs SET last_webhook_at = rollcall_now() - interval '23 hours 59 minutes'`)
-	f.reconcile(t, "acme", CategoryMissedWebhook)
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 	require.Empty(t, f.alerts(t, "acme"))
 	f.gift(3, "by-hand-3", noon)
 	f.exec(t, `UPDATE virtuous_configs SET last_webhook_at = rollcall_now() - interval '24 hours'`)
-	f.reconcile(t, "acme", CategoryMissedWebhook)
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 	require.Equal(t, []string{"webhook_silent"}, f.alerts(t, "acme"))
 	f.exec(t, `UPDATE virtuous_configs SET last_webhook_at = rollcall_now()`)
-	f.reconcile(t, "acme", CategoryMissedWebhook)
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
 	require.Empty(t, f.alerts(t, "acme"))
 }
 
@@ -137,17 +139,13 @@ func TestScheduleWorksAllCategoriesInTheirOrderEverySixHours(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.onboard(t, "acme")
-	f.exec(t, `UPDATE virtuous_configs SET next_reconcile_at = '1970-01-01'`)
+	f.exec(t, `UPDATE virtuous_configs SET next_reconcile_at = '1970-01-01', next_report_at = 'infinity'`)
 	f.submitted(t, "acme", "don-1", 80*time.Hour)
-	look := func() int {
-		customers, err := f.reconciler.look(t.Context())
-		require.NoError(t, err)
-		return len(customers)
-	}
+	look := func() int { return len(f.look(t)) }
 	require.Equal(t, 1, look())
 	due, err := f.store.GivingReconciliations(t.Context(), "acme")
 	require.NoError(t, err)
-	require.Equal(t, []string{CategoryStuck, CategoryNeedsUpdate, CategoryMissedWebhook}, []string{due[0].Category, due[1].Category, due[2].Category})
+	require.Equal(t, []string{bus.CategoryStuck, bus.CategoryNeedsUpdate, bus.CategoryMissedWebhook}, []string{due[0].Category, due[1].Category, due[2].Category})
 
 	f.reconcile(t, "acme")
 

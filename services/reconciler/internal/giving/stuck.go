@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall.dev/pkg/giving/inbound"
@@ -33,8 +34,11 @@ const (
 
 // stuckProgress is where a pass of stuck goes on.
 type stuckProgress struct {
-	After   store.Place `json:"after"`
-	Counted bool        `json:"counted"` // the query, if one is needed, is done
+	Planned bool        `json:"counted"` // it is decided what is queried before the lookups
+	Sources []string    `json:"sources"` // whose gifts are queried, or have yet to be
+	Since   time.Time   `json:"since"`   // the gifts that were modified since then
+	Cursor  int64       `json:"cursor"`  // the highest id of the last page of the first source
+	After   store.Place `json:"after"`   // the last donation that was looked up
 }
 
 func progressOf[T any](one store.GivingReconciliation) (T, error) {
@@ -52,12 +56,13 @@ func (p *pass) stuck(ctx context.Context, one store.GivingReconciliation) (compl
 		return false, err
 	}
 	age := time.Duration(p.config.StuckAfterHours) * time.Hour
-	if !progress.Counted {
-		if err := p.queryStuck(ctx, age); err != nil {
+	if !progress.Planned {
+		if err := p.planQueries(ctx, age, &progress); err != nil {
 			return false, err
 		}
-		progress.Counted = true
-		if err := p.setProgress(ctx, progress); err != nil {
+	}
+	for len(progress.Sources) > 0 {
+		if complete, err := p.querySource(ctx, &progress); err != nil || !complete {
 			return false, err
 		}
 	}
@@ -158,55 +163,64 @@ func detailsOf(outcome inbound.Outcome) map[string]any {
 	return details
 }
 
-// queryStuck reads the gifts of the due donations' sources, if there are so many donations that pages are cheaper than lookups. What
-// Virtuous does not offer as a query, the lookups find.
-func (p *pass) queryStuck(ctx context.Context, age time.Duration) error {
+// planQueries decides whether the gifts of the due donations' sources are queried before the lookups: if there are so many donations that pages
+// are cheaper. What Virtuous does not offer as a query, the lookups find.
+func (p *pass) planQueries(ctx context.Context, age time.Duration, progress *stuckProgress) error {
 	late, err := p.Reconciler.Store.DonationsSubmittedBefore(ctx, p.Customer.ID, age, store.Place{}, queryAbove+1)
-	if err != nil || len(late) <= queryAbove {
-		return err
-	}
-	since := late[0].SubmittedAt.AddDate(0, 0, -1)
-	sources := map[string]bool{}
-	for _, donation := range late {
-		if sources[donation.TransactionSource] {
-			continue
-		}
-		sources[donation.TransactionSource] = true
-		if err := p.querySource(ctx, donation.TransactionSource, since); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *pass) querySource(ctx context.Context, source string, since time.Time) error {
-	asked, err := p.Reconciler.Store.Now(ctx)
 	if err != nil {
 		return err
 	}
-	for page, err := range p.client.GiftsByTransactionSource(ctx, source, since, 0) {
-		switch {
-		case errors.Is(err, virtuous.ErrUnsupportedQuery), errors.Is(err, virtuous.ErrRejected):
-			return nil
-		case err != nil:
-			return err
+	if len(late) > queryAbove {
+		progress.Since = late[0].SubmittedAt.AddDate(0, 0, -1)
+		for _, donation := range late {
+			if !slices.Contains(progress.Sources, donation.TransactionSource) {
+				progress.Sources = append(progress.Sources, donation.TransactionSource)
+			}
+		}
+	}
+	progress.Planned = true
+	return p.setProgress(ctx, progress)
+}
+
+// querySource reads the gifts of the first source from the progress on, and commits each page with it.
+func (p *pass) querySource(ctx context.Context, progress *stuckProgress) (complete bool, err error) {
+	asked, err := p.Reconciler.Store.Now(ctx)
+	if err != nil {
+		return false, err
+	}
+	for page, err := range p.client.GiftsByTransactionSource(ctx, progress.Sources[0], progress.Since, progress.Cursor) {
+		if errors.Is(err, virtuous.ErrUnsupportedQuery) || errors.Is(err, virtuous.ErrRejected) {
+			break
+		}
+		if err != nil {
+			return false, err
 		}
 		records := make([]inbound.Record, 0, len(page.Records))
 		for _, gift := range page.Records {
 			records = append(records, inbound.Record{Gift: &gift, At: asked, Read: true})
 		}
-		err := p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error { return p.apply(ctx, tx, recoveredByQuery, records) })
+		progress.Cursor = page.Cursor
+		err := p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
+			if err := p.apply(ctx, tx, recoveredByQuery, records); err != nil {
+				return err
+			}
+			return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, progress)
+		})
 		if err != nil {
-			return err
-		}
-		if asked, err = p.Reconciler.Store.Now(ctx); err != nil {
-			return err
+			return false, err
 		}
 		if err := p.at("queried"); err != nil {
-			return err
+			return false, err
+		}
+		if p.MustEnd(ctx) {
+			return false, nil
+		}
+		if asked, err = p.Reconciler.Store.Now(ctx); err != nil {
+			return false, err
 		}
 	}
-	return nil
+	progress.Sources, progress.Cursor = progress.Sources[1:], 0
+	return true, p.setProgress(ctx, progress)
 }
 
 func (p *pass) setProgress(ctx context.Context, progress any) error {

@@ -2,33 +2,13 @@ package cli
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/operatorapi"
-	"rollcall.dev/pkg/report"
 )
-
-// givingCategories are the categories of reconciliations with Virtuous, and the report.
-func givingCategories() []string {
-	return []string{"stuck", "needs_update", "missed_webhook", "report"}
-}
-
-func isOfGiving(category string) bool { return slices.Contains(givingCategories(), category) }
-
-var errNoGiving = errors.New("the customer has no giving that works, or is paused: rollcall status says why")
-
-// checkGiving returns why a reconciliation with Virtuous of a customer is not worked.
-func checkGiving(status report.Status) error {
-	if !status.Giving.Enabled {
-		return errNoGiving
-	}
-	return nil
-}
 
 func (a *app) reconcileLog() *cobra.Command {
 	var from, to, category string
