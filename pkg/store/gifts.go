@@ -56,6 +56,12 @@ func (t *Tx) LockInbound(ctx context.Context, customer string) (now time.Time, e
 	return t.queries.InboundLock(ctx, t.dbtx, customer)
 }
 
+// LockInboundAgainstParts does what LockInbound does, also if giving was removed, and lets no part of a delivery be added meanwhile.
+func (t *Tx) LockInboundAgainstParts(ctx context.Context, customer string) error {
+	_, err := t.queries.InboundLockAgainstParts(ctx, t.dbtx, customer)
+	return err
+}
+
 // PartnerGifts returns the gifts of these ids that are known.
 func (c Conn) PartnerGifts(ctx context.Context, customer string, ids []int64) ([]PartnerGift, error) {
 	rows, err := c.queries.PartnerGifts(ctx, c.dbtx, &db.PartnerGiftsParams{CustomerID: customer, Ids: ids})

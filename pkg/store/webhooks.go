@@ -7,8 +7,11 @@ import (
 	"rollcall.dev/pkg/store/internal/db"
 )
 
-// WebhookSecrets are the sealed secrets that sign deliveries to a customer; nil if there is none.
-type WebhookSecrets struct{ Secret, Before []byte }
+// WebhookSecrets are the sealed secrets that sign deliveries of the customer's organization; nil if there is none.
+type WebhookSecrets struct {
+	Secret, Before []byte
+	Organization   string
+}
 
 // WebhookSecrets returns the customer's secrets. ErrNotFound if the customer has no giving, or is offboarded.
 func (c Conn) WebhookSecrets(ctx context.Context, customer string) (WebhookSecrets, error) {
@@ -16,7 +19,7 @@ func (c Conn) WebhookSecrets(ctx context.Context, customer string) (WebhookSecre
 	if err != nil {
 		return WebhookSecrets{}, err
 	}
-	return WebhookSecrets{Secret: row.Secret, Before: row.SecretBefore}, nil
+	return WebhookSecrets{Secret: row.Secret, Before: row.SecretBefore, Organization: row.OrganizationID}, nil
 }
 
 // States of parts in the inbox, besides waiting.
@@ -36,13 +39,15 @@ type InboxPart struct {
 	Failures   int // attempts that failed because of the part, or of one of its records
 	TraceID    string
 	ReceivedAt time.Time
+	// Organization is that of the delivery. AddInboxPart alone reads it: a part in the inbox is of the customer's organization.
+	Organization string
 }
 
-// AddInboxPart adds a part; added is false if it is known, or if the customer has no giving any more.
+// AddInboxPart adds a part; added is false if it is known, or if the customer has no giving any more or that of another organization.
 func (c Conn) AddInboxPart(ctx context.Context, customer string, part InboxPart) (added bool, err error) {
 	rows, err := c.queries.InboxInsertIfNew(ctx, c.dbtx, &db.InboxInsertIfNewParams{
 		CustomerID: customer, Digest: part.Digest, Event: part.Event, Records: column(part.Records), Sealed: part.Sealed, TraceID: part.TraceID,
-		ReceivedAt: part.ReceivedAt,
+		ReceivedAt: part.ReceivedAt, OrganizationID: part.Organization,
 	})
 	return rows > 0, err
 }
@@ -82,12 +87,15 @@ func (t *Tx) EndInboxPart(ctx context.Context, customer string, claimed InboxPar
 	return rows > 0, err
 }
 
-// PostponeInboxPart has a claimed part worked again after delay, if the claim still counts; failed counts the attempt as one of its failures.
-func (c Conn) PostponeInboxPart(ctx context.Context, customer string, claimed InboxPart, delay time.Duration, failed bool) error {
-	_, err := c.queries.InboxPostponeIfWaiting(ctx, c.dbtx, &db.InboxPostponeIfWaitingParams{
+// PostponeInboxPart has a claimed part worked again after delay; failed counts the attempt as one of its failures. postponed is false if the
+// claim does not count any more.
+func (c Conn) PostponeInboxPart(
+	ctx context.Context, customer string, claimed InboxPart, delay time.Duration, failed bool,
+) (postponed bool, err error) {
+	rows, err := c.queries.InboxPostponeIfWaiting(ctx, c.dbtx, &db.InboxPostponeIfWaitingParams{
 		CustomerID: customer, ID: claimed.ID, Attempts: column(claimed.Attempts), ReceivedAt: claimed.ReceivedAt, Delay: delay, Failed: failed,
 	})
-	return err
+	return rows > 0, err
 }
 
 // ForgetInboxParts deletes up to atMost parts that were received longer than age ago, and returns how many it deleted.

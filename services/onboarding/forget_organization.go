@@ -17,12 +17,11 @@ const forgetAtOnce = 1000
 var errOrganizationKept = errors.New("the organization before is not forgotten")
 
 // forgetOrganization deletes a batch of what is known of the organization before, and reports whether there may be more. Its ids mean other
-// gifts and contacts at the new one. Its deliveries are rejected. Donations that went there, or may have, are closed; other pending ones
-// go to the new one.
+// gifts and contacts at the new one. Its deliveries are rejected, and their parts that are on their way name it. Donations that went there,
+// or may have, are closed; other pending ones go to the new one.
 func (s *settler) forgetOrganization(ctx context.Context, tx *store.Tx, customer string) (more bool, err error) {
-	// The settings come before gifts and donations, as in a transaction that applies gifts; another order could deadlock. None is applied
-	// after a removal.
-	if _, err := tx.LockInbound(ctx, customer); err != nil && !errors.Is(err, store.ErrNotFound) {
+	// The settings come before gifts and donations, as in a transaction that applies gifts; another order could deadlock.
+	if err := tx.LockInboundAgainstParts(ctx, customer); err != nil {
 		return false, err
 	}
 	if err := endWebhooks(ctx, tx, s.vault.On(tx.Conn), customer); err != nil {

@@ -193,6 +193,7 @@ func (f *fixture) receivedGifts(t *testing.T) (ids []int64) {
 		part := &rollcallv1.WebhookPart{}
 		require.NoError(t, rollcallv1.Read(message.Data, part))
 		require.Equal(t, "gift_create", part.GetEvent())
+		require.Equal(t, "1", part.GetOrganizationId())
 		plain, err := f.keys.vault.Open(t.Context(), customer, inbox.PurposePart, part.GetSealed())
 		require.NoError(t, err)
 		require.Contains(t, string(plain), canary)

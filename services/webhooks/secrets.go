@@ -66,7 +66,8 @@ func (k *keyring) of(ctx context.Context, customer string) (*customerKeys, error
 		return kept.customerKeys, nil
 	case err != nil:
 		return nil, err
-	case known && bytes.Equal(kept.sealed.Secret, sealed.Secret) && bytes.Equal(kept.sealed.Before, sealed.Before):
+	case known && kept.sealed.Organization == sealed.Organization &&
+		bytes.Equal(kept.sealed.Secret, sealed.Secret) && bytes.Equal(kept.sealed.Before, sealed.Before):
 		return kept.customerKeys, nil
 	}
 	opened, err := k.open(ctx, customer, sealed)
@@ -121,6 +122,7 @@ func (k *keyring) open(ctx context.Context, customer string, sealed store.Webhoo
 	if opened.parts, err = inbox.OpenKeys(ctx, k.vault, customer); err != nil {
 		return nil, err
 	}
+	opened.parts.Organization = sealed.Organization
 	return opened, nil
 }
 

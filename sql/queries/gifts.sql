@@ -4,6 +4,10 @@
 SELECT rollcall_now()::timestamptz AS at FROM virtuous_configs
 WHERE customer_id = sqlc.arg(customer_id) AND disabled_reason IS DISTINCT FROM 'removed' FOR NO KEY UPDATE;
 
+-- name: InboundLockAgainstParts :execrows
+-- As InboundLock, and no part of a delivery is added meanwhile.
+SELECT FROM virtuous_configs WHERE customer_id = $1 FOR UPDATE;
+
 -- name: PartnerGifts :many
 -- Looks each id up by itself, as MappingVersions does.
 SELECT g.virtuous_gift_id, g.state, coalesce(g.amount::text, '')::text AS amount, coalesce(g.currency_code, '')::text AS currency_code,

@@ -2,7 +2,7 @@
 -- The sealed secrets that sign deliveries to a customer; the one before a rotation counts for a day, and as long as the
 -- rotation is not over. No row if the customer has no giving,
 -- or is offboarded: its deliveries are rejected from that moment on.
-SELECT coalesce((SELECT k.sealed FROM credentials k WHERE k.customer_id = v.customer_id AND k.name = 'virtuous_webhook_secret'), '')::bytea AS secret,
+SELECT v.organization_id, coalesce((SELECT k.sealed FROM credentials k WHERE k.customer_id = v.customer_id AND k.name = 'virtuous_webhook_secret'), '')::bytea AS secret,
        coalesce((SELECT b.sealed FROM credentials b WHERE b.customer_id = v.customer_id AND b.name = 'virtuous_webhook_secret_before'
                  AND (b.updated_at > rollcall_now() - interval '24 hours'
                       OR EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = v.customer_id AND w.state IN ('requested', 'active')
@@ -11,7 +11,8 @@ FROM virtuous_configs v JOIN sync_configs s USING (customer_id)
 WHERE v.customer_id = sqlc.arg(customer_id)::text AND v.disabled_reason IS DISTINCT FROM 'removed' AND s.offboarded_at IS NULL;
 
 -- name: InboxInsertIfNew :execrows
--- Adds a part of a delivery, unless it is known or the customer has no giving any more. Two known parts are applied once more: one that became
+-- Adds a part of a delivery, unless it is known, or the customer has no giving any more or that of another organization. The lock has it wait
+-- for a transaction that forgets an organization; it goes with that of one that applies records. Two known parts are applied once more: one that became
 -- a letter, whose retry publishes it again, and a deletion that comes later than a sender repeats a request. A deletion has no time, so that a
 -- gift that was restored and deleted again has the same part.
 INSERT INTO webhook_inbox (customer_id, digest, event, records, sealed, state, next_attempt_at, trace_id, received_at)
@@ -19,6 +20,8 @@ SELECT v.customer_id, sqlc.arg(digest), sqlc.arg(event), sqlc.arg(records)::inte
        sqlc.arg(received_at)
 FROM virtuous_configs v JOIN sync_configs s USING (customer_id)
 WHERE v.customer_id = sqlc.arg(customer_id)::text AND v.disabled_reason IS DISTINCT FROM 'removed' AND s.offboarded_at IS NULL
+  AND v.organization_id = sqlc.arg(organization_id)::text
+FOR KEY SHARE OF v
 ON CONFLICT (customer_id, digest) DO UPDATE
 SET state = 'waiting', failures = 0, next_attempt_at = excluded.next_attempt_at, received_at = excluded.received_at, applied_at = NULL
 WHERE webhook_inbox.state = 'letter'

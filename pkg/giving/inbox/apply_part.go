@@ -21,7 +21,7 @@ import (
 // job is the name that events and letters have for webhooks.
 const job = "webhook"
 
-// errEnded means that another process works the part, or has ended it, or that it came again meanwhile.
+// errEnded means that another process works the part, or has ended it, that it came again meanwhile, or that its organization was forgotten.
 var errEnded = errors.New("the claim of the part does not count any more")
 
 // broken is an entry, or a whole part, that cannot be applied.
@@ -52,7 +52,8 @@ func (a *Applying) work(ctx context.Context, reader *customerReader, part store.
 	case part.Failures+1 < maxTries:
 		pause := pauseAfter(part.Failures + 1)
 		log.Warn("part of a delivery postponed: it could not be applied", zap.Duration("pause", pause), zap.Error(err))
-		return a.Store.PostponeInboxPart(ctx, reader.customer, part, pause, true)
+		_, err := a.Store.PostponeInboxPart(ctx, reader.customer, part, pause, true)
+		return err
 	}
 	log.Error("part of a delivery given up: it could not be applied", zap.Int("attempts", part.Failures+1), zap.Error(err))
 	return a.giveUp(ctx, reader.customer, part)
@@ -96,15 +97,31 @@ func (a *Applying) apply(ctx context.Context, log *zap.Logger, reader *customerR
 			pause = pauseAfter(part.Failures + 1)
 		}
 		log.Info("part of a delivery postponed: a record could not be read", zap.String("code", fault.CodeOf(found.unread)), zap.Duration("pause", pause))
-		if err := a.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-			_, err := a.Applier.Apply(ctx, tx, keys, pass, found.records)
-			return err
-		}); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
-		return a.Store.PostponeInboxPart(ctx, customer, part, pause, failed)
+		return a.applyComplete(ctx, pass, keys, found.records, func(ctx context.Context, tx *store.Tx) (bool, error) {
+			return tx.PostponeInboxPart(ctx, customer, part, pause, failed)
+		})
 	}
 	return a.end(ctx, customer, part, pass, keys, found)
+}
+
+// applyComplete applies the records of a part that are complete, and postpones the part for the others.
+func (a *Applying) applyComplete(ctx context.Context, pass inbound.Pass, keys *inbound.Keys, records []inbound.Record,
+	postpone func(ctx context.Context, tx *store.Tx) (postponed bool, err error),
+) error {
+	err := a.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if _, err := a.applyRecords(ctx, tx, keys, pass, records); err != nil {
+			return err
+		}
+		postponed, err := postpone(ctx, tx)
+		if err == nil && !postponed {
+			err = errEnded // the part may be of an organization that was forgotten since
+		}
+		return err
+	})
+	if errors.Is(err, errEnded) {
+		return nil
+	}
+	return err
 }
 
 // end applies the entries of a part, opens letters for broken ones, and ends the work on the part, in one transaction.
@@ -255,6 +272,11 @@ func (a *Applying) letters(ctx context.Context, customer string, part store.Inbo
 	if err != nil {
 		return nil, err
 	}
+	config, err := a.Store.VirtuousConfig(ctx, customer)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	keys.Organization = config.OrganizationID
 	letters := make([]store.MessageLetter, 0, len(entries))
 	for i, entry := range entries {
 		message, err := Part{

@@ -128,6 +128,7 @@ func (f *fixture) handleOf(t *testing.T, customer, event, body string, receivedA
 	t.Helper()
 	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer)
 	require.NoError(t, err)
+	keys.Organization = "1"
 	part, err := inbox.Part{Customer: customer, Event: event, Records: 1, Body: []byte(body), ReceivedAt: receivedAt}.Message(keys)
 	require.NoError(t, err)
 	payload, err := rollcallv1.Encode(part)
@@ -324,7 +325,8 @@ func TestADeletionThatComesWhileAnEarlierOneIsAppliedIsAppliedToo(t *testing.T) 
 	require.NoError(t, err)
 	third, err := f.store.ClaimInboxParts(t.Context(), customer, time.Minute, 1)
 	require.NoError(t, err)
-	require.NoError(t, f.store.PostponeInboxPart(t.Context(), customer, again[0], 0, false))
+	_, err = f.store.PostponeInboxPart(t.Context(), customer, again[0], 0, false)
+	require.NoError(t, err)
 	require.Equal(t, "true", f.text(t, `SELECT next_attempt_at > rollcall_now() FROM webhook_inbox`), "another process has claimed it")
 	require.False(t, end(again[0]))
 	require.True(t, end(third[0]))
@@ -426,4 +428,54 @@ func TestOldPartsAreForgotten(t *testing.T) {
 	require.Equal(t, "1", forget(), "it waits")
 	f.round(t)
 	require.Equal(t, "0", forget())
+}
+
+// A part may come, be read, or be retried as a letter after the customer has gone to another organization, whose ids mean other records.
+func TestPartsOfAnotherOrganizationAreNotApplied(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.handle(t, "gift_create", delivery("GiftCreate", `null`), received)
+	f.handle(t, "gift_update", delivery("GiftUpdate", `{"gift":{"id":1,"amount":1}},{"gift":`+gift(2, "13")+`}`), received)
+	f.during = func() { // as onboarding does
+		f.exec(t, `DELETE FROM webhook_inbox`)
+		f.exec(t, `UPDATE virtuous_configs SET organization_id = '2'`)
+	}
+	f.err = virtuous.ErrUnavailable
+	f.round(t)
+	require.Equal(t, 1, f.reads)
+	require.Equal(t, "0", f.text(t, `SELECT count(*) FROM partner_gifts`), "the part was claimed before")
+
+	f.handle(t, "gift_create", delivery("GiftCreate", `{"gift":`+gift(3, "12.5")+`}`), received)
+	var sealed []byte
+	require.NoError(t, f.pool.QueryRow(t.Context(), `SELECT payload_sealed FROM dead_letters`).Scan(&sealed))
+	payload, err := f.vault.Open(t.Context(), customer, "letter_payload", sealed)
+	require.NoError(t, err)
+	require.NoError(t, f.intake.Handle(t.Context(), &worker.Delivery{Subject: "rollcall.webhooks.virtuous." + customer, Data: payload}))
+	require.Equal(t, "0", f.text(t, `SELECT count(*) FROM webhook_inbox`))
+}
+
+// The part waits for the transaction that forgets the organization before, and then sees the new one.
+func TestPartsAreNotAddedWhileAnOrganizationIsForgotten(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer)
+	require.NoError(t, err)
+	keys.Organization = "1"
+	part, err := inbox.Part{Customer: customer, Event: "gift_create", Records: 1, Body: []byte("{}"), ReceivedAt: received}.Message(keys)
+	require.NoError(t, err)
+	added := make(chan error)
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		require.NoError(t, tx.LockInboundAgainstParts(ctx, customer))
+		go func() {
+			_, err := inbox.Add(t.Context(), f.store.Conn, part)
+			added <- err
+		}()
+		require.Eventually(t, func() bool {
+			return f.text(t, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == "1"
+		}, time.Minute, time.Millisecond)
+		_, err := tx.DisableGiving(ctx, customer, store.GivingRemoved)
+		return err
+	}))
+	require.NoError(t, <-added)
+	require.Equal(t, "0", f.text(t, `SELECT count(*) FROM webhook_inbox`))
 }

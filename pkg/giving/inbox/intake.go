@@ -39,7 +39,7 @@ func (i *Intake) Handle(ctx context.Context, delivery *worker.Delivery) error {
 	if added {
 		i.Wake()
 	} else {
-		i.Logger.Debug("part of a delivery not stored: it is known, or the customer has no giving", zap.String("customer", customer))
+		i.Logger.Debug("part of a delivery not stored: it is known, or the customer has no giving, or that of another organization", zap.String("customer", customer))
 	}
 	return nil
 }

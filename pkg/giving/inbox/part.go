@@ -36,6 +36,8 @@ const (
 type Keys struct {
 	Seal func(plain []byte) ([]byte, error) // for PurposePart
 	Hash []byte                             // the customer's hash key
+	// Organization is that whose deliveries these are. OpenKeys leaves it to the caller.
+	Organization string
 }
 
 // OpenKeys opens a customer's keys.
@@ -69,7 +71,7 @@ func (p Part) Message(keys Keys) (*rollcallv1.WebhookPart, error) {
 	}
 	return &rollcallv1.WebhookPart{
 		CustomerId: p.Customer, Event: p.Event, Records: int32(p.Records), ReceivedAt: timestamppb.New(p.ReceivedAt), //nolint:gosec // bounded by the body
-		Sealed: sealed, Digest: digest(keys.Hash, p.Body), TraceId: p.TraceID,
+		Sealed: sealed, Digest: digest(keys.Hash, p.Body), TraceId: p.TraceID, OrganizationId: keys.Organization,
 	}, nil
 }
 
@@ -81,11 +83,11 @@ func digest(key, body []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// Add stores a part in the inbox; added is false if it is known, or if the customer has no giving.
+// Add stores a part in the inbox; added is false if it is known, or if the customer has no giving, or that of another organization.
 func Add(ctx context.Context, to store.Conn, part *rollcallv1.WebhookPart) (added bool, err error) {
 	added, err = to.AddInboxPart(ctx, part.GetCustomerId(), store.InboxPart{
 		Digest: part.GetDigest(), Event: part.GetEvent(), Records: int(part.GetRecords()), Sealed: part.GetSealed(), TraceID: part.GetTraceId(),
-		ReceivedAt: part.GetReceivedAt().AsTime(),
+		ReceivedAt: part.GetReceivedAt().AsTime(), Organization: part.GetOrganizationId(),
 	})
 	if err != nil {
 		return false, fmt.Errorf("store a part of a delivery: %w", err)

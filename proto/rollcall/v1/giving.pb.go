@@ -405,10 +405,12 @@ type WebhookPart struct {
 	// The records, sealed with the customer's data key.
 	Sealed []byte `protobuf:"bytes,5,opt,name=sealed,proto3" json:"sealed,omitempty"`
 	// HMAC of the unsealed bytes, with the customer's hash key: a part that comes again has the same.
-	Digest        []byte `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
-	TraceId       string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Digest  []byte `protobuf:"bytes,6,opt,name=digest,proto3" json:"digest,omitempty"`
+	TraceId string `protobuf:"bytes,7,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// The organization whose secret signed the delivery: its ids mean other records at another one.
+	OrganizationId string `protobuf:"bytes,8,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *WebhookPart) Reset() {
@@ -490,6 +492,13 @@ func (x *WebhookPart) GetTraceId() string {
 	return ""
 }
 
+func (x *WebhookPart) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
 var File_rollcall_v1_giving_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_giving_proto_rawDesc = "" +
@@ -527,7 +536,7 @@ const file_rollcall_v1_giving_proto_rawDesc = "" +
 	"\acountry\x18\x06 \x01(\tR\acountry\"N\n" +
 	"\vDesignation\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12+\n" +
-	"\x11amount_designated\x18\x02 \x01(\tR\x10amountDesignated\"\xe6\x01\n" +
+	"\x11amount_designated\x18\x02 \x01(\tR\x10amountDesignated\"\x8f\x02\n" +
 	"\vWebhookPart\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x14\n" +
@@ -537,7 +546,8 @@ const file_rollcall_v1_giving_proto_rawDesc = "" +
 	"receivedAt\x12\x16\n" +
 	"\x06sealed\x18\x05 \x01(\fR\x06sealed\x12\x16\n" +
 	"\x06digest\x18\x06 \x01(\fR\x06digest\x12\x19\n" +
-	"\btrace_id\x18\a \x01(\tR\atraceIdB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\btrace_id\x18\a \x01(\tR\atraceId\x12'\n" +
+	"\x0forganization_id\x18\b \x01(\tR\x0eorganizationIdB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_giving_proto_rawDescOnce sync.Once

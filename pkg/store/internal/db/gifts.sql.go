@@ -185,6 +185,19 @@ func (q *Queries) InboundLock(ctx context.Context, db DBTX, customerID string) (
 	return at, err
 }
 
+const inboundLockAgainstParts = `-- name: InboundLockAgainstParts :execrows
+SELECT FROM virtuous_configs WHERE customer_id = $1 FOR UPDATE
+`
+
+// As InboundLock, and no part of a delivery is added meanwhile.
+func (q *Queries) InboundLockAgainstParts(ctx context.Context, db DBTX, customerID string) (int64, error) {
+	result, err := db.Exec(ctx, inboundLockAgainstParts, customerID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const mergedContacts = `-- name: MergedContacts :many
 WITH RECURSIVE linked(id) AS (
     SELECT unnest($2::bigint[]) AS id

@@ -128,6 +128,8 @@ SELECT v.customer_id, $1, $2, $3::integer, $4, 'waiting', rollcall_now(), $5::te
        $6
 FROM virtuous_configs v JOIN sync_configs s USING (customer_id)
 WHERE v.customer_id = $7::text AND v.disabled_reason IS DISTINCT FROM 'removed' AND s.offboarded_at IS NULL
+  AND v.organization_id = $8::text
+FOR KEY SHARE OF v
 ON CONFLICT (customer_id, digest) DO UPDATE
 SET state = 'waiting', failures = 0, next_attempt_at = excluded.next_attempt_at, received_at = excluded.received_at, applied_at = NULL
 WHERE webhook_inbox.state = 'letter'
@@ -135,16 +137,18 @@ WHERE webhook_inbox.state = 'letter'
 `
 
 type InboxInsertIfNewParams struct {
-	Digest     []byte
-	Event      string
-	Records    int32
-	Sealed     []byte
-	TraceID    string
-	ReceivedAt time.Time
-	CustomerID string
+	Digest         []byte
+	Event          string
+	Records        int32
+	Sealed         []byte
+	TraceID        string
+	ReceivedAt     time.Time
+	CustomerID     string
+	OrganizationID string
 }
 
-// Adds a part of a delivery, unless it is known or the customer has no giving any more. Two known parts are applied once more: one that became
+// Adds a part of a delivery, unless it is known, or the customer has no giving any more or that of another organization. The lock has it wait
+// for a transaction that forgets an organization; it goes with that of one that applies records. Two known parts are applied once more: one that became
 // a letter, whose retry publishes it again, and a deletion that comes later than a sender repeats a request. A deletion has no time, so that a
 // gift that was restored and deleted again has the same part.
 func (q *Queries) InboxInsertIfNew(ctx context.Context, db DBTX, arg *InboxInsertIfNewParams) (int64, error) {
@@ -156,6 +160,7 @@ func (q *Queries) InboxInsertIfNew(ctx context.Context, db DBTX, arg *InboxInser
 		arg.TraceID,
 		arg.ReceivedAt,
 		arg.CustomerID,
+		arg.OrganizationID,
 	)
 	if err != nil {
 		return 0, err
@@ -231,7 +236,7 @@ func (q *Queries) InboxSettleIfWaiting(ctx context.Context, db DBTX, arg *InboxS
 }
 
 const webhookSecrets = `-- name: WebhookSecrets :one
-SELECT coalesce((SELECT k.sealed FROM credentials k WHERE k.customer_id = v.customer_id AND k.name = 'virtuous_webhook_secret'), '')::bytea AS secret,
+SELECT v.organization_id, coalesce((SELECT k.sealed FROM credentials k WHERE k.customer_id = v.customer_id AND k.name = 'virtuous_webhook_secret'), '')::bytea AS secret,
        coalesce((SELECT b.sealed FROM credentials b WHERE b.customer_id = v.customer_id AND b.name = 'virtuous_webhook_secret_before'
                  AND (b.updated_at > rollcall_now() - interval '24 hours'
                       OR EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = v.customer_id AND w.state IN ('requested', 'active')
@@ -241,8 +246,9 @@ WHERE v.customer_id = $1::text AND v.disabled_reason IS DISTINCT FROM 'removed' 
 `
 
 type WebhookSecretsRow struct {
-	Secret       []byte
-	SecretBefore []byte
+	OrganizationID string
+	Secret         []byte
+	SecretBefore   []byte
 }
 
 // The sealed secrets that sign deliveries to a customer; the one before a rotation counts for a day, and as long as the
@@ -251,6 +257,6 @@ type WebhookSecretsRow struct {
 func (q *Queries) WebhookSecrets(ctx context.Context, db DBTX, customerID string) (*WebhookSecretsRow, error) {
 	row := db.QueryRow(ctx, webhookSecrets, customerID)
 	var i WebhookSecretsRow
-	err := row.Scan(&i.Secret, &i.SecretBefore)
+	err := row.Scan(&i.OrganizationID, &i.Secret, &i.SecretBefore)
 	return &i, err
 }
