@@ -228,6 +228,25 @@ func TestCloseAfterAnAttemptWithoutAnAnswerLooksTheDonationUp(t *testing.T) {
 	require.NotNil(t, closed.LookedUpAt)
 }
 
+func TestCloseOfAPausedCustomersDonationSendsNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.exec(t, `UPDATE sync_configs SET paused_at = now()`)
+	f.add(t, "don-1", `unanswered_since = now(), attempts = 1`)
+	f.add(t, "don-2", "")
+	end := func(id string) error {
+		_, err := f.closeDonation(t.Context(), operatorapi.DonationQuestion{CustomerID: customer, PlatformDonationID: id, Reason: "refunded"})
+		return err
+	}
+	var conflict *service.ConflictError
+	require.ErrorAs(t, end("don-1"), &conflict)
+	require.Contains(t, conflict.Text, "rollcall resume acme")
+	require.Zero(t, f.lookups)
+	require.NoError(t, end("don-2"), "there is nothing to look up")
+	require.Equal(t, "don-1 pending, don-2 closed",
+		value[string](t, f, `SELECT string_agg(platform_donation_id || ' ' || status, ', ' ORDER BY id) FROM virtuous_donation_queue`))
+}
+
 func TestCloseIsRejectedWhileAnAttemptIsUnderWay(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -88,6 +88,15 @@ func checkReason(reason string) (string, error) {
 // confirmIfFound looks up the gift of a donation, and confirms the donation if there is one. An answer that says neither is an error: the
 // donation stays as it is.
 func (a *API) confirmIfFound(ctx context.Context, customer string, one store.DonationRow) (found bool, err error) {
+	known, err := a.Store.Customer(ctx, customer)
+	if err != nil {
+		return false, err
+	}
+	if known.PausedAt != nil { // a paused customer sends nothing
+		return false, &service.ConflictError{
+			Text: "an attempt to send the donation had no answer, and its gift is not looked up while the customer is paused: rollcall resume " + customer,
+		}
+	}
 	config, err := a.Store.VirtuousConfig(ctx, customer)
 	if err != nil {
 		return false, err
