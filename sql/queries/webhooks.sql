@@ -13,8 +13,8 @@ WHERE v.customer_id = sqlc.arg(customer_id)::text AND v.disabled_reason IS DISTI
 -- name: InboxInsertIfNew :execrows
 -- Adds a part of a delivery, unless it is known, or the customer has no giving any more or that of another organization. The lock has it wait
 -- for a transaction that forgets an organization; it goes with that of one that applies records. Two known parts are applied once more: one that became
--- a letter, whose retry publishes it again, and a deletion that comes later than a sender repeats a request. A deletion has no time, so that a
--- gift that was restored and deleted again has the same part.
+-- a letter, whose retry publishes it again, and one that comes later than a sender repeats a request. A notice without the record's time has the
+-- same bytes each time: a gift may have been changed, or restored and deleted, again.
 INSERT INTO webhook_inbox (customer_id, digest, event, records, sealed, state, next_attempt_at, trace_id, received_at)
 SELECT v.customer_id, sqlc.arg(digest), sqlc.arg(event), sqlc.arg(records)::integer, sqlc.arg(sealed), 'waiting', rollcall_now(), sqlc.arg(trace_id)::text,
        sqlc.arg(received_at)
@@ -24,8 +24,7 @@ WHERE v.customer_id = sqlc.arg(customer_id)::text AND v.disabled_reason IS DISTI
 FOR KEY SHARE OF v
 ON CONFLICT (customer_id, digest) DO UPDATE
 SET state = 'waiting', failures = 0, next_attempt_at = excluded.next_attempt_at, received_at = excluded.received_at, applied_at = NULL
-WHERE webhook_inbox.state = 'letter'
-   OR (webhook_inbox.event = 'gift_delete' AND excluded.received_at > webhook_inbox.received_at + interval '10 minutes');
+WHERE webhook_inbox.state = 'letter' OR excluded.received_at >= webhook_inbox.received_at + interval '10 minutes';
 
 -- name: InboxCustomers :many
 -- Active customers with a part that is due, one step through the index for each.

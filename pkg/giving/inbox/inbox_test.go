@@ -183,14 +183,33 @@ func TestAPartIsAppliedOnceHoweverOftenItComes(t *testing.T) {
 	f := newFixture(t)
 	body := delivery("GiftCreate", `{"gift":`+gift(1, "12.5")+`},{"gift":`+gift(2, "13")+`}`)
 	f.handle(t, "gift_create", body, received)
-	f.handle(t, "gift_create", body, received.Add(time.Hour))
+	f.handle(t, "gift_create", body, received.Add(time.Minute))
 	f.round(t)
-	f.handle(t, "gift_create", body, received.Add(2*time.Hour))
+	f.handle(t, "gift_create", body, received.Add(2*time.Minute))
 	f.round(t)
 	require.Equal(t, "applied 2 0 0", f.text(t, inboxState))
+	f.handle(t, "gift_create", body, received.Add(2*time.Hour))
+	f.round(t)
+	require.Equal(t, "applied 0 2 0", f.text(t, inboxState), "it is known")
 	require.Equal(t, "25.5", f.text(t, `SELECT sum(amount) FROM partner_gifts`))
 	require.Equal(t, "2", f.text(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.events.gift.created.acme'`))
 	require.Zero(t, f.reads)
+}
+
+// Virtuous says that a gift has changed without saying when: each notice has the same bytes.
+func TestANoticeWithoutATimeIsAppliedEachTimeItComesLater(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for i, amount := range []string{"13", "14", "15"} {
+		f.gifts[5] = gift(5, amount)
+		at := received.Add(time.Duration(i) * 10 * time.Minute)
+		f.setNow(t, at)
+		f.handle(t, "gift_update", `{"event":"GiftUpdate","gift":{"id":5}}`, at)
+		f.handle(t, "gift_update", `{"event":"GiftUpdate","gift":{"id":5}}`, at.Add(time.Minute))
+		f.round(t)
+		require.Equal(t, amount, f.text(t, `SELECT amount FROM partner_gifts`))
+		require.Equal(t, i+1, f.reads, "the sender repeats a request for some minutes")
+	}
 }
 
 func TestABrokenRecordIsALetterAndDoesNotStopTheOthers(t *testing.T) {

@@ -132,8 +132,7 @@ WHERE v.customer_id = $7::text AND v.disabled_reason IS DISTINCT FROM 'removed' 
 FOR KEY SHARE OF v
 ON CONFLICT (customer_id, digest) DO UPDATE
 SET state = 'waiting', failures = 0, next_attempt_at = excluded.next_attempt_at, received_at = excluded.received_at, applied_at = NULL
-WHERE webhook_inbox.state = 'letter'
-   OR (webhook_inbox.event = 'gift_delete' AND excluded.received_at > webhook_inbox.received_at + interval '10 minutes')
+WHERE webhook_inbox.state = 'letter' OR excluded.received_at >= webhook_inbox.received_at + interval '10 minutes'
 `
 
 type InboxInsertIfNewParams struct {
@@ -149,8 +148,8 @@ type InboxInsertIfNewParams struct {
 
 // Adds a part of a delivery, unless it is known, or the customer has no giving any more or that of another organization. The lock has it wait
 // for a transaction that forgets an organization; it goes with that of one that applies records. Two known parts are applied once more: one that became
-// a letter, whose retry publishes it again, and a deletion that comes later than a sender repeats a request. A deletion has no time, so that a
-// gift that was restored and deleted again has the same part.
+// a letter, whose retry publishes it again, and one that comes later than a sender repeats a request. A notice without the record's time has the
+// same bytes each time: a gift may have been changed, or restored and deleted, again.
 func (q *Queries) InboxInsertIfNew(ctx context.Context, db DBTX, arg *InboxInsertIfNewParams) (int64, error) {
 	result, err := db.Exec(ctx, inboxInsertIfNew,
 		arg.Digest,
