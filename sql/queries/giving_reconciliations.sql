@@ -36,9 +36,12 @@ UPDATE giving_reconciliations SET progress = sqlc.arg(progress)
 WHERE customer_id = sqlc.arg(customer_id) AND category = sqlc.arg(category);
 
 -- name: GivingReconcileEnd :one
--- Ends a pass, and says whether it was the last one of the schedule.
-WITH ended AS (
-    DELETE FROM giving_reconciliations e WHERE e.customer_id = sqlc.arg(customer_id) AND e.category = sqlc.arg(category) RETURNING e.scheduled)
+-- Ends a pass, and says whether it was the last one of the schedule. The customer's row is locked first, as the schedule does: each would
+-- wait for the other one otherwise.
+WITH customer AS (
+    SELECT v.customer_id FROM virtuous_configs v WHERE v.customer_id = sqlc.arg(customer_id) FOR NO KEY UPDATE),
+ended AS (
+    DELETE FROM giving_reconciliations e USING customer c WHERE e.customer_id = c.customer_id AND e.category = sqlc.arg(category) RETURNING e.scheduled)
 SELECT (coalesce((SELECT bool_or(ended.scheduled) FROM ended), false)
         AND NOT EXISTS (SELECT FROM giving_reconciliations o
                         WHERE o.customer_id = sqlc.arg(customer_id) AND o.category <> sqlc.arg(category) AND o.category <> 'report'

@@ -310,8 +310,10 @@ func (q *Queries) GivingReconcileCustomers(ctx context.Context, db DBTX, atMost 
 }
 
 const givingReconcileEnd = `-- name: GivingReconcileEnd :one
-WITH ended AS (
-    DELETE FROM giving_reconciliations e WHERE e.customer_id = $1 AND e.category = $2 RETURNING e.scheduled)
+WITH customer AS (
+    SELECT v.customer_id FROM virtuous_configs v WHERE v.customer_id = $1 FOR NO KEY UPDATE),
+ended AS (
+    DELETE FROM giving_reconciliations e USING customer c WHERE e.customer_id = c.customer_id AND e.category = $2 RETURNING e.scheduled)
 SELECT (coalesce((SELECT bool_or(ended.scheduled) FROM ended), false)
         AND NOT EXISTS (SELECT FROM giving_reconciliations o
                         WHERE o.customer_id = $1 AND o.category <> $2 AND o.category <> 'report'
@@ -323,7 +325,8 @@ type GivingReconcileEndParams struct {
 	Category   string
 }
 
-// Ends a pass, and says whether it was the last one of the schedule.
+// Ends a pass, and says whether it was the last one of the schedule. The customer's row is locked first, as the schedule does: each would
+// wait for the other one otherwise.
 func (q *Queries) GivingReconcileEnd(ctx context.Context, db DBTX, arg *GivingReconcileEndParams) (bool, error) {
 	row := db.QueryRow(ctx, givingReconcileEnd, arg.CustomerID, arg.Category)
 	var is_last bool
