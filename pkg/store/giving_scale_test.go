@@ -24,6 +24,9 @@ const donationsVariable = "ROLLCALL_SCALE_DONATIONS"
 // reportBound is for a million donations, on a machine that does nothing else.
 const reportBound = 2 * time.Second
 
+// spared is what the process may allocate beside a report that takes a second, such as for the checks of its connections.
+const spared = 64 << 10
+
 // TestScaleOfReports measures what the report's figures take: of donations of a year, and of as many that were all confirmed within the
 // report's week.
 func TestScaleOfReports(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
@@ -64,7 +67,7 @@ func TestScaleOfReports(t *testing.T) { //nolint:paralleltest // it counts what 
 		requireNoWholeRead(t, f, customer, week)
 	}
 	for _, customer := range []string{"year", "week"} {
-		require.Less(t, measured[customer].bytes, 2*measured["small"].bytes, "the process's memory does not grow with the donations")
+		require.Less(t, measured[customer].bytes, measured["small"].bytes+spared, "the process's memory does not grow with the donations")
 		if full {
 			require.Less(t, measured[customer].longest, reportBound)
 		}

@@ -57,12 +57,13 @@ func scaled(t *testing.T) (url string, conn *pgx.Conn, customers int) {
 
 // readWhole are queries whose purpose is to read a whole table, each with the reason.
 var readWhole = map[string]string{
-	"KeyIDCounts":     "a rotation counts every key",
-	"AskedLately":     "counts those who were asked lately, up to a limit, and only while VOMO refuses several at once",
-	"KeysAskedLately": "as AskedLately, while Virtuous rejects several at once",
-	"OutboxDepth":     "counts what is not published: nothing, unless NATS is away",
-	"OutboxForget":    "an offboarding deletes what is not published: nothing, unless NATS is away",
-	"Backlog":         "doctor counts what is not published, as OutboxDepth",
+	"KeyIDCounts":       "a rotation counts every key",
+	"AskedLately":       "counts those who were asked lately, up to a limit, and only while VOMO refuses several at once",
+	"KeysAskedLately":   "as AskedLately, while Virtuous rejects several at once",
+	"OutboxDepth":       "counts what is not published: nothing, unless NATS is away",
+	"OutboxForget":      "an offboarding deletes what is not published: nothing, unless NATS is away",
+	"OffboardingCounts": "a dry run counts what is not published, as OutboxDepth",
+	"Backlog":           "doctor counts what is not published, as OutboxDepth",
 }
 
 // byValue are the values of queries that are planned by their values each time.
@@ -76,10 +77,10 @@ var byValue = map[string]string{
 	"ActsPage":      strings.Repeat("NULL, ", 5) + "100",
 }
 
-// statements are all queries of sql/queries as sqlc gives them to Postgres.
+// statements are all queries of sql/queries and sql/direct as sqlc gives them to Postgres.
 func statements(t *testing.T) map[string]string {
 	t.Helper()
-	files, err := filepath.Glob("internal/db/*.sql.go")
+	files, err := filepath.Glob("internal/d*/*.sql.go") // db and direct
 	require.NoError(t, err)
 	found := map[string]string{}
 	named := regexp.MustCompile(`^-- name: (\w+) :`)

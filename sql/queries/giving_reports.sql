@@ -1,6 +1,6 @@
 -- name: GivingFigures :one
--- What the report of a customer counts. Each figure reads one partial index. The year 1970 means that there is none, and -1 that nothing was
--- confirmed since.
+-- What the report of a customer counts. Each figure reads one partial index. date_part is a float, which sorts faster than extract's numeric.
+-- The year 1970 means that there is none, and -1 that nothing was confirmed since.
 SELECT rollcall_now()::timestamptz AS at,
        (SELECT count(*) FROM virtuous_donation_queue p WHERE p.customer_id = sqlc.arg(customer_id) AND p.status = 'pending') AS pending,
        coalesce((SELECT min(o.created_at) FROM virtuous_donation_queue o WHERE o.customer_id = sqlc.arg(customer_id) AND o.status = 'pending'),
@@ -19,8 +19,8 @@ SELECT rollcall_now()::timestamptz AS at,
            AND d.sync_state = 'conflict'))::bigint AS conflict,
        c.confirmed, c.recovered, c.median, c.p95
 FROM (SELECT count(*) AS confirmed, count(*) FILTER (WHERE k.recovery_path LIKE 'reconciliation%') AS recovered,
-             coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM k.confirmed_at - k.submitted_at)), -1)::float8 AS median,
-             coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM k.confirmed_at - k.submitted_at)), -1)::float8 AS p95
+             coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY date_part('epoch', k.confirmed_at - k.submitted_at)), -1)::float8 AS median,
+             coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY date_part('epoch', k.confirmed_at - k.submitted_at)), -1)::float8 AS p95
       FROM virtuous_donation_queue k
       WHERE k.customer_id = sqlc.arg(customer_id) AND k.status = 'confirmed' AND k.confirmed_at > rollcall_now() - sqlc.arg(within)::interval) c;
 

@@ -16,7 +16,7 @@ func (a *app) report() *cobra.Command {
 		Use:   "report <customer>",
 		Short: "Show how a customer's giving stands: seven figures, and what to do",
 		Long: `Shows the report of a customer's giving as of now, or the stored one of a day (--date, in the organization's time zone). GIVING_REPORT_LIMITS
-of the service donations says from which values on a figure is look or act.`,
+of the services donations and reconciler says from which values on a figure is look or act.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			return askOne(command.Context(), a, args[0], question[operatorapi.GivingReportQuestion, dailyreport.Report]{
