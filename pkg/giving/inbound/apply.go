@@ -77,7 +77,7 @@ func (a *Applier) ApplyAll(ctx context.Context, pass Pass, records []Record) (ou
 }
 
 // Apply applies records in a transaction, and returns what became of each, in their order. Records of one customer are applied by one
-// transaction at a time. store.ErrNotFound if the customer has no giving.
+// transaction at a time. Errors: store.ErrNotFound if the customer has no giving; ErrUnordered.
 func (a *Applier) Apply(ctx context.Context, tx *store.Tx, keys *Keys, pass Pass, records []Record) ([]Outcome, error) {
 	now, err := tx.LockInbound(ctx, pass.Customer)
 	if err != nil {

@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"rollcall.dev/pkg/event"
@@ -138,8 +139,9 @@ func (w *work) applyGift(record Record, rows map[int64]*giftRow, ends map[int64]
 		row.PlatformDonationID, row.isChanged = donation.PlatformID, true
 	}
 	if row.State == store.PartnerDeleted {
-		if !record.Read || !record.At.After(row.DeletedAt) {
-			outcome.Change = min(outcome.Change, Unchanged) // a deletion is final: what comes late completes the row only
+		// A deletion is final: what comes late completes the row only. A read of about the same time may be of before it; a later one decides.
+		if !record.Read || !record.At.After(row.DeletedAt.Add(skew)) {
+			outcome.Change = min(outcome.Change, Unchanged)
 			return outcome, nil
 		}
 		row.State, row.DeletedAt, row.isChanged = store.PartnerLive, time.Time{}, true
@@ -156,6 +158,8 @@ func (w *work) deleteGift(record Record, rows map[int64]*giftRow) (Outcome, erro
 	row := rows[record.DeletedGift]
 	outcome := Outcome{Entity: EntityGift, ID: row.ID}
 	switch {
+	case row.State != store.PartnerDeleted && isUnordered(row.ReadAt, record):
+		return outcome, fmt.Errorf("delete gift %d: %w", row.ID, ErrUnordered)
 	case row.ReadAt.After(record.At): // Virtuous returned the gift after that
 		return outcome, nil
 	case row.State == store.PartnerDeleted:
@@ -172,6 +176,14 @@ func (w *work) deleteGift(record Record, rows map[int64]*giftRow) (Outcome, erro
 		return outcome, nil
 	}
 	return outcome, w.noteGift(row, outcome)
+}
+
+// isUnordered reports whether a gift may have been read before or after a deletion. Reads and answers about deletions have one clock.
+func isUnordered(readAt time.Time, deletion Record) bool {
+	if deletion.Read {
+		return readAt.After(deletion.At)
+	}
+	return !readAt.IsZero() && readAt.Sub(deletion.At).Abs() <= skew
 }
 
 // noteGift adds the event of what became of a gift, if something did.

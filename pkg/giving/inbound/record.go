@@ -1,6 +1,7 @@
 package inbound
 
 import (
+	"errors"
 	"time"
 
 	"rollcall.dev/pkg/virtuous"
@@ -12,8 +13,15 @@ type Record struct {
 	Contact     *virtuous.Contact
 	DeletedGift int64
 	At          time.Time // when the webhook was received, or the request was sent whose answer has the record
-	Read        bool      // the record was read from Virtuous
+	Read        bool      // the record was read from Virtuous; of a deletion: Virtuous was asked, and does not have the gift
 }
+
+// ErrUnordered means that the times of a deletion and of a read of its gift do not say which came first: the caller asks Virtuous for the gift, and
+// applies the answer. Nothing was applied.
+var ErrUnordered = errors.New("a gift was read at about the time of its deletion")
+
+// skew is by how much the clock of a process that receives webhooks, and that of the database, which stamps reads, may differ.
+const skew = time.Minute
 
 // Delivered returns an entry of a delivery as a record; ok is false if the entry has a problem.
 func Delivered(entry virtuous.Record, receivedAt time.Time) (record Record, ok bool) {

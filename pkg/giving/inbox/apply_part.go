@@ -81,11 +81,23 @@ func (a *Applying) apply(ctx context.Context, log *zap.Logger, reader *customerR
 	if err != nil {
 		return fmt.Errorf("open a part of a delivery: %w", err)
 	}
-	found, err := a.entriesOf(ctx, reader, part, body)
+	keys, err := a.Applier.Keys(ctx, customer)
 	if err != nil {
 		return err
 	}
-	keys, err := a.Applier.Keys(ctx, customer)
+	err = a.applyBody(ctx, log, reader, part, body, keys, false)
+	if errors.Is(err, inbound.ErrUnordered) {
+		err = a.applyBody(ctx, log, reader, part, body, keys, true)
+	}
+	return err
+}
+
+// applyBody applies the entries of a part; asks says that Virtuous is asked about deletions, too.
+func (a *Applying) applyBody(ctx context.Context, log *zap.Logger, reader *customerReader, part store.InboxPart, body []byte, keys *inbound.Keys,
+	asks bool,
+) error {
+	customer := reader.customer
+	found, err := a.entriesOf(ctx, reader, part, body, asks)
 	if err != nil {
 		return err
 	}
@@ -179,8 +191,10 @@ func (a *Applying) applyRecords(
 	return applied, nil
 }
 
-// entriesOf reads the entries of a part, and from Virtuous those that are not complete.
-func (a *Applying) entriesOf(ctx context.Context, reader *customerReader, part store.InboxPart, body []byte) (found entries, err error) {
+// entriesOf reads the entries of a part, and from Virtuous those that are not complete; with asks, also gifts that are said to be deleted.
+func (a *Applying) entriesOf(
+	ctx context.Context, reader *customerReader, part store.InboxPart, body []byte, asks bool,
+) (found entries, err error) {
 	delivery, err := virtuous.ParseDelivery(body)
 	if err != nil {
 		return entries{broken: []broken{{body: body, records: 1, code: codeUnreadable, problem: problemUnreadable}}}, nil //nolint:nilerr // becomes a letter
@@ -191,7 +205,8 @@ func (a *Applying) entriesOf(ctx context.Context, reader *customerReader, part s
 			found.broken = append(found.broken, broken{body: alone(delivery, entry), records: 1, code: codeUnreadable, problem: entry.Problem})
 			continue
 		}
-		if !record.NeedsRead() {
+		deleted := record.DeletedGift
+		if !record.NeedsRead() && (deleted == 0 || !asks) {
 			found.records = append(found.records, record)
 			continue
 		}
@@ -203,6 +218,8 @@ func (a *Applying) entriesOf(ctx context.Context, reader *customerReader, part s
 		switch {
 		case err == nil:
 			found.records = append(found.records, record)
+		case errors.Is(err, virtuous.ErrNotFound) && deleted != 0:
+			found.records = append(found.records, inbound.Record{DeletedGift: deleted, At: asked, Read: true})
 		case errors.Is(err, virtuous.ErrNotFound) && asked.Sub(part.ReceivedAt) > indexing:
 			found.skipped++ // it was deleted since
 		case isOfPart(err) && part.Failures+1 >= maxTries:
@@ -248,9 +265,13 @@ func (c *customerReader) read(ctx context.Context, incomplete inbound.Record, as
 	}
 	record := inbound.Record{At: asked, Read: true}
 	var err error
-	if incomplete.Gift != nil {
+	if incomplete.Contact == nil {
+		id := incomplete.DeletedGift
+		if incomplete.Gift != nil {
+			id = incomplete.Gift.ID
+		}
 		var gift virtuous.Gift
-		gift, err = c.reader.Gift(ctx, incomplete.Gift.ID)
+		gift, err = c.reader.Gift(ctx, id)
 		record.Gift = &gift
 	} else {
 		var contact virtuous.Contact

@@ -409,6 +409,36 @@ func TestPartsOfAPausedCustomerWait(t *testing.T) {
 	require.Equal(t, "applied 1 0 0", f.text(t, inboxState))
 }
 
+// The receiver's clock is not the database's, which stamps reads.
+func TestADeletionOfAboutTheTimeOfAReadIsDecidedByVirtuous(t *testing.T) {
+	t.Parallel()
+	for name, ahead := range map[string]time.Duration{"the receiver's clock is behind": -5 * time.Second, "it is ahead": 5 * time.Second} {
+		f := newFixture(t)
+		f.gifts[1] = gift(1, "12.5")
+		f.setNow(t, received)
+		f.handle(t, "gift_update", delivery("GiftUpdate", `{"gift":{"id":1}}`), received)
+		f.round(t)
+		f.setNow(t, received.Add(time.Second))
+		deletion := delivery("GiftDelete", `{"id":1}`)
+		f.handle(t, "gift_delete", deletion, received.Add(ahead))
+		f.err = virtuous.ErrUnavailable
+		f.round(t)
+		require.Equal(t, "live", f.text(t, `SELECT state FROM partner_gifts`), "Virtuous does not say, and the deletion waits: %s", name)
+		f.err = nil
+		f.due(t)
+		f.round(t)
+		require.Equal(t, "live", f.text(t, `SELECT state FROM partner_gifts`), "it was restored: %s", name)
+
+		delete(f.gifts, 1)
+		f.handle(t, "gift_delete", deletion, received.Add(10*time.Minute+ahead))
+		f.setNow(t, received.Add(10*time.Minute))
+		f.exec(t, `UPDATE partner_gifts SET read_at = rollcall_now()`)
+		f.round(t)
+		require.Equal(t, "deleted", f.text(t, `SELECT state FROM partner_gifts`), name)
+		require.Equal(t, 4, f.reads, name)
+	}
+}
+
 func TestASecondDeletionOfARestoredGiftIsApplied(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
