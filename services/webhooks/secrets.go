@@ -119,10 +119,9 @@ func (k *keyring) open(ctx context.Context, customer string, sealed store.Webhoo
 		opened.secrets = append(opened.secrets, secret)
 	}
 	var err error
-	if opened.parts, err = inbox.OpenKeys(ctx, k.vault, customer); err != nil {
+	if opened.parts, err = inbox.OpenKeys(ctx, k.vault, customer, sealed.Organization); err != nil {
 		return nil, err
 	}
-	opened.parts.Organization = sealed.Organization
 	return opened, nil
 }
 

@@ -289,15 +289,14 @@ func (a *Applying) letters(ctx context.Context, customer string, part store.Inbo
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	keys, err := OpenKeys(ctx, a.Vault, customer)
-	if err != nil {
-		return nil, err
-	}
 	config, err := a.Store.VirtuousConfig(ctx, customer)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	keys.Organization = config.OrganizationID
+	keys, err := OpenKeys(ctx, a.Vault, customer, config.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
 	letters := make([]store.MessageLetter, 0, len(entries))
 	for i, entry := range entries {
 		message, err := Part{

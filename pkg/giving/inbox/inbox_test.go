@@ -126,9 +126,8 @@ func (f *fixture) handle(t *testing.T, event, body string, receivedAt time.Time)
 
 func (f *fixture) handleOf(t *testing.T, customer, event, body string, receivedAt time.Time) {
 	t.Helper()
-	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer)
+	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer, "1")
 	require.NoError(t, err)
-	keys.Organization = "1"
 	part, err := inbox.Part{Customer: customer, Event: event, Records: 1, Body: []byte(body), ReceivedAt: receivedAt}.Message(keys)
 	require.NoError(t, err)
 	payload, err := rollcallv1.Encode(part)
@@ -507,9 +506,8 @@ func TestPartsOfAnotherOrganizationAreNotApplied(t *testing.T) {
 func TestPartsAreNotAddedWhileAnOrganizationIsForgotten(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer)
+	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer, "1")
 	require.NoError(t, err)
-	keys.Organization = "1"
 	part, err := inbox.Part{Customer: customer, Event: "gift_create", Records: 1, Body: []byte("{}"), ReceivedAt: received}.Message(keys)
 	require.NoError(t, err)
 	added := make(chan error)

@@ -36,12 +36,12 @@ const (
 type Keys struct {
 	Seal func(plain []byte) ([]byte, error) // for PurposePart
 	Hash []byte                             // the customer's hash key
-	// Organization is that whose deliveries these are. OpenKeys leaves it to the caller.
+	// Organization is the customer's at Virtuous: its ids mean other records at another one.
 	Organization string
 }
 
-// OpenKeys opens a customer's keys.
-func OpenKeys(ctx context.Context, from *vault.Vault, customer string) (Keys, error) {
+// OpenKeys opens a customer's keys, for parts of an organization.
+func OpenKeys(ctx context.Context, from *vault.Vault, customer, organization string) (Keys, error) {
 	seal, err := from.Sealer(ctx, customer, PurposePart)
 	if err != nil {
 		return Keys{}, fmt.Errorf("open the customer's key: %w", err)
@@ -50,7 +50,7 @@ func OpenKeys(ctx context.Context, from *vault.Vault, customer string) (Keys, er
 	if err != nil {
 		return Keys{}, fmt.Errorf("derive the customer's hash key: %w", err)
 	}
-	return Keys{Seal: seal, Hash: hash}, nil
+	return Keys{Seal: seal, Hash: hash, Organization: organization}, nil
 }
 
 // Part is a part of a delivery in the clear.

@@ -187,7 +187,7 @@ func (f *fixture) webhook(t testing.TB, customer, donation string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"event": "GiftCreate", "models": []any{f.gifts[donation]}})
 	require.NoError(t, err)
-	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer)
+	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer, "1")
 	require.NoError(t, err)
 	now, err := f.store.Now(t.Context())
 	require.NoError(t, err)
