@@ -62,6 +62,19 @@ func HasKeeperAlert(ctx context.Context, conn store.Conn) (bool, error) {
 	return conn.HasActiveAlert(ctx, rollcallv1.Installation, event.AlertKeeperUnavailable)
 }
 
+// ClearKeeperAlert clears the alert that the key service is not available, after a job that opened a key and has no pages.
+func ClearKeeperAlert(ctx context.Context, from *store.Store) error {
+	active, err := HasKeeperAlert(ctx, from.Conn)
+	if err != nil || !active {
+		return err
+	}
+	return from.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return event.Clear(ctx, tx, rollcallv1.Installation, event.AlertKeeperUnavailable, keeperAnswers)
+	})
+}
+
+const keeperAnswers = "The key service answers again."
+
 // ClearParks clears the alerts of what parked work, in the transaction of a page that shows that it is over: VOMO gave the page,
 // and with accepted, the destination accepted a record. A page of which nothing had to be written says nothing about the
 // destination. The job opened keys at about the time at which it read the alerts (a run before, a round of dlqretry after), so the key
@@ -77,5 +90,5 @@ func ClearParks(ctx context.Context, tx *store.Tx, customer string, accepted boo
 		}
 	}
 	// Last, as in every transaction: all customers share it.
-	return event.Clear(ctx, tx, rollcallv1.Installation, event.AlertKeeperUnavailable, "The key service answers again.")
+	return event.Clear(ctx, tx, rollcallv1.Installation, event.AlertKeeperUnavailable, keeperAnswers)
 }

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 // settle gives the customer rounds, ten minutes apart, until no donation is pending.
@@ -214,6 +215,17 @@ func TestHoldIsStoredAlthoughAnAlertCannotBeCleared(t *testing.T) {
 	require.True(t, ran)
 	require.Len(t, f.transactions(t), 1)
 	require.Equal(t, "virtuous_throttled", end.Reason)
+}
+
+func TestSubmissionSaysThatTheKeyServiceAnswers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return event.Raise(ctx, tx, event.AlertFor(rollcallv1.Installation, event.AlertKeeperUnavailable))
+	}))
+	f.give(t, "don-1", nil)
+	f.round(t)
+	require.Empty(t, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
 }
 
 func TestPausedCustomerSendsNothing(t *testing.T) {

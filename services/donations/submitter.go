@@ -13,6 +13,7 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/giving/hold"
 	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
@@ -62,9 +63,10 @@ func (s *submitter) look(ctx context.Context) ([]round.Customer, error) {
 	return customers, err
 }
 
-// deleteHold ends the hold after a round that came to its end.
+// deleteHold ends the hold after a round that came to its end, for which the customer's key was opened.
 func (s *submitter) deleteHold(ctx context.Context, customer string) error {
-	return s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ReleaseGiving(ctx, customer) })
+	err := s.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return tx.ReleaseGiving(ctx, customer) })
+	return errors.Join(err, job.ClearKeeperAlert(ctx, s.store))
 }
 
 // clearAlerts clears the alerts about the customer's key, after Virtuous accepted a transaction.

@@ -18,8 +18,8 @@ import (
 	"rollcall.dev/pkg/virtuous"
 )
 
-// job is the name that events and letters have for webhooks.
-const job = "webhook"
+// jobName is the name that events and letters have for webhooks.
+const jobName = "webhook"
 
 // errEnded means that another process works the part, or has ended it, that it came again meanwhile, or that its organization was forgotten.
 var errEnded = errors.New("the claim of the part does not count any more")
@@ -101,7 +101,7 @@ func (a *Applying) applyBody(ctx context.Context, log *zap.Logger, reader *custo
 	if err != nil {
 		return err
 	}
-	pass := inbound.Pass{Customer: customer, Job: job, TraceID: part.TraceID}
+	pass := inbound.Pass{Customer: customer, Job: jobName, TraceID: part.TraceID}
 	if found.unread != nil { // what is complete need not wait
 		failed := isOfPart(found.unread)
 		pause := pauseAfter(part.Attempts)

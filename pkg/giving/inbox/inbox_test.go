@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving/inbound"
 	"rollcall.dev/pkg/giving/inbox"
@@ -382,6 +383,17 @@ func TestACustomerWhoseVirtuousIsSlowDelaysNoOther(t *testing.T) {
 	require.Equal(t, "waiting 0 0 0, applied 1 0 0, applied 1 0 0, applied 1 0 0", f.text(t, inboxState))
 	close(answered)
 	ends.Require(t, time.Minute, "slow")
+}
+
+func TestAnAppliedPartSaysThatTheKeyServiceAnswers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return event.Raise(ctx, tx, event.AlertFor(rollcallv1.Installation, event.AlertKeeperUnavailable))
+	}))
+	f.handle(t, "gift_create", delivery("GiftCreate", `{"gift":`+gift(1, "12.5")+`}`), received)
+	f.round(t)
+	require.Equal(t, "0", f.text(t, `SELECT count(*) FROM alerts WHERE cleared_at IS NULL`))
 }
 
 func TestARecordThatVirtuousDoesNotHaveIsSkippedAfterAWhile(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
@@ -48,7 +49,7 @@ type Applying struct {
 // Kind returns the rounds in which parts are applied. They take no lane: a part is claimed by its row, and a webhook waits for no request of
 // the other jobs to Virtuous.
 func (a *Applying) Kind() round.Kind {
-	return round.Kind{Job: job, Lane: store.LaneGiving, TakesNoLane: true, Look: a.look, Work: a.workRound}
+	return round.Kind{Job: jobName, Lane: store.LaneGiving, TakesNoLane: true, Look: a.look, Work: a.workRound}
 }
 
 func (a *Applying) look(ctx context.Context) ([]round.Customer, error) {
@@ -63,13 +64,18 @@ func (a *Applying) look(ctx context.Context) ([]round.Customer, error) {
 // workRound works parts of the customer that are due.
 func (a *Applying) workRound(ctx context.Context, of *round.Round) (more bool, err error) {
 	reader := &customerReader{open: a.Open, customer: of.Customer.ID}
-	for range claimsPerRound {
+	for claim := range claimsPerRound {
 		parts, err := a.Store.ClaimInboxParts(ctx, of.Customer.ID, claimFor, partsAtOnce)
 		if err != nil || len(parts) == 0 {
 			return false, err
 		}
 		for _, part := range parts {
 			if err := a.work(ctx, reader, part); err != nil {
+				return false, err
+			}
+		}
+		if claim == 0 { // a key was opened
+			if err := job.ClearKeeperAlert(ctx, a.Store); err != nil {
 				return false, err
 			}
 		}

@@ -189,6 +189,7 @@ func (f *fixture) webhook(t testing.TB, customer, donation string) {
 	require.NoError(t, err)
 	keys, err := inbox.OpenKeys(t.Context(), f.vault, customer, "1")
 	require.NoError(t, err)
+	keys.Organization = "1"
 	now, err := f.store.Now(t.Context())
 	require.NoError(t, err)
 	part, err := inbox.Part{Customer: customer, Event: "gift_create", Records: 1, Body: body, ReceivedAt: now}.Message(keys)

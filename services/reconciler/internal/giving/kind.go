@@ -13,6 +13,7 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/giving/hold"
 	"rollcall.dev/pkg/giving/inbound"
+	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/virtuous"
@@ -103,12 +104,13 @@ func (r *Reconciler) deleteHold(ctx context.Context, customer string) error {
 	if err != nil {
 		return err
 	}
-	return r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := hold.ClearAlerts(ctx, tx, customer, alerts, "Virtuous answers requests with the key again."); err != nil {
 			return err
 		}
 		return tx.ReleaseGiving(ctx, customer)
 	})
+	return errors.Join(err, job.ClearKeeperAlert(ctx, r.Store))
 }
 
 // pass is the work on one customer in one round.
