@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 
@@ -60,20 +61,35 @@ func (f *fixture) submitByCommand(id string) {
 	})
 }
 
-// discardByCommand has the donation `discarded` reviewed after days without a gift, and closes it.
+// discardByCommand has the donation `discarded` reviewed after days without a gift, sends it again, and closes it after another review.
 func (f *fixture) discardByCommand() {
 	f.t.Helper()
-	_, err := f.pool.Exec(f.t.Context(), `UPDATE virtuous_donation_queue SET submitted_at = submitted_at - interval '80 hours'
-		WHERE platform_donation_id = 'discarded'`)
-	require.NoError(f.t, err)
-	require.Contains(f.t, f.operator("reconcile", "now", "acme", "--category", "needs_update"), "acme: reconciliation requested")
-	f.await(longest, "it needs review", func() bool { return f.donations("needs_review") == 1 })
+	f.reviewByCommand("discarded")
 	listed := f.operator("review", "ls", "acme", "--kind", "donation")
 	require.Contains(f.t, listed, "import_not_run")
 	require.NotContains(f.t, listed, "Ana")
 	require.Contains(f.t, f.operator("review", "ls", "acme", "--kind", "donation", "--donors"), "Ana Ruiz discarded")
-	require.Regexp(f.t, `needs_update +marked_needs_review +donation +discarded`, f.operator("reconcile", "log", "acme", "--category", "needs_update"))
+	number := strconv.Itoa(f.count(`SELECT id FROM virtuous_donation_queue WHERE platform_donation_id = 'discarded'`))
+	require.Contains(f.t, f.operator("review", "resolve", "acme", number, "retry", "--kind", "donation"), "acme: donation discarded is pending")
+	f.await(longest, "Virtuous has it already", func() bool {
+		return f.count(`SELECT count(*) FROM virtuous_donation_queue WHERE status = 'submitted' AND repeated AND platform_donation_id = 'discarded'`) == 1
+	})
+
+	f.reviewByCommand("discarded")
+	logged := f.operator("reconcile", "log", "acme", "--category", "needs_update")
+	require.Len(f.t, regexp.MustCompile(`needs_update +marked_needs_review +donation +discarded`).FindAllString(logged, -1), 2)
 	require.Contains(f.t, f.operator("donation", "close", "acme", "discarded", "--reason", "staff discarded it"), "acme: donation discarded is closed")
+}
+
+// reviewByCommand has a donation reconciled as if it had been submitted days ago.
+func (f *fixture) reviewByCommand(id string) {
+	f.t.Helper()
+	f.await(soon, "no category waits", func() bool { return f.count(`SELECT count(*) FROM giving_reconciliations`) == 0 })
+	_, err := f.pool.Exec(f.t.Context(), `UPDATE virtuous_donation_queue SET submitted_at = submitted_at - interval '80 hours', looked_up_at = NULL
+		WHERE platform_donation_id = $1`, id)
+	require.NoError(f.t, err)
+	require.Contains(f.t, f.operator("reconcile", "now", "acme", "--category", "needs_update"), "acme: reconciliation requested")
+	f.await(longest, "it needs review", func() bool { return f.donations("needs_review") == 1 })
 }
 
 // recordsByCommand shows the gift of a donation, and its contact.
