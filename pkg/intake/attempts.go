@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// maxUnfinished is how many attempts at a message may stay unfinished before it becomes a letter.
+	// maxUnfinished is how many noted attempts at a message may stay unfinished before it becomes a letter.
 	maxUnfinished = 10
-	// maxUnnoted limits the finished attempts that are kept in memory: one for each message, which arrive every few seconds at most.
+	// maxUnnoted limits the finished attempts that are kept in memory: one for each message that was delivered again.
 	maxUnnoted = 1000
 	endTimeout = 2 * time.Second
 )
 
-// attempts notes each attempt at a message in Postgres before its work begins, and deletes the note when the attempt finishes.
+// attempts notes each attempt at a message, but the first, in Postgres before its work begins, and deletes the note when the attempt finishes.
 // The notes that remain are crashes, panics and kills. Finished attempts whose note cannot be deleted are kept in memory until
 // the next attempt is noted.
 type attempts struct {

@@ -46,15 +46,23 @@ func (i *Intake) Handle(ctx context.Context, delivery *worker.Delivery, commit f
 	if err != nil {
 		return err
 	}
+	if delivery.Deliveries == 1 { // no attempt came before it, and two durable statements for each message would cost more than the message
+		return i.work(ctx, Message{Delivery: delivery, Created: created}, commit)
+	}
 	attempt, tooMany, err := i.attempts.begin(ctx, messageletter.OriginOf(delivery.Stream, created, delivery.Sequence))
 	if err != nil {
 		return err
 	}
-	if err = commit(ctx, Message{Delivery: delivery, Created: created, TooMany: tooMany}); err == nil {
-		err = i.eraseMessage(ctx, delivery)
-	}
+	err = i.work(ctx, Message{Delivery: delivery, Created: created, TooMany: tooMany}, commit)
 	i.attempts.end(ctx, attempt) // not deferred, because a panic must stay noted
 	return err
+}
+
+func (i *Intake) work(ctx context.Context, message Message, commit func(ctx context.Context, message Message) error) error {
+	if err := commit(ctx, message); err != nil {
+		return err
+	}
+	return i.eraseMessage(ctx, message.Delivery)
 }
 
 func (i *Intake) eraseMessage(ctx context.Context, delivery *worker.Delivery) error {

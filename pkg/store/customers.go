@@ -125,6 +125,12 @@ func (t *Tx) LockCustomer(ctx context.Context, id string) error {
 	return t.queries.CustomerLock(ctx, t.dbtx, id)
 }
 
+// ShareCustomer waits for transactions that hold LockCustomer, and keeps new ones from it until this transaction ends. Transactions that share
+// the customer do not wait for each other. A pipelined transaction defers it.
+func (t *Tx) ShareCustomer(ctx context.Context, id string) error {
+	return t.deferred(func(on db.DBTX) error { return t.queries.CustomerLockShared(ctx, on, id) })
+}
+
 // SaveCredential stores a credential, already sealed; nil removes it.
 func (t *Tx) SaveCredential(ctx context.Context, customer, name string, sealed []byte) error {
 	if sealed == nil {

@@ -91,9 +91,12 @@ func (t *Tx) AddDonationLetter(ctx context.Context, letter DonationLetter) (adde
 	return rows > 0, err
 }
 
-// SettleDonationLetters settles the open letters of earlier messages with the donation's id. origin is that of the present message.
+// SettleDonationLetters settles the open letters of earlier messages with the donation's id. origin is that of the present message. A
+// pipelined transaction defers it.
 func (t *Tx) SettleDonationLetters(ctx context.Context, customer, platformID, origin string) error {
-	return t.queries.DonationLettersSettle(ctx, t.dbtx, &db.DonationLettersSettleParams{CustomerID: customer, RecordID: platformID, Origin: origin})
+	return t.deferred(func(on db.DBTX) error {
+		return t.queries.DonationLettersSettle(ctx, on, &db.DonationLettersSettleParams{CustomerID: customer, RecordID: platformID, Origin: origin})
+	})
 }
 
 // DonationCustomer is a customer with due donations.

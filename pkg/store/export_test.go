@@ -39,11 +39,6 @@ type Statements = db.DBTX
 // Statements returns the connection of the store, or of a transaction.
 func (c Conn) Statements() Statements { return c.dbtx }
 
-// InPipelinedTx runs work in a pipelined transaction.
-func (s *Store) InPipelinedTx(ctx context.Context, work func(ctx context.Context, tx *Tx) error) error {
-	return s.inPipelinedTx(ctx, work)
-}
-
 // Defer defers a statement of a pipelined transaction.
 func (t *Tx) Defer(ctx context.Context, sql string, arguments ...any) error {
 	return t.deferred(func(on db.DBTX) error {

@@ -151,7 +151,7 @@ func (l *Lease) Release(ctx context.Context) error {
 func (s *Store) InLane(ctx context.Context, lease *Lease, work func(ctx context.Context, tx *Tx) error) error {
 	sent := lease.now()
 	var wanted bool
-	err := s.inPipelinedTx(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.InPipelinedTx(ctx, func(ctx context.Context, tx *Tx) error {
 		tx.pipelined.deferStatement(func(on db.DBTX) error {
 			_, err := lease.rows().renew(ctx, on, lease.renewal())
 			return err

@@ -155,8 +155,9 @@ func (s *Store) InTx(ctx context.Context, work func(ctx context.Context, tx *Tx)
 	return nil
 }
 
-// inPipelinedTx does what InTx does, in a pipelined transaction.
-func (s *Store) inPipelinedTx(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (err error) {
+// InPipelinedTx does what InTx does, with fewer round trips: a statement of which only a failure matters is sent with the next one whose answer
+// is needed, or with the commit, and its error comes then.
+func (s *Store) InPipelinedTx(ctx context.Context, work func(ctx context.Context, tx *Tx) error) (err error) {
 	conn, err := s.pool.Load().Acquire(ctx)
 	if err != nil {
 		return mapError("begin transaction", err)

@@ -68,6 +68,37 @@ func (v *Vault) Opener(ctx context.Context, customer, purpose string) (func(seal
 	return func(sealed []byte) ([]byte, error) { return openWith(key, customer, purpose, sealed) }, nil
 }
 
+// CustomerKey is a customer's data key, opened once for work that seals, opens and hashes several things.
+type CustomerKey struct {
+	customer string
+	key      []byte
+}
+
+// KeyOf opens the customer's key. ErrKeyGone if the customer has none.
+func (v *Vault) KeyOf(ctx context.Context, customer string) (CustomerKey, error) {
+	key, err := v.customerKey(ctx, customer, false)
+	return CustomerKey{customer: customer, key: key}, err
+}
+
+// EnsureKey opens the customer's key, and creates it if there is none.
+func (v *Vault) EnsureKey(ctx context.Context, customer string) (CustomerKey, error) {
+	key, err := v.customerKey(ctx, customer, true)
+	return CustomerKey{customer: customer, key: key}, err
+}
+
+// Seal does what Vault.Seal does.
+func (k CustomerKey) Seal(purpose string, plain []byte) ([]byte, error) {
+	return sealWith(k.key, k.customer, purpose, plain)
+}
+
+// Open does what Vault.Open does.
+func (k CustomerKey) Open(purpose string, sealed []byte) ([]byte, error) {
+	return openWith(k.key, k.customer, purpose, sealed)
+}
+
+// HashKey does what Vault.HashKey does.
+func (k CustomerKey) HashKey() ([]byte, error) { return hashKeyOf(k.key) }
+
 // Open opens what Seal sealed. It returns ErrKeyGone after the customer's key was destroyed, and ErrForeign if the
 // bytes were not sealed for this customer and purpose.
 func (v *Vault) Open(ctx context.Context, customer, purpose string, sealed []byte) ([]byte, error) {
@@ -85,6 +116,10 @@ func (v *Vault) HashKey(ctx context.Context, customer string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return hashKeyOf(key)
+}
+
+func hashKeyOf(key []byte) ([]byte, error) {
 	derived, err := hkdf.Key(sha256.New, key, nil, "rollcall record hash", sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("derive hash key: %w", err)

@@ -97,15 +97,19 @@ func (c *capturer) seal(ctx context.Context, donation giving.Donation, settings 
 	if err != nil {
 		return one, err
 	}
-	key, err := c.vault.HashKey(ctx, one.Customer)
+	key, err := c.vault.EnsureKey(ctx, one.Customer)
 	if err != nil {
 		return one, fmt.Errorf("open customer's key: %w", err)
 	}
-	one.ContentHash = giving.ContentHash(key, canonical)
-	if one.DonationSealed, err = c.vault.Seal(ctx, one.Customer, purposeDonation, canonical); err != nil {
+	hashKey, err := key.HashKey()
+	if err != nil {
+		return one, err
+	}
+	one.ContentHash = giving.ContentHash(hashKey, canonical)
+	if one.DonationSealed, err = key.Seal(purposeDonation, canonical); err != nil {
 		return one, fmt.Errorf("seal the donation: %w", err)
 	}
-	if one.BodySealed, err = c.vault.Seal(ctx, one.Customer, purposeTransaction, body); err != nil {
+	if one.BodySealed, err = key.Seal(purposeTransaction, body); err != nil {
 		return one, fmt.Errorf("seal the transaction: %w", err)
 	}
 	return one, nil
@@ -114,7 +118,7 @@ func (c *capturer) seal(ctx context.Context, donation giving.Donation, settings 
 // save stores the donation, unless it is known, and settles the letters of earlier messages with its id.
 func (c *capturer) save(ctx context.Context, message intake.Message, one store.CapturedDonation) error {
 	outcome := outcomeCaptured
-	done, err := c.customers.Commit(ctx, one.Customer, message, func(ctx context.Context, tx *store.Tx) (err error) {
+	done, err := c.customers.CommitBeside(ctx, one.Customer, message, func(ctx context.Context, tx *store.Tx) (err error) {
 		if outcome, err = addOrCompare(ctx, tx, one); err != nil || outcome == outcomeDiffers {
 			return err
 		}

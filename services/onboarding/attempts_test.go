@@ -38,6 +38,15 @@ func (f *intakeFixture) crash(t *testing.T) {
 	require.Less(t, int(unfinished), maxUnfinished)
 }
 
+func TestAttemptOfTheFirstDeliveryIsNotNoted(t *testing.T) {
+	t.Parallel()
+	f := newIntakeFixture(t)
+	f.exec(t, `ALTER TABLE message_attempts RENAME TO away`) // every use fails
+	delivery := message(onboardAcme, wellFormed)
+	require.Equal(t, 1, delivery.Deliveries)
+	require.ErrorIs(t, f.handle(t.Context(), delivery), worker.ErrSettled)
+}
+
 func TestTenCrashesOfAMessageOpenLetterAndRaiseAlert(t *testing.T) {
 	t.Parallel()
 	for subject, body := range map[string]string{
@@ -114,14 +123,14 @@ func TestOutagesOfPostgresAndKeyServiceAreNotCountedAsAttempts(t *testing.T) {
 			over := outage(t, f)
 			for number := range far {
 				delivery := message(onboardAcme, wellFormed)
-				delivery.Deliveries = number + 1
+				delivery.Deliveries = number + 2 // the attempts of the first delivery are not noted
 				err := f.handle(t.Context(), delivery)
 				require.Error(t, err)
 				require.NotErrorIs(t, err, worker.ErrSettled)
 			}
 			over()
 			delivery := message(onboardAcme, wellFormed)
-			delivery.Deliveries = far + 1
+			delivery.Deliveries = far + 2
 
 			require.ErrorIs(t, f.handle(t.Context(), delivery), worker.ErrSettled)
 

@@ -72,6 +72,10 @@ FROM onboarding_requests WHERE stream_created = $1 AND stream_seq = $2;
 -- Has two processes that set up the same customer do so one after the other.
 SELECT pg_advisory_xact_lock(hashtextextended('rollcall.customer.' || sqlc.arg(customer_id)::text, 0));
 
+-- name: CustomerLockShared :exec
+-- Keeps CustomerLock away, and is not kept away by others of its kind.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('rollcall.customer.' || sqlc.arg(customer_id)::text, 0));
+
 -- name: AttemptBegin :one
 -- Stores an attempt, deletes those that have ended, and counts the message's other attempts, which have not ended. The count is
 -- from before the statement.

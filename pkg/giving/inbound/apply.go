@@ -43,22 +43,22 @@ type Keys struct {
 
 // Keys opens the customer's keys. vault.ErrKeyGone if the customer has none.
 func (a *Applier) Keys(ctx context.Context, customer string) (*Keys, error) {
-	keys := &Keys{}
-	var err error
-	for purpose, open := range map[string]*func([]byte) ([]byte, error){
-		PurposeGift: &keys.openGift, PurposeContact: &keys.openContact, a.TransactionPurpose: &keys.openTransaction,
-	} {
-		if *open, err = a.Vault.Opener(ctx, customer, purpose); err != nil { // does not create a key
-			return nil, fmt.Errorf("open the customer's key: %w", err)
-		}
+	key, err := a.Vault.KeyOf(ctx, customer)
+	if err != nil {
+		return nil, fmt.Errorf("open the customer's key: %w", err)
 	}
-	for purpose, seal := range map[string]*func([]byte) ([]byte, error){PurposeGift: &keys.sealGift, PurposeContact: &keys.sealContact} {
-		if *seal, err = a.Vault.Sealer(ctx, customer, purpose); err != nil {
-			return nil, fmt.Errorf("open the customer's key: %w", err)
-		}
+	sealFor := func(purpose string) func([]byte) ([]byte, error) {
+		return func(plain []byte) ([]byte, error) { return key.Seal(purpose, plain) }
 	}
-	if keys.hash, err = a.Vault.HashKey(ctx, customer); err != nil {
-		return nil, fmt.Errorf("derive the customer's hash key: %w", err)
+	openFor := func(purpose string) func([]byte) ([]byte, error) {
+		return func(sealed []byte) ([]byte, error) { return key.Open(purpose, sealed) }
+	}
+	keys := &Keys{
+		sealGift: sealFor(PurposeGift), sealContact: sealFor(PurposeContact),
+		openGift: openFor(PurposeGift), openContact: openFor(PurposeContact), openTransaction: openFor(a.TransactionPurpose),
+	}
+	if keys.hash, err = key.HashKey(); err != nil {
+		return nil, err
 	}
 	return keys, nil
 }

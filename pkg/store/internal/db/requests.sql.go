@@ -54,6 +54,16 @@ func (q *Queries) CustomerLock(ctx context.Context, db DBTX, customerID string) 
 	return err
 }
 
+const customerLockShared = `-- name: CustomerLockShared :exec
+SELECT pg_advisory_xact_lock_shared(hashtextextended('rollcall.customer.' || $1::text, 0))
+`
+
+// Keeps CustomerLock away, and is not kept away by others of its kind.
+func (q *Queries) CustomerLockShared(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, customerLockShared, customerID)
+	return err
+}
+
 const requestAppliedAfter = `-- name: RequestAppliedAfter :one
 SELECT coalesce(bool_or(r.mirror), false)::boolean AS mirror, coalesce(bool_or(r.giving), false)::boolean AS giving
 FROM onboarding_requests r
