@@ -59,6 +59,9 @@ func explainGiving(code string) (text, remedy string) {
 	case "virtuous_unavailable":
 		return "Virtuous does not answer, or its answers are broken. Donations wait and are retried automatically.",
 			"Nothing has to be done. If this lasts, check the status of Virtuous, and whether VIRTUOUS_BASE_URL can be reached from here."
+	case "virtuous_query_failed":
+		return "Virtuous rejects the requests of a reconciliation, or answers them with something else. It is tried again; donations and webhooks go on.",
+			"If this lasts, look for the status in the log of the service reconciler, and ask Virtuous' support about it."
 	case "virtuous_throttled":
 		return "Virtuous asks for a slower pace. Donations wait and continue automatically.",
 			"Nothing has to be done. If this lasts, another integration of the customer uses up its requests to Virtuous."

@@ -43,14 +43,19 @@ type GivingReconciliation struct {
 	Scheduled bool
 	AskedAt   time.Time
 	Progress  []byte // JSON of the category's own
+	Failures  int    // in a row
+	Fault     string // why the last one failed, as a reason of package event; "" if none did
 }
 
-// GivingReconciliations returns the customer's due categories in their order.
+// GivingReconciliations returns the customer's due categories in their order, without those that wait after a fault.
 func (c Conn) GivingReconciliations(ctx context.Context, customer string) ([]GivingReconciliation, error) {
 	rows, err := c.queries.GivingReconciliations(ctx, c.dbtx, customer)
 	due := make([]GivingReconciliation, 0, len(rows))
 	for _, row := range rows {
-		due = append(due, GivingReconciliation{Category: row.Category, Scheduled: row.Scheduled, AskedAt: row.AskedAt, Progress: row.Progress})
+		due = append(due, GivingReconciliation{
+			Category: row.Category, Scheduled: row.Scheduled, AskedAt: row.AskedAt, Progress: row.Progress,
+			Failures: int(row.Failures), Fault: row.Fault,
+		})
 	}
 	return due, err
 }
@@ -65,6 +70,14 @@ func (t *Tx) SetGivingProgress(ctx context.Context, customer, category string, p
 		CustomerID: customer, Category: category, Progress: encoded,
 	})
 	return stillMine(rows, err, "note progress of a reconciliation")
+}
+
+// PostponeGivingReconciliation has one category wait, because of a fault that concerns no other work.
+func (t *Tx) PostponeGivingReconciliation(ctx context.Context, customer, category, fault string, delay time.Duration) error {
+	rows, err := t.queries.GivingReconcilePostpone(ctx, t.dbtx, &db.GivingReconcilePostponeParams{
+		CustomerID: customer, Category: category, Fault: fault, Delay: delay,
+	})
+	return stillMine(rows, err, "postpone a reconciliation")
 }
 
 // EndGivingReconciliation ends a pass. If it was the last one of the schedule, the customer's giving counts as reconciled now.
@@ -128,18 +141,28 @@ func (t *Tx) NoteDonationLookup(ctx context.Context, customer string, id int64) 
 	return err
 }
 
-// MarkNeedsReview has a person look at a donation that was submitted more than age ago. lookedUp says that it was looked up just now.
-// changed is false if it is not submitted any more.
-func (t *Tx) MarkNeedsReview(ctx context.Context, customer string, id int64, age time.Duration, reason string, lookedUp bool) (changed bool, err error) {
+// Review says why a person looks at a donation.
+type Review struct {
+	Age      time.Duration // it was submitted longer ago than this
+	Reason   string
+	LookedUp bool      // just now
+	Asked    time.Time // when the pass was asked for; the next lookup is due a day later
+}
+
+// MarkNeedsReview has a person look at a donation. changed is false if it is not submitted any more.
+func (t *Tx) MarkNeedsReview(ctx context.Context, customer string, id int64, why Review) (changed bool, err error) {
 	rows, err := t.queries.DonationNeedReviewIfSubmitted(ctx, t.dbtx, &db.DonationNeedReviewIfSubmittedParams{
-		CustomerID: customer, ID: id, Age: age, Reason: reason, LookedUp: lookedUp,
+		CustomerID: customer, ID: id, Age: why.Age, Reason: why.Reason, LookedUp: why.LookedUp, AskedAt: why.Asked,
 	})
 	return rows > 0, err
 }
 
-// StillNeedsReview notes that there is still no gift of a donation in review, why, and when it is looked up again.
-func (t *Tx) StillNeedsReview(ctx context.Context, customer string, id int64, reason string) error {
-	_, err := t.queries.DonationStillNeedsReview(ctx, t.dbtx, &db.DonationStillNeedsReviewParams{CustomerID: customer, ID: id, Reason: reason})
+// StillNeedsReview notes that there is still no gift of a donation in review, why, and, from when the pass was asked for, when it is looked up
+// again.
+func (t *Tx) StillNeedsReview(ctx context.Context, customer string, id int64, reason string, asked time.Time) error {
+	_, err := t.queries.DonationStillNeedsReview(ctx, t.dbtx, &db.DonationStillNeedsReviewParams{
+		CustomerID: customer, ID: id, Reason: reason, AskedAt: asked,
+	})
 	return err
 }
 
@@ -153,9 +176,16 @@ func (c Conn) AnyImportNotRun(ctx context.Context, customer string) (bool, error
 	return c.queries.DonationImportNotRun(ctx, c.dbtx, customer)
 }
 
-// GivingHasWebhook reports whether deliveries of webhooks are expected for the customer.
-func (c Conn) GivingHasWebhook(ctx context.Context, customer string) (bool, error) {
-	return c.queries.GivingHasWebhook(ctx, c.dbtx, &db.GivingHasWebhookParams{CustomerID: customer, Secret: CredentialWebhookSecret})
+// ExpectsWebhooks reports whether the customer has had a webhook for longer than a time, so that deliveries should have come.
+func (c Conn) ExpectsWebhooks(ctx context.Context, customer string, longerThan time.Duration) (bool, error) {
+	return c.queries.GivingExpectsWebhooks(ctx, c.dbtx, &db.GivingExpectsWebhooksParams{
+		CustomerID: customer, Secret: CredentialWebhookSecret, LongerThan: longerThan,
+	})
+}
+
+// NoteReadSince notes from when on a complete pass of missed_webhook has read.
+func (t *Tx) NoteReadSince(ctx context.Context, customer string, since time.Time) error {
+	return t.queries.GivingNoteReadSince(ctx, t.dbtx, &db.GivingNoteReadSinceParams{CustomerID: customer, Since: since})
 }
 
 // VirtuousCheckpoint returns the start of the last completed pass over a resource; ErrNotFound if there was none.

@@ -22,6 +22,9 @@ const (
 // SaveVirtuous writes the settings of a request whose key Virtuous has just accepted, and enables giving. The time of the first onboarding
 // stays, unless giving starts anew.
 func (t *Tx) SaveVirtuous(ctx context.Context, config VirtuousConfig) error {
+	if err := t.queries.GivingReconcileWake(ctx, t.dbtx, config.Customer); err != nil {
+		return err
+	}
 	return t.queries.VirtuousConfigUpsert(ctx, t.dbtx, &db.VirtuousConfigUpsertParams{
 		CustomerID: config.Customer, TransactionSource: config.TransactionSource, DesignationsField: config.DesignationsField,
 		Defaults: config.Defaults, NeedsReviewAfterHours: hours(config.NeedsReviewAfterHours), StuckAfterHours: hours(config.StuckAfterHours),
@@ -71,6 +74,11 @@ func (t *Tx) HoldGiving(ctx context.Context, customer, reason, detail string, de
 // ReleaseGiving ends such a hold.
 func (t *Tx) ReleaseGiving(ctx context.Context, customer string) error {
 	return t.queries.GivingRelease(ctx, t.dbtx, customer)
+}
+
+// ReleaseGivingForReads ends a hold after Virtuous answered a read, unless the key may not submit.
+func (t *Tx) ReleaseGivingForReads(ctx context.Context, customer string) error {
+	return t.queries.GivingReleaseForReads(ctx, t.dbtx, customer)
 }
 
 // GivingHold is why and until when a customer's giving is left alone. It ends with Until.

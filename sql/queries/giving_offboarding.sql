@@ -12,7 +12,8 @@ WITH keys AS (DELETE FROM virtuous_keys k WHERE k.customer_id = $1),
 DELETE FROM virtuous_catalogs c WHERE c.customer_id = $1;
 
 -- name: VirtuousCheckpointsForget :exec
-DELETE FROM sync_checkpoints WHERE customer_id = $1 AND resource IN ('virtuous_gifts', 'virtuous_contacts');
+WITH unread AS (UPDATE virtuous_configs v SET read_since = NULL WHERE v.customer_id = $1)
+DELETE FROM sync_checkpoints c WHERE c.customer_id = $1 AND c.resource IN ('virtuous_gifts', 'virtuous_contacts');
 
 -- name: SubscriptionsOrphan :many
 -- Ends the customer's subscriptions that cannot be deleted at Virtuous, and returns their ids.

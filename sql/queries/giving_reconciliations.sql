@@ -7,32 +7,44 @@ WHERE v.customer_id = ANY(ARRAY(
 RETURNING v.customer_id;
 
 -- name: GivingReconcileAsk :exec
--- A category that is due already stays where it is.
+-- A category that is due already stays where it is. One that waits after a fault is tried at once if an operator asks.
 INSERT INTO giving_reconciliations (customer_id, category, place, scheduled, asked_at)
 SELECT c.customer_id, g.category, g.place, sqlc.arg(scheduled)::boolean, rollcall_now()
 FROM (SELECT unnest(sqlc.arg(customer_ids)::text[]) AS customer_id) c
 CROSS JOIN (SELECT unnest(sqlc.arg(categories)::text[]) AS category, unnest(sqlc.arg(places)::integer[]) AS place) g
-ON CONFLICT (customer_id, category) DO UPDATE SET scheduled = giving_reconciliations.scheduled OR excluded.scheduled;
+ON CONFLICT (customer_id, category) DO UPDATE SET scheduled = giving_reconciliations.scheduled OR excluded.scheduled,
+    not_before = CASE WHEN excluded.scheduled THEN giving_reconciliations.not_before END;
 
 -- name: GivingReconcileCustomers :many
 -- The customers of due categories, the longest due first. A pause keeps them away, and so does a hold, as in DonationCustomers.
 SELECT r.customer_id, greatest(v.updated_at, s.active_since)::timestamptz AS renewed_at
-FROM giving_reconciliations r
+FROM (SELECT d.customer_id, d.asked_at FROM giving_reconciliations d
+      WHERE d.category <> 'report' AND (d.not_before IS NULL OR d.not_before <= rollcall_now())) r
 CROSS JOIN LATERAL (SELECT c.active_since FROM sync_configs c
     WHERE c.customer_id = r.customer_id AND c.paused_at IS NULL AND c.offboarded_at IS NULL LIMIT 1) s
 CROSS JOIN LATERAL (SELECT g.updated_at FROM virtuous_configs g WHERE g.customer_id = r.customer_id AND g.enabled LIMIT 1) v
-WHERE r.category <> 'report' AND NOT EXISTS (
+WHERE NOT EXISTS (
     SELECT FROM giving_holds h WHERE h.customer_id = r.customer_id AND h.until > rollcall_now()
       AND h.noted_at >= greatest(s.active_since, v.updated_at, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = r.customer_id))
     OFFSET 0)
 ORDER BY r.asked_at LIMIT sqlc.arg(at_most);
 
 -- name: GivingReconciliations :many
--- Without the report, which needs no lane.
-SELECT category, scheduled, asked_at, progress FROM giving_reconciliations WHERE customer_id = $1 AND category <> 'report' ORDER BY place;
+-- Without those that wait after a fault, and without the report, which needs no lane.
+SELECT category, scheduled, asked_at, progress, failures, coalesce(fault, '')::text AS fault FROM giving_reconciliations
+WHERE customer_id = $1 AND category <> 'report' AND (not_before IS NULL OR not_before <= rollcall_now()) ORDER BY place;
+
+-- name: GivingReconcilePostpone :execrows
+UPDATE giving_reconciliations
+SET not_before = rollcall_now() + sqlc.arg(delay)::interval, failures = failures + 1, fault = sqlc.arg(fault)::text,
+    fault_since = CASE WHEN failures > 0 THEN fault_since ELSE rollcall_now() END
+WHERE customer_id = sqlc.arg(customer_id) AND category = sqlc.arg(category);
+
+-- name: GivingReconcileWake :exec
+UPDATE giving_reconciliations SET not_before = NULL WHERE customer_id = $1;
 
 -- name: GivingReconcileProgress :execrows
-UPDATE giving_reconciliations SET progress = sqlc.arg(progress)
+UPDATE giving_reconciliations SET progress = sqlc.arg(progress), failures = 0
 WHERE customer_id = sqlc.arg(customer_id) AND category = sqlc.arg(category);
 
 -- name: GivingReconcileEnd :one
@@ -73,14 +85,14 @@ WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'su
 UPDATE virtuous_donation_queue
 SET status = 'needs_review', review_reason = sqlc.arg(reason)::text,
     looked_up_at = CASE WHEN sqlc.arg(looked_up)::boolean THEN rollcall_now() ELSE looked_up_at END,
-    next_lookup_at = rollcall_now() + interval '1 day', status_at = rollcall_now(), updated_at = rollcall_now()
+    next_lookup_at = sqlc.arg(asked_at)::timestamptz + interval '1 day', status_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'submitted' AND submitted_at < rollcall_now() - sqlc.arg(age)::interval;
 
 -- name: DonationStillNeedsReview :execrows
 -- Looked up again without success: once a day for 30 days, and then once a week.
 UPDATE virtuous_donation_queue
 SET looked_up_at = rollcall_now(), review_reason = sqlc.arg(reason)::text, updated_at = rollcall_now(),
-    next_lookup_at = rollcall_now() + CASE WHEN rollcall_now() < status_at + interval '30 days' THEN interval '1 day' ELSE interval '7 days' END
+    next_lookup_at = sqlc.arg(asked_at)::timestamptz + CASE WHEN rollcall_now() < status_at + interval '30 days' THEN interval '1 day' ELSE interval '7 days' END
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'needs_review';
 
 -- name: DonationConfirmedBetween :one
@@ -102,7 +114,14 @@ FROM (SELECT unnest(sqlc.arg(platform_record_ids)::text[]) AS platform_record_id
 -- name: VirtuousCheckpoint :one
 SELECT checkpoint FROM sync_checkpoints WHERE customer_id = sqlc.arg(customer_id) AND resource = sqlc.arg(resource);
 
--- name: GivingHasWebhook :one
--- Whether deliveries are expected: a subscription is there, or the customer has a secret for one.
-SELECT (EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = sqlc.arg(customer_id) AND w.state = 'active')
-     OR EXISTS (SELECT FROM credentials c WHERE c.customer_id = sqlc.arg(customer_id) AND c.name = sqlc.arg(secret)::text))::boolean AS has_webhook;
+-- name: GivingExpectsWebhooks :one
+-- Whether deliveries are expected: a subscription of ours has been active for a while, or there was never one, and the customer has had a
+-- secret for one of its own for as long.
+SELECT (EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = sqlc.arg(customer_id) AND w.state = 'active'
+                AND w.created_at <= rollcall_now() - sqlc.arg(longer_than)::interval)
+     OR (NOT EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = sqlc.arg(customer_id))
+         AND EXISTS (SELECT FROM credentials c WHERE c.customer_id = sqlc.arg(customer_id) AND c.name = sqlc.arg(secret)::text
+                     AND c.updated_at <= rollcall_now() - sqlc.arg(longer_than)::interval)))::boolean AS expects;
+
+-- name: GivingNoteReadSince :exec
+UPDATE virtuous_configs SET read_since = least(read_since, sqlc.arg(since)::timestamptz) WHERE customer_id = sqlc.arg(customer_id);

@@ -57,6 +57,10 @@ SET reason = excluded.reason, detail = excluded.detail, holds = giving_holds.hol
 -- name: GivingRelease :exec
 DELETE FROM giving_holds WHERE customer_id = $1;
 
+-- name: GivingReleaseForReads :exec
+-- A read that Virtuous answers says nothing of what the key may submit.
+DELETE FROM giving_holds WHERE customer_id = $1 AND reason <> 'virtuous_forbidden';
+
 -- name: GivingHoldOf :one
 SELECT reason, coalesce(detail, '')::text AS detail, holds, since, until FROM giving_holds WHERE customer_id = $1;
 
@@ -92,5 +96,10 @@ WHERE customer_id = $1 AND (last_webhook_at IS NULL OR last_webhook_at < rollcal
 UPDATE virtuous_configs SET last_reconciled_at = rollcall_now() WHERE customer_id = $1;
 
 -- name: GivingHeldFor :many
+-- Holds of all giving, and of categories of reconciliation alone.
 SELECT h.customer_id, h.reason, h.detail, h.since, h.until, h.holds FROM giving_holds h
-WHERE h.customer_id = ANY(sqlc.arg(customer_ids)::text[]);
+WHERE h.customer_id = ANY(sqlc.arg(customer_ids)::text[])
+UNION ALL
+SELECT r.customer_id, r.fault, NULL, min(r.fault_since), min(r.not_before), max(r.failures) FROM giving_reconciliations r
+WHERE r.customer_id = ANY(sqlc.arg(customer_ids)::text[]) AND r.failures > 0
+GROUP BY r.customer_id, r.fault;

@@ -226,7 +226,8 @@ func (q *Queries) SubscriptionsOrphaned(ctx context.Context, db DBTX, customerID
 }
 
 const virtuousCheckpointsForget = `-- name: VirtuousCheckpointsForget :exec
-DELETE FROM sync_checkpoints WHERE customer_id = $1 AND resource IN ('virtuous_gifts', 'virtuous_contacts')
+WITH unread AS (UPDATE virtuous_configs v SET read_since = NULL WHERE v.customer_id = $1)
+DELETE FROM sync_checkpoints c WHERE c.customer_id = $1 AND c.resource IN ('virtuous_gifts', 'virtuous_contacts')
 `
 
 func (q *Queries) VirtuousCheckpointsForget(ctx context.Context, db DBTX, customerID string) error {

@@ -44,13 +44,14 @@ const donationNeedReviewIfSubmitted = `-- name: DonationNeedReviewIfSubmitted :e
 UPDATE virtuous_donation_queue
 SET status = 'needs_review', review_reason = $1::text,
     looked_up_at = CASE WHEN $2::boolean THEN rollcall_now() ELSE looked_up_at END,
-    next_lookup_at = rollcall_now() + interval '1 day', status_at = rollcall_now(), updated_at = rollcall_now()
-WHERE customer_id = $3 AND id = $4 AND status = 'submitted' AND submitted_at < rollcall_now() - $5::interval
+    next_lookup_at = $3::timestamptz + interval '1 day', status_at = rollcall_now(), updated_at = rollcall_now()
+WHERE customer_id = $4 AND id = $5 AND status = 'submitted' AND submitted_at < rollcall_now() - $6::interval
 `
 
 type DonationNeedReviewIfSubmittedParams struct {
 	Reason     string
 	LookedUp   bool
+	AskedAt    time.Time
 	CustomerID string
 	ID         int64
 	Age        time.Duration
@@ -61,6 +62,7 @@ func (q *Queries) DonationNeedReviewIfSubmitted(ctx context.Context, db DBTX, ar
 	result, err := db.Exec(ctx, donationNeedReviewIfSubmitted,
 		arg.Reason,
 		arg.LookedUp,
+		arg.AskedAt,
 		arg.CustomerID,
 		arg.ID,
 		arg.Age,
@@ -93,19 +95,25 @@ func (q *Queries) DonationNoteLookup(ctx context.Context, db DBTX, arg *Donation
 const donationStillNeedsReview = `-- name: DonationStillNeedsReview :execrows
 UPDATE virtuous_donation_queue
 SET looked_up_at = rollcall_now(), review_reason = $1::text, updated_at = rollcall_now(),
-    next_lookup_at = rollcall_now() + CASE WHEN rollcall_now() < status_at + interval '30 days' THEN interval '1 day' ELSE interval '7 days' END
-WHERE customer_id = $2 AND id = $3 AND status = 'needs_review'
+    next_lookup_at = $2::timestamptz + CASE WHEN rollcall_now() < status_at + interval '30 days' THEN interval '1 day' ELSE interval '7 days' END
+WHERE customer_id = $3 AND id = $4 AND status = 'needs_review'
 `
 
 type DonationStillNeedsReviewParams struct {
 	Reason     string
+	AskedAt    time.Time
 	CustomerID string
 	ID         int64
 }
 
 // Looked up again without success: once a day for 30 days, and then once a week.
 func (q *Queries) DonationStillNeedsReview(ctx context.Context, db DBTX, arg *DonationStillNeedsReviewParams) (int64, error) {
-	result, err := db.Exec(ctx, donationStillNeedsReview, arg.Reason, arg.CustomerID, arg.ID)
+	result, err := db.Exec(ctx, donationStillNeedsReview,
+		arg.Reason,
+		arg.AskedAt,
+		arg.CustomerID,
+		arg.ID,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -226,22 +234,41 @@ func (q *Queries) DonationsToLookUpAgain(ctx context.Context, db DBTX, arg *Dona
 	return items, nil
 }
 
-const givingHasWebhook = `-- name: GivingHasWebhook :one
-SELECT (EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = $1 AND w.state = 'active')
-     OR EXISTS (SELECT FROM credentials c WHERE c.customer_id = $1 AND c.name = $2::text))::boolean AS has_webhook
+const givingExpectsWebhooks = `-- name: GivingExpectsWebhooks :one
+SELECT (EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = $1 AND w.state = 'active'
+                AND w.created_at <= rollcall_now() - $2::interval)
+     OR (NOT EXISTS (SELECT FROM webhook_subscriptions w WHERE w.customer_id = $1)
+         AND EXISTS (SELECT FROM credentials c WHERE c.customer_id = $1 AND c.name = $3::text
+                     AND c.updated_at <= rollcall_now() - $2::interval)))::boolean AS expects
 `
 
-type GivingHasWebhookParams struct {
+type GivingExpectsWebhooksParams struct {
 	CustomerID string
+	LongerThan time.Duration
 	Secret     string
 }
 
-// Whether deliveries are expected: a subscription is there, or the customer has a secret for one.
-func (q *Queries) GivingHasWebhook(ctx context.Context, db DBTX, arg *GivingHasWebhookParams) (bool, error) {
-	row := db.QueryRow(ctx, givingHasWebhook, arg.CustomerID, arg.Secret)
-	var has_webhook bool
-	err := row.Scan(&has_webhook)
-	return has_webhook, err
+// Whether deliveries are expected: a subscription of ours has been active for a while, or there was never one, and the customer has had a
+// secret for one of its own for as long.
+func (q *Queries) GivingExpectsWebhooks(ctx context.Context, db DBTX, arg *GivingExpectsWebhooksParams) (bool, error) {
+	row := db.QueryRow(ctx, givingExpectsWebhooks, arg.CustomerID, arg.LongerThan, arg.Secret)
+	var expects bool
+	err := row.Scan(&expects)
+	return expects, err
+}
+
+const givingNoteReadSince = `-- name: GivingNoteReadSince :exec
+UPDATE virtuous_configs SET read_since = least(read_since, $1::timestamptz) WHERE customer_id = $2
+`
+
+type GivingNoteReadSinceParams struct {
+	Since      time.Time
+	CustomerID string
+}
+
+func (q *Queries) GivingNoteReadSince(ctx context.Context, db DBTX, arg *GivingNoteReadSinceParams) error {
+	_, err := db.Exec(ctx, givingNoteReadSince, arg.Since, arg.CustomerID)
+	return err
 }
 
 const givingReconcileAsk = `-- name: GivingReconcileAsk :exec
@@ -249,7 +276,8 @@ INSERT INTO giving_reconciliations (customer_id, category, place, scheduled, ask
 SELECT c.customer_id, g.category, g.place, $1::boolean, rollcall_now()
 FROM (SELECT unnest($2::text[]) AS customer_id) c
 CROSS JOIN (SELECT unnest($3::text[]) AS category, unnest($4::integer[]) AS place) g
-ON CONFLICT (customer_id, category) DO UPDATE SET scheduled = giving_reconciliations.scheduled OR excluded.scheduled
+ON CONFLICT (customer_id, category) DO UPDATE SET scheduled = giving_reconciliations.scheduled OR excluded.scheduled,
+    not_before = CASE WHEN excluded.scheduled THEN giving_reconciliations.not_before END
 `
 
 type GivingReconcileAskParams struct {
@@ -259,7 +287,7 @@ type GivingReconcileAskParams struct {
 	Places      []int32
 }
 
-// A category that is due already stays where it is.
+// A category that is due already stays where it is. One that waits after a fault is tried at once if an operator asks.
 func (q *Queries) GivingReconcileAsk(ctx context.Context, db DBTX, arg *GivingReconcileAskParams) error {
 	_, err := db.Exec(ctx, givingReconcileAsk,
 		arg.Scheduled,
@@ -272,11 +300,12 @@ func (q *Queries) GivingReconcileAsk(ctx context.Context, db DBTX, arg *GivingRe
 
 const givingReconcileCustomers = `-- name: GivingReconcileCustomers :many
 SELECT r.customer_id, greatest(v.updated_at, s.active_since)::timestamptz AS renewed_at
-FROM giving_reconciliations r
+FROM (SELECT d.customer_id, d.asked_at FROM giving_reconciliations d
+      WHERE d.category <> 'report' AND (d.not_before IS NULL OR d.not_before <= rollcall_now())) r
 CROSS JOIN LATERAL (SELECT c.active_since FROM sync_configs c
     WHERE c.customer_id = r.customer_id AND c.paused_at IS NULL AND c.offboarded_at IS NULL LIMIT 1) s
 CROSS JOIN LATERAL (SELECT g.updated_at FROM virtuous_configs g WHERE g.customer_id = r.customer_id AND g.enabled LIMIT 1) v
-WHERE r.category <> 'report' AND NOT EXISTS (
+WHERE NOT EXISTS (
     SELECT FROM giving_holds h WHERE h.customer_id = r.customer_id AND h.until > rollcall_now()
       AND h.noted_at >= greatest(s.active_since, v.updated_at, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = r.customer_id))
     OFFSET 0)
@@ -334,8 +363,35 @@ func (q *Queries) GivingReconcileEnd(ctx context.Context, db DBTX, arg *GivingRe
 	return is_last, err
 }
 
+const givingReconcilePostpone = `-- name: GivingReconcilePostpone :execrows
+UPDATE giving_reconciliations
+SET not_before = rollcall_now() + $1::interval, failures = failures + 1, fault = $2::text,
+    fault_since = CASE WHEN failures > 0 THEN fault_since ELSE rollcall_now() END
+WHERE customer_id = $3 AND category = $4
+`
+
+type GivingReconcilePostponeParams struct {
+	Delay      time.Duration
+	Fault      string
+	CustomerID string
+	Category   string
+}
+
+func (q *Queries) GivingReconcilePostpone(ctx context.Context, db DBTX, arg *GivingReconcilePostponeParams) (int64, error) {
+	result, err := db.Exec(ctx, givingReconcilePostpone,
+		arg.Delay,
+		arg.Fault,
+		arg.CustomerID,
+		arg.Category,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const givingReconcileProgress = `-- name: GivingReconcileProgress :execrows
-UPDATE giving_reconciliations SET progress = $1
+UPDATE giving_reconciliations SET progress = $1, failures = 0
 WHERE customer_id = $2 AND category = $3
 `
 
@@ -387,8 +443,18 @@ func (q *Queries) GivingReconcileTakeDue(ctx context.Context, db DBTX, arg *Givi
 	return items, nil
 }
 
+const givingReconcileWake = `-- name: GivingReconcileWake :exec
+UPDATE giving_reconciliations SET not_before = NULL WHERE customer_id = $1
+`
+
+func (q *Queries) GivingReconcileWake(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, givingReconcileWake, customerID)
+	return err
+}
+
 const givingReconciliations = `-- name: GivingReconciliations :many
-SELECT category, scheduled, asked_at, progress FROM giving_reconciliations WHERE customer_id = $1 AND category <> 'report' ORDER BY place
+SELECT category, scheduled, asked_at, progress, failures, coalesce(fault, '')::text AS fault FROM giving_reconciliations
+WHERE customer_id = $1 AND category <> 'report' AND (not_before IS NULL OR not_before <= rollcall_now()) ORDER BY place
 `
 
 type GivingReconciliationsRow struct {
@@ -396,9 +462,11 @@ type GivingReconciliationsRow struct {
 	Scheduled bool
 	AskedAt   time.Time
 	Progress  []byte
+	Failures  int32
+	Fault     string
 }
 
-// Without the report, which needs no lane.
+// Without those that wait after a fault, and without the report, which needs no lane.
 func (q *Queries) GivingReconciliations(ctx context.Context, db DBTX, customerID string) ([]*GivingReconciliationsRow, error) {
 	rows, err := db.Query(ctx, givingReconciliations, customerID)
 	if err != nil {
@@ -413,6 +481,8 @@ func (q *Queries) GivingReconciliations(ctx context.Context, db DBTX, customerID
 			&i.Scheduled,
 			&i.AskedAt,
 			&i.Progress,
+			&i.Failures,
+			&i.Fault,
 		); err != nil {
 			return nil, err
 		}

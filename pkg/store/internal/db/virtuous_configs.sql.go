@@ -95,6 +95,10 @@ func (q *Queries) DonationsUnfinished(ctx context.Context, db DBTX, arg *Donatio
 const givingHeldFor = `-- name: GivingHeldFor :many
 SELECT h.customer_id, h.reason, h.detail, h.since, h.until, h.holds FROM giving_holds h
 WHERE h.customer_id = ANY($1::text[])
+UNION ALL
+SELECT r.customer_id, r.fault, NULL, min(r.fault_since), min(r.not_before), max(r.failures) FROM giving_reconciliations r
+WHERE r.customer_id = ANY($1::text[]) AND r.failures > 0
+GROUP BY r.customer_id, r.fault
 `
 
 type GivingHeldForRow struct {
@@ -106,6 +110,7 @@ type GivingHeldForRow struct {
 	Holds      int32
 }
 
+// Holds of all giving, and of categories of reconciliation alone.
 func (q *Queries) GivingHeldFor(ctx context.Context, db DBTX, customerIds []string) ([]*GivingHeldForRow, error) {
 	rows, err := db.Query(ctx, givingHeldFor, customerIds)
 	if err != nil {
@@ -189,6 +194,16 @@ DELETE FROM giving_holds WHERE customer_id = $1
 
 func (q *Queries) GivingRelease(ctx context.Context, db DBTX, customerID string) error {
 	_, err := db.Exec(ctx, givingRelease, customerID)
+	return err
+}
+
+const givingReleaseForReads = `-- name: GivingReleaseForReads :exec
+DELETE FROM giving_holds WHERE customer_id = $1 AND reason <> 'virtuous_forbidden'
+`
+
+// A read that Virtuous answers says nothing of what the key may submit.
+func (q *Queries) GivingReleaseForReads(ctx context.Context, db DBTX, customerID string) error {
+	_, err := db.Exec(ctx, givingReleaseForReads, customerID)
 	return err
 }
 

@@ -14,7 +14,7 @@ const virtuousConfig = `-- name: VirtuousConfig :one
 SELECT customer_id, enabled, coalesce(disabled_reason, '')::text AS disabled_reason, onboarded_at, removed_at,
        coalesce(transaction_source, '')::text AS transaction_source, designations_field, defaults, needs_review_after_hours, stuck_after_hours,
        coalesce(imports_url, '')::text AS imports_url, coalesce(to_char(gifts_since, 'YYYY-MM-DD'), '')::text AS gifts_since, create_webhook,
-       organization_id, organization_name, time_zone, culture, last_webhook_at, last_reconciled_at, updated_at
+       organization_id, organization_name, time_zone, culture, last_webhook_at, last_reconciled_at, read_since, updated_at
 FROM virtuous_configs WHERE customer_id = $1
 `
 
@@ -38,6 +38,7 @@ type VirtuousConfigRow struct {
 	Culture               string
 	LastWebhookAt         *time.Time
 	LastReconciledAt      *time.Time
+	ReadSince             *time.Time
 	UpdatedAt             time.Time
 }
 
@@ -65,6 +66,7 @@ func (q *Queries) VirtuousConfig(ctx context.Context, customer string) (Virtuous
 		&i.Culture,
 		&i.LastWebhookAt,
 		&i.LastReconciledAt,
+		&i.ReadSince,
 		&i.UpdatedAt,
 	)
 	return i, err

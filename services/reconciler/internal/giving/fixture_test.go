@@ -56,6 +56,7 @@ type fixture struct {
 	asked    []string // requests for gifts and contacts
 	count    int      // all requests
 	date     time.Time
+	refused  map[string]int // statuses of paths
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -110,6 +111,11 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := f.answers[customer]
 	if answer == "401" {
 		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	if status := f.refused[path]; status != 0 {
+		f.asked = append(f.asked, path)
+		w.WriteHeader(status)
 		return
 	}
 	switch {

@@ -1,6 +1,7 @@
 package giving
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/giving/hold"
 	"rollcall.dev/pkg/giving/inbound"
-	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/virtuous"
@@ -27,6 +27,8 @@ const (
 	scheduleAtOnce = 100
 	// dueAtOnce is how many due categories one look finds.
 	dueAtOnce = 1000
+	// turn is how long a customer keeps the lane and a slot: others, and the customer's donations, wait for them.
+	turn = 15 * time.Second
 )
 
 // Reconciler works the categories that are due.
@@ -37,6 +39,7 @@ type Reconciler struct {
 	Inbound  *inbound.Applier
 	Every    time.Duration                                        // between two scheduled reconciliations of a customer
 	Sleep    func(ctx context.Context, pause time.Duration) error // between two tries of a rejected key
+	Turn     time.Duration                                        // of a customer; 0: turn
 
 	reached func(place string) error // is called between two effects, so that a test can end there; or nil
 }
@@ -98,21 +101,6 @@ func (r *Reconciler) look(ctx context.Context) ([]round.Customer, error) {
 	return customers, err
 }
 
-// deleteHold ends the hold after a round that came to its end, and with it the alerts about the key: Virtuous accepts it.
-func (r *Reconciler) deleteHold(ctx context.Context, customer string) error {
-	alerts, err := r.Store.ActiveAlerts(ctx, customer)
-	if err != nil {
-		return err
-	}
-	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := hold.ClearAlerts(ctx, tx, customer, alerts, "Virtuous answers requests with the key again."); err != nil {
-			return err
-		}
-		return tx.ReleaseGiving(ctx, customer)
-	})
-	return errors.Join(err, job.ClearKeeperAlert(ctx, r.Store))
-}
-
 // pass is the work on one customer in one round.
 type pass struct {
 	*round.Round
@@ -123,7 +111,9 @@ type pass struct {
 	keys     *inbound.Keys
 	zone     *time.Location
 	category string
-	unclear  int // answers in a row that say nothing
+	began    time.Time
+	unclear  int  // answers in a row that say nothing
+	answered bool // Virtuous answered a request with the key
 }
 
 // work works the customer's due categories in their order.
@@ -135,30 +125,49 @@ func (r *Reconciler) work(ctx context.Context, of *round.Round) (more bool, err 
 	if err != nil {
 		return false, err
 	}
-	due, err := r.Store.GivingReconciliations(ctx, of.Customer.ID)
-	if err != nil || len(due) == 0 {
-		return false, err
-	}
-	p := &pass{Round: of, Reconciler: r, config: config}
-	if err := p.begin(ctx); err != nil {
-		return false, p.holdFor(ctx, err)
-	}
-	for i, one := range due {
-		p.category = one.Category
-		complete, err := p.workCategory(ctx, one)
-		if err != nil {
-			return false, p.holdFor(ctx, err)
+	p := &pass{Round: of, Reconciler: r, config: config, began: time.Now()}
+	for {
+		due, err := r.dueOf(ctx, of.Customer.ID)
+		if err != nil || len(due) == 0 {
+			return false, err
 		}
-		if !complete {
+		if p.client == nil {
+			if err := p.begin(ctx); err != nil {
+				return false, p.holdFor(ctx, err)
+			}
+		}
+		p.category = due[0].Category
+		complete, err := p.workCategory(ctx, due[0])
+		switch {
+		case err != nil:
+			if err := p.settle(ctx, due[0], err); err != nil {
+				return false, err
+			}
+		case !complete:
+			return true, p.release(ctx, "")
+		default:
+			if err := p.release(ctx, due[0].Fault); err != nil {
+				return false, err
+			}
+			p.Log.Info("giving reconciled", zap.String("category", p.category), zap.Int("records", p.Worked), zap.Int("failed", p.Failed),
+				zap.String("trace", p.TraceID))
+		}
+		if p.mustEnd(ctx) {
 			return true, nil
 		}
-		p.Log.Info("giving reconciled", zap.String("category", one.Category), zap.Int("records", p.Worked), zap.Int("failed", p.Failed),
-			zap.String("trace", p.TraceID))
-		if i < len(due)-1 && p.MustEnd(ctx) {
-			return true, nil
-		}
 	}
-	return false, nil
+}
+
+// dueOf returns the customer's due categories in their order. They are read again after each: an operator's request is not to wait for those that
+// were due before.
+func (r *Reconciler) dueOf(ctx context.Context, customer string) ([]store.GivingReconciliation, error) {
+	due, err := r.Store.GivingReconciliations(ctx, customer)
+	return slices.DeleteFunc(due, func(one store.GivingReconciliation) bool { return !slices.Contains(asking(), one.Category) }), err // a later version's
+}
+
+// mustEnd returns whether the round must end after the record in hand: MustEnd says so, or it has had its turn.
+func (p *pass) mustEnd(ctx context.Context) bool {
+	return p.MustEnd(ctx) || time.Since(p.began) >= cmp.Or(p.Turn, turn)
 }
 
 func (p *pass) workCategory(ctx context.Context, one store.GivingReconciliation) (complete bool, err error) {
@@ -170,8 +179,7 @@ func (p *pass) workCategory(ctx context.Context, one store.GivingReconciliation)
 	case bus.CategoryMissedWebhook:
 		return p.missedWebhook(ctx, one)
 	}
-	// A later version added it, and works it.
-	return true, nil
+	return false, fmt.Errorf("category %q is not one that asks Virtuous", one.Category)
 }
 
 // begin opens Virtuous and the customer's keys.

@@ -1,7 +1,6 @@
 package giving
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -68,8 +67,18 @@ func (p *pass) missedWebhook(ctx context.Context, one store.GivingReconciliation
 		if err := tx.AdvanceCheckpoint(ctx, p.Customer.ID, store.ResourceVirtuousGifts, progress.Gifts.StartedAt); err != nil {
 			return err
 		}
+		if err := tx.NoteReadSince(ctx, p.Customer.ID, latest(progress.Gifts.Since, progress.Contacts.Since)); err != nil {
+			return err
+		}
 		return tx.EndGivingReconciliation(ctx, p.Customer.ID, p.category)
 	})
+}
+
+func latest(one, other time.Time) time.Time {
+	if one.After(other) {
+		return one
+	}
+	return other
 }
 
 // query reads one kind of record from its progress on, and commits each page with it.
@@ -93,8 +102,9 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 			return false, err
 		}
 		if at.StartedAt.IsZero() {
-			at.StartedAt = cmp.Or(page.Date, asked)
+			at.StartedAt = startOf(page.Date, asked)
 		}
+		p.answered = true
 		at.After = page.Cursor
 		if err := p.at("page_read"); err != nil {
 			return false, err
@@ -110,7 +120,7 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 		if err := p.at("page_committed"); err != nil {
 			return false, err
 		}
-		if p.MustEnd(ctx) {
+		if len(records) > 0 && p.mustEnd(ctx) { // an empty page is the last one: the query is complete
 			return false, nil
 		}
 		if asked, err = p.Reconciler.Store.Now(ctx); err != nil {
@@ -124,6 +134,15 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 	return true, p.setProgress(ctx, *all)
 }
 
+// startOf returns when a pass began: by Virtuous' clock, which the times of modification are of, unless it is ahead of the database's. The
+// next pass reads from there on, and with a time in the future it would skip what is changed until then.
+func startOf(date, asked time.Time) time.Time {
+	if date.IsZero() || date.After(asked) {
+		return asked
+	}
+	return date
+}
+
 // count notes how many records of a page were applied, and how many could not be read.
 func (p *pass) count(resource string, applied, unreadable int) {
 	p.Worked += applied
@@ -134,20 +153,22 @@ func (p *pass) count(resource string, applied, unreadable int) {
 }
 
 // since returns from when on records are read: a day before the start of the last complete pass. The first pass begins with the onboarding,
-// or with the day that the settings name.
+// or with the day that the settings name; so does the next one if they name an earlier day.
 func (p *pass) since(ctx context.Context, resource string) (since time.Time, isFirst bool, err error) {
-	last, err := p.Reconciler.Store.VirtuousCheckpoint(ctx, p.Customer.ID, resource)
-	if err == nil {
-		return last.Add(-overlap), false, nil
-	}
-	if !errors.Is(err, store.ErrNotFound) {
-		return since, false, err
-	}
 	since = p.config.OnboardedAt
 	if day, err := time.ParseInLocation(time.DateOnly, p.config.GiftsSince, p.zone); err == nil && day.Before(since) {
 		since = day
 	}
-	return since, true, nil
+	last, err := p.Reconciler.Store.VirtuousCheckpoint(ctx, p.Customer.ID, resource)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return since, true, nil
+	case err != nil:
+		return since, false, err
+	case p.config.ReadSince != nil && since.Before(*p.config.ReadSince):
+		return since, true, nil
+	}
+	return last.Add(-overlap), false, nil
 }
 
 // applyPage applies the records of a page, logs those that were new or changed, and moves the cursor, in one transaction.
@@ -180,14 +201,17 @@ func (p *pass) judgeSilence(ctx context.Context, tx *store.Tx, progress missedPr
 	if err != nil {
 		return err
 	}
-	last := p.config.LastWebhookAt
-	if last != nil && now.Sub(*last) < silentAfter {
+	config, err := tx.VirtuousConfig(ctx, p.Customer.ID) // as it is now: a delivery may have come during the pass
+	if err != nil {
+		return err
+	}
+	if last := config.LastWebhookAt; last != nil && now.Sub(*last) < silentAfter {
 		return event.Clear(ctx, tx, p.Customer.ID, event.AlertWebhookSilent, "Virtuous delivers webhooks again.")
 	}
 	if progress.Found == 0 || progress.Gifts.IsFirst || progress.Contacts.IsFirst {
 		return nil
 	}
-	expected, err := tx.GivingHasWebhook(ctx, p.Customer.ID)
+	expected, err := tx.ExpectsWebhooks(ctx, p.Customer.ID, silentAfter)
 	if err != nil || !expected {
 		return err
 	}

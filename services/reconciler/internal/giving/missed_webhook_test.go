@@ -115,7 +115,8 @@ func TestSilenceOfAWebhookRaisesAnAlertUntilADelivery(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.onboard(t, "acme")
-	f.exec(t, `INSERT INTO credentials (customer_id, name, sealed, updated_at) VALUES ('acme', 'virtuous_webhook_secret', '\x00', rollcall_now())`)
+	f.exec(t, `INSERT INTO credentials (customer_id, name, sealed, updated_at)
+		VALUES ('acme', 'virtuous_webhook_secret', '\x00', rollcall_now() - interval '25 hours')`)
 	f.exec(t, `UPDATE virtuous_configs SET last_webhook_at = rollcall_now() - interval '24 hours'`)
 	f.gift(1, "by-hand", noon)
 	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
@@ -157,4 +158,54 @@ func TestScheduleWorksAllCategoriesInTheirOrderEverySixHours(t *testing.T) {
 	require.Equal(t, 1, look())
 	f.exec(t, `UPDATE sync_configs SET paused_at = rollcall_now()`)
 	require.Zero(t, look(), "paused")
+}
+
+func TestEarlierGiftsSinceIsReadOnce(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.onboard(t, "acme")
+	f.reconcile(t, "acme", "missed_webhook")
+	f.exec(t, `UPDATE virtuous_configs SET gifts_since = '2025-12-31'`)
+	f.requests()
+	f.reconcile(t, "acme", "missed_webhook")
+	require.Contains(t, f.requests(), "Last Modified Date 2025-12-31")
+	f.reconcile(t, "acme", "missed_webhook")
+	require.NotContains(t, f.requests(), "Last Modified Date 2025-12-31")
+}
+
+// A clock that was ahead once must not have later passes skip what is changed until then.
+func TestDateAheadOfTheDatabaseIsNoCheckpoint(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.onboard(t, "acme")
+	f.mu.Lock()
+	f.date = noon.AddDate(0, 0, 10)
+	f.mu.Unlock()
+	f.reconcile(t, "acme", "missed_webhook")
+	require.Equal(t, []bool{true, true}, column[bool](t, f, `SELECT checkpoint <= rollcall_now() FROM sync_checkpoints`))
+}
+
+// Without a webhook, and soon after there is one, nothing is expected.
+func TestNoDeliveryIsExpectedFromASubscriptionThatIsGoneOrNew(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.onboard(t, "acme")
+	f.exec(t, `INSERT INTO credentials (customer_id, name, sealed, updated_at)
+		VALUES ('acme', 'virtuous_webhook_secret', '\x00', rollcall_now() - interval '9 days')`)
+	f.exec(t, `INSERT INTO webhook_subscriptions (customer_id, state, virtuous_webhook_id, payload_url, toggles, requested_at, created_at, ended_at, updated_at)
+		VALUES ('acme', 'removed', 1, 'https://hooks.example.org', '{}', $1, $1, $1, $1)`, noon.AddDate(0, 0, -8))
+	f.reconcile(t, "acme", "missed_webhook")
+	f.gift(1, "by-hand", noon)
+	f.reconcile(t, "acme", "missed_webhook")
+	require.Empty(t, f.alerts(t, "acme"), "the subscription is gone")
+
+	f.exec(t, `INSERT INTO webhook_subscriptions (customer_id, state, virtuous_webhook_id, payload_url, toggles, requested_at, created_at, updated_at)
+		VALUES ('acme', 'active', 2, 'https://hooks.example.org', '{}', $1, $1, $1)`, noon.Add(-time.Hour))
+	f.gift(2, "by-hand-2", noon)
+	f.reconcile(t, "acme", "missed_webhook")
+	require.Empty(t, f.alerts(t, "acme"), "an hour says nothing")
+	f.advance(t, 23*time.Hour)
+	f.gift(3, "by-hand-3", noon.Add(23*time.Hour))
+	f.reconcile(t, "acme", "missed_webhook")
+	require.Equal(t, []string{"webhook_silent"}, f.alerts(t, "acme"))
 }

@@ -37,13 +37,17 @@ func (p *pass) needsUpdate(ctx context.Context, one store.GivingReconciliation) 
 	// Donations in review come first: those that are found now say that the import of their day was run.
 	complete, err = p.each(ctx, &progress.Review, &progress, func(after store.Place) ([]store.LateDonation, error) {
 		return p.Reconciler.Store.DonationsToLookUpAgain(ctx, p.Customer.ID, one.AskedAt, after, batchSize)
-	}, p.lookUpAgain)
+	}, func(ctx context.Context, donation store.LateDonation) error {
+		return p.lookUpAgain(ctx, donation, one.AskedAt)
+	})
 	if err != nil || !complete {
 		return false, err
 	}
 	complete, err = p.each(ctx, &progress.Submitted, &progress, func(after store.Place) ([]store.LateDonation, error) {
 		return p.Reconciler.Store.DonationsSubmittedBefore(ctx, p.Customer.ID, age, after, batchSize)
-	}, func(ctx context.Context, donation store.LateDonation) error { return p.lookUpLate(ctx, donation, age) })
+	}, func(ctx context.Context, donation store.LateDonation) error {
+		return p.lookUpLate(ctx, donation, age, one.AskedAt)
+	})
 	if err != nil || !complete {
 		return false, err
 	}
@@ -75,7 +79,7 @@ func (p *pass) each(ctx context.Context, at *store.Place, progress any, read fun
 				return false, errors.Join(err, p.keepProgress(ctx, progress))
 			}
 			*at = donation.Place
-			if p.MustEnd(ctx) {
+			if p.mustEnd(ctx) {
 				return false, p.setProgress(ctx, progress)
 			}
 		}
@@ -86,30 +90,34 @@ func (p *pass) each(ctx context.Context, at *store.Place, progress any, read fun
 }
 
 // lookUpLate looks up a submitted donation, unless stuck did so within the last hour, and marks it if it has no gift.
-func (p *pass) lookUpLate(ctx context.Context, donation store.LateDonation, age time.Duration) error {
+func (p *pass) lookUpLate(ctx context.Context, donation store.LateDonation, age time.Duration, asked time.Time) error {
 	if !donation.LookedUpLately {
-		gift, asked, err := p.lookUp(ctx, donation)
+		gift, at, err := p.lookUp(ctx, donation)
 		switch {
 		case err == nil:
-			return p.recover(ctx, gift, asked)
+			return p.recover(ctx, gift, at)
 		case !errors.Is(err, virtuous.ErrNotFound):
 			return p.unknown(ctx, err)
 		}
 	}
 	p.Worked++
-	err := p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error { return p.markNeedsReview(ctx, tx, donation, age) })
+	err := p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error { return p.markNeedsReview(ctx, tx, donation, age, asked) })
 	if err != nil {
 		return err
 	}
 	return p.at("marked")
 }
 
-func (p *pass) markNeedsReview(ctx context.Context, tx *store.Tx, donation store.LateDonation, age time.Duration) error {
+// markNeedsReview has a person look at a donation. The time of its next lookup is counted from when the pass was asked for, as the time of the
+// next pass is: counted from the lookup, a day later would always be after the pass a day later.
+func (p *pass) markNeedsReview(ctx context.Context, tx *store.Tx, donation store.LateDonation, age time.Duration, asked time.Time) error {
 	reason, err := p.reasonOf(ctx, tx, donation.SubmittedAt)
 	if err != nil {
 		return err
 	}
-	changed, err := tx.MarkNeedsReview(ctx, p.Customer.ID, donation.ID, age, reason, !donation.LookedUpLately)
+	changed, err := tx.MarkNeedsReview(ctx, p.Customer.ID, donation.ID, store.Review{
+		Age: age, Reason: reason, LookedUp: !donation.LookedUpLately, Asked: asked,
+	})
 	if err != nil || !changed {
 		return err
 	}
@@ -163,12 +171,12 @@ func (p *pass) publishReview(ctx context.Context, tx *store.Tx, donation store.L
 	return tx.Publish(ctx, message)
 }
 
-// lookUpAgain looks up a donation in review.
-func (p *pass) lookUpAgain(ctx context.Context, donation store.LateDonation) error {
-	gift, asked, err := p.lookUp(ctx, donation)
+// lookUpAgain looks up a donation in review, in a pass that was asked for at a time.
+func (p *pass) lookUpAgain(ctx context.Context, donation store.LateDonation, asked time.Time) error {
+	gift, at, err := p.lookUp(ctx, donation)
 	switch {
 	case err == nil:
-		return p.recover(ctx, gift, asked)
+		return p.recover(ctx, gift, at)
 	case !errors.Is(err, virtuous.ErrNotFound):
 		return p.unknown(ctx, err)
 	}
@@ -178,6 +186,6 @@ func (p *pass) lookUpAgain(ctx context.Context, donation store.LateDonation) err
 		if err != nil {
 			return err
 		}
-		return tx.StillNeedsReview(ctx, p.Customer.ID, donation.ID, reason)
+		return tx.StillNeedsReview(ctx, p.Customer.ID, donation.ID, reason, asked)
 	})
 }

@@ -79,7 +79,7 @@ func (p *pass) stuck(ctx context.Context, one store.GivingReconciliation) (compl
 				return false, errors.Join(err, p.keepProgress(ctx, progress))
 			}
 			progress.After = donation.Place
-			if p.MustEnd(ctx) {
+			if p.mustEnd(ctx) {
 				return false, p.setProgress(ctx, progress)
 			}
 		}
@@ -111,7 +111,7 @@ func (p *pass) lookUp(ctx context.Context, donation store.LateDonation) (gift vi
 	}
 	gift, err = p.client.GiftByTransaction(ctx, donation.TransactionSource, donation.PlatformID)
 	if err == nil || errors.Is(err, virtuous.ErrNotFound) {
-		p.unclear = 0
+		p.unclear, p.answered = 0, true
 		if ended := p.at("looked_up"); ended != nil {
 			return gift, asked, ended
 		}
@@ -195,6 +195,7 @@ func (p *pass) querySource(ctx context.Context, progress *stuckProgress) (comple
 		if err != nil {
 			return false, err
 		}
+		p.answered = true
 		records := make([]inbound.Record, 0, len(page.Records))
 		for _, gift := range page.Records {
 			records = append(records, inbound.Record{Gift: &gift, At: asked, Read: true})
@@ -212,7 +213,7 @@ func (p *pass) querySource(ctx context.Context, progress *stuckProgress) (comple
 		if err := p.at("queried"); err != nil {
 			return false, err
 		}
-		if p.MustEnd(ctx) {
+		if len(records) > 0 && p.mustEnd(ctx) {
 			return false, nil
 		}
 		if asked, err = p.Reconciler.Store.Now(ctx); err != nil {
