@@ -112,4 +112,6 @@ func (p *pass) release(ctx context.Context, before string) error {
 }
 
 // deleteHold leaves the hold to release, which knows whether Virtuous answered. A round that came to its end has opened the customer's keys.
-func (r *Reconciler) deleteHold(ctx context.Context, _ string) error { return job.ClearKeeperAlert(ctx, r.Store) }
+func (r *Reconciler) deleteHold(ctx context.Context, _ string) error {
+	return job.ClearKeeperAlert(ctx, r.Store)
+}
