@@ -20,49 +20,23 @@ func (a *app) contact() *cobra.Command {
 }
 
 func (a *app) contactLs() *cobra.Command {
-	var listed listFlags
-	command := &cobra.Command{
-		Use:     "ls <customer>",
-		Aliases: []string{"list"},
-		Short:   "List a customer's contacts without their names, the highest ids first; this is audited",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(command *cobra.Command, args []string) error {
-			rows, err := listed.rows()
-			if err != nil {
-				return err
-			}
-			on, err := a.connect()
-			if err != nil {
-				return err
-			}
-			defer on.close()
-			whole := operatorapi.ContactsReply{Contacts: []operatorapi.Contact{}}
-			err = paged[operatorapi.RecordsQuestion, operatorapi.ContactsReply, int64]{
-				noun: "contacts", verb: "ls", rows: rows, atOnce: operatorapi.MaxGiving, question: recordsOf(args[0]),
-				take: func(page operatorapi.ContactsReply) (int, *int64, error) {
-					whole.Contacts, whole.Next = append(whole.Contacts, page.Contacts...), page.Next
-					return len(page.Contacts), page.Next, nil
-				},
-			}.ask(command.Context(), on)
-			if err != nil {
-				return customerError(args[0], err)
-			}
-			if a.json {
-				return a.document(whole)
-			}
-			return printList(a, listing[operatorapi.Contact]{
-				columns: []any{"CONTACT", "STATE", "TYPE", "MERGED INTO", "MODIFIED", "LAST SEEN"},
-				items:   whole.Contacts, none: "There is no contact.", more: whole.Next != nil,
-				row: func(one operatorapi.Contact) []any {
-					return []any{
-						one.VirtuousContactID, one.State, dashed(one.ContactType), virtuousID(one.MergedInto), momentOr(one.ModifiedAt), moment(one.LastSyncAt),
-					}
-				},
-			})
+	return recordsLs(a, records[operatorapi.ContactsReply, operatorapi.Contact]{
+		noun: "contacts", short: "List a customer's contacts without their names, the highest ids first; this is audited",
+		page: func(reply operatorapi.ContactsReply) ([]operatorapi.Contact, *int64) {
+			return reply.Contacts, reply.Next
 		},
-	}
-	listed.add(command)
-	return command
+		document: func(contacts []operatorapi.Contact, next *int64) any {
+			return operatorapi.ContactsReply{Contacts: contacts, Next: next}
+		},
+		listing: listing[operatorapi.Contact]{
+			columns: []any{"CONTACT", "STATE", "TYPE", "MERGED INTO", "MODIFIED", "LAST SEEN"}, none: "There is no contact.",
+			row: func(one operatorapi.Contact) []any {
+				return []any{
+					one.VirtuousContactID, one.State, dashed(one.ContactType), virtuousID(one.MergedInto), momentOr(one.ModifiedAt), moment(one.LastSyncAt),
+				}
+			},
+		},
+	})
 }
 
 func (a *app) contactShow() *cobra.Command {

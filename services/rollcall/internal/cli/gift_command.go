@@ -23,11 +23,39 @@ func (a *app) gift() *cobra.Command {
 }
 
 func (a *app) giftLs() *cobra.Command {
+	return recordsLs(a, records[operatorapi.GiftsReply, operatorapi.Gift]{
+		noun: "gifts", short: "List a customer's gifts, the highest ids first; this is audited",
+		page: func(reply operatorapi.GiftsReply) ([]operatorapi.Gift, *int64) { return reply.Gifts, reply.Next },
+		document: func(gifts []operatorapi.Gift, next *int64) any {
+			return operatorapi.GiftsReply{Gifts: gifts, Next: next}
+		},
+		listing: listing[operatorapi.Gift]{
+			columns: []any{"GIFT", "STATE", "AMOUNT", "CURRENCY", "DATE", "TYPE", "CONTACT", "DONATION", "LAST SEEN"}, none: "There is no gift.",
+			row: func(one operatorapi.Gift) []any {
+				return []any{
+					one.VirtuousGiftID, one.State, dashed(one.Amount), dashed(one.CurrencyCode), dashed(one.GiftDate), dashed(one.GiftType),
+					virtuousID(one.VirtuousContactID), text(one.PlatformDonationID), moment(one.LastSyncAt),
+				}
+			},
+		},
+	})
+}
+
+// records says how the gifts or the contacts of a customer are listed.
+type records[Reply, Record any] struct {
+	noun, short string
+	page        func(Reply) (found []Record, next *int64)
+	document    func(found []Record, next *int64) any
+	listing     listing[Record] // without its items
+}
+
+// recordsLs returns an ls of a customer's gifts or contacts.
+func recordsLs[Reply, Record any](a *app, of records[Reply, Record]) *cobra.Command {
 	var listed listFlags
 	command := &cobra.Command{
 		Use:     "ls <customer>",
 		Aliases: []string{"list"},
-		Short:   "List a customer's gifts, the highest ids first; this is audited",
+		Short:   of.short,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			rows, err := listed.rows()
@@ -39,41 +67,31 @@ func (a *app) giftLs() *cobra.Command {
 				return err
 			}
 			defer on.close()
-			whole := operatorapi.GiftsReply{Gifts: []operatorapi.Gift{}}
-			err = paged[operatorapi.RecordsQuestion, operatorapi.GiftsReply, int64]{
-				noun: "gifts", verb: "ls", rows: rows, atOnce: operatorapi.MaxGiving, question: recordsOf(args[0]),
-				take: func(page operatorapi.GiftsReply) (int, *int64, error) {
-					whole.Gifts, whole.Next = append(whole.Gifts, page.Gifts...), page.Next
-					return len(page.Gifts), page.Next, nil
+			all, more := []Record{}, (*int64)(nil)
+			err = paged[operatorapi.RecordsQuestion, Reply, int64]{
+				noun: of.noun, verb: "ls", rows: rows, atOnce: operatorapi.MaxGiving,
+				question: func(at int64, rows int32) operatorapi.RecordsQuestion {
+					return operatorapi.RecordsQuestion{CustomerID: args[0], Before: at, Limit: rows}
+				},
+				take: func(reply Reply) (int, *int64, error) {
+					found, next := of.page(reply)
+					all, more = append(all, found...), next
+					return len(found), next, nil
 				},
 			}.ask(command.Context(), on)
 			if err != nil {
 				return customerError(args[0], err)
 			}
 			if a.json {
-				return a.document(whole)
+				return a.document(of.document(all, more))
 			}
-			return printList(a, listing[operatorapi.Gift]{
-				columns: []any{"GIFT", "STATE", "AMOUNT", "CURRENCY", "DATE", "TYPE", "CONTACT", "DONATION", "LAST SEEN"},
-				items:   whole.Gifts, none: "There is no gift.", more: whole.Next != nil,
-				row: func(one operatorapi.Gift) []any {
-					return []any{
-						one.VirtuousGiftID, one.State, dashed(one.Amount), dashed(one.CurrencyCode), dashed(one.GiftDate), dashed(one.GiftType),
-						virtuousID(one.VirtuousContactID), text(one.PlatformDonationID), moment(one.LastSyncAt),
-					}
-				},
-			})
+			list := of.listing
+			list.items, list.more = all, more != nil
+			return printList(a, list)
 		},
 	}
 	listed.add(command)
 	return command
-}
-
-// recordsOf returns the question for each page of gifts or contacts.
-func recordsOf(customer string) func(at int64, rows int32) operatorapi.RecordsQuestion {
-	return func(at int64, rows int32) operatorapi.RecordsQuestion {
-		return operatorapi.RecordsQuestion{CustomerID: customer, Before: at, Limit: rows}
-	}
 }
 
 func (a *app) giftShow() *cobra.Command {
