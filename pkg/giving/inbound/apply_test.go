@@ -174,3 +174,29 @@ func TestAnIncompleteRecordHasToBeRead(t *testing.T) {
 	webhook.read = true
 	require.False(t, webhook.the(t).NeedsRead())
 }
+
+func TestAReadThatLacksFieldsConfirmsItsDonationAndIsNoVersion(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.addCustomer(t, customer)
+	f.addDonation(t, customer, "don-1", "submitted")
+	f.apply(t, giftEvent("create", gift(10, 1, "40", "", modified), 0).the(t))
+	for field, value := range map[string]any{"amount": "forty", "giftDesignations": nil, "transactionSource": map[string]any{}, "contactId": nil} {
+		record := gift(10, 1, "40", "", modified.Add(time.Hour))
+		record[field] = value
+		read := giftEvent("update", record, 9)
+		read.read = true
+		require.Equal(t, []inbound.Change{inbound.Skipped}, changes(f.apply(t, read.the(t))), field)
+	}
+	require.Equal(t, []string{"gift.created"}, f.events(t))
+
+	record := gift(11, 1, "125.00", "don-1", modified)
+	record["amount"] = "forty"
+	read := giftEvent("update", record, 9)
+	read.read = true
+	outcomes := f.apply(t, read.the(t))
+	require.Equal(t, "don-1", outcomes[0].Confirmed, "Virtuous has it")
+	require.Empty(t, outcomes[0].Differs)
+	require.Equal(t, []string{"gift.confirmed"}, f.events(t))
+	require.Equal(t, []inbound.Change{inbound.Created}, changes(f.apply(t, giftEvent("create", gift(11, 1, "125.00", "don-1", modified), 10).the(t))))
+}

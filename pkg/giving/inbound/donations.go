@@ -111,6 +111,9 @@ func (w *work) logConfirmed(donation *store.SentDonation, gift int64, differs []
 // differences returns the names of the fields in which a gift is not what the donation's transaction asked for. Fields that the
 // transaction left to Virtuous are not compared.
 func (w *work) differences(donation *store.SentDonation, gift *virtuous.Gift) ([]string, error) {
+	if len(Record{Gift: gift}.Lacks()) > 0 { // what it lacks does not differ
+		return nil, nil
+	}
 	body, err := w.openTransaction(donation.BodySealed)
 	if err != nil {
 		return nil, fmt.Errorf("open a transaction: %w", err)

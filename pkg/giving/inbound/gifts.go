@@ -135,8 +135,11 @@ func (w *work) applyGift(record Record, rows map[int64]*giftRow, ends map[int64]
 	if counts {
 		row.set(gift, ends)
 	}
-	if donation := donations.of(gift); donation != nil && row.PlatformDonationID == "" {
+	if donation := donations.of(gift); donation != nil && row.PlatformDonationID == "" && row.Hash != nil {
 		row.PlatformDonationID, row.isChanged = donation.PlatformID, true
+	}
+	if len(record.Lacks()) > 0 {
+		return outcome, nil
 	}
 	if row.State == store.PartnerDeleted {
 		// A deletion is final: what comes late completes the row only. A read of about the same time may be of before it; a later one decides.

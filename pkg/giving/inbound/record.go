@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"rollcall.dev/pkg/virtuous"
@@ -43,6 +44,32 @@ func (r Record) NeedsRead() bool {
 	}
 	return r.Contact != nil && !r.Contact.IsComplete()
 }
+
+// ID returns the id of the gift or contact.
+func (r Record) ID() int64 {
+	switch {
+	case r.Gift != nil:
+		return r.Gift.ID
+	case r.Contact != nil:
+		return r.Contact.ID
+	}
+	return r.DeletedGift
+}
+
+// Lacks returns the names of fields without which the record is no version, even if it was read: all that it should have, except its time. A
+// caller that read a record in a list reads such a record alone.
+func (r Record) Lacks() []string {
+	var missing []string
+	switch {
+	case r.Gift != nil:
+		missing = r.Gift.Missing
+	case r.Contact != nil:
+		missing = r.Contact.Missing
+	}
+	return slices.DeleteFunc(slices.Clone(missing), func(field string) bool { return field == fieldModified })
+}
+
+const fieldModified = "modifiedDateTimeUtc"
 
 // Entities of outcomes.
 const (

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"rollcall.dev/pkg/virtuous"
 )
 
@@ -26,6 +28,11 @@ type form struct {
 // applyForm decides whether a form counts, and stores its version and its fields in the row if so. counts is false if the row keeps the
 // fields that it has.
 func (w *work) applyForm(to row, record Record, of form) (change Change, changed []string, counts bool, err error) {
+	if lacks := record.Lacks(); len(lacks) > 0 { // it would empty fields
+		w.Logger.Warn("record not applied: it lacks fields", zap.String("customer", w.Customer), zap.String("entity", of.entity), zap.Int64("id", record.ID()),
+			zap.Strings("fields", lacks))
+		return Skipped, nil, false, nil
+	}
 	encoded, hash, err := canonical(w.hash, of.entity, of.fields)
 	if err != nil {
 		return Skipped, nil, false, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -280,6 +281,9 @@ func (c *customerReader) read(ctx context.Context, incomplete inbound.Record, as
 	}
 	if err != nil && !isOfOneRecord(err) {
 		c.failed = err
+	}
+	if lacks := record.Lacks(); err == nil && len(lacks) > 0 {
+		err = fmt.Errorf("read a record without %s: %w", strings.Join(lacks, ", "), virtuous.ErrUnknownAnswer)
 	}
 	return record, err
 }

@@ -301,6 +301,21 @@ func TestARecordWithAnOddAnswerBecomesALetterAndTheOthersAreRead(t *testing.T) {
 	require.Equal(t, "webhook_unapplied", f.text(t, `SELECT error_code FROM dead_letters`))
 }
 
+func TestAnAnswerWithoutFieldsIsNoVersion(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.gifts[1] = `{"id":1,"contactId":5,"giftType":"Cash","giftDate":"2026-02-19","amount":"forty","modifiedDateTimeUtc":"2026-03-01T08:00:00"}`
+	f.handle(t, "gift_update", delivery("GiftUpdate", `{"gift":{"id":1}}`), received)
+	f.round(t)
+	require.Equal(t, "waiting 0 0 0", f.text(t, inboxState))
+	for range 7 {
+		f.due(t)
+		f.round(t)
+	}
+	require.Equal(t, "letter 0 0 1", f.text(t, inboxState))
+	require.Equal(t, "0", f.text(t, `SELECT count(*) FROM partner_gifts`))
+}
+
 func TestAFaultOfVirtuousMakesNoLetterAndIsNotRepeatedForEachRecord(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

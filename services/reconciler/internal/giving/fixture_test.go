@@ -52,9 +52,10 @@ type fixture struct {
 	answers  map[string]string         // by customer: what a lookup is answered; "" is 404
 	gifts    map[string]map[string]any // by transaction id: found by lookups and queries
 	contacts []map[string]any
-	perPage  int      // records on a page of a query, at most
-	asked    []string // requests for gifts and contacts
-	count    int      // all requests
+	perPage  int            // records on a page of a query, at most
+	listed   map[string]any // what gifts in lists have instead of their fields
+	asked    []string       // requests for gifts and contacts
+	count    int            // all requests
 	date     time.Time
 	refused  map[string]int // statuses of paths
 }
@@ -127,6 +128,13 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case len(parts) == 3 && parts[0] == "Gift":
 		f.asked = append(f.asked, path)
 		f.lookUp(w, answer, parts[2])
+	case len(parts) == 2 && parts[0] == "Gift":
+		f.asked = append(f.asked, path)
+		for _, gift := range f.gifts {
+			if fmt.Sprint(gift["id"]) == parts[1] {
+				_ = json.NewEncoder(w).Encode(gift)
+			}
+		}
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -170,7 +178,12 @@ func (f *fixture) query(w http.ResponseWriter, r *http.Request, kind string) {
 	idOf := func(one map[string]any) int64 { id, _ := one["id"].(int64); return id }
 	all := f.contacts
 	if kind == "Gift" {
-		all = slices.Collect(maps.Values(f.gifts))
+		all = nil
+		for _, gift := range f.gifts {
+			shown := maps.Clone(gift)
+			maps.Copy(shown, f.listed)
+			all = append(all, shown)
+		}
 	}
 	list := slices.DeleteFunc(slices.Clone(all), func(one map[string]any) bool { return idOf(one) <= after })
 	slices.SortFunc(list, func(a, b map[string]any) int { return cmp.Compare(idOf(a), idOf(b)) })

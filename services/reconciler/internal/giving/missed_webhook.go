@@ -1,6 +1,7 @@
 package giving
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -105,22 +106,26 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 			at.StartedAt = startOf(page.Date, asked)
 		}
 		p.answered = true
-		at.After = page.Cursor
 		if err := p.at("page_read"); err != nil {
 			return false, err
 		}
-		records := make([]inbound.Record, 0, len(page.Records))
+		read := make([]inbound.Record, 0, len(page.Records))
 		for _, record := range page.Records {
-			records = append(records, recordOf(record, asked))
+			read = append(read, recordOf(record, asked))
 		}
+		records, last, err := p.complete(ctx, read)
+		if err != nil {
+			return false, err
+		}
+		at.After = cmp.Or(last, page.Cursor)
 		if err := p.applyPage(ctx, records, all); err != nil {
 			return false, err
 		}
-		p.count(resource, len(records), len(page.Bad))
+		p.count(resource, len(records), len(page.Bad)+lacking(records))
 		if err := p.at("page_committed"); err != nil {
 			return false, err
 		}
-		if len(records) > 0 && p.mustEnd(ctx) { // an empty page is the last one: the query is complete
+		if last != 0 || len(records) > 0 && p.mustEnd(ctx) { // an empty page is the last one: the query is complete
 			return false, nil
 		}
 		if asked, err = p.Reconciler.Store.Now(ctx); err != nil {

@@ -15,7 +15,8 @@ func (f *fixture) contact(id int64, changed time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.contacts = append(f.contacts, map[string]any{
-		"id": id, "contactType": "Individual", "name": fmt.Sprintf("Donor %d", id), "modifiedDateTimeUtc": changed.UTC().Format(time.RFC3339),
+		"id": id, "contactType": "Individual", "name": fmt.Sprintf("Donor %d", id), "contactIndividuals": []any{},
+		"modifiedDateTimeUtc": changed.UTC().Format(time.RFC3339),
 	})
 }
 
@@ -42,6 +43,34 @@ func TestWhatWebhooksMissedIsAppliedOnceAndLogged(t *testing.T) {
 		"missed_webhook don-2 2 applied_inbound", "missed_webhook 3 applied_inbound",
 	}, f.logged(t, "acme"), "the second pass finds nothing new")
 	require.Equal(t, []int64{1, 2, 3}, column[int64](t, f, `SELECT virtuous_gift_id FROM partner_gifts ORDER BY 1`))
+}
+
+// Lists may have amounts as texts of the organization's culture, or leave fields out.
+func TestRecordsThatLackFieldsAreReadAloneAndNotAppliedIfTheyStillDo(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.onboard(t, "acme")
+	for id := int64(1); id <= 3; id++ {
+		f.gift(id, fmt.Sprintf("by-hand-%d", id), noon)
+	}
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
+	amounts := func() []string {
+		return column[string](t, f, `SELECT virtuous_gift_id || ' ' || amount || ' ' || transaction_id FROM partner_gifts ORDER BY 1`)
+	}
+	whole := []string{"1 125 by-hand-1", "2 125 by-hand-2", "3 125 by-hand-3"}
+	require.Equal(t, whole, amounts())
+	f.advance(t, 6*time.Hour)
+	f.mu.Lock()
+	f.listed = map[string]any{"amount": "125 euros and a half", "modifiedDateTimeUtc": noon.Add(time.Hour).UTC().Format(time.RFC3339)}
+	f.gifts["by-hand-2"]["amount"] = "126"
+	f.gifts["by-hand-3"]["amount"] = nil
+	f.mu.Unlock()
+	f.requests()
+	f.reconcile(t, "acme", bus.CategoryMissedWebhook)
+	require.Equal(t, []string{"1 125 by-hand-1", "2 126 by-hand-2", "3 125 by-hand-3"}, amounts(), "nothing is known of the third one's change")
+	require.Subset(t, f.requests(), []string{"/Gift/1", "/Gift/2", "/Gift/3"})
+	require.Equal(t, []string{"gift.created", "gift.created", "gift.created", "gift.updated"}, column[string](t, f,
+		`SELECT split_part(subject, '.', 3) || '.' || split_part(subject, '.', 4) FROM outbox WHERE subject LIKE 'rollcall.events.gift.%' ORDER BY id`))
 }
 
 func TestFirstPassBeginsWithTheOnboardingAndLaterOnesADayBeforeTheLast(t *testing.T) {
