@@ -16,6 +16,7 @@ type DueDonation struct {
 	ContentHash       []byte
 	ProjectsChecked   bool
 	Attempts          int        // POSTs so far
+	Unsent            int        // attempts since the last POST that sent nothing
 	UnansweredSince   *time.Time // start of the first attempt that may have been accepted; nil: there was none
 }
 
@@ -26,7 +27,8 @@ func (c Conn) DueDonations(ctx context.Context, customer string, atMost int32) (
 	for _, row := range rows {
 		due = append(due, DueDonation{
 			ID: row.ID, PlatformID: row.PlatformDonationID, TransactionSource: row.TransactionSource, BodySealed: row.BodySealed,
-			ContentHash: row.ContentHash, ProjectsChecked: row.ProjectsChecked, Attempts: int(row.Attempts), UnansweredSince: row.UnansweredSince,
+			ContentHash: row.ContentHash, ProjectsChecked: row.ProjectsChecked, Attempts: int(row.Attempts), Unsent: int(row.UnsentAttempts),
+			UnansweredSince: row.UnansweredSince,
 		})
 	}
 	return due, err
@@ -78,7 +80,7 @@ func (t *Tx) FailUnsentDonation(ctx context.Context, customer string, one DueDon
 
 // Unaccepted is how an attempt ended after which the donation waits for the next one.
 type Unaccepted struct {
-	IsSent        bool // an attempt that was not sent does not count
+	IsSent        bool // an attempt that was not sent counts for the delay only, and not at all if there is none
 	MayBeAccepted bool // nothing says that the transaction was not accepted
 	Delay         time.Duration
 	LastError     string // field names and codes
@@ -93,7 +95,8 @@ func (t *Tx) WaitDonation(ctx context.Context, attempt DonationAttempt, end Unac
 	return rows > 0, err
 }
 
-// PostponeDonation puts off a donation whose gift could not be looked for, by the time since its first attempt within these bounds.
+// PostponeDonation puts off a donation of which nothing was sent, such as because its gift could not be looked for: by twice as long each time, within
+// these bounds.
 func (t *Tx) PostponeDonation(ctx context.Context, customer string, id int64, shortest, longest time.Duration, lastError string) (changed bool, err error) {
 	rows, err := t.queries.DonationPostponeIfPending(ctx, t.dbtx, &db.DonationPostponeIfPendingParams{
 		CustomerID: customer, ID: id, Shortest: shortest, Longest: longest, LastError: lastError,

@@ -227,7 +227,7 @@ func delayAfter(attempt store.DonationAttempt, outcome virtuous.Outcome) time.Du
 		}
 	case virtuous.Accepted, virtuous.Repeated, virtuous.Unclear, virtuous.Refused:
 	}
-	return max(outcome.After, backoff.Delays{First: firstDelay, Longest: longestDelay, Jitter: 0.2}.After(attempt.Number))
+	return max(outcome.After, backoff.Delays{First: firstDelay, Longest: longestDelay, Jitter: 0.2}.After(attempt.Number+attempt.Before.Unsent))
 }
 
 // faultOf returns what an answer means for the round; nil: the next donation is sent.

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/testkit"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -363,10 +364,58 @@ func TestPanicPutsOffOneDonationAndTheOthersAreSent(t *testing.T) {
 	require.Empty(t, end.Reason)
 	require.Len(t, f.transactions(t), 5)
 	require.Equal(t, []string{"internal"}, column[string](t, f, `SELECT last_error FROM virtuous_donation_queue
-		WHERE status = 'pending' AND next_attempt_at > rollcall_now()`))
+		WHERE status = 'pending' AND next_attempt_at > updated_at`))
 	f.advance(t, time.Hour)
 	f.settle(t)
 	require.Len(t, f.transactions(t), 6)
+}
+
+// delays gives the only donation rounds until it was put off so often, and returns for how long each time.
+func (f *fixture) delays(t *testing.T, times int) (delays []time.Duration) {
+	t.Helper()
+	for range times {
+		_, ran := f.round(t)
+		require.True(t, ran)
+		waits := column[time.Duration](t, f, `SELECT next_attempt_at - updated_at FROM virtuous_donation_queue WHERE status = 'pending'`)
+		require.Len(t, waits, 1)
+		delays = append(delays, waits[0])
+		f.advance(t, waits[0]+time.Second)
+	}
+	return delays
+}
+
+func TestADonationWhoseWorkPanicsBeforeItIsSentWaitsTwiceAsLongEachTime(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.give(t, "don-1", nil)
+	f.exec(t, `UPDATE virtuous_donation_queue SET projects_checked = false`)
+	f.submitter.projects = nil
+	for i, delay := range f.delays(t, 12) {
+		require.Equal(t, min(firstDelay<<i, longestDelay), delay)
+	}
+	require.Empty(t, f.transactions(t))
+	f.submitter.projects = f.projects
+	f.settle(t)
+	require.Len(t, f.transactions(t), 1)
+}
+
+func TestADonationWaitsTwiceAsLongAfterEachAttemptWithoutAConnection(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.give(t, "don-1", nil)
+	f.exec(t, `UPDATE virtuous_donation_queue SET projects_checked = true`)
+	here := f.submitter.virtuous.BaseURL
+	f.submitter.virtuous.BaseURL = "http://" + testkit.FreeAddr(t)
+	for i, delay := range f.delays(t, 12) {
+		longest := min(firstDelay<<i, longestDelay)
+		require.LessOrEqual(t, delay, longest)
+		require.GreaterOrEqual(t, delay, longest*3/4, "attempt %d", i)
+	}
+	require.Equal(t, []string{"0 12 true"}, column[string](t, f,
+		`SELECT concat_ws(' ', attempts, unsent_attempts, (unanswered_since IS NULL)::text) FROM virtuous_donation_queue`), "Virtuous cannot have accepted it")
+	f.submitter.virtuous.BaseURL = here
+	f.settle(t)
+	require.Len(t, f.transactions(t), 1)
 }
 
 func TestUnknownAnswerToALookupChangesNoState(t *testing.T) {

@@ -20,7 +20,7 @@ SELECT EXISTS (SELECT FROM virtuous_donation_queue WHERE customer_id = sqlc.arg(
 UPDATE virtuous_donation_queue
 SET status = 'pending', transaction_source = sqlc.arg(transaction_source), donation_sealed = sqlc.arg(donation_sealed),
     body_sealed = sqlc.arg(body_sealed), content_hash = sqlc.arg(content_hash), projects_checked = sqlc.arg(projects_checked),
-    trace_id = sqlc.arg(trace_id)::text, attempts = 0,
+    trace_id = sqlc.arg(trace_id)::text, attempts = 0, unsent_attempts = 0,
     next_attempt_at = rollcall_now(), last_error = NULL, close_reason = NULL, status_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id)
   AND (status = 'failed' OR (status = 'closed' AND submitted_at IS NULL AND unanswered_since IS NULL));
@@ -48,7 +48,8 @@ WHERE d.next_attempt_at <= rollcall_now()
     OFFSET 0);
 
 -- name: DonationsDue :many
-SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, projects_checked, attempts, attempt_started_at, unanswered_since
+SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, projects_checked, attempts, unsent_attempts, attempt_started_at,
+       unanswered_since
 FROM virtuous_donation_queue
 WHERE customer_id = sqlc.arg(customer_id) AND status = 'pending' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at, id LIMIT sqlc.arg(at_most);
@@ -87,15 +88,18 @@ WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'pe
 UPDATE virtuous_donation_queue
 SET next_attempt_at = rollcall_now() + sqlc.arg(delay)::interval, last_error = sqlc.arg(last_error)::text,
     attempts = attempts - CASE WHEN sqlc.arg(sent)::boolean THEN 0 ELSE 1 END,
+    unsent_attempts = CASE WHEN sqlc.arg(sent)::boolean THEN 0 WHEN sqlc.arg(delay)::interval > interval '0' THEN unsent_attempts + 1 ELSE unsent_attempts END,
     unanswered_since = CASE WHEN sqlc.arg(maybe_accepted)::boolean THEN unanswered_since ELSE sqlc.narg(unanswered_since) END,
     attempt_started_at = NULL, attempt_epoch = NULL, updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'pending' AND attempt_epoch = sqlc.arg(epoch)::bigint;
 
 -- name: DonationPostponeIfPending :execrows
--- The gift could not be looked for. What is noted of earlier attempts stays.
+-- Nothing was sent, such as because the gift could not be looked for. What is noted of earlier attempts stays. The delay doubles with each attempt, and
+-- is no shorter than the time since an attempt without an answer began.
 UPDATE virtuous_donation_queue
-SET next_attempt_at = rollcall_now() + greatest(sqlc.arg(shortest)::interval, least(rollcall_now() - unanswered_since, sqlc.arg(longest)::interval)),
-    last_error = sqlc.arg(last_error)::text, updated_at = rollcall_now()
+SET next_attempt_at = rollcall_now() + least(sqlc.arg(longest)::interval,
+        greatest(sqlc.arg(shortest)::interval * (1 << least(unsent_attempts, 20)), rollcall_now() - coalesce(unanswered_since, rollcall_now()))),
+    unsent_attempts = unsent_attempts + CASE WHEN sqlc.arg(shortest)::interval < sqlc.arg(longest)::interval THEN 1 ELSE 0 END, last_error = sqlc.arg(last_error)::text, updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = 'pending';
 
 -- name: DonationLetterInsertIfNew :execrows

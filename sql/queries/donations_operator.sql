@@ -27,7 +27,7 @@ WHERE d.customer_id = sqlc.arg(customer_id) AND d.id = coalesce(
 -- name: DonationRetryIf :execrows
 -- A rejected donation is sent again, and so is one in review: its gift is looked up first, and its time without a gift begins anew.
 UPDATE virtuous_donation_queue
-SET status = 'pending', attempts = 0, next_attempt_at = rollcall_now(), next_lookup_at = NULL, review_reason = NULL, last_error = NULL, submitted_at = NULL,
+SET status = 'pending', attempts = 0, unsent_attempts = 0, next_attempt_at = rollcall_now(), next_lookup_at = NULL, review_reason = NULL, last_error = NULL, submitted_at = NULL,
     unanswered_since = CASE WHEN status = 'needs_review' THEN rollcall_now() ELSE unanswered_since END, status_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND id = sqlc.arg(id) AND status = sqlc.arg(was)::text AND status IN ('failed', 'needs_review');
 

@@ -287,24 +287,26 @@ func (q *Queries) DonationLock(ctx context.Context, db DBTX, arg *DonationLockPa
 
 const donationPostponeIfPending = `-- name: DonationPostponeIfPending :execrows
 UPDATE virtuous_donation_queue
-SET next_attempt_at = rollcall_now() + greatest($1::interval, least(rollcall_now() - unanswered_since, $2::interval)),
-    last_error = $3::text, updated_at = rollcall_now()
+SET next_attempt_at = rollcall_now() + least($1::interval,
+        greatest($2::interval * (1 << least(unsent_attempts, 20)), rollcall_now() - coalesce(unanswered_since, rollcall_now()))),
+    unsent_attempts = unsent_attempts + CASE WHEN $2::interval < $1::interval THEN 1 ELSE 0 END, last_error = $3::text, updated_at = rollcall_now()
 WHERE customer_id = $4 AND id = $5 AND status = 'pending'
 `
 
 type DonationPostponeIfPendingParams struct {
-	Shortest   time.Duration
 	Longest    time.Duration
+	Shortest   time.Duration
 	LastError  string
 	CustomerID string
 	ID         int64
 }
 
-// The gift could not be looked for. What is noted of earlier attempts stays.
+// Nothing was sent, such as because the gift could not be looked for. What is noted of earlier attempts stays. The delay doubles with each attempt, and
+// is no shorter than the time since an attempt without an answer began.
 func (q *Queries) DonationPostponeIfPending(ctx context.Context, db DBTX, arg *DonationPostponeIfPendingParams) (int64, error) {
 	result, err := db.Exec(ctx, donationPostponeIfPending,
-		arg.Shortest,
 		arg.Longest,
+		arg.Shortest,
 		arg.LastError,
 		arg.CustomerID,
 		arg.ID,
@@ -319,7 +321,7 @@ const donationReplaceIfOver = `-- name: DonationReplaceIfOver :execrows
 UPDATE virtuous_donation_queue
 SET status = 'pending', transaction_source = $1, donation_sealed = $2,
     body_sealed = $3, content_hash = $4, projects_checked = $5,
-    trace_id = $6::text, attempts = 0,
+    trace_id = $6::text, attempts = 0, unsent_attempts = 0,
     next_attempt_at = rollcall_now(), last_error = NULL, close_reason = NULL, status_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = $7 AND id = $8
   AND (status = 'failed' OR (status = 'closed' AND submitted_at IS NULL AND unanswered_since IS NULL))
@@ -386,6 +388,7 @@ const donationWaitIfAttempting = `-- name: DonationWaitIfAttempting :execrows
 UPDATE virtuous_donation_queue
 SET next_attempt_at = rollcall_now() + $1::interval, last_error = $2::text,
     attempts = attempts - CASE WHEN $3::boolean THEN 0 ELSE 1 END,
+    unsent_attempts = CASE WHEN $3::boolean THEN 0 WHEN $1::interval > interval '0' THEN unsent_attempts + 1 ELSE unsent_attempts END,
     unanswered_since = CASE WHEN $4::boolean THEN unanswered_since ELSE $5 END,
     attempt_started_at = NULL, attempt_epoch = NULL, updated_at = rollcall_now()
 WHERE customer_id = $6 AND id = $7 AND status = 'pending' AND attempt_epoch = $8::bigint
@@ -422,7 +425,8 @@ func (q *Queries) DonationWaitIfAttempting(ctx context.Context, db DBTX, arg *Do
 }
 
 const donationsDue = `-- name: DonationsDue :many
-SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, projects_checked, attempts, attempt_started_at, unanswered_since
+SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, projects_checked, attempts, unsent_attempts, attempt_started_at,
+       unanswered_since
 FROM virtuous_donation_queue
 WHERE customer_id = $1 AND status = 'pending' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at, id LIMIT $2
@@ -441,6 +445,7 @@ type DonationsDueRow struct {
 	ContentHash        []byte
 	ProjectsChecked    bool
 	Attempts           int32
+	UnsentAttempts     int32
 	AttemptStartedAt   *time.Time
 	UnansweredSince    *time.Time
 }
@@ -462,6 +467,7 @@ func (q *Queries) DonationsDue(ctx context.Context, db DBTX, arg *DonationsDuePa
 			&i.ContentHash,
 			&i.ProjectsChecked,
 			&i.Attempts,
+			&i.UnsentAttempts,
 			&i.AttemptStartedAt,
 			&i.UnansweredSince,
 		); err != nil {

@@ -126,7 +126,7 @@ func (q *Queries) DonationOf(ctx context.Context, db DBTX, arg *DonationOfParams
 
 const donationRetryIf = `-- name: DonationRetryIf :execrows
 UPDATE virtuous_donation_queue
-SET status = 'pending', attempts = 0, next_attempt_at = rollcall_now(), next_lookup_at = NULL, review_reason = NULL, last_error = NULL, submitted_at = NULL,
+SET status = 'pending', attempts = 0, unsent_attempts = 0, next_attempt_at = rollcall_now(), next_lookup_at = NULL, review_reason = NULL, last_error = NULL, submitted_at = NULL,
     unanswered_since = CASE WHEN status = 'needs_review' THEN rollcall_now() ELSE unanswered_since END, status_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = $1 AND id = $2 AND status = $3::text AND status IN ('failed', 'needs_review')
 `
