@@ -75,6 +75,12 @@ bench: deps-postgres ## measure a backfill of 30,000 users against the least tha
 	go build -trimpath -o bin/bench/ rollcall.dev/services/onboarding rollcall.dev/services/backfill rollcall.dev/services/sandbox rollcall.dev/bench/...
 	bin/bench/bench -out bin/bench/report.json $(BENCH_FLAGS)
 
+.PHONY: bench/giving
+bench/giving: deps-postgres ## measure deliveries, inbound application and capture against the least that such a thing takes
+	@mkdir -p bin/bench
+	go build -trimpath -o bin/bench/ $(addprefix rollcall.dev/services/,onboarding webhooks donations sandbox) rollcall.dev/bench/...
+	bin/bench/bench -giving -out bin/bench/giving.json $(BENCH_FLAGS)
+
 .PHONY: bench/go
 bench/go: deps-postgres ## run the Go benchmarks of single parts
 	go run rollcall.dev/pkg/testkit/withpostgres -- \

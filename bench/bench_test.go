@@ -55,12 +55,41 @@ func TestSmallMeasurementOfBothPrograms(t *testing.T) {
 	require.NoError(t, found.table(&table))
 	require.Contains(t, table.String(), "the limit's time by the product's")
 	file := filepath.Join(t.TempDir(), "report.json")
-	require.NoError(t, found.write(file))
+	require.NoError(t, write(found, file))
 	written, err := os.ReadFile(file)
 	require.NoError(t, err)
 	var again report
 	require.NoError(t, json.Unmarshal(written, &again))
 	require.Equal(t, found.Medians, again.Medians)
+}
+
+// As above: too small for its numbers to mean anything. Each round checks that every record is there.
+func TestSmallMeasurementOfGiving(t *testing.T) {
+	t.Parallel()
+	opts := options{
+		giving: true, records: 100, rounds: 1,
+		programs: programs{
+			onboarding: testkit.Build(t, "rollcall.dev/services/onboarding"), webhooks: testkit.Build(t, "rollcall.dev/services/webhooks"),
+			donations: testkit.Build(t, "rollcall.dev/services/donations"), sandbox: testkit.Build(t, "rollcall.dev/services/sandbox"),
+			givingLimit: testkit.Build(t, "rollcall.dev/bench/givinglimit"), nats: testkit.Build(t, "rollcall.dev/bench/natsserver"),
+		},
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // long enough for a busy machine
+	defer cancel()
+
+	found, err := compareGiving(ctx, opts, io.Discard)
+
+	require.NoError(t, err)
+	require.Positive(t, found.Erased)
+	require.Len(t, found.Results, 3)
+	for _, one := range found.Results {
+		require.Positive(t, one.Ratio, one.Name)
+		require.Len(t, one.Rounds, 2, one.Name)
+	}
+	require.Positive(t, found.Results[0].Product.P99)
+	var table bytes.Buffer
+	require.NoError(t, found.table(&table))
+	require.Regexp(t, `(?m)^capture: product \d+, limit \d+ donations a second: ratio \d+\.\d\d \(at least 0\.5\)$`, table.String())
 }
 
 // The programs do not exist, so a measurement that started would fail with another error.
@@ -116,6 +145,7 @@ func TestErrorNamesWrongOption(t *testing.T) {
 	for arguments, want := range map[string][]string{
 		"-users":     {"-users", "0"},
 		"-rounds":    {"-rounds", "0"},
+		"-records":   {"-records", "15"},
 		"unexpected": {"now"},
 	} {
 		_, err := parseOptions(want, io.Discard)

@@ -49,6 +49,9 @@ func openEnvironment(ctx context.Context, opts options) (_ *environment, err err
 		return nil, err
 	}
 	e.sandbox = &sandbox{process: standIn, address: address}
+	if opts.giving {
+		return e, e.sandbox.organiseGiving(ctx)
+	}
 	if err := e.sandbox.organise(ctx, organisationMeasured, opts.users); err != nil {
 		return nil, err
 	}

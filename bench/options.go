@@ -7,21 +7,26 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // options are the options of a measurement.
 type options struct {
 	users       int
+	giving      bool   // giving is measured, and no backfill
+	records     int    // of giving, in each of its measurements
+	only        string // the one measurement of giving that is made; "" means all
 	rounds      int
 	productOnly bool
 	out         string // file for the report; "" means none
-	profiles    string // folder for CPU and heap profiles of the backfill worker; "" means none
+	profiles    string // folder for CPU and heap profiles of the worker; "" means none
 	programs    programs
 }
 
 // programs are the paths of the programs to run.
 type programs struct {
 	onboarding, backfill, sandbox, limit, nats string
+	webhooks, donations, givingLimit           string
 }
 
 // maxUsers is the size of the largest organisation that the sandbox can create.
@@ -32,10 +37,13 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.IntVar(&opts.users, "users", 30_000, "users of the organisation that is mirrored")
+	flags.BoolVar(&opts.giving, "giving", false, "measure giving: webhook deliveries, inbound application, capture of donations")
+	flags.IntVar(&opts.records, "records", 10_000, "with -giving: deliveries, gifts and donations of a round")
+	flags.StringVar(&opts.only, "only", "", "with -giving: make only the measurement with this `name`: deliveries, inbound or capture")
 	flags.IntVar(&opts.rounds, "rounds", 3, "rounds of each program, in turns")
 	flags.BoolVar(&opts.productOnly, "product-only", false, "leave the limit program out")
 	flags.StringVar(&opts.out, "out", "", "`file` for the report as JSON")
-	flags.StringVar(&opts.profiles, "profiles", "", "`folder` for profiles of the backfill worker, one of each round; they slow it down a little")
+	flags.StringVar(&opts.profiles, "profiles", "", "`folder` for profiles of the worker, one of each round; they slow it down a little")
 	bin := flags.String("bin", "", "`folder` with the programs; the one that this program is in when not given")
 	if err := flags.Parse(args); err != nil {
 		return options{}, fmt.Errorf("read flags: %w", err)
@@ -45,6 +53,12 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	}
 	if opts.users < 1 || opts.users > maxUsers {
 		return options{}, fmt.Errorf("-users is %d, not 1 to %d", opts.users, maxUsers)
+	}
+	if opts.records < giftsInDelivery || opts.records%giftsInDelivery != 0 || opts.records > maxUsers {
+		return options{}, fmt.Errorf("-records is %d, not a multiple of %d up to %d", opts.records, giftsInDelivery, maxUsers)
+	}
+	if !slices.Contains([]string{"", nameDeliveries, nameInbound, nameCapture}, opts.only) {
+		return options{}, fmt.Errorf("-only is %q, not %s, %s or %s", opts.only, nameDeliveries, nameInbound, nameCapture)
 	}
 	if opts.rounds < 1 {
 		return options{}, errors.New("-rounds is below 1")
@@ -59,6 +73,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	opts.programs = programs{
 		onboarding: filepath.Join(*bin, "onboarding"), backfill: filepath.Join(*bin, "backfill"),
 		sandbox: filepath.Join(*bin, "sandbox"), limit: filepath.Join(*bin, "limit"), nats: filepath.Join(*bin, "natsserver"),
+		webhooks: filepath.Join(*bin, "webhooks"), donations: filepath.Join(*bin, "donations"), givingLimit: filepath.Join(*bin, "givinglimit"),
 	}
 	return opts, nil
 }

@@ -68,8 +68,12 @@ func median(played []round, of func(round) float64) float64 {
 	return (values[middle-1] + values[middle]) / 2
 }
 
-func (r *report) write(file string) error {
-	encoded, err := json.MarshalIndent(r, "", "  ")
+// write writes a report to a file, if there is one.
+func write(found any, file string) error {
+	if file == "" {
+		return nil
+	}
+	encoded, err := json.MarshalIndent(found, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode report: %w", err)
 	}

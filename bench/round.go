@@ -17,6 +17,8 @@ const (
 	partNATS       = "nats"
 	partOnboarding = "onboarding"
 	partBackfill   = "backfill"
+	partWebhooks   = "webhooks"
+	partDonations  = "donations"
 )
 
 // round is one run of one of the programs.

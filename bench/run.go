@@ -17,17 +17,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if opts.giving {
+		found, err := compareGiving(ctx, opts, stderr)
+		if err != nil {
+			return err
+		}
+		return errors.Join(found.table(stdout), write(found, opts.out))
+	}
 	found, err := compare(ctx, opts, stderr)
 	if err != nil {
 		return err
 	}
-	if err := found.table(stdout); err != nil {
-		return err
-	}
-	if opts.out == "" {
-		return nil
-	}
-	return found.write(opts.out)
+	return errors.Join(found.table(stdout), write(found, opts.out))
 }
 
 // compare runs the rounds of product and limit alternately, so that other load on the machine affects both.
