@@ -36,9 +36,20 @@ type DonationRow struct {
 
 // Donations returns up to atMost of a customer's donations with ids below before, the newest first; status "" means every state.
 func (c Conn) Donations(ctx context.Context, customer, status string, before int64, atMost int32) ([]DonationRow, error) {
-	rows, err := c.queries.DonationsPage(ctx, c.dbtx, &db.DonationsPageParams{CustomerID: customer, Status: given(status), Before: before, AtMost: atMost})
+	if status != "" {
+		rows, err := c.queries.DonationsPageInState(ctx, c.dbtx, &db.DonationsPageInStateParams{
+			CustomerID: customer, Status: status, Before: before, AtMost: atMost,
+		})
+		return donationPage(rows, err, func(row db.DonationsPageInStateRow) db.DonationsPageRow { return db.DonationsPageRow(row) })
+	}
+	rows, err := c.queries.DonationsPage(ctx, c.dbtx, &db.DonationsPageParams{CustomerID: customer, Before: before, AtMost: atMost})
+	return donationPage(rows, err, func(row db.DonationsPageRow) db.DonationsPageRow { return row })
+}
+
+func donationPage[Row any](rows []*Row, err error, as func(Row) db.DonationsPageRow) ([]DonationRow, error) {
 	donations := make([]DonationRow, 0, len(rows))
-	for _, row := range rows {
+	for _, found := range rows {
+		row := as(*found)
 		donations = append(donations, donationRow(db.DonationOfRow{
 			ID: row.ID, PlatformDonationID: row.PlatformDonationID, Status: row.Status, TransactionSource: row.TransactionSource, Attempts: row.Attempts,
 			NextAttemptAt: row.NextAttemptAt, AttemptStartedAt: row.AttemptStartedAt, UnansweredSince: row.UnansweredSince, SubmittedAt: row.SubmittedAt,

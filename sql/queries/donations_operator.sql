@@ -7,7 +7,17 @@ SELECT d.id, d.platform_donation_id, d.status, d.transaction_source, d.attempts,
        coalesce(d.close_reason, '')::text AS close_reason, d.created_at, d.status_at, d.donation_sealed
 FROM virtuous_donation_queue d
 WHERE d.customer_id = sqlc.arg(customer_id) AND d.id < sqlc.arg(before)
-  AND (sqlc.narg(status)::text IS NULL OR d.status = sqlc.narg(status)::text)
+ORDER BY d.id DESC LIMIT sqlc.arg(at_most);
+
+-- name: DonationsPageInState :many
+-- As DonationsPage, by an index of its own: a state that few donations have may be that of the oldest ones.
+SELECT d.id, d.platform_donation_id, d.status, d.transaction_source, d.attempts, d.next_attempt_at, d.attempt_started_at, d.unanswered_since,
+       d.submitted_at, d.repeated, d.looked_up_at, d.next_lookup_at, d.confirmed_at, coalesce(d.virtuous_gift_id, 0)::bigint AS virtuous_gift_id,
+       coalesce(d.virtuous_contact_id, 0)::bigint AS virtuous_contact_id, coalesce(d.recovery_path, '')::text AS recovery_path,
+       coalesce(d.review_reason, '')::text AS review_reason, coalesce(d.last_error, '')::text AS last_error,
+       coalesce(d.close_reason, '')::text AS close_reason, d.created_at, d.status_at, d.donation_sealed
+FROM virtuous_donation_queue d
+WHERE d.customer_id = sqlc.arg(customer_id) AND d.status = sqlc.arg(status)::text AND d.id < sqlc.arg(before)
 ORDER BY d.id DESC LIMIT sqlc.arg(at_most);
 
 -- name: DonationOf :one
