@@ -109,8 +109,16 @@ func (s *givingStage) workedOff(
 	if played.Load, err = load(); err != nil {
 		return givingRound{}, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	beginning := make(chan error, 1)
-	go func() { beginning <- begin(ctx) }()
+	go func() {
+		err := begin(ctx)
+		if err != nil {
+			cancel(err)
+		}
+		beginning <- err
+	}()
 	warm, err := s.await(ctx, query, givingWarmUp)
 	if err != nil {
 		return givingRound{}, fmt.Errorf("warm up: %w", err)
