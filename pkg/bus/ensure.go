@@ -236,6 +236,23 @@ func StreamCreated(ctx context.Context, js jetstream.JetStream, stream string) (
 	return CreatedOf(handle), nil
 }
 
+// Creation is when a stream was created, and when the server said so.
+type Creation struct{ At, AsOf time.Time }
+
+// Covers reports whether a message that was published then is of that stream, and not of one that was lost and created again since.
+func (c Creation) Covers(published time.Time) bool { return published.Before(c.AsOf) }
+
+// Creations returns a function that returns what StreamCreated returns, with the server's time.
+func Creations(js jetstream.JetStream) func(ctx context.Context, stream string) (Creation, error) {
+	return func(ctx context.Context, stream string) (Creation, error) {
+		handle, err := js.Stream(ctx, stream)
+		if err != nil {
+			return Creation{}, fmt.Errorf("look up stream %s: %w", stream, err)
+		}
+		return Creation{At: CreatedOf(handle), AsOf: handle.CachedInfo().TimeStamp}, nil
+	}
+}
+
 // CreatedOf is StreamCreated for a stream that was already looked up.
 func CreatedOf(stream jetstream.Stream) time.Time {
 	return stream.CachedInfo().Created.UTC().Truncate(time.Microsecond)

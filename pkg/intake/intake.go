@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,16 +20,25 @@ import (
 type Intake struct {
 	store    *store.Store
 	logger   *zap.Logger
-	created  func(ctx context.Context, stream string) (time.Time, error)
+	created  func(ctx context.Context, stream string) (bus.Creation, error)
 	erase    func(ctx context.Context, sequence uint64) error
 	attempts *attempts
+
+	mu       sync.Mutex
+	creation bus.Creation         // of the stream, as it was last looked up
+	looked   map[string]time.Time // when an alert about messages of the customer that were not erased was last looked for
 }
 
+// lookEvery is how often such an alert is looked for, of one customer: another process may have raised it.
+const lookEvery = time.Minute
+
 // New returns an intake. created returns when a stream was created, and erase erases a message of the stream.
-func New(from *store.Store, logger *zap.Logger, created func(ctx context.Context, stream string) (time.Time, error),
+func New(from *store.Store, logger *zap.Logger, created func(ctx context.Context, stream string) (bus.Creation, error),
 	erase func(ctx context.Context, sequence uint64) error,
 ) *Intake {
-	return &Intake{store: from, logger: logger, created: created, erase: erase, attempts: &attempts{store: from, logger: logger}}
+	return &Intake{
+		store: from, logger: logger, created: created, erase: erase, attempts: &attempts{store: from, logger: logger}, looked: map[string]time.Time{},
+	}
 }
 
 // Message is a delivered message with what identifies it for ever.
@@ -42,7 +52,7 @@ type Message struct {
 // Handle has commit store the outcome of a message, and then erases the message. Failures on our side, such as an outage of
 // Postgres or the key service, are retried without limit.
 func (i *Intake) Handle(ctx context.Context, delivery *worker.Delivery, commit func(ctx context.Context, message Message) error) error {
-	created, err := i.created(ctx, delivery.Stream)
+	created, err := i.createdOf(ctx, delivery)
 	if err != nil {
 		return err
 	}
@@ -56,6 +66,24 @@ func (i *Intake) Handle(ctx context.Context, delivery *worker.Delivery, commit f
 	err = i.work(ctx, Message{Delivery: delivery, Created: created, TooMany: tooMany}, commit)
 	i.attempts.end(ctx, attempt) // not deferred, because a panic must stay noted
 	return err
+}
+
+// createdOf returns when the stream of a message was created. It asks the server unless the message was published before it last said so.
+func (i *Intake) createdOf(ctx context.Context, delivery *worker.Delivery) (time.Time, error) {
+	i.mu.Lock()
+	known := i.creation
+	i.mu.Unlock()
+	if known.Covers(delivery.Published) {
+		return known.At, nil
+	}
+	found, err := i.created(ctx, delivery.Stream)
+	if err != nil {
+		return time.Time{}, err
+	}
+	i.mu.Lock()
+	i.creation = found
+	i.mu.Unlock()
+	return found.At, nil
 }
 
 func (i *Intake) work(ctx context.Context, message Message, commit func(ctx context.Context, message Message) error) error {
@@ -75,6 +103,7 @@ func (i *Intake) eraseMessage(ctx context.Context, delivery *worker.Delivery) er
 		// The message is acknowledged, because it would be delivered again without end. It leaves the stream, but its bytes stay in
 		// the stream's files.
 		i.logger.Error("message not erased", zap.String("customer", customer), zap.Uint64("sequence", delivery.Sequence), zap.Error(err))
+		i.lookAgain(customer)
 		return i.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 			return event.Raise(ctx, tx, event.AlertFor(customer, event.AlertMessageNotErased))
 		})
@@ -90,6 +119,9 @@ func (i *Intake) eraseMessage(ctx context.Context, delivery *worker.Delivery) er
 
 // noteErasureWorks clears the alert of an earlier message that could not be erased.
 func (i *Intake) noteErasureWorks(ctx context.Context, customer string) error {
+	if !i.mustLook(customer) {
+		return nil
+	}
 	active, err := i.store.HasActiveAlert(ctx, customer, event.AlertMessageNotErased)
 	if err != nil || !active {
 		return err
@@ -98,4 +130,22 @@ func (i *Intake) noteErasureWorks(ctx context.Context, customer string) error {
 		return event.Clear(ctx, tx, customer, event.AlertMessageNotErased,
 			"A later message was erased. If the earlier one had a token in the clear, have it replaced.")
 	})
+}
+
+// mustLook reports whether an alert of the customer is to be looked for now.
+func (i *Intake) mustLook(customer string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	now := time.Now()
+	if last, known := i.looked[customer]; known && now.Sub(last) < lookEvery {
+		return false
+	}
+	i.looked[customer] = now
+	return true
+}
+
+func (i *Intake) lookAgain(customer string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	delete(i.looked, customer)
 }

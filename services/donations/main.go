@@ -94,7 +94,7 @@ func donationWorker(
 		source:    s.Config.VirtuousTransactionSource, wake: wake,
 	}
 	erase := func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) }
-	incoming := intake.New(s.Store, s.Logger, letters.StreamCreated, erase)
+	incoming := intake.New(s.Store, s.Logger, bus.Creations(s.JetStream), erase)
 	return newWorker(ctx, s, bus.StreamDonations, worker.Worker{
 		Name: bus.DurableDonations, Letters: letters, Metrics: messages,
 		Handler: func(ctx context.Context, delivery *worker.Delivery) error {

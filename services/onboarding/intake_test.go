@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
 	messageintake "rollcall.dev/pkg/intake"
@@ -52,6 +53,7 @@ func newIntakeFixture(t *testing.T) *intakeFixture {
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 	safe := &vault.Vault{Keeper: keeper, Keys: opened}
 	created := func(context.Context, string) (time.Time, error) { return f.created, nil }
+	creation := func(context.Context, string) (bus.Creation, error) { return bus.Creation{At: f.created}, nil } // asked about each message
 	offboarder := &offboarder{
 		store: opened, vault: safe, logger: zap.NewNop(), retention: 30 * 24 * time.Hour, wake: make(chan struct{}, 1), batch: offboardBatch,
 		erase: func(context.Context, string, int) (int, bool, error) { return 0, true, nil },
@@ -60,7 +62,7 @@ func newIntakeFixture(t *testing.T) *intakeFixture {
 	f.intake = &intake{
 		offboarder: offboarder, queuedDonations: func(context.Context, string) (uint64, error) { return 0, nil },
 		store: opened, vault: safe, logger: zap.NewNop(), wakeSettler: func() {}, private: destination.PrivateAccess{All: true},
-		messages: messageintake.New(opened, zap.NewNop(), created, func(ctx context.Context, sequence uint64) error { return f.erase(ctx, sequence) }),
+		messages: messageintake.New(opened, zap.NewNop(), creation, func(ctx context.Context, sequence uint64) error { return f.erase(ctx, sequence) }),
 		letters:  &messageletter.Opener{Store: opened, Vault: safe, Job: "onboarding", StreamCreated: created},
 	}
 	f.erase = func(_ context.Context, sequence uint64) error {

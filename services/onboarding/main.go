@@ -57,7 +57,7 @@ func run(ctx context.Context, s *service.Service) error {
 	offboarder := newOffboarder(s, messages)
 	intake := &intake{
 		store: s.Store, vault: s.Vault, letters: letters, logger: s.Logger,
-		messages: messageintake.New(s.Store, s.Logger, created, func(ctx context.Context, sequence uint64) error {
+		messages: messageintake.New(s.Store, s.Logger, bus.Creations(s.JetStream), func(ctx context.Context, sequence uint64) error {
 			return bus.Erase(ctx, stream, sequence)
 		}),
 		wakeSettler:   settler.wakeUp,
