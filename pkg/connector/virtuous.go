@@ -70,7 +70,8 @@ func (v *Virtuous) client(config virtuous.Config, customer string, lease *store.
 		if use == virtuous.UseSubmit {
 			purpose = budget.ForSubmissions
 		}
-		if err := account.Wait(ctx, purpose); err != nil || lease == nil {
+		err := waiting(ctx, func(ctx context.Context) error { return account.Wait(ctx, purpose) })
+		if err != nil || lease == nil {
 			return err
 		}
 		return lease.Outlasts(v.Timeout)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/backoff"
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving/hold"
@@ -54,6 +55,9 @@ func (b *batch) sendGuarded(ctx context.Context, one store.DueDonation) error {
 		b.count("panicked", true)
 		return b.postpone(ctx, one, firstDelay, longestDelay, err)
 	}
+	if errors.Is(err, connector.ErrGaveWay) {
+		return nil
+	}
 	return err
 }
 
@@ -81,6 +85,9 @@ func (b *batch) send(ctx context.Context, one store.DueDonation) error {
 		}
 	}
 	if ended, err := b.checkProjects(ctx, one, body); err != nil || ended {
+		return err
+	}
+	if err := connector.GivesWay(ctx); err != nil {
 		return err
 	}
 	var attempt store.DonationAttempt
@@ -129,7 +136,7 @@ func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, 
 		return true, b.confirm(ctx, one, gift, asked)
 	case errors.Is(err, virtuous.ErrNotFound):
 		return false, nil
-	case ctx.Err() != nil, errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable):
+	case ctx.Err() != nil, errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable), errors.Is(err, connector.ErrGaveWay):
 		return true, err
 	}
 	if postponing := b.postpone(ctx, one, firstDelay, longestDelay, err); postponing != nil {
@@ -238,6 +245,9 @@ func (b *batch) faultOf(ctx context.Context, outcome virtuous.Outcome) error {
 	case virtuous.Throttled, virtuous.Forbidden:
 		return hold.For(outcome.Err, b.Holds)
 	case virtuous.Unsent:
+		if errors.Is(outcome.Err, connector.ErrGaveWay) {
+			return nil
+		}
 		if hold.IsVirtuous(outcome.Err) && !errors.Is(outcome.Err, virtuous.ErrOpen) {
 			return nil // no connection: the circuit breaker counts
 		}

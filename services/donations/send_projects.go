@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving"
 	"rollcall.dev/pkg/store"
@@ -71,7 +72,7 @@ func (b *batch) postponeUnchecked(ctx context.Context, one store.DueDonation, ca
 	if why == nil {
 		why = fault.Unknown("projects_unchecked", errUnchecked)
 	}
-	if ctx.Err() != nil || errors.Is(cause, store.ErrLaneLost) || errors.Is(cause, store.ErrUnavailable) {
+	if ctx.Err() != nil || errors.Is(cause, store.ErrLaneLost) || errors.Is(cause, store.ErrUnavailable) || errors.Is(cause, connector.ErrGaveWay) {
 		return cause
 	}
 	if err := b.postpone(ctx, one, reloadEvery, reloadEvery, why); err != nil {

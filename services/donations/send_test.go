@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -368,6 +371,58 @@ func TestPanicPutsOffOneDonationAndTheOthersAreSent(t *testing.T) {
 	f.advance(t, time.Hour)
 	f.settle(t)
 	require.Len(t, f.transactions(t), 6)
+}
+
+// sendGivingWay sends the only donation as one that is not the first of its round, and gives way when the step is reached.
+func (f *fixture) sendGivingWay(t *testing.T, place step) {
+	t.Helper()
+	kind := f.submitter.kind()
+	kind.Work = func(ctx context.Context, of *round.Round) (bool, error) {
+		config, err := f.store.VirtuousConfig(ctx, of.Customer.ID)
+		require.NoError(t, err)
+		due, err := f.store.DueDonations(ctx, of.Customer.ID, 1)
+		require.NoError(t, err)
+		require.Len(t, due, 1)
+		b := &batch{Round: of, submitter: f.submitter}
+		require.NoError(t, b.begin(ctx, config))
+		wanted, want := context.WithCancel(ctx)
+		f.submitter.reached = func(at step) error {
+			if at == place {
+				want()
+			}
+			return nil
+		}
+		if place == "" {
+			want()
+		}
+		require.NoError(t, b.sendUnit(connector.GiveWay(ctx, wanted), due))
+		return false, nil
+	}
+	rounds := round.New(round.Config{Store: f.store, Logger: zap.NewNop(), Holder: "donations-2", LeaseFor: 30 * time.Second, Slots: 1, Kind: kind})
+	rounds.Work(t.Context(), round.Next{Customer: customer}, make(chan struct{}))
+	f.submitter.reached = nil
+}
+
+func TestADonationThatIsNotSentYetGivesWayToAnotherJob(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	f.give(t, "don-1", nil)
+	f.exec(t, `UPDATE virtuous_donation_queue SET projects_checked = true`)
+	row := func() []string {
+		return column[string](t, f, `SELECT concat_ws('/', status, attempts, unsent_attempts, (unanswered_since IS NULL)::text, (attempt_started_at IS NULL)::text,
+			(next_attempt_at <= rollcall_now())::text) FROM virtuous_donation_queue`)
+	}
+	f.sendGivingWay(t, "")
+	require.Equal(t, []string{"pending/0/0/true/true/true"}, row(), "before it begins")
+	f.sendGivingWay(t, stepNoted)
+	require.Equal(t, []string{"pending/0/0/true/true/true"}, row(), "before the request leaves")
+	require.Empty(t, f.transactions(t))
+	f.exec(t, `UPDATE virtuous_donation_queue SET unanswered_since = rollcall_now(), attempts = 1`)
+	f.sendGivingWay(t, stepLookedUp)
+	require.Equal(t, []string{"pending/1/0/false/true/true"}, row(), "after it was looked up")
+	require.Empty(t, f.transactions(t))
+	f.settle(t)
+	require.Len(t, f.transactions(t), 1)
 }
 
 // delays gives the only donation rounds until it was put off so often, and returns for how long each time.

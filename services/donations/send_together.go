@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
@@ -36,6 +37,9 @@ func (b *batch) unitsOf(due []store.DueDonation) [][]store.DueDonation {
 
 // sendUnit sends the donations of a unit.
 func (b *batch) sendUnit(ctx context.Context, unit []store.DueDonation) error {
+	if err := connector.GivesWay(ctx); err != nil { // it waited for a slot
+		return nil //nolint:nilerr // it is due in the next round
+	}
 	if len(unit) == 1 {
 		return b.sendGuarded(ctx, unit[0])
 	}

@@ -89,6 +89,7 @@ type batch struct {
 	open   func(sealed []byte) ([]byte, error)
 
 	checking sync.Mutex // of the projects
+	ending   sync.Mutex // of MustEnd
 
 	mu       sync.Mutex // of what follows, and of the round's counts
 	failed   error      // what ends the round
@@ -114,16 +115,22 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 	if err := b.begin(ctx, config); err != nil {
 		return false, hold.For(err, b.Holds)
 	}
+	wanted, watched := b.watchLane(ctx)
+	defer watched()
 	sending := errgroup.Group{}
 	sending.SetLimit(inFlight)
-	sent := 0
-	for _, unit := range b.unitsOf(due) {
-		if b.hasFailed() || sent > 0 && b.MustEnd(ctx) {
+	// The first is sent in any case, so that each round sends something. The others give way: they are due in the next round.
+	givingWay := connector.GiveWay(ctx, wanted)
+	for i, unit := range b.unitsOf(due) {
+		if b.hasFailed() || i > 0 && connector.GivesWay(givingWay) != nil {
 			break
 		}
-		sent++
 		sending.Go(func() error {
-			b.note(b.sendUnit(ctx, unit))
+			if i == 0 {
+				b.note(b.sendUnit(ctx, unit))
+			} else {
+				b.note(b.sendUnit(givingWay, unit))
+			}
 			return nil
 		})
 	}
@@ -137,6 +144,35 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 	}
 	b.Log.Info("donations worked", zap.Int("donations", b.Worked), zap.Int("failed", b.Failed), zap.String("trace", b.TraceID))
 	return b.more || len(due) == atMost, b.failed
+}
+
+// watchLane returns a context that ends when the round must end. watched waits until the lane is not looked at any more.
+func (b *batch) watchLane(ctx context.Context) (wanted context.Context, watched func()) {
+	wanted, end := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		look := time.NewTicker(lookEvery)
+		defer look.Stop()
+		for !b.MustEnd(ctx) {
+			select {
+			case <-wanted.Done():
+				return
+			case <-look.C:
+			}
+		}
+		end()
+	})
+	return wanted, func() { end(); watching.Wait() }
+}
+
+// lookEvery is how often it is looked whether another job wants the lane.
+const lookEvery = time.Second
+
+// MustEnd is that of the round, for several goroutines.
+func (b *batch) MustEnd(ctx context.Context) bool {
+	b.ending.Lock()
+	defer b.ending.Unlock()
+	return b.Round.MustEnd(ctx)
 }
 
 // begin opens Virtuous and the customer's key.
