@@ -20,7 +20,8 @@ func explainGiving(code string) (text, remedy string) {
 			"Ask the customer for a new API key, then run the following command; donations continue where they stopped: " +
 				"rollcall config set <customer> --virtuous-token-file <file>."
 	case AlertVirtuousForbidden:
-		return "Virtuous accepts the customer's API key, but does not allow it all that giving needs. What it does not allow waits, and is tried again every 15 minutes.",
+		return "Virtuous accepts the customer's API key, but does not allow it all that giving needs. " +
+				"What it does not allow waits, and is tried again every 15 minutes.",
 			"Ask the customer's admin to give the key's permission group the right to read contacts, gifts and projects and to write gift transactions, " +
 				"or to create a key that has it. For a new key, run: rollcall config set <customer> --virtuous-token-file <file>."
 	case AlertVirtuousRefusesMany:

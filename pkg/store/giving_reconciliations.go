@@ -60,14 +60,15 @@ func (c Conn) GivingReconciliations(ctx context.Context, customer string) ([]Giv
 	return due, err
 }
 
-// SetGivingProgress stores where a pass goes on. ErrLaneLost if the pass is not due any more: giving was removed meanwhile.
-func (t *Tx) SetGivingProgress(ctx context.Context, customer, category string, progress any) error {
+// SetGivingProgress stores where a pass goes on; answered says that Virtuous answered it. ErrLaneLost if the pass is not due any
+// more: giving was removed meanwhile.
+func (t *Tx) SetGivingProgress(ctx context.Context, customer, category string, progress any, answered bool) error {
 	encoded, err := json.Marshal(progress)
 	if err != nil {
 		return fmt.Errorf("encode progress: %w", err)
 	}
 	rows, err := t.queries.GivingReconcileProgress(ctx, t.dbtx, &db.GivingReconcileProgressParams{
-		CustomerID: customer, Category: category, Progress: encoded,
+		CustomerID: customer, Category: category, Progress: encoded, Answered: answered,
 	})
 	return stillMine(rows, err, "note progress of a reconciliation")
 }
@@ -78,6 +79,11 @@ func (t *Tx) PostponeGivingReconciliation(ctx context.Context, customer, categor
 		CustomerID: customer, Category: category, Fault: fault, Delay: delay,
 	})
 	return stillMine(rows, err, "postpone a reconciliation")
+}
+
+// ReadsAreForbidden reports whether a category of reconciliation waits because the key may not read what it needs.
+func (c Conn) ReadsAreForbidden(ctx context.Context, customer string) (bool, error) {
+	return c.queries.GivingReadsForbidden(ctx, c.dbtx, customer)
 }
 
 // EndGivingReconciliation ends a pass. If it was the last one of the schedule, the customer's giving counts as reconciled now.

@@ -22,15 +22,16 @@ const (
 // SaveVirtuous writes the settings of a request whose key Virtuous has just accepted, and enables giving. The time of the first onboarding
 // stays, unless giving starts anew.
 func (t *Tx) SaveVirtuous(ctx context.Context, config VirtuousConfig) error {
-	if err := t.queries.GivingReconcileWake(ctx, t.dbtx, config.Customer); err != nil {
-		return err
-	}
-	return t.queries.VirtuousConfigUpsert(ctx, t.dbtx, &db.VirtuousConfigUpsertParams{
+	err := t.queries.VirtuousConfigUpsert(ctx, t.dbtx, &db.VirtuousConfigUpsertParams{
 		CustomerID: config.Customer, TransactionSource: config.TransactionSource, DesignationsField: config.DesignationsField,
 		Defaults: config.Defaults, NeedsReviewAfterHours: hours(config.NeedsReviewAfterHours), StuckAfterHours: hours(config.StuckAfterHours),
 		ImportsUrl: config.ImportsURL, GiftsSince: config.GiftsSince, CreateWebhook: config.CreateWebhook,
 		OrganizationID: config.OrganizationID, OrganizationName: config.OrganizationName, TimeZone: config.TimeZone, Culture: config.Culture,
 	})
+	if err != nil {
+		return err
+	}
+	return t.queries.GivingReconcileWake(ctx, t.dbtx, config.Customer) // in this order, as a schedule locks them
 }
 
 // ChangeVirtuous writes an operator's change of the settings; it switches nothing on.

@@ -184,6 +184,28 @@ func TestFoundGiftDoesNotSayThatTheKeyMaySubmit(t *testing.T) {
 	require.Equal(t, []string{"virtuous_forbidden"}, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
 }
 
+// A key that may submit and not read is no reason to raise and clear the alert by turns.
+func TestAcceptedDonationClearsNoAlertThatAReconciliationRaised(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	raise := func() {
+		require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return event.Raise(ctx, tx, event.AlertFor(customer, event.AlertVirtuousForbidden))
+		}))
+	}
+	raise()
+	f.exec(t, `INSERT INTO giving_reconciliations (customer_id, category, place, scheduled, asked_at, failures, fault)
+		VALUES ($1, 'stuck', 0, true, now(), 1, 'virtuous_forbidden')`, customer)
+	f.give(t, "don-1", nil)
+	f.round(t)
+	require.Equal(t, []string{"don-1 submitted"}, f.states(t))
+	require.Equal(t, []string{"virtuous_forbidden"}, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+	f.exec(t, `DELETE FROM giving_reconciliations`)
+	f.give(t, "don-2", nil)
+	f.round(t)
+	require.Empty(t, column[string](t, f, `SELECT type FROM alerts WHERE cleared_at IS NULL`))
+}
+
 // While little of the customer's quota is left, reads wait for it and submissions go on.
 func TestLookupThatWaitsForTheQuotaStopsNoSubmission(t *testing.T) {
 	t.Parallel()

@@ -34,7 +34,7 @@ func newBodies(all, unknown, each int, wait time.Duration) *bodies {
 
 var (
 	errNoPlace = errors.New("there is no place for the body")
-	// errNotRead means that a body of an invented name is not read. Its answer is the one that the body would get.
+	// errNotRead means that a body of an invented name is not kept. Its answer is the one that the body would get.
 	errNotRead = errors.New("there is no place for a body that cannot be accepted")
 )
 

@@ -81,19 +81,33 @@ func (r *receiver) handle(w http.ResponseWriter, request *http.Request) int {
 	release, err := r.bodies.take(request.Context(), customer, isKnown)
 	switch {
 	case errors.Is(err, errNotRead):
-		return http.StatusUnauthorized
+		// It is read as any other is, and not kept: an answer before its end would say that there is no such customer.
+		return r.discard(w, request)
 	case err != nil:
 		return http.StatusServiceUnavailable
 	}
 	defer release()
 	body, err := io.ReadAll(http.MaxBytesReader(w, request.Body, r.maxBody))
+	if err != nil {
+		return statusOfUnread(err)
+	}
+	return r.accept(request, body, receivedAt)
+}
+
+// discard reads a body that cannot be accepted, and answers what it would be answered.
+func (r *receiver) discard(w http.ResponseWriter, request *http.Request) int {
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, request.Body, r.maxBody)); err != nil {
+		return statusOfUnread(err)
+	}
+	return http.StatusUnauthorized
+}
+
+// statusOfUnread returns the answer to a body that could not be read to its end.
+func statusOfUnread(err error) int {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return http.StatusRequestEntityTooLarge
 	}
-	if err != nil {
-		return http.StatusBadRequest // the sender stopped: it gets no answer
-	}
-	return r.accept(request, body, receivedAt)
+	return http.StatusBadRequest // the sender stopped: it gets no answer
 }
 
 // isJSON reports whether a request says that its body is JSON, or does not say what it is.

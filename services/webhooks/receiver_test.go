@@ -155,7 +155,7 @@ func TestInventedNamesLeavePlacesForCustomers(t *testing.T) {
 	}
 	invented := f.send(t, request{customer: "invented-3", body: delivery(t, 10, 1)})
 	forged := f.send(t, request{customer: customer, body: delivery(t, 10, 1), signature: "forged"})
-	require.Equal(t, forged, invented, "the body was not read, and the answer is the one that it would get")
+	require.Equal(t, forged, invented, "the body is not kept, and the answer is the one that it would get")
 	require.Equal(t, 401, invented.status)
 	require.Equal(t, 503, f.send(t, request{customer: "invented-1", body: delivery(t, 10, 1)}).status, "as for a customer whose places are taken")
 	require.Equal(t, 200, f.deliver(t, delivery(t, 10, 1)))

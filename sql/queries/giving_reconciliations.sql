@@ -41,10 +41,15 @@ SET not_before = rollcall_now() + sqlc.arg(delay)::interval, failures = failures
 WHERE customer_id = sqlc.arg(customer_id) AND category = sqlc.arg(category);
 
 -- name: GivingReconcileWake :exec
-UPDATE giving_reconciliations SET not_before = NULL WHERE customer_id = $1;
+UPDATE giving_reconciliations SET not_before = NULL WHERE customer_id = $1 AND not_before IS NOT NULL;
+
+-- name: GivingReadsForbidden :one
+SELECT EXISTS (SELECT FROM giving_reconciliations WHERE customer_id = $1 AND fault = 'virtuous_forbidden')::boolean AS forbidden;
 
 -- name: GivingReconcileProgress :execrows
-UPDATE giving_reconciliations SET progress = sqlc.arg(progress), failures = 0
+-- The failures in a row end only if Virtuous answered: a pass notes how far it came also when it fails.
+UPDATE giving_reconciliations
+SET progress = sqlc.arg(progress), failures = CASE WHEN sqlc.arg(answered)::boolean THEN 0 ELSE failures END
 WHERE customer_id = sqlc.arg(customer_id) AND category = sqlc.arg(category);
 
 -- name: GivingReconcileEnd :one

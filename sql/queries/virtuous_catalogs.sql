@@ -1,8 +1,8 @@
 -- name: ProjectsMissing :one
 -- Which of these codes no active project has, by the list of any age. The list is an object: a code in lower case, and whether its project is active.
--- is_current: the list was asked for lately, and was loaded since. No row: it was never asked for.
+-- is_current: the list was loaded lately, by the last request for it, however long that took. No row: it was never asked for.
 SELECT (c.value IS NOT NULL)::boolean AS is_known,
-       coalesce(c.loaded_at >= c.asked_at AND c.asked_at > rollcall_now() - sqlc.arg(every)::interval, false)::boolean AS is_current,
+       coalesce(c.loaded_at >= c.asked_at AND c.loaded_at > rollcall_now() - sqlc.arg(every)::interval, false)::boolean AS is_current,
        ARRAY(SELECT w.code FROM unnest(sqlc.arg(codes)::text[]) AS w(code) WHERE (c.value -> w.code) IS DISTINCT FROM 'true'::jsonb)::text[] AS missing
 FROM virtuous_catalogs c WHERE c.customer_id = sqlc.arg(customer_id) AND c.name = 'projects';
 

@@ -100,6 +100,6 @@ UPDATE virtuous_configs SET last_reconciled_at = rollcall_now() WHERE customer_i
 SELECT h.customer_id, h.reason, h.detail, h.since, h.until, h.holds FROM giving_holds h
 WHERE h.customer_id = ANY(sqlc.arg(customer_ids)::text[])
 UNION ALL
-SELECT r.customer_id, r.fault, NULL, min(r.fault_since), min(r.not_before), max(r.failures) FROM giving_reconciliations r
+SELECT r.customer_id, r.fault, NULL, coalesce(min(r.fault_since), rollcall_now()), coalesce(min(r.not_before), rollcall_now()), max(r.failures) FROM giving_reconciliations r
 WHERE r.customer_id = ANY(sqlc.arg(customer_ids)::text[]) AND r.failures > 0
 GROUP BY r.customer_id, r.fault;

@@ -107,10 +107,15 @@ func ConfirmRejection(
 	case errors.Is(err, virtuous.ErrUnauthorized):
 		return rejected
 	case err == nil:
-		return fault.Unknown("virtuous_auth_unconfirmed", unconfirmedError{})
+		return fault.Unknown(codeUnconfirmed, unconfirmedError{})
 	}
 	return err
 }
+
+const codeUnconfirmed = "virtuous_auth_unconfirmed"
+
+// IsUnconfirmed reports whether Virtuous rejected a request for its key, and accepts the key.
+func IsUnconfirmed(err error) bool { return fault.CodeOf(err) == codeUnconfirmed }
 
 // unconfirmedError is an ErrUnavailable: the work is tried again soon.
 type unconfirmedError struct{}
@@ -157,11 +162,21 @@ func switchOff(ctx context.Context, tx *store.Tx, customer string) error {
 	return err
 }
 
-// ClearAlerts clears the alerts about a customer's key among those that are active; text says what Virtuous does again.
+// ClearAlerts clears the alerts about a customer's key among those that are active, after Virtuous accepted a donation; text says so. The key
+// may still be forbidden to read: then that alert stays.
 func ClearAlerts(ctx context.Context, tx *store.Tx, customer string, active []store.ActiveAlert, text string) error {
 	for _, alert := range active {
 		if alert.Type != event.AlertVirtuousAuthFailed && alert.Type != event.AlertVirtuousForbidden {
 			continue
+		}
+		if alert.Type == event.AlertVirtuousForbidden {
+			stays, err := tx.ReadsAreForbidden(ctx, customer)
+			if err != nil {
+				return err
+			}
+			if stays {
+				continue
+			}
 		}
 		if err := event.Clear(ctx, tx, customer, alert.Type, text); err != nil {
 			return err

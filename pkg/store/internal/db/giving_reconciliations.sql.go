@@ -271,6 +271,17 @@ func (q *Queries) GivingNoteReadSince(ctx context.Context, db DBTX, arg *GivingN
 	return err
 }
 
+const givingReadsForbidden = `-- name: GivingReadsForbidden :one
+SELECT EXISTS (SELECT FROM giving_reconciliations WHERE customer_id = $1 AND fault = 'virtuous_forbidden')::boolean AS forbidden
+`
+
+func (q *Queries) GivingReadsForbidden(ctx context.Context, db DBTX, customerID string) (bool, error) {
+	row := db.QueryRow(ctx, givingReadsForbidden, customerID)
+	var forbidden bool
+	err := row.Scan(&forbidden)
+	return forbidden, err
+}
+
 const givingReconcileAsk = `-- name: GivingReconcileAsk :exec
 INSERT INTO giving_reconciliations (customer_id, category, place, scheduled, asked_at)
 SELECT c.customer_id, g.category, g.place, $1::boolean, rollcall_now()
@@ -391,18 +402,26 @@ func (q *Queries) GivingReconcilePostpone(ctx context.Context, db DBTX, arg *Giv
 }
 
 const givingReconcileProgress = `-- name: GivingReconcileProgress :execrows
-UPDATE giving_reconciliations SET progress = $1, failures = 0
-WHERE customer_id = $2 AND category = $3
+UPDATE giving_reconciliations
+SET progress = $1, failures = CASE WHEN $2::boolean THEN 0 ELSE failures END
+WHERE customer_id = $3 AND category = $4
 `
 
 type GivingReconcileProgressParams struct {
 	Progress   []byte
+	Answered   bool
 	CustomerID string
 	Category   string
 }
 
+// The failures in a row end only if Virtuous answered: a pass notes how far it came also when it fails.
 func (q *Queries) GivingReconcileProgress(ctx context.Context, db DBTX, arg *GivingReconcileProgressParams) (int64, error) {
-	result, err := db.Exec(ctx, givingReconcileProgress, arg.Progress, arg.CustomerID, arg.Category)
+	result, err := db.Exec(ctx, givingReconcileProgress,
+		arg.Progress,
+		arg.Answered,
+		arg.CustomerID,
+		arg.Category,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -444,7 +463,7 @@ func (q *Queries) GivingReconcileTakeDue(ctx context.Context, db DBTX, arg *Givi
 }
 
 const givingReconcileWake = `-- name: GivingReconcileWake :exec
-UPDATE giving_reconciliations SET not_before = NULL WHERE customer_id = $1
+UPDATE giving_reconciliations SET not_before = NULL WHERE customer_id = $1 AND not_before IS NOT NULL
 `
 
 func (q *Queries) GivingReconcileWake(ctx context.Context, db DBTX, customerID string) error {

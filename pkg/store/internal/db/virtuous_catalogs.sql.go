@@ -35,7 +35,7 @@ func (q *Queries) ProjectsAskIfDue(ctx context.Context, db DBTX, arg *ProjectsAs
 
 const projectsMissing = `-- name: ProjectsMissing :one
 SELECT (c.value IS NOT NULL)::boolean AS is_known,
-       coalesce(c.loaded_at >= c.asked_at AND c.asked_at > rollcall_now() - $1::interval, false)::boolean AS is_current,
+       coalesce(c.loaded_at >= c.asked_at AND c.loaded_at > rollcall_now() - $1::interval, false)::boolean AS is_current,
        ARRAY(SELECT w.code FROM unnest($2::text[]) AS w(code) WHERE (c.value -> w.code) IS DISTINCT FROM 'true'::jsonb)::text[] AS missing
 FROM virtuous_catalogs c WHERE c.customer_id = $3 AND c.name = 'projects'
 `
@@ -53,7 +53,7 @@ type ProjectsMissingRow struct {
 }
 
 // Which of these codes no active project has, by the list of any age. The list is an object: a code in lower case, and whether its project is active.
-// is_current: the list was asked for lately, and was loaded since. No row: it was never asked for.
+// is_current: the list was loaded lately, by the last request for it, however long that took. No row: it was never asked for.
 func (q *Queries) ProjectsMissing(ctx context.Context, db DBTX, arg *ProjectsMissingParams) (*ProjectsMissingRow, error) {
 	row := db.QueryRow(ctx, projectsMissing, arg.Every, arg.Codes, arg.CustomerID)
 	var i ProjectsMissingRow

@@ -96,7 +96,7 @@ const givingHeldFor = `-- name: GivingHeldFor :many
 SELECT h.customer_id, h.reason, h.detail, h.since, h.until, h.holds FROM giving_holds h
 WHERE h.customer_id = ANY($1::text[])
 UNION ALL
-SELECT r.customer_id, r.fault, NULL, min(r.fault_since), min(r.not_before), max(r.failures) FROM giving_reconciliations r
+SELECT r.customer_id, r.fault, NULL, coalesce(min(r.fault_since), rollcall_now()), coalesce(min(r.not_before), rollcall_now()), max(r.failures) FROM giving_reconciliations r
 WHERE r.customer_id = ANY($1::text[]) AND r.failures > 0
 GROUP BY r.customer_id, r.fault
 `

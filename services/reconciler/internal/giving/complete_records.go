@@ -9,7 +9,7 @@ import (
 )
 
 // complete returns the records of a page, each of which lacks no field that its own read has. If the round must end before all of them are read,
-// last is the id of the last one that is returned; otherwise it is 0. A record that Virtuous does not have any more is left out. One that cannot be
+// or one could not be read, last is the id of the last one that is returned; otherwise it is 0. A record that Virtuous does not have any more is left out. One that cannot be
 // read stays as it is: it is not applied.
 func (p *pass) complete(ctx context.Context, page []inbound.Record) (records []inbound.Record, last int64, err error) {
 	for i, record := range page {
@@ -20,6 +20,9 @@ func (p *pass) complete(ctx context.Context, page []inbound.Record) (records []i
 			record, err = p.readAlone(ctx, record)
 			if errors.Is(err, virtuous.ErrNotFound) {
 				continue
+			}
+			if err != nil && i > 0 { // those before it are not read again; the next round begins with this one
+				return records, page[i-1].ID(), nil
 			}
 			if err != nil {
 				return nil, 0, err

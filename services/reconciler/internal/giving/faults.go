@@ -45,12 +45,12 @@ func (p *pass) unknown(ctx context.Context, err error) error {
 	return nil
 }
 
-// holdFor returns what a fault that concerns the customer, and not one record alone, means for the round.
-func (p *pass) holdFor(ctx context.Context, err error) error {
-	if errors.Is(err, virtuous.ErrUnauthorized) && p.client != nil {
-		err = hold.ConfirmRejection(ctx, p.client, p.Sleep, err)
+// confirmed returns what is known after Virtuous was asked once more about a key that it rejected; any other fault is returned as it is.
+func (p *pass) confirmed(ctx context.Context, err error) error {
+	if !errors.Is(err, virtuous.ErrUnauthorized) {
+		return err
 	}
-	return hold.ForReads(err, p.Holds)
+	return hold.ConfirmRejection(ctx, p.client, p.Sleep, err)
 }
 
 // reasonQuery is why a category waits whose requests Virtuous rejects, or answers with something else.
@@ -59,17 +59,18 @@ const reasonQuery = "virtuous_query_failed"
 // settle decides about the fault with which the work on a category ended. One that concerns the category's requests alone has this category
 // wait, and nothing else: other categories, and donations, go on. It returns what ends the round.
 func (p *pass) settle(ctx context.Context, one store.GivingReconciliation, err error) error {
-	reason, longest := reasonQuery, longestQueryPause
-	first := firstQueryPause
+	err = p.confirmed(ctx, err)
+	reason, first, longest := reasonQuery, firstQueryPause, longestQueryPause
 	switch {
 	case errors.Is(err, virtuous.ErrUnauthorized), errors.Is(err, virtuous.ErrThrottled), hold.IsPaced(err):
-		return p.holdFor(ctx, err)
+		return hold.ForReads(err, p.Holds)
+	case hold.IsUnconfirmed(err): // Virtuous accepts the key, but not for this request
 	case errors.Is(err, virtuous.ErrForbidden):
 		reason, first, longest = event.AlertVirtuousForbidden, forbiddenPause, forbiddenPause
 	case errors.Is(err, virtuous.ErrUnavailable):
 		reason, longest = hold.ReasonUnavailable, longestOutagePause
 	case !hold.IsVirtuous(err):
-		return p.holdFor(ctx, err)
+		return hold.ForReads(err, p.Holds)
 	}
 	delay := backoff.Delays{First: first, Longest: longest}.After(one.Failures + 1)
 	if after, named := fault.After(err); named {

@@ -2,6 +2,7 @@ package giving
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -24,7 +25,9 @@ func (f *fixture) refuse(path string, status int) {
 // A fault of one category's requests must stop neither the other categories nor donations.
 func TestCategoryWhoseRequestsAreRejectedWaitsAlone(t *testing.T) {
 	t.Parallel()
-	for status, reason := range map[int]string{403: "virtuous_forbidden", 400: "virtuous_query_failed", 500: "virtuous_unavailable"} {
+	for status, reason := range map[int]string{
+		403: "virtuous_forbidden", 400: "virtuous_query_failed", 401: "virtuous_query_failed", 500: "virtuous_unavailable",
+	} {
 		f := newFixture(t)
 		f.onboard(t, "acme")
 		f.submitted(t, "acme", "don-1", 80*time.Hour)
@@ -172,4 +175,29 @@ func TestReadsThatWaitForTheQuotaHoldNoDonations(t *testing.T) {
 	require.InDelta(t, 30*time.Minute, end.Hold, float64(time.Minute))
 	require.Empty(t, column[string](t, f, `SELECT reason FROM giving_holds`))
 	require.Equal(t, []string{"don-1 submitted"}, f.donations(t, "acme"))
+}
+
+// A status must be there while an operator's request waits for the customer to be resumed, and the failures in a row must add up although a
+// failing pass notes how far it came.
+func TestFailuresInARowAddUpAndAreShown(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.onboard(t, "acme")
+	for i := range 12 {
+		f.submitted(t, "acme", fmt.Sprintf("don-%d", i), 30*time.Hour)
+	}
+	f.answer("acme", "500")
+	for failures := range 3 {
+		f.reconcile(t, "acme", "stuck")
+		parked, err := f.store.ParkedOf(t.Context(), "acme")
+		require.NoError(t, err)
+		require.Len(t, parked["acme"], 1)
+		require.Equal(t, failures+1, parked["acme"][0].Parks)
+		require.Equal(t, noon, parked["acme"][0].Since.UTC(), "since the first one")
+		f.advance(t, time.Second)
+	}
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return Ask(ctx, tx, "acme", "stuck") }))
+	parked, err := f.store.ParkedOf(t.Context(), "acme")
+	require.NoError(t, err)
+	require.Equal(t, "virtuous_unavailable", parked["acme"][0].Reason)
 }

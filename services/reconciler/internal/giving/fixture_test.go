@@ -122,6 +122,8 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasSuffix(path, "/QueryOptions"):
 		w.WriteHeader(http.StatusNotFound)
+	case path == "/Organization/Current":
+		_, _ = io.WriteString(w, `{"organizationId":1,"organizationName":"Relief"}`)
 	case path == "/Gift/Query/FullGift", path == "/Contact/Query/FullContact":
 		f.asked = append(f.asked, path)
 		f.query(w, r, parts[0])

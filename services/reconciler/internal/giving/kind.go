@@ -133,7 +133,7 @@ func (r *Reconciler) work(ctx context.Context, of *round.Round) (more bool, err 
 		}
 		if p.client == nil {
 			if err := p.begin(ctx); err != nil {
-				return false, p.holdFor(ctx, err)
+				return false, hold.ForReads(err, p.Holds)
 			}
 		}
 		p.category = due[0].Category

@@ -89,12 +89,7 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 	if at.Done {
 		return true, nil
 	}
-	if at.Since.IsZero() {
-		if at.Since, at.IsFirst, err = p.since(ctx, resource); err != nil {
-			return false, err
-		}
-	}
-	asked, err := p.Reconciler.Store.Now(ctx)
+	asked, err := p.beginQuery(ctx, resource, at)
 	if err != nil {
 		return false, err
 	}
@@ -137,6 +132,16 @@ func query[T any](ctx context.Context, p *pass, resource string, at *queryProgre
 	}
 	at.Done = true
 	return true, p.setProgress(ctx, *all)
+}
+
+// beginQuery decides from when on a query reads, unless that is decided, and returns the time.
+func (p *pass) beginQuery(ctx context.Context, resource string, at *queryProgress) (now time.Time, err error) {
+	if at.Since.IsZero() {
+		if at.Since, at.IsFirst, err = p.since(ctx, resource); err != nil {
+			return now, err
+		}
+	}
+	return p.Reconciler.Store.Now(ctx)
 }
 
 // startOf returns when a pass began: by Virtuous' clock, which the times of modification are of, unless it is ahead of the database's. The
@@ -195,7 +200,7 @@ func (p *pass) applyPage(ctx context.Context, records []inbound.Record, all *mis
 		if err := p.log(ctx, tx, entries...); err != nil {
 			return err
 		}
-		return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, *all)
+		return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, *all, p.answered)
 	})
 }
 

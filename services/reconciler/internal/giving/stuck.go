@@ -205,7 +205,7 @@ func (p *pass) querySource(ctx context.Context, progress *stuckProgress) (comple
 			if err := p.apply(ctx, tx, recoveredByQuery, records); err != nil {
 				return err
 			}
-			return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, progress)
+			return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, progress, p.answered)
 		})
 		if err != nil {
 			return false, err
@@ -226,7 +226,7 @@ func (p *pass) querySource(ctx context.Context, progress *stuckProgress) (comple
 
 func (p *pass) setProgress(ctx context.Context, progress any) error {
 	return p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, progress)
+		return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, progress, p.answered)
 	})
 }
 
