@@ -8,9 +8,9 @@ import (
 	"rollcall.dev/pkg/virtuous"
 )
 
-// complete returns the records of a page, each of which lacks no field that its own read has. If the round must end before all of them are read,
-// or one could not be read, last is the id of the last one that is returned; otherwise it is 0. A record that Virtuous does not have any more is left out. One that cannot be
-// read stays as it is: it is not applied.
+// complete returns the records of a page, each of which lacks no field that its own read has. If the round must end before all of them are
+// read, or one could not be read, last is the id of the last one that is returned; otherwise it is 0. A record that Virtuous does not have any
+// more is left out. One that cannot be read stays as it is: it is not applied.
 func (p *pass) complete(ctx context.Context, page []inbound.Record) (records []inbound.Record, last int64, err error) {
 	for i, record := range page {
 		if len(record.Lacks()) > 0 {
