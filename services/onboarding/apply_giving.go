@@ -78,7 +78,7 @@ type webhookSecrets struct {
 // errSecretOnItsWay means that Virtuous may sign with the present secret or with the one before: a third one would take the place of one
 // of them.
 var errSecretOnItsWay = errors.New("Virtuous does not have the webhook secret yet that was given before: give another one when " +
-	"`rollcall webhook ls` shows that the subscription is active and no rotation is open")
+	"`rollcall webhook verify` names no open rotation, and no id that is not known")
 
 // replace stores a new secret. The one before stays beside it: deliveries that were signed with it are still on their way. If Virtuous signs
 // with it for a subscription of ours, this is the beginning of a rotation, which ends when Virtuous has the new one. Without a new secret, the
