@@ -50,7 +50,8 @@ func run(ctx context.Context, s *service.Service) error {
 		vault: s.Vault, logger: s.Logger, metrics: counts, wake: wake,
 		customers: &intake.Customers{Store: s.Store, Letters: letters, Logger: s.Logger, Count: counts.accepted},
 	}
-	incoming := intake.New(s.Store, s.Logger, bus.Creations(s.JetStream), func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) })
+	erase := func(ctx context.Context, sequence uint64) error { return bus.Erase(ctx, stream, sequence) }
+	incoming := intake.New(s.Store, s.Logger, bus.Creations(s.JetStream), erase)
 	if err := answerOperators(s, &reviewer{store: s.Store, vault: s.Vault, logger: s.Logger, wake: wake}); err != nil {
 		return err
 	}
