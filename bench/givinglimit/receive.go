@@ -24,7 +24,7 @@ func (l *limit) receive(ctx context.Context, secret string) (address string, err
 	mux.HandleFunc("POST /{customer}", func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(l.accept(r, secret))
 	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: time.Minute}
 	go func() { _ = server.Serve(listener) }() // until the process ends
 	return "http://" + listener.Addr().String() + "/", nil
 }
