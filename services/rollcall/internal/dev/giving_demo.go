@@ -325,7 +325,8 @@ func (d *givingDemo) report(ctx context.Context) error {
 		return err
 	}
 	m := made.Metrics
-	if waiting := m.Pending.Value + m.SubmittedLate.Value + m.NeedsReview.Value + m.Failed.Value; waiting != 0 || m.RecoveredShare.Recovered != 1 {
+	// The run of a night may find other gifts before their webhooks come, so more than one donation may count as recovered.
+	if waiting := m.Pending.Value + m.SubmittedLate.Value + m.NeedsReview.Value + m.Failed.Value; waiting != 0 || m.RecoveredShare.Recovered < 1 {
 		return fmt.Errorf("%w: the report has %d donations that wait, and %d that were recovered", errNotTrue, waiting, m.RecoveredShare.Recovered)
 	}
 	return nil
