@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"maps"
 	"net/http"
@@ -33,7 +34,13 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	// Each test starts and stops a sandbox of its own, and waits for it more than it computes.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err) // no test runs yet that could fail
+	}
+	testkit.Main(m)
+}
 
 const (
 	customer = "acme"
@@ -66,6 +73,8 @@ func newFixture(t *testing.T, settings string) *fixture {
 		Env: map[string]string{"HTTP_ADDR": address}, Args: []string{"-virtuous", customer + ":" + settings},
 	})
 	testkit.WaitReady(t, f.sandbox+"/readyz")
+	// With the documented quota each request would wait for most of a second.
+	f.control(t, http.MethodPut, "/virtuous/orgs/"+customer+"/quota", map[string]any{"limit": 1_000_000_000})
 	database := testkit.Database(t)
 	var err error
 	f.store, err = store.Open(t.Context(), database, store.Options{MaxConns: 8})

@@ -210,7 +210,7 @@ func TestAcceptedDonationClearsNoAlertThatAReconciliationRaised(t *testing.T) {
 func TestLookupThatWaitsForTheQuotaStopsNoSubmission(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "{}")
-	f.control(t, http.MethodPut, "/virtuous/orgs/"+customer+"/quota", map[string]any{"spend": 4500})
+	f.control(t, http.MethodPut, "/virtuous/orgs/"+customer+"/quota", map[string]any{"limit": 5000, "spend": 4500})
 	f.give(t, "don-1", nil)
 	f.round(t) // its answer says that a tenth is left
 	f.fault(t, map[string]any{"kind": "lost_answer", "count": 1})
