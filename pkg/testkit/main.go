@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -24,6 +25,18 @@ var errNoMain = errors.New("this package's tests need `func TestMain(m *testing.
 // Main runs a package's tests, ends what they shared (the private Postgres, the built programs), and fails the
 // package if goroutines are left over. allowed are leaks to ignore; give the reason for each beside it.
 func Main(m *testing.M, allowed ...goleak.Option) { os.Exit(run(m, allowed)) }
+
+// waitingTests is how many tests that wait more than they compute run at once, whatever the number of cores.
+const waitingTests = "6"
+
+// MainOfWaiting is Main for a package whose tests wait more than they compute: for programs to start, claims to expire, limits, outages.
+func MainOfWaiting(m *testing.M, allowed ...goleak.Option) {
+	if err := flag.Set("test.parallel", waitingTests); err != nil { // -parallel comes later, and counts
+		fmt.Fprintln(os.Stderr, "set -parallel:", err)
+		os.Exit(1) // no test runs yet that could fail
+	}
+	Main(m, allowed...)
+}
 
 func run(m *testing.M, allowed []goleak.Option) int {
 	kit.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"io"
 	"maps"
 	"net/http"
@@ -26,13 +25,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestMain(m *testing.M) {
-	// These tests wait more than they compute: for claims to expire, for limits, for outages to end.
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err) // no test runs yet that could fail
-	}
-	testkit.Main(m)
-}
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
 const (
 	programOnboarding = "rollcall.dev/services/onboarding"

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"flag"
 	"io"
 	"maps"
 	"net/http"
@@ -34,13 +33,7 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-func TestMain(m *testing.M) {
-	// Each test starts and stops a sandbox of its own, and waits for it more than it computes.
-	if err := flag.Set("test.parallel", "6"); err != nil {
-		panic(err) // no test runs yet that could fail
-	}
-	testkit.Main(m)
-}
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
 const (
 	customer = "acme"

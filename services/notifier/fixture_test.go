@@ -24,7 +24,7 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
 // timeout limits each wait of a test. Working code needs far less.
 const timeout = 60 * time.Second

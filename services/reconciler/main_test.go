@@ -28,7 +28,7 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
 const soon = 30 * time.Second
 

@@ -29,7 +29,7 @@ import (
 	"rollcall.dev/services/dlqretry/internal/retry"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
 const (
 	// within bounds what a test waits for.

@@ -32,7 +32,7 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
 // within bounds what a test waits for.
 const within = 30 * time.Second
