@@ -38,6 +38,7 @@ func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
 
 	s.step("a donation goes into Virtuous, and the webhook of its gift comes back")
 	p.giving("acme")
+	s.until(longest, "giving is set up", func() bool { return s.hasGiving("acme") })
 	p.donate("acme", "don-1")
 	s.until(longest, "the donation is accepted", func() bool { return s.donation("don-1") == "submitted" })
 	p.importGifts("acme")

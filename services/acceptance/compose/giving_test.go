@@ -64,6 +64,12 @@ func (p *product) send(subject string, message any) {
 	require.NoError(p.t, err)
 }
 
+// hasGiving reports whether giving is set up for a customer: a donation that comes before is rejected.
+func (s *stack) hasGiving(customer string) bool {
+	s.t.Helper()
+	return s.query("SELECT count(*) FROM virtuous_configs WHERE enabled AND customer_id = '"+customer+"'") == "1"
+}
+
 // donation is the state of a donation, "" before it is captured.
 func (s *stack) donation(id string) string {
 	s.t.Helper()
