@@ -73,10 +73,10 @@ func TestComposeRunsTheProductThroughCrashesAndRestarts(t *testing.T) {
 	s.scale(2)
 	p.brisk()
 	s.completed(p, "cedar", cedarUsers)
-	for customer, users := range map[string]int{"acme": acmeUsers, "birch": birchUsers} {
-		p.mirrored(customer, users)
+	for customer, had := range map[string]struct{ users, requests int }{"acme": {acmeUsers, 2}, "birch": {birchUsers, 1}} { // acme's second one is for giving
+		p.mirrored(customer, had.users)
 		require.Equal(t, "completed", p.backfill(customer).State)
-		require.EqualValues(t, 1, p.events("rollcall.events.onboarding.completed."+customer), "kept in the encrypted stream")
+		require.EqualValues(t, had.requests, p.events("rollcall.events.onboarding.completed."+customer), "kept in the encrypted stream")
 	}
 	s.step("and polls go on, too")
 	p.follows("birch", birchUsers)
