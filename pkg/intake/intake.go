@@ -132,7 +132,7 @@ func (i *Intake) noteErasureWorks(ctx context.Context, customer string) error {
 	})
 }
 
-// mustLook reports whether an alert of the customer is to be looked for now.
+// mustLook reports whether the customer is due to be looked at for an alert: a look for each message would cost as much as the message itself.
 func (i *Intake) mustLook(customer string) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
