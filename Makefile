@@ -13,6 +13,7 @@ endif
 MODULES  := proto sql pkg services bench
 PACKAGES := $(MODULES:%=rollcall.dev/%/...)
 TOOLS    := $(CURDIR)/.tools
+PAGES    := services/console/internal/pages
 
 # One setting for everything but the race detector, so that linting, building and running share the build cache.
 export CGO_ENABLED := 0
@@ -55,6 +56,7 @@ test: export CGO_ENABLED := 1
 test: deps ## run all tests, with the race detector
 	free=$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1 || true)
 	if (($${free:-0} > 4 << 20)); then in=/dev/shm; else in=; fi
+	go build -race rollcall.dev/services/... # what acceptance tests start, so that no test's time goes into compiling it
 	go run -race rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -race -timeout 14m $(PACKAGES)
 
 # By hand, for hours: every test at full size, outages of ten minutes, a hundred thousand customers, and the upgrade of
@@ -87,7 +89,7 @@ bench/go: deps-postgres ## run the Go benchmarks of single parts
 		go test -run '^$$' -bench . -benchmem -p 1 -timeout 30m rollcall.dev/pkg/... rollcall.dev/services/...
 
 .PHONY: lint
-lint: lint-format lint-words lint-modules lint-generated lint-proto lint-code ## check format, modules, generated code and every rule of the house
+lint: lint-format lint-words lint-observability lint-modules lint-generated lint-proto lint-code ## check format, modules, generated code and every rule of the house
 
 .PHONY: format
 format: $(TOOLS)/.built ## format all code, and mend what the linters can mend by themselves
@@ -95,11 +97,12 @@ format: $(TOOLS)/.built ## format all code, and mend what the linters can mend b
 	$(TOOLS)/golangci-lint run --fix $(MODULES:%=./%/...)
 
 .PHONY: generate
-generate: $(TOOLS)/.built ## write the Go that buf and sqlc make
+generate: $(TOOLS)/.built ## write the Go that buf, sqlc and templ make
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT
 	$(call generate-into,"$$dir")
 	find proto -name '*.pb.go' -delete; rm -f pkg/store/internal/db/*.go pkg/store/internal/direct/*.go
 	cp -R "$$dir/proto" "$$dir/pkg" .
+	$(TOOLS)/templ generate -path $(PAGES)
 
 .PHONY: deps
 deps: deps-postgres deps-pooler deps-race ## install what tests and the demo need: Postgres, PgBouncer, a C compiler for -race
@@ -144,21 +147,31 @@ offline: ## build what a registry would have (Go, NATS, Postgres) on this machin
 	grep -q '^BUILD_IMAGE=' .env || echo 'BUILD_IMAGE=localhost/rollcall-golang' >> .env
 	echo "Go, NATS and Postgres come from this machine's own images: .env says so"
 
+# Chromium drives the console of a whole installation. The programs are built before the clock starts.
+.PHONY: test/e2e
+test/e2e: deps-postgres deps-chromium ## use the console as people do: every service, a browser, one journey
+	go build rollcall.dev/services/...
+	free=$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1 || true)
+	if (($${free:-0} > 4 << 20)); then in=/dev/shm; else in=; fi
+	go run rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -tags e2e -count=1 -timeout 4m rollcall.dev/services/acceptance/browser
+
 .PHONY: test/compose
 test/compose: ## bring it up in containers of its own, crash and restart it, remove it; nothing without an engine
 	@deploy/test-compose
 
 # What stands below is not for the help text.
 
-.PHONY: deps-postgres deps-pooler deps-race
+.PHONY: deps-postgres deps-pooler deps-race deps-chromium
 deps-postgres:
 	@.ci/deps postgres
 deps-pooler:
 	@.ci/deps pooler
 deps-race:
 	@.ci/deps race
+deps-chromium:
+	@.ci/deps chromium
 
-.PHONY: lint-format lint-words lint-modules lint-generated lint-proto lint-code
+.PHONY: lint-format lint-words lint-observability lint-modules lint-generated lint-proto lint-code
 lint-format:
 	@unformatted=$$(gofmt -l $(MODULES))
 	if [[ -n $$unformatted ]]; then printf 'not formatted by gofmt:\n%s\n' "$$unformatted" >&2; exit 1; fi
@@ -168,9 +181,13 @@ lint-words:
 	GOWORK=off go -C tools test ./words
 	GOWORK=off go -C tools run ./words ..
 
+# The rules and dashboards, in a module of its own for the sake of Prometheus' parser.
+lint-observability:
+	GOWORK=off go -C deploy/observability/check test -count=1 ./... # it reads files outside of its module, which the cache does not know
+
 # Each module also stands alone, outside the workspace.
 lint-modules:
-	@for module in $(MODULES) tools; do
+	@for module in $(MODULES) tools deploy/observability/check; do
 		GOWORK=off go -C $$module mod tidy -diff || { echo "$$module: run 'GOWORK=off go -C $$module mod tidy'" >&2; exit 1; }
 	done
 	for module in $(MODULES); do GOWORK=off go build -C $$module ./...; done
@@ -180,14 +197,16 @@ lint-generated: $(TOOLS)/.built
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT
 	$(call generate-into,"$$dir")
 	diff --recursive --brief proto "$$dir/proto" && \
-	diff --recursive --brief pkg/store/internal "$$dir/pkg/store/internal" || \
+	diff --recursive --brief pkg/store/internal "$$dir/pkg/store/internal" && \
+	cp -R $(PAGES) "$$dir/pages" && $(TOOLS)/templ generate -path "$$dir/pages" >/dev/null 2>&1 && \
+	diff --recursive --brief $(PAGES) "$$dir/pages" || \
 		{ echo "generated code is not what its sources make: run 'make generate'" >&2; exit 1; }
 
 lint-proto: $(TOOLS)/.built
 	cd proto && $(TOOLS)/buf lint
 
 lint-code: $(TOOLS)/.built
-	go vet -tags compose,long $(PACKAGES)
+	go vet -tags compose,e2e,long $(PACKAGES)
 	$(TOOLS)/golangci-lint run $(MODULES:%=./%/...)
 
 # A target's lines are one script, so that traps and variables hold.

@@ -29,7 +29,7 @@ func messagesOf(customer string) []customerMessages {
 	return []customerMessages{
 		{stream: StreamEvents, subjects: []string{events + "user.*." + customer}, inClear: hasRecord}, // EVENTS_INCLUDE_USER
 		{stream: StreamWriteback, subjects: []string{"rollcall.writeback.*." + customer}, inClear: always},
-		{stream: StreamDonations, subjects: []string{"rollcall.donations.*." + customer}, inClear: always},
+		{stream: StreamDonations, subjects: []string{"rollcall.donations.*." + customer, givingApplied + customer}, inClear: always},
 		{stream: StreamWebhooks, subjects: []string{"rollcall.webhooks.*." + customer}, inClear: always},
 		{stream: StreamEvents, subjects: []string{events + "*.*." + customer}},
 		{stream: StreamAlerts, subjects: []string{alerts + "*.*." + customer}},

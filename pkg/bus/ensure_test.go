@@ -52,7 +52,7 @@ func expectedStreams() map[string]shape {
 		"ROLLCALL_DLQ":        letters,
 		"ROLLCALL_EVENTS":     kept(7*day, "rollcall.events.*.*.*"),
 		"ROLLCALL_ALERTS":     kept(30*day, "rollcall.alerts.*.*.*"),
-		"ROLLCALL_DONATIONS":  workStream("rollcall.donations.submit.*"),
+		"ROLLCALL_DONATIONS":  workStream("rollcall.donations.submit.*", "rollcall.donations.contact.*", "rollcall.giving.applied.*"),
 		"ROLLCALL_WEBHOOKS":   workStream("rollcall.webhooks.virtuous.*"),
 		"ROLLCALL_WRITEBACK":  workStream("rollcall.writeback.user.*"),
 		"ROLLCALL_ADVISORIES": kept(7*day,
@@ -85,6 +85,32 @@ func TestEnsureCreatesEveryStreamAsSpecified(t *testing.T) {
 		require.Equal(t, jetstream.FileStorage, config.Storage, name)
 		require.Equal(t, []int64{-1, -1}, []int64{config.MaxMsgs, config.MaxBytes}, name)
 	}
+}
+
+func TestEnsureAddsSubjectsToAStreamOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	_, js := ensured(t)
+	before := streamConfig(t, js, bus.StreamDonations)
+	before.Subjects, before.MaxBytes = []string{"rollcall.donations.submit.*", "partner.donations.>"}, 1<<20
+	_, err := js.UpdateStream(bounded(t), before)
+	require.NoError(t, err)
+	_, err = js.Publish(bounded(t), bus.SubjectDonation("acme"), []byte("{}"))
+	require.NoError(t, err)
+	require.ErrorContains(t, bus.Verify(bounded(t), js, ackWait), "does not listen on rollcall.donations.contact.*")
+
+	require.NoError(t, bus.Ensure(bounded(t), js, 1, ackWait))
+
+	require.NoError(t, bus.Verify(bounded(t), js, ackWait))
+	after := streamConfig(t, js, bus.StreamDonations)
+	require.Equal(t, []string{"rollcall.donations.submit.*", "partner.donations.>", "rollcall.donations.contact.*", "rollcall.giving.applied.*"}, after.Subjects)
+	require.EqualValues(t, 1<<20, after.MaxBytes, "what an operator tuned stays")
+	for _, added := range []string{bus.SubjectContact("acme"), bus.SubjectApplied("acme")} {
+		_, err = js.Publish(bounded(t), added, []byte("{}"))
+		require.NoError(t, err)
+	}
+	stream, err := js.Stream(bounded(t), bus.StreamDonations)
+	require.NoError(t, err)
+	require.EqualValues(t, 3, stream.CachedInfo().State.Msgs)
 }
 
 func TestConsumersAckExplicitlyAndHaveNoBackOff(t *testing.T) {

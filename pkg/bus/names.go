@@ -9,7 +9,12 @@ package bus
 
 import (
 	"strings"
+
+	"rollcall.dev/pkg/telemetry"
 )
+
+// StreamPrefix begins the name of each stream.
+const StreamPrefix = "ROLLCALL_"
 
 // Streams.
 const (
@@ -39,6 +44,11 @@ const (
 	DurableWriteback  = "writeback"
 	DurableDonations  = "donations"
 	DurableWebhooks   = "webhooks" // read by the service donations, which applies what the service webhooks received
+	// DurableEndpoints is on the alerts, and on the events about customers' lifecycles: the notifier sends them to partners' endpoints.
+	DurableEndpoints = "endpoints"
+	// DurableEndpointRecords is on the events about records. The notifier makes it when an endpoint names one of them, and deletes it when
+	// none does: there may be a million of them a day that no endpoint wants.
+	DurableEndpointRecords = "endpoint-records"
 )
 
 // CategoryUserDaily is the category of a daily reconciliation in its subject.
@@ -52,10 +62,13 @@ const CategoryParticipations = "participations"
 
 // Categories of reconciliations with Virtuous CRM+ in their subjects.
 const (
-	CategoryStuck         = "stuck"
-	CategoryNeedsUpdate   = "needs_update"
-	CategoryMissedWebhook = "missed_webhook"
-	CategoryReport        = "report"
+	CategoryStuck          = "stuck"
+	CategoryNeedsUpdate    = "needs_update"
+	CategoryMissedWebhook  = "missed_webhook"
+	CategoryContactChanges = "contact_changes"
+	CategoryGiftDeletions  = "gift_deletions"
+	CategoryDrift          = "drift"
+	CategoryReport         = "report"
 )
 
 // Categories are the categories of reconciliations that the reconciler serves.
@@ -63,9 +76,9 @@ func Categories() []string {
 	return append([]string{CategoryUserDaily, CategoryUserDeletions, CategoryParticipations}, GivingCategories()...)
 }
 
-// GivingCategories are those of reconciliations with Virtuous CRM+, in the order in which a daily run works them.
+// GivingCategories are those of reconciliations with Virtuous CRM+, in the order in which those that are due together are worked.
 func GivingCategories() []string {
-	return []string{CategoryStuck, CategoryNeedsUpdate, CategoryMissedWebhook, CategoryReport}
+	return []string{CategoryStuck, CategoryNeedsUpdate, CategoryMissedWebhook, CategoryContactChanges, CategoryGiftDeletions, CategoryDrift, CategoryReport}
 }
 
 // Subject prefixes. The customer is the last token, except in the subjects of letters: see LetterSubject.
@@ -81,6 +94,8 @@ const (
 	reconcile          = "rollcall.reconcile."
 	writebackUser      = "rollcall.writeback.user."
 	donationSubmit     = "rollcall.donations.submit."
+	donationContact    = "rollcall.donations.contact."
+	givingApplied      = "rollcall.giving.applied."
 	webhooksVirtuous   = "rollcall.webhooks.virtuous."
 )
 
@@ -95,7 +110,7 @@ const (
 	HeaderFirstFailedAt   = "Rollcall-First-Failed-At"
 	HeaderOriginalSubject = "Rollcall-Original-Subject"
 	HeaderOperator        = "Rollcall-Operator" // who sends a request, as `rollcall` says it
-	HeaderTraceParent     = "traceparent"
+	HeaderTraceParent     = telemetry.HeaderTraceParent
 	HeaderContentType     = "Content-Type"
 	HeaderMsgID           = "Nats-Msg-Id"
 )
@@ -122,6 +137,18 @@ func SubjectWriteback(customer string) string { return writebackUser + customer 
 
 // SubjectDonation returns the subject of a donation that is to be in customer's Virtuous.
 func SubjectDonation(customer string) string { return donationSubmit + customer }
+
+// SubjectContact returns the subject of a contact that is to be in customer's Virtuous.
+func SubjectContact(customer string) string { return donationContact + customer }
+
+// IsContact reports whether subject is of a contact that is to be in a customer's Virtuous.
+func IsContact(subject string) bool { return strings.HasPrefix(subject, donationContact) }
+
+// SubjectApplied returns the subject on which customer's platform says that it has Virtuous' values by now.
+func SubjectApplied(customer string) string { return givingApplied + customer }
+
+// IsApplied reports whether on subject a platform says that it has Virtuous' values by now.
+func IsApplied(subject string) bool { return strings.HasPrefix(subject, givingApplied) }
 
 // SubjectWebhooks returns the subject of what customer's Virtuous delivered by webhook.
 func SubjectWebhooks(customer string) string { return webhooksVirtuous + customer }
@@ -165,6 +192,36 @@ func IsOnboarding(subject string) bool { return strings.HasPrefix(subject, Onboa
 
 // IsOffboard reports whether subject is of a request to offboard a customer.
 func IsOffboard(subject string) bool { return strings.HasPrefix(subject, onboardingOffboard) }
+
+// LifecycleEvents are the names of the events about a customer's lifecycle, of which partners' endpoints get all that they ask for.
+func LifecycleEvents() []string {
+	return []string{
+		"onboarding.completed", "onboarding.rejected", "onboarding.delayed",
+		"backfill.started", "backfill.completed", "backfill.failed", "backfill.paused", "backfill.resumed", "backfill.cancelled",
+		"reconciliation.completed", "deletions.completed", "report.ready",
+		"config.changed", "customer.paused", "customer.resumed", "customer.offboarded", "customer.purged",
+	}
+}
+
+// RecordEvents are the names of the events about single records, of which partners' endpoints get those that they name.
+func RecordEvents() []string {
+	return []string{
+		"user.created", "user.updated", "user.deleted", "participation.created", "participation.changed", "participation.removed",
+		"gift.created", "gift.updated", "gift.deleted", "gift.confirmed", "contact.created", "contact.updated", "contact.merged",
+		"contact.confirmed", "contact.rejected", "contact.failed", "contact.needs_review", "contact.differs",
+		"donation.rejected", "donation.failed", "donation.needs_review",
+	}
+}
+
+// EventOf returns the name of the event in a subject, such as "onboarding.completed"; "" for any other subject.
+func EventOf(subject string) string {
+	rest, found := strings.CutPrefix(subject, events)
+	last := strings.LastIndexByte(rest, '.')
+	if !found || last < 0 {
+		return ""
+	}
+	return rest[:last]
+}
 
 // CustomerOf returns the last token of a subject, the customer. A publisher may have written anything there.
 func CustomerOf(subject string) string { return subject[strings.LastIndexByte(subject, '.')+1:] }

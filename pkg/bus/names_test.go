@@ -15,6 +15,8 @@ func TestSubjects(t *testing.T) {
 		"rollcall.onboarding.offboard.acme":         bus.SubjectOffboard("acme"),
 		"rollcall.backfill.request.acme":            bus.SubjectBackfill("acme"),
 		"rollcall.donations.submit.acme":            bus.SubjectDonation("acme"),
+		"rollcall.donations.contact.acme":           bus.SubjectContact("acme"),
+		"rollcall.giving.applied.acme":              bus.SubjectApplied("acme"),
 		"rollcall.webhooks.virtuous.acme":           bus.SubjectWebhooks("acme"),
 		"rollcall.events.onboarding.completed.acme": bus.SubjectEvent("onboarding.completed", "acme"),
 		"rollcall.alerts.high.destination_down.a-b": bus.SubjectAlert("high", "destination_down", "a-b"),

@@ -26,6 +26,16 @@ const (
 	maxDeliveries = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."
 )
 
+// StreamNames returns the names of all streams, in the order in which work moves through them.
+func StreamNames() []string {
+	configs := StreamConfigs(1)
+	names := make([]string, 0, len(configs))
+	for _, config := range configs {
+		names = append(names, config.Name)
+	}
+	return names
+}
+
 // StreamConfigs returns all streams, including those of services that do not exist yet (docs/guides.md), so that no
 // publisher fails because a stream is missing.
 func StreamConfigs(replicas int) []jetstream.StreamConfig {
@@ -62,7 +72,7 @@ func StreamConfigs(replicas int) []jetstream.StreamConfig {
 		letters,
 		kept(StreamEvents, eventsAge, "rollcall.events.*.*.*"),
 		kept(StreamAlerts, alertsAge, "rollcall.alerts.*.*.*"),
-		work(StreamDonations, donationSubmit+"*"),
+		work(StreamDonations, donationSubmit+"*", donationContact+"*", givingApplied+"*"),
 		work(StreamWebhooks, webhooksVirtuous+"*"),
 		work(StreamWriteback, writebackUser+"*"),
 	}
@@ -83,6 +93,9 @@ type ConsumerOf struct {
 // IsOwnDurable reports whether a consumer is one of rollcall's. Partners have their own consumers on ROLLCALL_EVENTS,
 // under any name.
 func IsOwnDurable(stream, name string) bool {
+	if stream == StreamEvents && name == DurableEndpointRecords {
+		return true
+	}
 	for _, consumer := range ConsumerConfigs(0) {
 		if consumer.Stream == stream && consumer.Config.Durable == name {
 			return true
@@ -105,6 +118,16 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		consumer.Config.FilterSubjects = subjects
 		return consumer
 	}
+	// What was published before the consumer existed is of no endpoint.
+	endpoints := func(stream string, subjects ...string) ConsumerOf {
+		consumer := filtered(durable(stream, DurableEndpoints), subjects...)
+		consumer.Config.DeliverPolicy = jetstream.DeliverNewPolicy
+		return consumer
+	}
+	lifecycle := make([]string, 0, len(LifecycleEvents()))
+	for _, name := range LifecycleEvents() {
+		lifecycle = append(lifecycle, SubjectEvent(name, "*"))
+	}
 	review := filtered(durable(StreamDLQ, DurableDLQReview), dlqReview+">")
 	review.Config.SampleFrequency = "100" // an operator's ack settles a letter, so the server must report every ack
 	return []ConsumerOf{
@@ -116,7 +139,9 @@ func ConsumerConfigs(ackWait time.Duration) []ConsumerOf {
 		review,
 		// If the mail server is down, notifications wait here for as long as the stream keeps them.
 		durable(StreamAlerts, DurableNotifier),
-		filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*"),
+		filtered(durable(StreamEvents, DurableNotifier), events+"onboarding.completed.*", events+"backfill.completed.*", events+"report.stored.*"),
+		endpoints(StreamAlerts),
+		endpoints(StreamEvents, lifecycle...),
 		durable(StreamWriteback, DurableWriteback),
 		durable(StreamDonations, DurableDonations),
 		durable(StreamWebhooks, DurableWebhooks),

@@ -113,6 +113,26 @@ type Config struct {
 
 	GivingReportLimits string `env:"GIVING_REPORT_LIMITS" doc:"from which values on the report of giving says look and act, such as needsReview=5/50,pending=2h/24h; what is not named has its default"`
 
+	GivingAlertFloors string `env:"GIVING_ALERT_FLOORS" doc:"above which values an unusual figure of the report of giving raises an alert, such as failed=20,latency=36h; what is not named has its default"`
+
+	GivingPendingAge time.Duration `env:"GIVING_PENDING_AGE" envDefault:"4h" min:"5m" max:"720h" doc:"how long a donation may wait to be sent to Virtuous before an alert is raised"`
+
+	ConsolePublicURL      string        `env:"CONSOLE_PUBLIC_URL" doc:"where browsers reach the console, such as https://rollcall.example.org; needed for links and OIDC unless they use HTTP_ADDR itself"`
+	ConsoleFrameAncestors string        `env:"CONSOLE_FRAME_ANCESTORS" doc:"sites that may show a customer's pages in a frame, such as https://app.example.org, comma-separated; needs a CONSOLE_PUBLIC_URL with https"`
+	ConsoleSessionAge     time.Duration `env:"CONSOLE_SESSION_AGE" envDefault:"24h" min:"5m" max:"720h" doc:"after how long a person has to sign in to the console again"`
+	ConsoleSessionIdle    time.Duration `env:"CONSOLE_SESSION_IDLE" envDefault:"8h" min:"5m" max:"720h" doc:"after how long without a request a browser is signed out"`
+	OIDCIssuer            string        `env:"OIDC_ISSUER" doc:"OpenID Connect: the issuer's URL; none: people sign in with an API token"`
+	OIDCClientID          string        `env:"OIDC_CLIENT_ID" doc:"the console's client id at the issuer; its redirect URI is CONSOLE_PUBLIC_URL and /sign-in/oidc/callback"`
+	OIDCClientSecret      string        `env:"OIDC_CLIENT_SECRET" secret:"true" doc:"the secret of OIDC_CLIENT_ID; none: a public client, with PKCE alone"`
+	OIDCGroupsClaim       string        `env:"OIDC_GROUPS_CLAIM" envDefault:"groups" doc:"the claim that lists a person's groups"`
+	OIDCViewers           string        `env:"OIDC_VIEWERS" doc:"verified email addresses and groups, comma-separated, whose people may look at everything except donors"`
+	OIDCOperators         string        `env:"OIDC_OPERATORS" doc:"those whose people may also act"`
+	OIDCAdmins            string        `env:"OIDC_ADMINS" doc:"those whose people may also offboard customers, and administer links and API tokens"`
+
+	TracesEndpoint       string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT" doc:"where traces are sent by OTLP over HTTP, such as http://collector:4318; none: nothing is traced"`
+	TracesShare          float64 `env:"OTEL_TRACES_SAMPLER_ARG" envDefault:"0.01" min:"0" max:"1" doc:"the share of the traces that begin at rollcall which is sent; a trace that began elsewhere is sent if its traceparent says so"`
+	MetricsCustomerLabel bool    `env:"METRICS_CUSTOMER_LABEL" envDefault:"false" doc:"give the metrics of runs a label with the customer's id, and spans an attribute: only for few customers"`
+
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" oneof:"debug,info,warn,error" doc:"debug, info, warn or error"`
 	LogFormat string `env:"LOG_FORMAT" envDefault:"json" oneof:"json,console" doc:"json or console"`
 }
@@ -182,6 +202,9 @@ func (c Config) checkTogether() []error {
 	if public, ok := webURL(c.WebhookPublicURL); c.WebhookPublicURL != "" && (!ok || public.User != nil || public.RawQuery != "" || public.Fragment != "") {
 		problems = append(problems, errors.New("WEBHOOK_PUBLIC_URL must be an absolute http or https URL without a password, query or fragment"))
 	}
+	if _, ok := webURL(c.TracesEndpoint); c.TracesEndpoint != "" && !ok {
+		problems = append(problems, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT must be an absolute http or https URL"))
+	}
 	if c.VomoRequestsPerMinute > 0 && c.VomoRequestsPerMinute < minPerMinute {
 		problems = append(problems, fmt.Errorf("VOMO_REQUESTS_PER_MINUTE must be 0 or at least %g", minPerMinute))
 	}
@@ -201,6 +224,7 @@ func (c Config) checkTogether() []error {
 	if _, err := c.privateHosts(); err != nil {
 		problems = append(problems, err)
 	}
+	problems = append(problems, c.checkConsole()...)
 	return append(problems, c.checkNotices()...)
 }
 

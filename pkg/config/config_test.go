@@ -38,8 +38,9 @@ func TestDefaults(t *testing.T) {
 		ClearedAlertsAge: 2160 * time.Hour, ReconcileGapsAge: 2160 * time.Hour, NotificationsAge: 960 * time.Hour, AdvisoriesAge: 168 * time.Hour,
 		OffboardRetention: 720 * time.Hour,
 		WebhookAddr:       "127.0.0.1:0", WebhookSignatureHeader: "X-Virtuous-Signature", WebhookMaxBody: 8 << 20, WebhookInboxAge: 720 * time.Hour,
-		GivingReconcileEvery: 6 * time.Hour,
-		LogLevel:             "info", LogFormat: "json",
+		GivingReconcileEvery: 6 * time.Hour, GivingPendingAge: 4 * time.Hour,
+		ConsoleSessionAge: 24 * time.Hour, ConsoleSessionIdle: 8 * time.Hour, OIDCGroupsClaim: "groups",
+		TracesShare: 0.01, LogLevel: "info", LogFormat: "json",
 	}, loaded)
 }
 

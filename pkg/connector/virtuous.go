@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -30,36 +29,64 @@ type Virtuous struct {
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
-// Open opens Virtuous for a job that holds the lease of the customer's giving; nil: the job needs none. Errors: ErrNoCredential.
+// Open opens Virtuous for a job that holds the lease of the customer's giving; nil: the job needs none. An access token that ends soon is
+// replaced first. Errors: ErrNoCredential.
 func (v *Virtuous) Open(ctx context.Context, config store.VirtuousConfig, lease *store.Lease, job string) (*virtuous.Client, error) {
-	sealed, err := v.Store.Credential(ctx, config.Customer, store.CredentialVirtuousToken)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrNoCredential
-	}
-	if err != nil {
-		return nil, err
-	}
-	key, err := v.Vault.Open(ctx, config.Customer, store.CredentialVirtuousToken, sealed)
-	if err != nil {
-		return nil, fmt.Errorf("open the key: %w", err)
-	}
 	zone, err := time.LoadLocation(config.TimeZone)
 	if err != nil {
 		zone = time.UTC // the onboarding did not know the zone either; queries by day overlap by a day
 	}
-	return v.client(virtuous.Config{Key: string(key), Zone: zone}, config.Customer, lease, job, true)
+	return v.open(ctx, virtuous.Config{Zone: zone}, config.Customer, lease, job, true)
+}
+
+// OpenToTest opens Virtuous to test the key of a customer whose giving is switched off for it. Its answers are not noted.
+func (v *Virtuous) OpenToTest(ctx context.Context, customer, job string) (*virtuous.Client, error) {
+	return v.open(ctx, virtuous.Config{}, customer, nil, job, false)
+}
+
+func (v *Virtuous) open(ctx context.Context, config virtuous.Config, customer string, lease *store.Lease, job string, known bool) (*virtuous.Client, error) {
+	with, err := v.access(ctx, customer, job)
+	if err != nil {
+		return nil, err
+	}
+	config.Key = with.key
+	if with.found.IsOAuth {
+		config.Renew = with.renew
+	}
+	return v.client(config, customer, with.account, lease, known)
+}
+
+// access returns what the customer's requests are sent with now.
+func (v *Virtuous) access(ctx context.Context, customer, job string) (*access, error) {
+	account, err := v.account(customer, job)
+	if err != nil {
+		return nil, err
+	}
+	with := &access{virtuous: v, customer: customer, account: account}
+	if err := with.load(ctx); err != nil {
+		return nil, err
+	}
+	return with, with.renewIfDue(ctx)
 }
 
 // OpenWithKey opens Virtuous with a key that is not the customer's yet.
 func (v *Virtuous) OpenWithKey(customer, key, job string) (*virtuous.Client, error) {
-	return v.client(virtuous.Config{Key: key}, customer, nil, job, false)
+	account, err := v.account(customer, job)
+	if err != nil {
+		return nil, err
+	}
+	return v.client(virtuous.Config{Key: key}, customer, account, nil, false)
 }
 
-func (v *Virtuous) client(config virtuous.Config, customer string, lease *store.Lease, job string, known bool) (*virtuous.Client, error) {
+func (v *Virtuous) account(customer, job string) (*budget.HourlyAccount, error) {
 	account, err := budget.OpenHourly(v.Store.VirtuousBudgets(), customer, job, v.Hourly, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open budget: %w", err)
 	}
+	return account, nil
+}
+
+func (v *Virtuous) client(config virtuous.Config, customer string, account *budget.HourlyAccount, lease *store.Lease, known bool) (*virtuous.Client, error) {
 	config.BaseURL, config.Transport, config.Timeout, config.Sleep = v.BaseURL, v.Transport, v.Timeout, v.Sleep
 	config.QueryTimeout = v.Timeout // a page, too, must end before the lease does
 	if v.Customers != nil && known {

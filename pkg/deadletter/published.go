@@ -18,10 +18,13 @@ const (
 	KindMessage    = "message"     // a message that could not be handled
 	KindWriteback  = "writeback"   // a user whose values VOMO rejected
 	KindDonation   = "donation"    // a message that is no valid donation, or that differs from the donation with its id
+	KindContact    = "contact"     // a message that is no valid contact
 )
 
 // HoldsMessage reports whether letters of the kind have a message, which a retry publishes again.
-func HoldsMessage(kind string) bool { return kind == KindMessage || kind == KindDonation }
+func HoldsMessage(kind string) bool {
+	return kind == KindMessage || kind == KindDonation || kind == KindContact
+}
 
 // Classes of errors in the header Rollcall-Error-Class.
 const (

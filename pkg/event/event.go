@@ -7,8 +7,6 @@ package event
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"math"
 	"strconv"
 	"time"
@@ -51,6 +49,14 @@ const (
 	DonationFailed   = "donation.failed"
 
 	DonationNeedsReview = "donation.needs_review"
+	ReportStored        = "report.stored" // the notifier mails what waits for the customer's staff
+	ReportReady         = "report.ready"  // the same for partners' endpoints
+
+	ContactConfirmed   = "contact.confirmed"
+	ContactRejected    = "contact.rejected"
+	ContactFailed      = "contact.failed"
+	ContactNeedsReview = "contact.needs_review"
+	ContactDiffers     = "contact.differs"
 )
 
 // Types of alerts.
@@ -87,7 +93,9 @@ const (
 	AlertWebhookSignatures     = "webhook_signature_failures"
 	AlertImportNotRun          = "import_not_run"
 	AlertWebhookSilent         = "webhook_silent"
+	AlertGiftDeletionsHeld     = "gift_deletions_held"
 	AlertWebhookOrphaned       = "webhook_orphaned" // once, when a subscription stays at Virtuous
+	AlertEndpointFailing       = "endpoint_failing" // of the customer whose endpoint it is, or of the installation
 )
 
 // Fact is an event. ID is unique to it, and the same each time it is published.
@@ -160,13 +168,6 @@ func (a Alert) Message(id string, cleared bool, at time.Time) (store.Message, er
 // Count returns a number with 32 bits for an event, because protobuf JSON writes a wider one as a string.
 func Count(number int64) int32 {
 	return int32(min(max(number, 0), math.MaxInt32))
-}
-
-// NewTraceID returns the W3C traceparent of a new trace.
-func NewTraceID() string {
-	var ids [24]byte
-	_, _ = rand.Read(ids[:]) // never fails
-	return "00-" + hex.EncodeToString(ids[:16]) + "-" + hex.EncodeToString(ids[16:]) + "-01"
 }
 
 // Raise stores an alert and publishes it, unless it is already active.

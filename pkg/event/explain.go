@@ -23,7 +23,7 @@ const (
 // Explain returns a condition's text and remedy, the same in alerts, the status and on pages: what is wrong, and what an operator
 // can do about it.
 func Explain(code string) (text, remedy string) {
-	for _, explain := range []func(string) (string, string){explainTimed, explainBus, explainWriteBack, explainGiving} {
+	for _, explain := range []func(string) (string, string){explainTimed, explainBus, explainWriteBack, explainGiving, explainFigure} {
 		if text, remedy = explain(code); text != "" {
 			return text, remedy
 		}
@@ -105,8 +105,8 @@ func Severity(code string) string {
 	switch code {
 	case AlertOutboxStalled, AlertMessageNotErased, AlertOnboardingLetter, AlertKeeperUnavailable, AlertDatabaseUnavailable, AlertAuthFailed, AlertBackfillFailed,
 		AlertDestinationAuthFailed, AlertDestinationNotPublic, AlertDestinationRedirect, AlertVomoForbidden, AlertPollStalled, AlertBackfillStalled,
-		AlertVomoRefusesMany, AlertDeletionsHeld, AlertEmailMismatch, AlertWritebackForbidden, AlertVirtuousAuthFailed, AlertVirtuousForbidden,
-		AlertVirtuousRefusesMany:
+		AlertVomoRefusesMany, AlertDeletionsHeld, AlertGiftDeletionsHeld, AlertEmailMismatch, AlertWritebackForbidden, AlertVirtuousAuthFailed,
+		AlertVirtuousForbidden, AlertVirtuousRefusesMany:
 		return "high"
 	default:
 		return "medium"
@@ -132,6 +132,10 @@ func explainTimed(code string) (text, remedy string) {
 	case AlertReconcileStalled:
 		return "No daily reconciliation has completed for two days.",
 			"Check that the reconciler runs (rollcall doctor) and what its log says. To request one at once, run: rollcall reconcile now <customer>."
+	case AlertEndpointFailing:
+		return "An endpoint did not get a webhook within three days, or answered 410 and is disabled.",
+			"rollcall endpoint ls says which, and rollcall endpoint deliveries <endpoint> --state failed shows the answers. When it works again: rollcall " +
+				"endpoint set <endpoint> --enable if it is disabled, then rollcall endpoint replay <endpoint> --since 3d. The next success clears the alert."
 	case AlertContactShared:
 		return "Two VOMO users are one record at the destination, which has the data of the user that was written last. Both count as mirrored.",
 			"The destination matches people by their address, or by another field that the two users share. Give each user their own address in VOMO, " +

@@ -1,7 +1,7 @@
-// Package giving knows what a donation is: which messages are valid, what a donation is called when it is compared with another, and
-// which transaction Virtuous gets for it.
+// Package giving knows what a donation is, and what a contact of the platform is: which messages are valid, what they are called when they are compared
+// with others, and which transactions Virtuous gets for them.
 //
-// It promises that every error names one field and none of its values, that two messages that mean the same donation have the same
-// canonical form, and that the same donation and settings give the same bytes of a transaction. Amounts are decimals and never
+// It promises that every error names one field and none of its values, that two messages that mean the same donation or version of a contact have the
+// same canonical form, and that the same donation or contact and settings give the same bytes of a transaction. Amounts are decimals and never
 // floating-point numbers. The package sends and stores nothing.
 package giving

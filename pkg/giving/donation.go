@@ -71,9 +71,11 @@ func DecodeDonation(encoded []byte) (Donation, error) {
 }
 
 // ContentHash returns the hash by which two messages are known to be the same donation, keyed with the customer's hash key.
-func ContentHash(key, canonical []byte) []byte {
+func ContentHash(key, canonical []byte) []byte { return hashOf(key, "donation", canonical) }
+
+func hashOf(key []byte, what string, canonical []byte) []byte {
 	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte("donation\x00"))
+	mac.Write([]byte(what + "\x00"))
 	mac.Write(canonical)
 	return mac.Sum(nil)
 }

@@ -19,7 +19,7 @@ func Parse(data []byte, customer string, zone *time.Location) (Donation, rollcal
 	}
 	v := validation{errs: errs}
 	d := v.donation(message, customer, zone)
-	d.VirtuousFields = v.virtuousFields(data)
+	d.VirtuousFields = v.virtuousFields(data, transactionFields)
 	if len(errs) > 0 {
 		return Donation{}, errs
 	}
@@ -27,12 +27,15 @@ func Parse(data []byte, customer string, zone *time.Location) (Donation, rollcal
 }
 
 // IDOf returns the donation's id as an invalid message has it, "" if it has none that can be shown.
-func IDOf(data []byte) string {
+func IDOf(data []byte) string { return idAt(data, fieldID, "platform_donation_id") }
+
+// idAt returns the first valid id that a message has under one of these names.
+func idAt(data []byte, names ...string) string {
 	var named map[string]json.RawMessage
 	if json.Unmarshal(rollcallv1.TrimByteOrderMark(data), &named) != nil {
 		return ""
 	}
-	for _, name := range []string{"platformDonationId", "platform_donation_id"} {
+	for _, name := range names {
 		var id string
 		if json.Unmarshal(named[name], &id) == nil && wrongID(id) == "" {
 			return id
@@ -41,8 +44,9 @@ func IDOf(data []byte) string {
 	return ""
 }
 
-// virtuousFields reads the object from the message itself: in protobuf, its numbers would be floating-point numbers.
-func (v validation) virtuousFields(data []byte) map[string]any {
+// virtuousFields reads the object from the message itself: in protobuf, its numbers would be floating-point numbers. known are the names of the
+// fields that are passed on.
+func (v validation) virtuousFields(data []byte, known string) map[string]any {
 	var message map[string]json.RawMessage
 	if err := decode(rollcallv1.TrimByteOrderMark(data), &message); err != nil {
 		v.errs.Add(rollcallv1.FieldBody, "is not a JSON object")
@@ -62,9 +66,9 @@ func (v validation) virtuousFields(data []byte) map[string]any {
 	}
 	for name, value := range fields {
 		switch {
-		case !isVirtuousField(name) && len(name) <= maxNameBytes && isLetters(name):
+		case !isNameIn(known, name) && len(name) <= maxNameBytes && isLetters(name):
 			v.errs.Add(fieldVirtuous+"."+name, "is no field that is passed on: leave it out, or check the spelling")
-		case !isVirtuousField(name):
+		case !isNameIn(known, name):
 			v.addOnce(fieldVirtuous, "has a field whose name this version does not know")
 		case value == nil:
 			delete(fields, name) // null means absent, as in the rest of the message
@@ -86,8 +90,8 @@ const transactionFields = ` frequency recurringGiftTransactionId recurringGiftTr
  cashAccountingCode contactIndividualId nonCashGiftTypeId nonCashGiftType nonCashGiftDescription stockTickerSymbol stockNumberOfShares
  iraCustodian submissionUrl eventAttendee `
 
-func isVirtuousField(name string) bool {
-	for field := range strings.FieldsSeq(transactionFields) {
+func isNameIn(names, name string) bool {
+	for field := range strings.FieldsSeq(names) {
 		if field == name {
 			return true
 		}

@@ -45,12 +45,7 @@ func (v validation) addOnce(field, text string) {
 
 func (v validation) donation(message *rollcallv1.Donation, customer string, zone *time.Location) Donation {
 	d := Donation{CustomerID: customer, PlatformDonationID: message.GetPlatformDonationId(), CurrencyCode: message.GetCurrencyCode()}
-	switch {
-	case message.GetCustomerId() == "":
-		v.addOnce("customerId", "is missing")
-	case message.GetCustomerId() != customer:
-		v.addOnce("customerId", "is not the customer of the subject")
-	}
+	v.customer(message.GetCustomerId(), customer)
 	if wrong := wrongID(d.PlatformDonationID); wrong != "" {
 		v.addOnce(fieldID, wrong)
 	}
@@ -74,7 +69,18 @@ func (v validation) donation(message *rollcallv1.Donation, customer string, zone
 	return d
 }
 
-// wrongID returns what is wrong with the id of a donation, "" if nothing is. The id becomes part of an address.
+// customer checks the customer that a message names.
+func (v validation) customer(given, ofSubject string) {
+	switch given {
+	case "":
+		v.addOnce("customerId", "is missing")
+	case ofSubject:
+	default:
+		v.addOnce("customerId", "is not the customer of the subject")
+	}
+}
+
+// wrongID returns what is wrong with the id of a donation or contact, "" if nothing is. The id becomes part of an address.
 func wrongID(id string) string {
 	switch {
 	case id == "":
@@ -162,16 +168,11 @@ func (v validation) contact(message *rollcallv1.DonationContact) Contact {
 		return Contact{}
 	}
 	field := func(name, given string) string { return v.text(fieldContact+"."+name, given) }
-	address := message.GetAddress()
 	c := Contact{
 		ReferenceID: field("referenceId", message.GetReferenceId()), Type: field("type", message.GetType()), Name: field("name", message.GetName()),
 		FirstName: field("firstName", message.GetFirstName()), LastName: field("lastName", message.GetLastName()),
 		Email: field("email", message.GetEmail()), Phone: field("phone", message.GetPhone()),
-		Address: Address{
-			Address1: field("address.address1", address.GetAddress1()), Address2: field("address.address2", address.GetAddress2()),
-			City: field("address.city", address.GetCity()), State: field("address.state", address.GetState()),
-			Postal: field("address.postal", address.GetPostal()), Country: field("address.country", address.GetCountry()),
-		},
+		Address: v.address(fieldContact+".", message.GetAddress()),
 	}
 	if c.Name == "" && c.FirstName == "" && c.LastName == "" {
 		v.addOnce(fieldContact+".name", "is missing: give name, or firstName and lastName")
@@ -183,6 +184,15 @@ func (v validation) contact(message *rollcallv1.DonationContact) Contact {
 		v.addOnce(fieldContact, "has nothing to find the donor by: give an email, a phone, an address or a referenceId")
 	}
 	return c
+}
+
+// address reads the address of the object at a path.
+func (v validation) address(at string, message *rollcallv1.DonationAddress) Address {
+	field := func(name, given string) string { return v.text(at+"address."+name, given) }
+	return Address{
+		Address1: field("address1", message.GetAddress1()), Address2: field("address2", message.GetAddress2()), City: field("city", message.GetCity()),
+		State: field("state", message.GetState()), Postal: field("postal", message.GetPostal()), Country: field("country", message.GetCountry()),
+	}
 }
 
 func isEmail(text string) bool {

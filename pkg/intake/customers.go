@@ -29,6 +29,17 @@ type Customers struct {
 
 // Of returns the customer of a message; ok is false if the message is dealt with: it became a letter, or was discarded.
 func (c *Customers) Of(ctx context.Context, message Message) (customer string, ok bool, err error) {
+	if customer, ok, err = c.NamedBy(ctx, message); err != nil || !ok {
+		return customer, ok, err
+	}
+	if ok, err = isOnboarded(ctx, c.Store.Conn, customer); err == nil && !ok {
+		c.Discard(customer, message)
+	}
+	return customer, ok, err
+}
+
+// NamedBy does what Of does, but does not ask whether the customer is onboarded.
+func (c *Customers) NamedBy(ctx context.Context, message Message) (customer string, ok bool, err error) {
 	customer = bus.CustomerOf(message.Subject)
 	switch {
 	case !rollcallv1.ValidCustomerID(customer):
@@ -36,10 +47,7 @@ func (c *Customers) Of(ctx context.Context, message Message) (customer string, o
 	case message.TooMany:
 		return "", false, c.GiveUp(ctx, message, "too_many_deliveries", errors.New("too many attempts ended with a crash or a panic"))
 	}
-	if ok, err = isOnboarded(ctx, c.Store.Conn, customer); err == nil && !ok {
-		c.discard(customer, message)
-	}
-	return customer, ok, err
+	return customer, true, nil
 }
 
 // GiveUp makes a letter of a message that cannot be handled. The message is sealed in it.
@@ -58,48 +66,23 @@ func (c *Customers) Commit(
 		if err := tx.LockCustomer(ctx, customer); err != nil {
 			return err
 		}
-		done, err = commitIfOnboarded(ctx, tx, customer, commit)
-		return err
-	})
-	return c.committed(customer, message, done, err)
-}
-
-// CommitBeside does what Commit does, beside other transactions of its kind: the statements of commit must bear that. It takes fewer round trips.
-func (c *Customers) CommitBeside(
-	ctx context.Context, customer string, message Message, commit func(ctx context.Context, tx *store.Tx) error,
-) (done bool, err error) {
-	err = c.Store.InPipelinedTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := tx.ShareCustomer(ctx, customer); err != nil {
+		if done, err = isOnboarded(ctx, tx.Conn, customer); err != nil || !done {
 			return err
 		}
-		done, err = commitIfOnboarded(ctx, tx, customer, commit)
-		return err
+		return commit(ctx, tx)
 	})
-	return c.committed(customer, message, done, err)
-}
-
-func commitIfOnboarded(
-	ctx context.Context, tx *store.Tx, customer string, commit func(ctx context.Context, tx *store.Tx) error,
-) (done bool, err error) {
-	if done, err = isOnboarded(ctx, tx.Conn, customer); err != nil || !done {
-		return false, err
-	}
-	return true, commit(ctx, tx)
-}
-
-func (c *Customers) committed(customer string, message Message, done bool, err error) (bool, error) {
 	if err != nil {
 		return false, err
 	}
 	if !done {
-		c.discard(customer, message)
+		c.Discard(customer, message)
 	}
 	return done, nil
 }
 
-// discard notes a message of a customer who is not onboarded. It is erased, and nothing of it is kept: there is no key of the
+// Discard notes a message of a customer who is not onboarded. It is erased, and nothing of it is kept: there is no key of the
 // customer's to seal it with.
-func (c *Customers) discard(customer string, message Message) {
+func (c *Customers) Discard(customer string, message Message) {
 	c.Logger.Warn("message discarded: the customer is not onboarded", zap.String("customer", customer), zap.String("stream", message.Stream),
 		zap.Uint64("sequence", message.Sequence))
 	c.Count(OutcomeDiscarded)

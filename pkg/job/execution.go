@@ -29,6 +29,26 @@ func (e *notNowError) Error() string {
 	return "waits for " + e.wait.Reason + " until " + e.wait.Until.Format(time.RFC3339)
 }
 
+// outcomeWord is the word in a span for how the work of an execution ended.
+func outcomeWord(outcome error) string {
+	var notNow *notNowError
+	switch {
+	case outcome == nil:
+		return "finished"
+	case errors.As(outcome, &notNow):
+		return notNow.wait.Reason
+	case errors.Is(outcome, errTurnOver):
+		return "turn_over"
+	case errors.Is(outcome, errWanted):
+		return ParkLaneWanted
+	case errors.Is(outcome, errDraining):
+		return "draining"
+	case errors.Is(outcome, store.ErrLaneLost):
+		return "lane_lost"
+	}
+	return fault.CodeOf(outcome)
+}
+
 // WaitUntil returns the outcome of work that goes on at a later time with its cursor, because it wants to and not because
 // something failed: the run is parked until then for the reason, and neither parks nor attempts grow.
 func WaitUntil(reason string, until time.Time) error {
@@ -133,7 +153,7 @@ func (e *Execution) Committed(next store.Run) {
 }
 
 // Ended tells that the transaction was committed that ended the run.
-func (e *Execution) Ended() { e.Metrics.ended(e.Kind.Name, "success") }
+func (e *Execution) Ended() { e.Metrics.ended(e.Customer.ID, e.Kind.Name, "success") }
 
 // closed reports whether the window has closed since the turn began. A clock that cannot be read is no reason to stop: the
 // next page's transaction says what is wrong.

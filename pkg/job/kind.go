@@ -8,6 +8,7 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -68,7 +69,9 @@ func BackfillMessage(run store.RunRef) (store.Message, error) {
 	if err != nil {
 		return store.Message{}, err
 	}
-	return store.Message{Subject: bus.SubjectBackfill(run.Customer), ID: "backfill-" + uuid.NewString(), Payload: payload}, nil
+	return store.Message{
+		Subject: bus.SubjectBackfill(run.Customer), ID: "backfill-" + uuid.NewString(), Headers: telemetry.HeaderOf(run.Trace), Payload: payload,
+	}, nil
 }
 
 // PollMessage wakes a worker for a poll, with a new id as BackfillMessage.
@@ -77,7 +80,7 @@ func PollMessage(run store.RunRef) (store.Message, error) {
 	if err != nil {
 		return store.Message{}, err
 	}
-	return store.Message{Subject: bus.SubjectPoll(run.Customer), ID: "poll-" + uuid.NewString(), Payload: payload}, nil
+	return store.Message{Subject: bus.SubjectPoll(run.Customer), ID: "poll-" + uuid.NewString(), Headers: telemetry.HeaderOf(run.Trace), Payload: payload}, nil
 }
 
 // ReconcileMessage wakes a worker for a run of a kind that the reconciler works, with a new id as BackfillMessage. The name of the
@@ -87,7 +90,9 @@ func ReconcileMessage(run store.RunRef) (store.Message, error) {
 	if err != nil {
 		return store.Message{}, err
 	}
-	return store.Message{Subject: bus.SubjectReconcile(run.Kind, run.Customer), ID: "reconcile-" + uuid.NewString(), Payload: payload}, nil
+	return store.Message{
+		Subject: bus.SubjectReconcile(run.Kind, run.Customer), ID: "reconcile-" + uuid.NewString(), Headers: telemetry.HeaderOf(run.Trace), Payload: payload,
+	}, nil
 }
 
 // Request owes the bus a request for each of these runs of the kind.

@@ -16,10 +16,10 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/destination/rest"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/testkit"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/worker"
@@ -76,7 +76,7 @@ func pollKind() job.Kind {
 		Name: store.KindPoll, Job: job.Always("user_sync_poll"), Serves: store.Customer.Steady, Routine: true, Message: job.PollMessage,
 		Start: func(ctx context.Context, tx *store.Tx, customer store.Customer) error {
 			_, err := tx.StartRuns(ctx, store.RunStart{
-				Kind: store.KindPoll, Job: "user_sync_poll", Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
+				Kind: store.KindPoll, Job: "user_sync_poll", Customers: []string{customer.ID}, TraceIDs: []string{telemetry.TraceParent(ctx)},
 			})
 			return err
 		},

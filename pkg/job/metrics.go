@@ -6,53 +6,64 @@ import (
 	"rollcall.dev/pkg/mirror"
 )
 
-// Metrics count runs, records and parks, without a customer's name: a partner has thousands of them. A nil *Metrics
-// counts nothing.
+// Metrics count runs, records and parks. They have a customer's id only if that is switched on: a partner has thousands of
+// customers. A nil *Metrics counts nothing.
 type Metrics struct {
-	records *prometheus.CounterVec
-	pages   *prometheus.CounterVec
-	runs    *prometheus.CounterVec
-	parks   *prometheus.CounterVec
+	customers bool
+	records   *prometheus.CounterVec
+	pages     *prometheus.CounterVec
+	runs      *prometheus.CounterVec
+	parks     *prometheus.CounterVec
 }
 
-// NewMetrics registers them.
-func NewMetrics(registry prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		records: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_records_processed_total", Help: "Users of committed pages, by job and outcome.",
-		}, []string{"op", "outcome"}),
-		pages: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_run_pages_total", Help: "Committed pages, by kind of run.",
-		}, []string{"kind"}),
-		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_runs_total", Help: "Runs that ended, by kind and outcome.",
-		}, []string{"kind", "outcome"}),
-		parks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_run_parks_total", Help: "Runs parked, by kind and reason.",
-		}, []string{"kind", "reason"}),
+// labelCustomer is the label with a customer's id.
+const labelCustomer = "customer"
+
+// NewMetrics registers them; customers says whether they have a label with the customer's id.
+func NewMetrics(registry prometheus.Registerer, customers bool) *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		if customers {
+			labels = append(labels, labelCustomer)
+		}
+		made := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		registry.MustRegister(made)
+		return made
 	}
-	registry.MustRegister(m.records, m.pages, m.runs, m.parks)
-	return m
+	return &Metrics{
+		customers: customers,
+		records:   counter("rollcall_records_processed_total", "Users of committed pages, by job and outcome.", "op", "outcome"),
+		pages:     counter("rollcall_run_pages_total", "Committed pages, by kind of run.", "kind"),
+		runs:      counter("rollcall_runs_total", "Runs that ended, by kind and outcome.", "kind", "outcome"),
+		parks:     counter("rollcall_run_parks_total", "Runs parked, by kind and reason.", "kind", "reason"),
+	}
 }
 
-func (m *Metrics) page(kind string, outcome mirror.Outcome) {
+// with returns the counter of these values and, if that is switched on, of the customer.
+func (m *Metrics) with(of *prometheus.CounterVec, customer string, values ...string) prometheus.Counter {
+	if m.customers {
+		values = append(values, customer)
+	}
+	return of.WithLabelValues(values...)
+}
+
+func (m *Metrics) page(customer, kind string, outcome mirror.Outcome) {
 	if m == nil {
 		return
 	}
-	m.pages.WithLabelValues(kind).Inc()
-	m.records.WithLabelValues(kind, "written").Add(float64(outcome.Written))
-	m.records.WithLabelValues(kind, "skipped").Add(float64(outcome.Skipped))
-	m.records.WithLabelValues(kind, "failed").Add(float64(outcome.Failed))
+	m.with(m.pages, customer, kind).Inc()
+	m.with(m.records, customer, kind, "written").Add(float64(outcome.Written))
+	m.with(m.records, customer, kind, "skipped").Add(float64(outcome.Skipped))
+	m.with(m.records, customer, kind, "failed").Add(float64(outcome.Failed))
 }
 
-func (m *Metrics) ended(kind, outcome string) {
+func (m *Metrics) ended(customer, kind, outcome string) {
 	if m != nil {
-		m.runs.WithLabelValues(kind, outcome).Inc()
+		m.with(m.runs, customer, kind, outcome).Inc()
 	}
 }
 
-func (m *Metrics) parked(kind, reason string) {
+func (m *Metrics) parked(customer, kind, reason string) {
 	if m != nil {
-		m.parks.WithLabelValues(kind, reason).Inc()
+		m.with(m.parks, customer, kind, reason).Inc()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vomo"
 )
 
@@ -58,7 +59,10 @@ func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 				f.err = fmt.Errorf("%w: %v\n%s", errPanicked, caught, debug.Stack())
 			}
 		}()
-		f.err = p.process(ctx, page, before)
+		traced, span := telemetry.Start(ctx, telemetry.SpanPage)
+		span.Set(telemetry.Page(page.Number), telemetry.Records(len(page.Users)))
+		f.err = p.process(traced, page, before)
+		span.End(failureOf(f.err))
 	}()
 	if p.started && p.atOnce > 1 {
 		return nil
@@ -66,6 +70,14 @@ func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 	// The first page goes alone: it finds out whether the destination works.
 	p.started = true
 	return p.waitFor(0)
+}
+
+// failureOf returns what a span says of a page: that the scan continues elsewhere is no failure.
+func failureOf(err error) error {
+	if errors.Is(err, errElsewhere) {
+		return nil
+	}
+	return err
 }
 
 // process writes a page and commits it after the one before. It returns the error of the one before if that failed.

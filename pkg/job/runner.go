@@ -13,6 +13,7 @@ import (
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/operatoraudit"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/window"
 	"rollcall.dev/pkg/worker"
 )
@@ -29,7 +30,8 @@ type Runner struct {
 	Kind     Kind
 	Connect  *connector.Connector
 	Metrics  *Metrics
-	Probes   *ProbeSlots // nil: as many probes as runs
+	Probes   *ProbeSlots        // nil: as many probes as runs
+	Tracing  *telemetry.Tracing // nil: nothing is traced
 }
 
 // Work claims the customer's unfinished run and works it until it is finished, parked, or handed back. runID is the run that
@@ -144,7 +146,7 @@ func (r *Runner) putOff(ctx context.Context, customer store.Customer, run store.
 	if done, err = r.Store.PutOffRun(ctx, customer.ID, r.Kind.Name, wait.Reason, wait.Until); err != nil || !done {
 		return false, err
 	}
-	r.Metrics.parked(r.Kind.Name, wait.Reason)
+	r.Metrics.parked(customer.ID, r.Kind.Name, wait.Reason)
 	log.Info("run put off", zap.Int64("run", run.ID), zap.String("reason", wait.Reason), zap.Time("until", wait.Until))
 	return true, nil
 }
@@ -210,7 +212,9 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 		}
 		return err
 	})
-	execution.Log = log.With(zap.Int64("run", execution.Run.ID), zap.String("trace", execution.Run.TraceID))
+	ctx, span := r.Tracing.Continue(ctx, execution.Run.TraceID, telemetry.SpanRun(r.Kind.Name), customer.ID)
+	defer func() { span.End(nil) }()
+	execution.Log = log.With(zap.Int64("run", execution.Run.ID), zap.String("trace", execution.Run.TraceID)).With(telemetry.LogFields(ctx)...)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil // it ended, or an operator stopped it, meanwhile
@@ -226,7 +230,9 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 		})
 	}
 	execution.Log.Log(r.level(), "run claimed", zap.Int("from_page", run.NextPage), zap.Int64("epoch", lease.Epoch), zap.Int("attempt", run.Attempts))
+	span.Set(telemetry.Run(run.ID), telemetry.Attempt(run.Attempts))
 	outcome := execution.work(ctx, delivery.Draining())
+	span.Set(telemetry.Outcome(outcomeWord(outcome)))
 	return Settled(message, func(settling context.Context) error { return execution.settle(settling, ctx, outcome) })
 }
 

@@ -163,7 +163,7 @@ func (r *reader) commit(ctx context.Context, page vomo.Page, written *mirror.Wri
 	r.committed, r.done = now, step.Done
 	r.sides.PageCommitted() // the first page of a read goes alone: no other page reads the options meanwhile
 	r.Committed(next)
-	r.Metrics.page(r.Kind.Name, outcome)
+	r.Metrics.page(r.Customer.ID, r.Kind.Name, outcome)
 	r.logPage(page, outcome, step, goesOn)
 	if step.Done && !goesOn {
 		r.Ended()

@@ -41,12 +41,12 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 	}
 	connect, disconnect := connector.Open(s, of.Slots)
 	defer disconnect()
-	metrics, probes := NewMetrics(s.Registry), NewProbeSlots(of.Slots, time.Now)
+	metrics, probes := NewMetrics(s.Registry, s.Config.MetricsCustomerLabel), NewProbeSlots(of.Slots, time.Now)
 	runners := make(Runners, len(of.Kinds))
 	for _, each := range of.Kinds {
 		runners[each.Kind.Name] = &Runner{
 			Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Kind: each.Kind, Connect: connect,
-			Metrics: metrics, Probes: probes,
+			Metrics: metrics, Probes: probes, Tracing: s.Tracing,
 		}
 	}
 	pull := &worker.Worker{
@@ -57,7 +57,7 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 				return bus.StreamCreated(ctx, s.JetStream, name)
 			},
 		},
-		Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
+		Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry), Tracing: s.Tracing,
 	}
 	working, stop := context.WithCancel(ctx)
 	defer stop()

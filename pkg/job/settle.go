@@ -80,7 +80,7 @@ func (e *Execution) park(ctx context.Context, park Park, cause error) error {
 	if err != nil {
 		return e.notSettled(ctx, "park", err)
 	}
-	e.Metrics.parked(e.Kind.Name, park.Reason)
+	e.Metrics.parked(e.Customer.ID, e.Kind.Name, park.Reason)
 	level := zap.WarnLevel
 	if park.Reason == ParkLaneWanted {
 		level = e.level()
@@ -97,7 +97,7 @@ func (e *Execution) putOffClaimed(ctx context.Context, wait window.Wait) error {
 	if err != nil {
 		return e.notSettled(ctx, "put off", fmt.Errorf("wait for %s: %w", wait.Reason, err))
 	}
-	e.Metrics.parked(e.Kind.Name, wait.Reason)
+	e.Metrics.parked(e.Customer.ID, e.Kind.Name, wait.Reason)
 	e.Log.Log(e.level(), "run put off", zap.String("reason", wait.Reason), zap.Time("until", wait.Until), zap.Int("page", e.Run.NextPage))
 	return nil
 }
@@ -131,7 +131,7 @@ func (e *Execution) giveUp(ctx context.Context, cause error) error {
 	if err != nil {
 		return e.notSettled(ctx, "give up", err)
 	}
-	e.Metrics.ended(e.Kind.Name, "failed")
+	e.Metrics.ended(e.Customer.ID, e.Kind.Name, "failed")
 	if e.Kind.LetterOnGiveUp {
 		return fmt.Errorf("%s given up: %w", e.Kind.Name, cause)
 	}

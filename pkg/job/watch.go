@@ -138,7 +138,7 @@ func (r *Republish) Round(ctx context.Context) (asked int, err error) {
 			if err != nil {
 				return asked, err
 			}
-			batch = append(batch, bus.Outgoing{Subject: message.Subject, ID: message.ID, Payload: message.Payload})
+			batch = append(batch, bus.Outgoing{Subject: message.Subject, ID: message.ID, Headers: message.Headers, Payload: message.Payload})
 		}
 		fresh, err := r.Publisher.Renew(ctx, batch)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vomo"
 )
 
@@ -36,7 +37,9 @@ type WrittenPage struct {
 // The previous page may be committed at the same time if the two pages share no user: Write compares the page with
 // committed state only.
 func (l *Lane) Write(ctx context.Context, page vomo.Page, options ApplyOptions) (*WrittenPage, error) {
-	plan, err := l.planPage(ctx, page, options)
+	comparing, span := telemetry.Start(ctx, telemetry.SpanCompare)
+	plan, err := l.planPage(comparing, page, options)
+	span.End(err)
 	if err != nil {
 		return nil, fmt.Errorf("compare page %d: %w", page.Number, err)
 	}
@@ -78,12 +81,15 @@ func (l *Lane) commitAccepted(ctx context.Context, plan pagePlan, results []writ
 // Commit saves the page in one transaction that also checks the lane: mappings, audit, letters, and what onCommit adds
 // (cursor, progress, events). If it returns an error, nothing of the page is committed.
 func (p *WrittenPage) Commit(ctx context.Context, onCommit func(ctx context.Context, tx *store.Tx, outcome Outcome) error) (Outcome, error) {
+	ctx, span := telemetry.Start(ctx, telemetry.SpanCommit)
+	span.Set(telemetry.Written(p.changes.outcome.Written), telemetry.Skipped(p.changes.outcome.Skipped), telemetry.Failed(p.changes.outcome.Failed))
 	err := p.lane.Store.InLane(ctx, p.lane.Lease, func(ctx context.Context, tx *store.Tx) error {
 		if err := p.lane.saveChanges(ctx, tx, p.changes, p.options); err != nil {
 			return err
 		}
 		return onCommit(ctx, tx, p.changes.outcome)
 	})
+	span.End(err)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("commit page %d: %w", p.number, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -164,6 +165,7 @@ func (l *Lane) commitDeletions(ctx context.Context, plan deletionPlan, results [
 	for _, entry := range plan.silent {
 		changes.add(entry, writeResult{})
 	}
+	ctx, span := telemetry.Start(ctx, telemetry.SpanCommitDeleted)
 	err := l.Store.InLane(ctx, l.Lease, func(ctx context.Context, tx *store.Tx) error {
 		if err := l.saveDeletions(ctx, tx, changes); err != nil {
 			return err
@@ -176,6 +178,7 @@ func (l *Lane) commitDeletions(ctx context.Context, plan deletionPlan, results [
 		}
 		return onCommit(ctx, tx, changes.outcome)
 	})
+	span.End(err)
 	if err != nil {
 		return DeletionOutcome{}, fmt.Errorf("commit deletions: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/telemetry"
 )
 
 // writeBatches sends the pending candidates in batches, if the destination accepts batches, and returns the indexes of
@@ -51,6 +52,15 @@ func (l *Lane) writeBatches(
 	return remaining, nil
 }
 
+// sendBatch sends a batch in a span of its own.
+func sendBatch(ctx context.Context, batcher destination.Batcher, records []destination.Record) ([]destination.BatchResult, error) {
+	ctx, span := telemetry.StartRequest(ctx, telemetry.SpanWriteBatch)
+	span.Set(telemetry.Records(len(records)))
+	answers, err := batcher.UpsertBatch(ctx, records)
+	span.End(err)
+	return answers, err
+}
+
 // writeBatch sends one batch and returns the indexes of the records that have to be written one by one.
 func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, candidates []candidate, results []writeResult, indexes []int,
 	options ApplyOptions,
@@ -59,7 +69,7 @@ func (l *Lane) writeBatch(ctx context.Context, batcher destination.Batcher, cand
 	for _, index := range indexes {
 		records = append(records, candidates[index].record)
 	}
-	answers, err := batcher.UpsertBatch(ctx, records)
+	answers, err := sendBatch(ctx, batcher, records)
 	var rejection *destination.Rejection
 	switch {
 	case err == nil:

@@ -11,6 +11,7 @@ import (
 
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/telemetry"
 )
 
 // ErrDestinationDown means that the destination is at fault and not a record: the run parks and the page is not
@@ -138,6 +139,12 @@ func (l *Lane) writeRecord(ctx context.Context, entry candidate, result *writeRe
 
 // send writes or deletes a record, and returns its id at the destination.
 func (l *Lane) send(ctx context.Context, entry candidate) (externalID string, err error) {
+	name := telemetry.SpanWriteRecord
+	if entry.deletes != "" {
+		name = telemetry.SpanDeleteRecord
+	}
+	ctx, span := telemetry.StartRequest(ctx, name)
+	defer func() { span.End(err) }()
 	if entry.deletes != "" {
 		return entry.deletes, l.Destination.Delete(ctx, entry.deletes)
 	}

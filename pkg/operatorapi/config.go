@@ -42,7 +42,21 @@ type Virtuous struct {
 	ImportsURL            *string         `json:"importsUrl"`
 	GiftsSince            *string         `json:"giftsSince"`
 	CreateWebhook         bool            `json:"createWebhook"`
+	Resolution            Resolution      `json:"resolution"`
 	HasWebhookSecret      bool            `json:"hasWebhookSecret"`
+	OAuth                 *VirtuousOAuth  `json:"oauth"` // null: the customer has an API key
+}
+
+// VirtuousOAuth says how the tokens of a customer without an API key stand.
+type VirtuousOAuth struct {
+	AccessTokenExpiresAt time.Time `json:"accessTokenExpiresAt"`
+	RefreshedAt          time.Time `json:"refreshedAt"` // when the last pair of tokens was obtained
+}
+
+// Resolution says which side is right about a contact's field in which the platform and Virtuous differ.
+type Resolution struct {
+	Policy string            `json:"policy"` // about fields without an owner
+	Owners map[string]string `json:"owners"` // "partner" or "virtuous", by field; empty: no field has one
 }
 
 // VirtuousChange changes the settings for giving that are not null. An empty text, or 0, returns a setting to its default. The key is not
@@ -57,6 +71,15 @@ type VirtuousChange struct {
 	GiftsSince            *string         `json:"giftsSince,omitempty"`
 	CreateWebhook         *bool           `json:"createWebhook,omitempty"`
 	WebhookSecretSealed   string          `json:"webhookSecretSealed,omitempty"` // to the installation's key
+
+	Resolution *ResolutionChange `json:"resolution,omitempty"`
+}
+
+// ResolutionChange changes the policy, unless it is null, and the owners of the fields that it has; those of others stay. An owner that is
+// empty leaves its field without one.
+type ResolutionChange struct {
+	Policy *string           `json:"policy,omitempty"`
+	Owners map[string]string `json:"owners,omitempty"`
 }
 
 // WriteBack says what the customer's external system may write to VOMO.
@@ -97,6 +120,9 @@ const (
 	FieldRequestsPerMinute = "limits.requestsPerMinute"
 	FieldWriteBack         = "writeBack"
 )
+
+// FieldVirtuousOwners begins the name of a change of a field's owner; the field follows.
+const FieldVirtuousOwners = "virtuous.resolution.owners."
 
 // Names of the settings whether participations are read, and whether the destination has fields for them.
 const (

@@ -40,8 +40,9 @@ type BackfillInShort struct {
 
 // CustomersQuestion asks for customers in the order of their ids.
 type CustomersQuestion struct {
-	After string `json:"after,omitempty"` // customers with a later id: the Next of the page before
-	Limit int32  `json:"limit,omitempty"` // at most 100, default 50
+	CustomerID string `json:"customerId,omitempty"` // only this one, and none if it is not known; absent: all
+	After      string `json:"after,omitempty"`      // customers with a later id: the Next of the page before
+	Limit      int32  `json:"limit,omitempty"`      // at most 100, default 50
 }
 
 // CustomersReply is one page; Next is null on the last. AsOf is the database's time, from which ages are computed.

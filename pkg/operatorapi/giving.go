@@ -117,6 +117,89 @@ type Contact struct {
 	CreatedAt         time.Time         `json:"createdAt"`
 	LastSyncAt        time.Time         `json:"lastSyncAt"`
 	Fields            map[string]string `json:"fields"`
+	Platform          []PlatformContact `json:"platform"` // the platform's contacts that are this one; only of a single contact
+	// Differences are the fields of the platform's contacts that differ from this one.
+	Differences []ContactDifference `json:"differences"`
+}
+
+// ContactDifference is a field in which the platform's contact and Virtuous' contact differ, without the values.
+type ContactDifference struct {
+	ReferenceID    string    `json:"referenceId"` // of the platform's contact
+	Field          string    `json:"field"`       // name, email, phone, address
+	State          string    `json:"state"`       // virtuous_pending, partner_pending, conflict
+	Reason         *string   `json:"reason"`      // of a conflict, as in a review item
+	OtherContactID *int64    `json:"otherContactId"`
+	Since          time.Time `json:"since"`
+}
+
+// PlatformContact names a contact of the platform.
+type PlatformContact struct {
+	ReferenceID string `json:"referenceId"`
+	Status      string `json:"status"`
+}
+
+// ContactTransaction is a contact of the platform on its way into Virtuous, without a person's data.
+type ContactTransaction struct {
+	ID                 int64      `json:"id"`
+	ReferenceID        string     `json:"referenceId"`
+	Status             string     `json:"status"` // as a donation's
+	TransactionSource  string     `json:"transactionSource"`
+	Attempts           int        `json:"attempts"`
+	NextAttemptAt      *time.Time `json:"nextAttemptAt"`
+	AttemptStartedAt   *time.Time `json:"attemptStartedAt"`
+	UnansweredSince    *time.Time `json:"unansweredSince"`
+	SubmittedAt        *time.Time `json:"submittedAt"`
+	Repeated           bool       `json:"repeated"`
+	LookedUpAt         *time.Time `json:"lookedUpAt"`
+	NextLookupAt       *time.Time `json:"nextLookupAt"`
+	ConfirmedAt        *time.Time `json:"confirmedAt"`
+	VirtuousContactID  *int64     `json:"virtuousContactId"`
+	RecoveryPath       *string    `json:"recoveryPath"`
+	ReviewReason       *string    `json:"reviewReason"`
+	LastError          *string    `json:"lastError"`
+	CloseReason        *string    `json:"closeReason"`
+	PlatformModifiedAt *time.Time `json:"platformModifiedAt"` // of the newest version
+	CompareWantedAt    *time.Time `json:"compareWantedAt"`    // since when that version waits to be compared with Virtuous' contact
+	CreatedAt          time.Time  `json:"createdAt"`
+	StatusAt           time.Time  `json:"statusAt"`
+	// Differences are the fields in which it differs from Virtuous' contact.
+	Differences []ContactDifference `json:"differences"`
+}
+
+// ContactAppliedQuestion asks rollcall.api.contacts.applied to note that the platform has Virtuous' values by now: that of a message on
+// rollcall.giving.applied.<customer>.
+type ContactAppliedQuestion struct {
+	CustomerID        string   `json:"customerId"`
+	ReferenceID       string   `json:"referenceId,omitempty"`       // or
+	VirtuousContactID int64    `json:"virtuousContactId,omitempty"` // all contacts of the platform that are this one
+	Fields            []string `json:"fields,omitempty"`            // absent: all that wait for the platform
+}
+
+// ContactApplied is what was settled.
+type ContactApplied struct {
+	CustomerID string   `json:"customerId"`
+	Fields     []string `json:"fields"` // empty: nothing waited for the platform
+}
+
+// ContactTransactionsQuestion asks rollcall.api.contacts.transactions for the platform's contacts, newest first.
+type ContactTransactionsQuestion struct {
+	CustomerID string `json:"customerId"`
+	State      string `json:"state,omitempty"` // "": every one
+	Before     int64  `json:"before,omitempty"`
+	Limit      int32  `json:"limit,omitempty"`
+}
+
+// ContactTransactionsReply is one page; Next is null on the last.
+type ContactTransactionsReply struct {
+	Contacts []ContactTransaction `json:"contacts"`
+	Next     *int64               `json:"next"`
+}
+
+// ContactTransactionQuestion asks rollcall.api.contacts.transaction, retry or close about a contact of the platform.
+type ContactTransactionQuestion struct {
+	CustomerID  string `json:"customerId"`
+	ReferenceID string `json:"referenceId"`
+	Reason      string `json:"reason,omitempty"` // of close
 }
 
 // RecordsQuestion asks rollcall.api.gifts.ls or contacts.ls, the highest ids first. An answer is audited.

@@ -21,12 +21,16 @@ type Offboarding struct {
 	Giving OffboardingGiving `json:"giving"`
 }
 
-// OffboardingGiving is what of the customer's donations is not in Virtuous yet. Such donations are closed, and the offboarding needs force.
+// OffboardingGiving is what of the customer's donations and contacts is not in Virtuous yet. They are closed, and the offboarding needs force.
 type OffboardingGiving struct {
 	Queued    uint64   `json:"queued"` // in ROLLCALL_DONATIONS, and not captured yet
 	Pending   int64    `json:"pending"`
 	Submitted int64    `json:"submitted"`
 	Donations []string `json:"donations"` // their ids, the oldest first; not more than a hundred
+
+	PendingContacts   int64    `json:"pendingContacts"`
+	SubmittedContacts int64    `json:"submittedContacts"`
+	Contacts          []string `json:"contacts"` // their references, as the donations' ids
 }
 
 // OffboardingAtOnce is what the first transaction ends or deletes.

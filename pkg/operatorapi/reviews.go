@@ -6,8 +6,8 @@ import "time"
 type ReviewItem struct {
 	ID         int64      `json:"id"`
 	CustomerID string     `json:"customerId"`
-	Kind       string     `json:"kind"`     // user: a write-back to VOMO
-	RecordID   *string    `json:"recordId"` // the user's VOMO id; null: not known
+	Kind       string     `json:"kind"`     // user: a write-back to VOMO; contact, gift: the two sides of giving differ
+	RecordID   *string    `json:"recordId"` // the user's VOMO id, or the contact's or gift's at Virtuous; null: not known
 	Reason     string     `json:"reason"`   // such as email_mismatch
 	Text       string     `json:"text"`     // what is wrong
 	Remedy     string     `json:"remedy"`   // what the decisions do
@@ -23,6 +23,9 @@ type ReviewDetail struct {
 	Field    string `json:"field"`
 	External string `json:"external"` // what the external system wants
 	Vomo     string `json:"vomo"`     // what VOMO has; "" if it does not matter
+
+	Partner  string `json:"partner,omitempty"`  // of kinds contact and gift: what the platform has
+	Virtuous string `json:"virtuous,omitempty"` // what Virtuous has
 }
 
 // ReviewShown is an item with its details, which are a person's data. They are deleted when the item is settled.

@@ -19,7 +19,8 @@ const maxListed = 20
 // shownFields are the fields whose texts are ids, times, or words of our own.
 var shownFields = []string{ //nolint:gochecknoglobals // a constant list
 	"action", "asOf", "backfill", "category", "customerId", "decision", "destinationChange", "entity", "errorClass", "errorCode", "fields", "from", "id",
-	"ids", "kind", "outcome", "platformDonationId", "recordId", "state", "to", "unset", "verb", "vomoId", "vomoIds", "weekdays",
+	"ids", "kind", "outcome", "platformDonationId", "recordId", "referenceId", "rights", "role", "since", "state", "to", "topics",
+	"unset", "verb", "vomoId", "vomoIds", "weekdays",
 }
 
 // idOrWord matches no address, no URL, and no text of several words.

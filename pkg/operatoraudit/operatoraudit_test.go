@@ -39,8 +39,9 @@ func TestFilterKeepsIDsAndNumbersAndHidesOtherTexts(t *testing.T) {
 			map[string]any{"quietHours": map[string]any{"from": "08:00", "who": "Ana"}, "items": []any{map[string]any{"id": "7", "email": "a@b"}, []any{"x"}}},
 			`{"items":[{"email":"…","id":"7"},"…"],"quietHours":{"from":"08:00","who":"…"}}`,
 		},
-		"nothing":   {struct{}{}, `{}`},
-		"no object": {"s3cret", `{}`},
+		"an API token": {operatorapi.TokenAddition{Name: "Ana Ruiz", Rights: []string{"letters"}}, `{"name":"…","rights":["letters"]}`},
+		"nothing":      {struct{}{}, `{}`},
+		"no object":    {"s3cret", `{}`},
 	} {
 		got, err := FilterOf(one.request)
 		require.NoError(t, err, name)

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"time"
 
@@ -17,7 +18,7 @@ const maxCustomers = 100
 func Customers(ctx context.Context, from *store.Store, question operatorapi.CustomersQuestion) (operatorapi.CustomersReply, error) {
 	reply := operatorapi.CustomersReply{Customers: []operatorapi.Customer{}}
 	limit := pageLimit(question.Limit, maxCustomers)
-	customers, err := from.Customers(ctx, question.After, limit+1) // one more tells whether this page is the last
+	customers, err := customersFor(ctx, from, question, limit+1) // one more tells whether this page is the last
 	if err != nil {
 		return reply, err
 	}
@@ -32,7 +33,7 @@ func Customers(ctx context.Context, from *store.Store, question operatorapi.Cust
 	if reply.AsOf, err = from.Now(ctx); err != nil {
 		return reply, err
 	}
-	facts, err := healthFactsOf(ctx, from, reply.AsOf, customers, ids)
+	facts, err := healthFactsOf(ctx, from, reply.AsOf, customers, ids, from.Overviews)
 	if err != nil {
 		return reply, err
 	}
@@ -42,6 +43,18 @@ func Customers(ctx context.Context, from *store.Store, question operatorapi.Cust
 	return reply, nil
 }
 
+// customersFor returns the customers of a page, or the one that the question names.
+func customersFor(ctx context.Context, from *store.Store, question operatorapi.CustomersQuestion, limit int32) ([]store.Customer, error) {
+	if question.CustomerID == "" {
+		return from.Customers(ctx, question.After, limit)
+	}
+	customer, err := from.Customer(ctx, question.CustomerID)
+	if errors.Is(err, store.ErrNotFound) || (err == nil && question.After >= customer.ID) {
+		return nil, nil
+	}
+	return []store.Customer{customer}, err
+}
+
 // inList is a customer's overview with the facts about its health.
 type inList struct {
 	store.Overview
@@ -49,8 +62,10 @@ type inList struct {
 }
 
 // healthFactsOf reads the facts about all customers of a page, with a few statements.
-func healthFactsOf(ctx context.Context, from *store.Store, now time.Time, customers []store.Customer, ids []string) ([]inList, error) {
-	overviews, err := from.Overviews(ctx, ids)
+func healthFactsOf(ctx context.Context, from *store.Store, now time.Time, customers []store.Customer, ids []string,
+	read func(context.Context, []string) (map[string]store.Overview, error),
+) ([]inList, error) {
+	overviews, err := read(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

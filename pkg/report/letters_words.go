@@ -44,6 +44,9 @@ func ExplainLetter(letter operatorapi.Letter, stuck string) (text, remedy string
 	case letter.Kind == deadletter.KindDonation:
 		return text, "Have the platform publish the donation again as it should be: a valid message with its id settles the letter. After a change of " +
 			"settings, rollcall dlq retry publishes this message again. rollcall dlq discard gives it up."
+	case letter.Kind == deadletter.KindContact:
+		return text, "Have the platform publish the contact again as it should be: a valid message with its referenceId settles the letter. After a change " +
+			"of settings, rollcall dlq retry publishes this message again. rollcall dlq discard gives it up."
 	case letter.Kind == deadletter.KindWriteback:
 		return text, "After its cause is fixed, rollcall dlq retry writes the values again. A newer message for the same user replaces them. " +
 			"rollcall dlq discard gives them up."
@@ -76,6 +79,9 @@ func what(letter operatorapi.Letter) string {
 	}
 	if letter.Kind == deadletter.KindDonation {
 		return whatOfDonation(letter.ErrorCode)
+	}
+	if letter.Kind == deadletter.KindContact {
+		return whatOfContact(letter.ErrorCode)
 	}
 	switch letter.ErrorCode {
 	case codeSourceInvalid:
@@ -127,10 +133,25 @@ func whatOfDonation(code string) string {
 		return "The message is no valid donation; the letter's reason names the fields. Nothing was sent to Virtuous."
 	case "donation_differs":
 		return "A donation with this id and another content was captured before, and stays as it is."
-	case "giving_off":
-		return "The customer has no giving: its onboarding has no side of Virtuous, or it was removed."
+	case codeGivingOff:
+		return whatOfGivingOff
 	}
 	return fmt.Sprintf("The donation could not be captured (%s).", code)
+}
+
+const (
+	codeGivingOff   = "giving_off"
+	whatOfGivingOff = "The customer has no giving: its onboarding has no side of Virtuous, or it was removed."
+)
+
+func whatOfContact(code string) string {
+	switch code {
+	case "contact_invalid":
+		return "The message is no valid contact; the letter's reason names the fields. Nothing was sent to Virtuous."
+	case codeGivingOff:
+		return whatOfGivingOff
+	}
+	return fmt.Sprintf("The contact could not be captured (%s).", code)
 }
 
 func whatOfMessage(code string) string {
@@ -139,6 +160,12 @@ func whatOfMessage(code string) string {
 		return "The message's subject contains no valid customer id."
 	case "message_unreadable", "request_invalid", "writeback_invalid":
 		return "The message does not have the form that its subject requires."
+	case "applied_invalid":
+		return "The message that the platform has Virtuous' values by now cannot be read; the letter's reason names the fields. Nothing was settled."
+	case "applied_unknown":
+		return "The platform says that it has Virtuous' values of a contact that rollcall does not know as the platform's. Nothing was settled."
+	case codeGivingOff:
+		return whatOfGivingOff
 	case "webhook_unreadable":
 		return "A record of a webhook, or a whole delivery, cannot be read; the letter's reason says why."
 	case "webhook_unapplied":

@@ -60,7 +60,7 @@ func Offboarding(ctx context.Context, from *store.Store, customer string, retent
 	return shown, err
 }
 
-// donationsNamed is how many donations an answer names.
+// donationsNamed is how many donations, and how many contacts, an answer names.
 const donationsNamed = 100
 
 func offboardingGiving(ctx context.Context, from *store.Store, customer string, queued uint64) (operatorapi.OffboardingGiving, error) {
@@ -68,8 +68,19 @@ func offboardingGiving(ctx context.Context, from *store.Store, customer string, 
 	if err != nil {
 		return operatorapi.OffboardingGiving{}, err
 	}
+	contacts, err := from.ContactFigures(ctx, customer, contactsLateAfter)
+	if err != nil {
+		return operatorapi.OffboardingGiving{}, err
+	}
+	named, err := from.UnfinishedContacts(ctx, customer, donationsNamed)
+	if err != nil {
+		return operatorapi.OffboardingGiving{}, err
+	}
 	donations, err := from.UnfinishedDonations(ctx, customer, donationsNamed)
-	shown := operatorapi.OffboardingGiving{Queued: queued, Pending: counts.Pending, Submitted: counts.Submitted, Donations: []string{}}
+	shown := operatorapi.OffboardingGiving{
+		Queued: queued, Pending: counts.Pending, Submitted: counts.Submitted, Donations: []string{},
+		PendingContacts: contacts.Pending, SubmittedContacts: contacts.Submitted, Contacts: append([]string{}, named...),
+	}
 	for _, donation := range donations {
 		shown.Donations = append(shown.Donations, donation.PlatformID)
 	}

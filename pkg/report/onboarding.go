@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"rollcall.dev/pkg/giving/resolution"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 )
@@ -40,7 +41,7 @@ func ConfigOf(ctx context.Context, from store.Conn, customerID string) (operator
 	if err != nil {
 		return operatorapi.Config{}, err
 	}
-	virtuous, err := virtuousOf(ctx, from, customerID, slices.Contains(names, store.CredentialWebhookSecret))
+	virtuous, err := virtuousOf(ctx, from, customerID, names)
 	if err != nil {
 		return operatorapi.Config{}, err
 	}
@@ -55,8 +56,8 @@ func ConfigOf(ctx context.Context, from store.Conn, customerID string) (operator
 	}, nil
 }
 
-// virtuousOf returns the customer's settings for giving; nil if it was never set up.
-func virtuousOf(ctx context.Context, from store.Conn, customerID string, hasSecret bool) (*operatorapi.Virtuous, error) {
+// virtuousOf returns the customer's settings for giving; nil if it was never set up. credentials are the names of those that there are.
+func virtuousOf(ctx context.Context, from store.Conn, customerID string, credentials []string) (*operatorapi.Virtuous, error) {
 	config, err := from.VirtuousConfig(ctx, customerID)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil //nolint:nilnil // no giving is no error
@@ -65,7 +66,17 @@ func virtuousOf(ctx context.Context, from store.Conn, customerID string, hasSecr
 		return nil, err
 	}
 	shown := VirtuousSettings(config)
-	shown.HasWebhookSecret = hasSecret
+	shown.HasWebhookSecret = slices.Contains(credentials, store.CredentialWebhookSecret)
+	if !slices.Contains(credentials, store.CredentialVirtuousRefreshToken) {
+		return &shown, nil
+	}
+	oauth, err := from.OAuth(ctx, customerID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	if err == nil {
+		shown.OAuth = &operatorapi.VirtuousOAuth{AccessTokenExpiresAt: oauth.AccessExpiresAt, RefreshedAt: oauth.RefreshedAt}
+	}
 	return &shown, nil
 }
 
@@ -77,7 +88,21 @@ func VirtuousSettings(config store.VirtuousConfig) operatorapi.Virtuous {
 		TransactionSource: unlessEmpty(config.TransactionSource), DesignationsField: config.DesignationsField, Defaults: config.Defaults,
 		NeedsReviewAfterHours: config.NeedsReviewAfterHours, StuckAfterHours: config.StuckAfterHours,
 		ImportsURL: unlessEmpty(config.ImportsURL), GiftsSince: unlessEmpty(config.GiftsSince), CreateWebhook: config.CreateWebhook,
+		Resolution: resolutionOf(config),
 	}
+}
+
+// resolutionOf returns the rules of resolution as they are shown: with the default policy by its name.
+func resolutionOf(config store.VirtuousConfig) operatorapi.Resolution {
+	rules := resolution.Parse(config.Resolution)
+	shown := operatorapi.Resolution{Policy: rules.Policy, Owners: rules.Owners}
+	if shown.Policy == "" {
+		shown.Policy = resolution.VirtuousCanonical
+	}
+	if shown.Owners == nil {
+		shown.Owners = map[string]string{}
+	}
+	return shown
 }
 
 func unlessEmpty(text string) *string {

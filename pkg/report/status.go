@@ -206,7 +206,7 @@ func addWriteBack(ctx context.Context, from *store.Store, status *Status, facts 
 	if status.WriteBack.Waiting, status.WriteBack.WaitingSince, err = from.CountWaitingWritebacks(ctx, status.CustomerID); err != nil {
 		return err
 	}
-	status.WriteBack.OpenReviews, err = from.CountOpenReviews(ctx, status.CustomerID)
+	status.WriteBack.OpenReviews, err = from.CountOpenReviews(ctx, status.CustomerID, store.KindUser)
 	return err
 }
 

@@ -25,7 +25,21 @@ type Giving struct {
 	Conflict         int64      `json:"conflict"`
 	LastWebhookAt    *time.Time `json:"lastWebhookAt"`
 	LastReconciledAt *time.Time `json:"lastReconciledAt"`
+
+	Contacts GivingContacts `json:"contacts"`
 }
+
+// GivingContacts says how the platform's contacts stand on their way into Virtuous.
+type GivingContacts struct {
+	Pending      int64      `json:"pending"`
+	PendingSince *time.Time `json:"pendingSince"`
+	Submitted    int64      `json:"submitted"`
+	NeedsReview  int64      `json:"needsReview"`
+	Failed       int64      `json:"failed"`
+}
+
+// contactsLateAfter is how long a contact may be submitted; the status does not show those that are late.
+const contactsLateAfter = 24 * time.Hour
 
 func addGiving(ctx context.Context, from *store.Store, status *Status, facts *healthFacts) error {
 	config, err := from.VirtuousConfig(ctx, status.CustomerID)
@@ -39,12 +53,20 @@ func addGiving(ctx context.Context, from *store.Store, status *Status, facts *he
 	if err != nil {
 		return err
 	}
-	facts.giving = &counts
+	contacts, err := from.ContactFigures(ctx, status.CustomerID, contactsLateAfter)
+	if err != nil {
+		return err
+	}
+	facts.giving, facts.contacts = &counts, contacts
 	status.Giving = Giving{
 		Enabled: config.Enabled, OnboardedAt: &config.OnboardedAt, OrganizationName: &config.OrganizationName,
 		Pending: counts.Pending, PendingSince: counts.PendingSince, Submitted: counts.Submitted, SubmittedSince: counts.SubmittedSince,
 		NeedsReview: counts.NeedsReview, Failed: counts.Failed, Conflict: counts.Conflict,
 		LastWebhookAt: config.LastWebhookAt, LastReconciledAt: config.LastReconciledAt,
+		Contacts: GivingContacts{
+			Pending: contacts.Pending, PendingSince: contacts.PendingSince, Submitted: contacts.Submitted,
+			NeedsReview: contacts.ImportNotRun + contacts.MatchNeeded, Failed: contacts.Failed,
+		},
 	}
 	status.Giving.DisabledReason = unlessEmpty(config.DisabledReason)
 	return nil
@@ -62,6 +84,8 @@ func (s healthFacts) addGiving(found *reasons) {
 	}{
 		{event.ConditionDonationsFailed, s.giving.Failed, s.giving.FailedSince},
 		{event.ConditionDonationsNeedReview, s.giving.NeedsReview, nil},
+		{event.ConditionContactsFailed, s.contacts.Failed, nil},
+		{event.ConditionContactsNeedReview, s.contacts.ImportNotRun + s.contacts.MatchNeeded, nil},
 		{event.ConditionGivingConflicts, s.giving.Conflict, nil},
 	} {
 		if one.count > 0 {

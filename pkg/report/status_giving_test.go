@@ -21,8 +21,8 @@ func (h *fixture) give(t *testing.T, customer string) {
 			return err
 		}
 		return tx.SaveVirtuous(ctx, store.VirtuousConfig{
-			Customer: customer, TransactionSource: "AcmeGive", DesignationsField: "designations", Defaults: []byte("{}"), NeedsReviewAfterHours: 72,
-			StuckAfterHours: 24, OrganizationID: "67890", OrganizationName: "Example Relief", TimeZone: "US/Arizona", Culture: "en-US",
+			Customer: customer, TransactionSource: "AcmeGive", DesignationsField: "designations", Defaults: []byte("{}"), Resolution: []byte("{}"),
+			NeedsReviewAfterHours: 72, StuckAfterHours: 24, OrganizationID: "67890", OrganizationName: "Example Relief", TimeZone: "US/Arizona", Culture: "en-US",
 		})
 	})
 }

@@ -54,8 +54,9 @@ type healthFacts struct {
 	raised           map[string]time.Time  // when each was raised
 	parked           []store.Parked        // of scheduled runs and letters; the backfill's park is in run
 	giving           *store.DonationCounts // nil in a list, and without Virtuous
-	shared           *store.SharedContact  // two users who are one record at the destination; always nil in a list
-	closingUntil     *time.Time            // when the lane of a stopped job is free at the latest
+	contacts         store.ContactFigures
+	shared           *store.SharedContact // two users who are one record at the destination; always nil in a list
+	closingUntil     *time.Time           // when the lane of a stopped job is free at the latest
 }
 
 // reasons returns the reasons in this order: what stops everything, what stops the polls, other alerts, parks, and

@@ -37,7 +37,8 @@ func TestAFreshCustomersStatusNamesEverythingAndSaysWhatIsNotKnown(t *testing.T)
 		`"inventory":{"totalUsersMirrored":0},`+
 		`"participations":{"enabled":false,"covered":0,"total":0,"cycleHours":null},`+
 		`"giving":{"enabled":false,"disabledReason":null,"onboardedAt":null,"organizationName":null,"pending":0,"pendingSince":null,"submitted":0,`+
-		`"submittedSince":null,"needsReview":0,"failed":0,"conflict":0,"lastWebhookAt":null,"lastReconciledAt":null}}`, document(t, status))
+		`"submittedSince":null,"needsReview":0,"failed":0,"conflict":0,"lastWebhookAt":null,"lastReconciledAt":null,
+		"contacts":{"pending":0,"pendingSince":null,"submitted":0,"needsReview":0,"failed":0}}}`, document(t, status))
 }
 
 func TestStatusOfAnOffboardedCustomerSaysWhenItsMappingIsPurged(t *testing.T) {

@@ -24,7 +24,7 @@ type Rule struct {
 }
 
 // Rules returns what is kept for how long.
-func Rules(settings config.Config) []Rule {
+func Rules(settings config.Config) []Rule { //nolint:funlen // a list
 	return []Rule{
 		{What: "lines of the audit", Table: "sync_audit", Setting: "AUDIT_RETENTION", Age: settings.AuditRetention, forget: audit},
 		{
@@ -40,6 +40,14 @@ func Rules(settings config.Config) []Rule {
 			forget: inBatches(store.Conn.ForgetInboxParts),
 		},
 		{What: "acts of operators", Table: "operator_audit", Setting: "OPERATOR_AUDIT_AGE", Age: settings.OperatorAuditAge, forget: inBatches(store.Conn.ForgetActs)},
+		{
+			What: "API tokens and links that have ended", Table: "access_grants", Setting: "OPERATOR_AUDIT_AGE", Age: settings.OperatorAuditAge,
+			forget: inBatches(store.Conn.ForgetGrants), // as long as the acts that name them
+		},
+		{
+			What: "sessions of browsers", Table: "console_sessions", Setting: "CONSOLE_SESSION_IDLE", Age: settings.ConsoleSessionIdle,
+			forget: inBatches(store.Conn.ForgetConsoleSessions),
+		},
 		{What: "lines of the job log", Table: "job_log", Setting: "JOB_LOG_AGE", Age: settings.JobLogAge, forget: jobs},
 		{
 			What: "settled letters", Table: "dead_letters", Setting: "SETTLED_LETTERS_AGE", Age: settings.SettledLettersAge,
@@ -63,6 +71,10 @@ func Rules(settings config.Config) []Rule {
 			forget: inBatches(store.Conn.ForgetAlertArrivals),
 		},
 		{
+			What: "webhooks to endpoints", Table: "endpoint_deliveries", Setting: "NOTIFICATIONS_AGE", Age: settings.NotificationsAge,
+			forget: inBatches(store.Conn.ForgetDeliveries),
+		},
+		{
 			What: "attempts at onboarding messages", Table: "message_attempts", Setting: "NOTIFICATIONS_AGE", Age: settings.NotificationsAge,
 			forget: inBatches(store.Conn.ForgetAttempts),
 		},
@@ -71,6 +83,10 @@ func Rules(settings config.Config) []Rule {
 		// The reconciler deletes these, and the onboarding service those of offboarded customers.
 		{
 			What: "users that deletion scans missed or deleted", Table: "deletion_candidates", Setting: "DELETION_CANDIDATE_RETENTION",
+			Age: settings.DeletionCandidateRetention,
+		},
+		{
+			What: "gifts that searches for deleted ones missed", Table: "deletion_gifts", Setting: "DELETION_CANDIDATE_RETENTION",
 			Age: settings.DeletionCandidateRetention,
 		},
 		{What: "mappings of offboarded customers", Table: "user_mappings", Setting: "OFFBOARD_RETENTION", Age: settings.OffboardRetention, Always: true},

@@ -9,10 +9,10 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/connector"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 )
 
 // renewEvery is how often a round looks whether another job wants the lane.
@@ -40,7 +40,7 @@ type Round struct {
 // Work gives a customer a round. The round ends early when draining is closed.
 func (r *Runner) Work(ctx context.Context, next Next, draining <-chan struct{}) End {
 	log := r.Logger.With(zap.String("customer", next.Customer), zap.String("job", r.Kind.Job))
-	round := &Round{Runner: r, Next: next, Log: log, TraceID: event.NewTraceID(), draining: draining, renewedAt: time.Now()}
+	round := &Round{Runner: r, Next: next, Log: log, draining: draining, renewedAt: time.Now()}
 	if !r.Kind.TakesNoLane {
 		lease, err := r.Store.TakeLeaseIn(ctx, cmp.Or(r.Kind.Lane, store.LaneMirror), next.Customer, r.Holder, r.LeaseFor)
 		if errors.Is(err, store.ErrLaneTaken) {
@@ -56,7 +56,11 @@ func (r *Runner) Work(ctx context.Context, next Next, draining <-chan struct{}) 
 		defer letGo()
 		ctx, round.Lease = held, lease
 	}
+	ctx, span := r.Tracing.Begin(ctx, telemetry.SpanRound(r.Kind.Job), next.Customer)
+	round.TraceID, round.Log = telemetry.TraceParent(ctx), log.With(telemetry.LogFields(ctx)...)
 	more, err := round.work(ctx)
+	span.Set(telemetry.Records(round.Worked), telemetry.Failed(round.Failed))
+	span.End(err)
 	end := round.end(ctx, more, err)
 	end.Memo = round.Memo
 	return end

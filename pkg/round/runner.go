@@ -12,6 +12,7 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 )
 
 const (
@@ -55,6 +56,7 @@ type Config struct {
 	LeaseFor time.Duration // how long a lease lasts without renewal
 	Slots    int           // customers who have a round at once
 	Kind     Kind
+	Tracing  *telemetry.Tracing // nil: nothing is traced
 }
 
 // Runner gives customers their rounds. A row that waits holds neither a message nor a slot.

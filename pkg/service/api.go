@@ -14,6 +14,7 @@ import (
 
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -93,6 +94,9 @@ func answerOne[Question, Reply any](ctx context.Context, s *Service, verb actNam
 			return
 		}
 	}
+	ctx, span := s.Tracing.Answer(ctx, verb.verb, request.Headers())
+	var err error
+	defer func() { endAnswer(span, err) }()
 	ctx, audited, err := s.beginAct(ctx, verb, request.Headers(), question)
 	if err != nil {
 		rejectRequest(logger, request, err)
@@ -106,6 +110,15 @@ func answerOne[Question, Reply any](ctx context.Context, s *Service, verb actNam
 	if err := request.RespondJSON(reply); err != nil {
 		logger.Warn("answer not sent", zap.String("subject", request.Subject()), zap.Error(err))
 	}
+}
+
+// endAnswer ends the span of an answer. A question that is rejected is no error of ours.
+func endAnswer(span telemetry.Span, err error) {
+	if code, _ := errorFor(err); err != nil && code != CodeInternal {
+		span.Set(telemetry.Outcome(code))
+		err = nil
+	}
+	span.End(err)
 }
 
 // unreadable returns what is wrong with a question, without quoting it: operators write some by hand.

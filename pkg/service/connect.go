@@ -14,6 +14,7 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 )
 
 const (
@@ -126,6 +127,7 @@ func drainConn(conn *nats.Conn) error {
 // outboxPublisher lets the store's relay publish through the bus; the two packages do not know each other.
 type outboxPublisher struct {
 	bus       bus.Publisher
+	tracing   *telemetry.Tracing
 	rejection rejection
 }
 
@@ -172,11 +174,14 @@ func (r *rejection) active() time.Duration {
 // PublishBatch publishes a batch and returns the result for each message.
 func (p *outboxPublisher) PublishBatch(ctx context.Context, messages []store.Message) []store.Delivery {
 	batch := make([]bus.Outgoing, len(messages))
+	spans := make([]telemetry.Span, len(messages))
 	for i, message := range messages {
+		spans[i] = p.tracing.Send(ctx, message.Subject, message.Headers)
 		batch[i] = bus.Outgoing{Subject: message.Subject, ID: message.ID, Headers: message.Headers, Payload: message.Payload}
 	}
 	deliveries := make([]store.Delivery, len(messages))
 	for i, err := range p.bus.Publish(ctx, batch) {
+		spans[i].End(err)
 		switch {
 		case err == nil:
 			deliveries[i] = store.Delivered

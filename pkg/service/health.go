@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof" // its handlers on the default mux are not served
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -38,8 +40,25 @@ type health struct {
 
 func newRegistry() *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	return registry
+}
+
+// buildInfo is 1, with what was built as labels.
+func buildInfo() prometheus.Collector {
+	revision := "unknown"
+	build, ok := debug.ReadBuildInfo()
+	if ok {
+		for _, setting := range build.Settings {
+			if setting.Key == "vcs.revision" {
+				revision = setting.Value
+			}
+		}
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_build_info", Help: "1, with the version of the program as labels.",
+		ConstLabels: prometheus.Labels{"version": Version, "revision": revision, "goversion": runtime.Version()},
+	}, func() float64 { return 1 })
 }
 
 // ready marks the service as ready. A service that stops does not become ready again.
@@ -66,12 +85,11 @@ func (h *health) working() *Service {
 }
 
 // serve listens at once, so that probes are answered while the service still waits for NATS or Postgres.
-func (h *health) serve(settings config.Config, registry *prometheus.Registry, logger *zap.Logger) (string, func() error, error) {
+func (h *health) serve(settings config.Config, mux *http.ServeMux, registry *prometheus.Registry, logger *zap.Logger) (string, func() error, error) {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", settings.HTTPAddr)
 	if err != nil {
 		return "", nil, fmt.Errorf("listen on HTTP_ADDR: %w", err)
 	}
-	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.check(r.Context())) })
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, h.check(r.Context())) })

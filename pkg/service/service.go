@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/signal"
 	"slices"
@@ -22,6 +23,8 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
+	"rollcall.dev/pkg/telemetry/otlp"
 	"rollcall.dev/pkg/vault"
 )
 
@@ -37,6 +40,9 @@ type Service struct {
 	Store     *store.Store
 	Vault     *vault.Vault
 	Micro     micro.Service
+	// HTTP is what HTTP_ADDR serves. A service that has pages adds them before it calls Ready.
+	HTTP    *http.ServeMux
+	Tracing *telemetry.Tracing // nil: nothing is traced
 
 	ready   func()
 	refused func() time.Duration // for how long the streams have rejected everything
@@ -100,7 +106,7 @@ func refuse(out io.Writer, name string, err error) int {
 
 // Serve runs a service until ctx ends: Main without the parts for a process.
 func Serve(ctx context.Context, name string, settings config.Config, logger *zap.Logger, run Run) (err error) {
-	service := &Service{Name: name, Instance: instanceName(name), Config: settings, Logger: logger, Registry: newRegistry()}
+	service := &Service{Name: name, Instance: instanceName(name), Config: settings, Logger: logger, Registry: newRegistry(), HTTP: http.NewServeMux()}
 	var closers []func() error
 	defer func() {
 		for _, closer := range slices.Backward(closers) {
@@ -108,13 +114,17 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 		}
 	}()
 	health := &health{}
-	address, closeHTTP, err := health.serve(settings, service.Registry, logger)
+	address, closeHTTP, err := health.serve(settings, service.HTTP, service.Registry, logger)
 	if err != nil {
 		return err
 	}
 	closers = append(closers, closeHTTP)
-	closers, err = service.open(ctx, closers)
+	endTracing, err := service.trace(ctx)
 	if err != nil {
+		return err
+	}
+	closers = append(closers, endTracing)
+	if closers, err = service.open(ctx, closers); err != nil {
 		if ctx.Err() != nil {
 			return nil // stopped during the start
 		}
@@ -128,7 +138,7 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 	unready := context.AfterFunc(ctx, health.stopping) // not ready from the signal on, not only after draining
 	defer unready()
 
-	publisher := &outboxPublisher{bus: bus.Publisher{JetStream: service.JetStream, Logger: logger}}
+	publisher := &outboxPublisher{bus: bus.Publisher{JetStream: service.JetStream, Logger: logger}, tracing: service.Tracing}
 	service.refused = publisher.rejection.active
 	relay := &store.Relay{Store: service.Store, Publisher: publisher, Logger: logger}
 	relaying, stopRelay := context.WithCancel(context.WithoutCancel(ctx))
@@ -136,7 +146,7 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 	background.Go(func() { relay.Run(relaying) })
 	background.Go(func() { service.makeAuditMonths(relaying) })
 
-	err = run(ctx, service)
+	err = run(service.Tracing.Into(ctx), service)
 	health.stopping()
 	stopRelay()
 	background.Wait()
@@ -147,6 +157,21 @@ func Serve(ctx context.Context, name string, settings config.Config, logger *zap
 		logger.Info("drained")
 	}
 	return err
+}
+
+// trace opens the export of traces. end sends what is left.
+func (s *Service) trace(ctx context.Context) (end func() error, err error) {
+	tracing, endTracing, err := otlp.Open(ctx, otlp.Config{
+		Endpoint: s.Config.TracesEndpoint, Share: s.Config.TracesShare, Service: s.Name, Instance: s.Instance, Version: Version,
+		Customers: s.Config.MetricsCustomerLabel, Logger: s.Logger, Registry: s.Registry,
+	})
+	s.Tracing = tracing
+	return func() error {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+		defer cancel()
+		endTracing(ending)
+		return nil
+	}, err
 }
 
 // makeAuditMonths creates the partitions of the months that the audit needs, at once and at intervals. Without them

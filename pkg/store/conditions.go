@@ -32,7 +32,8 @@ type ConditionBounds struct {
 	Backfill     time.Duration // without a page
 	Reconcile    time.Duration // without a complete daily reconciliation
 	LetterAge    time.Duration
-	LetterGrowth int // open letters that were opened within an hour
+	LetterGrowth int           // open letters that were opened within an hour
+	DonationAge  time.Duration // of a pending donation
 }
 
 const (
@@ -42,9 +43,10 @@ const (
 
 // BoundsOf returns the bounds for an installation's settings. Another worker takes over a run within a claim timeout after its
 // worker died, so three claim timeouts without a page are a stall.
-func BoundsOf(claimTimeout, letterAge time.Duration, letterGrowth int) ConditionBounds {
+func BoundsOf(claimTimeout, letterAge time.Duration, letterGrowth int, donationAge time.Duration) ConditionBounds {
 	return ConditionBounds{
 		Backfill: max(backfillPatience, 3*claimTimeout), Reconcile: reconcilePatience, LetterAge: letterAge, LetterGrowth: letterGrowth,
+		DonationAge: donationAge,
 	}
 }
 
@@ -75,6 +77,7 @@ func (c Conn) conditions(ctx context.Context, bounds ConditionBounds, everybody 
 	rows, err := c.queries.ConditionsFound(ctx, c.dbtx, &db.ConditionsFoundParams{
 		Everybody: everybody, CustomerIds: customers, BackfillPatience: bounds.Backfill, ReconcilePatience: bounds.Reconcile,
 		LetterAge: bounds.LetterAge, LetterGrowth: int64(bounds.LetterGrowth),
+		DonationAge: bounds.DonationAge,
 	})
 	if err != nil {
 		return nil, err

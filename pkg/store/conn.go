@@ -38,6 +38,14 @@ type (
 	// AlertsAsked says which alerts are listed. Customer nil: those of all; ClearedWithin 0: only active ones; Before nil: from
 	// the newest.
 	AlertsAsked = direct.AlertsParams
+	// Grant is an API token or a link that is valid.
+	Grant = direct.GrantBySecretRow
+	// GrantLine is a row of access_grants, without its secret.
+	GrantLine = direct.GrantsRow
+	// GrantsAsked says which grants are listed. Customer nil: those of all; Before nil: from the newest.
+	GrantsAsked = direct.GrantsParams
+	// CaptureSettings are what a customer's donation is captured with.
+	CaptureSettings = direct.CaptureSettingsRow
 	// CustomerAlert is the active alert of a customer, by its type.
 	CustomerAlert = direct.ActiveAlertsOfRow
 	// Notification is the outcome of a message on one channel. Code says why it was not sent.

@@ -15,11 +15,15 @@ const ResourceUserSync = "user_sync"
 const (
 	CredentialVomoToken        = "vomo_token"
 	CredentialDestinationToken = "destination_token"
-	CredentialVirtuousToken    = "virtuous_token"
+	CredentialVirtuousToken    = "virtuous_token" // the API key, or the access token of a customer with OAuth
 	CredentialWebhookSecret    = "virtuous_webhook_secret"
 	// CredentialWebhookSecretBefore is the secret that CredentialWebhookSecret replaced. Deliveries that were signed with it are
 	// accepted for a day.
 	CredentialWebhookSecretBefore = "virtuous_webhook_secret_before"
+	// CredentialVirtuousRefreshToken asks for the next access token. A new one may come with each.
+	CredentialVirtuousRefreshToken = "virtuous_refresh_token"
+	// CredentialVirtuousRefreshGiven is the refresh token of the onboarding request. It tells the same request again from a new one.
+	CredentialVirtuousRefreshGiven = "virtuous_refresh_token_given"
 )
 
 // Customer is a row of sync_configs.
@@ -98,7 +102,7 @@ func (t *Tx) SaveCustomer(ctx context.Context, customer Customer) (onboardedAt t
 	return onboardedAt, t.queries.TokenGiven(ctx, t.dbtx, customer.ID)
 }
 
-// OffboardCustomer disables the customer and deletes the credentials; known is false if there is no such customer.
+// OffboardCustomer disables the customer and deletes the credentials, links and API tokens; known is false if there is no such customer.
 func (t *Tx) OffboardCustomer(ctx context.Context, id string) (known bool, err error) {
 	changed, err := t.queries.SyncConfigOffboardIfKnown(ctx, t.dbtx, id)
 	if err != nil {
@@ -123,12 +127,6 @@ func (t *Tx) OffboardCustomer(ctx context.Context, id string) (known bool, err e
 // LockCustomer locks the setup of a customer until the transaction ends: two processes set it up one after the other.
 func (t *Tx) LockCustomer(ctx context.Context, id string) error {
 	return t.queries.CustomerLock(ctx, t.dbtx, id)
-}
-
-// ShareCustomer waits for transactions that hold LockCustomer, and keeps new ones from it until this transaction ends. Transactions that share
-// the customer do not wait for each other. A pipelined transaction defers it.
-func (t *Tx) ShareCustomer(ctx context.Context, id string) error {
-	return t.deferred(func(on db.DBTX) error { return t.queries.CustomerLockShared(ctx, on, id) })
 }
 
 // SaveCredential stores a credential, already sealed; nil removes it.

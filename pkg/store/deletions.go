@@ -7,8 +7,11 @@ import (
 	"rollcall.dev/pkg/store/internal/db"
 )
 
-// EntityUser is the entity of a search for deleted users.
-const EntityUser = "user"
+// Entities of a search for deleted records.
+const (
+	EntityUser = "user" // of VOMO
+	EntityGift = "gift" // of Virtuous
+)
 
 // DeletionState is the state of a deletion run.
 type DeletionState string
@@ -35,7 +38,7 @@ const (
 	HeldHalf        = "half_of_last_scan" // VOMO shows fewer than half of the users that the last scan read
 )
 
-// DeletionRun is a search for users that VOMO deleted.
+// DeletionRun is a search for users that VOMO deleted, or for gifts that Virtuous deleted.
 type DeletionRun struct {
 	ID        int64
 	Customer  string
@@ -44,7 +47,7 @@ type DeletionRun struct {
 	TraceID   string
 	State     DeletionState
 	HeldFor   string // one of the Held… values; "" if it was never held
-	Mapped    int64  // users at the destination when it began
+	Mapped    int64  // users at the destination when it began; gifts that were compared
 	Scanned   int64
 	Missing   int64
 	Confirmed int64
@@ -89,14 +92,15 @@ func (c Conn) DeletionRun(ctx context.Context, id int64) (DeletionRun, error) {
 	return deletionRunFrom(c.queries.DeletionRunGet(ctx, c.dbtx, id))
 }
 
-// DeletionRuns returns up to limit deletion runs with an id below before, newest first: of one customer, or of all for "".
-func (c Conn) DeletionRuns(ctx context.Context, customer string, before int64, limit int32) ([]DeletionRun, error) {
+// DeletionRuns returns up to limit deletion runs with an id below before, newest first: of one customer, or of all for ""; and of one entity, or
+// of both for "".
+func (c Conn) DeletionRuns(ctx context.Context, customer, entity string, before int64, limit int32) ([]DeletionRun, error) {
 	var rows []*db.DeletionRun
 	var err error
 	if customer == "" {
-		rows, err = c.queries.DeletionRunsPage(ctx, c.dbtx, &db.DeletionRunsPageParams{Before: before, PageSize: limit})
+		rows, err = c.queries.DeletionRunsPage(ctx, c.dbtx, &db.DeletionRunsPageParams{Before: before, Entity: given(entity), PageSize: limit})
 	} else {
-		rows, err = c.queries.DeletionRunsOf(ctx, c.dbtx, &db.DeletionRunsOfParams{CustomerID: customer, Before: before, PageSize: limit})
+		rows, err = c.queries.DeletionRunsOf(ctx, c.dbtx, &db.DeletionRunsOfParams{CustomerID: customer, Before: before, Entity: given(entity), PageSize: limit})
 	}
 	runs := make([]DeletionRun, 0, len(rows))
 	for _, row := range rows {
@@ -151,8 +155,12 @@ func (c Conn) ForgetDeletions(ctx context.Context, age time.Duration) (more bool
 	if err != nil {
 		return false, err
 	}
+	gifts, err := c.queries.DeletionGiftsForget(ctx, c.dbtx, &db.DeletionGiftsForgetParams{OlderThan: age, AtMost: deletionsAtOnce})
+	if err != nil {
+		return false, err
+	}
 	runs, err := c.queries.DeletionRunsForget(ctx, c.dbtx, &db.DeletionRunsForgetParams{OlderThan: age, AtMost: deletionsAtOnce})
-	return candidates == deletionsAtOnce || runs == deletionsAtOnce, err
+	return candidates == deletionsAtOnce || gifts == deletionsAtOnce || runs == deletionsAtOnce, err
 }
 
 // LastScanUsers returns how many users the last complete scan read that was no ground for a hold: a deletion scan's, or the

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 
 	"rollcall.dev/pkg/store/internal/db"
 )
@@ -21,16 +21,25 @@ type CapturedDonation struct {
 	TraceID           string
 }
 
-// AddDonation stores a donation that is then pending; added is false if there is one with its id.
-func (t *Tx) AddDonation(ctx context.Context, one CapturedDonation) (added bool, err error) {
-	_, err = t.queries.DonationInsertIfNew(ctx, t.dbtx, &db.DonationInsertIfNewParams{
-		CustomerID: one.Customer, PlatformDonationID: one.PlatformID, TransactionSource: one.TransactionSource, DonationSealed: one.DonationSealed,
-		BodySealed: one.BodySealed, ContentHash: one.ContentHash, ProjectsChecked: one.ProjectsChecked, TraceID: one.TraceID,
+// CaptureDonation adds a pending donation and settles the letters of earlier messages with its id, in a transaction of its own that shares the
+// customer with others of its kind, and that takes one round trip. added is false, and nothing is changed, if its id is known or the customer is
+// not onboarded. origin is that of the present message.
+func (s *Store) CaptureDonation(ctx context.Context, one CapturedDonation, origin string) (added bool, err error) {
+	var together pgx.Batch // statements that are sent together are one transaction
+	locking := capture(func(on db.DBTX) error { return s.queries.CustomerLockShared(ctx, on, one.Customer) })
+	adding := capture(func(on db.DBTX) error {
+		_, err := s.queries.DonationCaptureIfNew(ctx, on, &db.DonationCaptureIfNewParams{
+			CustomerID: one.Customer, PlatformDonationID: one.PlatformID, TransactionSource: one.TransactionSource, DonationSealed: one.DonationSealed,
+			BodySealed: one.BodySealed, ContentHash: one.ContentHash, ProjectsChecked: one.ProjectsChecked, TraceID: one.TraceID, Origin: origin,
+		})
+		return err
 	})
-	if isNotFound(err) {
-		return false, nil
+	together.Queue(locking.sql, locking.arguments...)
+	together.Queue(adding.sql, adding.arguments...).QueryRow(func(row pgx.Row) error { return row.Scan(&added) })
+	if err := s.pool.Load().SendBatch(ctx, &together).Close(); err != nil {
+		return false, mapError(operationOf(adding.sql), err)
 	}
-	return err == nil, err
+	return added, nil
 }
 
 // KnownDonation is what a donation with the same id is compared with.
@@ -63,50 +72,14 @@ func (t *Tx) ReplaceDonation(ctx context.Context, id int64, one CapturedDonation
 	return rows > 0, err
 }
 
-// DonationLetter is the letter of a message that is no valid donation, or that differs from the donation with its id.
-type DonationLetter struct {
-	ID            uuid.UUID
-	Customer      string
-	PlatformID    string // "" if the message has none that can be stored
-	PayloadSealed []byte
-	Subject       string
-	Origin        string // as in MessageLetter
-	Job           string
-	Code          string
-	Reason        string // field errors
-	TraceID       string
-}
-
-// AddDonationLetter opens a letter; it takes the place of an open one of the same donation. added is false if the message has a letter.
-func (t *Tx) AddDonationLetter(ctx context.Context, letter DonationLetter) (added bool, err error) {
-	if letter.PlatformID != "" {
-		if err := t.SettleDonationLetters(ctx, letter.Customer, letter.PlatformID, letter.Origin); err != nil {
-			return false, err
-		}
-	}
-	rows, err := t.queries.DonationLetterInsertIfNew(ctx, t.dbtx, &db.DonationLetterInsertIfNewParams{
-		ID: letter.ID, CustomerID: letter.Customer, RecordID: letter.PlatformID, PayloadSealed: letter.PayloadSealed, OriginalSubject: letter.Subject,
-		Origin: &letter.Origin, Job: letter.Job, ErrorCode: letter.Code, Reason: letter.Reason, TraceID: letter.TraceID,
-	})
-	return rows > 0, err
-}
-
-// SettleDonationLetters settles the open letters of earlier messages with the donation's id. origin is that of the present message. A
-// pipelined transaction defers it.
-func (t *Tx) SettleDonationLetters(ctx context.Context, customer, platformID, origin string) error {
-	return t.deferred(func(on db.DBTX) error {
-		return t.queries.DonationLettersSettle(ctx, on, &db.DonationLettersSettleParams{CustomerID: customer, RecordID: platformID, Origin: origin})
-	})
-}
-
-// DonationCustomer is a customer with due donations.
+// DonationCustomer is a customer with due donations or contacts.
 type DonationCustomer struct {
 	ID        string
 	RenewedAt time.Time // when its settings last changed, or it became active
 }
 
-// DonationCustomers returns the customers with due donations that are neither paused nor held. Its cost grows with the number of customers
-// that have pending donations.
+// DonationCustomers returns the customers with due donations or contacts that are neither paused nor held. Its cost grows with the number of customers
+// that have pending ones.
 func (c Conn) DonationCustomers(ctx context.Context) ([]DonationCustomer, error) {
 	rows, err := c.queries.DonationCustomers(ctx, c.dbtx)
 	customers := make([]DonationCustomer, 0, len(rows))

@@ -31,10 +31,18 @@ type PartnerGift struct {
 	ModifiedAt         time.Time
 	Hash               []byte    // keyed, of the canonical fields
 	ReadAt             time.Time // when this version was read; zero: a webhook had it
+	WebhookAt          time.Time // when the last webhook about the gift was received; zero: none is noted
 	Sealed             []byte    // the canonical fields
 	DeletedAt          time.Time
 	SeenAt             time.Time // when the gift was last seen at Virtuous
+	SyncState          string    // as it is stored: SetGiftSyncState changes it; "" if the gift is new
 }
+
+// States of a gift and its donation.
+const (
+	GiftInSync   = "in_sync"
+	GiftConflict = "conflict" // they differ, and a person decides
+)
 
 // PartnerContact is a contact as Virtuous has it.
 type PartnerContact struct {
@@ -46,6 +54,7 @@ type PartnerContact struct {
 	ModifiedAt time.Time
 	Hash       []byte
 	ReadAt     time.Time
+	WebhookAt  time.Time // as in PartnerGift
 	Sealed     []byte
 	SeenAt     time.Time
 }
@@ -71,10 +80,17 @@ func (c Conn) PartnerGifts(ctx context.Context, customer string, ids []int64) ([
 			ID: row.VirtuousGiftID, State: row.State, Amount: row.Amount, CurrencyCode: row.CurrencyCode, Date: row.GiftDate, Type: row.GiftType,
 			ContactID: row.ContactID, TransactionSource: row.TransactionSource, TransactionID: row.TransactionID,
 			PlatformDonationID: row.PlatformDonationID, ModifiedAt: timeOf(row.ModifiedAt), Hash: row.ContentHash, ReadAt: timeOf(row.ReadAt),
-			Sealed: row.Sealed, DeletedAt: timeOf(row.DeletedAt), SeenAt: row.LastSyncAt,
+			WebhookAt: timeOf(row.WebhookAt),
+			Sealed:    row.Sealed, DeletedAt: timeOf(row.DeletedAt), SeenAt: row.LastSyncAt, SyncState: row.SyncState,
 		})
 	}
 	return gifts, err
+}
+
+// SetGiftSyncState changes the state of a gift and its donation; changed is false if it is not in the state before. The transaction has LockInbound's
+// lock, if the customer has giving.
+func (t *Tx) SetGiftSyncState(ctx context.Context, customer string, id int64, was, state string) (changed bool, err error) {
+	return isChanged(t.queries.GiftSyncStateSet(ctx, t.dbtx, &db.GiftSyncStateSetParams{CustomerID: customer, ID: id, Was: was, State: state}))
 }
 
 // SavePartnerGifts writes gifts as they are given; the transaction has LockInbound's lock.
@@ -97,6 +113,7 @@ func (t *Tx) SavePartnerGifts(ctx context.Context, customer string, gifts []Part
 		params.ModifiedAts = append(params.ModifiedAts, gift.ModifiedAt)
 		params.ContentHashes = append(params.ContentHashes, gift.Hash)
 		params.ReadAts = append(params.ReadAts, gift.ReadAt)
+		params.WebhookAts = append(params.WebhookAts, gift.WebhookAt)
 		params.Sealed = append(params.Sealed, gift.Sealed)
 		params.DeletedAts = append(params.DeletedAts, gift.DeletedAt)
 		params.LastSyncAts = append(params.LastSyncAts, gift.SeenAt)
@@ -111,18 +128,20 @@ func (c Conn) PartnerContacts(ctx context.Context, customer string, ids []int64)
 	for _, row := range rows {
 		contacts = append(contacts, PartnerContact{
 			ID: row.VirtuousContactID, State: row.State, Type: row.ContactType, MergesInto: row.MergesInto, MergedInto: row.MergedInto,
-			ModifiedAt: timeOf(row.ModifiedAt), Hash: row.ContentHash, ReadAt: timeOf(row.ReadAt), Sealed: row.Sealed, SeenAt: row.LastSyncAt,
+			ModifiedAt: timeOf(row.ModifiedAt), Hash: row.ContentHash, ReadAt: timeOf(row.ReadAt), WebhookAt: timeOf(row.WebhookAt),
+			Sealed: row.Sealed, SeenAt: row.LastSyncAt,
 		})
 	}
 	return contacts, err
 }
 
-// SavePartnerContacts writes contacts as they are given; the transaction has LockInbound's lock.
-func (t *Tx) SavePartnerContacts(ctx context.Context, customer string, contacts []PartnerContact) error {
+// SavePartnerContacts writes contacts as they are given; the transaction has LockInbound's lock. The platform's contacts that are one of the changed
+// ones wait to be compared from then on.
+func (t *Tx) SavePartnerContacts(ctx context.Context, customer string, contacts []PartnerContact, changed []int64) error {
 	if len(contacts) == 0 {
 		return nil
 	}
-	params := &db.PartnerContactsUpsertParams{CustomerID: customer}
+	params := &db.PartnerContactsUpsertParams{CustomerID: customer, ChangedIds: changed}
 	for _, contact := range contacts {
 		params.Ids = append(params.Ids, contact.ID)
 		params.States = append(params.States, contact.State)
@@ -132,6 +151,7 @@ func (t *Tx) SavePartnerContacts(ctx context.Context, customer string, contacts 
 		params.ModifiedAts = append(params.ModifiedAts, contact.ModifiedAt)
 		params.ContentHashes = append(params.ContentHashes, contact.Hash)
 		params.ReadAts = append(params.ReadAts, contact.ReadAt)
+		params.WebhookAts = append(params.WebhookAts, contact.WebhookAt)
 		params.Sealed = append(params.Sealed, contact.Sealed)
 		params.LastSyncAts = append(params.LastSyncAts, contact.SeenAt)
 	}
@@ -160,7 +180,7 @@ func (t *Tx) SetMerged(ctx context.Context, customer string, merges []MergeStep)
 	return t.queries.ContactsSetMerged(ctx, t.dbtx, &db.ContactsSetMergedParams{CustomerID: customer, Ids: ids, Intos: ends})
 }
 
-// RepointContacts gives the gifts, donations and references of merged contacts to the ends of their merges.
+// RepointContacts gives the gifts, donations, platform contacts and references of merged contacts to the ends of their merges.
 func (t *Tx) RepointContacts(ctx context.Context, customer string, merges []MergeStep) error {
 	if len(merges) == 0 {
 		return nil
@@ -170,6 +190,10 @@ func (t *Tx) RepointContacts(ctx context.Context, customer string, merges []Merg
 		return err
 	}
 	if err := t.queries.DonationsRepoint(ctx, t.dbtx, &db.DonationsRepointParams{CustomerID: customer, Ids: ids, Intos: ends}); err != nil {
+		return err
+	}
+	err := t.queries.ContactQueueRepoint(ctx, t.dbtx, &db.ContactQueueRepointParams{CustomerID: customer, Ids: ids, Intos: ends})
+	if err != nil {
 		return err
 	}
 	return t.queries.ReferencesRepoint(ctx, t.dbtx, &db.ReferencesRepointParams{CustomerID: customer, Ids: ids, Intos: ends})

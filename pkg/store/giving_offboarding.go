@@ -11,13 +11,21 @@ func (t *Tx) OffboardGiving(ctx context.Context, customer string) error {
 	if err := t.queries.VirtuousOffboard(ctx, t.dbtx, customer); err != nil {
 		return err
 	}
-	return t.queries.VirtuousForget(ctx, t.dbtx, customer)
+	return t.forgetVirtuous(ctx, customer)
+}
+
+// forgetVirtuous deletes the key's history, holds and catalogs, and ends a search for deleted gifts.
+func (t *Tx) forgetVirtuous(ctx context.Context, customer string) error {
+	if err := t.queries.VirtuousForget(ctx, t.dbtx, customer); err != nil {
+		return err
+	}
+	return t.queries.DeletionGiftsCancel(ctx, t.dbtx, customer)
 }
 
 // ForgetVirtuousState deletes what is kept of the customer's organization for a time: the key's history, holds and catalogs, and where
 // reconciliations stand.
 func (t *Tx) ForgetVirtuousState(ctx context.Context, customer string) error {
-	if err := t.queries.VirtuousForget(ctx, t.dbtx, customer); err != nil {
+	if err := t.forgetVirtuous(ctx, customer); err != nil {
 		return err
 	}
 	return t.queries.VirtuousCheckpointsForget(ctx, t.dbtx, customer)

@@ -51,6 +51,28 @@ func (c Conn) GivingReport(ctx context.Context, customer, date string) (json.Raw
 	return c.queries.GivingReportOf(ctx, c.dbtx, &db.GivingReportOfParams{CustomerID: customer, Date: date})
 }
 
+// StoredGivingReport is the report of a day.
+type StoredGivingReport struct {
+	Date   string // YYYY-MM-DD
+	Report json.RawMessage
+	MadeAt time.Time
+}
+
+// GivingReportsBefore returns up to atMost reports of days before a day (YYYY-MM-DD), newest first.
+func (c Conn) GivingReportsBefore(ctx context.Context, customer, before string, atMost int32) ([]StoredGivingReport, error) {
+	rows, err := c.queries.GivingReportsBefore(ctx, c.dbtx, &db.GivingReportsBeforeParams{CustomerID: customer, Before: before, AtMost: atMost})
+	reports := make([]StoredGivingReport, 0, len(rows))
+	for _, row := range rows {
+		reports = append(reports, StoredGivingReport{Date: row.Date, Report: row.Report, MadeAt: row.MadeAt})
+	}
+	return reports, err
+}
+
+// GivingDriftSince returns how many differences between contacts of both sides were found since a time.
+func (c Conn) GivingDriftSince(ctx context.Context, customer string, since time.Time) (int64, error) {
+	return c.queries.GivingDriftSince(ctx, c.dbtx, &db.GivingDriftSinceParams{CustomerID: customer, Since: since})
+}
+
 // ForgetGivingReports deletes up to a number of reports that were made more than age ago.
 func (c Conn) ForgetGivingReports(ctx context.Context, age time.Duration, atMost int32) (deleted int64, err error) {
 	return c.queries.GivingReportForgetOld(ctx, c.dbtx, &db.GivingReportForgetOldParams{OlderThan: age, AtMost: atMost})
@@ -61,6 +83,7 @@ type DailyRunDue struct {
 	Customer string
 	Enabled  bool   // Virtuous may be asked
 	TimeZone string // the organization's
+	DueAt    time.Time
 }
 
 // LockDailyRunsDue locks up to atMost customers whose daily run is due, also those whose giving is paused or switched off.
@@ -68,7 +91,7 @@ func (t *Tx) LockDailyRunsDue(ctx context.Context, atMost int32) ([]DailyRunDue,
 	rows, err := t.queries.GivingReportsLockDue(ctx, t.dbtx, atMost)
 	due := make([]DailyRunDue, 0, len(rows))
 	for _, row := range rows {
-		due = append(due, DailyRunDue{Customer: row.CustomerID, Enabled: row.Enabled, TimeZone: row.TimeZone})
+		due = append(due, DailyRunDue{Customer: row.CustomerID, Enabled: row.Enabled, TimeZone: row.TimeZone, DueAt: row.NextReportAt})
 	}
 	return due, err
 }
@@ -90,4 +113,31 @@ func (c Conn) GivingReportsDue(ctx context.Context, longestWait time.Duration, a
 func (t *Tx) TakeGivingReport(ctx context.Context, customer string) (taken bool, err error) {
 	rows, err := t.queries.GivingReportTake(ctx, t.dbtx, customer)
 	return rows > 0, err
+}
+
+// GivingNow are the seven figures of a customer's last report.
+type GivingNow struct {
+	Customer                                              string
+	Pending, SubmittedLate, NeedsReview, Failed, Conflict int64
+	LatencySeconds, RecoveredShare                        *float64 // nil: nothing was confirmed
+}
+
+// LastGivingReports returns the figures of each customer's last report, without those that are older than a day and a half.
+func (c Conn) LastGivingReports(ctx context.Context) ([]GivingNow, error) {
+	rows, err := c.queries.GivingReportsLatest(ctx, c.dbtx)
+	figures := make([]GivingNow, 0, len(rows))
+	for _, row := range rows {
+		figures = append(figures, GivingNow{
+			Customer: row.CustomerID, Pending: row.Pending, SubmittedLate: row.SubmittedLate, NeedsReview: row.NeedsReview, Failed: row.Failed,
+			Conflict: row.Conflict, LatencySeconds: unlessBelowZero(row.LatencySeconds), RecoveredShare: unlessBelowZero(row.RecoveredShare),
+		})
+	}
+	return figures, err
+}
+
+func unlessBelowZero(value float64) *float64 {
+	if value < 0 {
+		return nil
+	}
+	return &value
 }

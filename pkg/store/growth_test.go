@@ -286,7 +286,7 @@ func logRowBytes(t *testing.T, s *store.Store, conn *pgx.Conn) {
 	t.Helper()
 	tables := []string{
 		"operator_audit", "job_log", "dead_letters", "alerts", "reconciliation_gaps", "reconciliation_runs", "notifications", "alert_arrivals", "scan_seen",
-		"outbox", "onboarding_requests", "deletion_candidates",
+		"outbox", "onboarding_requests", "deletion_candidates", "deletion_gifts",
 	}
 	sizes, err := s.TableSizes(t.Context(), tables)
 	require.NoError(t, err)

@@ -46,7 +46,8 @@ func Migrate(ctx context.Context, databaseURL string) error {
 	return (&Migration{DatabaseURL: databaseURL}).Run(ctx)
 }
 
-// Run applies the pending steps one by one, in the order of their numbers. It takes a lock that other migrators wait for. It may run
+// Run applies the pending steps one by one, in the order of their numbers, and builds indexes that partitions lack. It takes a lock that other
+// migrators wait for. It may run
 // at any time, and more than once.
 func (m *Migration) Run(ctx context.Context) error {
 	if m.Files == nil {
@@ -66,6 +67,9 @@ func (m *Migration) Run(ctx context.Context) error {
 		if err := m.apply(ctx, step); err != nil {
 			return fmt.Errorf("migrate: %w", err)
 		}
+	}
+	if err := m.buildPartitionIndexes(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
 }
@@ -92,12 +96,17 @@ func (m *Migration) pending(ctx context.Context) (steps []*goose.Source, err err
 func (m *Migration) apply(ctx context.Context, step *goose.Source) error {
 	done := m.watch(ctx, step)
 	defer done()
+	return m.untilLocked(ctx, func() error { return m.try(ctx, step) })
+}
+
+// untilLocked tries something again while it does not get its locks.
+func (m *Migration) untilLocked(ctx context.Context, try func() error) error {
 	pause := m.Pause
 	if pause == 0 {
 		pause = stepPause
 	}
 	for {
-		err := m.try(ctx, step)
+		err := try()
 		code := codeOf(err)
 		if code != codeLockNotAvailable && code != codeDeadlock {
 			return err

@@ -31,6 +31,45 @@ type Overview struct {
 
 // Overviews reads the overviews of these customers, in a few statements for all of them.
 func (c Conn) Overviews(ctx context.Context, customers []string) (map[string]Overview, error) {
+	overviews, err := c.OverviewsWithoutUsers(ctx, customers)
+	if err != nil {
+		return nil, err
+	}
+	users, err := c.UserCounts(ctx, customers)
+	if err != nil {
+		return nil, err
+	}
+	for customer, count := range users {
+		one := overviews[customer]
+		one.Users = count
+		overviews[customer] = one
+	}
+	return overviews, nil
+}
+
+// UserCounts counts the mirrored users of each of these customers, archived ones included. A customer without users has no entry. It reads an index
+// entry for each user.
+func (c Conn) UserCounts(ctx context.Context, customers []string) (map[string]int64, error) {
+	counts := make(map[string]int64, len(customers))
+	users, err := c.queries.MappingCountsFor(ctx, c.dbtx, customers)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range users {
+		counts[row.CustomerID] = row.Users
+	}
+	archived, err := c.queries.ArchivedUsersFor(ctx, c.dbtx, customers)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range archived {
+		counts[row.CustomerID] += row.Users
+	}
+	return counts, nil
+}
+
+// OverviewsWithoutUsers is Overviews without the counts of users, for lists of very many customers.
+func (c Conn) OverviewsWithoutUsers(ctx context.Context, customers []string) (map[string]Overview, error) {
 	overviews := make(map[string]Overview, len(customers))
 	change := func(customer string, apply func(*Overview)) {
 		one := overviews[customer]
@@ -44,20 +83,6 @@ func (c Conn) Overviews(ctx context.Context, customers []string) (map[string]Ove
 	}
 	for _, run := range runs {
 		change(run.Customer, func(o *Overview) { o.Run = &run })
-	}
-	users, err := c.queries.MappingCountsFor(ctx, c.dbtx, customers)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range users {
-		change(row.CustomerID, func(o *Overview) { o.Users = row.Users })
-	}
-	archived, err := c.queries.ArchivedUsersFor(ctx, c.dbtx, customers)
-	if err != nil {
-		return nil, err
-	}
-	for _, row := range archived {
-		change(row.CustomerID, func(o *Overview) { o.Users += row.Users })
 	}
 	letters, err := c.queries.LettersOpenCountsFor(ctx, c.dbtx, customers)
 	if err != nil {

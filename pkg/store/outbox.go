@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/store/internal/db"
+	"rollcall.dev/pkg/telemetry"
 )
 
 // Message is a message that a transaction owes the bus. Its ID is stable: if it is published twice, the stream recognises the second
@@ -25,7 +26,7 @@ func (t *Tx) Publish(ctx context.Context, messages ...Message) error {
 	}
 	params := &db.OutboxInsertManyParams{}
 	for _, message := range messages {
-		headers := message.Headers
+		headers := telemetry.InjectMissing(ctx, message.Headers)
 		if headers == nil {
 			headers = map[string]string{}
 		}

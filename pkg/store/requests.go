@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"rollcall.dev/pkg/store/internal/db"
+	"rollcall.dev/pkg/telemetry"
 )
 
 // RequestState is the state of an onboarding request.
@@ -57,6 +58,7 @@ type PendingRequest struct {
 	Attempts      int
 	DelayNotified bool
 	Sides         Sides
+	TraceParent   string // "": the message was not traced
 }
 
 // RequestOutcome is what an operator may see of a request.
@@ -75,6 +77,7 @@ func (t *Tx) AddPendingRequest(ctx context.Context, origin Origin, customer stri
 	id, err = t.queries.RequestInsertPendingIfNew(ctx, t.dbtx, &db.RequestInsertPendingIfNewParams{
 		StreamCreated: origin.StreamCreated, StreamSeq: origin.column(),
 		CustomerID: customer, Request: request, SealedSecrets: sealedSecrets, Mirror: sides.Mirror, Giving: sides.Giving,
+		TraceParent: given(telemetry.Sampled(ctx)),
 	})
 	added, err = found(err)
 	return id, added, err
@@ -100,6 +103,7 @@ func (c Conn) ClaimDueRequest(ctx context.Context, hold time.Duration) (PendingR
 		ID: row.ID, Origin: Origin{StreamCreated: row.StreamCreated, Sequence: uint64(row.StreamSeq)}, //nolint:gosec // never negative
 		Customer: row.CustomerID, Request: row.Request, SealedSecrets: row.SealedSecrets,
 		Attempts: int(row.Attempts), DelayNotified: row.DelayNotified, Sides: Sides{Mirror: row.Mirror, Giving: row.Giving},
+		TraceParent: row.TraceParent,
 	}, nil
 }
 
@@ -112,6 +116,12 @@ func (t *Tx) SettleRequest(ctx context.Context, id int64, state RequestState, er
 // DelayRequest puts a pending request off.
 func (t *Tx) DelayRequest(ctx context.Context, id int64, delay time.Duration) (delayed bool, err error) {
 	changed, err := t.queries.RequestDelayIfPending(ctx, t.dbtx, &db.RequestDelayIfPendingParams{ID: id, Delay: delay})
+	return changed > 0, err
+}
+
+// ReplaceRequestSecrets stores other secrets with a pending request; replaced is false if it is not pending any more.
+func (t *Tx) ReplaceRequestSecrets(ctx context.Context, id int64, sealedSecrets []byte) (replaced bool, err error) {
+	changed, err := t.queries.RequestReplaceSecretsIfPending(ctx, t.dbtx, &db.RequestReplaceSecretsIfPendingParams{ID: id, SealedSecrets: sealedSecrets})
 	return changed > 0, err
 }
 

@@ -13,7 +13,7 @@ type ReviewItem struct {
 	Customer  string
 	Kind      string
 	SourceID  int64  // the row that it is about, in the kind's own table
-	RecordID  string // the user's VOMO id, "" if it is not known
+	RecordID  string // the user's VOMO id, or the id of the contact or gift at Virtuous; "" if it is not known
 	Reason    string
 	Decisions []string // that are allowed
 	State     string   // "open", "decided" or "superseded"
@@ -22,11 +22,20 @@ type ReviewItem struct {
 	SettledAt *time.Time
 }
 
+// PurposeReviewDetails is the purpose for which the details of items are sealed with the customer's data key.
+const PurposeReviewDetails = "review_details"
+
+// KindUser is the kind of items about values that an external system wants to write to VOMO.
+const KindUser = "user"
+
 // ReviewOpenState is the state of an item that waits.
 const ReviewOpenState = "open"
 
 // OpenReview adds an item with its sealed details. It replaces the open item of the same row.
 func (t *Tx) OpenReview(ctx context.Context, item ReviewItem, detailsSealed []byte) (id int64, err error) {
+	if err := t.SupersedeReview(ctx, item.Customer, item.Kind, item.SourceID); err != nil {
+		return 0, err
+	}
 	return t.queries.ReviewOpen(ctx, t.dbtx, &db.ReviewOpenParams{
 		CustomerID: item.Customer, Kind: item.Kind, SourceID: item.SourceID, RecordID: item.RecordID, Reason: item.Reason,
 		DetailsSealed: detailsSealed, Decisions: item.Decisions,
@@ -36,6 +45,18 @@ func (t *Tx) OpenReview(ctx context.Context, item ReviewItem, detailsSealed []by
 // SupersedeReview ends the open item of a row that has changed.
 func (t *Tx) SupersedeReview(ctx context.Context, customer, kind string, sourceID int64) error {
 	return t.queries.ReviewSupersede(ctx, t.dbtx, &db.ReviewSupersedeParams{CustomerID: customer, Kind: kind, SourceID: sourceID})
+}
+
+// SupersedeReviewsOfRecord ends the open items of a kind about a record that has changed.
+func (t *Tx) SupersedeReviewsOfRecord(ctx context.Context, customer, kind, recordID string) error {
+	return t.queries.ReviewsSupersedeOfRecord(ctx, t.dbtx, &db.ReviewsSupersedeOfRecordParams{CustomerID: customer, Kind: kind, RecordID: recordID})
+}
+
+// SupersedeGivingReviews ends up to atMost of a customer's open items about gifts and contacts, which are forgotten, and returns how many it ended.
+func (t *Tx) SupersedeGivingReviews(ctx context.Context, customer string, atMost int32) (int64, error) {
+	return t.queries.ReviewsSupersedeOfKinds(ctx, t.dbtx, &db.ReviewsSupersedeOfKindsParams{
+		CustomerID: customer, Kinds: []string{KindContact, KindGift}, AtMost: atMost,
+	})
 }
 
 // ReviewsAsked says which items are listed, in the order of their ids.
@@ -96,9 +117,9 @@ func (t *Tx) DecideReview(ctx context.Context, customer string, id int64, decisi
 	return found(err)
 }
 
-// CountOpenReviews returns how many of a customer's items wait.
-func (c Conn) CountOpenReviews(ctx context.Context, customer string) (int64, error) {
-	return c.queries.ReviewsOpenCount(ctx, c.dbtx, customer)
+// CountOpenReviews returns how many of a customer's items of a kind wait.
+func (c Conn) CountOpenReviews(ctx context.Context, customer, kind string) (int64, error) {
+	return c.queries.ReviewsOpenCount(ctx, c.dbtx, &db.ReviewsOpenCountParams{CustomerID: customer, Kind: kind})
 }
 
 // ForgetReviewsOf deletes up to atMost of an offboarded customer's items, and returns how many it deleted.

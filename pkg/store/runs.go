@@ -92,11 +92,12 @@ type Run struct {
 	CompletedAt   *time.Time
 }
 
-// RunRef names a run, its customer and its kind.
+// RunRef names a run, its customer, its kind and its trace.
 type RunRef struct {
 	ID       int64
 	Customer string
 	Kind     string
+	Trace    string // its traceparent, for the message about it
 }
 
 // RunStart says for which customers a poll or a reconciliation is started. Customers that have an unfinished run of the
@@ -133,7 +134,7 @@ func (t *Tx) StartRuns(ctx context.Context, start RunStart) ([]RunRef, error) {
 	}
 	refs := make([]RunRef, 0, len(rows))
 	for _, row := range rows {
-		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind})
+		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, Trace: row.TraceID})
 	}
 	return refs, nil
 }
@@ -249,7 +250,7 @@ func (t *Tx) UnparkRuns(ctx context.Context, customer string, kinds ...string) (
 	}
 	refs := make([]RunRef, 0, len(rows))
 	for _, row := range rows {
-		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind})
+		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, Trace: row.TraceID})
 	}
 	return refs, nil
 }
@@ -266,7 +267,7 @@ func (t *Tx) RequeueRuns(ctx context.Context, customer string, kinds ...string) 
 	}
 	refs := make([]RunRef, 0, len(rows))
 	for _, row := range rows {
-		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind})
+		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, Trace: row.TraceID})
 	}
 	return refs, nil
 }

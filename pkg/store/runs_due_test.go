@@ -71,7 +71,7 @@ func TestAParkedRunIsWokenWhenItIsDueAndNotBefore(t *testing.T) {
 	f.advance(t, 2*time.Second-time.Microsecond)
 	require.Empty(t, f.woken(t))
 	f.advance(t, time.Microsecond)
-	require.Equal(t, []store.RunRef{{ID: run.ID, Customer: "acme", Kind: store.KindBackfill}}, f.woken(t))
+	require.Equal(t, []store.RunRef{{ID: run.ID, Customer: "acme", Kind: store.KindBackfill, Trace: "trace"}}, f.woken(t))
 	require.Empty(t, f.woken(t), "once")
 
 	now := f.run(t, run.ID)
@@ -217,15 +217,16 @@ func TestRunsThatNoWorkerHasAreFound(t *testing.T) {
 	f.advance(t, 20*time.Second)
 	require.NoError(t, lease.Renew(t.Context()))
 	f.advance(t, 20*time.Second)
-	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued", Kind: store.KindBackfill}}, f.unattended(t, 0, 10), "one that a live lease holds is attended")
+	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued", Kind: store.KindBackfill, Trace: "trace"}}, f.unattended(t, 0, 10),
+		"one that a live lease holds is attended")
 
 	f.advance(t, 30*time.Second) // the worker died; the parked one is due, and waits for its waker
 	require.Equal(t, []store.RunRef{
-		{ID: queued, Customer: "queued", Kind: store.KindBackfill}, {ID: running.ID, Customer: "running", Kind: store.KindBackfill},
+		{ID: queued, Customer: "queued", Kind: store.KindBackfill, Trace: "trace"}, {ID: running.ID, Customer: "running", Kind: store.KindBackfill, Trace: "trace"},
 	}, f.unattended(t, 0, 10))
 
 	require.ErrorIs(t, lease.Renew(t.Context()), store.ErrLaneLost)
-	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued", Kind: store.KindBackfill}}, f.unattended(t, 0, 1), "page by page")
-	require.Equal(t, []store.RunRef{{ID: running.ID, Customer: "running", Kind: store.KindBackfill}}, f.unattended(t, queued, 1))
+	require.Equal(t, []store.RunRef{{ID: queued, Customer: "queued", Kind: store.KindBackfill, Trace: "trace"}}, f.unattended(t, 0, 1), "page by page")
+	require.Equal(t, []store.RunRef{{ID: running.ID, Customer: "running", Kind: store.KindBackfill, Trace: "trace"}}, f.unattended(t, queued, 1))
 	require.Empty(t, f.unattended(t, running.ID, 1))
 }

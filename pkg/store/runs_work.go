@@ -144,7 +144,7 @@ func (t *Tx) WakeParkedRuns(ctx context.Context, kind string) ([]RunRef, error) 
 	}
 	refs := make([]RunRef, 0, len(rows))
 	for _, row := range rows {
-		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind})
+		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, Trace: row.TraceID})
 	}
 	return refs, nil
 }
@@ -157,7 +157,7 @@ func (c Conn) UnattendedRuns(ctx context.Context, kind string, after int64, limi
 	}
 	refs := make([]RunRef, 0, len(rows))
 	for _, row := range rows {
-		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind})
+		refs = append(refs, RunRef{ID: row.ID, Customer: row.CustomerID, Kind: row.Kind, Trace: row.TraceID})
 	}
 	return refs, nil
 }

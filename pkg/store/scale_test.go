@@ -57,19 +57,20 @@ func scaled(t *testing.T) (url string, conn *pgx.Conn, customers int) {
 
 // readWhole are queries whose purpose is to read a whole table, each with the reason.
 var readWhole = map[string]string{
-	"KeyIDCounts":       "a rotation counts every key",
-	"AskedLately":       "counts those who were asked lately, up to a limit, and only while VOMO refuses several at once",
-	"KeysAskedLately":   "as AskedLately, while Virtuous rejects several at once",
-	"OutboxDepth":       "counts what is not published: nothing, unless NATS is away",
-	"OutboxForget":      "an offboarding deletes what is not published: nothing, unless NATS is away",
-	"OffboardingCounts": "a dry run counts what is not published, as OutboxDepth",
-	"Backlog":           "doctor counts what is not published, as OutboxDepth",
+	"KeyIDCounts":         "a rotation counts every key",
+	"AskedLately":         "counts those who were asked lately, up to a limit, and only while VOMO refuses several at once",
+	"KeysAskedLately":     "as AskedLately, while Virtuous rejects several at once",
+	"GivingReportsLatest": "here most reports are of the last day and a half; where they are of a year, their index by age is read",
+	"OutboxDepth":         "counts what is not published: nothing, unless NATS is away",
+	"OutboxForget":        "an offboarding deletes what is not published: nothing, unless NATS is away",
+	"OffboardingCounts":   "a dry run counts what is not published, as OutboxDepth",
+	"Backlog":             "doctor counts what is not published, as OutboxDepth",
 }
 
 // byValue are the values of queries that are planned by their values each time.
 var byValue = map[string]string{
 	// Of everybody it reads all customers, once a minute.
-	"ConditionsFound": "false, '{c1}', '1 hour', '1 hour', '1 hour', 10",
+	"ConditionsFound": "false, '{c1}', '1 hour', '1 hour', '1 hour', '1 hour', 10",
 	"LettersPage": "false, true, now(), " + strings.Repeat("NULL, ", 2) + "'00000000-0000-0000-0000-000000000000', 'c1', " +
 		strings.Repeat("NULL, ", 6) + "'{}', '{}', 100",
 	"LettersCount":  "true, now(), NULL, 'c1', " + strings.Repeat("NULL, ", 6) + "'{}', '{}'",

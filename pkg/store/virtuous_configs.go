@@ -22,25 +22,49 @@ const (
 // SaveVirtuous writes the settings of a request whose key Virtuous has just accepted, and enables giving. The time of the first onboarding
 // stays, unless giving starts anew.
 func (t *Tx) SaveVirtuous(ctx context.Context, config VirtuousConfig) error {
-	err := t.queries.VirtuousConfigUpsert(ctx, t.dbtx, &db.VirtuousConfigUpsertParams{
+	isSame, err := t.hasRules(ctx, config)
+	if err != nil {
+		return err
+	}
+	err = t.queries.VirtuousConfigUpsert(ctx, t.dbtx, &db.VirtuousConfigUpsertParams{
 		CustomerID: config.Customer, TransactionSource: config.TransactionSource, DesignationsField: config.DesignationsField,
 		Defaults: config.Defaults, NeedsReviewAfterHours: hours(config.NeedsReviewAfterHours), StuckAfterHours: hours(config.StuckAfterHours),
-		ImportsUrl: config.ImportsURL, GiftsSince: config.GiftsSince, CreateWebhook: config.CreateWebhook,
+		ImportsUrl: config.ImportsURL, GiftsSince: config.GiftsSince, CreateWebhook: config.CreateWebhook, Resolution: config.Resolution,
 		OrganizationID: config.OrganizationID, OrganizationName: config.OrganizationName, TimeZone: config.TimeZone, Culture: config.Culture,
 	})
 	if err != nil {
 		return err
 	}
-	return t.queries.GivingReconcileWake(ctx, t.dbtx, config.Customer) // in this order, as a schedule locks them
+	if err := t.queries.GivingReconcileWake(ctx, t.dbtx, config.Customer); err != nil || isSame { // in this order, as a schedule locks them
+		return err
+	}
+	return t.decideAnew(ctx, config.Customer)
+}
+
+// hasRules reports whether the customer has these rules of resolution, or none. What is open by other rules is decided anew.
+func (t *Tx) hasRules(ctx context.Context, config VirtuousConfig) (bool, error) {
+	isSame, err := t.queries.VirtuousResolutionIs(ctx, t.dbtx, &db.VirtuousResolutionIsParams{CustomerID: config.Customer, Resolution: config.Resolution})
+	if isNotFound(err) {
+		return true, nil
+	}
+	return isSame, err
 }
 
 // ChangeVirtuous writes an operator's change of the settings; it switches nothing on.
 func (t *Tx) ChangeVirtuous(ctx context.Context, config VirtuousConfig) error {
-	return t.queries.VirtuousConfigChange(ctx, t.dbtx, &db.VirtuousConfigChangeParams{
+	isSame, err := t.hasRules(ctx, config)
+	if err != nil {
+		return err
+	}
+	err = t.queries.VirtuousConfigChange(ctx, t.dbtx, &db.VirtuousConfigChangeParams{
 		CustomerID: config.Customer, TransactionSource: config.TransactionSource, DesignationsField: config.DesignationsField,
 		Defaults: config.Defaults, NeedsReviewAfterHours: hours(config.NeedsReviewAfterHours), StuckAfterHours: hours(config.StuckAfterHours),
-		ImportsUrl: config.ImportsURL, GiftsSince: config.GiftsSince, CreateWebhook: config.CreateWebhook,
+		ImportsUrl: config.ImportsURL, GiftsSince: config.GiftsSince, CreateWebhook: config.CreateWebhook, Resolution: config.Resolution,
 	})
+	if err != nil || isSame {
+		return err
+	}
+	return t.decideAnew(ctx, config.Customer)
 }
 
 func hours(n int) int32 { return int32(min(n, 1<<20)) } //nolint:gosec // bounded

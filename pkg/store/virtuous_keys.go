@@ -72,5 +72,8 @@ func (t *Tx) SwitchGivingOn(ctx context.Context, customer string, works bool) (c
 	if works {
 		return true, t.queries.KeyGiven(ctx, t.dbtx, customer)
 	}
+	if err := t.queries.OAuthTryNow(ctx, t.dbtx, customer); err != nil {
+		return true, err
+	}
 	return true, t.queries.KeyTriesEnd(ctx, t.dbtx, customer)
 }

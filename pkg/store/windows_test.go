@@ -25,7 +25,7 @@ func TestARunThatIsPutOffIsWokenWhenItsTimeHasComeAndNotBefore(t *testing.T) {
 	f.advance(t, 24*time.Hour-time.Microsecond)
 	require.Empty(t, f.woken(t))
 	f.advance(t, time.Microsecond)
-	require.Equal(t, []store.RunRef{{ID: id, Customer: "acme", Kind: store.KindBackfill}}, f.woken(t))
+	require.Equal(t, []store.RunRef{{ID: id, Customer: "acme", Kind: store.KindBackfill, Trace: "trace"}}, f.woken(t))
 	require.Zero(t, f.run(t, id).Parks)
 }
 

@@ -86,6 +86,15 @@ func (v *Vault) EnsureKey(ctx context.Context, customer string) (CustomerKey, er
 	return CustomerKey{customer: customer, key: key}, err
 }
 
+// KeyFrom opens a key that was read together with other rows. One without an id is read, and created if there is none.
+func (v *Vault) KeyFrom(ctx context.Context, customer string, stored store.SealedKey) (CustomerKey, error) {
+	if stored.KeyID == "" {
+		return v.EnsureKey(ctx, customer)
+	}
+	key, err := v.Keeper.open(ctx, stored.KeyID, stored.Sealed)
+	return CustomerKey{customer: customer, key: key}, err
+}
+
 // Seal does what Vault.Seal does.
 func (k CustomerKey) Seal(purpose string, plain []byte) ([]byte, error) {
 	return sealWith(k.key, k.customer, purpose, plain)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"rollcall.dev/pkg/backoff"
@@ -37,6 +38,9 @@ type Config struct {
 	BaseURL string
 	// Key is sent unchanged as a Bearer token.
 	Key string
+	// Renew returns the key that replaces one with which Virtuous answered 401; the same: there is none, and the answer stands. Its error
+	// means that nothing is known of the key, and is returned wrapped. nil: keys are not renewed.
+	Renew func(ctx context.Context, rejected string) (string, error)
 	// Zone is the organization's time zone, for queries by day; nil is UTC.
 	Zone *time.Location
 	// Customer has what this customer's clients share; nil: this client shares nothing.
@@ -62,8 +66,9 @@ type Config struct {
 
 // Client sends the requests of one customer. Many goroutines may use it, and it runs none of its own between calls.
 type Client struct {
-	base         *url.URL // without /api
-	key          string
+	base         *url.URL               // without /api
+	key          atomic.Pointer[string] // as it was renewed last
+	renew        func(ctx context.Context, rejected string) (string, error)
 	zone         *time.Location
 	customer     *Customer
 	http         *http.Client
@@ -83,10 +88,11 @@ func New(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("configure Virtuous client: %w", err)
 	}
 	c := &Client{
-		base: base, key: cfg.Key, zone: cfg.Zone, customer: cfg.Customer,
+		base: base, renew: cfg.Renew, zone: cfg.Zone, customer: cfg.Customer,
 		timeout: cfg.Timeout, queryTimeout: cfg.QueryTimeout, attempts: cfg.Attempts,
 		before: cfg.Before, answered: cfg.Answered, now: cfg.Now, sleep: cfg.Sleep,
 	}
+	c.key.Store(&cfg.Key)
 	transport := cfg.Transport
 	c.setDefaults()
 	if transport == nil {

@@ -171,6 +171,13 @@ func readTags(list gjson.Result) []string {
 // IsComplete reports whether the record has every field that it should have.
 func (c Contact) IsComplete() bool { return len(c.Missing) == 0 }
 
+// HasReference reports whether the contact has an external reference. Letter cases of the source do not count.
+func (c Contact) HasReference(source, id string) bool {
+	return slices.ContainsFunc(c.References, func(one ContactReference) bool {
+		return one.ID == id && strings.EqualFold(strings.TrimSpace(one.Source), strings.TrimSpace(source))
+	})
+}
+
 // Primary returns the primary person of the contact, the first if none is primary, and the zero value if there is no person.
 func (c Contact) Primary() Individual {
 	for _, individual := range c.Individuals {

@@ -2,7 +2,7 @@
 //
 // The client sends the requests (Config.Before decides the pace) and judges the answers. It guarantees that
 //
-//   - the key is sent to BaseURL's origin only, and no redirect is followed;
+//   - the key and the refresh token are sent to BaseURL's origin only, and no redirect is followed;
 //   - the status of an answer decides. A body is only a hint, with two exceptions: the text by which Virtuous says that it
 //     has a transaction already, and a success whose body is not that of the API;
 //   - an answer is at most 16 MiB long;
@@ -19,7 +19,8 @@
 // submitted transaction is permanent: any other says nothing about a record. The codes are virtuous_unauthorized,
 // virtuous_forbidden, virtuous_not_found, virtuous_throttled, virtuous_5xx, virtuous_timeout, virtuous_unreachable,
 // virtuous_open, virtuous_redirect, virtuous_unknown_answer, virtuous_page_repeats, virtuous_unsorted,
-// virtuous_unsupported_query, virtuous_id_invalid and virtuous_http_<status>. RequestID and Problems return what is known of
+// virtuous_unsupported_query, virtuous_id_invalid, virtuous_http_<status>, and of Refresh virtuous_refresh_refused and
+// virtuous_awaiting_verification. RequestID and Problems return what is known of
 // the answer. Errors of Config.Before, and the cause of a cancelled context, are returned wrapped and without a code of
 // this package.
 //

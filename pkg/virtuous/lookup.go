@@ -53,6 +53,24 @@ func (c *Client) Contact(ctx context.Context, id int64) (Contact, error) {
 	return contact, nil
 }
 
+// ContactByReference looks up the contact of an external reference. ErrNotFound means that no contact has it yet. Only an answer that has an id and
+// the reference, its source in any case, counts as a contact; any other success is an ErrUnknownAnswer.
+func (c *Client) ContactByReference(ctx context.Context, source, id string) (Contact, error) {
+	for _, segment := range []string{source, id} {
+		if err := checkSegment(segment); err != nil {
+			return Contact{}, fmt.Errorf("look up a contact: %w", err)
+		}
+	}
+	contact, r, err := readRecord(ctx, c, []string{"Contact", source, id}, readContact)
+	if err == nil && !contact.HasReference(source, id) {
+		err = unknownAnswer(r, "it is not a contact of that source and reference")
+	}
+	if err != nil {
+		return Contact{}, fmt.Errorf("look up a contact: %w", err)
+	}
+	return contact, nil
+}
+
 // readRecord reads the record at a path.
 func readRecord[T any](ctx context.Context, c *Client, path []string, decode func(gjson.Result) (T, error)) (record T, r reply, err error) {
 	r, err = c.read(ctx, call{method: http.MethodGet, path: path})

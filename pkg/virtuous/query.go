@@ -21,8 +21,10 @@ import (
 const (
 	mostPerPage  = 100
 	leastPerPage = 10
-	// moreAfterPage is by how much a page grows again after one that came in time.
-	moreAfterPage = 10
+	// mostIDsPerPage is for rows of which only the ids are read. Some of the vendor's documents say that no page may have more than mostPerPage.
+	mostIDsPerPage = 1000
+	// growth is the part of the largest page by which one grows again after a page that came in time.
+	growth = 10
 )
 
 var (
@@ -83,21 +85,41 @@ func (c *Client) GiftsByTransactionSource(ctx context.Context, source string, si
 	})
 }
 
+// GiftIDs returns the ids of all gifts that Virtuous has, page by page, those above after. Deleted gifts are in no query. The rows of this query
+// have no version, and are short: a page has up to a thousand. Only an empty page ends the query.
+func (c *Client) GiftIDs(ctx context.Context, after int64) iter.Seq2[Page[int64], error] {
+	kind := giftQuery()
+	kind.full, kind.most = "", mostIDsPerPage
+	return pages(ctx, c, kind, readRowID, func(id int64) int64 { return id }, after, func(options) ([]condition, error) { return nil, nil })
+}
+
+// readRowID returns the id of a row.
+func readRowID(row gjson.Result) (int64, error) {
+	id, ok := readID(row.Get("id"))
+	if !row.IsObject() || !ok {
+		return 0, ErrNotRecord
+	}
+	return id, nil
+}
+
 // kindOfQuery has what differs between the queries of gifts and of contacts.
 type kindOfQuery struct {
 	kind            string   // the first part of the address
-	full            string   // the last part of the address, for complete records
+	full            string   // the last part of the address, for complete records; "" for abbreviated ones
+	most            int      // records on a page
 	ids             []string // the parameter of the ids, in the spellings in use
 	sortBy          []string // the words for their order, likewise
 	includeArchived bool
 }
 
 func giftQuery() kindOfQuery {
-	return kindOfQuery{kind: "Gift", full: "FullGift", ids: []string{"Gift Id", "Id"}, sortBy: []string{"Gift Id", "Id"}}
+	return kindOfQuery{kind: "Gift", full: "FullGift", most: mostPerPage, ids: []string{"Gift Id", "Id"}, sortBy: []string{"Gift Id", "Id"}}
 }
 
 func contactQuery() kindOfQuery {
-	return kindOfQuery{kind: "Contact", full: "FullContact", ids: []string{"Contact Id", "Id"}, sortBy: []string{"Contact Id", "Id"}, includeArchived: true}
+	return kindOfQuery{
+		kind: "Contact", full: "FullContact", most: mostPerPage, ids: []string{"Contact Id", "Id"}, sortBy: []string{"Contact Id", "Id"}, includeArchived: true,
+	}
 }
 
 // condition is one condition of a query.
@@ -162,7 +184,7 @@ func pages[T any](ctx context.Context, c *Client, kind kindOfQuery, decode func(
 				yield(Page[T]{Cursor: cursor}, fmt.Errorf("query %ss: %w", kind.kind, err))
 				return
 			}
-			page, isLast, err := decodePage(r, cursor, q.asked, decode, idOf)
+			page, isLast, err := decodePage(r, cursor, q.fullPage(), decode, idOf)
 			if errors.Is(err, ErrUnsorted) && q.sortOtherwise() {
 				continue
 			}
@@ -186,6 +208,7 @@ type query struct {
 	conditions []condition
 	id         condition // with the cursor as its value
 	take       int       // how many records the next page may have
+	most       int       // to which take grows again
 	asked      int       // how many the last one might have
 	sort       int       // in kind.sortBy
 	tried      int       // how many sort words were tried
@@ -196,7 +219,7 @@ func (c *Client) prepare(ctx context.Context, kind kindOfQuery, conditions func(
 	if err != nil {
 		return nil, err
 	}
-	q := &query{client: c, kind: kind, take: mostPerPage, tried: 1}
+	q := &query{client: c, kind: kind, take: kind.most, most: kind.most, tried: 1}
 	if q.conditions, err = conditions(o); err != nil {
 		return nil, err
 	}
@@ -227,7 +250,7 @@ func (q *query) remember() {
 }
 
 // fetch requests the page behind a cursor. After a timeout it asks for half as many records, down to leastPerPage; after a
-// page that came in time, the next has some more.
+// page that came in time, the next has some more. A page that is rejected is tried with mostPerPage records, if it had more.
 func (q *query) fetch(ctx context.Context, cursor int64) (reply, error) {
 	for {
 		q.id.Value = strconv.FormatInt(cursor, 10)
@@ -238,8 +261,12 @@ func (q *query) fetch(ctx context.Context, cursor int64) (reply, error) {
 		if err != nil {
 			return reply{}, fmt.Errorf("write the query: %w", err)
 		}
+		path := []string{q.kind.kind, "Query"}
+		if q.kind.full != "" {
+			path = append(path, q.kind.full)
+		}
 		one := call{
-			method: http.MethodPost, path: []string{q.kind.kind, "Query", q.kind.full}, body: body,
+			method: http.MethodPost, path: path, body: body,
 			query: url.Values{"skip": {"0"}, "take": {strconv.Itoa(q.take)}}, timeout: q.client.queryTimeout,
 			mayBeSlow: true,
 		}
@@ -251,10 +278,12 @@ func (q *query) fetch(ctx context.Context, cursor int64) (reply, error) {
 		}
 		switch {
 		case err == nil:
-			q.asked, q.take = q.take, min(q.take+moreAfterPage, mostPerPage)
+			q.asked, q.take = q.take, min(q.take+q.kind.most/growth, q.most)
 			return r, nil
 		case errors.Is(err, ErrTimeout) && q.take > leastPerPage:
 			q.take = max(q.take/2, leastPerPage)
+		case errors.Is(err, ErrRejected) && q.take > mostPerPage: // perhaps for its length
+			q.take, q.most = mostPerPage, mostPerPage
 		case errors.Is(err, ErrRejected) && q.sortOtherwise():
 		case errors.Is(err, ErrRejected): // a name may have changed: the next query reads the options again
 			q.client.customer.options.expire(q.kind.kind)
@@ -263,6 +292,15 @@ func (q *query) fetch(ctx context.Context, cursor int64) (reply, error) {
 			return reply{}, err
 		}
 	}
+}
+
+// fullPage returns from how many records on the last page was a full one; 0: any is, so that only an empty page ends the query. What a list of
+// ids lacks counts as deleted, so it ends only where nothing is left.
+func (q *query) fullPage() int {
+	if q.kind.full == "" {
+		return 0
+	}
+	return q.asked
 }
 
 // decodePage returns the page of an answer, and whether it is the last one.

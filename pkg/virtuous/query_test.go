@@ -136,6 +136,34 @@ func TestModifiedGiftsAreReadByTheirIDs(t *testing.T) {
 	}
 }
 
+func TestIDsOfAllGiftsAreReadAThousandByOneRequestUntilNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	server := &crm{total: 2500}
+	f := newFixture(t, server.serve)
+	ids, sizes := collect(t, f.GiftIDs(t.Context(), 100))
+	require.Len(t, ids, 2400)
+	require.Equal(t, []int{1000, 1000, 400, 0}, sizes, "only an empty page says that nothing is left")
+	require.EqualValues(t, 101, ids[0])
+	require.Equal(t, "/api/Gift/Query", server.asked[0].path)
+	require.Equal(t, []condition{{"Gift Id", "GreaterThan", "100"}}, server.asked[0].conditions())
+	require.Equal(t, []int{1000, 1000, 1000, 1000}, server.takes())
+}
+
+func TestPageOfIDsIsShorterIfItsLengthIsRejected(t *testing.T) {
+	t.Parallel()
+	server := &crm{total: 250, change: func(w http.ResponseWriter, q asked) bool {
+		if q.take > 100 {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+		return q.take > 100
+	}}
+	f := newFixture(t, server.serve)
+	ids, sizes := collect(t, f.GiftIDs(t.Context(), 0))
+	require.Len(t, ids, 250)
+	require.Equal(t, []int{100, 100, 50, 0}, sizes)
+	require.Equal(t, []int{1000, 100, 100, 100, 100}, server.takes(), "it does not grow again")
+}
+
 func TestModifiedContactsIncludeArchivedOnes(t *testing.T) {
 	t.Parallel()
 	server := &crm{total: 3}

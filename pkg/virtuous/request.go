@@ -33,13 +33,14 @@ var errTimeLimit = errors.New("request took too long")
 // call is one request.
 type call struct {
 	method  string
-	path    []string // the segments behind /api
+	path    []string // the segments behind /api, or of a grant behind the base
 	query   url.Values
 	body    []byte // nil: none
 	use     Use
 	timeout time.Duration // 0: that of the client
 
 	mayBeSlow bool // a timeout says that the page is too long
+	isGrant   bool // for /Token: beside /api, form-encoded, and without the key
 }
 
 // reply is the answer to a call, of any status.
@@ -115,8 +116,25 @@ func (c *Client) exchange(ctx context.Context, one call) (reply, error) {
 }
 
 // do makes a call once and returns its answer, whatever the status. An error that has an unsentError in its chain means that
-// the request was not sent.
+// the request was not sent. An answer 401 did nothing: if the key can be renewed, the request is sent again with the new one.
 func (c *Client) do(ctx context.Context, one call) (reply, error) {
+	key := c.key.Load()
+	r, err := c.doWith(ctx, one, *key)
+	if err != nil || r.status != http.StatusUnauthorized || c.renew == nil {
+		return r, err
+	}
+	renewed, err := c.renew(ctx, *key)
+	if err != nil {
+		return reply{}, &unsentError{fmt.Errorf("renew the key: %w", err)}
+	}
+	if renewed == *key {
+		return r, nil
+	}
+	c.key.Store(&renewed)
+	return c.doWith(ctx, one, renewed)
+}
+
+func (c *Client) doWith(ctx context.Context, one call, key string) (reply, error) {
 	if ctx.Err() != nil {
 		return reply{}, &unsentError{context.Cause(ctx)}
 	}
@@ -129,11 +147,11 @@ func (c *Client) do(ctx context.Context, one call) (reply, error) {
 		}
 		return reply{}, &unsentError{fmt.Errorf("wait to send: %w", err)}
 	}
-	return c.customer.attempt(ctx, one.mayBeSlow, func() (reply, error) { return c.send(ctx, one) })
+	return c.customer.attempt(ctx, one.mayBeSlow, func() (reply, error) { return c.send(ctx, one, key) })
 }
 
 // send sends one request and reads the answer's body, all within the call's timeout.
-func (c *Client) send(ctx context.Context, one call) (reply, error) {
+func (c *Client) send(ctx context.Context, one call, key string) (reply, error) {
 	timeout := one.timeout
 	if timeout == 0 {
 		timeout = c.timeout
@@ -145,7 +163,7 @@ func (c *Client) send(ctx context.Context, one call) (reply, error) {
 		// From the first byte on, Virtuous may have the request.
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
 	})
-	req, err := c.request(traced, one)
+	req, err := c.request(traced, one, key)
 	if err != nil {
 		return reply{}, &unsentError{err}
 	}
@@ -179,7 +197,7 @@ func (c *Client) send(ctx context.Context, one call) (reply, error) {
 	return r, nil
 }
 
-func (c *Client) request(ctx context.Context, one call) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, one call, key string) (*http.Request, error) {
 	content := io.Reader(http.NoBody)
 	if one.body != nil {
 		content = bytes.NewReader(one.body)
@@ -188,12 +206,16 @@ func (c *Client) request(ctx context.Context, one call) (*http.Request, error) {
 	if err != nil { // its text would quote the URL
 		return nil, errors.New("make request")
 	}
-	req.Header.Set("Authorization", "Bearer "+c.key)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "rollcall")
-	if one.body != nil {
+	switch {
+	case one.isGrant:
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return req, nil
+	case one.body != nil:
 		req.Header.Set("Content-Type", "application/json")
 	}
+	req.Header.Set("Authorization", "Bearer "+key)
 	return req, nil
 }
 
@@ -204,8 +226,12 @@ func (c *Client) at(one call) *url.URL {
 	for i, segment := range one.path {
 		escaped[i] = escapeSegment(segment)
 	}
-	target.Path = strings.TrimRight(c.base.Path, "/") + "/api/" + strings.Join(one.path, "/")
-	target.RawPath = strings.TrimRight(c.base.EscapedPath(), "/") + "/api/" + strings.Join(escaped, "/")
+	root := "/api/"
+	if one.isGrant {
+		root = "/"
+	}
+	target.Path = strings.TrimRight(c.base.Path, "/") + root + strings.Join(one.path, "/")
+	target.RawPath = strings.TrimRight(c.base.EscapedPath(), "/") + root + strings.Join(escaped, "/")
 	target.RawQuery = one.query.Encode()
 	return &target
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"rollcall.dev/pkg/fault"
@@ -89,15 +90,24 @@ func (o Outcome) LastError() string {
 	return fmt.Sprintf("status %d: %s", o.Status, describe(o.Problems))
 }
 
-// alreadyExists is the text by which Virtuous says that it has a transaction of this source and id. It is the only text
-// of an answer that decides anything: the status of such an answer is not documented.
-const alreadyExists = "gift transaction already exists"
+// existingGift and existingContact are the texts by which Virtuous says that it has a transaction of this source and id. They are the only texts
+// of an answer that decide anything: the status of such an answer is not documented. That of a contact is not documented either, so both count there.
+const (
+	existingGift    = "gift transaction already exists"
+	existingContact = "contact transaction already exists"
+)
 
 // SubmitGift submits one transaction: body is the JSON of the whole request. It makes one attempt. The same source and
 // id again make no second gift, so a caller may repeat it until Virtuous has it.
 func (c *Client) SubmitGift(ctx context.Context, body []byte) Outcome {
 	one := call{method: http.MethodPost, path: []string{"v2", "Gift", "Transaction"}, body: body, use: UseSubmit}
-	return c.submit(ctx, one, true)
+	return c.submit(ctx, one, existingGift)
+}
+
+// SubmitContact submits the transaction of one contact, as SubmitGift does that of a gift.
+func (c *Client) SubmitContact(ctx context.Context, body []byte) Outcome {
+	one := call{method: http.MethodPost, path: []string{"Contact", "Transaction"}, body: body, use: UseSubmit}
+	return c.submit(ctx, one, existingContact, existingGift)
 }
 
 // SubmitGifts submits several transactions of one source in one request. Any outcome but Accepted says nothing about the
@@ -111,13 +121,14 @@ func (c *Client) SubmitGifts(ctx context.Context, source string, transactions []
 		return Outcome{Err: fault.Permanent("virtuous_transaction_invalid", errors.New("a transaction is no JSON"))}
 	}
 	one := call{method: http.MethodPost, path: []string{"v2", "Gift", "Transactions"}, body: body, use: UseSubmit}
-	return c.submit(ctx, one, false)
+	return c.submit(ctx, one)
 }
 
-func (c *Client) submit(ctx context.Context, one call, isSingle bool) Outcome {
+// submit makes one attempt. exists are the texts that mean that Virtuous has the transaction.
+func (c *Client) submit(ctx context.Context, one call, exists ...string) Outcome {
 	r, err := c.do(ctx, one)
 	if err == nil {
-		return judge(r, one, isSingle)
+		return judge(r, one, exists)
 	}
 	err = fmt.Errorf("submit to Virtuous: %w", err)
 	if _, unsent := errors.AsType[*unsentError](err); unsent {
@@ -128,7 +139,7 @@ func (c *Client) submit(ctx context.Context, one call, isSingle bool) Outcome {
 
 // judge returns the outcome of an answer. The status decides. The body decides only whether a success is one, and whether
 // a rejection means that Virtuous has the transaction.
-func judge(r reply, one call, isSingle bool) Outcome {
+func judge(r reply, one call, exists []string) Outcome {
 	o := Outcome{Status: r.status, RequestID: r.requestID, After: r.after, Date: r.date}
 	err := statusFault(r, one)
 	switch {
@@ -138,7 +149,7 @@ func judge(r reply, one call, isSingle bool) Outcome {
 	case err == nil:
 		err = unknownAnswer(r, "it is neither empty nor JSON")
 		o.Verdict, o.MayBeAccepted = Unclear, true
-	case isSingle && bytes.Contains(bytes.ToLower(r.body), []byte(alreadyExists)):
+	case hasAny(bytes.ToLower(r.body), exists):
 		o.Verdict = Repeated
 		return o
 	case r.status == http.StatusTooManyRequests:
@@ -162,6 +173,10 @@ func judge(r reply, one call, isSingle bool) Outcome {
 	}
 	o.Err = fmt.Errorf("submit to Virtuous: %w", err)
 	return o
+}
+
+func hasAny(body []byte, texts []string) bool {
+	return slices.ContainsFunc(texts, func(text string) bool { return bytes.Contains(body, []byte(text)) })
 }
 
 // isSubmitted reports whether the body of a success is that of an API: empty, as recorded, or any JSON.

@@ -12,6 +12,7 @@ import (
 
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/retryafter"
+	"rollcall.dev/pkg/telemetry"
 )
 
 const (
@@ -47,7 +48,10 @@ func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 			return answer{}, err
 		}
 		target.RawQuery = query
-		r, err := c.send(ctx, &target, a.upsert)
+		requesting, span := telemetry.StartRequest(ctx, a.span())
+		r, err := c.send(requesting, &target, a.upsert)
+		span.Set(telemetry.Status(r.status), telemetry.Page(a.number))
+		span.End(err)
 		if err != nil {
 			return answer{}, err
 		}
@@ -62,6 +66,17 @@ func (c *Client) attempt(ctx context.Context, a ask) (answer, error) {
 		}
 		target.Path, target.RawPath = r.location.Path, r.location.RawPath
 	}
+}
+
+// span returns the name of a request's span.
+func (a ask) span() string {
+	switch {
+	case a.upsert != nil:
+		return telemetry.SpanUpsertUser
+	case a.id != "":
+		return telemetry.SpanReadUser
+	}
+	return telemetry.SpanReadPage
 }
 
 // judge returns the answer or the fault of a reply that is not a redirect.

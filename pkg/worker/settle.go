@@ -25,11 +25,13 @@ const (
 
 // settle settles the message by the handler's outcome. It has its own context, because the work's may have ended, and a
 // message that is not settled is delivered again only after the ack wait.
-func (w *Worker) settle(work context.Context, msg jetstream.Msg, delivery *Delivery, outcome error, took time.Duration) {
+func (w *Worker) settle(work context.Context, msg jetstream.Msg, delivery *Delivery, outcome error, took time.Duration,
+	trace []zap.Field,
+) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), settleTimeout)
 	defer cancel()
 	log := w.Logger.With(zap.String("consumer", w.Name), zap.String("subject", delivery.Subject),
-		zap.Uint64("sequence", delivery.Sequence), zap.Int("delivery", delivery.Deliveries))
+		zap.Uint64("sequence", delivery.Sequence), zap.Int("delivery", delivery.Deliveries)).With(trace...)
 	outcomeName, err := w.settleOutcome(ctx, msg, delivery, outcome, log)
 	w.Metrics.settled(w.Name, outcomeName, took)
 	if err != nil {
@@ -69,6 +71,14 @@ func (w *Worker) settleOutcome(ctx context.Context, msg jetstream.Msg, delivery 
 		log.Warn("message failed; it will be delivered again", zap.Duration("after", delay), zap.Error(outcome))
 		return "failed", msg.NakWithDelay(delay)
 	}
+}
+
+// failureOf returns what a span says of an outcome: nil for one that is no failure.
+func failureOf(outcome error) error {
+	if _, retry := errors.AsType[*retryError](outcome); retry || errors.Is(outcome, ErrSettled) {
+		return nil
+	}
+	return outcome
 }
 
 func (w *Worker) handBack(msg jetstream.Msg) {

@@ -42,6 +42,33 @@ func TestMessagesWaitingForBusyWorkersAreHandledOnce(t *testing.T) {
 	executed.RequireNone(t)
 }
 
+func TestABacklogIsTakenOnlyAsFarAsSlotsAreFree(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, longWait)
+	const slots, messages = 4, 30
+	started, release := make(chan int, messages), make(chan struct{})
+	for number := range messages {
+		f.publish(t, strconv.Itoa(number))
+	}
+	f.start(t, &worker.Worker{Slots: slots, Handler: func(_ context.Context, delivery *worker.Delivery) error {
+		started <- delivery.Deliveries
+		<-release
+		return nil
+	}})
+	for range slots {
+		require.Equal(t, 1, await(t, started))
+	}
+	require.Equal(t, slots, f.consumerInfo(t).NumAckPending)
+	for done := slots; done < messages; done++ {
+		release <- struct{}{}
+		require.Equal(t, 1, await(t, started), "each message is delivered once")
+		require.LessOrEqual(t, f.consumerInfo(t).NumAckPending, slots+1, "one may be settled that the server has not noted yet")
+	}
+	close(release)
+	f.requireEmpty(t)
+	require.Empty(t, started)
+}
+
 func TestMessageIsNotFetchedBeforeSlotIsFree(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, longWait)

@@ -61,7 +61,10 @@ func TestPollsReachBackWhileVOMOsTimestampsLag(t *testing.T) {
 	require.Equal(t, 1, f.count(`SELECT count(*) FROM sync_configs WHERE stamp_lag_minutes BETWEEN 120 AND 125`))
 
 	// VOMO's clock is corrected, and the next change a day later shows it.
+	const reconciled = `SELECT count(*) FROM reconciliation_runs`
+	before := f.count(reconciled)
 	f.advance(25 * time.Hour)
+	f.await(soon, "the daily reconciliation has passed: it would bring the change before a poll does", func() bool { return f.count(reconciled) > before })
 	edit("On time", 0, 5)
 	f.awaitPoll("acme")
 	require.Empty(t, f.differing("acme"))

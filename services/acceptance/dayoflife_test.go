@@ -16,7 +16,7 @@ import (
 
 // The full size, run by hand: go test ./services/acceptance -run DayOfLife -day-users 5000 -day-hours 24.
 var (
-	dayUsers = flag.Int("day-users", 600, "users of the organisation whose day is simulated")
+	dayUsers = flag.Int("day-users", 300, "users of the organisation whose day is simulated")
 	dayHours = flag.Int("day-hours", 4, "how much of the day is simulated")
 )
 

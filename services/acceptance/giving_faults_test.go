@@ -15,11 +15,13 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-// The full size, run by hand: go test ./services/acceptance -run DonationsUnderFaults -giving-seeds 20 -giving-donations 2000 -timeout 120m.
+// The full size, run by hand: go test ./services/acceptance -run DonationsUnderFaults -giving-seeds 20 -giving-donations 2000 -giving-portions 8
+// -timeout 120m.
 var (
 	givingSeeds     = flag.Int("giving-seeds", 3, "how many courses of faults and kills donations go through")
 	givingFrom      = flag.Int("giving-from", 0, "the first of them")
-	givingDonations = flag.Int("giving-donations", 200, "donations of each course")
+	givingDonations = flag.Int("giving-donations", 100, "donations of each course")
+	givingPortions  = flag.Int("giving-portions", 4, "in how many portions they are published, with a kill after each")
 )
 
 const (
@@ -132,10 +134,10 @@ func (c *givingCourse) kill() {
 }
 
 // live has donations published on two days. Their transactions become gifts at midnight, when the import runs. The donations service is
-// killed ten times: while it sends, while it also applies webhooks, and while it only applies webhooks.
+// killed after each portion and twice more: while it sends, while it also applies webhooks, and while it only applies webhooks.
 func (c *givingCourse) live() {
 	c.f.t.Helper()
-	const portions = 8
+	portions := *givingPortions
 	for i := range portions {
 		c.donate(*givingDonations*i/portions, *givingDonations*(i+1)/portions)
 		c.kill()

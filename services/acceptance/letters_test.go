@@ -14,7 +14,7 @@ import (
 )
 
 // The full size, run by hand: go test ./services/acceptance -run ParkedLetters -parked-letters 10000.
-var parkedLetters = flag.Int("parked-letters", 1500, "letters of one customer that are due at once")
+var parkedLetters = flag.Int("parked-letters", 1100, "letters of one customer that are due at once")
 
 // makeDue opens letters for a customer's first n users, as if the destination had rejected a version before the mapped one. All
 // of them are due now.
@@ -80,7 +80,8 @@ func TestParkedLettersOfOneCustomerDelayNoOtherCustomersLetters(t *testing.T) {
 func TestStreamOfLettersIsRestoredFromTable(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, fast)
-	f.organisation("acme", *parkedLetters)
+	letters := *parkedLetters / 4
+	f.organisation("acme", letters)
 	f.start(programOnboarding)
 	f.start(programBackfill)
 	f.onboard("acme")
@@ -88,7 +89,7 @@ func TestStreamOfLettersIsRestoredFromTable(t *testing.T) {
 	retrier := f.start(programDLQRetry)
 	_, err := f.pool.Exec(t.Context(), `UPDATE sync_configs SET paused_at = now()`) // so that all letters stay open
 	require.NoError(t, err)
-	f.makeDue("acme", *parkedLetters)
+	f.makeDue("acme", letters)
 	_, err = f.pool.Exec(t.Context(), `UPDATE dead_letters SET state = 'review', error_class = 'permanent', next_attempt_at = NULL
 		WHERE state = 'waiting' AND record_id::bigint % 3 = 0`)
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 // The full size, run by hand: go test ./services/acceptance -run ComeAndGo -seeds 50 -seed-users 3000.
 var (
 	seeds     = flag.Int("seeds", 3, "how many courses of events a test goes through")
-	seedUsers = flag.Int("seed-users", 900, "users of an organisation in such a test")
+	seedUsers = flag.Int("seed-users", 400, "users of an organisation in such a test")
 )
 
 // courseOf returns random changes of an organisation during a scan, always the same for one seed. No addition and deletion fall

@@ -12,13 +12,13 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vomo"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -90,7 +90,7 @@ func (r *resyncer) logged(ctx context.Context, lease *store.Lease, question oper
 	if !customer.Active() {
 		return operatorapi.Resync{}, notActive(customer)
 	}
-	traceID := event.NewTraceID()
+	traceID := telemetry.TraceParent(ctx)
 	jobID, err := r.store.StartJob(ctx, customer.ID, jobUserResync, traceID)
 	if err != nil {
 		return operatorapi.Resync{}, err

@@ -7,6 +7,8 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/mappingarchive"
+	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/record"
 	"rollcall.dev/pkg/retention"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/worker"
@@ -23,6 +25,16 @@ func run(ctx context.Context, s *service.Service) error {
 			answered, err := service.AnswerSlowly(ctx, s, "users", "resync", service.Slow{Within: resyncWithin, Slots: resyncSlots},
 				newResyncer(runners[kind.Name]).resync)
 			if err != nil {
+				return nil, err
+			}
+			err = service.Answer(s, "users", "show", func(ctx context.Context, question operatorapi.TraceQuestion) (operatorapi.TraceReply, error) {
+				if !record.ValidID(question.RecordID) {
+					return operatorapi.TraceReply{}, &service.FieldsError{Errors: map[string][]string{"recordId": {record.IDRule}}}
+				}
+				return record.TraceUser(ctx, s.Store.Conn, question)
+			})
+			if err != nil {
+				answered()
 				return nil, err
 			}
 			pruner := &retention.Pruner{Store: s.Store, Logger: s.Logger, Rules: retention.Rules(s.Config)}

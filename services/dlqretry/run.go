@@ -55,7 +55,7 @@ func run(ctx context.Context, s *service.Service) error {
 	retrier := &retry.Retrier{Store: s.Store, Metrics: retry.NewMetrics(s.Registry), Changed: publisher.Wake}
 	rounds = round.New(round.Config{
 		Store: s.Store, Connect: connect, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: s.Config.DLQSlots,
-		Kind: retrier.Kind(),
+		Kind: retrier.Kind(), Tracing: s.Tracing,
 	})
 	messages := &retry.Messages{
 		Store: s.Store, Vault: s.Vault, Publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}, Logger: s.Logger, Changed: publisher.Wake,
@@ -73,11 +73,11 @@ func run(ctx context.Context, s *service.Service) error {
 	workers, noLetters := worker.NewMetrics(s.Registry), letterstream.NoLetters{Logger: s.Logger}
 	operators := &worker.Worker{
 		Name: bus.DurableDLQRetry, Conn: s.Conn, Consumer: retries, Slots: requestSlots, Letters: noLetters, Handler: requests.Handle,
-		Logger: s.Logger, Metrics: workers,
+		Logger: s.Logger, Metrics: workers, Tracing: s.Tracing,
 	}
 	server := &worker.Worker{
 		Name: bus.DurableAdvisories, Conn: s.Conn, Consumer: reports, Slots: advisorySlots, Letters: noLetters, Handler: advisories.Handle,
-		Logger: s.Logger, Metrics: workers,
+		Logger: s.Logger, Metrics: workers, Tracing: s.Tracing,
 	}
 	s.Ready()
 	group, working := errgroup.WithContext(ctx)

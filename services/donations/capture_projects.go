@@ -18,7 +18,7 @@ const loadTimeout = 20 * time.Second
 // checkProjects notes in one whether its projects are checked, and returns which of them a donation may not have. A donation that is stored
 // already stays as it is, whatever became of its projects.
 func (c *capturer) checkProjects(
-	ctx context.Context, config store.VirtuousConfig, donation giving.Donation, one *store.CapturedDonation,
+	ctx context.Context, donation giving.Donation, one *store.CapturedDonation,
 ) (rollcallv1.FieldErrors, error) {
 	one.ProjectsChecked = true
 	errs := rollcallv1.FieldErrors{}
@@ -30,7 +30,7 @@ func (c *capturer) checkProjects(
 		codes[i] = designation.Code
 	}
 	result, err := c.projects.check(ctx, one.Customer, codes, false, func(ctx context.Context) (readProjects, bool, error) {
-		return c.openProjects(ctx, config)
+		return c.openProjects(ctx, one.Customer)
 	})
 	switch {
 	case err != nil || result.passed():
@@ -55,9 +55,13 @@ func (c *capturer) checkProjects(
 }
 
 // openProjects opens Virtuous, unless giving is switched off, paused or held.
-func (c *capturer) openProjects(ctx context.Context, config store.VirtuousConfig) (read readProjects, mayRead bool, err error) {
-	customer, err := c.store.Customer(ctx, config.Customer)
-	if err != nil || customer.PausedAt != nil || !config.Enabled {
+func (c *capturer) openProjects(ctx context.Context, id string) (read readProjects, mayRead bool, err error) {
+	customer, err := c.store.Customer(ctx, id)
+	if err != nil || customer.PausedAt != nil {
+		return nil, false, err
+	}
+	config, err := c.store.VirtuousConfig(ctx, id)
+	if err != nil || !config.Enabled {
 		return nil, false, err
 	}
 	now, err := c.store.Now(ctx)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"testing"
+	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/deadletter"
@@ -127,4 +129,29 @@ func TestDonationOfACustomerWithoutGivingIsKeptOrDiscarded(t *testing.T) {
 	f.exec(t, `UPDATE sync_configs SET paused_at = now() WHERE customer_id = 'acme'`)
 	f.give(t, "don-3", nil)
 	require.Equal(t, []string{"don-3 pending"}, f.states(t), "a rejected key and a pause keep no donation from being captured")
+}
+
+// The capture reads the settings and the key first. An offboarding that comes then, and destroys the key, has the message discarded.
+func TestDonationOfACustomerThatIsOffboardedMeanwhileIsDiscarded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "{}")
+	offboarding, err := f.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { require.ErrorIs(t, offboarding.Rollback(t.Context()), pgx.ErrTxClosed) }()
+	_, err = offboarding.Exec(t.Context(), `SELECT pg_advisory_xact_lock(hashtextextended('rollcall.customer.' || $1, 0))`, customer)
+	require.NoError(t, err)
+	_, err = offboarding.Exec(t.Context(), `UPDATE sync_configs SET offboarded_at = rollcall_now() WHERE customer_id = $1`, customer)
+	require.NoError(t, err)
+
+	captured, given := make(chan error, 1), message(customer, 1, donation(t, "don-1", nil))
+	go func() { captured <- f.capturer.capture(t.Context(), given) }()
+	require.Eventually(t, func() bool {
+		return column[bool](t, f, `SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+			WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted)`)[0]
+	}, 30*time.Second, 10*time.Millisecond, "the capture waits for the offboarding")
+	require.NoError(t, offboarding.Commit(t.Context()))
+	require.NoError(t, <-captured)
+	require.Empty(t, f.states(t))
+	require.Empty(t, f.letters(t))
+	require.Empty(t, f.events(t))
 }

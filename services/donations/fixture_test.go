@@ -225,10 +225,14 @@ func (f *fixture) give(t *testing.T, id string, changed map[string]any) {
 // deliver captures the message of that sequence.
 func (f *fixture) deliver(t *testing.T, to string, sequence uint64, body []byte) {
 	t.Helper()
-	require.NoError(t, f.capturer.capture(t.Context(), intake.Message{Created: streamCreated, Delivery: &worker.Delivery{
+	require.NoError(t, f.capturer.capture(t.Context(), message(to, sequence, body)))
+}
+
+func message(to string, sequence uint64, body []byte) intake.Message {
+	return intake.Message{Created: streamCreated, Delivery: &worker.Delivery{
 		Subject: bus.SubjectDonation(to), Data: body, Stream: bus.StreamDonations, Sequence: sequence, Deliveries: 1,
 		Published: streamCreated.Add(time.Duration(sequence) * time.Second),
-	}}))
+	}}
 }
 
 // round gives the customer a round as the loop does. ran is false if no donation is due, or the customer is held.

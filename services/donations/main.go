@@ -1,5 +1,5 @@
-// Command donations brings donations into Virtuous CRM+. It stores the donation of a message, sealed, and erases the message; then it
-// sends the donation's transaction in the customer's lane of giving, at least once and always the same bytes, until Virtuous has
+// Command donations brings donations and contacts into Virtuous CRM+. It stores the donation or contact of a message, sealed, and erases the message;
+// then it sends its transaction in the customer's lane of giving, at least once and always the same bytes, until Virtuous has
 // accepted or rejected it. It also stores what the service webhooks received, and applies it: a gift confirms its donation.
 package main
 
@@ -46,14 +46,14 @@ func run(ctx context.Context, s *service.Service) error {
 	counts := newMetrics(s.Registry)
 	checking := &projects{store: s.Store, logger: s.Logger, metrics: counts, mode: s.Config.ProjectCheck}
 	rounds := round.New(round.Config{
-		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: slots,
+		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: slots, Tracing: s.Tracing,
 		Kind: (&submitter{
 			store: s.Store, vault: s.Vault, virtuous: opener, inbound: applier, metrics: counts, projects: checking, together: s.Config.VirtuousBatch,
 			sleep: backoff.Sleep,
 		}).kind(),
 	})
 	parts := round.New(round.Config{
-		Store: s.Store, Logger: s.Logger, Slots: slots,
+		Store: s.Store, Logger: s.Logger, Slots: slots, Tracing: s.Tracing,
 		Kind: (&inbox.Applying{Store: s.Store, Vault: s.Vault, Logger: s.Logger, Applier: applier, Open: openReader(s.Store, opener)}).Kind(),
 	})
 	messages := worker.NewMetrics(s.Registry)
@@ -79,7 +79,7 @@ func run(ctx context.Context, s *service.Service) error {
 	return group.Wait()
 }
 
-// donationWorker captures donations.
+// donationWorker captures donations and contacts, and what platforms say that they applied.
 func donationWorker(
 	ctx context.Context, s *service.Service, opener *connector.Virtuous, checking *projects, messages *worker.Metrics, wake func(),
 ) (*worker.Worker, error) {
@@ -98,6 +98,12 @@ func donationWorker(
 	return newWorker(ctx, s, bus.StreamDonations, worker.Worker{
 		Name: bus.DurableDonations, Letters: letters, Metrics: messages,
 		Handler: func(ctx context.Context, delivery *worker.Delivery) error {
+			switch {
+			case bus.IsContact(delivery.Subject):
+				return incoming.Handle(ctx, delivery, capturing.captureContact)
+			case bus.IsApplied(delivery.Subject):
+				return incoming.Handle(ctx, delivery, capturing.captureApplied)
+			}
 			return incoming.Handle(ctx, delivery, capturing.capture)
 		},
 	})
@@ -117,7 +123,7 @@ func newWorker(ctx context.Context, s *service.Service, stream string, w worker.
 	if w.Consumer, err = s.JetStream.Consumer(ctx, stream, w.Name); err != nil {
 		return nil, fmt.Errorf("look up consumer: %w", err)
 	}
-	w.Conn, w.Logger, w.Slots = s.Conn, s.Logger, slots
+	w.Conn, w.Logger, w.Slots, w.Tracing = s.Conn, s.Logger, slots, s.Tracing
 	return &w, nil
 }
 

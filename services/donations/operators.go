@@ -33,8 +33,9 @@ func answerOperators(
 				return opener.Open(ctx, config, nil, jobSubscription)
 			},
 		},
-		Open: func(ctx context.Context, config store.VirtuousConfig) (givingapi.Looker, error) {
-			return opener.Open(ctx, config, nil, givingapi.JobClose)
+		Source: s.Config.VirtuousTransactionSource,
+		Open: func(ctx context.Context, config store.VirtuousConfig, job string) (givingapi.Looker, error) {
+			return opener.Open(ctx, config, nil, job)
 		},
 	}
 	return api.Answer(ctx, s)

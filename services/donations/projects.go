@@ -26,6 +26,7 @@ type projects struct {
 	logger  *zap.Logger
 	metrics *metrics
 	mode    string // config.ProjectCheckRefuse, …
+	lately  lately
 }
 
 func (p *projects) isOff() bool    { return p.mode == config.ProjectCheckOff }
@@ -52,9 +53,16 @@ func (p *projects) check(ctx context.Context, customer string, codes []string, l
 	for i, code := range codes {
 		wanted[i] = lowered(code)
 	}
+	if p.lately.has(time.Now(), customer, wanted) {
+		return checked{}, nil
+	}
 	found, err := p.store.MissingProjects(ctx, customer, wanted, reloadEvery)
-	if err != nil || len(found.Codes) == 0 {
+	if err != nil {
 		return checked{}, err
+	}
+	if len(found.Codes) == 0 {
+		p.lately.add(time.Now(), customer, wanted)
+		return checked{}, nil
 	}
 	var result checked
 	if found.IsKnown || loadFirst {

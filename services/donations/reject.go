@@ -4,15 +4,19 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/giving"
 	"rollcall.dev/pkg/intake"
 	"rollcall.dev/pkg/messageletter"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -27,7 +31,7 @@ const (
 // maxReason limits the text of a letter: a message may have many wrong fields.
 const maxReason = 1000
 
-// rejection is why a message does not become a donation.
+// rejection is why a message does not become a donation or contact, or settles nothing.
 type rejection struct {
 	code  string // the letter's
 	event string // the event's
@@ -44,12 +48,20 @@ func (c *capturer) reject(ctx context.Context, customer string, message intake.M
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
 	}
-	letter := store.DonationLetter{
-		ID: uuid.New(), Customer: customer, PlatformID: giving.IDOf(message.Data), PayloadSealed: sealed, Subject: message.Subject,
-		Origin: c.origin(message), Job: jobCapture, Code: why.code, Reason: reason, TraceID: event.NewTraceID(),
+	letter := store.TransactionLetter{
+		ID: uuid.New(), Kind: deadletter.KindDonation, Customer: customer, PlatformID: giving.IDOf(message.Data), PayloadSealed: sealed,
+		Subject: message.Subject, Origin: c.origin(message), Job: jobCapture, Code: why.code, Reason: reason, TraceID: telemetry.TraceParent(ctx),
+	}
+	reference := giving.ReferenceOf(message.Data)
+	switch {
+	case bus.IsContact(message.Subject):
+		letter.Kind, letter.PlatformID = deadletter.KindContact, reference
+	case bus.IsApplied(message.Subject):
+		// It is no contact, and must not take the place of the letter of a contact with this reference.
+		letter.Kind, letter.PlatformID = deadletter.KindMessage, ""
 	}
 	done, err := c.customers.Commit(ctx, customer, message, func(ctx context.Context, tx *store.Tx) error {
-		added, err := tx.AddDonationLetter(ctx, letter)
+		added, err := tx.AddTransactionLetter(ctx, letter)
 		if err != nil || !added {
 			return err
 		}
@@ -57,13 +69,7 @@ func (c *capturer) reject(ctx context.Context, customer string, message intake.M
 		if err != nil {
 			return err
 		}
-		rejected, err := event.Fact{
-			Name: event.DonationRejected, Customer: customer, ID: "donation-rejected-" + letter.Origin, At: now, TraceID: letter.TraceID,
-			Data: &rollcallv1.DonationRejected{
-				CustomerId: customer, PlatformDonationId: letter.PlatformID, Code: why.event, Errors: why.errs.ListValues(),
-				StreamSequence: message.Sequence,
-			},
-		}.Message()
+		rejected, err := rejectedEvent(letter, why, now, message.Sequence, reference).Message()
 		if err != nil {
 			return err
 		}
@@ -72,8 +78,32 @@ func (c *capturer) reject(ctx context.Context, customer string, message intake.M
 	if err != nil || !done {
 		return err
 	}
-	c.metrics.message("rejected")
-	c.logger.Warn("donation rejected", zap.String("customer", customer), zap.String("code", why.code), zap.Uint64("sequence", message.Sequence),
+	if letter.Kind == deadletter.KindDonation {
+		c.metrics.message("rejected")
+	} else {
+		c.metrics.contactMessage("rejected")
+	}
+	c.logger.Warn(letter.Kind+" rejected", zap.String("customer", customer), zap.String("code", why.code), zap.Uint64("sequence", message.Sequence),
 		zap.Stringer("letter_id", letter.ID))
 	return nil
+}
+
+// rejectedEvent is the event that a message did not become a donation or contact, or settled nothing of a contact. reference is the contact's.
+func rejectedEvent(letter store.TransactionLetter, why rejection, at time.Time, sequence uint64, reference string) event.Fact {
+	fact := event.Fact{Customer: letter.Customer, ID: letter.Kind + "-rejected-" + letter.Origin, At: at, TraceID: letter.TraceID}
+	if letter.Kind != deadletter.KindDonation {
+		if letter.Kind == deadletter.KindMessage && why.event == eventInvalid {
+			why.event = codeAppliedInvalid
+		}
+		fact.Name = event.ContactRejected
+		fact.Data = &rollcallv1.ContactRejected{
+			CustomerId: letter.Customer, ReferenceId: reference, Code: why.event, Errors: why.errs.ListValues(), StreamSequence: sequence,
+		}
+		return fact
+	}
+	fact.Name = event.DonationRejected
+	fact.Data = &rollcallv1.DonationRejected{
+		CustomerId: letter.Customer, PlatformDonationId: letter.PlatformID, Code: why.event, Errors: why.errs.ListValues(), StreamSequence: sequence,
+	}
+	return fact
 }

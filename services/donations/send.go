@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/backoff"
 	"rollcall.dev/pkg/connector"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/giving/hold"
 	"rollcall.dev/pkg/giving/inbound"
@@ -20,7 +17,6 @@ import (
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/virtuous"
-	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
 const (
@@ -28,12 +24,12 @@ const (
 	longestDelay = time.Hour
 )
 
-// step is a place in the work on one donation between two effects.
+// step is a place in the work on one transaction between two effects.
 type step string
 
 // Steps.
 const (
-	stepLookedUp  step = "looked_up" // an earlier attempt had no answer, and it is known whether there is a gift
+	stepLookedUp  step = "looked_up" // an earlier attempt had no answer, and it is known whether there is a gift or contact
 	stepConfirmed step = "confirmed" // there was
 	stepNoted     step = "noted"
 	stepAnswered  step = "answered"
@@ -47,12 +43,12 @@ func (s *submitter) at(place step) error {
 	return s.reached(place)
 }
 
-// sendGuarded is send for a donation that must not stop the others: one whose work panics is put off alone.
-func (b *batch) sendGuarded(ctx context.Context, one store.DueDonation) error {
-	log := b.Log.With(zap.String("donation", one.PlatformID))
+// sendGuarded is send for a transaction that must not stop the others: one whose work panics is put off alone.
+func (b *batch) sendGuarded(ctx context.Context, one store.DueTransaction) error {
+	log := b.Log.With(named(one))
 	err := round.Guarded(log, func() error { return b.send(ctx, one) })
 	if _, panicked := errors.AsType[*round.PanicError](err); panicked {
-		b.count("panicked", true)
+		b.count(one.Kind, "panicked", true)
 		return b.postpone(ctx, one, firstDelay, longestDelay, err)
 	}
 	if errors.Is(err, connector.ErrGaveWay) {
@@ -61,17 +57,17 @@ func (b *batch) sendGuarded(ctx context.Context, one store.DueDonation) error {
 	return err
 }
 
-// postpone puts off one donation, and keeps why.
-func (b *batch) postpone(ctx context.Context, one store.DueDonation, shortest, longest time.Duration, cause error) error {
+// postpone puts off one transaction, and keeps why.
+func (b *batch) postpone(ctx context.Context, one store.DueTransaction, shortest, longest time.Duration, cause error) error {
 	return b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.PostponeDonation(ctx, b.Customer.ID, one.ID, shortest, longest, fault.CodeOf(cause))
+		_, err := tx.PostponeTransaction(ctx, b.Customer.ID, one, shortest, longest, fault.CodeOf(cause))
 		return err
 	})
 }
 
-// send sends the transaction of one donation, and records the answer. Its error concerns the customer, and not this donation alone.
-func (b *batch) send(ctx context.Context, one store.DueDonation) error {
-	body, err := b.open(one.BodySealed)
+// send sends one transaction, and records the answer. Its error concerns the customer, and not this transaction alone.
+func (b *batch) send(ctx context.Context, one store.DueTransaction) error {
+	body, err := b.open(one)
 	if errors.Is(err, vault.ErrForeign) { // with the key of a customer who was offboarded, and has returned
 		return b.failUnreadable(ctx, one)
 	}
@@ -90,10 +86,10 @@ func (b *batch) send(ctx context.Context, one store.DueDonation) error {
 	if err := connector.GivesWay(ctx); err != nil {
 		return err
 	}
-	var attempt store.DonationAttempt
+	var attempt store.TransactionAttempt
 	var begun bool
 	err = b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
-		attempt, begun, err = tx.BeginDonationAttempt(ctx, b.Lease, one, lookedUp)
+		attempt, begun, err = tx.BeginTransactionAttempt(ctx, b.Lease, one, lookedUp)
 		return err
 	})
 	if err != nil || !begun {
@@ -102,14 +98,14 @@ func (b *batch) send(ctx context.Context, one store.DueDonation) error {
 	if err := b.at(stepNoted); err != nil {
 		return err
 	}
-	outcome := b.client.SubmitGift(ctx, body)
+	outcome := b.post(ctx, one.Kind, body)
 	if err := b.at(stepAnswered); err != nil {
 		return err
 	}
 	if err := b.record(ctx, attempt, outcome); err != nil {
 		return err
 	}
-	b.count(outcome.Verdict.String(), !outcome.IsIn())
+	b.count(one.Kind, outcome.Verdict.String(), !outcome.IsIn())
 	if outcome.IsIn() {
 		b.noteAccepted()
 	}
@@ -119,13 +115,13 @@ func (b *batch) send(ctx context.Context, one store.DueDonation) error {
 	return b.faultOf(ctx, outcome)
 }
 
-// lookUp looks for the gift of a donation before its transaction is sent again. ended says that nothing is to be sent now.
-func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, err error) {
+// lookUp looks for what became of a transaction before it is sent again. ended says that nothing is to be sent now.
+func (b *batch) lookUp(ctx context.Context, one store.DueTransaction) (ended bool, err error) {
 	asked, err := b.Store.Now(ctx)
 	if err != nil {
 		return true, err
 	}
-	gift, err := b.client.GiftByTransaction(ctx, one.TransactionSource, one.PlatformID)
+	record, err := b.find(ctx, one)
 	if err == nil || errors.Is(err, virtuous.ErrNotFound) {
 		if err := b.at(stepLookedUp); err != nil {
 			return true, err
@@ -133,7 +129,8 @@ func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, 
 	}
 	switch {
 	case err == nil:
-		return true, b.confirm(ctx, one, gift, asked)
+		record.At, record.Read = asked, true
+		return true, b.confirm(ctx, one, record)
 	case errors.Is(err, virtuous.ErrNotFound):
 		return false, nil
 	case ctx.Err() != nil, errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable), errors.Is(err, connector.ErrGaveWay):
@@ -142,15 +139,15 @@ func (b *batch) lookUp(ctx context.Context, one store.DueDonation) (ended bool, 
 	if postponing := b.postpone(ctx, one, firstDelay, longestDelay, err); postponing != nil {
 		return true, postponing
 	}
-	b.count("not_looked_up", true)
+	b.count(one.Kind, "not_looked_up", true)
 	if errors.Is(err, virtuous.ErrUnknownAnswer) {
-		return true, nil // of this donation alone: Virtuous may show the transaction that it holds
+		return true, nil // of this one alone: Virtuous may show the transaction that it holds
 	}
 	return true, b.faultOfRead(ctx, err)
 }
 
-// faultOfRead returns what a failed read means for the round, after its donation was put off. One that waits for its share of the requests
-// stops no other donation: submissions go on.
+// faultOfRead returns what a failed read means for the round, after its transaction was put off. One that waits for its share of the requests
+// stops no other transaction: submissions go on.
 func (b *batch) faultOfRead(ctx context.Context, err error) error {
 	if hold.IsPaced(err) {
 		return nil
@@ -161,48 +158,51 @@ func (b *batch) faultOfRead(ctx context.Context, err error) error {
 	return hold.For(err, b.Holds)
 }
 
-// confirm stores the gift, and with it that the donation is confirmed.
-func (b *batch) confirm(ctx context.Context, one store.DueDonation, gift virtuous.Gift, asked time.Time) error {
+// confirm stores the gift or contact, and with it that its transaction is confirmed.
+func (b *batch) confirm(ctx context.Context, one store.DueTransaction, record inbound.Record) error {
 	keys, err := b.inbound.Keys(ctx, b.Customer.ID)
 	if err != nil {
 		return err
 	}
 	pass := inbound.Pass{Customer: b.Customer.ID, Job: jobSubmit, RecoveryPath: recoveredBySubmission, TraceID: b.TraceID}
 	err = b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
-		_, err := b.inbound.Apply(ctx, tx, keys, pass, []inbound.Record{{Gift: &gift, At: asked, Read: true}})
+		_, err := b.inbound.Apply(ctx, tx, keys, pass, []inbound.Record{record})
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	b.count("found", false)
-	b.Log.Info("gift of an earlier attempt found", zap.String("donation", one.PlatformID), zap.Int64("gift", gift.ID))
+	b.count(one.Kind, "found", false)
+	b.Log.Info("record of an earlier attempt found", named(one), zap.Int64("virtuous_id", record.ID()))
 	return b.at(stepConfirmed)
 }
 
-// recoveredBySubmission is the recovery path of a donation whose gift was found before its transaction was sent again.
+// recoveredBySubmission is the recovery path of a donation or contact that was found at Virtuous before its transaction was sent again.
 const recoveredBySubmission = "submission_lookup"
 
-// record records what Virtuous answered. It changes nothing if the donation is not pending any more.
-func (b *batch) record(ctx context.Context, attempt store.DonationAttempt, outcome virtuous.Outcome) error {
-	log := b.Log.With(zap.String("donation", attempt.Before.PlatformID), zap.Stringer("verdict", outcome.Verdict), zap.Int("status", outcome.Status),
+// record records what Virtuous answered. It changes nothing if the transaction is not pending any more.
+func (b *batch) record(ctx context.Context, attempt store.TransactionAttempt, outcome virtuous.Outcome) error {
+	log := b.Log.With(named(attempt.Before), zap.Stringer("verdict", outcome.Verdict), zap.Int("status", outcome.Status),
 		zap.String("request_id", outcome.RequestID), zap.Int("attempt", attempt.Number))
 	var changed bool
 	recording := context.WithoutCancel(ctx) // a stop of the service must not lose an answer; the lane's lease decides
 	recording, cancel := context.WithTimeout(recording, recordTimeout)
 	defer cancel()
 	err := b.Store.InLane(recording, b.Lease, func(ctx context.Context, tx *store.Tx) (err error) {
+		if err := tx.NoteTransactionAttempt(ctx, attempt, answerOf(outcome)); err != nil {
+			return err
+		}
 		switch {
 		case outcome.IsIn():
-			changed, err = tx.SubmitDonation(ctx, attempt, outcome.Verdict == virtuous.Repeated)
+			changed, err = tx.SubmitTransaction(ctx, attempt, outcome.Verdict == virtuous.Repeated)
 			return err
 		case outcome.Verdict == virtuous.Refused:
-			if changed, err = tx.FailDonation(ctx, attempt, outcome.LastError()); err != nil || !changed {
+			if changed, err = tx.FailTransaction(ctx, attempt, outcome.LastError()); err != nil || !changed {
 				return err
 			}
 			return b.publishFailure(ctx, tx, attempt.Before, attempt.Number, outcome.LastError())
 		}
-		changed, err = tx.WaitDonation(ctx, attempt, store.Unaccepted{
+		changed, err = tx.WaitTransaction(ctx, attempt, store.Unaccepted{
 			IsSent: outcome.Verdict != virtuous.Unsent, MayBeAccepted: outcome.MayBeAccepted, Delay: delayAfter(attempt, outcome),
 			LastError: outcome.LastError(),
 		})
@@ -212,19 +212,24 @@ func (b *batch) record(ctx context.Context, attempt store.DonationAttempt, outco
 	case err != nil:
 		return err
 	case !changed:
-		log.Warn("answer not recorded: the donation has changed meanwhile")
+		log.Warn("answer not recorded: the " + nameOf(attempt.Before.Kind) + " has changed meanwhile")
 	default:
-		log.Info("donation answered", zap.NamedError("fault", outcome.Err))
+		log.Info(nameOf(attempt.Before.Kind)+" answered", zap.NamedError("fault", outcome.Err))
 	}
 	return nil
+}
+
+// answerOf returns what the transaction's list of attempts keeps of an answer.
+func answerOf(outcome virtuous.Outcome) store.AttemptAnswer {
+	return store.AttemptAnswer{Verdict: outcome.Verdict.String(), Status: outcome.Status, RequestID: outcome.RequestID, Error: outcome.LastError()}
 }
 
 // recordTimeout bounds how long an answer is tried to be recorded; after it, the attempt counts as unanswered.
 const recordTimeout = 5 * time.Second
 
-// delayAfter returns when a donation is due again whose transaction was not accepted. It is due at once if the answer concerns all
-// donations of the customer: they are held then.
-func delayAfter(attempt store.DonationAttempt, outcome virtuous.Outcome) time.Duration {
+// delayAfter returns when a transaction is due again that was not accepted. It is due at once if the answer concerns all transactions of the
+// customer: they are held then.
+func delayAfter(attempt store.TransactionAttempt, outcome virtuous.Outcome) time.Duration {
 	switch outcome.Verdict {
 	case virtuous.Throttled, virtuous.Unauthorized, virtuous.Forbidden:
 		return 0
@@ -237,7 +242,7 @@ func delayAfter(attempt store.DonationAttempt, outcome virtuous.Outcome) time.Du
 	return max(outcome.After, backoff.Delays{First: firstDelay, Longest: longestDelay, Jitter: 0.2}.After(attempt.Number+attempt.Before.Unsent))
 }
 
-// faultOf returns what an answer means for the round; nil: the next donation is sent.
+// faultOf returns what an answer means for the round; nil: the next transaction is sent.
 func (b *batch) faultOf(ctx context.Context, outcome virtuous.Outcome) error {
 	switch outcome.Verdict {
 	case virtuous.Unauthorized:
@@ -252,26 +257,26 @@ func (b *batch) faultOf(ctx context.Context, outcome virtuous.Outcome) error {
 			return nil // no connection: the circuit breaker counts
 		}
 		return hold.For(outcome.Err, b.Holds)
-	case virtuous.Accepted, virtuous.Repeated, virtuous.Unclear, virtuous.Refused: // of this donation alone
+	case virtuous.Accepted, virtuous.Repeated, virtuous.Unclear, virtuous.Refused: // of this transaction alone
 	}
 	return nil
 }
 
-// failUnreadable ends a donation whose transaction cannot be read any more.
-func (b *batch) failUnreadable(ctx context.Context, one store.DueDonation) error {
+// failUnreadable ends a transaction that cannot be read any more.
+func (b *batch) failUnreadable(ctx context.Context, one store.DueTransaction) error {
 	const unreadable = "unreadable"
 	err := b.failUnsent(ctx, one, unreadable)
 	if err == nil {
-		b.count(unreadable, true)
-		b.Log.Warn("donation failed: it was sealed with a key that was destroyed", zap.String("donation", one.PlatformID))
+		b.count(one.Kind, unreadable, true)
+		b.Log.Warn(nameOf(one.Kind)+" failed: it was sealed with a key that was destroyed", named(one))
 	}
 	return err
 }
 
-// failUnsent ends a donation whose transaction is not sent as it is.
-func (b *batch) failUnsent(ctx context.Context, one store.DueDonation, lastError string) error {
+// failUnsent ends a transaction that is not sent as it is.
+func (b *batch) failUnsent(ctx context.Context, one store.DueTransaction, lastError string) error {
 	return b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
-		changed, err := tx.FailUnsentDonation(ctx, b.Customer.ID, one, lastError)
+		changed, err := tx.FailUnsentTransaction(ctx, b.Customer.ID, one, lastError)
 		if err != nil || !changed {
 			return err
 		}
@@ -279,18 +284,12 @@ func (b *batch) failUnsent(ctx context.Context, one store.DueDonation, lastError
 	})
 }
 
-func (b *batch) publishFailure(ctx context.Context, tx *store.Tx, one store.DueDonation, number int, lastError string) error {
+func (b *batch) publishFailure(ctx context.Context, tx *store.Tx, one store.DueTransaction, number int, lastError string) error {
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return err
 	}
-	message, err := event.Fact{
-		Name: event.DonationFailed, Customer: b.Customer.ID, At: now, TraceID: b.TraceID,
-		ID: "donation-failed-" + b.Customer.ID + "-" + strconv.FormatInt(one.ID, 10) + "-" + strconv.FormatInt(now.UnixNano(), 10) + "-" + strconv.Itoa(number),
-		Data: &rollcallv1.DonationFailed{
-			CustomerId: b.Customer.ID, PlatformDonationId: one.PlatformID, Error: lastError, FailedAt: timestamppb.New(now),
-		},
-	}.Message()
+	message, err := failure(b.Customer.ID, one, lastError, now, number, b.TraceID).Message()
 	if err != nil {
 		return err
 	}

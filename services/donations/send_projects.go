@@ -18,13 +18,13 @@ import (
 const codeUnknownProject = "unknown_project"
 
 // mustCheck reports whether a donation is checked before its transaction is sent.
-func (b *batch) mustCheck(one store.DueDonation) bool {
-	return !b.projects.isOff() && !one.ProjectsChecked && one.UnansweredSince == nil
+func (b *batch) mustCheck(one store.DueTransaction) bool {
+	return one.Kind == store.DonationTransaction && !b.projects.isOff() && !one.ProjectsChecked && one.UnansweredSince == nil
 }
 
 // checkProjects checks a donation that could not be checked when it was captured, before its transaction is sent for the first time. ended
 // says that nothing is to be sent now.
-func (b *batch) checkProjects(ctx context.Context, one store.DueDonation, body []byte) (ended bool, err error) {
+func (b *batch) checkProjects(ctx context.Context, one store.DueTransaction, body []byte) (ended bool, err error) {
 	if !b.mustCheck(one) {
 		return false, nil
 	}
@@ -67,7 +67,7 @@ func (b *batch) compareProjects(ctx context.Context, codes []string) (checked, e
 var errUnchecked = errors.New("the list of projects is not loaded yet")
 
 // postponeUnchecked has a donation wait until the list may be loaded again.
-func (b *batch) postponeUnchecked(ctx context.Context, one store.DueDonation, cause error) error {
+func (b *batch) postponeUnchecked(ctx context.Context, one store.DueTransaction, cause error) error {
 	why := cause
 	if why == nil {
 		why = fault.Unknown("projects_unchecked", errUnchecked)

@@ -21,11 +21,12 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// settle gives the customer rounds, ten minutes apart, until no donation is pending.
+// settle gives the customer rounds, ten minutes apart, until nothing is pending.
 func (f *fixture) settle(t *testing.T) {
 	t.Helper()
 	for range 40 {
-		if len(column[int64](t, f, `SELECT id FROM virtuous_donation_queue WHERE status = 'pending'`)) == 0 {
+		if len(column[int64](t, f, `SELECT id FROM virtuous_donation_queue WHERE status = 'pending'
+			UNION ALL SELECT id FROM virtuous_contact_queue WHERE status = 'pending'`)) == 0 {
 			return
 		}
 		f.round(t)
@@ -402,7 +403,7 @@ func (f *fixture) sendGivingWay(t *testing.T, place step) {
 	kind.Work = func(ctx context.Context, of *round.Round) (bool, error) {
 		config, err := f.store.VirtuousConfig(ctx, of.Customer.ID)
 		require.NoError(t, err)
-		due, err := f.store.DueDonations(ctx, of.Customer.ID, 1)
+		due, err := f.submitter.due(ctx, of.Customer.ID, 1)
 		require.NoError(t, err)
 		require.Len(t, due, 1)
 		b := &batch{Round: of, submitter: f.submitter}

@@ -15,14 +15,14 @@ import (
 	"rollcall.dev/pkg/virtuous"
 )
 
-// unitsOf divides due donations into what is sent by one request each: up to VIRTUOUS_BATCH donations of one source that need neither a lookup nor
-// a check before they are sent, and the others alone.
-func (b *batch) unitsOf(due []store.DueDonation) [][]store.DueDonation {
-	var units [][]store.DueDonation
+// unitsOf divides due transactions into what is sent by one request each: up to VIRTUOUS_BATCH donations of one source that need neither a lookup nor
+// a check before they are sent, and the others, and contacts, alone.
+func (b *batch) unitsOf(due []store.DueTransaction) [][]store.DueTransaction {
+	var units [][]store.DueTransaction
 	open := map[string]int{} // by source: the unit that has room
 	for _, one := range due {
-		if b.together <= 1 || one.UnansweredSince != nil || b.mustCheck(one) {
-			units = append(units, []store.DueDonation{one})
+		if one.Kind != store.DonationTransaction || b.together <= 1 || one.UnansweredSince != nil || b.mustCheck(one) {
+			units = append(units, []store.DueTransaction{one})
 			continue
 		}
 		at, isOpen := open[one.TransactionSource]
@@ -35,8 +35,8 @@ func (b *batch) unitsOf(due []store.DueDonation) [][]store.DueDonation {
 	return units
 }
 
-// sendUnit sends the donations of a unit.
-func (b *batch) sendUnit(ctx context.Context, unit []store.DueDonation) error {
+// sendUnit sends the transactions of a unit.
+func (b *batch) sendUnit(ctx context.Context, unit []store.DueTransaction) error {
 	if err := connector.GivesWay(ctx); err != nil { // it waited for a slot
 		return nil //nolint:nilerr // it is due in the next round
 	}
@@ -48,7 +48,7 @@ func (b *batch) sendUnit(ctx context.Context, unit []store.DueDonation) error {
 		return err
 	}
 	for _, one := range unit {
-		b.count("panicked", true)
+		b.count(one.Kind, "panicked", true)
 		if err := b.postpone(ctx, one, firstDelay, longestDelay, err); err != nil {
 			return err
 		}
@@ -58,7 +58,7 @@ func (b *batch) sendUnit(ctx context.Context, unit []store.DueDonation) error {
 
 // sendTogether sends several transactions by one request. Any answer but a success says nothing about a single one of them: those that may have
 // been accepted are looked up and sent alone from then on.
-func (b *batch) sendTogether(ctx context.Context, unit []store.DueDonation) error {
+func (b *batch) sendTogether(ctx context.Context, unit []store.DueTransaction) error {
 	readable, bodies, err := b.openAll(ctx, unit)
 	if err != nil {
 		return err
@@ -93,18 +93,18 @@ func (b *batch) sendTogether(ctx context.Context, unit []store.DueDonation) erro
 	case virtuous.Unsent, virtuous.Repeated, virtuous.Unclear, virtuous.Throttled:
 	}
 	for range attempts {
-		b.count(outcome.Verdict.String(), !outcome.IsIn())
+		b.count(store.DonationTransaction, outcome.Verdict.String(), !outcome.IsIn())
 	}
 	return b.faultOf(ctx, outcome)
 }
 
 func (b *batch) countFallback(donations int) {
 	for range donations {
-		b.metrics.attempted("fell_back")
+		b.metrics.attempted(store.DonationTransaction, "fell_back")
 	}
 }
 
-func (b *batch) sendAlone(ctx context.Context, unit []store.DueDonation) error {
+func (b *batch) sendAlone(ctx context.Context, unit []store.DueTransaction) error {
 	for _, one := range unit {
 		if b.hasFailed() || b.MustEnd(ctx) {
 			return nil
@@ -117,9 +117,9 @@ func (b *batch) sendAlone(ctx context.Context, unit []store.DueDonation) error {
 }
 
 // openAll returns the donations whose transactions can be read, and these. The others fail.
-func (b *batch) openAll(ctx context.Context, unit []store.DueDonation) (readable []store.DueDonation, bodies []json.RawMessage, err error) {
+func (b *batch) openAll(ctx context.Context, unit []store.DueTransaction) (readable []store.DueTransaction, bodies []json.RawMessage, err error) {
 	for _, one := range unit {
-		body, err := b.open(one.BodySealed)
+		body, err := b.open(one)
 		switch {
 		case errors.Is(err, vault.ErrForeign):
 			if err := b.failUnreadable(ctx, one); err != nil {
@@ -135,13 +135,13 @@ func (b *batch) openAll(ctx context.Context, unit []store.DueDonation) (readable
 }
 
 // beginAll notes an attempt for each donation, in one transaction, and returns the attempts with their bodies.
-func (b *batch) beginAll(ctx context.Context, unit []store.DueDonation, bodies []json.RawMessage) (
-	attempts []store.DonationAttempt, begun []json.RawMessage, err error,
+func (b *batch) beginAll(ctx context.Context, unit []store.DueTransaction, bodies []json.RawMessage) (
+	attempts []store.TransactionAttempt, begun []json.RawMessage, err error,
 ) {
 	err = b.Store.InLane(ctx, b.Lease, func(ctx context.Context, tx *store.Tx) error {
 		attempts, begun = nil, nil
 		for i, one := range unit {
-			attempt, isBegun, err := tx.BeginDonationAttempt(ctx, b.Lease, one, false)
+			attempt, isBegun, err := tx.BeginTransactionAttempt(ctx, b.Lease, one, false)
 			if err != nil {
 				return err
 			}
@@ -155,7 +155,7 @@ func (b *batch) beginAll(ctx context.Context, unit []store.DueDonation, bodies [
 }
 
 // recordAll records the answer for each donation, in one transaction.
-func (b *batch) recordAll(ctx context.Context, attempts []store.DonationAttempt, outcome virtuous.Outcome) error {
+func (b *batch) recordAll(ctx context.Context, attempts []store.TransactionAttempt, outcome virtuous.Outcome) error {
 	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	unchanged := 0
@@ -180,16 +180,19 @@ func (b *batch) recordAll(ctx context.Context, attempts []store.DonationAttempt,
 	return err
 }
 
-func recordOne(ctx context.Context, tx *store.Tx, attempt store.DonationAttempt, outcome virtuous.Outcome) (changed bool, err error) {
+func recordOne(ctx context.Context, tx *store.Tx, attempt store.TransactionAttempt, outcome virtuous.Outcome) (changed bool, err error) {
 	end := store.Unaccepted{
 		IsSent: outcome.Verdict != virtuous.Unsent, MayBeAccepted: outcome.Verdict == virtuous.Unclear, Delay: delayAfter(attempt, outcome),
 		LastError: outcome.LastError(),
 	}
+	if err := tx.NoteTransactionAttempt(ctx, attempt, answerOf(outcome)); err != nil {
+		return false, err
+	}
 	switch {
 	case outcome.IsIn():
-		return tx.SubmitDonation(ctx, attempt, false)
+		return tx.SubmitTransaction(ctx, attempt, false)
 	case outcome.Verdict == virtuous.Refused: // of which transaction is not known, nor whether the others were accepted
 		end.MayBeAccepted, end.Delay = true, 0
 	}
-	return tx.WaitDonation(ctx, attempt, end)
+	return tx.WaitTransaction(ctx, attempt, end)
 }

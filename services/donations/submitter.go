@@ -29,11 +29,11 @@ const (
 const (
 	// inFlight is how many requests of one customer are under way at once.
 	inFlight = 4
-	// donationsPerRound bounds how long a customer keeps the lane and a slot.
-	donationsPerRound = 60
+	// perRound bounds how long a customer keeps the lane and a slot.
+	perRound = 60
 )
 
-// submitter sends the transactions of pending donations.
+// submitter sends the transactions of pending donations and contacts.
 type submitter struct {
 	store    *store.Store
 	vault    *vault.Vault
@@ -46,7 +46,7 @@ type submitter struct {
 	reached  func(at step) error                              // is called between two effects, so that a test can end there; or nil
 }
 
-// kind returns the rounds in which donations are sent. A hold is in the table, so that it outlives the process.
+// kind returns the rounds in which transactions are sent. A hold is in the table, so that it outlives the process.
 func (s *submitter) kind() round.Kind {
 	return round.Kind{
 		Job: jobSubmit, Lane: store.LaneGiving, Look: s.look, Work: s.work, StoreHold: hold.Store, DeleteHold: s.deleteHold, LookSkipsHeld: true,
@@ -86,7 +86,7 @@ type batch struct {
 	*submitter
 
 	client *virtuous.Client
-	open   func(sealed []byte) ([]byte, error)
+	key    vault.CustomerKey
 
 	checking sync.Mutex // of the projects
 	ending   sync.Mutex // of MustEnd
@@ -94,10 +94,10 @@ type batch struct {
 	mu       sync.Mutex // of what follows, and of the round's counts
 	failed   error      // what ends the round
 	accepted bool       // Virtuous accepted a transaction
-	more     bool       // donations are due again at once
+	more     bool       // transactions are due again at once
 }
 
-// work sends up to donationsPerRound transactions of the customer, up to inFlight at once.
+// work sends up to perRound transactions of the customer, up to inFlight at once.
 func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err error) {
 	config, err := s.store.VirtuousConfig(ctx, of.Customer.ID)
 	if errors.Is(err, store.ErrNotFound) || err == nil && !config.Enabled {
@@ -106,8 +106,8 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 	if err != nil {
 		return false, err
 	}
-	atMost := max(donationsPerRound, inFlight*s.together)
-	due, err := s.store.DueDonations(ctx, of.Customer.ID, int32(atMost)) //nolint:gosec // VIRTUOUS_BATCH is 100 at most
+	atMost := max(perRound, inFlight*s.together)
+	due, err := s.due(ctx, of.Customer.ID, atMost)
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
@@ -142,7 +142,7 @@ func (s *submitter) work(ctx context.Context, of *round.Round) (more bool, err e
 			return false, errors.Join(b.failed, err)
 		}
 	}
-	b.Log.Info("donations worked", zap.Int("donations", b.Worked), zap.Int("failed", b.Failed), zap.String("trace", b.TraceID))
+	b.Log.Info("transactions worked", zap.Int("transactions", b.Worked), zap.Int("failed", b.Failed), zap.String("trace", b.TraceID))
 	return b.more || len(due) == atMost, b.failed
 }
 
@@ -188,9 +188,11 @@ func (b *batch) begin(ctx context.Context, config store.VirtuousConfig) error {
 	if b.client, err = b.virtuous.Open(ctx, config, b.Lease, jobSubmit); err != nil {
 		return err
 	}
-	if b.open, err = b.vault.Opener(ctx, b.Customer.ID, purposeTransaction); err != nil {
+	key, err := b.vault.KeyOf(ctx, b.Customer.ID)
+	if err != nil {
 		return fmt.Errorf("open customer's key: %w", err)
 	}
+	b.key = key
 	return nil
 }
 
@@ -210,7 +212,7 @@ func (b *batch) noteAccepted() {
 	b.accepted = true
 }
 
-// noteMore notes that donations are due again at once.
+// noteMore notes that transactions are due again at once.
 func (b *batch) noteMore() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -224,9 +226,9 @@ func (b *batch) hasFailed() bool {
 }
 
 // count counts an attempt.
-func (b *batch) count(outcome string, failed bool) {
+func (b *batch) count(kind store.TransactionKind, outcome string, failed bool) {
 	b.countWorked(failed)
-	b.metrics.attempted(outcome)
+	b.metrics.attempted(kind, outcome)
 }
 
 func (b *batch) countWorked(failed bool) {

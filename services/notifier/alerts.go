@@ -30,6 +30,8 @@ type notifier struct {
 	raisedTries int
 	// heldCheckEvery is how often a held mail is looked at again before its time has come.
 	heldCheckEvery time.Duration
+	// endpointsEvery is how often endpoints are looked for to which something is to be sent; 0: as often as package endpoints does.
+	endpointsEvery time.Duration
 	// summaryEvery is how often the notifier looks for summaries that are due.
 	summaryEvery time.Duration
 }
@@ -175,7 +177,6 @@ func (n *notifier) operatorNotices(id string, alert *rollcallv1.Alert) ([]notice
 // notifier must not send a month of past alerts.
 const backlogAge = 24 * time.Hour
 
-// arrivedTooLate returns whether an alert is backlog that people need no notice of any more.
 // arrivedTooLate returns whether an alert is backlog that people need no notice of any more.
 func (n *notifier) arrivedTooLate(ctx context.Context, delivery *worker.Delivery, alert *rollcallv1.Alert) (bool, error) {
 	isOld, err := n.isBacklog(ctx, delivery, alert.GetAt().AsTime())

@@ -197,7 +197,7 @@ func clearedText(kind string, workExpected bool) string {
 	case kind == store.ConditionContactShared:
 		return "No two users share one record at the destination."
 	case kind == store.ConditionGivingPendingAge:
-		return "No donation has been waiting for more than 24 hours, or giving is paused or switched off."
+		return "No donation has been waiting for longer than GIVING_PENDING_AGE, or giving is paused or switched off."
 	case kind == store.ConditionDLQGrowth:
 		return "Few dead letters were opened in the last hour."
 	case !workExpected:

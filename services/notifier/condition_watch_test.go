@@ -35,7 +35,7 @@ func newConditionFixture(t *testing.T) *conditionFixture {
 	from, err := store.Open(t.Context(), url, store.Options{MaxConns: 4})
 	require.NoError(t, err)
 	t.Cleanup(from.Close)
-	f.conditionWatch = &conditionWatch{store: from, logger: zaptest.NewLogger(t), bounds: store.BoundsOf(30*time.Second, 72*time.Hour, 10)}
+	f.conditionWatch = &conditionWatch{store: from, logger: zaptest.NewLogger(t), bounds: store.BoundsOf(30*time.Second, 72*time.Hour, 10, 4*time.Hour)}
 	return f
 }
 
@@ -187,7 +187,7 @@ func TestBackfillWithoutCommittedPageIsRaised(t *testing.T) {
 	f.exec(`UPDATE sync_configs SET paused_at = rollcall_now() WHERE customer_id = 'queued'`)
 	f.checkAfter(checkEvery)
 	require.ElementsMatch(t, []string{"cleared backfill_stalled running", "cleared backfill_stalled queued"}, f.published())
-	require.Equal(t, 30*time.Minute, store.BoundsOf(10*time.Minute, 0, 0).Backfill, "the limit grows with the claim timeout")
+	require.Equal(t, 30*time.Minute, store.BoundsOf(10*time.Minute, 0, 0, 0).Backfill, "the limit grows with the claim timeout")
 }
 
 func TestBackfillParkedByVomoIsRaisedWithReason(t *testing.T) {
@@ -252,7 +252,7 @@ func TestOldLettersAreRaisedAlsoWithoutCustomer(t *testing.T) {
 	require.Equal(t, []string{"cleared dlq_age _unknown", "cleared dlq_age acme"}, f.published())
 }
 
-func TestDonationThatIsPendingForADayIsRaisedUnlessItWaitsOnPurpose(t *testing.T) {
+func TestDonationThatIsPendingForHoursIsRaisedUnlessItWaitsOnPurpose(t *testing.T) {
 	t.Parallel()
 	f := newConditionFixture(t)
 	f.addCustomers("acme", "globex", "initech")
@@ -266,13 +266,19 @@ func TestDonationThatIsPendingForADayIsRaisedUnlessItWaitsOnPurpose(t *testing.T
 	f.exec(`INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
 		next_attempt_at, created_at, status_at, updated_at)
 		SELECT customer_id, 'don-1', 'pending', 'Give', '', '', '', at, at, at, at FROM sync_configs, test_clock`)
-	f.checkAfter(24 * time.Hour)
+	f.checkAfter(4 * time.Hour)
 	require.Empty(t, f.published())
 	f.checkAfter(time.Second)
 	require.Equal(t, []string{"giving_pending_age acme"}, f.published())
 	f.exec(`UPDATE virtuous_donation_queue SET status_at = rollcall_now()`) // it was retried by an operator
 	f.checkAfter(checkEvery)
 	require.Equal(t, []string{"cleared giving_pending_age acme"}, f.published())
+	f.exec(`INSERT INTO virtuous_contact_queue (customer_id, reference_source, reference_id, status, transaction_source, partner_sealed, partner_published_at,
+		body_sealed, content_hash, next_attempt_at, created_at, status_at, updated_at)
+		SELECT customer_id, 'give', 'donor-1', 'pending', 'Give', '', at, '', '', at, at - interval '5 hours' AS b, at - interval '5 hours' AS c,
+			at AS d FROM sync_configs, test_clock`)
+	f.checkAfter(checkEvery)
+	require.Equal(t, []string{"giving_pending_age acme"}, f.published(), "a contact waits, too")
 }
 
 func TestLetterGrowthIsActiveUntilBelowHalfTheLimit(t *testing.T) {
@@ -335,7 +341,7 @@ func BenchmarkCheckOfTenThousandHealthyCustomers(b *testing.B) {
 		require.NoError(b, err)
 	}
 	require.NoError(b, conn.Close(b.Context()))
-	f := &conditionWatch{store: from, logger: zaptest.NewLogger(b), bounds: store.BoundsOf(30*time.Second, 72*time.Hour, 100)}
+	f := &conditionWatch{store: from, logger: zaptest.NewLogger(b), bounds: store.BoundsOf(30*time.Second, 72*time.Hour, 100, 4*time.Hour)}
 	for b.Loop() {
 		require.NoError(b, f.check(b.Context()))
 	}

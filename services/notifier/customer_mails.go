@@ -28,6 +28,8 @@ func (n *notifier) handleEvent(ctx context.Context, delivery *worker.Delivery) e
 		mails, err = n.onboardedMails(ctx, delivery)
 	case strings.HasPrefix(delivery.Subject, bus.SubjectEvent(event.BackfillCompleted, "")):
 		mails, err = completedMails(delivery)
+	case strings.HasPrefix(delivery.Subject, bus.SubjectEvent(event.ReportStored, "")):
+		mails, err = n.reportMails(ctx, delivery)
 	}
 	if err != nil {
 		return err

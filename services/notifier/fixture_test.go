@@ -78,6 +78,7 @@ func (f *fixture) start() (stop func()) {
 			if n.mailer != nil {
 				n.mailer.roots = f.roots
 			}
+			n.endpointsEvery = 20 * time.Millisecond
 			n.heldCheckEvery, n.summaryEvery = time.Millisecond, 20*time.Millisecond // the test sets the clock, so check often
 			if f.raisedTries > 0 {
 				n.raisedTries = f.raisedTries

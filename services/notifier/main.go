@@ -1,18 +1,15 @@
-// Command notifier sends alerts to operators by mail and webhook, and mails customers' admins what concerns them. It also
-// raises the alerts that only time reveals, such as polls that have stopped. Any number of replicas may run.
+// Command notifier sends alerts to operators by mail and webhook, mails customers' admins what concerns them, and sends what happens to customers
+// to partners' endpoints. It also raises the alerts that only time reveals, such as polls that have stopped. Any number of replicas may run.
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
-	"time"
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/config"
-	"rollcall.dev/pkg/messageletter"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/worker"
@@ -45,41 +42,37 @@ func serve(ctx context.Context, s *service.Service, n *notifier) error {
 		return err
 	}
 	defer waitForTests()
-	metrics := worker.NewMetrics(s.Registry)
-	newWorker := func(stream, name string, handler worker.Handler) (*worker.Worker, error) {
-		consumer, err := s.JetStream.Consumer(ctx, stream, bus.DurableNotifier)
+	readers := &readers{service: s, metrics: worker.NewMetrics(s.Registry)}
+	workers, waitForEndpointTests, err := serveEndpoints(ctx, readers, n)
+	if err != nil {
+		return err
+	}
+	defer waitForEndpointTests()
+	for _, one := range []struct {
+		stream, name string
+		handler      worker.Handler
+	}{{bus.StreamAlerts, "notifier-alerts", n.handleAlert}, {bus.StreamEvents, "notifier-events", n.handleEvent}} {
+		reader, err := readers.open(ctx, one.stream, bus.DurableNotifier, one.name, one.handler)
 		if err != nil {
-			return nil, fmt.Errorf("look up consumer of %s: %w", stream, err)
+			return err
 		}
-		return &worker.Worker{
-			Name: name, Conn: s.Conn, Consumer: consumer, Slots: slots, Handler: handler, Logger: s.Logger, Metrics: metrics,
-			Letters: &messageletter.Opener{
-				Store: s.Store, Vault: s.Vault, Job: "notifier",
-				StreamCreated: func(ctx context.Context, name string) (time.Time, error) {
-					return bus.StreamCreated(ctx, s.JetStream, name)
-				},
-			},
-		}, nil
-	}
-	alerts, err := newWorker(bus.StreamAlerts, "notifier-alerts", n.handleAlert)
-	if err != nil {
-		return err
-	}
-	events, err := newWorker(bus.StreamEvents, "notifier-events", n.handleEvent)
-	if err != nil {
-		return err
+		workers = append(workers, reader.Run)
 	}
 	conditions := &conditionWatch{
 		store: s.Store, logger: s.Logger,
-		bounds: store.BoundsOf(s.Config.ClaimTimeout, s.Config.DLQMaxAge, s.Config.DLQGrowth),
+		bounds: store.BoundsOf(s.Config.ClaimTimeout, s.Config.DLQMaxAge, s.Config.DLQGrowth, s.Config.GivingPendingAge),
 	}
 	s.Ready()
-	return runAll(ctx, alerts.Run, events.Run, func(ctx context.Context) error { conditions.run(ctx); return nil },
+	return runAll(ctx, append(workers, func(ctx context.Context) error { conditions.run(ctx); return nil },
 		func(ctx context.Context) error {
 			(&outboxWatch{store: s.Store, notifier: n, logger: s.Logger}).run(ctx)
 			return nil
 		},
-		func(ctx context.Context) error { (&summarySender{notifier: n, logger: s.Logger}).run(ctx); return nil })
+		func(ctx context.Context) error {
+			newGauges(s.Store, s.JetStream, s.Logger, s.Registry, s.Config.MetricsCustomerLabel).run(ctx)
+			return nil
+		},
+		func(ctx context.Context) error { (&summarySender{notifier: n, logger: s.Logger}).run(ctx); return nil })...)
 }
 
 // newNotifier returns a notifier with the channels that the settings name.

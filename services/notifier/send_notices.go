@@ -24,6 +24,7 @@ const (
 	kindTokenInvalid      = "vomo_token_invalid" //nolint:gosec // the kind of a mail, not a credential
 	kindKeyInvalid        = "virtuous_key_invalid"
 	kindVirtuousSetUp     = "virtuous_set_up"
+	kindGivingReport      = "giving_report"
 	kindBackfillScheduled = "backfill_scheduled"
 	kindBackfillCompleted = "backfill_completed"
 	kindTest              = "test"

@@ -121,7 +121,7 @@ func TestThousandStalledPollsAreSummarizedWhenRaisedAndWhenCleared(t *testing.T)
 		SELECT 'customer-' || i, 'https://crm.example', '{}', n, n, n, n FROM rollcall_now() n, generate_series(1, 1000) i`)
 	f.start()
 	f.advance(2 * time.Hour) // without a poll
-	watching := &conditionWatch{store: f.Store, logger: f.logger, bounds: store.BoundsOf(30*time.Second, 72*time.Hour, 10)}
+	watching := &conditionWatch{store: f.Store, logger: f.logger, bounds: store.BoundsOf(30*time.Second, 72*time.Hour, 10, 4*time.Hour)}
 	require.NoError(t, watching.check(t.Context()))
 	f.awaitHandled(bus.StreamAlerts)
 	requireBoth(server, receiver, 5)

@@ -26,8 +26,8 @@ type mailTemplates struct {
 
 func mailKinds() []string {
 	return []string{
-		kindAlertRaised, kindAlertCleared, kindTokenInvalid, kindKeyInvalid, kindVirtuousSetUp, kindBackfillScheduled, kindBackfillCompleted, kindTest,
-		kindAlertSummary,
+		kindAlertRaised, kindAlertCleared, kindTokenInvalid, kindKeyInvalid, kindVirtuousSetUp, kindGivingReport, kindBackfillScheduled,
+		kindBackfillCompleted, kindTest, kindAlertSummary,
 	}
 }
 

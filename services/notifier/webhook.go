@@ -1,22 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
-	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/retryafter"
-	"rollcall.dev/pkg/service"
+	"rollcall.dev/services/notifier/internal/signedpost"
 )
 
 const (
@@ -28,7 +24,7 @@ const (
 // the receiver's only secret.
 type webhook struct {
 	url    string
-	signer *standardwebhooks.Webhook // nil: posts are not signed
+	signer *signedpost.Signer // nil: posts are not signed
 	client *http.Client
 	gate   gate
 }
@@ -45,9 +41,9 @@ func newWebhook(target, secret string) (*webhook, error) {
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, ForceAttemptHTTP2: true},
 	}}
 	if secret != "" {
-		signer, err := standardwebhooks.NewWebhook(secret)
+		signer, err := signedpost.NewSigner(secret)
 		if err != nil {
-			return nil, errors.New("ALERT_WEBHOOK_SECRET cannot be read") // the library's error may contain the secret
+			return nil, errors.New("ALERT_WEBHOOK_SECRET cannot be read")
 		}
 		w.signer = signer
 	}
@@ -78,31 +74,20 @@ func giveUpAfterDay(send func(ctx context.Context) error) func(ctx context.Conte
 
 // post sends one body. A repetition has the same id.
 func (w *webhook) post(ctx context.Context, id string, body []byte) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
-	if err != nil {
+	var signers []*signedpost.Signer
+	if w.signer != nil {
+		signers = append(signers, w.signer)
+	}
+	request, err := signedpost.Request(ctx, w.url, id, time.Now(), body, signers...) // receivers compare the time with their own clocks
+	if errors.Is(err, signedpost.ErrURL) {
 		return fault.Permanent("webhook_url", errors.New("ALERT_WEBHOOK_URL cannot be used"))
 	}
-	at := time.Now() // receivers compare it with their own clocks
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("User-Agent", "rollcall/"+service.Version)
-	request.Header.Set(standardwebhooks.HeaderWebhookID, id)
-	// The header is not sent. It lets the transport post again if the receiver had closed the idle connection. The receiver
-	// recognises a repetition by the id.
-	request.Header["Idempotency-Key"] = nil
-	request.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	if w.signer != nil {
-		signature, err := w.signer.Sign(id, at, body)
-		if err != nil {
-			return fmt.Errorf("sign: %w", err)
-		}
-		request.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	if err != nil {
+		return err
 	}
 	response, err := w.client.Do(request)
 	if err != nil {
-		if whole, ok := errors.AsType[*url.Error](err); ok { // its text contains the URL
-			err = whole.Err
-		}
-		return channelDownError{fault.Unknown("webhook_unreachable", fmt.Errorf("post: %w", err))}
+		return channelDownError{fault.Unknown("webhook_unreachable", fmt.Errorf("post: %w", signedpost.Cause(err)))}
 	}
 	defer response.Body.Close()                                            //nolint:errcheck // nothing more is read
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxResponse)) // so that the connection can be used again

@@ -16,6 +16,7 @@ import (
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/virtuous"
 	"rollcall.dev/pkg/window"
@@ -54,6 +55,7 @@ type proposal struct {
 
 	// Of giving.
 	organization virtuous.Organization
+	keepsTokens  bool                  // the refresh token is the one that was given before: the customer's tokens stay
 	giving       store.VirtuousConfig  // as it is to be
 	givingBefore *store.VirtuousConfig // as it is; nil: giving was never set up
 }
@@ -181,6 +183,13 @@ func stopAndClear(ctx context.Context, tx *store.Tx, proposed proposal) error {
 	}
 	if proposed.sides.Giving {
 		conditions = append(conditions, event.AlertVirtuousAuthFailed, event.AlertVirtuousForbidden)
+		if before := proposed.givingBefore; before != nil && before.OrganizationID != proposed.giving.OrganizationID {
+			conditions = append(conditions, event.AlertGiftDeletionsHeld) // it is about gifts of the organization before
+		}
+		if proposed.request.GetVirtuous().GetRemove() { // what giving found is found no more, so giving will not clear it
+			conditions = append(append(conditions, event.GivingFigures()...), event.AlertImportNotRun, event.AlertWebhookSilent, event.AlertWebhookSignatures)
+			text = "Giving was removed."
+		}
 	}
 	// The alerts come before the customer's row, as in the transaction of a last page; another order could deadlock.
 	for _, condition := range conditions {
@@ -238,9 +247,10 @@ func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued b
 	if err != nil {
 		return false, wait, err
 	}
-	var run int64
+	run := store.RunRef{Customer: customer, Kind: store.KindBackfill}
 	if owed {
-		if run, queued, err = tx.StartBackfill(ctx, customer, backfillJob(current), event.NewTraceID()); err != nil {
+		run.Trace = telemetry.TraceParent(ctx)
+		if run.ID, queued, err = tx.StartBackfill(ctx, customer, backfillJob(current), run.Trace); err != nil {
 			return false, wait, err
 		}
 	}
@@ -249,12 +259,12 @@ func queueBackfill(ctx context.Context, tx *store.Tx, customer string) (queued b
 		if err != nil || len(unparked) == 0 {
 			return false, wait, err
 		}
-		run = unparked[0].ID
+		run = unparked[0]
 	}
 	if wait, err = putOff(ctx, tx, current); err != nil || wait.Needed() {
 		return queued, wait, err
 	}
-	return queued, wait, publishRequest(ctx, tx, customer, run)
+	return queued, wait, publishRequest(ctx, tx, run)
 }
 
 // needsBackfill returns whether users are still missing in the destination: the first backfill or a rewrite is not complete.
@@ -274,8 +284,8 @@ func backfillJob(customer store.Customer) string {
 }
 
 // publishRequest puts a request for a run into the outbox, with a new id each time.
-func publishRequest(ctx context.Context, tx *store.Tx, customer string, run int64) error {
-	message, err := job.BackfillMessage(store.RunRef{ID: run, Customer: customer, Kind: store.KindBackfill})
+func publishRequest(ctx context.Context, tx *store.Tx, run store.RunRef) error {
+	message, err := job.BackfillMessage(run)
 	if err != nil {
 		return err
 	}

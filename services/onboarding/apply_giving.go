@@ -44,7 +44,7 @@ func (s *settler) applyGiving(ctx context.Context, tx *store.Tx, keys *vault.Vau
 	if err := tx.ReleaseGiving(ctx, customer); err != nil {
 		return onboardedAt, err
 	}
-	if err := saveSecret(ctx, tx, keys, customer, store.CredentialVirtuousToken, proposed.secrets.VirtuousToken); err != nil {
+	if err := saveKey(ctx, tx, keys, proposed); err != nil {
 		return onboardedAt, err
 	}
 	secrets := webhookSecrets{vault: keys, tx: tx, customer: customer}
@@ -133,6 +133,9 @@ func removeGiving(ctx context.Context, tx *store.Tx, keys *vault.Vault, customer
 		return err
 	}
 	if err := endWebhooks(ctx, tx, keys, customer); err != nil {
+		return err
+	}
+	if err := tx.ForgetOAuth(ctx, customer); err != nil {
 		return err
 	}
 	return tx.SaveCredential(ctx, customer, store.CredentialVirtuousToken, nil)

@@ -35,7 +35,8 @@ func (s *settler) checkCredentials(ctx context.Context, proposed *proposal) (set
 		}
 		note(check)
 	}
-	if proposed.sides.Giving {
+	// A refresh token may work once: it is not used for a request that is rejected already.
+	if proposed.sides.Giving && (len(errs) == 0 || proposed.secrets.VirtuousRefreshToken == "") {
 		check, err := s.checkKey(ctx, proposed)
 		if err != nil {
 			return false, err
@@ -95,11 +96,16 @@ func (s *settler) checkKey(ctx context.Context, proposed *proposal) (credentialC
 	if proposed.request.GetVirtuous().GetRemove() {
 		return credentialCheck{}, nil
 	}
-	found, err := s.testKey(ctx, proposed.pending.Customer, proposed.secrets.VirtuousToken)
+	client, check, err := s.clientOf(ctx, proposed)
+	if err != nil || client == nil {
+		return check, err
+	}
+	found, err := client.Organization(ctx) // the organization that the key is of
 	errs := rollcallv1.FieldErrors{}
 	switch {
 	case err == nil && found.IsDisabled:
-		errs.Add(fieldVirtuousToken, "is of an organization that is not enabled at Virtuous")
+		errs.Add(proposed.secrets.keyField(), "is of an organization that is not enabled at Virtuous")
+		proposed.secrets.noteUsed(errs)
 		return credentialCheck{rejected: errs}, nil
 	case err == nil:
 		proposed.organization = found
@@ -109,23 +115,10 @@ func (s *settler) checkKey(ctx context.Context, proposed *proposal) (credentialC
 		if looking != nil || many {
 			return credentialCheck{delayed: err}, looking
 		}
-		errs.Add(fieldVirtuousToken, "Key rejected by Virtuous API")
+		errs.Add(proposed.secrets.keyField(), "Key rejected by Virtuous API")
 		return credentialCheck{rejected: errs}, nil
 	case ctx.Err() != nil:
 		return credentialCheck{}, fmt.Errorf("test the key: %w", err)
 	}
 	return credentialCheck{delayed: err}, nil
-}
-
-// testKey reads the organization that the key is of.
-func (s *settler) testKey(ctx context.Context, customer, key string) (virtuous.Organization, error) {
-	client, err := s.virtuous.OpenWithKey(customer, key, jobOnboard)
-	if err != nil {
-		return virtuous.Organization{}, err
-	}
-	found, err := client.Organization(ctx)
-	if err != nil {
-		return virtuous.Organization{}, fmt.Errorf("test the key: %w", err)
-	}
-	return found, nil
 }

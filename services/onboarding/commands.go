@@ -18,6 +18,7 @@ import (
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vault"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -98,7 +99,7 @@ func (o *operators) startBackfill(ctx context.Context, question operatorapi.Back
 				return err
 			}
 		}
-		if err := publishRequest(ctx, tx, customer.ID, id); err != nil {
+		if err := publishRequest(ctx, tx, backfillOf(customer.ID, id)); err != nil {
 			return err
 		}
 		return describe(ctx, tx, customer, id, &done)
@@ -106,12 +107,17 @@ func (o *operators) startBackfill(ctx context.Context, question operatorapi.Back
 	return done, err
 }
 
+// backfillOf names a backfill whose trace is that of the command.
+func backfillOf(customer string, id int64) store.RunRef {
+	return store.RunRef{ID: id, Customer: customer, Kind: store.KindBackfill}
+}
+
 func startRun(ctx context.Context, tx *store.Tx, customer store.Customer, rewrite bool) (id int64, err error) {
 	var started bool
 	if rewrite {
-		id, started, err = tx.StartRewrite(ctx, customer.ID, backfillJob(customer), event.NewTraceID(), false)
+		id, started, err = tx.StartRewrite(ctx, customer.ID, backfillJob(customer), telemetry.TraceParent(ctx), false)
 	} else {
-		id, started, err = tx.StartBackfill(ctx, customer.ID, backfillJob(customer), event.NewTraceID())
+		id, started, err = tx.StartBackfill(ctx, customer.ID, backfillJob(customer), telemetry.TraceParent(ctx))
 	}
 	if err != nil {
 		return 0, err

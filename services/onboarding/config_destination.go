@@ -10,6 +10,7 @@ import (
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -59,7 +60,7 @@ func rewriteAll(ctx context.Context, tx *store.Tx, customer store.Customer) (int
 	if err := clearDestination(ctx, tx, customer.ID, "The destination was replaced."); err != nil {
 		return 0, err
 	}
-	id, started, err := tx.StartRewrite(ctx, customer.ID, backfillJob(customer), event.NewTraceID(), true)
+	id, started, err := tx.StartRewrite(ctx, customer.ID, backfillJob(customer), telemetry.TraceParent(ctx), true)
 	if err != nil {
 		return 0, err
 	}
@@ -73,7 +74,7 @@ func rewriteAll(ctx context.Context, tx *store.Tx, customer store.Customer) (int
 		_, err := tx.PauseBackfill(ctx, customer.ID)
 		return id, err
 	}
-	return id, publishRequest(ctx, tx, customer.ID, id)
+	return id, publishRequest(ctx, tx, backfillOf(customer.ID, id))
 }
 
 // wake makes a parked run due at once, to try the new address or token. It returns 0 if no run is parked.
@@ -85,5 +86,5 @@ func wake(ctx context.Context, tx *store.Tx, customer string) (int64, error) {
 	if err := clearDestination(ctx, tx, customer, "The destination was changed."); err != nil || len(unparked) == 0 {
 		return 0, err
 	}
-	return unparked[0].ID, publishRequest(ctx, tx, customer, unparked[0].ID)
+	return unparked[0].ID, publishRequest(ctx, tx, unparked[0])
 }

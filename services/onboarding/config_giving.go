@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/report"
@@ -66,6 +68,9 @@ func (o *operators) changeGiving(ctx context.Context, tx *store.Tx, customer str
 func plannedGiving(current store.VirtuousConfig, asked operatorapi.VirtuousChange) (store.VirtuousConfig, rollcallv1.FieldErrors) {
 	errs := rollcallv1.FieldErrors{}
 	settings := report.VirtuousSettings(current)
+	if asked.Resolution == nil {
+		settings.Resolution = operatorapi.Resolution{} // they stay, also if a later version stored what this one rejects
+	}
 	message, err := asked.On(&settings)
 	if err != nil {
 		errs.Add("virtuous.defaults", "has the wrong type: expected an object")
@@ -77,6 +82,9 @@ func plannedGiving(current store.VirtuousConfig, asked operatorapi.VirtuousChang
 		errs.Add("virtuous.defaults", "cannot be stored")
 	}
 	next.Customer, next.Enabled, next.DisabledReason = current.Customer, current.Enabled, current.DisabledReason
+	if asked.Resolution == nil {
+		next.Resolution = current.Resolution
+	}
 	return next, errs
 }
 
@@ -101,5 +109,29 @@ func givingChanges(current, next store.VirtuousConfig) (changes []operatorapi.Ch
 			changes = append(changes, operatorapi.Change{Field: one.field, From: one.from, To: one.to})
 		}
 	}
+	return append(changes, resolutionChanges(from.Resolution, to.Resolution)...)
+}
+
+// resolutionChanges lists the policy, and each field whose owner changes. Null means that the field has no owner.
+func resolutionChanges(from, to operatorapi.Resolution) (changes []operatorapi.Change) {
+	if from.Policy != to.Policy {
+		changes = append(changes, operatorapi.Change{Field: "virtuous.resolution.policy", From: from.Policy, To: to.Policy})
+	}
+	fields := maps.Clone(from.Owners)
+	maps.Copy(fields, to.Owners)
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		if from.Owners[field] != to.Owners[field] {
+			changes = append(changes, operatorapi.Change{
+				Field: operatorapi.FieldVirtuousOwners + field, From: orNull(from.Owners[field]), To: orNull(to.Owners[field]),
+			})
+		}
+	}
 	return changes
+}
+
+func orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }

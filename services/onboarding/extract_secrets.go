@@ -17,6 +17,9 @@ type requestSecrets struct {
 	DestinationToken string `json:"destinationToken,omitempty"`
 	VirtuousToken    string `json:"virtuousToken,omitempty"`
 	WebhookSecret    string `json:"webhookSecret,omitempty"`
+
+	VirtuousRefreshToken string          `json:"virtuousRefreshToken,omitempty"`
+	Obtained             *obtainedTokens `json:"obtained,omitempty"` // for VirtuousRefreshToken
 }
 
 // extractSecrets removes the secrets from a request, and opens the sealed ones. If one cannot be opened, that is an error of
@@ -41,11 +44,16 @@ func (i *intake) extractSecrets(ctx context.Context, request *rollcallv1.Onboard
 	if secrets.VirtuousToken, err = i.openSecret(ctx, virtuous.GetToken(), virtuous.GetTokenSealed(), "virtuous.tokenSealed", errs); err != nil {
 		return requestSecrets{}, err
 	}
+	refresh, refreshSealed := virtuous.GetRefreshToken(), virtuous.GetRefreshTokenSealed()
+	if secrets.VirtuousRefreshToken, err = i.openSecret(ctx, refresh, refreshSealed, "virtuous.refreshTokenSealed", errs); err != nil {
+		return requestSecrets{}, err
+	}
 	secrets.WebhookSecret, err = i.openSecret(ctx, virtuous.GetWebhookSecret(), virtuous.GetWebhookSecretSealed(), "virtuous.webhookSecretSealed", errs)
 	if err != nil {
 		return requestSecrets{}, err
 	}
 	virtuous.Token, virtuous.TokenSealed, virtuous.WebhookSecret, virtuous.WebhookSecretSealed = "", "", "", ""
+	virtuous.RefreshToken, virtuous.RefreshTokenSealed = "", ""
 	return secrets, nil
 }
 

@@ -23,11 +23,11 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/destination/rest"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/worker"
 )
 
@@ -133,7 +133,7 @@ func rereadKind() job.Kind {
 		Name: store.KindPoll, Job: job.Always(store.JobPoll), Serves: store.Customer.Steady, Message: job.PollMessage, Work: reread.Work,
 		Start: func(ctx context.Context, tx *store.Tx, customer store.Customer) error {
 			_, err := tx.StartRuns(ctx, store.RunStart{
-				Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
+				Kind: store.KindPoll, Job: store.JobPoll, Customers: []string{customer.ID}, TraceIDs: []string{telemetry.TraceParent(ctx)},
 			})
 			return err
 		},

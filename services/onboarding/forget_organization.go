@@ -17,8 +17,8 @@ const forgetAtOnce = 1000
 var errOrganizationKept = errors.New("the organization before is not forgotten")
 
 // forgetOrganization deletes a batch of what is known of the organization before, and reports whether there may be more. Its ids mean other
-// gifts and contacts at the new one. Its deliveries are rejected, and their parts that are on their way name it. Donations that went there,
-// or may have, are closed; other pending ones go to the new one.
+// gifts and contacts at the new one. Its deliveries are rejected, and their parts that are on their way name it. Donations and
+// contacts that went there, or may have, are closed; other pending ones go to the new one.
 func (s *settler) forgetOrganization(ctx context.Context, tx *store.Tx, customer string) (more bool, err error) {
 	// The settings come before gifts and donations, as in a transaction that applies gifts; another order could deadlock.
 	if err := tx.LockInboundAgainstParts(ctx, customer); err != nil {
@@ -31,7 +31,8 @@ func (s *settler) forgetOrganization(ctx context.Context, tx *store.Tx, customer
 		return tx.ForgetLettersUnder(ctx, customer, bus.SubjectWebhooks(customer), atMost)
 	}
 	for _, forget := range []func(context.Context, string, int32) (int64, error){
-		tx.CloseDonationsOfOrganization, tx.ForgetGifts, tx.ForgetContacts, tx.ForgetReferences, tx.ForgetInbox, letters,
+		tx.CloseDonationsOfOrganization, tx.CloseContactsOfOrganization, tx.SupersedeGivingReviews, tx.ForgetContactDifferences, tx.ForgetGifts,
+		tx.ForgetContacts, tx.ForgetReferences, tx.ForgetInbox, letters,
 	} {
 		forgotten, err := forget(ctx, customer, s.forgetAtOnce)
 		if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -30,6 +32,8 @@ type virtuousAPI struct {
 	created []string                  // bodies of requests for subscriptions, each with the key
 	updated []string                  // secrets of subscriptions, as they were sent
 	deleted []string                  // subscriptions, each with the key
+	grants  map[string]virtuousAnswer // by refresh token; each is given once
+	granted []string                  // refresh tokens that Virtuous got
 }
 
 type virtuousAnswer struct {
@@ -39,6 +43,10 @@ type virtuousAnswer struct {
 
 func (v *virtuousAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.asked.Add(1)
+	if r.URL.Path == "/Token" {
+		v.giveToken(w, r)
+		return
+	}
 	if r.Method == http.MethodPost {
 		v.createSubscription(w, r)
 		return
@@ -65,6 +73,43 @@ func (v *virtuousAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if _, err := w.Write([]byte(answer.body)); err != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+func (v *virtuousAPI) giveToken(w http.ResponseWriter, r *http.Request) {
+	v.mu.Lock()
+	token := r.FormValue("refresh_token")
+	v.granted = append(v.granted, token)
+	answer, known := v.grants[token]
+	delete(v.grants, token)
+	v.mu.Unlock()
+	if !known {
+		answer = virtuousAnswer{http.StatusBadRequest, `{"error":"invalid_grant"}`}
+	}
+	w.WriteHeader(answer.status)
+	if _, err := w.Write([]byte(answer.body)); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// grant has Virtuous give an access token for a refresh token, and another refresh token, once.
+func (v *virtuousAPI) grant(refresh, access, next string) {
+	v.grantAnswer(refresh, http.StatusOK, `{"access_token":"`+access+`","token_type":"bearer","expires_in":1295999,"refresh_token":"`+next+`"}`)
+}
+
+func (v *virtuousAPI) grantAnswer(refresh string, status int, body string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.grants == nil {
+		v.grants = map[string]virtuousAnswer{}
+	}
+	v.grants[refresh] = virtuousAnswer{status, body}
+}
+
+// refreshes are the refresh tokens that Virtuous got so far.
+func (v *virtuousAPI) refreshes() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.granted)
 }
 
 func (v *virtuousAPI) createSubscription(w http.ResponseWriter, r *http.Request) {
@@ -171,6 +216,7 @@ func newGivingFixture(t *testing.T) *givingFixture {
 	f.settler.virtuous = &connector.Virtuous{
 		Store: f.store, Vault: f.vault, Logger: zap.NewNop(), BaseURL: server.URL, Timeout: probeTimeout,
 		Hourly: budget.Hourly{PerHour: 1e9, Share: 1},
+		Sleep:  func(ctx context.Context, _ time.Duration) error { return context.Cause(ctx) },
 	}
 	return f
 }
@@ -195,6 +241,17 @@ func (f *givingFixture) donation(t *testing.T, id, status string) {
 	f.sql(t, `INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
 			next_attempt_at, submitted_at, next_lookup_at, review_reason, confirmed_at, virtuous_gift_id, created_at, status_at, updated_at)
 		SELECT 'acme', '`+id+`', '`+status+`', 'AcmeGive', '\x00', '\x00', '\x00', at, at AS b, at AS c, 'match_needed', at AS d, 7, at AS e, at AS f, at AS g
+		FROM (SELECT rollcall_now() AS at) now`)
+}
+
+// contact adds a contact of the platform in a state.
+func (f *givingFixture) contact(t *testing.T, reference, status string) {
+	t.Helper()
+	f.sql(t, `INSERT INTO virtuous_contact_queue (customer_id, reference_source, reference_id, status, transaction_source, partner_sealed, partner_published_at,
+			body_sealed, content_hash, next_attempt_at, submitted_at, next_lookup_at, review_reason, confirmed_at, virtuous_contact_id, created_at,
+			status_at, updated_at)
+		SELECT 'acme', 'acmegive', '`+reference+`', '`+status+`', 'AcmeGive', '\x00', at, '\x00', '\x00', at AS b, at AS c, at AS d, 'match_needed',
+			at AS e, 7, at AS f, at AS g, at AS h
 		FROM (SELECT rollcall_now() AS at) now`)
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"rollcall.dev/pkg/giving/resolution"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/virtuous"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -42,10 +43,16 @@ func (s *settler) judgeGiving(ctx context.Context, tx *store.Tx, proposed *propo
 	if proposed.request.GetVirtuous().GetRemove() {
 		return judgeRemoval(current, known, proposed), nil
 	}
+	if proposed.keepsTokens { // another credential, or a rejection, may have come since they were tested
+		if keeps, err := s.hasToken(ctx, tx.Conn, customer, proposed.secrets.VirtuousRefreshToken); err != nil || !keeps {
+			return verdict{}, errors.Join(err, errSidesChanged)
+		}
+	}
 	if err := s.wantedGiving(proposed); err != nil {
 		return verdict{}, err
 	}
 	if errs := s.givingErrors(proposed); len(errs) > 0 {
+		proposed.secrets.noteUsed(errs)
 		return verdict{rejected: errs}, nil
 	}
 	if !known && !proposed.sides.Mirror && current.Mirrors() { // also if no user was mapped: it would be polled without a token
@@ -69,7 +76,7 @@ func (s *settler) givingErrors(proposed *proposal) rollcallv1.FieldErrors {
 	}
 	before, accepted := proposed.givingBefore, proposed.request.GetVirtuous().GetAcceptOtherOrganization()
 	if before != nil && before.OrganizationID != organizationID(proposed.organization) && !accepted {
-		errs.Add(fieldVirtuousToken, "belongs to another organization than the key before: give a key of that organization, or set "+
+		errs.Add(proposed.secrets.keyField(), "belongs to another organization than the key before: give one of that organization, or set "+
 			"acceptOtherOrganization, which forgets the gifts and contacts of the other one")
 	}
 	return errs
@@ -121,12 +128,18 @@ func givingOf(asked *rollcallv1.Virtuous) (store.VirtuousConfig, error) {
 			return store.VirtuousConfig{}, fmt.Errorf("encode defaults: %w", err)
 		}
 	}
+	rules := resolution.Rules{Policy: asked.GetResolution().GetPolicy(), Owners: asked.GetResolution().GetOwners()}
+	encodedRules, err := rules.Encode()
+	if err != nil {
+		return store.VirtuousConfig{}, err
+	}
 	return store.VirtuousConfig{
 		TransactionSource: asked.GetTransactionSource(), DesignationsField: orText(asked.GetDesignationsField(), rollcallv1.FieldDesignations),
 		Defaults:              defaults,
 		NeedsReviewAfterHours: orNumber(asked.GetNeedsReviewAfterHours(), rollcallv1.DefaultNeedsReviewAfterHours),
 		StuckAfterHours:       orNumber(asked.GetStuckAfterHours(), rollcallv1.DefaultStuckAfterHours),
 		ImportsURL:            asked.GetImportsUrl(), GiftsSince: asked.GetGiftsSince(), CreateWebhook: asked.GetCreateWebhook(),
+		Resolution: encodedRules,
 	}, nil
 }
 
@@ -153,7 +166,10 @@ func (s *settler) isSameGiving(ctx context.Context, tx *store.Tx, current store.
 	if email := proposed.request.GetAdminEmail(); email != "" && !proposed.sides.Mirror && !equal(current.AdminEmail, &email) {
 		return false, nil
 	}
-	same, err := s.isSameSecret(ctx, tx, before.Customer, store.CredentialVirtuousToken, proposed.secrets.VirtuousToken)
+	same, err := proposed.keepsTokens, error(nil)
+	if proposed.secrets.VirtuousRefreshToken == "" {
+		same, err = s.isSameSecret(ctx, tx, before.Customer, store.CredentialVirtuousToken, proposed.secrets.VirtuousToken)
+	}
 	if err != nil || !same || proposed.secrets.WebhookSecret == "" {
 		return same && err == nil, err
 	}
@@ -165,13 +181,14 @@ func isSameGivingConfig(current, wanted store.VirtuousConfig) bool {
 	for _, config := range []*store.VirtuousConfig{&current, &wanted} {
 		*config = store.VirtuousConfig{
 			TransactionSource: config.TransactionSource, DesignationsField: config.DesignationsField, Defaults: config.Defaults,
+			Resolution:            config.Resolution,
 			NeedsReviewAfterHours: config.NeedsReviewAfterHours, StuckAfterHours: config.StuckAfterHours, ImportsURL: config.ImportsURL,
 			GiftsSince: config.GiftsSince, CreateWebhook: config.CreateWebhook, OrganizationID: config.OrganizationID,
 			OrganizationName: config.OrganizationName, TimeZone: config.TimeZone, Culture: config.Culture,
 		}
 	}
-	same := isSameJSON(current.Defaults, wanted.Defaults)
-	current.Defaults, wanted.Defaults = nil, nil
+	same := isSameJSON(current.Defaults, wanted.Defaults) && isSameJSON(current.Resolution, wanted.Resolution)
+	current.Defaults, wanted.Defaults, current.Resolution, wanted.Resolution = nil, nil, nil, nil
 	return same && reflect.DeepEqual(current, wanted)
 }
 

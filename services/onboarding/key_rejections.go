@@ -51,17 +51,15 @@ func (s *settler) switchGivingOn(ctx context.Context, customer string, isAccepte
 
 // isKeyRejected tests the key of a customer whose giving is switched off.
 func (s *settler) isKeyRejected(ctx context.Context, customer string) (bool, error) {
-	sealed, err := s.store.Credential(ctx, customer, store.CredentialVirtuousToken)
-	if err != nil {
-		return false, err
+	client, err := s.virtuous.OpenToTest(ctx, customer, jobOnboard)
+	if err == nil {
+		_, err = client.Organization(ctx)
 	}
-	key, err := s.vault.Open(ctx, customer, store.CredentialVirtuousToken, sealed)
-	if err != nil {
-		return false, fmt.Errorf("open the key: %w", err)
-	}
-	_, err = s.testKey(ctx, customer, string(key))
 	if errors.Is(err, virtuous.ErrUnauthorized) || errors.Is(err, virtuous.ErrForbidden) {
 		return true, nil
 	}
-	return false, err
+	if err != nil {
+		return false, fmt.Errorf("test the key: %w", err)
+	}
+	return false, nil
 }

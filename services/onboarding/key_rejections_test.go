@@ -20,7 +20,10 @@ func (f *givingFixture) rejectKeys(t *testing.T, customers ...string) {
 			if _, err := tx.SaveCustomerForGiving(ctx, customer, nil); err != nil {
 				return err
 			}
-			config := store.VirtuousConfig{Customer: customer, DesignationsField: "designations", Defaults: []byte("{}"), NeedsReviewAfterHours: 72, StuckAfterHours: 24}
+			config := store.VirtuousConfig{
+				Customer: customer, DesignationsField: "designations", Defaults: []byte("{}"), Resolution: []byte("{}"), NeedsReviewAfterHours: 72,
+				StuckAfterHours: 24,
+			}
 			if err := tx.SaveVirtuous(ctx, config); err != nil {
 				return err
 			}

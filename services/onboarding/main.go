@@ -74,6 +74,7 @@ func run(ctx context.Context, s *service.Service) error {
 	pull := &worker.Worker{
 		Name: bus.DurableOnboarding, Conn: s.Conn, Consumer: consumer, Slots: s.Config.OnboardingSlots,
 		Handler: intake.handle, Letters: letters, Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
+		Tracing: s.Tracing,
 	}
 	settling, stop := context.WithCancel(ctx)
 	defer stop()
@@ -109,7 +110,7 @@ func queuedDonations(messages bus.CustomerMessages) func(ctx context.Context, cu
 // newSettler returns the settler of the service.
 func newSettler(s *service.Service, toVomo, toVirtuous http.RoundTripper) *settler {
 	return &settler{
-		store: s.Store, vault: s.Vault, logger: s.Logger, slots: s.Config.OnboardingSlots, wake: make(chan struct{}, 1),
+		store: s.Store, vault: s.Vault, logger: s.Logger, slots: s.Config.OnboardingSlots, tracing: s.Tracing, wake: make(chan struct{}, 1),
 		vomoBaseURL: s.Config.VomoBaseURL, transport: toVomo,
 		limits: budget.Limits{PerSecond: s.Config.VomoRequestsPerSecond, PerMinute: s.Config.VomoRequestsPerMinute},
 		source: s.Config.VirtuousTransactionSource, publicURL: s.Config.WebhookPublicURL, forgetAtOnce: forgetAtOnce,

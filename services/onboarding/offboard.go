@@ -9,8 +9,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/worker"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -53,7 +53,7 @@ func (i *intake) offboard(ctx context.Context, delivery *worker.Delivery, origin
 			return err
 		}
 		if !request.GetForce() {
-			if errs, err = unfinishedDonations(ctx, tx, customer, queued); err != nil || errs != nil {
+			if errs, err = unfinishedGiving(ctx, tx, customer, queued); err != nil || errs != nil {
 				return errors.Join(err, errs.Err())
 			}
 		}
@@ -125,7 +125,7 @@ func (o *offboarder) begin(ctx context.Context, tx *store.Tx, customer string, a
 			return false, err
 		}
 	}
-	if offboarding.JobID, err = tx.StartJob(ctx, customer, jobOffboard, event.NewTraceID()); err != nil {
+	if offboarding.JobID, err = tx.StartJob(ctx, customer, jobOffboard, telemetry.TraceParent(ctx)); err != nil {
 		return false, err
 	}
 	return known, tx.SaveOffboarding(ctx, offboarding, 0)

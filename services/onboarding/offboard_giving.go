@@ -17,7 +17,7 @@ const (
 	// captureTime is how long an offboarding waits until the donations that came before it are captured, so that none is lost unseen.
 	captureTime  = time.Minute
 	captureRetry = 2 * time.Second
-	namedAtMost  = 10 // donations that a rejection names
+	namedAtMost  = 10 // donations, and contacts, that a rejection names
 )
 
 // errDonationsQueued means that donations wait in ROLLCALL_DONATIONS.
@@ -35,10 +35,17 @@ func (i *intake) awaitCapture(ctx context.Context, delivery *worker.Delivery, cu
 	return queued, nil
 }
 
-// unfinishedDonations returns an error of the request if there are donations that an offboarding would end; nil if there are none.
-func unfinishedDonations(ctx context.Context, tx *store.Tx, customer string, queued uint64) (rollcallv1.FieldErrors, error) {
+// contactsLate is how long a contact may be submitted; an offboarding ends those that are late with the others.
+const contactsLate = 24 * time.Hour
+
+// unfinishedGiving returns an error of the request if there are donations or contacts that an offboarding would end; nil if there are none.
+func unfinishedGiving(ctx context.Context, tx *store.Tx, customer string, queued uint64) (rollcallv1.FieldErrors, error) {
 	counts, err := tx.CountDonations(ctx, customer)
-	if err != nil || (counts.Pending == 0 && counts.Submitted == 0 && queued == 0) {
+	if err != nil {
+		return nil, err
+	}
+	contacts, err := tx.ContactFigures(ctx, customer, contactsLate)
+	if err != nil || counts.Pending+counts.Submitted+contacts.Pending+contacts.Submitted == 0 && queued == 0 {
 		return nil, err
 	}
 	donations, err := tx.UnfinishedDonations(ctx, customer, namedAtMost)
@@ -49,13 +56,26 @@ func unfinishedDonations(ctx context.Context, tx *store.Tx, customer string, que
 	for _, donation := range donations {
 		names = append(names, donation.PlatformID)
 	}
-	if counts.Pending+counts.Submitted > int64(len(names)) {
-		names = append(names, "…")
+	references, err := tx.UnfinishedContacts(ctx, customer, namedAtMost)
+	if err != nil {
+		return nil, err
+	}
+	of := ""
+	if sum := contacts.Pending + contacts.Submitted; sum > 0 {
+		of = fmt.Sprintf(", and so are %d and %d contacts (%s)", contacts.Pending, contacts.Submitted, listed(references, sum))
 	}
 	errs := rollcallv1.FieldErrors{}
-	errs.Add("force", fmt.Sprintf("is missing: %d donations are pending, %d are submitted and %d are not captured, and an offboarding closes them (%s): "+
-		"wait until they are confirmed, or set force", counts.Pending, counts.Submitted, queued, strings.Join(names, ", ")))
+	errs.Add("force", fmt.Sprintf("is missing: %d donations are pending, %d are submitted and %d are not captured, and an offboarding closes them (%s)%s: "+
+		"wait until they are confirmed, or set force", counts.Pending, counts.Submitted, queued, listed(names, counts.Pending+counts.Submitted), of))
 	return errs, nil
+}
+
+// listed joins names, and says if there are more than these.
+func listed(names []string, all int64) string {
+	if all > int64(len(names)) {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
 }
 
 // nameOrphanedWebhooks raises the alert about subscriptions that an offboarding left at Virtuous. It comes after the customer's messages

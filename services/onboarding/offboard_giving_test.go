@@ -28,11 +28,13 @@ func TestOffboardingNeedsForceWhileDonationsAreUnfinished(t *testing.T) {
 	f.donation(t, "don-2", "submitted")
 	f.donation(t, "don-3", "confirmed")
 	f.donation(t, "don-4", "failed")
+	f.contact(t, "donor-1", "pending")
+	f.contact(t, "donor-2", "confirmed")
 	require.ErrorIs(t, f.offboard(t, `{"customerId":"acme"}`), worker.ErrSettled)
 	state, errs := f.outcome(t)
 	require.Equal(t, "rejected", state)
 	require.Contains(t, errs["force"][0], "1 donations are pending, 1 are submitted and 0 are not captured")
-	require.Contains(t, errs["force"][0], "(don-1, don-2)")
+	require.Contains(t, errs["force"][0], "(don-1, don-2), and so are 1 and 0 contacts (donor-1)")
 	require.True(t, f.config(t).Enabled)
 	require.Equal(t, "k3y", f.token(t, store.CredentialVirtuousToken))
 
@@ -49,6 +51,8 @@ func TestOffboardingNeedsForceWhileDonationsAreUnfinished(t *testing.T) {
 	require.Zero(t, f.count(t, `SELECT count(*) FROM partner_gifts`))
 	require.Equal(t, "don-1 closed, don-2 closed, don-3 confirmed, don-4 closed",
 		text(t, f, `SELECT string_agg(platform_donation_id || ' ' || status, ', ' ORDER BY id) FROM virtuous_donation_queue`))
+	require.Equal(t, "donor-1 closed offboarded, donor-2 closed offboarded",
+		text(t, f, `SELECT string_agg(concat_ws(' ', reference_id, status, close_reason, virtuous_contact_id), ', ' ORDER BY id) FROM virtuous_contact_queue`))
 	f.removeSubscriptions(t)
 	require.Zero(t, f.count(t, `SELECT (SELECT count(*) FROM customer_keys) + (SELECT count(*) FROM alerts WHERE type = 'webhook_orphaned')`))
 
@@ -60,7 +64,8 @@ func TestOffboardingNeedsForceWhileDonationsAreUnfinished(t *testing.T) {
 	for f.offboarder.workNext(t.Context()) {
 		continue
 	}
-	require.Zero(t, f.count(t, `SELECT (SELECT count(*) FROM virtuous_donation_queue) + (SELECT count(*) FROM virtuous_configs)
+	require.Zero(t, f.count(t, `SELECT (SELECT count(*) FROM virtuous_donation_queue) + (SELECT count(*) FROM virtuous_contact_queue)
+		+ (SELECT count(*) FROM virtuous_configs)
 		+ (SELECT count(*) FROM webhook_subscriptions)
 		+ (SELECT count(*) FROM virtuous_budgets)`))
 }

@@ -11,6 +11,7 @@ import (
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -88,7 +89,7 @@ func endOffboarding(ctx context.Context, tx *store.Tx, at store.Offboarding) err
 }
 
 // blankRecords blanks a batch of mappings, then settles a batch of letters, then deletes batches of write-backs, review items,
-// candidates for deletion, participations, gifts, contacts and webhooks, and closes donations, then blanks what requests said.
+// candidates for deletion, participations, gifts, contacts and webhooks, and closes transactions, then blanks what requests said.
 func (o *offboarder) blankRecords(ctx context.Context, tx *store.Tx, at *store.Offboarding) (time.Duration, error) {
 	last, blanked, err := tx.BlankMappings(ctx, at.Customer, at.Cursor, o.batch)
 	if err != nil {
@@ -113,7 +114,7 @@ func (o *offboarder) blankRecords(ctx context.Context, tx *store.Tx, at *store.O
 func (o *offboarder) forgetSealed(ctx context.Context, tx *store.Tx, customer string) (more bool, err error) {
 	for _, forget := range []func(context.Context, string, int32) (int64, error){
 		tx.OffboardLetters, tx.ForgetWritebacks, tx.ForgetReviewsOf, tx.OffboardDeletions, tx.DeleteParticipations,
-		tx.OffboardDonations, tx.ForgetGifts, tx.ForgetContacts, tx.ForgetReferences, tx.ForgetInbox,
+		tx.OffboardDonations, tx.OffboardContacts, tx.ForgetContactDifferences, tx.ForgetGifts, tx.ForgetContacts, tx.ForgetReferences, tx.ForgetInbox,
 	} {
 		forgotten, err := forget(ctx, customer, o.batch)
 		if err != nil || forgotten == int64(o.batch) {
@@ -213,12 +214,12 @@ func (o *offboarder) beginPurge(ctx context.Context, tx *store.Tx, at *store.Off
 	if left > 0 {
 		return 0, errSubscriptionsLeft
 	}
-	job, err := tx.StartJob(ctx, at.Customer, jobPermanentOffboard, event.NewTraceID())
+	job, err := tx.StartJob(ctx, at.Customer, jobPermanentOffboard, telemetry.TraceParent(ctx))
 	at.JobID, at.Step, at.Cursor = job, store.OffboardingPurges, ""
 	return offboardHold, err
 }
 
-// purgeRecords deletes a batch of mappings, then of letters and donations, and then what is left besides the audit.
+// purgeRecords deletes a batch of mappings, then of letters and transactions, and then what is left besides the audit.
 func (o *offboarder) purgeRecords(ctx context.Context, tx *store.Tx, at *store.Offboarding) (time.Duration, error) {
 	last, purged, err := tx.PurgeMappings(ctx, at.Customer, at.Cursor, o.batch)
 	if err != nil {
@@ -237,11 +238,19 @@ func (o *offboarder) purgeRecords(ctx context.Context, tx *store.Tx, at *store.O
 	if err != nil || letters == int64(o.batch) {
 		return offboardHold, err
 	}
-	donations, err := tx.PurgeDonations(ctx, at.Customer, o.batch)
-	if err != nil || donations == int64(o.batch) {
-		return offboardHold, err
+	for _, purge := range []func(context.Context, string, int32) (int64, error){tx.PurgeDonations, tx.PurgeContactQueue} {
+		purged, err := purge(ctx, at.Customer, o.batch)
+		if err != nil || purged == int64(o.batch) {
+			return offboardHold, err
+		}
 	}
 	if err := tx.PurgeGiving(ctx, at.Customer); err != nil {
+		return 0, err
+	}
+	if err := tx.ForgetEndpoints(ctx, at.Customer); err != nil {
+		return 0, err
+	}
+	if err := event.Clear(ctx, tx, at.Customer, event.AlertEndpointFailing, "The customer was purged, and its endpoints with it."); err != nil {
 		return 0, err
 	}
 	if err := tx.PurgeCustomer(ctx, at.Customer); err != nil {

@@ -92,7 +92,7 @@ func requeueBackfill(ctx context.Context, tx *store.Tx, customer store.Customer)
 	if wait, err := putOff(ctx, tx, customer); err != nil || wait.Needed() {
 		return err
 	}
-	return publishRequest(ctx, tx, customer.ID, requeued[0].ID)
+	return publishRequest(ctx, tx, requeued[0])
 }
 
 // describeCustomer fills in the customer as it is after the transaction.

@@ -16,6 +16,7 @@ import (
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/vomo"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -41,6 +42,7 @@ type settler struct {
 	vault       *vault.Vault
 	logger      *zap.Logger
 	slots       int
+	tracing     *telemetry.Tracing
 	wake        chan struct{}
 	vomoBaseURL string
 	transport   http.RoundTripper // to VOMO; nil: each test of a token makes its own
@@ -99,8 +101,12 @@ func (s *settler) claimNext(ctx context.Context, slots chan struct{}, running *s
 		defer func() { <-slots; s.wakeUp() }()
 		bounded, cancel := context.WithTimeout(ctx, settleTime)
 		defer cancel()
-		if err := s.settle(bounded, request); err != nil && ctx.Err() == nil {
-			s.logger.Warn("request not settled; it will be retried", zap.String("customer", request.Customer), zap.Error(err))
+		traced, span := s.tracing.Continue(bounded, request.TraceParent, telemetry.SpanSettleRequest, request.Customer)
+		err := s.settle(traced, request)
+		span.End(err)
+		if err != nil && ctx.Err() == nil {
+			s.logger.With(telemetry.LogFields(traced)...).Warn("request not settled; it will be retried",
+				zap.String("customer", request.Customer), zap.Error(err))
 			s.release(ctx, request)
 		}
 	})

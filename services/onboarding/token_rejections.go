@@ -68,7 +68,7 @@ func unparkBackfill(ctx context.Context, tx *store.Tx, customer store.Customer) 
 	if err != nil || wait.Needed() {
 		return err
 	}
-	return publishRequest(ctx, tx, customer.ID, unparked[0].ID)
+	return publishRequest(ctx, tx, unparked[0])
 }
 
 // isTokenRejected tests the token of a switched-off customer.

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -34,7 +35,7 @@ func TestCustomerWithVirtuousAloneHasNoDestinationAndNoBackfill(t *testing.T) {
 	require.Equal(t, store.VirtuousConfig{
 		Customer: "acme", Enabled: true, TransactionSource: "AcmeGive", DesignationsField: "giftDesignations", NeedsReviewAfterHours: 96,
 		StuckAfterHours: 12, ImportsURL: "https://app.virtuoussoftware.com/imports", GiftsSince: "2025-12-31", CreateWebhook: true,
-		OrganizationID: "67890", OrganizationName: "Example Relief", TimeZone: "US/Arizona", Culture: "en-US",
+		Resolution: []byte("{}"), OrganizationID: "67890", OrganizationName: "Example Relief", TimeZone: "US/Arizona", Culture: "en-US",
 	}, config)
 	require.Equal(t, "k3y", f.token(t, store.CredentialVirtuousToken))
 	require.Equal(t, "wh-s3cret", f.token(t, store.CredentialWebhookSecret))
@@ -108,6 +109,9 @@ func TestKeyOfAnotherOrganizationNeedsConsentAndForgetsTheOneBefore(t *testing.T
 	f.donation(t, "don-1", "pending")
 	f.donation(t, "don-2", "submitted")
 	f.donation(t, "don-3", "confirmed")
+	for _, status := range []string{"pending", "submitted", "confirmed", "failed"} {
+		f.contact(t, status, status)
+	}
 	f.sql(t, `INSERT INTO partner_gifts (customer_id, virtuous_gift_id, state, content_hash, sealed, created_at, last_sync_at)
 		VALUES ('acme', 7, 'live', '\x00', '\x00', now(), now())`)
 	f.sql(t, `INSERT INTO virtuous_catalogs VALUES ('acme', 'projects', '[]', now())`)
@@ -135,6 +139,8 @@ func TestKeyOfAnotherOrganizationNeedsConsentAndForgetsTheOneBefore(t *testing.T
 	require.Equal(t, "don-1 pending, don-2 closed, don-3 confirmed, don-4 closed",
 		text(t, f, `SELECT string_agg(platform_donation_id || ' ' || status, ', ' ORDER BY id) FROM virtuous_donation_queue`),
 		"of don-4 it is not known whether the other organization has it")
+	require.Equal(t, "pending: pending, submitted: closed, confirmed: closed, failed: failed",
+		text(t, f, `SELECT string_agg(reference_id || ': ' || status, ', ' ORDER BY id) FROM virtuous_contact_queue`))
 	require.Equal(t, "virtuous_token", text(t, f, `SELECT string_agg(name, ',') FROM credentials`), "deliveries of the other organization are rejected")
 	f.removeSubscriptions(t)
 	require.Equal(t, []string{"31 k3y"}, f.virtuous.deletions())
@@ -404,8 +410,17 @@ func TestGivingIsRemovedAndComesBack(t *testing.T) {
 	f.request(t, both)
 	f.donation(t, "don-1", "pending")
 	f.subscription(t)
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for _, kind := range append(event.GivingFigures(), event.AlertImportNotRun, event.AlertWebhookSilent, event.AlertDLQAge) {
+			if err := event.Raise(ctx, tx, event.AlertFor("acme", kind)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 	f.request(t, `{"customerId":"acme","virtuous":{"remove":true}}`)
 	f.requireOutcome(t, "applied")
+	require.Equal(t, "dlq_age", text(t, f, `SELECT string_agg(type, ',') FROM alerts WHERE cleared_at IS NULL`), "what only giving would clear is cleared")
 	config := f.config(t)
 	require.False(t, config.Enabled)
 	require.Equal(t, store.GivingRemoved, config.DisabledReason)

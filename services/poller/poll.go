@@ -6,12 +6,12 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/worker"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -60,7 +60,7 @@ func patienceFor(customer store.Customer) time.Duration {
 // startByHand starts a poll regardless of the schedule.
 func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) error {
 	_, err := tx.StartRuns(ctx, store.RunStart{
-		Kind: store.KindPoll, Job: jobPoll, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
+		Kind: store.KindPoll, Job: jobPoll, Customers: []string{customer.ID}, TraceIDs: []string{telemetry.TraceParent(ctx)},
 	})
 	return err
 }

@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 )
 
 // scheduleAtOnce is the largest number of customers that one transaction schedules.
@@ -29,7 +29,7 @@ func (s *scheduler) schedule(ctx context.Context) (more bool, err error) {
 		more = len(customers) >= scheduleAtOnce
 		traces := make([]string, 0, len(customers))
 		for range customers {
-			traces = append(traces, event.NewTraceID())
+			traces = append(traces, telemetry.TraceParent(ctx))
 		}
 		runs, err := tx.StartRuns(ctx, store.RunStart{Kind: s.kind.Name, Job: jobPoll, Customers: customers, TraceIDs: traces})
 		if err != nil {

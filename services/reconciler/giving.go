@@ -20,6 +20,7 @@ import (
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/virtuous"
 	"rollcall.dev/pkg/worker"
+	"rollcall.dev/services/reconciler/internal/deletion"
 	"rollcall.dev/services/reconciler/internal/giving"
 )
 
@@ -31,9 +32,9 @@ const (
 )
 
 // givingRounds returns the rounds in which customers are reconciled with Virtuous.
-func givingRounds(s *service.Service, toVirtuous http.RoundTripper) *round.Runner {
+func givingRounds(s *service.Service, toVirtuous http.RoundTripper, guard deletion.Guard) *round.Runner {
 	reconciling := &giving.Reconciler{
-		Store: s.Store, Logger: s.Logger, Every: s.Config.GivingReconcileEvery, Sleep: backoff.Sleep,
+		Store: s.Store, Logger: s.Logger, Every: s.Config.GivingReconcileEvery, Guard: guard, Sleep: backoff.Sleep,
 		Inbound: &inbound.Applier{Store: s.Store, Vault: s.Vault, Logger: s.Logger, TransactionPurpose: transaction.PurposeTransaction},
 		Virtuous: &connector.Virtuous{
 			Store: s.Store, Vault: s.Vault, Logger: s.Logger, BaseURL: s.Config.VirtuousBaseURL, Transport: toVirtuous,
@@ -43,6 +44,7 @@ func givingRounds(s *service.Service, toVirtuous http.RoundTripper) *round.Runne
 	}
 	return round.New(round.Config{
 		Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: givingSlots, Kind: reconciling.Kind(),
+		Tracing: s.Tracing,
 	})
 }
 
@@ -52,7 +54,11 @@ func dailyReports(s *service.Service) (*giving.Reports, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read GIVING_REPORT_LIMITS: %w", err)
 	}
-	return &giving.Reports{Store: s.Store, Logger: s.Logger, Reporter: dailyreport.Reporter{Limits: limits}}, nil
+	floors, err := dailyreport.ParseFloors(s.Config.GivingAlertFloors)
+	if err != nil {
+		return nil, fmt.Errorf("read GIVING_ALERT_FLOORS: %w", err)
+	}
+	return &giving.Reports{Store: s.Store, Logger: s.Logger, Reporter: dailyreport.Reporter{Limits: limits, Floors: floors}}, nil
 }
 
 // codeGivingOff is the code in operator_audit of a request for a customer without giving.
@@ -79,8 +85,10 @@ func (r *reconciler) askGiving(ctx context.Context, delivery *worker.Delivery, c
 // doGiving stores the report of today, or has the rounds work another category: that needs the lane, and ends a hold.
 func (r *reconciler) doGiving(ctx context.Context, customer, category string) error {
 	if category == bus.CategoryReport {
-		_, err := r.reporter.MakeAndStore(ctx, r.store.Conn, customer)
-		return err
+		return r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			_, err := r.reporter.MakeAndStore(ctx, tx, customer)
+			return err
+		})
 	}
 	err := r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error { return giving.Ask(ctx, tx, customer, category) })
 	if err != nil {

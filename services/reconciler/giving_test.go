@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
 )
@@ -46,6 +48,7 @@ func TestRequestForACategoryOfGivingIsWorkedAtOnceAndSettled(t *testing.T) {
 			`SELECT platform_record_id || ' ' || resolution FROM virtuous_reconciliation_log WHERE category = 'needs_update'`, "don-1 marked_needs_review",
 		},
 		"missed_webhook": {`SELECT resource FROM sync_checkpoints WHERE resource = 'virtuous_gifts'`, "virtuous_gifts"},
+		"gift_deletions": {`SELECT entity || ' ' || state FROM deletion_runs WHERE ended_at IS NOT NULL`, "gift done"},
 		"report":         {`SELECT customer_id || ' ' || date FROM giving_reports`, "acme 2026-03-02"},
 	} {
 		t.Run(category, func(t *testing.T) {
@@ -62,6 +65,45 @@ func TestRequestForACategoryOfGivingIsWorkedAtOnceAndSettled(t *testing.T) {
 			require.Equal(t, []int{0}, values[int](f, `SELECT count(*) FROM dead_letters`))
 		})
 	}
+}
+
+func TestOperatorsAskAboutSearchesForDeletedGifts(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.give()
+	f.start()
+	f.publish("rollcall.reconcile.gift_deletions.acme", plain)
+	f.settled()
+	gift := operatorapi.DeletionCommand{CustomerID: "acme", Entity: operatorapi.EntityGift}
+	started, code := ask[operatorapi.DeletionCommanded](f, "scan", gift)
+	require.Empty(t, code)
+	require.Equal(t, operatorapi.DeletionScanStarted, started.Action)
+	require.Eventually(t, func() bool {
+		return len(values[string](f, `SELECT state FROM deletion_runs WHERE state = 'done'`)) == 2
+	}, soon, 20*time.Millisecond)
+
+	listed, code := ask[operatorapi.DeletionsReply](f, "ls", operatorapi.DeletionsQuestion{CustomerID: "acme", Entity: operatorapi.EntityGift})
+	require.Empty(t, code)
+	require.Len(t, listed.Deletions, 2)
+	listed, _ = ask[operatorapi.DeletionsReply](f, "ls", operatorapi.DeletionsQuestion{CustomerID: "acme", Entity: operatorapi.EntityUser})
+	require.Empty(t, listed.Deletions)
+	shown, code := ask[operatorapi.DeletionShown](f, "show", gift)
+	require.Empty(t, code)
+	require.Equal(t, "done gift", shown.State+" "+shown.Entity)
+	_, code = ask[operatorapi.DeletionShown](f, "show", operatorapi.DeletionQuestion{CustomerID: "acme"})
+	require.Equal(t, service.CodeConflict, code, "it is no scan of users")
+	for _, verb := range []string{"approve", "reject"} {
+		_, code = ask[operatorapi.DeletionCommanded](f, verb, gift)
+		require.Equal(t, service.CodeConflict, code, verb)
+	}
+	_, code = ask[operatorapi.UndoCommanded](f, "undo", operatorapi.UndoCommand{CustomerID: "acme", Entity: operatorapi.EntityGift, GiftIDs: []int64{1}})
+	require.Equal(t, service.CodeConflict, code)
+	_, code = ask[operatorapi.DeletionCommanded](f, "scan", operatorapi.DeletionCommand{CustomerID: "acme", Entity: "contact"})
+	require.NotEmpty(t, code)
+	require.Equal(t, []string{
+		"deletions.approve rejected", "deletions.reject rejected", "deletions.scan done", "deletions.scan rejected", "deletions.undo rejected",
+	},
+		values[string](f, `SELECT verb || ' ' || outcome FROM operator_audit WHERE verb LIKE 'deletions.%' ORDER BY 1`))
 }
 
 func TestRequestForACustomerWithoutGivingIsRejectedButForTheReportOfOneSwitchedOff(t *testing.T) {
@@ -90,12 +132,13 @@ func TestBadRequestForACategoryOfGivingBecomesALetter(t *testing.T) {
 	f := newFixture(t)
 	f.give()
 	f.start()
-	for _, category := range []string{"stuck", "needs_update", "missed_webhook", "report"} {
+	for _, category := range []string{"stuck", "needs_update", "missed_webhook", "gift_deletions", "report"} {
 		f.publish("rollcall.reconcile."+category+".acme", `{"customerId":"globex"}`)
 	}
-	require.Eventually(t, func() bool { return values[int](f, `SELECT count(*) FROM dead_letters`)[0] == 4 && f.waiting() == 0 }, soon, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return values[int](f, `SELECT count(*) FROM dead_letters`)[0] == 5 && f.waiting() == 0 }, soon, 20*time.Millisecond)
 	require.Equal(t, []string{
-		"request_invalid permanent rollcall.reconcile.missed_webhook.acme", "request_invalid permanent rollcall.reconcile.needs_update.acme",
+		"request_invalid permanent rollcall.reconcile.gift_deletions.acme", "request_invalid permanent rollcall.reconcile.missed_webhook.acme",
+		"request_invalid permanent rollcall.reconcile.needs_update.acme",
 		"request_invalid permanent rollcall.reconcile.report.acme", "request_invalid permanent rollcall.reconcile.stuck.acme",
 	}, values[string](f, `SELECT concat_ws(' ', error_code, error_class, original_subject) FROM dead_letters ORDER BY 1`))
 	require.Equal(t, []int{0}, values[int](f, `SELECT count(*) FROM giving_reports`))

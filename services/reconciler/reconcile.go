@@ -18,6 +18,7 @@ import (
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/worker"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -74,7 +75,7 @@ func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) err
 		return err
 	}
 	_, err = tx.StartRuns(ctx, store.RunStart{
-		Kind: store.KindUserDaily, Job: store.JobUserDaily, Customers: []string{customer.ID}, TraceIDs: []string{event.NewTraceID()},
+		Kind: store.KindUserDaily, Job: store.JobUserDaily, Customers: []string{customer.ID}, TraceIDs: []string{telemetry.TraceParent(ctx)},
 		UpdatedAfter: since, Day: dayBefore(now),
 	})
 	return err

@@ -147,11 +147,11 @@ func TestUnknownCategoryAndInvalidRequestBecomeLetters(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.start()
-	f.publish("rollcall.reconcile.drift.acme", plain)
+	f.publish("rollcall.reconcile.weekly.acme", plain)
 	f.publish("rollcall.reconcile.user_daily.globex", `{"customerId":"acme"}`)
 	require.Eventually(t, func() bool { return values[int](f, `SELECT count(*) FROM dead_letters`)[0] == 2 && f.waiting() == 0 }, soon, 20*time.Millisecond)
 	require.Equal(t, []string{
-		"acme category_unknown permanent rollcall.reconcile.drift.acme", "globex request_invalid permanent rollcall.reconcile.user_daily.globex",
+		"acme category_unknown permanent rollcall.reconcile.weekly.acme", "globex request_invalid permanent rollcall.reconcile.user_daily.globex",
 	}, values[string](f, `SELECT concat_ws(' ', customer_id, error_code, error_class, original_subject) FROM dead_letters ORDER BY 1`))
 	asked, _ := f.requests()
 	require.Empty(t, asked)

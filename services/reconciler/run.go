@@ -11,6 +11,7 @@ import (
 	"rollcall.dev/pkg/virtuous"
 	"rollcall.dev/pkg/worker"
 	"rollcall.dev/services/reconciler/internal/deletion"
+	"rollcall.dev/services/reconciler/internal/giving"
 	"rollcall.dev/services/reconciler/internal/refresh"
 )
 
@@ -23,7 +24,7 @@ func run(ctx context.Context, s *service.Service) error {
 	weekly := &deletion.Scheduler{Store: s.Store, Logger: s.Logger, Kind: deletions, Retention: s.Config.DeletionCandidateRetention}
 	toVirtuous := virtuous.NewTransport(givingSlots)
 	defer toVirtuous.CloseIdleConnections()
-	rounds := givingRounds(s, toVirtuous)
+	rounds := givingRounds(s, toVirtuous, searcher.Guard)
 	reports, err := dailyReports(s)
 	if err != nil {
 		return err
@@ -41,7 +42,10 @@ func run(ctx context.Context, s *service.Service) error {
 			return (&reconciler{runners: runners, store: s.Store, reporter: reports.Reporter, wake: rounds.Wake}).handle
 		},
 		Beside: func(ctx context.Context, _ job.Runners) (wait func(), err error) {
-			api := &deletion.API{Store: s.Store, Vault: s.Vault, Logger: s.Logger, Kind: deletions}
+			api := &deletion.API{
+				Store: s.Store, Vault: s.Vault, Logger: s.Logger, Kind: deletions,
+				Gifts: &giving.Deletions{Store: s.Store, Logger: s.Logger, Wake: rounds.Wake},
+			}
 			if err := api.Answer(s); err != nil {
 				return nil, err
 			}

@@ -6,9 +6,9 @@ import (
 
 	"go.uber.org/zap"
 
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/services/reconciler/internal/night"
 )
 
@@ -101,7 +101,7 @@ func earlier(a, b time.Time) time.Time {
 func (s *scheduler) start(ctx context.Context, tx *store.Tx, customers []string, since, day time.Time) error {
 	traces := make([]string, 0, len(customers))
 	for range customers {
-		traces = append(traces, event.NewTraceID())
+		traces = append(traces, telemetry.TraceParent(ctx))
 	}
 	runs, err := tx.StartRuns(ctx, store.RunStart{
 		Kind: s.kind.Name, Job: store.JobUserDaily, Customers: customers, TraceIDs: traces, UpdatedAfter: since, Day: day,

@@ -100,6 +100,13 @@ func (s *fixture) try(method, path, body, token string) (reply, error) {
 	return reply{status: response.StatusCode, header: response.Header, body: string(read)}, err
 }
 
+func replyOf(t *testing.T, response *http.Response) reply {
+	t.Helper()
+	read, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return reply{status: response.StatusCode, header: response.Header, body: string(read)}
+}
+
 func (s *fixture) do(method, path, body, token string) reply {
 	s.t.Helper()
 	got, err := s.try(method, path, body, token)

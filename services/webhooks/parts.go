@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/giving/inbox"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/virtuous"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -54,7 +54,7 @@ func (r *receiver) keep(ctx context.Context, customer string, keys *customerKeys
 	if !r.isConnected() { // a message would wait in the client
 		return 0, errNotConnected
 	}
-	traceID := event.NewTraceID()
+	traceID := telemetry.TraceParent(ctx)
 	var batch []bus.Outgoing
 	for _, split := range parts {
 		part, err := inbox.Part{

@@ -13,9 +13,9 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/bus"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/giving/inbox"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/virtuous"
 )
 
@@ -129,18 +129,16 @@ func (r *receiver) accept(request *http.Request, body []byte, receivedAt time.Ti
 	defer cancel()
 	customer, signature := request.PathValue("customer"), request.Header.Get(r.signatureHeader)
 	log := r.logger
-	keys, err := r.keys.of(ctx, customer)
-	if errors.Is(err, errUnknownCustomer) {
-		keys, err = &customerKeys{secrets: [][]byte{r.decoy}}, nil
-	}
+	keys, fits, err := r.keysFor(ctx, customer, signature, body)
 	if err != nil {
 		log.Warn("delivery not accepted: the secrets cannot be read", zap.String("customer", customer), zap.Error(err))
 		return http.StatusServiceUnavailable
 	}
-	if !virtuous.VerifySignature(signature, body, keys.secrets...) || keys.parts.Seal == nil {
-		if keys.parts.Seal != nil {
-			r.noteWrongSignature(ctx, customer)
-		}
+	if keys == nil {
+		return http.StatusUnauthorized
+	}
+	if !fits {
+		r.noteWrongSignature(ctx, customer)
 		return http.StatusUnauthorized
 	}
 	r.failures.forget(customer)
@@ -170,12 +168,32 @@ func (r *receiver) accept(request *http.Request, body []byte, receivedAt time.Ti
 	return http.StatusOK
 }
 
+// keysFor returns the customer's keys, and whether the signature fits one of its secrets. If it fits none of those that were valid a second ago,
+// they are asked for again. keys is nil if the customer is unknown, which takes as long as a wrong signature does.
+func (r *receiver) keysFor(ctx context.Context, customer, signature string, body []byte) (keys *customerKeys, fits bool, err error) {
+	keys, err = r.keys.of(ctx, customer)
+	if err == nil {
+		if virtuous.VerifySignature(signature, body, keys.secrets...) {
+			return keys, true, nil
+		}
+		tried := keys
+		if keys, err = r.keys.ask(ctx, customer); err == nil {
+			return keys, keys != tried && virtuous.VerifySignature(signature, body, keys.secrets...), nil
+		}
+	}
+	if errors.Is(err, errUnknownCustomer) {
+		virtuous.VerifySignature(signature, body, r.decoy)
+		return nil, false, nil
+	}
+	return nil, false, err
+}
+
 // rejectUnreadable keeps a signed body that is no delivery, so that an operator sees it.
 func (r *receiver) rejectUnreadable(
 	ctx context.Context, log *zap.Logger, customer string, keys *customerKeys, body []byte, receivedAt time.Time,
 ) int {
 	part, err := inbox.Part{
-		Customer: customer, Event: inbox.EventUnreadable, Records: 1, Body: body, ReceivedAt: receivedAt, TraceID: event.NewTraceID(),
+		Customer: customer, Event: inbox.EventUnreadable, Records: 1, Body: body, ReceivedAt: receivedAt, TraceID: telemetry.TraceParent(ctx),
 	}.Message(keys.parts)
 	if err == nil {
 		err = r.openLetter(ctx, part)

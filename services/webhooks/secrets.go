@@ -18,6 +18,9 @@ import (
 // keysAge is how long opened secrets and keys are kept: the key service need not be asked for each delivery.
 const keysAge = time.Minute
 
+// askedFor is how long an answer of Postgres about a customer's secrets counts. A signature that does not fit has it asked again.
+const askedFor = time.Second
+
 // secretsTime is how long Postgres is asked for the secrets: with the rest of storeTime a delivery can be stored while Postgres is slow.
 const secretsTime = 2 * time.Second
 
@@ -31,8 +34,8 @@ type customerKeys struct {
 // errUnknownCustomer means that no delivery to the customer can be right: it is unknown, offboarded, or has no secret.
 var errUnknownCustomer = errors.New("there is no secret")
 
-// keyring opens customers' secrets and keys and keeps them for a minute. Whether a customer still has the secret is asked
-// each time, so that an offboarding and a rotation count at once.
+// keyring opens customers' secrets and keys and keeps them for a minute. Whether a customer still has the secret is asked once a second, so that an
+// offboarding counts then, and for each signature that does not fit, so that a rotation counts at once.
 type keyring struct {
 	store    *store.Store
 	vault    *vault.Vault
@@ -51,11 +54,21 @@ type keptKeys struct {
 	*customerKeys
 
 	sealed store.WebhookSecrets
+	asked  time.Time // when Postgres last said that they are these
 	until  time.Time
 }
 
-// of returns a customer's keys. errUnknownCustomer, or an error of the store or the key service.
+// of returns a customer's keys as they were at most a second ago. errUnknownCustomer, or an error of the store or the key service.
 func (k *keyring) of(ctx context.Context, customer string) (*customerKeys, error) {
+	if kept, known := k.find(customer); known && k.now().Sub(kept.asked) < askedFor {
+		return kept.customerKeys, nil
+	}
+	return k.ask(ctx, customer)
+}
+
+// ask does what of does, but returns the keys as they are now.
+func (k *keyring) ask(ctx context.Context, customer string) (*customerKeys, error) {
+	asked := k.now()
 	sealed, err := k.sealedSecrets(ctx, customer)
 	kept, known := k.find(customer)
 	switch {
@@ -68,16 +81,22 @@ func (k *keyring) of(ctx context.Context, customer string) (*customerKeys, error
 		return nil, err
 	case known && kept.sealed.Organization == sealed.Organization &&
 		bytes.Equal(kept.sealed.Secret, sealed.Secret) && bytes.Equal(kept.sealed.Before, sealed.Before):
+		kept.asked = asked
+		k.keep(customer, kept)
 		return kept.customerKeys, nil
 	}
 	opened, err := k.open(ctx, customer, sealed)
 	if err != nil {
 		return nil, err
 	}
+	k.keep(customer, keptKeys{customerKeys: opened, sealed: sealed, asked: asked, until: k.now().Add(keysAge)})
+	return opened, nil
+}
+
+func (k *keyring) keep(customer string, keys keptKeys) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.kept[customer] = keptKeys{customerKeys: opened, sealed: sealed, until: k.now().Add(keysAge)}
-	return opened, nil
+	k.kept[customer] = keys
 }
 
 // isKnown reports whether a customer's deliveries can be right, as far as that is known without its keys. It asks no more than once in

@@ -15,7 +15,7 @@ import (
 )
 
 // kindUser is the kind of this service's review items.
-const kindUser = "user"
+const kindUser = store.KindUser
 
 // accepter stores the values of messages in the rows of their users.
 type accepter struct {

@@ -42,7 +42,7 @@ func run(ctx context.Context, s *service.Service) error {
 	counts := newMetrics(s.Registry)
 	rounds := round.New(round.Config{
 		Store: s.Store, Connect: connect, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Slots: s.Config.WritebackSlots,
-		Kind: (&writer{store: s.Store, metrics: counts}).kind(),
+		Kind: (&writer{store: s.Store, metrics: counts}).kind(), Tracing: s.Tracing,
 	})
 	wake := func() { rounds.Wake() }
 	letters := &messageletter.Opener{Store: s.Store, Vault: s.Vault, Job: jobWriteback, StreamCreated: created}
@@ -57,7 +57,7 @@ func run(ctx context.Context, s *service.Service) error {
 	}
 	pull := &worker.Worker{
 		Name: bus.DurableWriteback, Conn: s.Conn, Consumer: consumer, Slots: s.Config.WritebackSlots, Letters: letters, Logger: s.Logger,
-		Metrics: worker.NewMetrics(s.Registry),
+		Metrics: worker.NewMetrics(s.Registry), Tracing: s.Tracing,
 		Handler: func(ctx context.Context, delivery *worker.Delivery) error {
 			return incoming.Handle(ctx, delivery, accepter.accept)
 		},

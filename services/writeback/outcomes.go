@@ -179,7 +179,7 @@ func (t *task) reject(ctx context.Context, why rejection) error {
 }
 
 // purposeDetails is the purpose for which the details of review items are sealed.
-const purposeDetails = "review_details"
+const purposeDetails = store.PurposeReviewDetails
 
 // detail is one field of a review item: what each side has.
 type detail struct {

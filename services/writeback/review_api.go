@@ -94,30 +94,40 @@ func (r *reviewer) show(ctx context.Context, question operatorapi.ReviewQuestion
 		return operatorapi.ReviewShown{}, err
 	}
 	shown := operatorapi.ReviewShown{ReviewItem: shownItem(item), Details: []operatorapi.ReviewDetail{}}
-	if sealed == nil {
-		return shown, nil
+	details, err := r.details(ctx, question.CustomerID, sealed)
+	if err != nil || details == nil {
+		return shown, err
 	}
-	plain, err := r.vault.Open(ctx, question.CustomerID, purposeDetails, sealed)
-	if errors.Is(err, vault.ErrKeyGone) { // destroyed with the customer: the details are unreadable for good
-		return shown, nil
-	}
-	if err != nil {
-		return operatorapi.ReviewShown{}, fmt.Errorf("open details: %w", err)
-	}
-	if err := json.Unmarshal(plain, &shown.Details); err != nil {
-		return operatorapi.ReviewShown{}, fmt.Errorf("decode details: %w", err)
-	}
+	shown.Details = details
 	service.Disclosed(ctx)
 	return shown, nil
 }
 
+// details opens an item's details; nil if there are none any more.
+func (r *reviewer) details(ctx context.Context, customer string, sealed []byte) (details []operatorapi.ReviewDetail, err error) {
+	if sealed == nil {
+		return nil, nil
+	}
+	plain, err := r.vault.Open(ctx, customer, store.PurposeReviewDetails, sealed)
+	if errors.Is(err, vault.ErrKeyGone) { // destroyed with the customer: the details are unreadable for good
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open details: %w", err)
+	}
+	if err := json.Unmarshal(plain, &details); err != nil {
+		return nil, fmt.Errorf("decode details: %w", err)
+	}
+	return details, nil
+}
+
 // resolve settles an item with one of its allowed decisions. What the decision leads to is done by the service of the item's
-// kind, for users by this one: in the same transaction, the row becomes due or is given up.
+// kind: in the same transaction, a write-back becomes due or is given up, and a contact is compared again.
 func (r *reviewer) resolve(ctx context.Context, command operatorapi.ReviewDecision) (operatorapi.ReviewItem, error) {
 	if err := r.checkCustomer(ctx, command.CustomerID); err != nil {
 		return operatorapi.ReviewItem{}, err
 	}
-	item, _, err := r.store.Review(ctx, command.CustomerID, command.ItemID)
+	item, sealed, err := r.store.Review(ctx, command.CustomerID, command.ItemID)
 	if err != nil {
 		return operatorapi.ReviewItem{}, err
 	}
@@ -129,32 +139,58 @@ func (r *reviewer) resolve(ctx context.Context, command operatorapi.ReviewDecisi
 			Text: fmt.Sprintf("item %d allows these decisions: %s", item.ID, strings.Join(item.Decisions, ", ")),
 		}
 	}
-	err = r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if item.Kind == kindUser { // a message for the same user locks in this order
-			if _, err := tx.LockWritebackByID(ctx, item.SourceID); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-		}
-		decided, err := tx.DecideReview(ctx, command.CustomerID, item.ID, command.Decision)
+	decide := settle
+	switch item.Kind {
+	case kindUser:
+		decide = decideWriteback
+	case store.KindContact:
+		decide = decideContact
+	case store.KindGift:
+		details, err := r.details(ctx, command.CustomerID, sealed)
 		if err != nil {
-			return err
+			return operatorapi.ReviewItem{}, err
 		}
-		if !decided {
-			return &service.ConflictError{Text: fmt.Sprintf("item %d was settled a moment ago", item.ID)}
+		decide = decideGift(details)
+	}
+	var isOutdated bool
+	err = r.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		err = decide(ctx, tx, item, command.Decision)
+		if isOutdated = errors.Is(err, errOutdated); isOutdated {
+			return tx.SupersedeReview(ctx, item.Customer, item.Kind, item.SourceID)
 		}
-		if item.Kind != kindUser {
-			return nil
-		}
-		_, err = tx.DecideWriteback(ctx, item.SourceID, command.Decision, command.Decision == decisionDismiss)
 		return err
 	})
 	if err != nil {
 		return operatorapi.ReviewItem{}, err
 	}
+	if isOutdated {
+		return operatorapi.ReviewItem{}, outdated(item)
+	}
 	r.logger.Info("review item resolved", zap.String("customer", command.CustomerID), zap.Int64("item", item.ID), zap.String("decision", command.Decision))
 	r.wake()
 	item, _, err = r.store.Review(ctx, command.CustomerID, command.ItemID)
 	return shownItem(item), err
+}
+
+// settle settles the item itself, after what it is about was locked.
+func settle(ctx context.Context, tx *store.Tx, item store.ReviewItem, decision string) error {
+	decided, err := tx.DecideReview(ctx, item.Customer, item.ID, decision)
+	if err == nil && !decided {
+		return &service.ConflictError{Text: fmt.Sprintf("item %d was settled a moment ago", item.ID)}
+	}
+	return err
+}
+
+func decideWriteback(ctx context.Context, tx *store.Tx, item store.ReviewItem, decision string) error {
+	// A message for the same user locks in this order.
+	if _, err := tx.LockWritebackByID(ctx, item.SourceID); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if err := settle(ctx, tx, item, decision); err != nil {
+		return err
+	}
+	_, err := tx.DecideWriteback(ctx, item.SourceID, decision, decision == decisionDismiss)
+	return err
 }
 
 // explainReview returns what is wrong, and what the decisions do.
@@ -181,6 +217,9 @@ func explainReview(reason string) (text, remedy string) {
 	case reasonLinkedElsewhere:
 		return "The VOMO user with this address is another record at the destination than the one that the request is about.",
 			"Merge the two records at the destination, or find out which one is right. link writes the values to the VOMO user all the same."
+	}
+	if text, remedy = explainGiving(reason); text != "" {
+		return text, remedy
 	}
 	return "A person has to decide.", "Choose one of the decisions."
 }

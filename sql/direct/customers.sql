@@ -37,3 +37,14 @@ WHERE customer_id = sqlc.arg(customer) AND fenced_epoch = epoch AND expires_at >
 -- CountMappings returns how many of the customer's users the destination has, archived ones included.
 SELECT ((SELECT count(*) FROM user_mappings m WHERE m.customer_id = sqlc.arg(customer))
       + (SELECT coalesce(sum(a.users), 0) FROM mapping_archives a WHERE a.customer_id = sqlc.arg(customer)))::bigint AS users;
+
+-- name: CustomerStamps :many
+-- CustomerStamps returns a text for each of these customers that changes when its settings, polls, runs, alerts or letters do. It costs a few
+-- index lookups for each.
+SELECT c.customer_id AS customer, concat_ws('|', c.updated_at, c.paused_at, c.last_polled_at, c.next_poll_at, c.caught_up_at, c.poll_page_at,
+       c.backfill_completed_at,
+       (SELECT max(r.updated_at) FROM runs r WHERE r.customer_id = c.customer_id AND r.state IN ('queued', 'running', 'parked', 'paused')),
+       (SELECT max(b.updated_at) FROM backfill_runs b WHERE b.customer_id = c.customer_id AND b.state IN ('queued', 'running', 'parked', 'paused')),
+       (SELECT string_agg(a.id::text, ',') FROM alerts a WHERE a.customer_id = c.customer_id AND a.cleared_at IS NULL),
+       (SELECT count(*) || ',' || max(l.last_failed_at) FROM dead_letters l WHERE l.customer_id = c.customer_id AND l.state <> 'settled'))::text AS stamp
+FROM sync_configs c WHERE c.customer_id = ANY(sqlc.arg(customers)::text[]);

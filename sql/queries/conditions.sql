@@ -53,13 +53,16 @@ WHERE (sqlc.arg(everybody)::boolean OR l.customer_id = ANY(sqlc.arg(customer_ids
   AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = l.customer_id AND o.offboarded_at IS NOT NULL)
 GROUP BY l.customer_id
 UNION ALL
--- Pending for a day: by then, whatever keeps a donation from being sent needs a person. What waits on purpose does not count.
+-- Pending for so long that whatever keeps the donation or contact from being sent needs a person. What waits on purpose does not count.
 SELECT 'giving_pending_age', q.customer_id, min(q.status_at)::timestamptz
-FROM virtuous_donation_queue q
+FROM (SELECT d.customer_id, d.created_at, d.status_at FROM virtuous_donation_queue d WHERE d.status = 'pending'
+      UNION ALL
+      SELECT p.customer_id, p.created_at, p.status_at FROM virtuous_contact_queue p WHERE p.status = 'pending') q
 JOIN virtuous_configs v ON v.customer_id = q.customer_id
 JOIN sync_configs c ON c.customer_id = q.customer_id
 WHERE (sqlc.arg(everybody)::boolean OR q.customer_id = ANY(sqlc.arg(customer_ids)::text[]))
-  AND q.status = 'pending' AND q.created_at < rollcall_now() - interval '24 hours' AND q.status_at < rollcall_now() - interval '24 hours'
+  AND q.created_at < rollcall_now() - sqlc.arg(donation_age)::interval
+  AND q.status_at < rollcall_now() - sqlc.arg(donation_age)::interval
   AND v.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 GROUP BY q.customer_id
 UNION ALL

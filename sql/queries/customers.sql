@@ -50,7 +50,10 @@ ON CONFLICT (customer_id, name) DO UPDATE SET sealed = excluded.sealed, updated_
 DELETE FROM credentials WHERE customer_id = $1 AND name = $2;
 
 -- name: CredentialsDelete :exec
-DELETE FROM credentials WHERE customer_id = $1;
+-- Also what lets others see the customer in the console.
+WITH oauth AS (DELETE FROM virtuous_oauth o WHERE o.customer_id = $1),
+     grants AS (DELETE FROM access_grants g WHERE g.customer_id = $1)
+DELETE FROM credentials k WHERE k.customer_id = $1;
 
 -- name: CheckpointInsertIfAbsent :exec
 INSERT INTO sync_checkpoints (customer_id, resource, checkpoint, updated_at)

@@ -18,11 +18,13 @@ SELECT * FROM deletion_runs WHERE id = $1;
 
 -- name: DeletionRunsPage :many
 SELECT * FROM deletion_runs
-WHERE id < sqlc.arg(before) ORDER BY id DESC LIMIT sqlc.arg(page_size);
+WHERE id < sqlc.arg(before) AND (sqlc.narg(entity)::text IS NULL OR entity = sqlc.narg(entity)::text)
+ORDER BY id DESC LIMIT sqlc.arg(page_size);
 
 -- name: DeletionRunsOf :many
 SELECT * FROM deletion_runs
-WHERE customer_id = sqlc.arg(customer_id) AND id < sqlc.arg(before) ORDER BY id DESC LIMIT sqlc.arg(page_size);
+WHERE customer_id = sqlc.arg(customer_id) AND id < sqlc.arg(before) AND (sqlc.narg(entity)::text IS NULL OR entity = sqlc.narg(entity)::text)
+ORDER BY id DESC LIMIT sqlc.arg(page_size);
 
 -- name: DeletionRunSetState :exec
 UPDATE deletion_runs
@@ -63,6 +65,7 @@ DELETE FROM deletion_runs d WHERE d.id = ANY(ARRAY(
     SELECT r.id FROM deletion_runs r
     WHERE r.started_at < rollcall_now() - sqlc.arg(older_than)::interval AND r.state <> 'held'
       AND NOT EXISTS (SELECT FROM deletion_candidates c WHERE c.run_id = r.id OFFSET 0)
+      AND NOT EXISTS (SELECT FROM deletion_gifts g WHERE g.run_id = r.id OFFSET 0)
     ORDER BY r.started_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED));
 
 -- name: DeletionCandidatesForget :execrows

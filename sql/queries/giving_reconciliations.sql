@@ -66,7 +66,7 @@ SELECT (coalesce((SELECT bool_or(ended.scheduled) FROM ended), false)
 
 -- name: DonationsSubmittedBefore :many
 -- Donations without a gift that were submitted more than an age ago, in the order of their submission, after a place in it.
-SELECT id, platform_donation_id, transaction_source, submitted_at,
+SELECT id, platform_donation_id AS platform_id, transaction_source, submitted_at,
        (looked_up_at IS NOT NULL AND looked_up_at >= status_at AND looked_up_at > rollcall_now() - interval '1 hour')::boolean AS looked_up_lately
 FROM virtuous_donation_queue
 WHERE customer_id = sqlc.arg(customer_id) AND status = 'submitted' AND submitted_at < rollcall_now() - sqlc.arg(age)::interval
@@ -75,7 +75,7 @@ ORDER BY submitted_at, id LIMIT sqlc.arg(at_most);
 
 -- name: DonationsToLookUpAgain :many
 -- Donations in review whose gift is looked for again, in the order in which they are due, until a time.
-SELECT id, platform_donation_id, transaction_source, submitted_at, next_lookup_at FROM virtuous_donation_queue
+SELECT id, platform_donation_id AS platform_id, transaction_source, submitted_at, next_lookup_at FROM virtuous_donation_queue
 WHERE customer_id = sqlc.arg(customer_id) AND status = 'needs_review' AND next_lookup_at <= sqlc.arg(due_until)::timestamptz
   AND (next_lookup_at, id) > (sqlc.arg(after_time)::timestamptz, sqlc.arg(after_id)::bigint)
 ORDER BY next_lookup_at, id LIMIT sqlc.arg(at_most);
@@ -105,8 +105,10 @@ SELECT EXISTS (SELECT FROM virtuous_donation_queue WHERE customer_id = sqlc.arg(
                AND submitted_at >= sqlc.arg(from_time)::timestamptz AND submitted_at < sqlc.arg(to_time)::timestamptz)::boolean AS any_confirmed;
 
 -- name: DonationImportNotRun :one
-SELECT EXISTS (SELECT FROM virtuous_donation_queue
-               WHERE customer_id = $1 AND status = 'needs_review' AND review_reason = 'import_not_run')::boolean AS any_waits;
+SELECT (EXISTS (SELECT FROM virtuous_donation_queue d
+                WHERE d.customer_id = sqlc.arg(customer_id) AND d.status = 'needs_review' AND d.review_reason = 'import_not_run')
+     OR EXISTS (SELECT FROM virtuous_contact_queue c
+                WHERE c.customer_id = sqlc.arg(customer_id) AND c.status = 'needs_review' AND c.review_reason = 'import_not_run'))::boolean AS any_waits;
 
 -- name: ReconciliationLogInsert :exec
 INSERT INTO virtuous_reconciliation_log (customer_id, category, platform_record_id, virtuous_record_id, resolution, details, entity, job_id, trace_id)

@@ -32,6 +32,17 @@ ON CONFLICT (customer_id, date) DO UPDATE SET report = excluded.report, made_at 
 -- name: GivingReportOf :one
 SELECT report FROM giving_reports WHERE customer_id = sqlc.arg(customer_id) AND date = sqlc.arg(date)::text::date;
 
+-- name: GivingReportsBefore :many
+-- The last reports of days before a day, newest first.
+SELECT date::text AS date, report, made_at FROM giving_reports
+WHERE customer_id = sqlc.arg(customer_id) AND date < sqlc.arg(before)::text::date ORDER BY date DESC LIMIT sqlc.arg(at_most);
+
+-- name: GivingDriftSince :one
+-- How many differences between contacts of both sides were found since a time, without those that come of a change that a side has just made.
+SELECT count(*) FROM virtuous_reconciliation_log
+WHERE customer_id = sqlc.arg(customer_id) AND category = 'drift' AND run_at > sqlc.arg(since)::timestamptz
+  AND details ->> 'occasion' IS DISTINCT FROM 'change';
+
 -- name: GivingReportForgetOld :execrows
 DELETE FROM giving_reports
 WHERE ctid = ANY(ARRAY(
@@ -40,7 +51,7 @@ WHERE ctid = ANY(ARRAY(
 
 -- name: GivingReportsLockDue :many
 -- Customers whose daily run is due, locked. Without giving there is none.
-SELECT customer_id, enabled, time_zone FROM virtuous_configs WHERE removed_at IS NULL AND next_report_at <= rollcall_now()
+SELECT customer_id, enabled, time_zone, next_report_at FROM virtuous_configs WHERE removed_at IS NULL AND next_report_at <= rollcall_now()
 ORDER BY next_report_at LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED;
 
 -- name: GivingReportsSetNext :exec
@@ -64,3 +75,16 @@ ORDER BY r.asked_at LIMIT sqlc.arg(at_most);
 DELETE FROM giving_reconciliations
 WHERE ctid = ANY(ARRAY(
     SELECT t.ctid FROM giving_reconciliations t WHERE t.customer_id = $1 AND t.category = 'report' FOR UPDATE SKIP LOCKED));
+
+-- name: GivingReportsLatest :many
+-- The figures of each customer's last report, if it is not older than a day and a half; -1 where nothing was confirmed.
+SELECT DISTINCT ON (g.customer_id) g.customer_id,
+       coalesce((g.report #>> '{metrics,pending,value}')::bigint, 0)::bigint AS pending,
+       coalesce((g.report #>> '{metrics,submittedLate,value}')::bigint, 0)::bigint AS submitted_late,
+       coalesce((g.report #>> '{metrics,needsReview,value}')::bigint, 0)::bigint AS needs_review,
+       coalesce((g.report #>> '{metrics,failed,value}')::bigint, 0)::bigint AS failed,
+       coalesce((g.report #>> '{metrics,conflict,value}')::bigint, 0)::bigint AS conflict,
+       coalesce((g.report #>> '{metrics,latency,medianSeconds}')::float8, -1)::float8 AS latency_seconds,
+       coalesce((g.report #>> '{metrics,recoveredShare,value}')::float8, -1)::float8 AS recovered_share
+FROM giving_reports g WHERE g.made_at > rollcall_now() - interval '36 hours'
+ORDER BY g.customer_id, g.date DESC;

@@ -1,7 +1,7 @@
 -- name: RequestInsertPendingIfNew :one
-INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, request, sealed_secrets, mirror, giving,
+INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, request, sealed_secrets, mirror, giving, trace_parent,
                                  next_attempt_at, received_at)
-VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, rollcall_now(), rollcall_now())
+VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, rollcall_now(), rollcall_now())
 ON CONFLICT (stream_created, stream_seq) DO NOTHING
 RETURNING id;
 
@@ -24,7 +24,7 @@ WHERE r.id = (
                         AND (h.stream_created, h.stream_seq) > (p.stream_created, p.stream_seq))
     ORDER BY p.next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING r.id, r.stream_created, r.stream_seq, r.customer_id, r.request, r.sealed_secrets, r.attempts, r.delayed_told AS delay_notified,
-          r.mirror, r.giving;
+          r.mirror, r.giving, coalesce(r.trace_parent, '')::text AS trace_parent;
 
 -- name: RequestSettleIfPending :execrows
 -- Deletes the secrets with the state.
@@ -32,6 +32,9 @@ UPDATE onboarding_requests
 SET state = sqlc.arg(state), errors = sqlc.narg(errors), sealed_secrets = NULL, settled_at = rollcall_now(),
     next_attempt_at = NULL
 WHERE id = sqlc.arg(id) AND state = 'pending';
+
+-- name: RequestReplaceSecretsIfPending :execrows
+UPDATE onboarding_requests SET sealed_secrets = sqlc.arg(sealed_secrets) WHERE id = sqlc.arg(id) AND state = 'pending';
 
 -- name: RequestSupersedeOlder :execrows
 -- An older request that is also about another side stays: that side is still to be applied.

@@ -1,9 +1,5 @@
 -- name: ReviewOpen :one
--- A row has one open item; a newer one replaces it.
-WITH replaced AS (
-    UPDATE review_items SET state = 'superseded', settled_at = rollcall_now(), details_sealed = NULL
-    WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND source_id = sqlc.arg(source_id) AND state = 'open'
-)
+-- A row has one open item: the one before was superseded by a statement before. In one statement, the new item would be inserted first.
 INSERT INTO review_items (customer_id, kind, source_id, record_id, reason, details_sealed, decisions, state, created_at)
 VALUES (sqlc.arg(customer_id), sqlc.arg(kind), sqlc.arg(source_id), nullif(sqlc.arg(record_id)::text, ''), sqlc.arg(reason),
         sqlc.arg(details_sealed), sqlc.arg(decisions)::text[], 'open', rollcall_now())
@@ -13,6 +9,18 @@ RETURNING id;
 -- What the item was about has changed.
 UPDATE review_items SET state = 'superseded', settled_at = rollcall_now(), details_sealed = NULL
 WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND source_id = sqlc.arg(source_id) AND state = 'open';
+
+-- name: ReviewsSupersedeOfRecord :exec
+-- As ReviewSupersede, by the record that the items are about.
+UPDATE review_items SET state = 'superseded', settled_at = rollcall_now(), details_sealed = NULL
+WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND record_id = sqlc.arg(record_id)::text AND state = 'open';
+
+-- name: ReviewsSupersedeOfKinds :execrows
+-- A batch of a customer's items of these kinds: what they are about is forgotten.
+UPDATE review_items SET state = 'superseded', settled_at = rollcall_now(), details_sealed = NULL
+WHERE id = ANY(ARRAY(
+    SELECT r.id FROM review_items r WHERE r.customer_id = sqlc.arg(customer_id) AND r.kind = ANY(sqlc.arg(kinds)::text[]) AND r.state = 'open'
+    ORDER BY r.id LIMIT sqlc.arg(at_most)));
 
 -- name: ReviewsOpen :many
 -- The open items, oldest first.
@@ -43,7 +51,7 @@ WHERE id = sqlc.arg(id) AND customer_id = sqlc.arg(customer_id) AND state = 'ope
 RETURNING kind, source_id;
 
 -- name: ReviewsOpenCount :one
-SELECT count(*) FROM review_items WHERE state = 'open' AND customer_id = sqlc.arg(customer_id);
+SELECT count(*) FROM review_items WHERE state = 'open' AND customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind);
 
 -- name: ReviewsForget :execrows
 DELETE FROM review_items d WHERE d.id = ANY(ARRAY(

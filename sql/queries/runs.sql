@@ -18,7 +18,7 @@ SELECT l.customer_id, sqlc.arg(kind), l.id, l.trace_id, 'queued',
        CASE WHEN NOT sqlc.arg(all_users)::boolean THEN coalesce(sqlc.narg(updated_after)::timestamptz, w.checkpoint - w.lag) END,
        w.checkpoint, sqlc.narg(day)::date, coalesce(sqlc.narg(cursor)::jsonb, '{}'), rollcall_now(), rollcall_now(), rollcall_now()
 FROM logged l JOIN wanted w ON w.customer_id = l.customer_id
-RETURNING id, customer_id, kind;
+RETURNING id, customer_id, kind, trace_id;
 
 -- name: RunOpen :one
 -- A run that was moved comes before one that was not: that is the one a worker claims.
@@ -117,14 +117,14 @@ WHERE customer_id = $1 AND kind <> 'backfill' AND state IN ('queued', 'running',
 -- alert for it is cleared.
 UPDATE runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND kind = ANY(sqlc.arg(kinds)::text[]) AND state = 'parked'
-RETURNING id, customer_id, kind;
+RETURNING id, customer_id, kind, trace_id;
 
 -- name: RunsRequeue :many
 -- Whatever state a pause of the customer found them in: the worker of one was fenced. A backfill that an operator paused
 -- stays paused.
 UPDATE runs SET state = 'queued', due_at = rollcall_now(), parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND kind = ANY(sqlc.arg(kinds)::text[]) AND state IN ('queued', 'running', 'parked')
-RETURNING id, customer_id, kind;
+RETURNING id, customer_id, kind, trace_id;
 
 -- name: RunsBlameVomo :exec
 -- What was parked for the token is parked for VOMO, and tried again soon, not all at once.
@@ -158,12 +158,12 @@ WHERE id = ANY(ARRAY(
       AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = p.customer_id
                       AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL) OFFSET 0)
     ORDER BY p.due_at LIMIT 100 FOR UPDATE OF p SKIP LOCKED))
-RETURNING id, customer_id, kind;
+RETURNING id, customer_id, kind, trace_id;
 
 -- name: RunsUnattended :many
 -- Unfinished runs that are due and that no worker has: what a lost message, stream or worker leaves behind. A run that was
 -- touched within a minute has a message on its way. OFFSET 0 has Postgres look up the customers of these runs, and not read all.
-SELECT r.id, r.customer_id, r.kind FROM runs r
+SELECT r.id, r.customer_id, r.kind, r.trace_id FROM runs r
 WHERE r.kind = sqlc.arg(kind) AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.id > sqlc.arg(after) AND r.updated_at <= rollcall_now() - interval '1 minute'
   AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now() OFFSET 0)

@@ -1,11 +1,11 @@
 -- name: VirtuousConfigUpsert :exec
 -- Switches giving on. It keeps the time of the first onboarding, unless giving starts anew: after a removal, or with another organization.
 INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, transaction_source, designations_field, defaults, needs_review_after_hours,
-                              stuck_after_hours, imports_url, gifts_since, create_webhook, organization_id, organization_name, time_zone, culture,
-                              updated_at)
+                              stuck_after_hours, imports_url, gifts_since, create_webhook, resolution, organization_id, organization_name, time_zone,
+                              culture, updated_at)
 VALUES (sqlc.arg(customer_id), true, rollcall_now(), nullif(sqlc.arg(transaction_source)::text, ''), sqlc.arg(designations_field), sqlc.arg(defaults),
         sqlc.arg(needs_review_after_hours), sqlc.arg(stuck_after_hours), nullif(sqlc.arg(imports_url)::text, ''), nullif(sqlc.arg(gifts_since)::text, '')::date, sqlc.arg(create_webhook),
-        sqlc.arg(organization_id), sqlc.arg(organization_name), sqlc.arg(time_zone), sqlc.arg(culture), rollcall_now())
+        sqlc.arg(resolution), sqlc.arg(organization_id), sqlc.arg(organization_name), sqlc.arg(time_zone), sqlc.arg(culture), rollcall_now())
 ON CONFLICT (customer_id) DO UPDATE SET
     enabled = true, disabled_reason = NULL, removed_at = NULL,
     onboarded_at = CASE WHEN virtuous_configs.removed_at IS NULL AND virtuous_configs.organization_id = excluded.organization_id
@@ -13,6 +13,7 @@ ON CONFLICT (customer_id) DO UPDATE SET
     transaction_source = excluded.transaction_source, designations_field = excluded.designations_field, defaults = excluded.defaults,
     needs_review_after_hours = excluded.needs_review_after_hours, stuck_after_hours = excluded.stuck_after_hours,
     imports_url = excluded.imports_url, gifts_since = excluded.gifts_since, create_webhook = excluded.create_webhook,
+    resolution = excluded.resolution,
     organization_id = excluded.organization_id, organization_name = excluded.organization_name, time_zone = excluded.time_zone,
     culture = excluded.culture, updated_at = rollcall_now();
 
@@ -21,7 +22,8 @@ ON CONFLICT (customer_id) DO UPDATE SET
 UPDATE virtuous_configs
 SET transaction_source = nullif(sqlc.arg(transaction_source)::text, ''), designations_field = sqlc.arg(designations_field), defaults = sqlc.arg(defaults),
     needs_review_after_hours = sqlc.arg(needs_review_after_hours), stuck_after_hours = sqlc.arg(stuck_after_hours),
-    imports_url = nullif(sqlc.arg(imports_url)::text, ''), gifts_since = nullif(sqlc.arg(gifts_since)::text, '')::date, create_webhook = sqlc.arg(create_webhook), updated_at = rollcall_now()
+    imports_url = nullif(sqlc.arg(imports_url)::text, ''), gifts_since = nullif(sqlc.arg(gifts_since)::text, '')::date, create_webhook = sqlc.arg(create_webhook),
+    resolution = sqlc.arg(resolution), updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id);
 
 -- name: VirtuousConfigDisable :execrows

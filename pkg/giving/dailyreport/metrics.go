@@ -19,11 +19,15 @@ func (l Limit) state(value float64) string {
 	return OK
 }
 
-func (m Metrics) worst() string {
-	worst := OK
-	for _, one := range []Verdict{
+func (m Metrics) verdicts() []Verdict {
+	return []Verdict{
 		m.Pending.Verdict, m.SubmittedLate.Verdict, m.NeedsReview.Verdict, m.Failed.Verdict, m.Conflict.Verdict, m.Latency.Verdict, m.RecoveredShare.Verdict,
-	} {
+	}
+}
+
+func worst(of []Verdict) string {
+	worst := OK
+	for _, one := range of {
 		if one.State == Act || worst == OK {
 			worst = one.State
 		}
@@ -48,7 +52,7 @@ func (r Reporter) metrics(f store.GivingFigures) Metrics {
 		},
 		Failed: counted(f.Failed, l.Failed,
 			"See what Virtuous rejects: rollcall donation ls <customer> --status failed. Then rollcall donation retry or close."),
-		Conflict: counted(f.Conflict, l.Conflict, "Compare both sides: rollcall gift ls <customer>, rollcall contact ls <customer>."),
+		Conflict: counted(f.Conflict, l.Conflict, "Decide which side is right: rollcall review ls <customer> --kind contact, and --kind gift."),
 		Latency: Latency{MedianSeconds: seconds(f.Median), P95Seconds: seconds(f.P95), Verdict: Verdict{
 			Healthy: "median up to " + hours(l.Latency.Look), State: OK,
 			Remedy: "Ask the customer's staff to run the import every morning. If they do, check that webhooks come: rollcall webhook verify <customer>.",

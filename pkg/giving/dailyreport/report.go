@@ -30,6 +30,10 @@ type Report struct {
 	State      string    `json:"state"` // the worst of its figures
 	WindowDays int       `json:"windowDays"`
 	Metrics    Metrics   `json:"metrics"`
+	Contacts   *Contacts `json:"contacts"` // null in reports of earlier versions
+	// Drift counts the differences between contacts that were found since the report of a day before; nil only in reports of a version that did
+	// not count them.
+	Drift *Count `json:"drift"`
 }
 
 // Metrics are the figures.
@@ -48,6 +52,8 @@ type Verdict struct {
 	Healthy string `json:"healthy"`
 	State   string `json:"state"`
 	Remedy  string `json:"remedy"`
+	// Baseline is nil without enough reports of days before.
+	Baseline *Baseline `json:"baseline"`
 }
 
 // Count is a number of donations, gifts or contacts.
@@ -94,36 +100,61 @@ type Share struct {
 	Confirmed int64    `json:"confirmed"`
 }
 
-// Reporter makes reports.
+// Reporter makes reports, and raises the alerts about unusual figures.
 type Reporter struct {
 	Limits Limits
+	Floors Floors
 }
 
 // Make computes a customer's report as of now. store.ErrNotFound if the customer never had giving.
 func (r Reporter) Make(ctx context.Context, on store.Conn, customer string) (Report, error) {
+	made, _, err := r.make(ctx, on, customer)
+	return made, err
+}
+
+func (r Reporter) make(ctx context.Context, on store.Conn, customer string) (made Report, before history, err error) {
 	config, err := on.VirtuousConfig(ctx, customer)
 	if err != nil {
-		return Report{}, err
+		return Report{}, nil, err
 	}
 	figures, err := on.GivingFigures(ctx, customer, lateAfter, windowDays*24*time.Hour)
 	if err != nil {
-		return Report{}, err
+		return Report{}, nil, err
+	}
+	contacts, err := on.ContactFigures(ctx, customer, lateAfter)
+	if err != nil {
+		return Report{}, nil, err
 	}
 	zone, err := time.LoadLocation(config.TimeZone)
 	if err != nil {
 		zone = time.UTC // the onboarding did not know the zone either
 	}
-	made := Report{
+	made = Report{
 		CustomerID: customer, Date: figures.At.In(zone).Format(time.DateOnly), MadeAt: figures.At.UTC(), WindowDays: windowDays,
-		Metrics: r.metrics(figures),
+		Metrics: r.metrics(figures), Contacts: r.contacts(contacts, figures.At),
 	}
-	made.State = made.Metrics.worst()
-	return made, nil
+	if before, err = readHistory(ctx, on, customer, made.Date); err != nil {
+		return Report{}, nil, err
+	}
+	since := figures.At.Add(-24 * time.Hour)
+	if len(before) > 0 {
+		since = before[0].MadeAt
+	}
+	drift, err := on.GivingDriftSince(ctx, customer, since)
+	if err != nil {
+		return Report{}, nil, err
+	}
+	counted := counted(drift, r.Limits.Drift, "See which fields differ: rollcall reconcile log <customer> --category drift.")
+	made.Drift = &counted
+	made.State = worst(append(append(made.Metrics.verdicts(), made.Contacts.verdicts()...), made.Drift.Verdict))
+	made.noteBaselines(before)
+	return made, before, nil
 }
 
-// MakeAndStore computes a customer's report and stores it as that of the organization's day, in place of an earlier one of the day.
-func (r Reporter) MakeAndStore(ctx context.Context, on store.Conn, customer string) (Report, error) {
-	made, err := r.Make(ctx, on, customer)
+// MakeAndStore computes a customer's report and stores it as that of the organization's day, in place of an earlier one of the day. The alerts
+// about unusual figures are raised and cleared in the same transaction.
+func (r Reporter) MakeAndStore(ctx context.Context, tx *store.Tx, customer string) (Report, error) {
+	made, before, err := r.make(ctx, tx.Conn, customer)
 	if err != nil {
 		return Report{}, err
 	}
@@ -131,7 +162,10 @@ func (r Reporter) MakeAndStore(ctx context.Context, on store.Conn, customer stri
 	if err != nil {
 		return Report{}, fmt.Errorf("encode a report: %w", err)
 	}
-	return made, on.SaveGivingReport(ctx, customer, made.Date, encoded, made.MadeAt)
+	if err := tx.SaveGivingReport(ctx, customer, made.Date, encoded, made.MadeAt); err != nil {
+		return Report{}, err
+	}
+	return made, r.escalate(ctx, tx, made, before)
 }
 
 // Of returns the stored report of a day (YYYY-MM-DD). store.ErrNotFound if there is none.
@@ -140,9 +174,21 @@ func Of(ctx context.Context, on store.Conn, customer, date string) (Report, erro
 	if err != nil {
 		return Report{}, err
 	}
-	var stored Report
+	return decode(encoded)
+}
+
+func decode(encoded json.RawMessage) (stored Report, err error) {
 	if err := json.Unmarshal(encoded, &stored); err != nil {
 		return Report{}, fmt.Errorf("decode a report: %w", err)
 	}
 	return stored, nil
+}
+
+// WaitingForReview returns how many donations, gifts and contacts wait for a person's decision.
+func (r *Report) WaitingForReview() int64 {
+	waiting := r.Metrics.NeedsReview.Value + r.Metrics.Conflict.Value
+	if r.Contacts != nil {
+		waiting += r.Contacts.NeedsReview.Value
+	}
+	return waiting
 }

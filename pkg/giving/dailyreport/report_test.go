@@ -1,6 +1,7 @@
 package dailyreport_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -36,7 +37,7 @@ func newFixture(t *testing.T) *fixture {
 	pool, err := pgxpool.New(t.Context(), database)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	f := &fixture{Reporter: dailyreport.Reporter{Limits: dailyreport.DefaultLimits()}, store: opened, pool: pool}
+	f := &fixture{Reporter: dailyreport.Reporter{Limits: dailyreport.DefaultLimits(), Floors: dailyreport.DefaultFloors()}, store: opened, pool: pool}
 	f.exec(t, `CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS $$SELECT '2026-11-20T03:00:00Z'::timestamptz$$`)
 	f.exec(t, `INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, designations_field, defaults, needs_review_after_hours,
 		stuck_after_hours, organization_id, organization_name, time_zone, culture, updated_at)
@@ -59,6 +60,15 @@ func (f *fixture) add(t testing.TB, status, columns, values string) {
 		columns, f.ids, status, values))
 }
 
+func (f *fixture) makeAndStore(t testing.TB) (made dailyreport.Report) {
+	t.Helper()
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+		made, err = f.MakeAndStore(ctx, tx, customer)
+		return err
+	}))
+	return made
+}
+
 func TestReportOfNothingHasEveryName(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -68,10 +78,15 @@ func TestReportOfNothingHasEveryName(t *testing.T) {
 	require.Equal(t, "2026-11-19", made.Date, "the organization's day")
 	encoded, err := json.Marshal(made)
 	require.NoError(t, err)
-	var names struct{ Metrics map[string]map[string]any }
+	var names struct {
+		Metrics map[string]map[string]any
+		Drift   map[string]any
+	}
 	require.NoError(t, json.Unmarshal(encoded, &names))
 	require.Len(t, names.Metrics, 7)
+	names.Metrics["drift"] = names.Drift
 	for name, has := range names.Metrics {
+		require.Contains(t, has, "baseline", name)
 		for _, field := range []string{"healthy", "state", "remedy"} {
 			require.NotEmpty(t, has[field], name+" "+field)
 		}
@@ -144,14 +159,12 @@ func TestReportOfADayIsStoredAndReplaced(t *testing.T) {
 	f := newFixture(t)
 	_, err := dailyreport.Of(t.Context(), f.store.Conn, customer, "2026-11-19")
 	require.ErrorIs(t, err, store.ErrNotFound)
-	first, err := f.MakeAndStore(t.Context(), f.store.Conn, customer)
-	require.NoError(t, err)
+	first := f.makeAndStore(t)
 	stored, err := dailyreport.Of(t.Context(), f.store.Conn, customer, "2026-11-19")
 	require.NoError(t, err)
 	require.Equal(t, first, stored)
 	f.add(t, "failed", "created_at", `now()`)
-	_, err = f.MakeAndStore(t.Context(), f.store.Conn, customer)
-	require.NoError(t, err)
+	f.makeAndStore(t)
 	stored, err = dailyreport.Of(t.Context(), f.store.Conn, customer, "2026-11-19")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, stored.Metrics.Failed.Value)
@@ -167,6 +180,22 @@ func TestLimitsAreRead(t *testing.T) {
 	require.Equal(t, dailyreport.Limit{Look: 12 * time.Hour.Seconds(), Act: 30 * time.Hour.Seconds()}, limits.Latency)
 	for _, bad := range []string{"late=1/2", "failed", "failed=1", "failed=2/1", "failed=-1/2", "failed=NaN/NaN", "pending=1/2", "failed=1h/2h"} {
 		_, err := dailyreport.ParseLimits(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+func TestFloorsAreRead(t *testing.T) {
+	t.Parallel()
+	floors, err := dailyreport.ParseFloors(" ")
+	require.NoError(t, err)
+	require.Equal(t, dailyreport.DefaultFloors(), floors)
+	floors, err = dailyreport.ParseFloors("failed=20, latency=36h,drift=0")
+	require.NoError(t, err)
+	want := dailyreport.DefaultFloors()
+	want.Failed, want.Latency, want.Drift = 20, 36*time.Hour.Seconds(), 0
+	require.Equal(t, want, floors)
+	for _, bad := range []string{"late=1", "failed", "failed=-1", "failed=NaN", "pending=2h", "latency=2", "failed=1/2"} {
+		_, err := dailyreport.ParseFloors(bad)
 		require.Error(t, err, bad)
 	}
 }

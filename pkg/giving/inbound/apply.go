@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/giving/resolution"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 )
@@ -32,11 +33,12 @@ type Pass struct {
 	Job          string // "webhook", or the category of the reconciliation
 	RecoveryPath string // of donations that the records confirm; "" for webhooks
 	TraceID      string
+	Compares     bool // the caller compares the contacts with the platform's, so that a change of one is no reason for another comparison
 }
 
 // Keys are a customer's keys. They are opened before a transaction, because the key service may be slow, and kept for one call.
 type Keys struct {
-	sealGift, sealContact                  func(plain []byte) ([]byte, error)
+	sealGift, sealContact, sealDetails     func(plain []byte) ([]byte, error)
 	openGift, openContact, openTransaction func(sealed []byte) ([]byte, error)
 	hash                                   []byte
 }
@@ -54,7 +56,7 @@ func (a *Applier) Keys(ctx context.Context, customer string) (*Keys, error) {
 		return func(sealed []byte) ([]byte, error) { return key.Open(purpose, sealed) }
 	}
 	keys := &Keys{
-		sealGift: sealFor(PurposeGift), sealContact: sealFor(PurposeContact),
+		sealGift: sealFor(PurposeGift), sealContact: sealFor(PurposeContact), sealDetails: sealFor(store.PurposeReviewDetails),
 		openGift: openFor(PurposeGift), openContact: openFor(PurposeContact), openTransaction: openFor(a.TransactionPurpose),
 	}
 	if keys.hash, err = key.HashKey(); err != nil {
@@ -107,4 +109,6 @@ type work struct {
 	now      time.Time
 	outcomes []Outcome
 	messages []store.Message
+	rules    *resolution.Rules // nil: they were not read yet
+	gifts    []giftState       // that change
 }

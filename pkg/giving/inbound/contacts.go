@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"rollcall.dev/pkg/event"
@@ -17,11 +18,11 @@ type contactRow struct {
 }
 
 func (c *contactRow) version() version {
-	return version{modified: c.ModifiedAt, hash: c.Hash, read: c.ReadAt, seen: c.SeenAt}
+	return version{modified: c.ModifiedAt, hash: c.Hash, read: c.ReadAt, seen: c.SeenAt, webhook: c.WebhookAt}
 }
 
 func (c *contactRow) setVersion(v version) {
-	c.ModifiedAt, c.Hash, c.ReadAt, c.SeenAt, c.isChanged = v.modified, v.hash, v.read, v.seen, true
+	c.ModifiedAt, c.Hash, c.ReadAt, c.SeenAt, c.WebhookAt, c.isChanged = v.modified, v.hash, v.read, v.seen, v.webhook, true
 }
 
 func (c *contactRow) sealed() []byte { return c.Sealed }
@@ -67,17 +68,40 @@ func (w *work) applyContacts(ctx context.Context, records []Record) error {
 			changed = append(changed, rows[id].PartnerContact)
 		}
 	}
-	if err := w.tx.SavePartnerContacts(ctx, w.Customer, changed); err != nil {
+	if err := w.tx.SavePartnerContacts(ctx, w.Customer, changed, w.toCompare(records)); err != nil {
 		return err
 	}
-	if err := w.tx.NoteReferences(ctx, w.Customer, references(records)); err != nil {
+	noted := references(records)
+	if err := w.tx.NoteReferences(ctx, w.Customer, noted); err != nil {
 		return err
 	}
 	ends, err := w.merge(ctx, ids)
 	if err != nil {
 		return err
 	}
-	return w.noteContacts(records, ends)
+	if err := w.noteContacts(records, ends); err != nil {
+		return err
+	}
+	return w.confirmContacts(ctx, records, noted)
+}
+
+// toCompare returns the contacts of which a field changed that is compared with the platform's, unless these records are read for a comparison.
+func (w *work) toCompare(records []Record) []int64 {
+	var ids []int64
+	for i, record := range records {
+		if record.Contact != nil && w.outcomes[i].Change == Updated && !w.Compares && slices.ContainsFunc(w.outcomes[i].ChangedFields, isCompared) {
+			ids = append(ids, record.Contact.ID)
+		}
+	}
+	return ids
+}
+
+func isCompared(field string) bool {
+	switch field {
+	case "name", "firstName", "lastName", "email", "phone", "address1", "address2", "city", "state", "postal", "country":
+		return true
+	}
+	return false
 }
 
 // applyContact applies one version of a contact to its row.

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/virtuous"
@@ -63,44 +64,65 @@ func (w *work) confirm(ctx context.Context, records []Record, rows map[int64]*gi
 		if donation == nil {
 			continue
 		}
-		row := rows[record.Gift.ID]
+		confirm := w.confirmDonation
 		if donation.Status == statusConfirmed {
-			if donation.GiftID == row.ID && donation.ContactID != row.ContactID {
-				if err := w.tx.SetDonationContact(ctx, w.Customer, donation.ID, row.ContactID); err != nil {
-					return err
-				}
-				donation.ContactID = row.ContactID
-			}
-			continue
+			confirm = w.keepUp
 		}
-		differs, err := w.differences(donation, record.Gift)
-		if errors.Is(err, vault.ErrForeign) { // the customer was offboarded and has returned, with another key
-			w.Logger.Warn("donation confirmed without a comparison: its transaction cannot be read any more",
-				zap.String("customer", w.Customer), zap.String("donation", donation.PlatformID))
-		} else if err != nil {
-			return err
-		}
-		at, confirmed, err := w.tx.ConfirmByGift(ctx, w.Customer, *donation, row.PartnerGift, w.RecoveryPath)
-		if err != nil {
-			return err
-		}
-		if !confirmed {
-			return fmt.Errorf("confirm donation %s: %w", donation.PlatformID, errDonationChanged)
-		}
-		w.logConfirmed(donation, row.ID, differs)
-		donation.Status, donation.GiftID, donation.ContactID = statusConfirmed, row.ID, row.ContactID
-		w.outcomes[i].Confirmed, w.outcomes[i].Differs = donation.PlatformID, differs
-		if err := w.addConfirmedEvent(row, donation.PlatformID, at, differs); err != nil {
+		if err := confirm(ctx, donation, record.Gift, rows[record.Gift.ID], &w.outcomes[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// keepUp has a confirmed donation keep up with its gift.
+func (w *work) keepUp(ctx context.Context, donation *store.SentDonation, gift *virtuous.Gift, row *giftRow, outcome *Outcome) error {
+	if donation.GiftID != row.ID {
+		return nil
+	}
+	if donation.ContactID != row.ContactID {
+		if err := w.tx.SetDonationContact(ctx, w.Customer, donation.ID, row.ContactID); err != nil {
+			return err
+		}
+		donation.ContactID = row.ContactID
+	}
+	if row.SyncState != store.GiftConflict || outcome.Change <= Unchanged {
+		return nil
+	}
+	return w.compareAgain(ctx, donation, gift, row)
+}
+
+func (w *work) confirmDonation(ctx context.Context, donation *store.SentDonation, gift *virtuous.Gift, row *giftRow, outcome *Outcome) error {
+	found, err := w.differences(donation, gift)
+	if errors.Is(err, vault.ErrForeign) { // the customer was offboarded and has returned, with another key
+		w.Logger.Warn("donation confirmed without a comparison: its transaction cannot be read any more",
+			zap.String("customer", w.Customer), zap.String("donation", donation.PlatformID))
+	} else if err != nil {
+		return err
+	}
+	at, confirmed, err := w.tx.ConfirmByGift(ctx, w.Customer, *donation, row.PartnerGift, w.RecoveryPath)
+	if err != nil {
+		return err
+	}
+	if !confirmed {
+		return fmt.Errorf("confirm donation %s: %w", donation.PlatformID, errTransactionChanged)
+	}
+	differs := fieldsOf(found)
+	w.logConfirmed(donation, row.ID, differs)
+	donation.Status, donation.GiftID, donation.ContactID = statusConfirmed, row.ID, row.ContactID
+	outcome.Confirmed, outcome.Differs = donation.PlatformID, differs
+	if outcome.Change != Skipped { // otherwise a newer version is known than the one that was compared
+		if err := w.judgeGift(ctx, donation, row, found); err != nil {
+			return err
+		}
+	}
+	return w.addConfirmedEvent(row, donation.PlatformID, at, differs)
+}
+
 // logConfirmed logs what is remarkable about a confirmation: a donation that was given up, and a gift that staff changed.
 func (w *work) logConfirmed(donation *store.SentDonation, gift int64, differs []string) {
 	log := w.Logger.With(zap.String("customer", w.Customer), zap.String("donation", donation.PlatformID), zap.Int64("virtuous_gift_id", gift))
-	if donation.Status == "failed" || donation.Status == "closed" {
+	if isGivenUp(donation.Status) {
 		log.Warn("donation confirmed although it was given up", zap.String("status", donation.Status))
 	}
 	if len(differs) > 0 {
@@ -108,9 +130,9 @@ func (w *work) logConfirmed(donation *store.SentDonation, gift int64, differs []
 	}
 }
 
-// differences returns the names of the fields in which a gift is not what the donation's transaction asked for. Fields that the
+// differences returns the fields in which a gift is not what the donation's transaction asked for, with both values. Fields that the
 // transaction left to Virtuous are not compared.
-func (w *work) differences(donation *store.SentDonation, gift *virtuous.Gift) ([]string, error) {
+func (w *work) differences(donation *store.SentDonation, gift *virtuous.Gift) ([]operatorapi.ReviewDetail, error) {
 	if len(Record{Gift: gift}.Lacks()) > 0 { // what it lacks does not differ
 		return nil, nil
 	}
@@ -135,16 +157,16 @@ func (w *work) differences(donation *store.SentDonation, gift *virtuous.Gift) ([
 	for _, field := range gift.Fields() {
 		has[field.Name] = field.Value
 	}
-	var differs []string
+	var differs []operatorapi.ReviewDetail
 	for _, field := range asked.Fields() {
 		switch field.Name {
 		case "amount", "currencyCode", "giftDate", "giftType":
 			if field.Value != "" && has[field.Name] != "" && field.Value != has[field.Name] {
-				differs = append(differs, field.Name)
+				differs = append(differs, operatorapi.ReviewDetail{Field: field.Name, Partner: field.Value, Virtuous: has[field.Name]})
 			}
 		case "giftDesignations":
 			if len(asked.Designations) > 0 && shares(asked) != shares(*gift) {
-				differs = append(differs, field.Name)
+				differs = append(differs, operatorapi.ReviewDetail{Field: field.Name, Partner: shares(asked), Virtuous: shares(*gift)})
 			}
 		}
 	}

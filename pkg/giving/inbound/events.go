@@ -16,8 +16,8 @@ import (
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
-// errDonationChanged means that a locked donation was changed all the same. The transaction is rolled back and tried again.
-var errDonationChanged = errors.New("the donation has another state by now")
+// errTransactionChanged means that a locked donation or contact was changed all the same. The transaction is rolled back and tried again.
+var errTransactionChanged = errors.New("the transaction has another state by now")
 
 // addGiftEvent adds gift.created, gift.updated or gift.deleted.
 func (w *work) addGiftEvent(name string, row *giftRow, changed []string) error {

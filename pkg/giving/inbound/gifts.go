@@ -18,11 +18,11 @@ type giftRow struct {
 }
 
 func (g *giftRow) version() version {
-	return version{modified: g.ModifiedAt, hash: g.Hash, read: g.ReadAt, seen: g.SeenAt}
+	return version{modified: g.ModifiedAt, hash: g.Hash, read: g.ReadAt, seen: g.SeenAt, webhook: g.WebhookAt}
 }
 
 func (g *giftRow) setVersion(v version) {
-	g.ModifiedAt, g.Hash, g.ReadAt, g.SeenAt, g.isChanged = v.modified, v.hash, v.read, v.seen, true
+	g.ModifiedAt, g.Hash, g.ReadAt, g.SeenAt, g.WebhookAt, g.isChanged = v.modified, v.hash, v.read, v.seen, v.webhook, true
 }
 
 func (g *giftRow) sealed() []byte { return g.Sealed }
@@ -72,7 +72,9 @@ func (w *work) applyGifts(ctx context.Context, records []Record) error {
 		case record.Gift != nil:
 			w.outcomes[i], err = w.applyGift(record, rows, ends, donations)
 		case record.DeletedGift != 0:
-			w.outcomes[i], err = w.deleteGift(record, rows)
+			if w.outcomes[i], err = w.deleteGift(record, rows); err == nil {
+				err = w.endGiftConflict(ctx, rows[record.DeletedGift])
+			}
 		}
 		if err != nil {
 			return err
@@ -87,7 +89,10 @@ func (w *work) applyGifts(ctx context.Context, records []Record) error {
 			changed = append(changed, row.PartnerGift)
 		}
 	}
-	return w.tx.SavePartnerGifts(ctx, w.Customer, changed)
+	if err := w.tx.SavePartnerGifts(ctx, w.Customer, changed); err != nil {
+		return err
+	}
+	return w.saveGiftStates(ctx)
 }
 
 // loadGifts returns the rows of these gifts, new ones for those that are not known.
@@ -160,9 +165,13 @@ func (w *work) applyGift(record Record, rows map[int64]*giftRow, ends map[int64]
 func (w *work) deleteGift(record Record, rows map[int64]*giftRow) (Outcome, error) {
 	row := rows[record.DeletedGift]
 	outcome := Outcome{Entity: EntityGift, ID: row.ID}
-	switch {
-	case row.State != store.PartnerDeleted && isUnordered(row.ReadAt, record):
+	if row.State != store.PartnerDeleted && isUnordered(row.ReadAt, record) {
 		return outcome, fmt.Errorf("delete gift %d: %w", row.ID, ErrUnordered)
+	}
+	if !record.Read && record.At.After(row.WebhookAt) {
+		row.WebhookAt, row.isChanged = record.At, true
+	}
+	switch {
 	case row.ReadAt.After(record.At): // Virtuous returned the gift after that
 		return outcome, nil
 	case row.State == store.PartnerDeleted:

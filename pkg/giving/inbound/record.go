@@ -103,7 +103,11 @@ type Outcome struct {
 	ChangedFields []string // by name, of an Updated or Merged record
 	Confirmed     string   // the donation that the record confirmed; ""
 	Differs       []string // fields in which the gift is not what that donation submitted
+
+	ConfirmedContacts []string // the platform's contacts, by their references, that the record confirmed
 }
 
 // IsApplied reports whether the record changed something.
-func (o Outcome) IsApplied() bool { return o.Change > Unchanged || o.Confirmed != "" }
+func (o Outcome) IsApplied() bool {
+	return o.Change > Unchanged || o.Confirmed != "" || len(o.ConfirmedContacts) > 0
+}

@@ -40,13 +40,14 @@ func (w *work) applyForm(to row, record Record, of form) (change Change, changed
 	incoming := version{modified: of.modifiedAt, hash: hash, seen: record.At}
 	if record.Read {
 		incoming.read = record.At
+	} else {
+		incoming.webhook = record.At
 	}
 	stored := to.version()
 	switch judge(stored, incoming) {
 	case skip:
-		if seen := latest(stored.seen, incoming.seen); !seen.Equal(stored.seen) {
-			stored.seen = seen
-			to.setVersion(stored)
+		if noted := stored.noting(incoming); !noted.sameTimes(stored) {
+			to.setVersion(noted)
 		}
 		return Skipped, nil, false, nil
 	case same:
@@ -69,8 +70,7 @@ func (w *work) applyForm(to row, record Record, of form) (change Change, changed
 	if err != nil {
 		return Skipped, nil, false, fmt.Errorf("seal a %s: %w", of.entity, err)
 	}
-	incoming.seen = latest(incoming.seen, stored.seen)
-	to.setVersion(incoming)
+	to.setVersion(incoming.noting(stored))
 	to.setSealed(sealed)
 	return change, changed, true, nil
 }

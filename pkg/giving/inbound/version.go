@@ -20,6 +20,7 @@ type version struct {
 	hash     []byte    // nil: there are no fields yet
 	read     time.Time // zero: a webhook had it
 	seen     time.Time
+	webhook  time.Time // when the last webhook was received; it decides nothing
 }
 
 // verdict is what to do with a version, given the stored one.
@@ -79,13 +80,18 @@ func judgeEqualTimes(stored, incoming version) verdict {
 func merged(stored, incoming version) version {
 	stored.modified = latest(stored.modified, incoming.modified)
 	stored.read = latest(stored.read, incoming.read)
-	stored.seen = latest(stored.seen, incoming.seen)
-	return stored
+	return stored.noting(incoming)
+}
+
+// noting returns the version with the times at which another form of the record was seen.
+func (v version) noting(other version) version {
+	v.seen, v.webhook = latest(v.seen, other.seen), latest(v.webhook, other.webhook)
+	return v
 }
 
 // sameTimes reports whether two forms of one version have the same times.
 func (v version) sameTimes(other version) bool {
-	return v.modified.Equal(other.modified) && v.read.Equal(other.read) && v.seen.Equal(other.seen)
+	return v.modified.Equal(other.modified) && v.read.Equal(other.read) && v.seen.Equal(other.seen) && v.webhook.Equal(other.webhook)
 }
 
 func latest(one, other time.Time) time.Time {

@@ -67,6 +67,9 @@ INSERT INTO deletion_runs (customer_id, entity, job_id, trace_id, state, mapped,
 INSERT INTO deletion_candidates (run_id, record_id, customer_id, state, source_updated_at, sealed, noted_at, deleted_at)
 	SELECT n % (3 * $1::int) + 1, n::text, 'c' || n % $1::int, CASE WHEN n % 3 = 0 THEN 'found' ELSE 'deleted' END, now(), '\x00', now() - n % 30 * interval '1 day', now()
 	FROM generate_series(1, 5 * $1::int) n;
+INSERT INTO deletion_gifts (run_id, virtuous_gift_id, customer_id, state, noted_at, asked_at, deleted_at)
+	SELECT n % (3 * $1::int) + 1, n, 'c' || n % $1::int, CASE WHEN n % 3 = 0 THEN 'found' ELSE 'deleted' END, now() - n % 30 * interval '1 day', now(), now()
+	FROM generate_series(1, 5 * $1::int) n;
 INSERT INTO mapping_archives (customer_id, users, sealed, archived_at) SELECT 'c' || n % $1::int, 1000, '\x00', now() FROM generate_series(1, 3 * $1::int) n;
 INSERT INTO writebacks (customer_id, vomo_user_id, external_user_id, state, stamps, letter_id, requested_at, updated_at)
 	SELECT 'c' || n % $1::int, n::text, 'crm-' || n, CASE WHEN n % 200 = 0 THEN 'waiting' WHEN n % 200 = 1 THEN 'review' WHEN n % 200 = 2 THEN 'letter' ELSE 'done' END,
@@ -85,6 +88,13 @@ INSERT INTO virtuous_keys SELECT 'c' || n, now(), CASE WHEN n % 500 = 0 THEN now
 INSERT INTO virtuous_catalogs SELECT 'c' || n, name, '{}', now() FROM generate_series(1, $1::int / 2) n, unnest('{projects,gift_query_options,contact_query_options}'::text[]) name;
 INSERT INTO giving_holds SELECT 'c' || n, 'virtuous_unavailable', NULL, 1, now(), now(), now() FROM generate_series(1, $1::int / 2) n;
 INSERT INTO giving_leases SELECT 'c' || n, 7, 'h', now() - interval '5 minutes' + (n % 1000 / 995) * interval '10 minutes' FROM generate_series(1, $1::int) n;
+INSERT INTO virtuous_oauth (customer_id, access_expires_at, refresh_at, refreshed_at)
+	SELECT 'c' || n, now() + interval '10 days', now() + interval '9 days', now() - interval '5 days' FROM generate_series(1, $1::int, 2) n;
+INSERT INTO access_grants (kind, name, customer_id, rights, secret_hash, created_at, expires_at, revoked_at)
+	SELECT CASE WHEN n % 5 = 0 THEN 'token' ELSE 'link' END, CASE WHEN n % 5 = 0 THEN 'token ' || n END, CASE WHEN n % 10 <> 0 THEN 'c' || n % $1::int END, '{read}',
+	       sha256(n::text::bytea), now(), now() + (n % 90 - 10) * interval '1 day', CASE WHEN n % 7 = 0 THEN now() - n % 400 * interval '1 day' END
+	FROM generate_series(1, 2 * $1::int) n;
+INSERT INTO console_sessions SELECT 'session ' || n, '\x00', now() - n % 480 * interval '1 minute', now() + n % 24 * interval '1 hour' FROM generate_series(1, 2 * $1::int) n;
 INSERT INTO virtuous_budgets (customer_id, next_at) SELECT 'c' || n, now() FROM generate_series(1, $1::int) n;
 INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash, next_attempt_at,
                                      submitted_at, next_lookup_at, confirmed_at, virtuous_gift_id, virtuous_contact_id, review_reason, created_at, status_at, updated_at)
@@ -94,6 +104,21 @@ INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, 
 	       CASE WHEN status = 'confirmed' THEN n / 3 END, CASE WHEN status = 'needs_review' THEN 'match_needed' END, now(), now(), now()
 	FROM generate_series(1, 5 * $1::int) n, LATERAL (SELECT CASE WHEN n % 200 = 0 THEN 'pending' WHEN n % 200 < 4 THEN 'submitted' WHEN n % 200 = 4 THEN 'needs_review'
 	       WHEN n % 200 = 5 THEN 'failed' WHEN n % 200 = 6 THEN 'closed' ELSE 'confirmed' END AS status) s;
+INSERT INTO virtuous_contact_queue (customer_id, reference_source, reference_id, status, transaction_source, partner_sealed, partner_published_at, body_sealed,
+                                    content_hash, next_attempt_at, submitted_at, next_lookup_at, confirmed_at, virtuous_contact_id, review_reason, compare_wanted_at,
+                                    created_at, status_at, updated_at)
+	SELECT 'c' || n % $1::int, 'acmegive', 'donor-' || n, status, 'AcmeGive', '\x00', now(), '\x00', '\x00', CASE WHEN status = 'pending' THEN now() + n % 600 * interval '1 second' END,
+	       CASE WHEN status IN ('submitted', 'needs_review', 'confirmed') THEN now() - n % 90 * interval '1 hour' END, CASE WHEN status = 'needs_review' THEN now() END,
+	       CASE WHEN status = 'confirmed' THEN now() - n % 60 * interval '1 day' END, CASE WHEN status = 'confirmed' THEN n END,
+	       CASE WHEN status = 'needs_review' THEN 'match_needed' END, CASE WHEN status = 'confirmed' AND n % 200 = 9 THEN now() END, now(), now(), now()
+	FROM generate_series(1, 3 * $1::int) n, LATERAL (SELECT CASE WHEN n % 200 = 0 THEN 'pending' WHEN n % 200 < 4 THEN 'submitted' WHEN n % 200 = 4 THEN 'needs_review'
+	       WHEN n % 200 = 5 THEN 'failed' WHEN n % 200 = 6 THEN 'closed' ELSE 'confirmed' END AS status) s;
+INSERT INTO contact_differences (customer_id, contact_id, field, state, reason, values_sealed, created_at, state_at)
+	SELECT q.customer_id, q.id, f.field, s.state, CASE WHEN s.state = 'conflict' THEN 'no_rule' END, CASE WHEN s.state <> 'settled' THEN '\x00'::bytea END,
+	       now(), now()
+	FROM virtuous_contact_queue q, (VALUES ('email'), ('phone')) f (field),
+	     LATERAL (SELECT CASE q.id % 50 WHEN 1 THEN 'partner_pending' WHEN 2 THEN 'conflict' ELSE 'settled' END AS state) s
+	WHERE q.status = 'confirmed' AND q.id % 10 < 3;
 INSERT INTO partner_gifts (customer_id, virtuous_gift_id, state, sync_state, amount, contact_id, transaction_source, transaction_id, modified_at, content_hash, sealed, created_at,
                            last_sync_at)
 	SELECT 'c' || n % $1::int, n, 'live', CASE WHEN n % 500 = 0 THEN 'conflict' ELSE 'in_sync' END, 125, n / 3, 'AcmeGive', 'don-' || n, now(), '\x00', '\x00', now(), now()
@@ -111,4 +136,11 @@ INSERT INTO virtuous_reconciliation_log (customer_id, run_at, category, platform
 	SELECT 'c' || n % $1::int, now() - n % 60 * interval '1 day', 'stuck', 'don-' || n, n, 'auto_recovered' FROM generate_series(1, 5 * $1::int) n;
 INSERT INTO giving_reconciliations SELECT 'c' || n, 'stuck', 0, true, now(), '{}' FROM generate_series(1, $1::int) n;
 INSERT INTO giving_reconciliations SELECT 'c' || n, 'report', 3, true, now(), '{}' FROM generate_series(1, $1::int / 10) n;
-INSERT INTO giving_reports SELECT 'c' || n % $1::int, current_date - n / $1::int, '{}', now() - n / $1::int * interval '1 day' FROM generate_series(1, 3 * $1::int) n
+INSERT INTO giving_reports SELECT 'c' || n % $1::int, current_date - n / $1::int, '{}', now() - n / $1::int * interval '1 day' FROM generate_series(1, 3 * $1::int) n;
+INSERT INTO endpoints (customer_id, topics, host, url_sealed, secret_sealed, due_at, created_at, updated_at)
+	SELECT CASE WHEN n > 10 THEN 'c' || n END, '{*}', 'hooks.example.org', '\x00', '\x00', CASE WHEN n % 200 = 0 THEN now() END, now(), now()
+	FROM generate_series(1, $1::int) n;
+INSERT INTO endpoint_deliveries (endpoint_id, event_id, customer_id, topic, body, state, next_attempt_at, retry_until, created_at, settled_at)
+	SELECT e.id, n::text, 'c' || e.id, 'dlq_growth', '\x00', CASE WHEN pending THEN 'pending' ELSE 'delivered' END, CASE WHEN pending THEN now() END, now(),
+	       now() - n % 40 * interval '1 day', CASE WHEN NOT pending THEN now() - n % 40 * interval '1 day' END
+	FROM generate_series(1, 5 * $1::int) n, LATERAL (SELECT n % 200 = 0 AS pending) p, endpoints e WHERE e.id = 1 + n % $1::int

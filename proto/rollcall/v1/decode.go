@@ -183,6 +183,9 @@ func expected(field protoreflect.FieldDescriptor) string {
 	if field.IsList() {
 		return "a list of strings"
 	}
+	if field.IsMap() {
+		return "an object whose values are strings"
+	}
 	switch field.Kind() {
 	case protoreflect.MessageKind: // one that is not rollcall's
 		if field.Message().FullName() == "google.protobuf.Struct" {

@@ -1021,6 +1021,86 @@ func (x *ReconciliationCompleted) GetCompletedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+// ReportStored: report.stored, the report of a customer's giving was stored at the end of its daily run.
+type ReportStored struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The organization's day, such as 2026-11-20.
+	Date string `protobuf:"bytes,2,opt,name=date,proto3" json:"date,omitempty"`
+	// "ok", "look" or "act": the worst of its figures.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// Donations, gifts and contacts that wait for a person's decision.
+	ReviewCount   int32                  `protobuf:"varint,4,opt,name=review_count,json=reviewCount,proto3" json:"review_count,omitempty"`
+	MadeAt        *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=made_at,json=madeAt,proto3" json:"made_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportStored) Reset() {
+	*x = ReportStored{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportStored) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportStored) ProtoMessage() {}
+
+func (x *ReportStored) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportStored.ProtoReflect.Descriptor instead.
+func (*ReportStored) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ReportStored) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ReportStored) GetDate() string {
+	if x != nil {
+		return x.Date
+	}
+	return ""
+}
+
+func (x *ReportStored) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ReportStored) GetReviewCount() int32 {
+	if x != nil {
+		return x.ReviewCount
+	}
+	return 0
+}
+
+func (x *ReportStored) GetMadeAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MadeAt
+	}
+	return nil
+}
+
 // ParticipationChanged: participation.created, participation.changed or participation.removed, as a refresh of the user
 // found it. VOMO does not say when it happened.
 type ParticipationChanged struct {
@@ -1037,7 +1117,7 @@ type ParticipationChanged struct {
 
 func (x *ParticipationChanged) Reset() {
 	*x = ParticipationChanged{}
-	mi := &file_rollcall_v1_event_proto_msgTypes[11]
+	mi := &file_rollcall_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1129,7 @@ func (x *ParticipationChanged) String() string {
 func (*ParticipationChanged) ProtoMessage() {}
 
 func (x *ParticipationChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_event_proto_msgTypes[11]
+	mi := &file_rollcall_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1142,7 @@ func (x *ParticipationChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParticipationChanged.ProtoReflect.Descriptor instead.
 func (*ParticipationChanged) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ParticipationChanged) GetCustomerId() string {
@@ -1104,11 +1184,11 @@ type GiftChanged struct {
 	PlatformDonationId string `protobuf:"bytes,4,opt,name=platform_donation_id,json=platformDonationId,proto3" json:"platform_donation_id,omitempty"`
 	// When Virtuous says that it was modified; absent if it did not say.
 	ModifiedAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=modified_at,json=modifiedAt,proto3" json:"modified_at,omitempty"`
-	// Names of fields. Empty for a new gift and for a deleted one.
+	// Names of fields. Empty for a new gift and for a deleted one. Of "review": those in which the platform is to take the gift's values.
 	ChangedFields []string `protobuf:"bytes,6,rep,name=changed_fields,json=changedFields,proto3" json:"changed_fields,omitempty"`
 	// "live", "reversed" or "deleted".
 	State string `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
-	// How it became known: "webhook", "stuck", "missed_webhook", ….
+	// How it became known: "webhook", "stuck", "missed_webhook", …; "review": a person decided so.
 	Job           string `protobuf:"bytes,8,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1116,7 +1196,7 @@ type GiftChanged struct {
 
 func (x *GiftChanged) Reset() {
 	*x = GiftChanged{}
-	mi := &file_rollcall_v1_event_proto_msgTypes[12]
+	mi := &file_rollcall_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1208,7 @@ func (x *GiftChanged) String() string {
 func (*GiftChanged) ProtoMessage() {}
 
 func (x *GiftChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_event_proto_msgTypes[12]
+	mi := &file_rollcall_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1221,7 @@ func (x *GiftChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GiftChanged.ProtoReflect.Descriptor instead.
 func (*GiftChanged) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GiftChanged) GetCustomerId() string {
@@ -1221,7 +1301,7 @@ type GiftConfirmed struct {
 
 func (x *GiftConfirmed) Reset() {
 	*x = GiftConfirmed{}
-	mi := &file_rollcall_v1_event_proto_msgTypes[13]
+	mi := &file_rollcall_v1_event_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1313,7 @@ func (x *GiftConfirmed) String() string {
 func (*GiftConfirmed) ProtoMessage() {}
 
 func (x *GiftConfirmed) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_event_proto_msgTypes[13]
+	mi := &file_rollcall_v1_event_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1326,7 @@ func (x *GiftConfirmed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GiftConfirmed.ProtoReflect.Descriptor instead.
 func (*GiftConfirmed) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GiftConfirmed) GetCustomerId() string {
@@ -1332,7 +1412,7 @@ type ContactChanged struct {
 
 func (x *ContactChanged) Reset() {
 	*x = ContactChanged{}
-	mi := &file_rollcall_v1_event_proto_msgTypes[14]
+	mi := &file_rollcall_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1344,7 +1424,7 @@ func (x *ContactChanged) String() string {
 func (*ContactChanged) ProtoMessage() {}
 
 func (x *ContactChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_event_proto_msgTypes[14]
+	mi := &file_rollcall_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1357,7 +1437,7 @@ func (x *ContactChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContactChanged.ProtoReflect.Descriptor instead.
 func (*ContactChanged) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ContactChanged) GetCustomerId() string {
@@ -1426,7 +1506,7 @@ type DonationRejected struct {
 
 func (x *DonationRejected) Reset() {
 	*x = DonationRejected{}
-	mi := &file_rollcall_v1_event_proto_msgTypes[15]
+	mi := &file_rollcall_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1518,7 @@ func (x *DonationRejected) String() string {
 func (*DonationRejected) ProtoMessage() {}
 
 func (x *DonationRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_event_proto_msgTypes[15]
+	mi := &file_rollcall_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1531,7 @@ func (x *DonationRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DonationRejected.ProtoReflect.Descriptor instead.
 func (*DonationRejected) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DonationRejected) GetCustomerId() string {
@@ -1503,7 +1583,7 @@ type DonationFailed struct {
 
 func (x *DonationFailed) Reset() {
 	*x = DonationFailed{}
-	mi := &file_rollcall_v1_event_proto_msgTypes[16]
+	mi := &file_rollcall_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1515,7 +1595,7 @@ func (x *DonationFailed) String() string {
 func (*DonationFailed) ProtoMessage() {}
 
 func (x *DonationFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_event_proto_msgTypes[16]
+	mi := &file_rollcall_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1528,7 +1608,7 @@ func (x *DonationFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DonationFailed.ProtoReflect.Descriptor instead.
 func (*DonationFailed) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DonationFailed) GetCustomerId() string {
@@ -1573,7 +1653,7 @@ type DonationNeedsReview struct {
 
 func (x *DonationNeedsReview) Reset() {
 	*x = DonationNeedsReview{}
-	mi := &file_rollcall_v1_event_proto_msgTypes[17]
+	mi := &file_rollcall_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1585,7 +1665,7 @@ func (x *DonationNeedsReview) String() string {
 func (*DonationNeedsReview) ProtoMessage() {}
 
 func (x *DonationNeedsReview) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_event_proto_msgTypes[17]
+	mi := &file_rollcall_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1598,7 +1678,7 @@ func (x *DonationNeedsReview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DonationNeedsReview.ProtoReflect.Descriptor instead.
 func (*DonationNeedsReview) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DonationNeedsReview) GetCustomerId() string {
@@ -1627,6 +1707,473 @@ func (x *DonationNeedsReview) GetSubmittedAt() *timestamppb.Timestamp {
 		return x.SubmittedAt
 	}
 	return nil
+}
+
+// ContactConfirmed: contact.confirmed. The platform's contact was seen at Virtuous for the first time, as a new contact or as one that was there.
+type ContactConfirmed struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId        string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	ReferenceId       string                 `protobuf:"bytes,2,opt,name=reference_id,json=referenceId,proto3" json:"reference_id,omitempty"`
+	VirtuousContactId int64                  `protobuf:"varint,3,opt,name=virtuous_contact_id,json=virtuousContactId,proto3" json:"virtuous_contact_id,omitempty"`
+	SubmittedAt       *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=submitted_at,json=submittedAt,proto3" json:"submitted_at,omitempty"`
+	ConfirmedAt       *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=confirmed_at,json=confirmedAt,proto3" json:"confirmed_at,omitempty"`
+	// As in GiftConfirmed.
+	RecoveryPath string `protobuf:"bytes,6,opt,name=recovery_path,json=recoveryPath,proto3" json:"recovery_path,omitempty"`
+	// As in GiftChanged.
+	Job           string `protobuf:"bytes,7,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactConfirmed) Reset() {
+	*x = ContactConfirmed{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactConfirmed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactConfirmed) ProtoMessage() {}
+
+func (x *ContactConfirmed) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactConfirmed.ProtoReflect.Descriptor instead.
+func (*ContactConfirmed) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ContactConfirmed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ContactConfirmed) GetReferenceId() string {
+	if x != nil {
+		return x.ReferenceId
+	}
+	return ""
+}
+
+func (x *ContactConfirmed) GetVirtuousContactId() int64 {
+	if x != nil {
+		return x.VirtuousContactId
+	}
+	return 0
+}
+
+func (x *ContactConfirmed) GetSubmittedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SubmittedAt
+	}
+	return nil
+}
+
+func (x *ContactConfirmed) GetConfirmedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ConfirmedAt
+	}
+	return nil
+}
+
+func (x *ContactConfirmed) GetRecoveryPath() string {
+	if x != nil {
+		return x.RecoveryPath
+	}
+	return ""
+}
+
+func (x *ContactConfirmed) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+// ContactRejected: contact.rejected. The contact was not captured, or the message that it was applied changed nothing; the dead letter has the message.
+type ContactRejected struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId  string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	ReferenceId string                 `protobuf:"bytes,2,opt,name=reference_id,json=referenceId,proto3" json:"reference_id,omitempty"`
+	// "invalid"; of a message on rollcall.giving.applied.<customer>: "applied_invalid", or "applied_unknown" if there is no such contact.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// As in OnboardingRejected.
+	Errors map[string]*structpb.ListValue `protobuf:"bytes,4,rep,name=errors,proto3" json:"errors,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The rejected message's sequence in ROLLCALL_DONATIONS.
+	StreamSequence uint64 `protobuf:"varint,5,opt,name=stream_sequence,json=streamSequence,proto3" json:"stream_sequence,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ContactRejected) Reset() {
+	*x = ContactRejected{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactRejected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactRejected) ProtoMessage() {}
+
+func (x *ContactRejected) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactRejected.ProtoReflect.Descriptor instead.
+func (*ContactRejected) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ContactRejected) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ContactRejected) GetReferenceId() string {
+	if x != nil {
+		return x.ReferenceId
+	}
+	return ""
+}
+
+func (x *ContactRejected) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ContactRejected) GetErrors() map[string]*structpb.ListValue {
+	if x != nil {
+		return x.Errors
+	}
+	return nil
+}
+
+func (x *ContactRejected) GetStreamSequence() uint64 {
+	if x != nil {
+		return x.StreamSequence
+	}
+	return 0
+}
+
+// ContactFailed: contact.failed. Virtuous rejected the transaction of a contact.
+type ContactFailed struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId  string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	ReferenceId string                 `protobuf:"bytes,2,opt,name=reference_id,json=referenceId,proto3" json:"reference_id,omitempty"`
+	// Field names and codes.
+	Error         string                 `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	FailedAt      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=failed_at,json=failedAt,proto3" json:"failed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactFailed) Reset() {
+	*x = ContactFailed{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactFailed) ProtoMessage() {}
+
+func (x *ContactFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactFailed.ProtoReflect.Descriptor instead.
+func (*ContactFailed) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ContactFailed) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ContactFailed) GetReferenceId() string {
+	if x != nil {
+		return x.ReferenceId
+	}
+	return ""
+}
+
+func (x *ContactFailed) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ContactFailed) GetFailedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FailedAt
+	}
+	return nil
+}
+
+// ContactNeedsReview: contact.needs_review. Virtuous has no contact of the reference days after it accepted the transaction: a person has to look.
+type ContactNeedsReview struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId  string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	ReferenceId string                 `protobuf:"bytes,2,opt,name=reference_id,json=referenceId,proto3" json:"reference_id,omitempty"`
+	// As in DonationNeedsReview.
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	SubmittedAt   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=submitted_at,json=submittedAt,proto3" json:"submitted_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactNeedsReview) Reset() {
+	*x = ContactNeedsReview{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactNeedsReview) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactNeedsReview) ProtoMessage() {}
+
+func (x *ContactNeedsReview) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactNeedsReview.ProtoReflect.Descriptor instead.
+func (*ContactNeedsReview) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ContactNeedsReview) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ContactNeedsReview) GetReferenceId() string {
+	if x != nil {
+		return x.ReferenceId
+	}
+	return ""
+}
+
+func (x *ContactNeedsReview) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ContactNeedsReview) GetSubmittedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SubmittedAt
+	}
+	return nil
+}
+
+// ContactDiffers: contact.differs. Fields of a contact are not the same on both sides, and what is done about them has changed.
+type ContactDiffers struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The platform's id of the contact.
+	ReferenceId       string               `protobuf:"bytes,2,opt,name=reference_id,json=referenceId,proto3" json:"reference_id,omitempty"`
+	VirtuousContactId int64                `protobuf:"varint,3,opt,name=virtuous_contact_id,json=virtuousContactId,proto3" json:"virtuous_contact_id,omitempty"`
+	Differences       []*ContactDifference `protobuf:"bytes,4,rep,name=differences,proto3" json:"differences,omitempty"`
+	// As in GiftChanged.
+	Job           string `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactDiffers) Reset() {
+	*x = ContactDiffers{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactDiffers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactDiffers) ProtoMessage() {}
+
+func (x *ContactDiffers) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactDiffers.ProtoReflect.Descriptor instead.
+func (*ContactDiffers) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ContactDiffers) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ContactDiffers) GetReferenceId() string {
+	if x != nil {
+		return x.ReferenceId
+	}
+	return ""
+}
+
+func (x *ContactDiffers) GetVirtuousContactId() int64 {
+	if x != nil {
+		return x.VirtuousContactId
+	}
+	return 0
+}
+
+func (x *ContactDiffers) GetDifferences() []*ContactDifference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *ContactDiffers) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+// ContactDifference is a field, such as "email", and what is done about it.
+type ContactDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Field string                 `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// "partner_pending": the platform is to read the contact, to take Virtuous' value, and to say so on rollcall.giving.applied.<customer>;
+	// "conflict": a person decides; "settled": nothing more is done.
+	State string `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	// Why it is a conflict: "partner_change", "no_rule", "turns", "duplicate_email", "rejected", "cannot_write".
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Only duplicate_email: the other contact at Virtuous that has the address.
+	OtherContactId int64 `protobuf:"varint,4,opt,name=other_contact_id,json=otherContactId,proto3" json:"other_contact_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ContactDifference) Reset() {
+	*x = ContactDifference{}
+	mi := &file_rollcall_v1_event_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactDifference) ProtoMessage() {}
+
+func (x *ContactDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_event_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactDifference.ProtoReflect.Descriptor instead.
+func (*ContactDifference) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_event_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ContactDifference) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *ContactDifference) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ContactDifference) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ContactDifference) GetOtherContactId() int64 {
+	if x != nil {
+		return x.OtherContactId
+	}
+	return 0
 }
 
 var File_rollcall_v1_event_proto protoreflect.FileDescriptor
@@ -1739,7 +2286,14 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"\x0eexpected_count\x18\x04 \x01(\x05R\rexpectedCount\x12\x1b\n" +
 	"\tgap_count\x18\x05 \x01(\x05R\bgapCount\x12#\n" +
 	"\rfailure_count\x18\x06 \x01(\x05R\ffailureCount\x12=\n" +
-	"\fcompleted_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\"\xbb\x01\n" +
+	"\fcompleted_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vcompletedAt\"\xb1\x01\n" +
+	"\fReportStored\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x12\n" +
+	"\x04date\x18\x02 \x01(\tR\x04date\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12!\n" +
+	"\freview_count\x18\x04 \x01(\x05R\vreviewCount\x123\n" +
+	"\amade_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x06madeAt\"\xbb\x01\n" +
 	"\x14ParticipationChanged\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12 \n" +
@@ -1800,7 +2354,50 @@ const file_rollcall_v1_event_proto_rawDesc = "" +
 	"customerId\x120\n" +
 	"\x14platform_donation_id\x18\x02 \x01(\tR\x12platformDonationId\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12=\n" +
-	"\fsubmitted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAtB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\fsubmitted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAt\"\xbb\x02\n" +
+	"\x10ContactConfirmed\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12!\n" +
+	"\freference_id\x18\x02 \x01(\tR\vreferenceId\x12.\n" +
+	"\x13virtuous_contact_id\x18\x03 \x01(\x03R\x11virtuousContactId\x12=\n" +
+	"\fsubmitted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAt\x12=\n" +
+	"\fconfirmed_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vconfirmedAt\x12#\n" +
+	"\rrecovery_path\x18\x06 \x01(\tR\frecoveryPath\x12\x10\n" +
+	"\x03job\x18\a \x01(\tR\x03job\"\xab\x02\n" +
+	"\x0fContactRejected\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12!\n" +
+	"\freference_id\x18\x02 \x01(\tR\vreferenceId\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\tR\x04code\x12@\n" +
+	"\x06errors\x18\x04 \x03(\v2(.rollcall.v1.ContactRejected.ErrorsEntryR\x06errors\x12'\n" +
+	"\x0fstream_sequence\x18\x05 \x01(\x04R\x0estreamSequence\x1aU\n" +
+	"\vErrorsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x120\n" +
+	"\x05value\x18\x02 \x01(\v2\x1a.google.protobuf.ListValueR\x05value:\x028\x01\"\xa2\x01\n" +
+	"\rContactFailed\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12!\n" +
+	"\freference_id\x18\x02 \x01(\tR\vreferenceId\x12\x14\n" +
+	"\x05error\x18\x03 \x01(\tR\x05error\x127\n" +
+	"\tfailed_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bfailedAt\"\xaf\x01\n" +
+	"\x12ContactNeedsReview\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12!\n" +
+	"\freference_id\x18\x02 \x01(\tR\vreferenceId\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12=\n" +
+	"\fsubmitted_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vsubmittedAt\"\xd8\x01\n" +
+	"\x0eContactDiffers\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12!\n" +
+	"\freference_id\x18\x02 \x01(\tR\vreferenceId\x12.\n" +
+	"\x13virtuous_contact_id\x18\x03 \x01(\x03R\x11virtuousContactId\x12@\n" +
+	"\vdifferences\x18\x04 \x03(\v2\x1e.rollcall.v1.ContactDifferenceR\vdifferences\x12\x10\n" +
+	"\x03job\x18\x05 \x01(\tR\x03job\"\x81\x01\n" +
+	"\x11ContactDifference\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12(\n" +
+	"\x10other_contact_id\x18\x04 \x01(\x03R\x0eotherContactIdB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_event_proto_rawDescOnce sync.Once
@@ -1814,7 +2411,7 @@ func file_rollcall_v1_event_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_event_proto_rawDescData
 }
 
-var file_rollcall_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_rollcall_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_rollcall_v1_event_proto_goTypes = []any{
 	(*OnboardingRejected)(nil),      // 0: rollcall.v1.OnboardingRejected
 	(*OnboardingCompleted)(nil),     // 1: rollcall.v1.OnboardingCompleted
@@ -1827,50 +2424,66 @@ var file_rollcall_v1_event_proto_goTypes = []any{
 	(*UserDeleted)(nil),             // 8: rollcall.v1.UserDeleted
 	(*DeletionsCompleted)(nil),      // 9: rollcall.v1.DeletionsCompleted
 	(*ReconciliationCompleted)(nil), // 10: rollcall.v1.ReconciliationCompleted
-	(*ParticipationChanged)(nil),    // 11: rollcall.v1.ParticipationChanged
-	(*GiftChanged)(nil),             // 12: rollcall.v1.GiftChanged
-	(*GiftConfirmed)(nil),           // 13: rollcall.v1.GiftConfirmed
-	(*ContactChanged)(nil),          // 14: rollcall.v1.ContactChanged
-	(*DonationRejected)(nil),        // 15: rollcall.v1.DonationRejected
-	(*DonationFailed)(nil),          // 16: rollcall.v1.DonationFailed
-	(*DonationNeedsReview)(nil),     // 17: rollcall.v1.DonationNeedsReview
-	nil,                             // 18: rollcall.v1.OnboardingRejected.ErrorsEntry
-	nil,                             // 19: rollcall.v1.DonationRejected.ErrorsEntry
-	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),         // 21: google.protobuf.Struct
-	(*structpb.ListValue)(nil),      // 22: google.protobuf.ListValue
+	(*ReportStored)(nil),            // 11: rollcall.v1.ReportStored
+	(*ParticipationChanged)(nil),    // 12: rollcall.v1.ParticipationChanged
+	(*GiftChanged)(nil),             // 13: rollcall.v1.GiftChanged
+	(*GiftConfirmed)(nil),           // 14: rollcall.v1.GiftConfirmed
+	(*ContactChanged)(nil),          // 15: rollcall.v1.ContactChanged
+	(*DonationRejected)(nil),        // 16: rollcall.v1.DonationRejected
+	(*DonationFailed)(nil),          // 17: rollcall.v1.DonationFailed
+	(*DonationNeedsReview)(nil),     // 18: rollcall.v1.DonationNeedsReview
+	(*ContactConfirmed)(nil),        // 19: rollcall.v1.ContactConfirmed
+	(*ContactRejected)(nil),         // 20: rollcall.v1.ContactRejected
+	(*ContactFailed)(nil),           // 21: rollcall.v1.ContactFailed
+	(*ContactNeedsReview)(nil),      // 22: rollcall.v1.ContactNeedsReview
+	(*ContactDiffers)(nil),          // 23: rollcall.v1.ContactDiffers
+	(*ContactDifference)(nil),       // 24: rollcall.v1.ContactDifference
+	nil,                             // 25: rollcall.v1.OnboardingRejected.ErrorsEntry
+	nil,                             // 26: rollcall.v1.DonationRejected.ErrorsEntry
+	nil,                             // 27: rollcall.v1.ContactRejected.ErrorsEntry
+	(*timestamppb.Timestamp)(nil),   // 28: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),         // 29: google.protobuf.Struct
+	(*structpb.ListValue)(nil),      // 30: google.protobuf.ListValue
 }
 var file_rollcall_v1_event_proto_depIdxs = []int32{
-	18, // 0: rollcall.v1.OnboardingRejected.errors:type_name -> rollcall.v1.OnboardingRejected.ErrorsEntry
-	20, // 1: rollcall.v1.OnboardingCompleted.onboarded_at:type_name -> google.protobuf.Timestamp
-	20, // 2: rollcall.v1.OnboardingCompleted.estimated_start_at:type_name -> google.protobuf.Timestamp
-	20, // 3: rollcall.v1.OnboardingCompleted.estimated_completion_at:type_name -> google.protobuf.Timestamp
-	20, // 4: rollcall.v1.OnboardingDelayed.next_attempt_at:type_name -> google.protobuf.Timestamp
-	20, // 5: rollcall.v1.BackfillStarted.started_at:type_name -> google.protobuf.Timestamp
-	20, // 6: rollcall.v1.BackfillCompleted.checkpoint:type_name -> google.protobuf.Timestamp
-	20, // 7: rollcall.v1.BackfillCompleted.completed_at:type_name -> google.protobuf.Timestamp
-	20, // 8: rollcall.v1.BackfillFailed.failed_at:type_name -> google.protobuf.Timestamp
-	20, // 9: rollcall.v1.Alert.at:type_name -> google.protobuf.Timestamp
-	20, // 10: rollcall.v1.Alert.raised_at:type_name -> google.protobuf.Timestamp
-	20, // 11: rollcall.v1.UserChanged.source_updated_at:type_name -> google.protobuf.Timestamp
-	21, // 12: rollcall.v1.UserChanged.user:type_name -> google.protobuf.Struct
-	20, // 13: rollcall.v1.DeletionsCompleted.completed_at:type_name -> google.protobuf.Timestamp
-	20, // 14: rollcall.v1.ReconciliationCompleted.completed_at:type_name -> google.protobuf.Timestamp
-	20, // 15: rollcall.v1.ParticipationChanged.found_at:type_name -> google.protobuf.Timestamp
-	20, // 16: rollcall.v1.GiftChanged.modified_at:type_name -> google.protobuf.Timestamp
-	20, // 17: rollcall.v1.GiftConfirmed.submitted_at:type_name -> google.protobuf.Timestamp
-	20, // 18: rollcall.v1.GiftConfirmed.confirmed_at:type_name -> google.protobuf.Timestamp
-	20, // 19: rollcall.v1.ContactChanged.modified_at:type_name -> google.protobuf.Timestamp
-	19, // 20: rollcall.v1.DonationRejected.errors:type_name -> rollcall.v1.DonationRejected.ErrorsEntry
-	20, // 21: rollcall.v1.DonationFailed.failed_at:type_name -> google.protobuf.Timestamp
-	20, // 22: rollcall.v1.DonationNeedsReview.submitted_at:type_name -> google.protobuf.Timestamp
-	22, // 23: rollcall.v1.OnboardingRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
-	22, // 24: rollcall.v1.DonationRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	25, // 0: rollcall.v1.OnboardingRejected.errors:type_name -> rollcall.v1.OnboardingRejected.ErrorsEntry
+	28, // 1: rollcall.v1.OnboardingCompleted.onboarded_at:type_name -> google.protobuf.Timestamp
+	28, // 2: rollcall.v1.OnboardingCompleted.estimated_start_at:type_name -> google.protobuf.Timestamp
+	28, // 3: rollcall.v1.OnboardingCompleted.estimated_completion_at:type_name -> google.protobuf.Timestamp
+	28, // 4: rollcall.v1.OnboardingDelayed.next_attempt_at:type_name -> google.protobuf.Timestamp
+	28, // 5: rollcall.v1.BackfillStarted.started_at:type_name -> google.protobuf.Timestamp
+	28, // 6: rollcall.v1.BackfillCompleted.checkpoint:type_name -> google.protobuf.Timestamp
+	28, // 7: rollcall.v1.BackfillCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	28, // 8: rollcall.v1.BackfillFailed.failed_at:type_name -> google.protobuf.Timestamp
+	28, // 9: rollcall.v1.Alert.at:type_name -> google.protobuf.Timestamp
+	28, // 10: rollcall.v1.Alert.raised_at:type_name -> google.protobuf.Timestamp
+	28, // 11: rollcall.v1.UserChanged.source_updated_at:type_name -> google.protobuf.Timestamp
+	29, // 12: rollcall.v1.UserChanged.user:type_name -> google.protobuf.Struct
+	28, // 13: rollcall.v1.DeletionsCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	28, // 14: rollcall.v1.ReconciliationCompleted.completed_at:type_name -> google.protobuf.Timestamp
+	28, // 15: rollcall.v1.ReportStored.made_at:type_name -> google.protobuf.Timestamp
+	28, // 16: rollcall.v1.ParticipationChanged.found_at:type_name -> google.protobuf.Timestamp
+	28, // 17: rollcall.v1.GiftChanged.modified_at:type_name -> google.protobuf.Timestamp
+	28, // 18: rollcall.v1.GiftConfirmed.submitted_at:type_name -> google.protobuf.Timestamp
+	28, // 19: rollcall.v1.GiftConfirmed.confirmed_at:type_name -> google.protobuf.Timestamp
+	28, // 20: rollcall.v1.ContactChanged.modified_at:type_name -> google.protobuf.Timestamp
+	26, // 21: rollcall.v1.DonationRejected.errors:type_name -> rollcall.v1.DonationRejected.ErrorsEntry
+	28, // 22: rollcall.v1.DonationFailed.failed_at:type_name -> google.protobuf.Timestamp
+	28, // 23: rollcall.v1.DonationNeedsReview.submitted_at:type_name -> google.protobuf.Timestamp
+	28, // 24: rollcall.v1.ContactConfirmed.submitted_at:type_name -> google.protobuf.Timestamp
+	28, // 25: rollcall.v1.ContactConfirmed.confirmed_at:type_name -> google.protobuf.Timestamp
+	27, // 26: rollcall.v1.ContactRejected.errors:type_name -> rollcall.v1.ContactRejected.ErrorsEntry
+	28, // 27: rollcall.v1.ContactFailed.failed_at:type_name -> google.protobuf.Timestamp
+	28, // 28: rollcall.v1.ContactNeedsReview.submitted_at:type_name -> google.protobuf.Timestamp
+	24, // 29: rollcall.v1.ContactDiffers.differences:type_name -> rollcall.v1.ContactDifference
+	30, // 30: rollcall.v1.OnboardingRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
+	30, // 31: rollcall.v1.DonationRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
+	30, // 32: rollcall.v1.ContactRejected.ErrorsEntry.value:type_name -> google.protobuf.ListValue
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_event_proto_init() }
@@ -1884,7 +2497,7 @@ func file_rollcall_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_event_proto_rawDesc), len(file_rollcall_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

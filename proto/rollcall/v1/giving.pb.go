@@ -393,6 +393,171 @@ func (x *Designation) GetAmountDesignated() string {
 	return ""
 }
 
+// Contact is a contact of a partner's platform that is to be in the customer's Virtuous CRM+. It is published on
+// rollcall.donations.contact.<customerId>, each time it changed. The same contact twice is one contact.
+type Contact struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The platform's own id of the contact: 1 to 128 characters, no control character and no slash.
+	ReferenceId string `protobuf:"bytes,2,opt,name=reference_id,json=referenceId,proto3" json:"reference_id,omitempty"`
+	// As Virtuous names it: "Household" (the default), "Organization", ….
+	ContactType string `protobuf:"bytes,3,opt,name=contact_type,json=contactType,proto3" json:"contact_type,omitempty"`
+	Title       string `protobuf:"bytes,4,opt,name=title,proto3" json:"title,omitempty"`
+	FirstName   string `protobuf:"bytes,5,opt,name=first_name,json=firstName,proto3" json:"first_name,omitempty"`
+	MiddleName  string `protobuf:"bytes,6,opt,name=middle_name,json=middleName,proto3" json:"middle_name,omitempty"`
+	LastName    string `protobuf:"bytes,7,opt,name=last_name,json=lastName,proto3" json:"last_name,omitempty"`
+	// Of an organization, or the full name of a person whose first and last name are not known.
+	Name  string `protobuf:"bytes,8,opt,name=name,proto3" json:"name,omitempty"`
+	Email string `protobuf:"bytes,9,opt,name=email,proto3" json:"email,omitempty"`
+	Phone string `protobuf:"bytes,10,opt,name=phone,proto3" json:"phone,omitempty"`
+	// As Virtuous names it, such as "Home Email".
+	EmailType string `protobuf:"bytes,11,opt,name=email_type,json=emailType,proto3" json:"email_type,omitempty"`
+	// As Virtuous names it, such as "Mobile Phone".
+	PhoneType string           `protobuf:"bytes,12,opt,name=phone_type,json=phoneType,proto3" json:"phone_type,omitempty"`
+	Address   *DonationAddress `protobuf:"bytes,13,opt,name=address,proto3" json:"address,omitempty"`
+	// When the platform's record changed, an instant such as 2026-11-20T22:00:00Z. An older version does not replace a newer one.
+	ModifiedAt string `protobuf:"bytes,14,opt,name=modified_at,json=modifiedAt,proto3" json:"modified_at,omitempty"`
+	// Further fields of the transaction, passed on unchanged: "tags", "emailLists", "customFields", "originSegmentCode", ….
+	VirtuousFields *structpb.Struct `protobuf:"bytes,15,opt,name=virtuous_fields,json=virtuousFields,proto3" json:"virtuous_fields,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Contact) Reset() {
+	*x = Contact{}
+	mi := &file_rollcall_v1_giving_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Contact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Contact) ProtoMessage() {}
+
+func (x *Contact) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_giving_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Contact.ProtoReflect.Descriptor instead.
+func (*Contact) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_giving_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Contact) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *Contact) GetReferenceId() string {
+	if x != nil {
+		return x.ReferenceId
+	}
+	return ""
+}
+
+func (x *Contact) GetContactType() string {
+	if x != nil {
+		return x.ContactType
+	}
+	return ""
+}
+
+func (x *Contact) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
+func (x *Contact) GetFirstName() string {
+	if x != nil {
+		return x.FirstName
+	}
+	return ""
+}
+
+func (x *Contact) GetMiddleName() string {
+	if x != nil {
+		return x.MiddleName
+	}
+	return ""
+}
+
+func (x *Contact) GetLastName() string {
+	if x != nil {
+		return x.LastName
+	}
+	return ""
+}
+
+func (x *Contact) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Contact) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *Contact) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
+}
+
+func (x *Contact) GetEmailType() string {
+	if x != nil {
+		return x.EmailType
+	}
+	return ""
+}
+
+func (x *Contact) GetPhoneType() string {
+	if x != nil {
+		return x.PhoneType
+	}
+	return ""
+}
+
+func (x *Contact) GetAddress() *DonationAddress {
+	if x != nil {
+		return x.Address
+	}
+	return nil
+}
+
+func (x *Contact) GetModifiedAt() string {
+	if x != nil {
+		return x.ModifiedAt
+	}
+	return ""
+}
+
+func (x *Contact) GetVirtuousFields() *structpb.Struct {
+	if x != nil {
+		return x.VirtuousFields
+	}
+	return nil
+}
+
 // WebhookPart is a part of a delivery from Virtuous: some records of one event. The receiver publishes it on
 // rollcall.webhooks.virtuous.<customerId>.
 type WebhookPart struct {
@@ -415,7 +580,7 @@ type WebhookPart struct {
 
 func (x *WebhookPart) Reset() {
 	*x = WebhookPart{}
-	mi := &file_rollcall_v1_giving_proto_msgTypes[4]
+	mi := &file_rollcall_v1_giving_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +592,7 @@ func (x *WebhookPart) String() string {
 func (*WebhookPart) ProtoMessage() {}
 
 func (x *WebhookPart) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_giving_proto_msgTypes[4]
+	mi := &file_rollcall_v1_giving_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +605,7 @@ func (x *WebhookPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebhookPart.ProtoReflect.Descriptor instead.
 func (*WebhookPart) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_giving_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_giving_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WebhookPart) GetCustomerId() string {
@@ -499,6 +664,79 @@ func (x *WebhookPart) GetOrganizationId() string {
 	return ""
 }
 
+// ContactApplied says that a partner's platform has Virtuous' values of fields of a contact by now. It is published on
+// rollcall.giving.applied.<customerId>, after an event contact.differs. The same message twice changes nothing.
+type ContactApplied struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	CustomerId string                 `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The platform's id of the contact; or virtuous_contact_id.
+	ReferenceId string `protobuf:"bytes,2,opt,name=reference_id,json=referenceId,proto3" json:"reference_id,omitempty"`
+	// Virtuous' id: all contacts of the platform that are this one are meant.
+	VirtuousContactId int64 `protobuf:"varint,3,opt,name=virtuous_contact_id,json=virtuousContactId,proto3" json:"virtuous_contact_id,omitempty"`
+	// "name", "email", "phone", "address". Absent: all fields that wait for the platform.
+	Fields        []string `protobuf:"bytes,4,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContactApplied) Reset() {
+	*x = ContactApplied{}
+	mi := &file_rollcall_v1_giving_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContactApplied) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContactApplied) ProtoMessage() {}
+
+func (x *ContactApplied) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_giving_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContactApplied.ProtoReflect.Descriptor instead.
+func (*ContactApplied) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_giving_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ContactApplied) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ContactApplied) GetReferenceId() string {
+	if x != nil {
+		return x.ReferenceId
+	}
+	return ""
+}
+
+func (x *ContactApplied) GetVirtuousContactId() int64 {
+	if x != nil {
+		return x.VirtuousContactId
+	}
+	return 0
+}
+
+func (x *ContactApplied) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
 var File_rollcall_v1_giving_proto protoreflect.FileDescriptor
 
 const file_rollcall_v1_giving_proto_rawDesc = "" +
@@ -536,7 +774,30 @@ const file_rollcall_v1_giving_proto_rawDesc = "" +
 	"\acountry\x18\x06 \x01(\tR\acountry\"N\n" +
 	"\vDesignation\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12+\n" +
-	"\x11amount_designated\x18\x02 \x01(\tR\x10amountDesignated\"\x8f\x02\n" +
+	"\x11amount_designated\x18\x02 \x01(\tR\x10amountDesignated\"\xfc\x03\n" +
+	"\aContact\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12!\n" +
+	"\freference_id\x18\x02 \x01(\tR\vreferenceId\x12!\n" +
+	"\fcontact_type\x18\x03 \x01(\tR\vcontactType\x12\x14\n" +
+	"\x05title\x18\x04 \x01(\tR\x05title\x12\x1d\n" +
+	"\n" +
+	"first_name\x18\x05 \x01(\tR\tfirstName\x12\x1f\n" +
+	"\vmiddle_name\x18\x06 \x01(\tR\n" +
+	"middleName\x12\x1b\n" +
+	"\tlast_name\x18\a \x01(\tR\blastName\x12\x12\n" +
+	"\x04name\x18\b \x01(\tR\x04name\x12\x14\n" +
+	"\x05email\x18\t \x01(\tR\x05email\x12\x14\n" +
+	"\x05phone\x18\n" +
+	" \x01(\tR\x05phone\x12\x1d\n" +
+	"\n" +
+	"email_type\x18\v \x01(\tR\temailType\x12\x1d\n" +
+	"\n" +
+	"phone_type\x18\f \x01(\tR\tphoneType\x126\n" +
+	"\aaddress\x18\r \x01(\v2\x1c.rollcall.v1.DonationAddressR\aaddress\x12\x1f\n" +
+	"\vmodified_at\x18\x0e \x01(\tR\n" +
+	"modifiedAt\x12@\n" +
+	"\x0fvirtuous_fields\x18\x0f \x01(\v2\x17.google.protobuf.StructR\x0evirtuousFields\"\x8f\x02\n" +
 	"\vWebhookPart\x12\x1f\n" +
 	"\vcustomer_id\x18\x01 \x01(\tR\n" +
 	"customerId\x12\x14\n" +
@@ -547,7 +808,13 @@ const file_rollcall_v1_giving_proto_rawDesc = "" +
 	"\x06sealed\x18\x05 \x01(\fR\x06sealed\x12\x16\n" +
 	"\x06digest\x18\x06 \x01(\fR\x06digest\x12\x19\n" +
 	"\btrace_id\x18\a \x01(\tR\atraceId\x12'\n" +
-	"\x0forganization_id\x18\b \x01(\tR\x0eorganizationIdB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
+	"\x0forganization_id\x18\b \x01(\tR\x0eorganizationId\"\x9c\x01\n" +
+	"\x0eContactApplied\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12!\n" +
+	"\freference_id\x18\x02 \x01(\tR\vreferenceId\x12.\n" +
+	"\x13virtuous_contact_id\x18\x03 \x01(\x03R\x11virtuousContactId\x12\x16\n" +
+	"\x06fields\x18\x04 \x03(\tR\x06fieldsB+Z)rollcall.dev/proto/rollcall/v1;rollcallv1b\x06proto3"
 
 var (
 	file_rollcall_v1_giving_proto_rawDescOnce sync.Once
@@ -561,27 +828,31 @@ func file_rollcall_v1_giving_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_giving_proto_rawDescData
 }
 
-var file_rollcall_v1_giving_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_rollcall_v1_giving_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_rollcall_v1_giving_proto_goTypes = []any{
 	(*Donation)(nil),              // 0: rollcall.v1.Donation
 	(*DonationContact)(nil),       // 1: rollcall.v1.DonationContact
 	(*DonationAddress)(nil),       // 2: rollcall.v1.DonationAddress
 	(*Designation)(nil),           // 3: rollcall.v1.Designation
-	(*WebhookPart)(nil),           // 4: rollcall.v1.WebhookPart
-	(*structpb.Struct)(nil),       // 5: google.protobuf.Struct
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*Contact)(nil),               // 4: rollcall.v1.Contact
+	(*WebhookPart)(nil),           // 5: rollcall.v1.WebhookPart
+	(*ContactApplied)(nil),        // 6: rollcall.v1.ContactApplied
+	(*structpb.Struct)(nil),       // 7: google.protobuf.Struct
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
 }
 var file_rollcall_v1_giving_proto_depIdxs = []int32{
 	1, // 0: rollcall.v1.Donation.contact:type_name -> rollcall.v1.DonationContact
 	3, // 1: rollcall.v1.Donation.designations:type_name -> rollcall.v1.Designation
-	5, // 2: rollcall.v1.Donation.virtuous_fields:type_name -> google.protobuf.Struct
+	7, // 2: rollcall.v1.Donation.virtuous_fields:type_name -> google.protobuf.Struct
 	2, // 3: rollcall.v1.DonationContact.address:type_name -> rollcall.v1.DonationAddress
-	6, // 4: rollcall.v1.WebhookPart.received_at:type_name -> google.protobuf.Timestamp
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	2, // 4: rollcall.v1.Contact.address:type_name -> rollcall.v1.DonationAddress
+	7, // 5: rollcall.v1.Contact.virtuous_fields:type_name -> google.protobuf.Struct
+	8, // 6: rollcall.v1.WebhookPart.received_at:type_name -> google.protobuf.Timestamp
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_giving_proto_init() }
@@ -595,7 +866,7 @@ func file_rollcall_v1_giving_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_giving_proto_rawDesc), len(file_rollcall_v1_giving_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

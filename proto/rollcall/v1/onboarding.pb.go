@@ -184,11 +184,12 @@ func (x *OnboardingRequest) GetVirtuous() *Virtuous {
 	return nil
 }
 
-// Virtuous is the customer's Virtuous CRM+ organization, and how donations are sent to it. An object with only a key,
-// or a key and a webhook secret, replaces these of a customer whose giving is set up, and changes no setting.
+// Virtuous is the customer's Virtuous CRM+ organization, and how donations are sent to it. An object with only a key or
+// a refresh token, perhaps with a webhook secret, replaces these of a customer whose giving is set up, and changes no
+// setting.
 type Virtuous struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The API key, unencrypted. Give either token or token_sealed.
+	// The API key, unencrypted. Give either token or token_sealed, or else a refresh token.
 	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The same, sealed like vomo_token_sealed.
 	TokenSealed string `protobuf:"bytes,2,opt,name=token_sealed,json=tokenSealed,proto3" json:"token_sealed,omitempty"`
@@ -217,7 +218,15 @@ type Virtuous struct {
 	// Whether the key may be of another organization than the one before.
 	AcceptOtherOrganization bool `protobuf:"varint,13,opt,name=accept_other_organization,json=acceptOtherOrganization,proto3" json:"accept_other_organization,omitempty"`
 	// YYYY-MM-DD: gifts and contacts that were modified since then are read once. Absent: since onboarding.
-	GiftsSince    string `protobuf:"bytes,14,opt,name=gifts_since,json=giftsSince,proto3" json:"gifts_since,omitempty"`
+	GiftsSince string `protobuf:"bytes,14,opt,name=gifts_since,json=giftsSince,proto3" json:"gifts_since,omitempty"`
+	// For a customer who cannot make an API key: the refresh token that POST /Token of Virtuous gives, unencrypted, instead
+	// of a key. rollcall obtains access tokens with it, and each may replace it. Give either refresh_token or
+	// refresh_token_sealed.
+	RefreshToken string `protobuf:"bytes,15,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	// The same, sealed like vomo_token_sealed.
+	RefreshTokenSealed string `protobuf:"bytes,16,opt,name=refresh_token_sealed,json=refreshTokenSealed,proto3" json:"refresh_token_sealed,omitempty"`
+	// Which side is right about a contact's field in which the platform and Virtuous differ. Absent: Virtuous.
+	Resolution    *Resolution `protobuf:"bytes,17,opt,name=resolution,proto3" json:"resolution,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -350,6 +359,84 @@ func (x *Virtuous) GetGiftsSince() string {
 	return ""
 }
 
+func (x *Virtuous) GetRefreshToken() string {
+	if x != nil {
+		return x.RefreshToken
+	}
+	return ""
+}
+
+func (x *Virtuous) GetRefreshTokenSealed() string {
+	if x != nil {
+		return x.RefreshTokenSealed
+	}
+	return ""
+}
+
+func (x *Virtuous) GetResolution() *Resolution {
+	if x != nil {
+		return x.Resolution
+	}
+	return nil
+}
+
+// Resolution says which side is right about a contact's field: {"policy":"most_recent_wins","owners":{"email":"partner"}}.
+type Resolution struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// About fields without an owner: "virtuous_canonical" (the default), "most_recent_wins", or "owners", which leaves them to
+	// the charity's staff.
+	Policy string `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The owner, "partner" or "virtuous", of each of the fields "name", "email", "phone" and "address" that has one. Its value
+	// is right, whatever the policy.
+	Owners        map[string]string `protobuf:"bytes,2,rep,name=owners,proto3" json:"owners,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resolution) Reset() {
+	*x = Resolution{}
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resolution) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resolution) ProtoMessage() {}
+
+func (x *Resolution) ProtoReflect() protoreflect.Message {
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resolution.ProtoReflect.Descriptor instead.
+func (*Resolution) Descriptor() ([]byte, []int) {
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Resolution) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *Resolution) GetOwners() map[string]string {
+	if x != nil {
+		return x.Owners
+	}
+	return nil
+}
+
 // WriteBack says which fields of a user the external system owns: {"fields":["phone"],"create":true}.
 type WriteBack struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -364,7 +451,7 @@ type WriteBack struct {
 
 func (x *WriteBack) Reset() {
 	*x = WriteBack{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +463,7 @@ func (x *WriteBack) String() string {
 func (*WriteBack) ProtoMessage() {}
 
 func (x *WriteBack) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[2]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +476,7 @@ func (x *WriteBack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBack.ProtoReflect.Descriptor instead.
 func (*WriteBack) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{2}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *WriteBack) GetFields() []string {
@@ -424,7 +511,7 @@ type QuietHours struct {
 
 func (x *QuietHours) Reset() {
 	*x = QuietHours{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -436,7 +523,7 @@ func (x *QuietHours) String() string {
 func (*QuietHours) ProtoMessage() {}
 
 func (x *QuietHours) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[3]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -449,7 +536,7 @@ func (x *QuietHours) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuietHours.ProtoReflect.Descriptor instead.
 func (*QuietHours) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{3}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *QuietHours) GetFrom() string {
@@ -503,7 +590,7 @@ type Destination struct {
 
 func (x *Destination) Reset() {
 	*x = Destination{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +602,7 @@ func (x *Destination) String() string {
 func (*Destination) ProtoMessage() {}
 
 func (x *Destination) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[4]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +615,7 @@ func (x *Destination) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Destination.ProtoReflect.Descriptor instead.
 func (*Destination) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{4}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Destination) GetKind() string {
@@ -586,7 +673,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[5]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +685,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[5]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +698,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{5}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Limits) GetRequestsPerSecond() float64 {
@@ -640,7 +727,7 @@ type OffboardRequest struct {
 
 func (x *OffboardRequest) Reset() {
 	*x = OffboardRequest{}
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[6]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +739,7 @@ func (x *OffboardRequest) String() string {
 func (*OffboardRequest) ProtoMessage() {}
 
 func (x *OffboardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_rollcall_v1_onboarding_proto_msgTypes[6]
+	mi := &file_rollcall_v1_onboarding_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +752,7 @@ func (x *OffboardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OffboardRequest.ProtoReflect.Descriptor instead.
 func (*OffboardRequest) Descriptor() ([]byte, []int) {
-	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{6}
+	return file_rollcall_v1_onboarding_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OffboardRequest) GetCustomerId() string {
@@ -706,7 +793,7 @@ const file_rollcall_v1_onboarding_proto_rawDesc = "" +
 	"\n" +
 	"write_back\x18\v \x01(\v2\x16.rollcall.v1.WriteBackR\twriteBack\x12&\n" +
 	"\x0eparticipations\x18\f \x01(\bR\x0eparticipations\x121\n" +
-	"\bvirtuous\x18\r \x01(\v2\x15.rollcall.v1.VirtuousR\bvirtuous\"\xd3\x04\n" +
+	"\bvirtuous\x18\r \x01(\v2\x15.rollcall.v1.VirtuousR\bvirtuous\"\xe3\x05\n" +
 	"\bVirtuous\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12!\n" +
 	"\ftoken_sealed\x18\x02 \x01(\tR\vtokenSealed\x12-\n" +
@@ -724,7 +811,19 @@ const file_rollcall_v1_onboarding_proto_rawDesc = "" +
 	"\x06remove\x18\f \x01(\bR\x06remove\x12:\n" +
 	"\x19accept_other_organization\x18\r \x01(\bR\x17acceptOtherOrganization\x12\x1f\n" +
 	"\vgifts_since\x18\x0e \x01(\tR\n" +
-	"giftsSince\";\n" +
+	"giftsSince\x12#\n" +
+	"\rrefresh_token\x18\x0f \x01(\tR\frefreshToken\x120\n" +
+	"\x14refresh_token_sealed\x18\x10 \x01(\tR\x12refreshTokenSealed\x127\n" +
+	"\n" +
+	"resolution\x18\x11 \x01(\v2\x17.rollcall.v1.ResolutionR\n" +
+	"resolution\"\x9c\x01\n" +
+	"\n" +
+	"Resolution\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12;\n" +
+	"\x06owners\x18\x02 \x03(\v2#.rollcall.v1.Resolution.OwnersEntryR\x06owners\x1a9\n" +
+	"\vOwnersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\";\n" +
 	"\tWriteBack\x12\x16\n" +
 	"\x06fields\x18\x01 \x03(\tR\x06fields\x12\x16\n" +
 	"\x06create\x18\x02 \x01(\bR\x06create\"`\n" +
@@ -763,31 +862,35 @@ func file_rollcall_v1_onboarding_proto_rawDescGZIP() []byte {
 	return file_rollcall_v1_onboarding_proto_rawDescData
 }
 
-var file_rollcall_v1_onboarding_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_rollcall_v1_onboarding_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_rollcall_v1_onboarding_proto_goTypes = []any{
 	(*OnboardingRequest)(nil),     // 0: rollcall.v1.OnboardingRequest
 	(*Virtuous)(nil),              // 1: rollcall.v1.Virtuous
-	(*WriteBack)(nil),             // 2: rollcall.v1.WriteBack
-	(*QuietHours)(nil),            // 3: rollcall.v1.QuietHours
-	(*Destination)(nil),           // 4: rollcall.v1.Destination
-	(*Limits)(nil),                // 5: rollcall.v1.Limits
-	(*OffboardRequest)(nil),       // 6: rollcall.v1.OffboardRequest
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 8: google.protobuf.Struct
+	(*Resolution)(nil),            // 2: rollcall.v1.Resolution
+	(*WriteBack)(nil),             // 3: rollcall.v1.WriteBack
+	(*QuietHours)(nil),            // 4: rollcall.v1.QuietHours
+	(*Destination)(nil),           // 5: rollcall.v1.Destination
+	(*Limits)(nil),                // 6: rollcall.v1.Limits
+	(*OffboardRequest)(nil),       // 7: rollcall.v1.OffboardRequest
+	nil,                           // 8: rollcall.v1.Resolution.OwnersEntry
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 10: google.protobuf.Struct
 }
 var file_rollcall_v1_onboarding_proto_depIdxs = []int32{
-	4, // 0: rollcall.v1.OnboardingRequest.destination:type_name -> rollcall.v1.Destination
-	5, // 1: rollcall.v1.OnboardingRequest.limits:type_name -> rollcall.v1.Limits
-	7, // 2: rollcall.v1.OnboardingRequest.backfill_not_before:type_name -> google.protobuf.Timestamp
-	3, // 3: rollcall.v1.OnboardingRequest.quiet_hours:type_name -> rollcall.v1.QuietHours
-	2, // 4: rollcall.v1.OnboardingRequest.write_back:type_name -> rollcall.v1.WriteBack
-	1, // 5: rollcall.v1.OnboardingRequest.virtuous:type_name -> rollcall.v1.Virtuous
-	8, // 6: rollcall.v1.Virtuous.defaults:type_name -> google.protobuf.Struct
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	5,  // 0: rollcall.v1.OnboardingRequest.destination:type_name -> rollcall.v1.Destination
+	6,  // 1: rollcall.v1.OnboardingRequest.limits:type_name -> rollcall.v1.Limits
+	9,  // 2: rollcall.v1.OnboardingRequest.backfill_not_before:type_name -> google.protobuf.Timestamp
+	4,  // 3: rollcall.v1.OnboardingRequest.quiet_hours:type_name -> rollcall.v1.QuietHours
+	3,  // 4: rollcall.v1.OnboardingRequest.write_back:type_name -> rollcall.v1.WriteBack
+	1,  // 5: rollcall.v1.OnboardingRequest.virtuous:type_name -> rollcall.v1.Virtuous
+	10, // 6: rollcall.v1.Virtuous.defaults:type_name -> google.protobuf.Struct
+	2,  // 7: rollcall.v1.Virtuous.resolution:type_name -> rollcall.v1.Resolution
+	8,  // 8: rollcall.v1.Resolution.owners:type_name -> rollcall.v1.Resolution.OwnersEntry
+	9,  // [9:9] is the sub-list for method output_type
+	9,  // [9:9] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_rollcall_v1_onboarding_proto_init() }
@@ -795,14 +898,14 @@ func file_rollcall_v1_onboarding_proto_init() {
 	if File_rollcall_v1_onboarding_proto != nil {
 		return
 	}
-	file_rollcall_v1_onboarding_proto_msgTypes[5].OneofWrappers = []any{}
+	file_rollcall_v1_onboarding_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_rollcall_v1_onboarding_proto_rawDesc), len(file_rollcall_v1_onboarding_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

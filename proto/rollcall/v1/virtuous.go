@@ -56,14 +56,14 @@ func (r *OnboardingRequest) onlyFields(names ...protoreflect.Name) bool {
 	return only
 }
 
-// KeyOnly reports whether the object sets only a key, and perhaps the webhook secret: it then replaces these of a customer whose
+// KeyOnly reports whether the object sets only a key or a refresh token, and perhaps the webhook secret: it then replaces these of a customer whose
 // giving is set up. It also works for stored requests, whose secrets were removed. Any field that a later version adds counts as
 // a setting.
 func (v *Virtuous) KeyOnly() bool {
 	alone := true
 	v.ProtoReflect().Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
 		switch field.Name() {
-		case "token", "token_sealed", "webhook_secret", "webhook_secret_sealed", "accept_other_organization":
+		case "token", "token_sealed", "refresh_token", "refresh_token_sealed", "webhook_secret", "webhook_secret_sealed", "accept_other_organization":
 		default:
 			alone = false
 		}
@@ -82,20 +82,36 @@ func (v *Virtuous) validate(errs FieldErrors, requireSealed bool) {
 		v.validateRemoval(errs)
 		return
 	}
-	switch {
-	case v.GetToken() != "" && v.GetTokenSealed() != "":
-		errs.Add("virtuous.token", "is given twice: give either token or tokenSealed")
-	case v.GetToken() == "" && v.GetTokenSealed() == "":
-		errs.Add("virtuous.token", "is missing: give token or tokenSealed")
-	}
+	v.validateCredential(errs)
 	if v.GetWebhookSecret() != "" && v.GetWebhookSecretSealed() != "" {
 		errs.Add("virtuous.webhookSecret", "is given twice: give either webhookSecret or webhookSecretSealed")
 	}
 	validateSecret(errs, "virtuous.token", v.GetToken(), requireSealed)
 	validateSecret(errs, "virtuous.tokenSealed", v.GetTokenSealed(), false)
+	validateSecret(errs, "virtuous.refreshToken", v.GetRefreshToken(), requireSealed)
+	validateSecret(errs, "virtuous.refreshTokenSealed", v.GetRefreshTokenSealed(), false)
 	validateSecret(errs, "virtuous.webhookSecret", v.GetWebhookSecret(), requireSealed)
 	validateSecret(errs, "virtuous.webhookSecretSealed", v.GetWebhookSecretSealed(), false)
 	v.ValidateSettings(errs)
+}
+
+// validateCredential checks that there is one credential: an API key, or a refresh token.
+func (v *Virtuous) validateCredential(errs FieldErrors) {
+	hasKey, hasRefresh := v.GetToken() != "" || v.GetTokenSealed() != "", v.GetRefreshToken() != "" || v.GetRefreshTokenSealed() != ""
+	if hasKey && hasRefresh {
+		errs.Add("virtuous.refreshToken", "is given beside an API key: give token alone for an API key, or refreshToken alone for OAuth; "+
+			"rollcall obtains the access token itself")
+		return
+	}
+	if !hasKey && !hasRefresh {
+		errs.Add("virtuous.token", "is missing: give token or tokenSealed, or refreshToken or refreshTokenSealed for OAuth")
+	}
+	if v.GetToken() != "" && v.GetTokenSealed() != "" {
+		errs.Add("virtuous.token", "is given twice: give either token or tokenSealed")
+	}
+	if v.GetRefreshToken() != "" && v.GetRefreshTokenSealed() != "" {
+		errs.Add("virtuous.refreshToken", "is given twice: give either refreshToken or refreshTokenSealed")
+	}
 }
 
 // ValidateSettings adds what is wrong with the settings, without the secrets.
@@ -124,6 +140,7 @@ func (v *Virtuous) ValidateSettings(errs FieldErrors) {
 		errs.Add("virtuous.giftsSince", "must be a date such as 2026-01-31")
 	}
 	v.validateDefaults(errs)
+	v.GetResolution().validate(errs)
 }
 
 func (v *Virtuous) validateRemoval(errs FieldErrors) {

@@ -60,11 +60,14 @@ WHERE ($1::boolean OR l.customer_id = ANY($2::text[]))
 GROUP BY l.customer_id
 UNION ALL
 SELECT 'giving_pending_age', q.customer_id, min(q.status_at)::timestamptz
-FROM virtuous_donation_queue q
+FROM (SELECT d.customer_id, d.created_at, d.status_at FROM virtuous_donation_queue d WHERE d.status = 'pending'
+      UNION ALL
+      SELECT p.customer_id, p.created_at, p.status_at FROM virtuous_contact_queue p WHERE p.status = 'pending') q
 JOIN virtuous_configs v ON v.customer_id = q.customer_id
 JOIN sync_configs c ON c.customer_id = q.customer_id
 WHERE ($1::boolean OR q.customer_id = ANY($2::text[]))
-  AND q.status = 'pending' AND q.created_at < rollcall_now() - interval '24 hours' AND q.status_at < rollcall_now() - interval '24 hours'
+  AND q.created_at < rollcall_now() - $6::interval
+  AND q.status_at < rollcall_now() - $6::interval
   AND v.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 GROUP BY q.customer_id
 UNION ALL
@@ -74,7 +77,7 @@ WHERE ($1::boolean OR l.customer_id = ANY($2::text[]))
   AND l.state <> 'settled' AND l.first_failed_at > rollcall_now() - interval '1 hour'
   AND NOT EXISTS (SELECT FROM sync_configs o WHERE o.customer_id = l.customer_id AND o.offboarded_at IS NOT NULL)
 GROUP BY l.customer_id
-HAVING count(*) > $6::bigint OR (2 * count(*) >= $6::bigint AND EXISTS (
+HAVING count(*) > $7::bigint OR (2 * count(*) >= $7::bigint AND EXISTS (
     SELECT FROM alerts a WHERE a.customer_id = l.customer_id AND a.type = 'dlq_growth' AND a.cleared_at IS NULL))
 `
 
@@ -84,6 +87,7 @@ type ConditionsFoundParams struct {
 	BackfillPatience  time.Duration
 	ReconcilePatience time.Duration
 	LetterAge         time.Duration
+	DonationAge       time.Duration
 	LetterGrowth      int64
 }
 
@@ -99,7 +103,7 @@ type ConditionsFoundRow struct {
 // A run that is parked again and again, whatever its state is meanwhile, for a reason that has no active alert of its own.
 // Reasons that an operator asked for, or that let another job go first, are no stall.
 // The time of the last reconciliation is read only for customers that have none in that time.
-// Pending for a day: by then, whatever keeps a donation from being sent needs a person. What waits on purpose does not count.
+// Pending for so long that whatever keeps the donation or contact from being sent needs a person. What waits on purpose does not count.
 // Letters that are still open count. The condition begins above the limit and ends below half of it, so that a customer
 // near the limit does not get an alert every minute.
 func (q *Queries) ConditionsFound(ctx context.Context, db DBTX, arg *ConditionsFoundParams) ([]*ConditionsFoundRow, error) {
@@ -109,6 +113,7 @@ func (q *Queries) ConditionsFound(ctx context.Context, db DBTX, arg *ConditionsF
 		arg.BackfillPatience,
 		arg.ReconcilePatience,
 		arg.LetterAge,
+		arg.DonationAge,
 		arg.LetterGrowth,
 	)
 	if err != nil {

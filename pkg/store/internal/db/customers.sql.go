@@ -78,9 +78,12 @@ func (q *Queries) CredentialUpsert(ctx context.Context, db DBTX, arg *Credential
 }
 
 const credentialsDelete = `-- name: CredentialsDelete :exec
-DELETE FROM credentials WHERE customer_id = $1
+WITH oauth AS (DELETE FROM virtuous_oauth o WHERE o.customer_id = $1),
+     grants AS (DELETE FROM access_grants g WHERE g.customer_id = $1)
+DELETE FROM credentials k WHERE k.customer_id = $1
 `
 
+// Also what lets others see the customer in the console.
 func (q *Queries) CredentialsDelete(ctx context.Context, db DBTX, customerID string) error {
 	_, err := db.Exec(ctx, credentialsDelete, customerID)
 	return err

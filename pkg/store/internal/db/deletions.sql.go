@@ -710,6 +710,7 @@ DELETE FROM deletion_runs d WHERE d.id = ANY(ARRAY(
     SELECT r.id FROM deletion_runs r
     WHERE r.started_at < rollcall_now() - $1::interval AND r.state <> 'held'
       AND NOT EXISTS (SELECT FROM deletion_candidates c WHERE c.run_id = r.id OFFSET 0)
+      AND NOT EXISTS (SELECT FROM deletion_gifts g WHERE g.run_id = r.id OFFSET 0)
     ORDER BY r.started_at LIMIT $2 FOR UPDATE SKIP LOCKED))
 `
 
@@ -729,17 +730,24 @@ func (q *Queries) DeletionRunsForget(ctx context.Context, db DBTX, arg *Deletion
 
 const deletionRunsOf = `-- name: DeletionRunsOf :many
 SELECT id, customer_id, entity, job_id, trace_id, state, held_for, mapped, scanned, missing, confirmed, deleted, failed, started_at, held_at, decided_at, ended_at FROM deletion_runs
-WHERE customer_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3
+WHERE customer_id = $1 AND id < $2 AND ($3::text IS NULL OR entity = $3::text)
+ORDER BY id DESC LIMIT $4
 `
 
 type DeletionRunsOfParams struct {
 	CustomerID string
 	Before     int64
+	Entity     *string
 	PageSize   int32
 }
 
 func (q *Queries) DeletionRunsOf(ctx context.Context, db DBTX, arg *DeletionRunsOfParams) ([]*DeletionRun, error) {
-	rows, err := db.Query(ctx, deletionRunsOf, arg.CustomerID, arg.Before, arg.PageSize)
+	rows, err := db.Query(ctx, deletionRunsOf,
+		arg.CustomerID,
+		arg.Before,
+		arg.Entity,
+		arg.PageSize,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -778,16 +786,18 @@ func (q *Queries) DeletionRunsOf(ctx context.Context, db DBTX, arg *DeletionRuns
 
 const deletionRunsPage = `-- name: DeletionRunsPage :many
 SELECT id, customer_id, entity, job_id, trace_id, state, held_for, mapped, scanned, missing, confirmed, deleted, failed, started_at, held_at, decided_at, ended_at FROM deletion_runs
-WHERE id < $1 ORDER BY id DESC LIMIT $2
+WHERE id < $1 AND ($2::text IS NULL OR entity = $2::text)
+ORDER BY id DESC LIMIT $3
 `
 
 type DeletionRunsPageParams struct {
 	Before   int64
+	Entity   *string
 	PageSize int32
 }
 
 func (q *Queries) DeletionRunsPage(ctx context.Context, db DBTX, arg *DeletionRunsPageParams) ([]*DeletionRun, error) {
-	rows, err := db.Query(ctx, deletionRunsPage, arg.Before, arg.PageSize)
+	rows, err := db.Query(ctx, deletionRunsPage, arg.Before, arg.Entity, arg.PageSize)
 	if err != nil {
 		return nil, err
 	}

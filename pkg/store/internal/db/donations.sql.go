@@ -14,7 +14,9 @@ import (
 
 const donationAttemptBegin = `-- name: DonationAttemptBegin :one
 UPDATE virtuous_donation_queue
-SET attempt_started_at = rollcall_now(), attempt_epoch = $1::bigint, attempts = attempts + 1,
+SET attempt_log = CASE WHEN attempt_started_at IS NULL THEN attempt_log
+                       ELSE rollcall_attempts_with(attempt_log, attempt_started_at, 'no_answer', 0, '', '') END,
+    attempt_started_at = rollcall_now(), attempt_epoch = $1::bigint, attempts = attempts + 1,
     unanswered_since = coalesce(unanswered_since, rollcall_now()), projects_checked = true,
     looked_up_at = CASE WHEN $2::boolean THEN rollcall_now() ELSE looked_up_at END, updated_at = rollcall_now()
 WHERE customer_id = $3 AND id = $4 AND status = 'pending' AND content_hash = $5
@@ -30,6 +32,7 @@ type DonationAttemptBeginParams struct {
 }
 
 // Notes that a transaction is about to be sent. The content is that which was read: it may have been replaced since.
+// An attempt before it whose answer was not recorded is kept as one without an answer.
 func (q *Queries) DonationAttemptBegin(ctx context.Context, db DBTX, arg *DonationAttemptBeginParams) (int32, error) {
 	row := db.QueryRow(ctx, donationAttemptBegin,
 		arg.Epoch,
@@ -43,6 +46,84 @@ func (q *Queries) DonationAttemptBegin(ctx context.Context, db DBTX, arg *Donati
 	return attempts, err
 }
 
+const donationAttemptNote = `-- name: DonationAttemptNote :exec
+UPDATE virtuous_donation_queue
+SET attempt_log = rollcall_attempts_with(attempt_log, rollcall_now(), $1::text, $2::integer, $3::text,
+                                         $4::text), updated_at = rollcall_now()
+WHERE customer_id = $5 AND id = $6
+`
+
+type DonationAttemptNoteParams struct {
+	Verdict    string
+	HttpStatus int32
+	RequestID  string
+	Error      string
+	CustomerID string
+	ID         int64
+}
+
+// Adds the answer of an attempt to the donation's list of attempts, also if the donation has changed meanwhile.
+func (q *Queries) DonationAttemptNote(ctx context.Context, db DBTX, arg *DonationAttemptNoteParams) error {
+	_, err := db.Exec(ctx, donationAttemptNote,
+		arg.Verdict,
+		arg.HttpStatus,
+		arg.RequestID,
+		arg.Error,
+		arg.CustomerID,
+		arg.ID,
+	)
+	return err
+}
+
+const donationCaptureIfNew = `-- name: DonationCaptureIfNew :one
+WITH added AS (
+    INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
+                                         projects_checked, next_attempt_at, trace_id, created_at, status_at, updated_at)
+    SELECT c.customer_id, $1, 'pending', $2, $3, $4,
+           $5, $6, rollcall_now(), $7::text, rollcall_now(), rollcall_now(), rollcall_now()
+    FROM sync_configs c WHERE c.customer_id = $8 AND c.offboarded_at IS NULL
+    ON CONFLICT (customer_id, platform_donation_id) DO NOTHING
+    RETURNING id
+), settled AS (
+    UPDATE dead_letters l SET state = 'settled', settled_at = rollcall_now(), settled_how = 'superseded', next_attempt_at = NULL, asked_at = NULL
+    WHERE EXISTS (SELECT FROM added)
+      AND l.customer_id = $8 AND l.kind = 'donation' AND l.state <> 'settled' AND l.record_id = $1::text
+      AND NOT EXISTS (SELECT FROM dead_letters k WHERE k.origin = $9::text)
+)
+SELECT EXISTS (SELECT FROM added)::boolean
+`
+
+type DonationCaptureIfNewParams struct {
+	PlatformDonationID string
+	TransactionSource  string
+	DonationSealed     []byte
+	BodySealed         []byte
+	ContentHash        []byte
+	ProjectsChecked    bool
+	TraceID            string
+	CustomerID         string
+	Origin             string
+}
+
+// Adds the donation of an onboarded customer, unless its id is known, and settles the open letters of earlier messages with its id: see
+// TransactionLettersSettle.
+func (q *Queries) DonationCaptureIfNew(ctx context.Context, db DBTX, arg *DonationCaptureIfNewParams) (bool, error) {
+	row := db.QueryRow(ctx, donationCaptureIfNew,
+		arg.PlatformDonationID,
+		arg.TransactionSource,
+		arg.DonationSealed,
+		arg.BodySealed,
+		arg.ContentHash,
+		arg.ProjectsChecked,
+		arg.TraceID,
+		arg.CustomerID,
+		arg.Origin,
+	)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const donationCustomers = `-- name: DonationCustomers :many
 WITH RECURSIVE pending AS (
     (SELECT q.customer_id FROM virtuous_donation_queue q WHERE q.status = 'pending' ORDER BY q.customer_id LIMIT 1)
@@ -50,15 +131,28 @@ WITH RECURSIVE pending AS (
     SELECT n.customer_id FROM pending f
     CROSS JOIN LATERAL (SELECT q.customer_id FROM virtuous_donation_queue q WHERE q.status = 'pending' AND q.customer_id > f.customer_id
                         ORDER BY q.customer_id LIMIT 1) n
+), pending_contacts AS (
+    (SELECT q.customer_id FROM virtuous_contact_queue q WHERE q.status = 'pending' ORDER BY q.customer_id LIMIT 1)
+    UNION ALL
+    SELECT n.customer_id FROM pending_contacts f
+    CROSS JOIN LATERAL (SELECT q.customer_id FROM virtuous_contact_queue q WHERE q.status = 'pending' AND q.customer_id > f.customer_id
+                        ORDER BY q.customer_id LIMIT 1) n
+), due AS (
+    SELECT f.customer_id FROM pending f
+    CROSS JOIN LATERAL (SELECT q.next_attempt_at FROM virtuous_donation_queue q WHERE q.customer_id = f.customer_id AND q.status = 'pending'
+                        ORDER BY q.next_attempt_at, q.id LIMIT 1) d
+    WHERE d.next_attempt_at <= rollcall_now()
+    UNION
+    SELECT f.customer_id FROM pending_contacts f
+    CROSS JOIN LATERAL (SELECT q.next_attempt_at FROM virtuous_contact_queue q WHERE q.customer_id = f.customer_id AND q.status = 'pending'
+                        ORDER BY q.next_attempt_at, q.id LIMIT 1) d
+    WHERE d.next_attempt_at <= rollcall_now()
 )
-SELECT f.customer_id, greatest(v.updated_at, s.active_since)::timestamptz AS renewed_at FROM pending f
+SELECT f.customer_id, greatest(v.updated_at, s.active_since)::timestamptz AS renewed_at FROM due f
 CROSS JOIN LATERAL (SELECT c.active_since FROM sync_configs c
     WHERE c.customer_id = f.customer_id AND c.paused_at IS NULL AND c.offboarded_at IS NULL LIMIT 1) s
 CROSS JOIN LATERAL (SELECT g.updated_at FROM virtuous_configs g WHERE g.customer_id = f.customer_id AND g.enabled LIMIT 1) v
-CROSS JOIN LATERAL (SELECT q.next_attempt_at FROM virtuous_donation_queue q WHERE q.customer_id = f.customer_id AND q.status = 'pending'
-                    ORDER BY q.next_attempt_at, q.id LIMIT 1) d
-WHERE d.next_attempt_at <= rollcall_now()
-  AND NOT EXISTS (
+WHERE NOT EXISTS (
     SELECT FROM giving_holds h WHERE h.customer_id = f.customer_id AND h.until > rollcall_now()
       AND h.noted_at >= greatest(s.active_since, v.updated_at, (SELECT max(k.updated_at) FROM credentials k WHERE k.customer_id = f.customer_id))
     OFFSET 0)
@@ -69,7 +163,7 @@ type DonationCustomersRow struct {
 	RenewedAt  time.Time
 }
 
-// Customers with a due donation, by a step through the index for each that has one pending. A pause keeps them away, and so does a hold
+// Customers with a due donation or contact, by a step through the index for each that has one pending. A pause keeps them away, and so does a hold
 // until the customer becomes active again, or its settings or credentials change.
 func (q *Queries) DonationCustomers(ctx context.Context, db DBTX) ([]*DonationCustomersRow, error) {
 	rows, err := db.Query(ctx, donationCustomers)
@@ -140,7 +234,8 @@ func (q *Queries) DonationFailIfAttempting(ctx context.Context, db DBTX, arg *Do
 
 const donationFailIfPending = `-- name: DonationFailIfPending :execrows
 UPDATE virtuous_donation_queue
-SET status = 'failed', last_error = $1::text, attempt_started_at = NULL, attempt_epoch = NULL, next_attempt_at = NULL,
+SET attempt_log = rollcall_attempts_with(attempt_log, rollcall_now(), 'not_sent', 0, '', $1::text),
+    status = 'failed', last_error = $1::text, attempt_started_at = NULL, attempt_epoch = NULL, next_attempt_at = NULL,
     status_at = rollcall_now(), updated_at = rollcall_now()
 WHERE customer_id = $2 AND id = $3 AND status = 'pending' AND content_hash = $4
 `
@@ -164,102 +259,6 @@ func (q *Queries) DonationFailIfPending(ctx context.Context, db DBTX, arg *Donat
 		return 0, err
 	}
 	return result.RowsAffected(), nil
-}
-
-const donationInsertIfNew = `-- name: DonationInsertIfNew :one
-INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash,
-                                     projects_checked, next_attempt_at, trace_id, created_at, status_at, updated_at)
-VALUES ($1, $2, 'pending', $3, $4, $5,
-        $6, $7, rollcall_now(), $8::text, rollcall_now(), rollcall_now(), rollcall_now())
-ON CONFLICT (customer_id, platform_donation_id) DO NOTHING
-RETURNING id
-`
-
-type DonationInsertIfNewParams struct {
-	CustomerID         string
-	PlatformDonationID string
-	TransactionSource  string
-	DonationSealed     []byte
-	BodySealed         []byte
-	ContentHash        []byte
-	ProjectsChecked    bool
-	TraceID            string
-}
-
-func (q *Queries) DonationInsertIfNew(ctx context.Context, db DBTX, arg *DonationInsertIfNewParams) (int64, error) {
-	row := db.QueryRow(ctx, donationInsertIfNew,
-		arg.CustomerID,
-		arg.PlatformDonationID,
-		arg.TransactionSource,
-		arg.DonationSealed,
-		arg.BodySealed,
-		arg.ContentHash,
-		arg.ProjectsChecked,
-		arg.TraceID,
-	)
-	var id int64
-	err := row.Scan(&id)
-	return id, err
-}
-
-const donationLetterInsertIfNew = `-- name: DonationLetterInsertIfNew :execrows
-INSERT INTO dead_letters (id, customer_id, kind, record_id, payload_sealed, original_subject, origin, job, error_code, error_class, state, attempts,
-                          first_failed_at, last_failed_at, reason, trace_id)
-VALUES ($1, $2, 'donation', nullif($3::text, ''), $4, $5,
-        $6, $7, $8, 'permanent', 'review', 1, rollcall_now(), rollcall_now(), $9::text,
-        $10::text)
-ON CONFLICT (origin) DO NOTHING
-`
-
-type DonationLetterInsertIfNewParams struct {
-	ID              uuid.UUID
-	CustomerID      string
-	RecordID        string
-	PayloadSealed   []byte
-	OriginalSubject string
-	Origin          *string
-	Job             string
-	ErrorCode       string
-	Reason          string
-	TraceID         string
-}
-
-// The letter of a message that is no valid donation, with the message. Idempotent by origin.
-func (q *Queries) DonationLetterInsertIfNew(ctx context.Context, db DBTX, arg *DonationLetterInsertIfNewParams) (int64, error) {
-	result, err := db.Exec(ctx, donationLetterInsertIfNew,
-		arg.ID,
-		arg.CustomerID,
-		arg.RecordID,
-		arg.PayloadSealed,
-		arg.OriginalSubject,
-		arg.Origin,
-		arg.Job,
-		arg.ErrorCode,
-		arg.Reason,
-		arg.TraceID,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
-const donationLettersSettle = `-- name: DonationLettersSettle :exec
-UPDATE dead_letters l SET state = 'settled', settled_at = rollcall_now(), settled_how = 'superseded', next_attempt_at = NULL, asked_at = NULL
-WHERE l.customer_id = $1 AND l.kind = 'donation' AND l.state <> 'settled' AND l.record_id = $2::text
-  AND NOT EXISTS (SELECT FROM dead_letters k WHERE k.origin = $3::text)
-`
-
-type DonationLettersSettleParams struct {
-	CustomerID string
-	RecordID   string
-	Origin     string
-}
-
-// A later message has the donation's id. One that comes a second time, and whose origin has a letter, settles nothing.
-func (q *Queries) DonationLettersSettle(ctx context.Context, db DBTX, arg *DonationLettersSettleParams) error {
-	_, err := db.Exec(ctx, donationLettersSettle, arg.CustomerID, arg.RecordID, arg.Origin)
-	return err
 }
 
 const donationLock = `-- name: DonationLock :one
@@ -287,27 +286,29 @@ func (q *Queries) DonationLock(ctx context.Context, db DBTX, arg *DonationLockPa
 
 const donationPostponeIfPending = `-- name: DonationPostponeIfPending :execrows
 UPDATE virtuous_donation_queue
-SET next_attempt_at = rollcall_now() + least($1::interval,
-        greatest($2::interval * (1 << least(unsent_attempts, 20)), rollcall_now() - coalesce(unanswered_since, rollcall_now()))),
-    unsent_attempts = unsent_attempts + CASE WHEN $2::interval < $1::interval THEN 1 ELSE 0 END, last_error = $3::text, updated_at = rollcall_now()
+SET attempt_log = rollcall_attempts_with(CASE WHEN attempt_log -> -1 ->> 'verdict' = 'postponed' THEN attempt_log - (-1) ELSE attempt_log END,
+                                         rollcall_now(), 'postponed', 0, '', $1::text),
+    next_attempt_at = rollcall_now() + least($2::interval,
+        greatest($3::interval * (1 << least(unsent_attempts, 20)), rollcall_now() - coalesce(unanswered_since, rollcall_now()))),
+    unsent_attempts = unsent_attempts + CASE WHEN $3::interval < $2::interval THEN 1 ELSE 0 END, last_error = $1::text, updated_at = rollcall_now()
 WHERE customer_id = $4 AND id = $5 AND status = 'pending'
 `
 
 type DonationPostponeIfPendingParams struct {
+	LastError  string
 	Longest    time.Duration
 	Shortest   time.Duration
-	LastError  string
 	CustomerID string
 	ID         int64
 }
 
 // Nothing was sent, such as because the gift could not be looked for. What is noted of earlier attempts stays. The delay doubles with each attempt, and
-// is no shorter than the time since an attempt without an answer began.
+// is no shorter than the time since an attempt without an answer began. Of several in a row, the list of attempts has the last.
 func (q *Queries) DonationPostponeIfPending(ctx context.Context, db DBTX, arg *DonationPostponeIfPendingParams) (int64, error) {
 	result, err := db.Exec(ctx, donationPostponeIfPending,
+		arg.LastError,
 		arg.Longest,
 		arg.Shortest,
-		arg.LastError,
 		arg.CustomerID,
 		arg.ID,
 	)
@@ -425,8 +426,8 @@ func (q *Queries) DonationWaitIfAttempting(ctx context.Context, db DBTX, arg *Do
 }
 
 const donationsDue = `-- name: DonationsDue :many
-SELECT id, platform_donation_id, transaction_source, body_sealed, content_hash, projects_checked, attempts, unsent_attempts, attempt_started_at,
-       unanswered_since
+SELECT id, platform_donation_id AS platform_id, transaction_source, body_sealed, content_hash, projects_checked, attempts, unsent_attempts,
+       next_attempt_at::timestamptz AS due_at, unanswered_since
 FROM virtuous_donation_queue
 WHERE customer_id = $1 AND status = 'pending' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at, id LIMIT $2
@@ -438,16 +439,16 @@ type DonationsDueParams struct {
 }
 
 type DonationsDueRow struct {
-	ID                 int64
-	PlatformDonationID string
-	TransactionSource  string
-	BodySealed         []byte
-	ContentHash        []byte
-	ProjectsChecked    bool
-	Attempts           int32
-	UnsentAttempts     int32
-	AttemptStartedAt   *time.Time
-	UnansweredSince    *time.Time
+	ID                int64
+	PlatformID        string
+	TransactionSource string
+	BodySealed        []byte
+	ContentHash       []byte
+	ProjectsChecked   bool
+	Attempts          int32
+	UnsentAttempts    int32
+	DueAt             time.Time
+	UnansweredSince   *time.Time
 }
 
 func (q *Queries) DonationsDue(ctx context.Context, db DBTX, arg *DonationsDueParams) ([]*DonationsDueRow, error) {
@@ -461,14 +462,14 @@ func (q *Queries) DonationsDue(ctx context.Context, db DBTX, arg *DonationsDuePa
 		var i DonationsDueRow
 		if err := rows.Scan(
 			&i.ID,
-			&i.PlatformDonationID,
+			&i.PlatformID,
 			&i.TransactionSource,
 			&i.BodySealed,
 			&i.ContentHash,
 			&i.ProjectsChecked,
 			&i.Attempts,
 			&i.UnsentAttempts,
-			&i.AttemptStartedAt,
+			&i.DueAt,
 			&i.UnansweredSince,
 		); err != nil {
 			return nil, err
@@ -479,4 +480,72 @@ func (q *Queries) DonationsDue(ctx context.Context, db DBTX, arg *DonationsDuePa
 		return nil, err
 	}
 	return items, nil
+}
+
+const transactionLetterInsertIfNew = `-- name: TransactionLetterInsertIfNew :execrows
+INSERT INTO dead_letters (id, customer_id, kind, record_id, payload_sealed, original_subject, origin, job, error_code, error_class, state, attempts,
+                          first_failed_at, last_failed_at, reason, trace_id)
+VALUES ($1, $2, $3, nullif($4::text, ''), $5, $6,
+        $7, $8, $9, 'permanent', 'review', 1, rollcall_now(), rollcall_now(), $10::text,
+        $11::text)
+ON CONFLICT (origin) DO NOTHING
+`
+
+type TransactionLetterInsertIfNewParams struct {
+	ID              uuid.UUID
+	CustomerID      string
+	Kind            string
+	RecordID        string
+	PayloadSealed   []byte
+	OriginalSubject string
+	Origin          *string
+	Job             string
+	ErrorCode       string
+	Reason          string
+	TraceID         string
+}
+
+// The letter of a message that is no valid donation or contact, with the message. Idempotent by origin.
+func (q *Queries) TransactionLetterInsertIfNew(ctx context.Context, db DBTX, arg *TransactionLetterInsertIfNewParams) (int64, error) {
+	result, err := db.Exec(ctx, transactionLetterInsertIfNew,
+		arg.ID,
+		arg.CustomerID,
+		arg.Kind,
+		arg.RecordID,
+		arg.PayloadSealed,
+		arg.OriginalSubject,
+		arg.Origin,
+		arg.Job,
+		arg.ErrorCode,
+		arg.Reason,
+		arg.TraceID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const transactionLettersSettle = `-- name: TransactionLettersSettle :exec
+UPDATE dead_letters l SET state = 'settled', settled_at = rollcall_now(), settled_how = 'superseded', next_attempt_at = NULL, asked_at = NULL
+WHERE l.customer_id = $1 AND l.kind = $2 AND l.state <> 'settled' AND l.record_id = $3::text
+  AND NOT EXISTS (SELECT FROM dead_letters k WHERE k.origin = $4::text)
+`
+
+type TransactionLettersSettleParams struct {
+	CustomerID string
+	Kind       string
+	RecordID   string
+	Origin     string
+}
+
+// A later message has the id of the donation or contact. One that comes a second time, and whose origin has a letter, settles nothing.
+func (q *Queries) TransactionLettersSettle(ctx context.Context, db DBTX, arg *TransactionLettersSettleParams) error {
+	_, err := db.Exec(ctx, transactionLettersSettle,
+		arg.CustomerID,
+		arg.Kind,
+		arg.RecordID,
+		arg.Origin,
+	)
+	return err
 }

@@ -154,6 +154,32 @@ func (q *Queries) DonationsRepoint(ctx context.Context, db DBTX, arg *DonationsR
 	return err
 }
 
+const giftSyncStateSet = `-- name: GiftSyncStateSet :execrows
+UPDATE partner_gifts SET sync_state = $1
+WHERE customer_id = $2 AND virtuous_gift_id = $3 AND sync_state = $4
+`
+
+type GiftSyncStateSetParams struct {
+	State      string
+	CustomerID string
+	ID         int64
+	Was        string
+}
+
+// Guarded by the state before.
+func (q *Queries) GiftSyncStateSet(ctx context.Context, db DBTX, arg *GiftSyncStateSetParams) (int64, error) {
+	result, err := db.Exec(ctx, giftSyncStateSet,
+		arg.State,
+		arg.CustomerID,
+		arg.ID,
+		arg.Was,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const giftsRepoint = `-- name: GiftsRepoint :exec
 UPDATE partner_gifts g SET contact_id = v.into
 FROM (SELECT unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS into) v
@@ -249,10 +275,10 @@ func (q *Queries) MergedContacts(ctx context.Context, db DBTX, arg *MergedContac
 
 const partnerContacts = `-- name: PartnerContacts :many
 SELECT c.virtuous_contact_id, c.state, coalesce(c.contact_type, '')::text AS contact_type, coalesce(c.merges_into, 0)::bigint AS merges_into,
-       coalesce(c.merged_into, 0)::bigint AS merged_into, c.modified_at, c.content_hash, c.read_at, c.sealed, c.last_sync_at
+       coalesce(c.merged_into, 0)::bigint AS merged_into, c.modified_at, c.content_hash, c.read_at, c.webhook_at, c.sealed, c.last_sync_at
 FROM (SELECT unnest($1::bigint[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT p.customer_id, p.virtuous_contact_id, p.state, p.sync_state, p.contact_type, p.merged_into, p.modified_at, p.content_hash, p.read_at, p.sealed, p.created_at, p.last_sync_at, p.merges_into FROM partner_contacts p WHERE p.customer_id = $2 AND p.virtuous_contact_id = v.id LIMIT 1) c
+    SELECT p.customer_id, p.virtuous_contact_id, p.state, p.sync_state, p.contact_type, p.merged_into, p.modified_at, p.content_hash, p.read_at, p.sealed, p.created_at, p.last_sync_at, p.merges_into, p.webhook_at FROM partner_contacts p WHERE p.customer_id = $2 AND p.virtuous_contact_id = v.id LIMIT 1) c
 `
 
 type PartnerContactsParams struct {
@@ -269,6 +295,7 @@ type PartnerContactsRow struct {
 	ModifiedAt        *time.Time
 	ContentHash       []byte
 	ReadAt            *time.Time
+	WebhookAt         *time.Time
 	Sealed            []byte
 	LastSyncAt        time.Time
 }
@@ -291,6 +318,7 @@ func (q *Queries) PartnerContacts(ctx context.Context, db DBTX, arg *PartnerCont
 			&i.ModifiedAt,
 			&i.ContentHash,
 			&i.ReadAt,
+			&i.WebhookAt,
 			&i.Sealed,
 			&i.LastSyncAt,
 		); err != nil {
@@ -305,20 +333,25 @@ func (q *Queries) PartnerContacts(ctx context.Context, db DBTX, arg *PartnerCont
 }
 
 const partnerContactsUpsert = `-- name: PartnerContactsUpsert :exec
+WITH changed AS (
+    UPDATE virtuous_contact_queue q SET compare_wanted_at = rollcall_now()
+    WHERE q.customer_id = $1 AND q.virtuous_contact_id IS NOT NULL AND q.virtuous_contact_id = ANY($13::bigint[])
+      AND q.status = 'confirmed')
 INSERT INTO partner_contacts (customer_id, virtuous_contact_id, state, contact_type, merges_into, merged_into, modified_at, content_hash, read_at,
-                              sealed, created_at, last_sync_at)
+                              webhook_at, sealed, created_at, last_sync_at)
 SELECT $1, v.id, v.state, nullif(v.contact_type, ''), nullif(v.merges_into, 0), nullif(v.merged_into, 0),
-       nullif(v.modified_at, '0001-01-01T00:00:00Z'), v.content_hash, nullif(v.read_at, '0001-01-01T00:00:00Z'), v.sealed, rollcall_now(),
-       v.last_sync_at
+       nullif(v.modified_at, '0001-01-01T00:00:00Z'), v.content_hash, nullif(v.read_at, '0001-01-01T00:00:00Z'),
+       nullif(v.webhook_at, '0001-01-01T00:00:00Z'), v.sealed, rollcall_now(), v.last_sync_at
 FROM (SELECT unnest($2::bigint[]) AS id, unnest($3::text[]) AS state, unnest($4::text[]) AS contact_type,
              unnest($5::bigint[]) AS merges_into, unnest($6::bigint[]) AS merged_into,
              unnest($7::timestamptz[]) AS modified_at, unnest($8::bytea[]) AS content_hash,
-             unnest($9::timestamptz[]) AS read_at, unnest($10::bytea[]) AS sealed,
-             unnest($11::timestamptz[]) AS last_sync_at) v
+             unnest($9::timestamptz[]) AS read_at,
+             unnest($10::timestamptz[]) AS webhook_at, unnest($11::bytea[]) AS sealed,
+             unnest($12::timestamptz[]) AS last_sync_at) v
 ON CONFLICT (customer_id, virtuous_contact_id) DO UPDATE
 SET state = excluded.state, contact_type = excluded.contact_type, merges_into = excluded.merges_into, merged_into = excluded.merged_into,
-    modified_at = excluded.modified_at, content_hash = excluded.content_hash, read_at = excluded.read_at, sealed = excluded.sealed,
-    last_sync_at = excluded.last_sync_at
+    modified_at = excluded.modified_at, content_hash = excluded.content_hash, read_at = excluded.read_at, webhook_at = excluded.webhook_at,
+    sealed = excluded.sealed, last_sync_at = excluded.last_sync_at
 `
 
 type PartnerContactsUpsertParams struct {
@@ -331,11 +364,13 @@ type PartnerContactsUpsertParams struct {
 	ModifiedAts   []time.Time
 	ContentHashes [][]byte
 	ReadAts       []time.Time
+	WebhookAts    []time.Time
 	Sealed        [][]byte
 	LastSyncAts   []time.Time
+	ChangedIds    []int64
 }
 
-// As PartnerGiftsUpsert.
+// As PartnerGiftsUpsert. The platform's contacts that are one of those that changed at Virtuous wait to be compared, in the same statement.
 func (q *Queries) PartnerContactsUpsert(ctx context.Context, db DBTX, arg *PartnerContactsUpsertParams) error {
 	_, err := db.Exec(ctx, partnerContactsUpsert,
 		arg.CustomerID,
@@ -347,8 +382,10 @@ func (q *Queries) PartnerContactsUpsert(ctx context.Context, db DBTX, arg *Partn
 		arg.ModifiedAts,
 		arg.ContentHashes,
 		arg.ReadAts,
+		arg.WebhookAts,
 		arg.Sealed,
 		arg.LastSyncAts,
+		arg.ChangedIds,
 	)
 	return err
 }
@@ -358,10 +395,10 @@ SELECT g.virtuous_gift_id, g.state, coalesce(g.amount::text, '')::text AS amount
        coalesce(to_char(g.gift_date, 'YYYY-MM-DD'), '')::text AS gift_date, coalesce(g.gift_type, '')::text AS gift_type,
        coalesce(g.contact_id, 0)::bigint AS contact_id, coalesce(g.transaction_source, '')::text AS transaction_source,
        coalesce(g.transaction_id, '')::text AS transaction_id, coalesce(g.platform_donation_id, '')::text AS platform_donation_id,
-       g.modified_at, g.content_hash, g.read_at, g.sealed, g.deleted_at, g.last_sync_at
+       g.modified_at, g.content_hash, g.read_at, g.webhook_at, g.sealed, g.deleted_at, g.last_sync_at, g.sync_state
 FROM (SELECT unnest($1::bigint[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT p.customer_id, p.virtuous_gift_id, p.state, p.sync_state, p.amount, p.currency_code, p.gift_date, p.gift_type, p.contact_id, p.transaction_source, p.transaction_id, p.platform_donation_id, p.reversed_gift_id, p.modified_at, p.content_hash, p.read_at, p.sealed, p.created_at, p.deleted_at, p.last_sync_at FROM partner_gifts p WHERE p.customer_id = $2 AND p.virtuous_gift_id = v.id LIMIT 1) g
+    SELECT p.customer_id, p.virtuous_gift_id, p.state, p.sync_state, p.amount, p.currency_code, p.gift_date, p.gift_type, p.contact_id, p.transaction_source, p.transaction_id, p.platform_donation_id, p.reversed_gift_id, p.modified_at, p.content_hash, p.read_at, p.sealed, p.created_at, p.deleted_at, p.last_sync_at, p.webhook_at FROM partner_gifts p WHERE p.customer_id = $2 AND p.virtuous_gift_id = v.id LIMIT 1) g
 `
 
 type PartnerGiftsParams struct {
@@ -383,9 +420,11 @@ type PartnerGiftsRow struct {
 	ModifiedAt         *time.Time
 	ContentHash        []byte
 	ReadAt             *time.Time
+	WebhookAt          *time.Time
 	Sealed             []byte
 	DeletedAt          *time.Time
 	LastSyncAt         time.Time
+	SyncState          string
 }
 
 // Looks each id up by itself, as MappingVersions does.
@@ -412,9 +451,11 @@ func (q *Queries) PartnerGifts(ctx context.Context, db DBTX, arg *PartnerGiftsPa
 			&i.ModifiedAt,
 			&i.ContentHash,
 			&i.ReadAt,
+			&i.WebhookAt,
 			&i.Sealed,
 			&i.DeletedAt,
 			&i.LastSyncAt,
+			&i.SyncState,
 		); err != nil {
 			return nil, err
 		}
@@ -428,25 +469,28 @@ func (q *Queries) PartnerGifts(ctx context.Context, db DBTX, arg *PartnerGiftsPa
 
 const partnerGiftsUpsert = `-- name: PartnerGiftsUpsert :exec
 INSERT INTO partner_gifts (customer_id, virtuous_gift_id, state, amount, currency_code, gift_date, gift_type, contact_id, transaction_source,
-                           transaction_id, platform_donation_id, modified_at, content_hash, read_at, sealed, created_at, deleted_at, last_sync_at)
+                           transaction_id, platform_donation_id, modified_at, content_hash, read_at, webhook_at, sealed, created_at, deleted_at,
+                           last_sync_at)
 SELECT $1, v.id, v.state, nullif(v.amount, '')::numeric, nullif(v.currency_code, ''), nullif(v.gift_date, '')::date,
        nullif(v.gift_type, ''), nullif(v.contact_id, 0), nullif(v.transaction_source, ''), nullif(v.transaction_id, ''),
        nullif(v.platform_donation_id, ''), nullif(v.modified_at, '0001-01-01T00:00:00Z'), nullif(v.content_hash, ''),
-       nullif(v.read_at, '0001-01-01T00:00:00Z'), nullif(v.sealed, ''), rollcall_now(), nullif(v.deleted_at, '0001-01-01T00:00:00Z'), v.last_sync_at
+       nullif(v.read_at, '0001-01-01T00:00:00Z'), nullif(v.webhook_at, '0001-01-01T00:00:00Z'), nullif(v.sealed, ''), rollcall_now(),
+       nullif(v.deleted_at, '0001-01-01T00:00:00Z'), v.last_sync_at
 FROM (SELECT unnest($2::bigint[]) AS id, unnest($3::text[]) AS state, unnest($4::text[]) AS amount,
              unnest($5::text[]) AS currency_code, unnest($6::text[]) AS gift_date,
              unnest($7::text[]) AS gift_type, unnest($8::bigint[]) AS contact_id,
              unnest($9::text[]) AS transaction_source, unnest($10::text[]) AS transaction_id,
              unnest($11::text[]) AS platform_donation_id, unnest($12::timestamptz[]) AS modified_at,
              unnest($13::bytea[]) AS content_hash, unnest($14::timestamptz[]) AS read_at,
-             unnest($15::bytea[]) AS sealed, unnest($16::timestamptz[]) AS deleted_at,
-             unnest($17::timestamptz[]) AS last_sync_at) v
+             unnest($15::timestamptz[]) AS webhook_at,
+             unnest($16::bytea[]) AS sealed, unnest($17::timestamptz[]) AS deleted_at,
+             unnest($18::timestamptz[]) AS last_sync_at) v
 ON CONFLICT (customer_id, virtuous_gift_id) DO UPDATE
 SET state = excluded.state, amount = excluded.amount, currency_code = excluded.currency_code, gift_date = excluded.gift_date,
     gift_type = excluded.gift_type, contact_id = excluded.contact_id, transaction_source = excluded.transaction_source,
     transaction_id = excluded.transaction_id, platform_donation_id = excluded.platform_donation_id, modified_at = excluded.modified_at,
-    content_hash = excluded.content_hash, read_at = excluded.read_at, sealed = excluded.sealed, deleted_at = excluded.deleted_at,
-    last_sync_at = excluded.last_sync_at
+    content_hash = excluded.content_hash, read_at = excluded.read_at, webhook_at = excluded.webhook_at, sealed = excluded.sealed,
+    deleted_at = excluded.deleted_at, last_sync_at = excluded.last_sync_at
 `
 
 type PartnerGiftsUpsertParams struct {
@@ -464,6 +508,7 @@ type PartnerGiftsUpsertParams struct {
 	ModifiedAts         []time.Time
 	ContentHashes       [][]byte
 	ReadAts             []time.Time
+	WebhookAts          []time.Time
 	Sealed              [][]byte
 	DeletedAts          []time.Time
 	LastSyncAts         []time.Time
@@ -486,6 +531,7 @@ func (q *Queries) PartnerGiftsUpsert(ctx context.Context, db DBTX, arg *PartnerG
 		arg.ModifiedAts,
 		arg.ContentHashes,
 		arg.ReadAts,
+		arg.WebhookAts,
 		arg.Sealed,
 		arg.DeletedAts,
 		arg.LastSyncAts,

@@ -29,8 +29,10 @@ func (q *Queries) DonationConfirmedBetween(ctx context.Context, db DBTX, arg *Do
 }
 
 const donationImportNotRun = `-- name: DonationImportNotRun :one
-SELECT EXISTS (SELECT FROM virtuous_donation_queue
-               WHERE customer_id = $1 AND status = 'needs_review' AND review_reason = 'import_not_run')::boolean AS any_waits
+SELECT (EXISTS (SELECT FROM virtuous_donation_queue d
+                WHERE d.customer_id = $1 AND d.status = 'needs_review' AND d.review_reason = 'import_not_run')
+     OR EXISTS (SELECT FROM virtuous_contact_queue c
+                WHERE c.customer_id = $1 AND c.status = 'needs_review' AND c.review_reason = 'import_not_run'))::boolean AS any_waits
 `
 
 func (q *Queries) DonationImportNotRun(ctx context.Context, db DBTX, customerID string) (bool, error) {
@@ -121,7 +123,7 @@ func (q *Queries) DonationStillNeedsReview(ctx context.Context, db DBTX, arg *Do
 }
 
 const donationsSubmittedBefore = `-- name: DonationsSubmittedBefore :many
-SELECT id, platform_donation_id, transaction_source, submitted_at,
+SELECT id, platform_donation_id AS platform_id, transaction_source, submitted_at,
        (looked_up_at IS NOT NULL AND looked_up_at >= status_at AND looked_up_at > rollcall_now() - interval '1 hour')::boolean AS looked_up_lately
 FROM virtuous_donation_queue
 WHERE customer_id = $1 AND status = 'submitted' AND submitted_at < rollcall_now() - $2::interval
@@ -138,11 +140,11 @@ type DonationsSubmittedBeforeParams struct {
 }
 
 type DonationsSubmittedBeforeRow struct {
-	ID                 int64
-	PlatformDonationID string
-	TransactionSource  string
-	SubmittedAt        *time.Time
-	LookedUpLately     bool
+	ID                int64
+	PlatformID        string
+	TransactionSource string
+	SubmittedAt       *time.Time
+	LookedUpLately    bool
 }
 
 // Donations without a gift that were submitted more than an age ago, in the order of their submission, after a place in it.
@@ -163,7 +165,7 @@ func (q *Queries) DonationsSubmittedBefore(ctx context.Context, db DBTX, arg *Do
 		var i DonationsSubmittedBeforeRow
 		if err := rows.Scan(
 			&i.ID,
-			&i.PlatformDonationID,
+			&i.PlatformID,
 			&i.TransactionSource,
 			&i.SubmittedAt,
 			&i.LookedUpLately,
@@ -179,7 +181,7 @@ func (q *Queries) DonationsSubmittedBefore(ctx context.Context, db DBTX, arg *Do
 }
 
 const donationsToLookUpAgain = `-- name: DonationsToLookUpAgain :many
-SELECT id, platform_donation_id, transaction_source, submitted_at, next_lookup_at FROM virtuous_donation_queue
+SELECT id, platform_donation_id AS platform_id, transaction_source, submitted_at, next_lookup_at FROM virtuous_donation_queue
 WHERE customer_id = $1 AND status = 'needs_review' AND next_lookup_at <= $2::timestamptz
   AND (next_lookup_at, id) > ($3::timestamptz, $4::bigint)
 ORDER BY next_lookup_at, id LIMIT $5
@@ -194,11 +196,11 @@ type DonationsToLookUpAgainParams struct {
 }
 
 type DonationsToLookUpAgainRow struct {
-	ID                 int64
-	PlatformDonationID string
-	TransactionSource  string
-	SubmittedAt        *time.Time
-	NextLookupAt       *time.Time
+	ID                int64
+	PlatformID        string
+	TransactionSource string
+	SubmittedAt       *time.Time
+	NextLookupAt      *time.Time
 }
 
 // Donations in review whose gift is looked for again, in the order in which they are due, until a time.
@@ -219,7 +221,7 @@ func (q *Queries) DonationsToLookUpAgain(ctx context.Context, db DBTX, arg *Dona
 		var i DonationsToLookUpAgainRow
 		if err := rows.Scan(
 			&i.ID,
-			&i.PlatformDonationID,
+			&i.PlatformID,
 			&i.TransactionSource,
 			&i.SubmittedAt,
 			&i.NextLookupAt,

@@ -10,6 +10,25 @@ import (
 	"time"
 )
 
+const givingDriftSince = `-- name: GivingDriftSince :one
+SELECT count(*) FROM virtuous_reconciliation_log
+WHERE customer_id = $1 AND category = 'drift' AND run_at > $2::timestamptz
+  AND details ->> 'occasion' IS DISTINCT FROM 'change'
+`
+
+type GivingDriftSinceParams struct {
+	CustomerID string
+	Since      time.Time
+}
+
+// How many differences between contacts of both sides were found since a time, without those that come of a change that a side has just made.
+func (q *Queries) GivingDriftSince(ctx context.Context, db DBTX, arg *GivingDriftSinceParams) (int64, error) {
+	row := db.QueryRow(ctx, givingDriftSince, arg.CustomerID, arg.Since)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const givingFigures = `-- name: GivingFigures :one
 SELECT rollcall_now()::timestamptz AS at,
        (SELECT count(*) FROM virtuous_donation_queue p WHERE p.customer_id = $1 AND p.status = 'pending') AS pending,
@@ -154,6 +173,44 @@ func (q *Queries) GivingReportUpsert(ctx context.Context, db DBTX, arg *GivingRe
 	return err
 }
 
+const givingReportsBefore = `-- name: GivingReportsBefore :many
+SELECT date::text AS date, report, made_at FROM giving_reports
+WHERE customer_id = $1 AND date < $2::text::date ORDER BY date DESC LIMIT $3
+`
+
+type GivingReportsBeforeParams struct {
+	CustomerID string
+	Before     string
+	AtMost     int32
+}
+
+type GivingReportsBeforeRow struct {
+	Date   string
+	Report []byte
+	MadeAt time.Time
+}
+
+// The last reports of days before a day, newest first.
+func (q *Queries) GivingReportsBefore(ctx context.Context, db DBTX, arg *GivingReportsBeforeParams) ([]*GivingReportsBeforeRow, error) {
+	rows, err := db.Query(ctx, givingReportsBefore, arg.CustomerID, arg.Before, arg.AtMost)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*GivingReportsBeforeRow
+	for rows.Next() {
+		var i GivingReportsBeforeRow
+		if err := rows.Scan(&i.Date, &i.Report, &i.MadeAt); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const givingReportsDue = `-- name: GivingReportsDue :many
 SELECT r.customer_id FROM giving_reconciliations r
 WHERE r.category = 'report'
@@ -188,15 +245,70 @@ func (q *Queries) GivingReportsDue(ctx context.Context, db DBTX, arg *GivingRepo
 	return items, nil
 }
 
+const givingReportsLatest = `-- name: GivingReportsLatest :many
+SELECT DISTINCT ON (g.customer_id) g.customer_id,
+       coalesce((g.report #>> '{metrics,pending,value}')::bigint, 0)::bigint AS pending,
+       coalesce((g.report #>> '{metrics,submittedLate,value}')::bigint, 0)::bigint AS submitted_late,
+       coalesce((g.report #>> '{metrics,needsReview,value}')::bigint, 0)::bigint AS needs_review,
+       coalesce((g.report #>> '{metrics,failed,value}')::bigint, 0)::bigint AS failed,
+       coalesce((g.report #>> '{metrics,conflict,value}')::bigint, 0)::bigint AS conflict,
+       coalesce((g.report #>> '{metrics,latency,medianSeconds}')::float8, -1)::float8 AS latency_seconds,
+       coalesce((g.report #>> '{metrics,recoveredShare,value}')::float8, -1)::float8 AS recovered_share
+FROM giving_reports g WHERE g.made_at > rollcall_now() - interval '36 hours'
+ORDER BY g.customer_id, g.date DESC
+`
+
+type GivingReportsLatestRow struct {
+	CustomerID     string
+	Pending        int64
+	SubmittedLate  int64
+	NeedsReview    int64
+	Failed         int64
+	Conflict       int64
+	LatencySeconds float64
+	RecoveredShare float64
+}
+
+// The figures of each customer's last report, if it is not older than a day and a half; -1 where nothing was confirmed.
+func (q *Queries) GivingReportsLatest(ctx context.Context, db DBTX) ([]*GivingReportsLatestRow, error) {
+	rows, err := db.Query(ctx, givingReportsLatest)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*GivingReportsLatestRow
+	for rows.Next() {
+		var i GivingReportsLatestRow
+		if err := rows.Scan(
+			&i.CustomerID,
+			&i.Pending,
+			&i.SubmittedLate,
+			&i.NeedsReview,
+			&i.Failed,
+			&i.Conflict,
+			&i.LatencySeconds,
+			&i.RecoveredShare,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const givingReportsLockDue = `-- name: GivingReportsLockDue :many
-SELECT customer_id, enabled, time_zone FROM virtuous_configs WHERE removed_at IS NULL AND next_report_at <= rollcall_now()
+SELECT customer_id, enabled, time_zone, next_report_at FROM virtuous_configs WHERE removed_at IS NULL AND next_report_at <= rollcall_now()
 ORDER BY next_report_at LIMIT $1 FOR UPDATE SKIP LOCKED
 `
 
 type GivingReportsLockDueRow struct {
-	CustomerID string
-	Enabled    bool
-	TimeZone   string
+	CustomerID   string
+	Enabled      bool
+	TimeZone     string
+	NextReportAt time.Time
 }
 
 // Customers whose daily run is due, locked. Without giving there is none.
@@ -209,7 +321,12 @@ func (q *Queries) GivingReportsLockDue(ctx context.Context, db DBTX, atMost int3
 	var items []*GivingReportsLockDueRow
 	for rows.Next() {
 		var i GivingReportsLockDueRow
-		if err := rows.Scan(&i.CustomerID, &i.Enabled, &i.TimeZone); err != nil {
+		if err := rows.Scan(
+			&i.CustomerID,
+			&i.Enabled,
+			&i.TimeZone,
+			&i.NextReportAt,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)

@@ -48,6 +48,22 @@ type AllRun struct {
 	CompletedAt   *time.Time
 }
 
+type ContactDifference struct {
+	ID             int64
+	CustomerID     string
+	ContactID      int64
+	Field          string
+	State          string
+	Reason         *string
+	ValuesSealed   []byte
+	OtherContactID *int64
+	Turns          []byte
+	Decision       *string
+	AppliedAt      *time.Time
+	CreatedAt      time.Time
+	StateAt        time.Time
+}
+
 type DeletionRun struct {
 	ID         int64
 	CustomerID string

@@ -101,7 +101,7 @@ WHERE r.id = (
                         AND (h.stream_created, h.stream_seq) > (p.stream_created, p.stream_seq))
     ORDER BY p.next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING r.id, r.stream_created, r.stream_seq, r.customer_id, r.request, r.sealed_secrets, r.attempts, r.delayed_told AS delay_notified,
-          r.mirror, r.giving
+          r.mirror, r.giving, coalesce(r.trace_parent, '')::text AS trace_parent
 `
 
 type RequestClaimDueRow struct {
@@ -115,6 +115,7 @@ type RequestClaimDueRow struct {
 	DelayNotified bool
 	Mirror        bool
 	Giving        bool
+	TraceParent   string
 }
 
 // Claims the newest pending request of one customer that is due; one that is about the other side only does not count. One process
@@ -133,6 +134,7 @@ func (q *Queries) RequestClaimDue(ctx context.Context, db DBTX, hold time.Durati
 		&i.DelayNotified,
 		&i.Mirror,
 		&i.Giving,
+		&i.TraceParent,
 	)
 	return &i, err
 }
@@ -208,9 +210,9 @@ func (q *Queries) RequestGiveBackIfPending(ctx context.Context, db DBTX, arg *Re
 }
 
 const requestInsertPendingIfNew = `-- name: RequestInsertPendingIfNew :one
-INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, request, sealed_secrets, mirror, giving,
+INSERT INTO onboarding_requests (stream_created, stream_seq, customer_id, state, request, sealed_secrets, mirror, giving, trace_parent,
                                  next_attempt_at, received_at)
-VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, rollcall_now(), rollcall_now())
+VALUES ($1, $2, $3, 'pending', $4, $5, $6, $7, $8, rollcall_now(), rollcall_now())
 ON CONFLICT (stream_created, stream_seq) DO NOTHING
 RETURNING id
 `
@@ -223,6 +225,7 @@ type RequestInsertPendingIfNewParams struct {
 	SealedSecrets []byte
 	Mirror        bool
 	Giving        bool
+	TraceParent   *string
 }
 
 func (q *Queries) RequestInsertPendingIfNew(ctx context.Context, db DBTX, arg *RequestInsertPendingIfNewParams) (int64, error) {
@@ -234,6 +237,7 @@ func (q *Queries) RequestInsertPendingIfNew(ctx context.Context, db DBTX, arg *R
 		arg.SealedSecrets,
 		arg.Mirror,
 		arg.Giving,
+		arg.TraceParent,
 	)
 	var id int64
 	err := row.Scan(&id)
@@ -264,6 +268,23 @@ func (q *Queries) RequestInsertRejectedIfNew(ctx context.Context, db DBTX, arg *
 	var id int64
 	err := row.Scan(&id)
 	return id, err
+}
+
+const requestReplaceSecretsIfPending = `-- name: RequestReplaceSecretsIfPending :execrows
+UPDATE onboarding_requests SET sealed_secrets = $1 WHERE id = $2 AND state = 'pending'
+`
+
+type RequestReplaceSecretsIfPendingParams struct {
+	SealedSecrets []byte
+	ID            int64
+}
+
+func (q *Queries) RequestReplaceSecretsIfPending(ctx context.Context, db DBTX, arg *RequestReplaceSecretsIfPendingParams) (int64, error) {
+	result, err := db.Exec(ctx, requestReplaceSecretsIfPending, arg.SealedSecrets, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const requestSettleIfPending = `-- name: RequestSettleIfPending :execrows

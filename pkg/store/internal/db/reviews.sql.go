@@ -82,10 +82,6 @@ func (q *Queries) ReviewGet(ctx context.Context, db DBTX, arg *ReviewGetParams) 
 }
 
 const reviewOpen = `-- name: ReviewOpen :one
-WITH replaced AS (
-    UPDATE review_items SET state = 'superseded', settled_at = rollcall_now(), details_sealed = NULL
-    WHERE customer_id = $1 AND kind = $2 AND source_id = $3 AND state = 'open'
-)
 INSERT INTO review_items (customer_id, kind, source_id, record_id, reason, details_sealed, decisions, state, created_at)
 VALUES ($1, $2, $3, nullif($4::text, ''), $5,
         $6, $7::text[], 'open', rollcall_now())
@@ -102,7 +98,7 @@ type ReviewOpenParams struct {
 	Decisions     []string
 }
 
-// A row has one open item; a newer one replaces it.
+// A row has one open item: the one before was superseded by a statement before. In one statement, the new item would be inserted first.
 func (q *Queries) ReviewOpen(ctx context.Context, db DBTX, arg *ReviewOpenParams) (int64, error) {
 	row := db.QueryRow(ctx, reviewOpen,
 		arg.CustomerID,
@@ -309,12 +305,56 @@ func (q *Queries) ReviewsOpen(ctx context.Context, db DBTX, arg *ReviewsOpenPara
 }
 
 const reviewsOpenCount = `-- name: ReviewsOpenCount :one
-SELECT count(*) FROM review_items WHERE state = 'open' AND customer_id = $1
+SELECT count(*) FROM review_items WHERE state = 'open' AND customer_id = $1 AND kind = $2
 `
 
-func (q *Queries) ReviewsOpenCount(ctx context.Context, db DBTX, customerID string) (int64, error) {
-	row := db.QueryRow(ctx, reviewsOpenCount, customerID)
+type ReviewsOpenCountParams struct {
+	CustomerID string
+	Kind       string
+}
+
+func (q *Queries) ReviewsOpenCount(ctx context.Context, db DBTX, arg *ReviewsOpenCountParams) (int64, error) {
+	row := db.QueryRow(ctx, reviewsOpenCount, arg.CustomerID, arg.Kind)
 	var count int64
 	err := row.Scan(&count)
 	return count, err
+}
+
+const reviewsSupersedeOfKinds = `-- name: ReviewsSupersedeOfKinds :execrows
+UPDATE review_items SET state = 'superseded', settled_at = rollcall_now(), details_sealed = NULL
+WHERE id = ANY(ARRAY(
+    SELECT r.id FROM review_items r WHERE r.customer_id = $1 AND r.kind = ANY($2::text[]) AND r.state = 'open'
+    ORDER BY r.id LIMIT $3))
+`
+
+type ReviewsSupersedeOfKindsParams struct {
+	CustomerID string
+	Kinds      []string
+	AtMost     int32
+}
+
+// A batch of a customer's items of these kinds: what they are about is forgotten.
+func (q *Queries) ReviewsSupersedeOfKinds(ctx context.Context, db DBTX, arg *ReviewsSupersedeOfKindsParams) (int64, error) {
+	result, err := db.Exec(ctx, reviewsSupersedeOfKinds, arg.CustomerID, arg.Kinds, arg.AtMost)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const reviewsSupersedeOfRecord = `-- name: ReviewsSupersedeOfRecord :exec
+UPDATE review_items SET state = 'superseded', settled_at = rollcall_now(), details_sealed = NULL
+WHERE customer_id = $1 AND kind = $2 AND record_id = $3::text AND state = 'open'
+`
+
+type ReviewsSupersedeOfRecordParams struct {
+	CustomerID string
+	Kind       string
+	RecordID   string
+}
+
+// As ReviewSupersede, by the record that the items are about.
+func (q *Queries) ReviewsSupersedeOfRecord(ctx context.Context, db DBTX, arg *ReviewsSupersedeOfRecordParams) error {
+	_, err := db.Exec(ctx, reviewsSupersedeOfRecord, arg.CustomerID, arg.Kind, arg.RecordID)
+	return err
 }

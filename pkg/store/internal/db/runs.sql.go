@@ -456,7 +456,7 @@ func (q *Queries) RunsParkedFor(ctx context.Context, db DBTX, customerIds []stri
 const runsRequeue = `-- name: RunsRequeue :many
 UPDATE runs SET state = 'queued', due_at = rollcall_now(), parks = 0, attempts = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND kind = ANY($2::text[]) AND state IN ('queued', 'running', 'parked')
-RETURNING id, customer_id, kind
+RETURNING id, customer_id, kind, trace_id
 `
 
 type RunsRequeueParams struct {
@@ -468,6 +468,7 @@ type RunsRequeueRow struct {
 	ID         int64
 	CustomerID string
 	Kind       string
+	TraceID    string
 }
 
 // Whatever state a pause of the customer found them in: the worker of one was fenced. A backfill that an operator paused
@@ -481,7 +482,12 @@ func (q *Queries) RunsRequeue(ctx context.Context, db DBTX, arg *RunsRequeuePara
 	var items []*RunsRequeueRow
 	for rows.Next() {
 		var i RunsRequeueRow
-		if err := rows.Scan(&i.ID, &i.CustomerID, &i.Kind); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.CustomerID,
+			&i.Kind,
+			&i.TraceID,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)
@@ -510,7 +516,7 @@ SELECT l.customer_id, $1, l.id, l.trace_id, 'queued',
        CASE WHEN NOT $2::boolean THEN coalesce($3::timestamptz, w.checkpoint - w.lag) END,
        w.checkpoint, $4::date, coalesce($5::jsonb, '{}'), rollcall_now(), rollcall_now(), rollcall_now()
 FROM logged l JOIN wanted w ON w.customer_id = l.customer_id
-RETURNING id, customer_id, kind
+RETURNING id, customer_id, kind, trace_id
 `
 
 type RunsStartParams struct {
@@ -528,6 +534,7 @@ type RunsStartRow struct {
 	ID         int64
 	CustomerID string
 	Kind       string
+	TraceID    string
 }
 
 // A run for each of these customers that has no unfinished one of the kind, from its checkpoint, or from before it if VOMO's
@@ -550,7 +557,12 @@ func (q *Queries) RunsStart(ctx context.Context, db DBTX, arg *RunsStartParams) 
 	var items []*RunsStartRow
 	for rows.Next() {
 		var i RunsStartRow
-		if err := rows.Scan(&i.ID, &i.CustomerID, &i.Kind); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.CustomerID,
+			&i.Kind,
+			&i.TraceID,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)
@@ -562,7 +574,7 @@ func (q *Queries) RunsStart(ctx context.Context, db DBTX, arg *RunsStartParams) 
 }
 
 const runsUnattended = `-- name: RunsUnattended :many
-SELECT r.id, r.customer_id, r.kind FROM runs r
+SELECT r.id, r.customer_id, r.kind, r.trace_id FROM runs r
 WHERE r.kind = $1 AND r.state IN ('queued', 'running') AND r.due_at <= rollcall_now()
   AND r.id > $2 AND r.updated_at <= rollcall_now() - interval '1 minute'
   AND NOT EXISTS (SELECT FROM customer_leases l WHERE l.customer_id = r.customer_id AND l.expires_at > rollcall_now() OFFSET 0)
@@ -581,6 +593,7 @@ type RunsUnattendedRow struct {
 	ID         int64
 	CustomerID string
 	Kind       string
+	TraceID    string
 }
 
 // Unfinished runs that are due and that no worker has: what a lost message, stream or worker leaves behind. A run that was
@@ -594,7 +607,12 @@ func (q *Queries) RunsUnattended(ctx context.Context, db DBTX, arg *RunsUnattend
 	var items []*RunsUnattendedRow
 	for rows.Next() {
 		var i RunsUnattendedRow
-		if err := rows.Scan(&i.ID, &i.CustomerID, &i.Kind); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.CustomerID,
+			&i.Kind,
+			&i.TraceID,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)
@@ -608,7 +626,7 @@ func (q *Queries) RunsUnattended(ctx context.Context, db DBTX, arg *RunsUnattend
 const runsUnpark = `-- name: RunsUnpark :many
 UPDATE runs SET state = 'queued', due_at = rollcall_now(), parks = 0, refusals = 0, updated_at = rollcall_now()
 WHERE customer_id = $1 AND kind = ANY($2::text[]) AND state = 'parked'
-RETURNING id, customer_id, kind
+RETURNING id, customer_id, kind, trace_id
 `
 
 type RunsUnparkParams struct {
@@ -620,6 +638,7 @@ type RunsUnparkRow struct {
 	ID         int64
 	CustomerID string
 	Kind       string
+	TraceID    string
 }
 
 // What waited for a token, a resumption or a destination is due at once. The reason stays until a page is committed, when an
@@ -633,7 +652,12 @@ func (q *Queries) RunsUnpark(ctx context.Context, db DBTX, arg *RunsUnparkParams
 	var items []*RunsUnparkRow
 	for rows.Next() {
 		var i RunsUnparkRow
-		if err := rows.Scan(&i.ID, &i.CustomerID, &i.Kind); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.CustomerID,
+			&i.Kind,
+			&i.TraceID,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)
@@ -681,13 +705,14 @@ WHERE id = ANY(ARRAY(
       AND NOT EXISTS (SELECT FROM sync_configs c WHERE c.customer_id = p.customer_id
                       AND (NOT c.enabled OR c.paused_at IS NOT NULL OR c.offboarded_at IS NOT NULL) OFFSET 0)
     ORDER BY p.due_at LIMIT 100 FOR UPDATE OF p SKIP LOCKED))
-RETURNING id, customer_id, kind
+RETURNING id, customer_id, kind, trace_id
 `
 
 type RunsWakeDueParkedRow struct {
 	ID         int64
 	CustomerID string
 	Kind       string
+	TraceID    string
 }
 
 // Parked runs whose time has come, each woken by one process only.
@@ -700,7 +725,12 @@ func (q *Queries) RunsWakeDueParked(ctx context.Context, db DBTX, kind string) (
 	var items []*RunsWakeDueParkedRow
 	for rows.Next() {
 		var i RunsWakeDueParkedRow
-		if err := rows.Scan(&i.ID, &i.CustomerID, &i.Kind); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.CustomerID,
+			&i.Kind,
+			&i.TraceID,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)

@@ -237,8 +237,9 @@ const virtuousConfigChange = `-- name: VirtuousConfigChange :exec
 UPDATE virtuous_configs
 SET transaction_source = nullif($1::text, ''), designations_field = $2, defaults = $3,
     needs_review_after_hours = $4, stuck_after_hours = $5,
-    imports_url = nullif($6::text, ''), gifts_since = nullif($7::text, '')::date, create_webhook = $8, updated_at = rollcall_now()
-WHERE customer_id = $9
+    imports_url = nullif($6::text, ''), gifts_since = nullif($7::text, '')::date, create_webhook = $8,
+    resolution = $9, updated_at = rollcall_now()
+WHERE customer_id = $10
 `
 
 type VirtuousConfigChangeParams struct {
@@ -250,6 +251,7 @@ type VirtuousConfigChangeParams struct {
 	ImportsUrl            string
 	GiftsSince            string
 	CreateWebhook         bool
+	Resolution            []byte
 	CustomerID            string
 }
 
@@ -264,6 +266,7 @@ func (q *Queries) VirtuousConfigChange(ctx context.Context, db DBTX, arg *Virtuo
 		arg.ImportsUrl,
 		arg.GiftsSince,
 		arg.CreateWebhook,
+		arg.Resolution,
 		arg.CustomerID,
 	)
 	return err
@@ -304,11 +307,11 @@ func (q *Queries) VirtuousConfigSwitchOn(ctx context.Context, db DBTX, customerI
 
 const virtuousConfigUpsert = `-- name: VirtuousConfigUpsert :exec
 INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, transaction_source, designations_field, defaults, needs_review_after_hours,
-                              stuck_after_hours, imports_url, gifts_since, create_webhook, organization_id, organization_name, time_zone, culture,
-                              updated_at)
+                              stuck_after_hours, imports_url, gifts_since, create_webhook, resolution, organization_id, organization_name, time_zone,
+                              culture, updated_at)
 VALUES ($1, true, rollcall_now(), nullif($2::text, ''), $3, $4,
         $5, $6, nullif($7::text, ''), nullif($8::text, '')::date, $9,
-        $10, $11, $12, $13, rollcall_now())
+        $10, $11, $12, $13, $14, rollcall_now())
 ON CONFLICT (customer_id) DO UPDATE SET
     enabled = true, disabled_reason = NULL, removed_at = NULL,
     onboarded_at = CASE WHEN virtuous_configs.removed_at IS NULL AND virtuous_configs.organization_id = excluded.organization_id
@@ -316,6 +319,7 @@ ON CONFLICT (customer_id) DO UPDATE SET
     transaction_source = excluded.transaction_source, designations_field = excluded.designations_field, defaults = excluded.defaults,
     needs_review_after_hours = excluded.needs_review_after_hours, stuck_after_hours = excluded.stuck_after_hours,
     imports_url = excluded.imports_url, gifts_since = excluded.gifts_since, create_webhook = excluded.create_webhook,
+    resolution = excluded.resolution,
     organization_id = excluded.organization_id, organization_name = excluded.organization_name, time_zone = excluded.time_zone,
     culture = excluded.culture, updated_at = rollcall_now()
 `
@@ -330,6 +334,7 @@ type VirtuousConfigUpsertParams struct {
 	ImportsUrl            string
 	GiftsSince            string
 	CreateWebhook         bool
+	Resolution            []byte
 	OrganizationID        string
 	OrganizationName      string
 	TimeZone              string
@@ -348,6 +353,7 @@ func (q *Queries) VirtuousConfigUpsert(ctx context.Context, db DBTX, arg *Virtuo
 		arg.ImportsUrl,
 		arg.GiftsSince,
 		arg.CreateWebhook,
+		arg.Resolution,
 		arg.OrganizationID,
 		arg.OrganizationName,
 		arg.TimeZone,

@@ -147,6 +147,43 @@ func (q *Queries) Customer(ctx context.Context, id string) (CustomerRow, error) 
 	return i, err
 }
 
+const customerStamps = `-- name: CustomerStamps :many
+SELECT c.customer_id AS customer, concat_ws('|', c.updated_at, c.paused_at, c.last_polled_at, c.next_poll_at, c.caught_up_at, c.poll_page_at,
+       c.backfill_completed_at,
+       (SELECT max(r.updated_at) FROM runs r WHERE r.customer_id = c.customer_id AND r.state IN ('queued', 'running', 'parked', 'paused')),
+       (SELECT max(b.updated_at) FROM backfill_runs b WHERE b.customer_id = c.customer_id AND b.state IN ('queued', 'running', 'parked', 'paused')),
+       (SELECT string_agg(a.id::text, ',') FROM alerts a WHERE a.customer_id = c.customer_id AND a.cleared_at IS NULL),
+       (SELECT count(*) || ',' || max(l.last_failed_at) FROM dead_letters l WHERE l.customer_id = c.customer_id AND l.state <> 'settled'))::text AS stamp
+FROM sync_configs c WHERE c.customer_id = ANY($1::text[])
+`
+
+type CustomerStampsRow struct {
+	Customer string
+	Stamp    string
+}
+
+// CustomerStamps returns a text for each of these customers that changes when its settings, polls, runs, alerts or letters do. It costs a few
+// index lookups for each.
+func (q *Queries) CustomerStamps(ctx context.Context, customers []string) ([]CustomerStampsRow, error) {
+	rows, err := q.db.Query(ctx, customerStamps, customers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CustomerStampsRow
+	for rows.Next() {
+		var i CustomerStampsRow
+		if err := rows.Scan(&i.Customer, &i.Stamp); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const customers = `-- name: Customers :many
 SELECT customer_id AS id, external_system_url, destination, poll_cadence_minutes, admin_email, requests_per_second,
        requests_per_minute, backfill_not_before, quiet_hours, enabled, onboarded_at, offboarded_at, backfill_completed_at,

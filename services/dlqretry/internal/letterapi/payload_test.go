@@ -38,11 +38,12 @@ func TestPayloadHidesSecretsUnlessTheyAreAskedFor(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	body := `{"customerId":"acme","VOMOTOKEN":"s3cret-1", "vomoTokenSealed":"x.y",` +
-		`"virtuous":[{"token":{"deep":["s3cret-2"]},"webhook_secret":"s3cret-3"}],"token":null}`
+		`"virtuous":[{"token":{"deep":["s3cret-2"]},"webhook_secret":"s3cret-3","refreshToken":"s3cret-4"}],"token":null}`
 	id := f.message(1, "acme", time.Hour, body)
 	format, shown, _ := f.held(id, false)
 	require.Equal(t, operatorapi.PayloadJSON, format)
-	require.JSONEq(t, `{"customerId":"acme","VOMOTOKEN":"…","vomoTokenSealed":"x.y","virtuous":[{"token":"…","webhook_secret":"…"}],"token":null}`, shown)
+	require.JSONEq(t, `{"customerId":"acme","VOMOTOKEN":"…","vomoTokenSealed":"x.y",`+
+		`"virtuous":[{"token":"…","webhook_secret":"…","refreshToken":"…"}],"token":null}`, shown)
 	require.NotContains(t, shown, "s3cret")
 	_, whole, _ := f.held(id, true)
 	require.Equal(t, body, whole)

@@ -23,9 +23,12 @@ const (
 	slowSlots = 4
 )
 
-// Looker looks up gifts at Virtuous; *virtuous.Client is one.
+// Looker looks up gifts and contacts at Virtuous; *virtuous.Client is one.
 type Looker interface {
 	GiftByTransaction(ctx context.Context, source, id string) (virtuous.Gift, error)
+	Gift(ctx context.Context, id int64) (virtuous.Gift, error)
+	Contact(ctx context.Context, id int64) (virtuous.Contact, error)
+	ContactByReference(ctx context.Context, source, id string) (virtuous.Contact, error)
 }
 
 // API answers operators.
@@ -36,8 +39,9 @@ type API struct {
 	Applier       *inbound.Applier
 	Subscriptions *subscription.Subscriptions
 	Reporter      dailyreport.Reporter
-	// Open opens Virtuous for a customer.
-	Open            func(ctx context.Context, config store.VirtuousConfig) (Looker, error)
+	// Open opens Virtuous for a customer; its requests are counted under the job.
+	Open            func(ctx context.Context, config store.VirtuousConfig, job string) (Looker, error)
+	Source          string // VIRTUOUS_TRANSACTION_SOURCE
 	DonationPurpose string // for which donations are sealed
 	Sent            func() // has pending donations sent at once
 	Applied         func() // has parts of deliveries applied at once
@@ -60,8 +64,15 @@ func (a *API) Answer(ctx context.Context, s *service.Service) (drained func(), e
 		service.Answer(s, "gifts", "show", a.gift),
 		service.Answer(s, "contacts", "ls", a.contacts),
 		service.Answer(s, "contacts", "show", a.contact),
+		service.Answer(s, "contacts", "transactions", a.contactTransactions),
+		service.Answer(s, "contacts", "transaction", a.contactTransaction),
+		service.Answer(s, "contacts", "retry", a.retryContact),
+		service.Answer(s, "contacts", "applied", a.applied),
+		slowly(service.AnswerSlowly(ctx, s, "contacts", "close", slow, a.closeContact)),
 		service.Answer(s, "reconciliations", "ls", a.reconciliations),
 		service.Answer(s, "reports", "show", a.report),
+		slowly(service.AnswerSlowly(ctx, s, "record", "show", slow, a.showRecord)),
+		slowly(service.AnswerSlowly(ctx, s, "record", "fix", slow, a.fixRecord)),
 		service.Answer(s, "webhooks", "ls", a.webhooks),
 		service.Answer(s, "webhooks", "replay", a.replay),
 		slowly(service.AnswerSlowly(ctx, s, "webhooks", "add", slow, a.addWebhook)),

@@ -35,6 +35,44 @@ type fixture struct {
 	pool    *pgxpool.Pool
 	answer  func(source, id string) (virtuous.Gift, error)
 	lookups int
+
+	known         map[int64]virtuous.Gift
+	contactsKnown map[int64]virtuous.Contact
+	contactFault  error // of lookups of contacts
+}
+
+func errNone() error { return fault.Unknown("virtuous_http_404", virtuous.ErrNotFound) }
+
+func (f *fixture) Gift(_ context.Context, id int64) (virtuous.Gift, error) {
+	f.lookups++
+	if gift, isKnown := f.known[id]; isKnown {
+		return gift, nil
+	}
+	return virtuous.Gift{}, errNone()
+}
+
+func (f *fixture) Contact(_ context.Context, id int64) (virtuous.Contact, error) {
+	f.lookups++
+	if f.contactFault != nil {
+		return virtuous.Contact{}, f.contactFault
+	}
+	if contact, isKnown := f.contactsKnown[id]; isKnown {
+		return contact, nil
+	}
+	return virtuous.Contact{}, errNone()
+}
+
+func (f *fixture) ContactByReference(_ context.Context, source, id string) (virtuous.Contact, error) {
+	f.lookups++
+	if f.contactFault != nil {
+		return virtuous.Contact{}, f.contactFault
+	}
+	for _, contact := range f.contactsKnown {
+		if contact.HasReference(source, id) {
+			return contact, nil
+		}
+	}
+	return virtuous.Contact{}, errNone()
 }
 
 func (f *fixture) GiftByTransaction(_ context.Context, source, id string) (virtuous.Gift, error) {
@@ -55,15 +93,16 @@ func newFixture(t *testing.T) *fixture {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 	keys := &vault.Vault{Keeper: keeper, Keys: opened}
-	f := &fixture{pool: pool, answer: func(string, string) (virtuous.Gift, error) {
-		return virtuous.Gift{}, fault.Unknown("virtuous_http_404", virtuous.ErrNotFound)
-	}}
+	f := &fixture{
+		pool: pool, known: map[int64]virtuous.Gift{}, contactsKnown: map[int64]virtuous.Contact{},
+		answer: func(string, string) (virtuous.Gift, error) { return virtuous.Gift{}, errNone() },
+	}
 	f.API = &API{
 		Store: opened, Vault: keys, Logger: zap.NewNop(), DonationPurpose: "donation", Sent: func() {}, Applied: func() {},
 		Applier:       &inbound.Applier{Store: opened, Vault: keys, Logger: zap.NewNop(), TransactionPurpose: "transaction"},
 		Reporter:      dailyreport.Reporter{Limits: dailyreport.DefaultLimits()},
 		Subscriptions: &subscription.Subscriptions{Store: opened, Vault: keys, Logger: zap.NewNop()},
-		Open:          func(context.Context, store.VirtuousConfig) (Looker, error) { return f, nil },
+		Open:          func(context.Context, store.VirtuousConfig, string) (Looker, error) { return f, nil }, Source: "AcmeGive",
 	}
 	f.exec(t, `INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at) VALUES ($1, '', '{}', now(), now())`, customer)
 	f.exec(t, `INSERT INTO virtuous_configs (customer_id, enabled, onboarded_at, designations_field, defaults, needs_review_after_hours, stuck_after_hours,

@@ -10,11 +10,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/giving/inbound"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/virtuous"
 )
 
@@ -22,7 +22,7 @@ const (
 	longestReason = 500
 	// JobClose is the job under which the lookup's request is counted.
 	JobClose = "donation_close"
-	// recoveredByOperator is the recovery path of a donation whose gift was found when an operator closed it.
+	// recoveredByOperator is the recovery path of a donation or contact that was found at Virtuous when an operator closed it.
 	recoveredByOperator = "operator_lookup"
 )
 
@@ -45,11 +45,14 @@ func (a *API) closeDonation(ctx context.Context, question operatorapi.DonationQu
 		}
 	}
 	if one.IsAttempting {
-		return operatorapi.DonationShown{}, errUnderWay()
+		return operatorapi.DonationShown{}, errUnderWay("donation")
 	}
 	mustLookUp := one.UnansweredSince != nil && one.Status != store.DonationNeedsReview
 	if mustLookUp {
-		found, err := a.confirmIfFound(ctx, question.CustomerID, one)
+		found, err := a.confirmIfFound(ctx, question.CustomerID, "donation", func(ctx context.Context, at Looker) (inbound.Record, error) {
+			gift, err := at.GiftByTransaction(ctx, one.TransactionSource, one.PlatformID)
+			return inbound.Record{Gift: &gift}, err
+		})
 		if err != nil {
 			return operatorapi.DonationShown{}, err
 		}
@@ -62,15 +65,15 @@ func (a *API) closeDonation(ctx context.Context, question operatorapi.DonationQu
 		return operatorapi.DonationShown{}, err
 	}
 	if !closed {
-		return operatorapi.DonationShown{}, errUnderWay()
+		return operatorapi.DonationShown{}, errUnderWay("donation")
 	}
 	a.Logger.Info("an operator closed a donation", zap.String("customer", question.CustomerID), zap.String("donation", one.PlatformID),
 		zap.String("was", one.Status))
 	return a.shownAgain(ctx, question.CustomerID, one.ID)
 }
 
-func errUnderWay() error {
-	return &service.ConflictError{Text: "the donation is being sent, or has just changed: ask again in a moment"}
+func errUnderWay(what string) error {
+	return &service.ConflictError{Text: "the " + what + " is being sent, or has just changed: ask again in a moment"}
 }
 
 // checkReason returns a reason that can be stored and printed.
@@ -85,38 +88,41 @@ func checkReason(reason string) (string, error) {
 	return reason, nil
 }
 
-// confirmIfFound looks up the gift of a donation, and confirms the donation if there is one. An answer that says neither is an error: the
-// donation stays as it is.
-func (a *API) confirmIfFound(ctx context.Context, customer string, one store.DonationRow) (found bool, err error) {
+// confirmIfFound looks up what became of a donation or contact, and confirms it if there is a gift or contact at Virtuous. An answer that says neither
+// is an error: it stays as it is.
+func (a *API) confirmIfFound(
+	ctx context.Context, customer, what string, lookUp func(ctx context.Context, at Looker) (inbound.Record, error),
+) (found bool, err error) {
 	known, err := a.Store.Customer(ctx, customer)
 	if err != nil {
 		return false, err
 	}
 	if known.PausedAt != nil { // a paused customer sends nothing
 		return false, &service.ConflictError{
-			Text: "an attempt to send the donation had no answer, and its gift is not looked up while the customer is paused: rollcall resume " + customer,
+			Text: "an attempt to send the " + what + " had no answer, and it is not looked up while the customer is paused: rollcall resume " + customer,
 		}
 	}
 	config, err := a.Store.VirtuousConfig(ctx, customer)
 	if err != nil {
 		return false, err
 	}
-	client, err := a.Open(ctx, config)
+	client, err := a.Open(ctx, config, JobClose)
 	if err != nil {
-		return false, &service.BusyError{Text: "an attempt to send the donation had no answer, and Virtuous cannot be asked for its gift now: " + err.Error()}
+		return false, &service.BusyError{Text: "an attempt to send the " + what + " had no answer, and Virtuous cannot be asked about it now: " + err.Error()}
 	}
 	asked, err := a.Store.Now(ctx)
 	if err != nil {
 		return false, err
 	}
-	gift, err := client.GiftByTransaction(ctx, one.TransactionSource, one.PlatformID)
+	record, err := lookUp(ctx, client)
 	switch {
 	case errors.Is(err, virtuous.ErrNotFound):
 		return false, nil
 	case err != nil:
-		return false, &service.BusyError{Text: "an attempt to send the donation had no answer, and Virtuous does not say whether there is a gift: " + err.Error()}
+		return false, &service.BusyError{Text: "an attempt to send the " + what + " had no answer, and Virtuous does not say whether it has it: " + err.Error()}
 	}
-	pass := inbound.Pass{Customer: customer, Job: JobClose, RecoveryPath: recoveredByOperator, TraceID: event.NewTraceID()}
-	_, err = a.Applier.ApplyAll(ctx, pass, []inbound.Record{{Gift: &gift, At: asked, Read: true}})
+	pass := inbound.Pass{Customer: customer, Job: JobClose, RecoveryPath: recoveredByOperator, TraceID: telemetry.TraceParent(ctx)}
+	record.At, record.Read = asked, true
+	_, err = a.Applier.ApplyAll(ctx, pass, []inbound.Record{record})
 	return err == nil, err
 }

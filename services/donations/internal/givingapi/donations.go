@@ -28,12 +28,8 @@ func (a *API) donations(ctx context.Context, question operatorapi.DonationsQuest
 	if _, err := a.Store.Customer(ctx, question.CustomerID); err != nil {
 		return reply, err
 	}
-	switch question.State {
-	case "", store.DonationPending, store.DonationSubmitted, store.DonationNeedsReview, store.DonationConfirmed, store.DonationFailed, store.DonationClosed:
-	default:
-		return reply, &service.FieldsError{Errors: map[string][]string{
-			"state": {"must be pending, submitted, needs_review, confirmed, failed or closed"},
-		}}
+	if err := checkState(question.State); err != nil {
+		return reply, err
 	}
 	limit := pageOf(question.Limit)
 	found, err := a.Store.Donations(ctx, question.CustomerID, question.State, cmp.Or(question.Before, math.MaxInt64), limit)

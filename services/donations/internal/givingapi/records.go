@@ -60,8 +60,18 @@ func (a *API) contacts(ctx context.Context, question operatorapi.RecordsQuestion
 	service.Disclosed(ctx)
 	limit := pageOf(question.Limit)
 	found, err := a.Store.Contacts(ctx, question.CustomerID, cmp.Or(question.Before, math.MaxInt64), limit)
+	if err != nil {
+		return reply, err
+	}
+	ids := make([]int64, 0, len(found))
 	for _, one := range found {
-		reply.Contacts = append(reply.Contacts, shownContact(one))
+		ids = append(ids, one.ID)
+	}
+	differences, err := a.differencesAt(ctx, question.CustomerID, ids)
+	for _, one := range found {
+		shown := shownContact(one)
+		shown.Differences = differences[one.ID]
+		reply.Contacts = append(reply.Contacts, shown)
 	}
 	if len(found) == int(limit) {
 		reply.Next = &found[len(found)-1].ID
@@ -76,6 +86,18 @@ func (a *API) contact(ctx context.Context, question operatorapi.RecordQuestion) 
 		return operatorapi.Contact{}, err
 	}
 	shown := shownContact(one)
+	platform, err := a.Store.ContactsOfVirtuousContact(ctx, question.CustomerID, question.ID)
+	if err != nil {
+		return operatorapi.Contact{}, err
+	}
+	for _, of := range platform {
+		shown.Platform = append(shown.Platform, operatorapi.PlatformContact{ReferenceID: of.ReferenceID, Status: of.Status})
+	}
+	differences, err := a.differencesAt(ctx, question.CustomerID, []int64{question.ID})
+	if err != nil {
+		return operatorapi.Contact{}, err
+	}
+	shown.Differences = differences[question.ID]
 	shown.Fields, err = a.fields(ctx, question.CustomerID, inbound.PurposeContact, one.Sealed)
 	return shown, err
 }

@@ -17,15 +17,17 @@ import (
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vault"
 )
 
 const (
-	// undoWithin is how long after a deletion it can be undone.
-	undoWithin = 7 * 24 * time.Hour
-	mostIDs    = 1000 // in one command
-	usualPage  = 50
-	mostPage   = 200
+	// UndoWithin is how long after a deletion it can be undone.
+	UndoWithin = 7 * 24 * time.Hour
+	// MostIDs is how many records one command may name.
+	MostIDs   = 1000
+	usualPage = 50
+	mostPage  = 200
 )
 
 // API answers what operators ask about deletion scans.
@@ -34,6 +36,16 @@ type API struct {
 	Vault  *vault.Vault
 	Logger *zap.Logger
 	Kind   job.Kind
+	Gifts  Gifts
+}
+
+// Gifts answers what operators ask about searches for deleted gifts.
+type Gifts interface {
+	Show(ctx context.Context, question operatorapi.DeletionQuestion) (operatorapi.DeletionShown, error)
+	Scan(ctx context.Context, command operatorapi.DeletionCommand) (operatorapi.DeletionCommanded, error)
+	Approve(ctx context.Context, command operatorapi.DeletionCommand) (operatorapi.DeletionCommanded, error)
+	Reject(ctx context.Context, command operatorapi.DeletionCommand) (operatorapi.DeletionCommanded, error)
+	Undo(ctx context.Context, command operatorapi.UndoCommand) (operatorapi.UndoCommanded, error)
 }
 
 // Answer serves rollcall.api.deletions.* until the service stops.
@@ -49,16 +61,19 @@ func (a *API) Answer(s *service.Service) error {
 }
 
 func (a *API) list(ctx context.Context, question operatorapi.DeletionsQuestion) (operatorapi.DeletionsReply, error) {
+	if err := checkEntity(question.Entity); err != nil {
+		return operatorapi.DeletionsReply{}, err
+	}
 	if question.CustomerID != "" {
 		if _, err := a.Store.Customer(ctx, question.CustomerID); err != nil {
 			return operatorapi.DeletionsReply{}, err
 		}
 	}
-	limit := pageOf(question.Limit)
-	runs, err := a.Store.DeletionRuns(ctx, question.CustomerID, cmp.Or(question.Before, math.MaxInt64), limit)
+	limit := PageOf(question.Limit)
+	runs, err := a.Store.DeletionRuns(ctx, question.CustomerID, question.Entity, cmp.Or(question.Before, math.MaxInt64), limit)
 	reply := operatorapi.DeletionsReply{Deletions: make([]operatorapi.DeletionRun, 0, len(runs))}
 	for _, run := range runs {
-		reply.Deletions = append(reply.Deletions, shownRun(run))
+		reply.Deletions = append(reply.Deletions, ShownRun(run))
 	}
 	if len(runs) == int(limit) {
 		reply.Next = &runs[len(runs)-1].ID
@@ -66,14 +81,16 @@ func (a *API) list(ctx context.Context, question operatorapi.DeletionsQuestion) 
 	return reply, err
 }
 
-func pageOf(limit int32) int32 {
+// PageOf returns how many rows a page has that was asked for with a limit.
+func PageOf(limit int32) int32 {
 	if limit <= 0 {
 		return usualPage
 	}
 	return min(limit, mostPage)
 }
 
-func shownRun(run store.DeletionRun) operatorapi.DeletionRun {
+// ShownRun returns a run as operators see it.
+func ShownRun(run store.DeletionRun) operatorapi.DeletionRun {
 	shown := operatorapi.DeletionRun{
 		ID: run.ID, CustomerID: run.Customer, Entity: run.Entity, State: string(run.State), Mapped: run.Mapped, Scanned: run.Scanned,
 		Missing: run.Missing, Confirmed: run.Confirmed, Deleted: run.Deleted, Failed: run.Failed, StartedAt: run.StartedAt,
@@ -81,10 +98,10 @@ func shownRun(run store.DeletionRun) operatorapi.DeletionRun {
 	}
 	if run.HeldFor != "" {
 		count := run.Confirmed
-		if isHeldUnasked(run.HeldFor) {
+		if isHeldUnasked(run.HeldFor) || run.Entity == store.EntityGift {
 			count = run.Missing
 		}
-		text := heldText(run.HeldFor, count, run.Mapped)
+		text := HeldText(run.Entity, run.HeldFor, count, run.Mapped)
 		shown.HeldFor, shown.Text = &run.HeldFor, &text
 	}
 	if run.State == store.DeletionHeld && run.HeldAt != nil {
@@ -95,22 +112,25 @@ func shownRun(run store.DeletionRun) operatorapi.DeletionRun {
 }
 
 func (a *API) show(ctx context.Context, question operatorapi.DeletionQuestion) (operatorapi.DeletionShown, error) {
+	if question.Entity == operatorapi.EntityGift {
+		return a.Gifts.Show(ctx, question)
+	}
 	if err := errors.Join(checkEntity(question.Entity), checkState(question.State)); err != nil {
 		return operatorapi.DeletionShown{}, err
 	}
-	run, err := a.runFor(ctx, question.CustomerID, question.RunID)
+	run, err := RunFor(ctx, a.Store, question.CustomerID, store.EntityUser, question.RunID)
 	if err != nil {
 		return operatorapi.DeletionShown{}, err
 	}
-	limit := pageOf(question.Limit)
+	limit := PageOf(question.Limit)
 	candidates, err := a.Store.Candidates(ctx, run.ID, store.CandidateState(question.State), question.After, limit)
 	if err != nil {
 		return operatorapi.DeletionShown{}, err
 	}
-	shown := operatorapi.DeletionShown{DeletionRun: shownRun(run), Candidates: make([]operatorapi.DeletionCandidate, 0, len(candidates))}
+	shown := operatorapi.DeletionShown{DeletionRun: ShownRun(run), Candidates: make([]operatorapi.DeletionCandidate, 0, len(candidates))}
 	for _, one := range candidates {
 		candidate := operatorapi.DeletionCandidate{
-			VomoID: one.VomoID, State: string(one.State), SourceUpdatedAt: one.UpdatedAt, AskedAt: one.AskedAt, DeletedAt: one.DeletedAt,
+			VomoID: one.VomoID, State: string(one.State), SourceUpdatedAt: &one.UpdatedAt, AskedAt: one.AskedAt, DeletedAt: one.DeletedAt,
 		}
 		if one.Code != "" {
 			candidate.Code = &one.Code
@@ -131,23 +151,23 @@ func (a *API) show(ctx context.Context, question operatorapi.DeletionQuestion) (
 	return shown, nil
 }
 
-// runFor returns a customer's run by its id, or the one that is not ended, or the newest.
-func (a *API) runFor(ctx context.Context, customer string, id int64) (store.DeletionRun, error) {
-	if _, err := a.Store.Customer(ctx, customer); err != nil {
+// RunFor returns a customer's run of an entity by its id, or the one that is not ended, or the newest.
+func RunFor(ctx context.Context, from *store.Store, customer, entity string, id int64) (store.DeletionRun, error) {
+	if _, err := from.Customer(ctx, customer); err != nil {
 		return store.DeletionRun{}, err
 	}
 	if id != 0 {
-		run, err := a.Store.DeletionRun(ctx, id)
-		if err == nil && run.Customer != customer {
+		run, err := from.DeletionRun(ctx, id)
+		if err == nil && (run.Customer != customer || run.Entity != entity) {
 			err = store.ErrNotFound
 		}
 		return run, err
 	}
-	run, err := a.Store.OpenDeletionRun(ctx, customer, store.EntityUser)
+	run, err := from.OpenDeletionRun(ctx, customer, entity)
 	if !errors.Is(err, store.ErrNotFound) {
 		return run, err
 	}
-	runs, err := a.Store.DeletionRuns(ctx, customer, math.MaxInt64, 1)
+	runs, err := from.DeletionRuns(ctx, customer, entity, math.MaxInt64, 1)
 	if err != nil {
 		return store.DeletionRun{}, err
 	}
@@ -179,6 +199,9 @@ func (a *API) emailOf(ctx context.Context, customer string, candidate store.Cand
 
 // scan starts a scan at once, whatever the schedule says.
 func (a *API) scan(ctx context.Context, command operatorapi.DeletionCommand) (operatorapi.DeletionCommanded, error) {
+	if command.Entity == operatorapi.EntityGift {
+		return a.Gifts.Scan(ctx, command)
+	}
 	reply := operatorapi.DeletionCommanded{Action: operatorapi.DeletionScanStarted}
 	err := a.command(ctx, command.CustomerID, command.Entity, func(ctx context.Context, tx *store.Tx) error {
 		open, err := tx.LockOpenDeletionRun(ctx, command.CustomerID, store.EntityUser)
@@ -228,8 +251,8 @@ func (a *API) command(ctx context.Context, customer, entity string, do func(ctx 
 }
 
 func checkEntity(entity string) error {
-	if entity != "" && entity != operatorapi.EntityUser {
-		return &service.FieldsError{Errors: map[string][]string{"entity": {"must be user"}}}
+	if entity != "" && entity != operatorapi.EntityUser && entity != operatorapi.EntityGift {
+		return &service.FieldsError{Errors: map[string][]string{"entity": {"must be user or gift"}}}
 	}
 	return nil
 }
@@ -248,9 +271,12 @@ func checkState(state string) error {
 
 // approve has a held run go on: VOMO is asked once more for each user, and those that it still does not have are deleted.
 func (a *API) approve(ctx context.Context, command operatorapi.DeletionCommand) (operatorapi.DeletionCommanded, error) {
+	if command.Entity == operatorapi.EntityGift {
+		return a.Gifts.Approve(ctx, command)
+	}
 	var run store.DeletionRun
 	err := a.command(ctx, command.CustomerID, command.Entity, func(ctx context.Context, tx *store.Tx) error {
-		held, err := lockHeld(ctx, tx, command)
+		held, err := LockHeld(ctx, tx, store.EntityUser, command)
 		if err != nil {
 			return err
 		}
@@ -259,7 +285,7 @@ func (a *API) approve(ctx context.Context, command operatorapi.DeletionCommand) 
 				"organisation. If the customer has left VOMO, offboard it; otherwise reject the scan"}
 		}
 		runs, err := tx.StartRuns(ctx, store.RunStart{
-			Kind: store.KindUserDeletions, Job: store.JobUserDeletions, Customers: []string{command.CustomerID}, TraceIDs: []string{event.NewTraceID()},
+			Kind: store.KindUserDeletions, Job: store.JobUserDeletions, Customers: []string{command.CustomerID}, TraceIDs: []string{telemetry.TraceParent(ctx)},
 			AllUsers: true, Cursor: store.Cursor{Phase: store.PhaseAsk},
 		})
 		if err != nil {
@@ -288,33 +314,41 @@ func (a *API) approve(ctx context.Context, command operatorapi.DeletionCommand) 
 
 // reject ends a held run: nothing is deleted.
 func (a *API) reject(ctx context.Context, command operatorapi.DeletionCommand) (operatorapi.DeletionCommanded, error) {
+	if command.Entity == operatorapi.EntityGift {
+		return a.Gifts.Reject(ctx, command)
+	}
 	if err := checkEntity(command.Entity); err != nil {
 		return operatorapi.DeletionCommanded{}, err
 	}
-	if _, err := a.Store.Customer(ctx, command.CustomerID); err != nil {
-		return operatorapi.DeletionCommanded{}, err
+	run, err := Reject(ctx, a.Store, store.EntityUser, command)
+	return a.decided(run, operatorapi.DeletionRejected, err)
+}
+
+// Reject ends a customer's held run of an entity.
+func Reject(ctx context.Context, from *store.Store, entity string, command operatorapi.DeletionCommand) (run store.DeletionRun, err error) {
+	if _, err := from.Customer(ctx, command.CustomerID); err != nil {
+		return run, err
 	}
-	var run store.DeletionRun
-	err := a.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		held, err := lockHeld(ctx, tx, command)
+	err = from.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		held, err := LockHeld(ctx, tx, entity, command)
 		if err != nil {
 			return err
 		}
 		if err := tx.DecideDeletionRun(ctx, held.ID, store.DeletionRejected, 0); err != nil {
 			return err
 		}
-		if err := event.Clear(ctx, tx, command.CustomerID, event.AlertDeletionsHeld, "An operator rejected the deletions."); err != nil {
+		if err := event.Clear(ctx, tx, command.CustomerID, alertHeld(entity), "An operator rejected the deletions."); err != nil {
 			return err
 		}
 		run, err = tx.DeletionRun(ctx, held.ID)
 		return err
 	})
-	return a.decided(run, operatorapi.DeletionRejected, err)
+	return run, err
 }
 
-// lockHeld returns the customer's held run, locked.
-func lockHeld(ctx context.Context, tx *store.Tx, command operatorapi.DeletionCommand) (store.DeletionRun, error) {
-	run, err := tx.LockOpenDeletionRun(ctx, command.CustomerID, store.EntityUser)
+// LockHeld returns the customer's held run of an entity, locked.
+func LockHeld(ctx context.Context, tx *store.Tx, entity string, command operatorapi.DeletionCommand) (store.DeletionRun, error) {
+	run, err := tx.LockOpenDeletionRun(ctx, command.CustomerID, entity)
 	if errors.Is(err, store.ErrNotFound) || err == nil && (run.State != store.DeletionHeld || command.RunID != 0 && command.RunID != run.ID) {
 		return run, &service.ConflictError{Text: "no such deletion scan of the customer is held"}
 	}
@@ -327,14 +361,17 @@ func (a *API) decided(run store.DeletionRun, action string, err error) (operator
 	}
 	a.Logger.Info("an operator decided about a held deletion scan", zap.String("customer", run.Customer), zap.Int64("run", run.ID),
 		zap.String("decision", action))
-	shown := shownRun(run)
+	shown := ShownRun(run)
 	return operatorapi.DeletionCommanded{Action: action, Deletion: &shown}, nil
 }
 
 // undo has deleted users read again. What VOMO still has is written.
 func (a *API) undo(ctx context.Context, command operatorapi.UndoCommand) (operatorapi.UndoCommanded, error) {
-	if (len(command.VomoIDs) == 0) == (command.RunID == 0) || len(command.VomoIDs) > mostIDs {
-		return operatorapi.UndoCommanded{}, &service.BadRequestError{Text: fmt.Sprintf("name the users, at most %d, or the run that deleted them", mostIDs)}
+	if command.Entity == operatorapi.EntityGift {
+		return a.Gifts.Undo(ctx, command)
+	}
+	if (len(command.VomoIDs) == 0) == (command.RunID == 0) || len(command.VomoIDs) > MostIDs {
+		return operatorapi.UndoCommanded{}, &service.BadRequestError{Text: fmt.Sprintf("name the users, at most %d, or the run that deleted them", MostIDs)}
 	}
 	reply := operatorapi.UndoCommanded{RunIDs: []int64{}, NotDeleted: []string{}}
 	err := a.command(ctx, command.CustomerID, command.Entity, func(ctx context.Context, tx *store.Tx) error {
@@ -345,7 +382,7 @@ func (a *API) undo(ctx context.Context, command operatorapi.UndoCommand) (operat
 			return &service.ConflictError{Text: "none of these users was deleted by a scan within the last 7 days"}
 		}
 		runs, err := tx.StartRuns(ctx, store.RunStart{
-			Kind: store.KindUserDeletions, Job: store.JobUserDeletions, Customers: []string{command.CustomerID}, TraceIDs: []string{event.NewTraceID()},
+			Kind: store.KindUserDeletions, Job: store.JobUserDeletions, Customers: []string{command.CustomerID}, TraceIDs: []string{telemetry.TraceParent(ctx)},
 			AllUsers: true, Cursor: store.Cursor{Phase: store.PhaseUndo},
 		})
 		if err != nil {
@@ -372,11 +409,11 @@ func (a *API) undo(ctx context.Context, command operatorapi.UndoCommand) (operat
 func markUndone(ctx context.Context, tx *store.Tx, command operatorapi.UndoCommand, reply *operatorapi.UndoCommanded) error {
 	if command.RunID != 0 {
 		var err error
-		reply.Users, err = tx.UndoRun(ctx, command.CustomerID, command.RunID, undoWithin)
+		reply.Users, err = tx.UndoRun(ctx, command.CustomerID, command.RunID, UndoWithin)
 		reply.RunIDs = []int64{command.RunID}
 		return err
 	}
-	undone, err := tx.UndoUsers(ctx, command.CustomerID, command.VomoIDs, undoWithin)
+	undone, err := tx.UndoUsers(ctx, command.CustomerID, command.VomoIDs, UndoWithin)
 	for _, one := range undone {
 		if !slices.Contains(reply.RunIDs, one.RunID) {
 			reply.RunIDs = append(reply.RunIDs, one.RunID)

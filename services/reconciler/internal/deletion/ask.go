@@ -159,7 +159,7 @@ func (x *execution) judge(ctx context.Context) error {
 	confirmed := counts[store.CandidateConfirmed]
 	held := ""
 	if x.run.DecidedAt == nil {
-		held = x.searcher.Guard.heldFor(x.run, confirmed)
+		held = x.searcher.Guard.HeldFor(confirmed, x.run.Mapped)
 	}
 	run := x.run
 	run.State, run.Confirmed = store.DeletionDeleting, confirmed

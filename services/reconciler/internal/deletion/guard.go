@@ -3,7 +3,6 @@ package deletion
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -14,16 +13,16 @@ import (
 
 // Guard is what a run may delete without an operator's approval.
 type Guard struct {
-	Share float64 // of the users at the destination when the run began
+	Share float64 // of the users at the destination when the run began, or of the gifts that are known
 	Min   int     // in any case
 }
 
-// heldFor returns why a run that confirmed these deletions is held, "" if it is not.
-func (g Guard) heldFor(run store.DeletionRun, confirmed int64) string {
+// HeldFor returns why a run that would delete so many of the records that it knows is held, "" if it is not.
+func (g Guard) HeldFor(deletions, known int64) string {
 	switch {
-	case confirmed > 0 && confirmed >= run.Mapped:
+	case deletions > 0 && deletions >= known:
 		return store.HeldAll
-	case float64(confirmed) > max(float64(g.Min), g.Share*float64(run.Mapped)):
+	case float64(deletions) > max(float64(g.Min), g.Share*float64(known)):
 		return store.HeldShare
 	}
 	return ""
@@ -68,7 +67,7 @@ func (x *execution) hold(ctx context.Context, tx *store.Tx, next store.Run, reas
 		ids = append(ids, one.VomoID)
 	}
 	alert := event.AlertFor(x.Customer.ID, event.AlertDeletionsHeld)
-	alert.Text += " " + heldText(reason, count, x.run.Mapped) + " VOMO ids: " + strings.Join(ids, ", ")
+	alert.Text += " " + HeldText(store.EntityUser, reason, count, x.run.Mapped) + " VOMO ids: " + strings.Join(ids, ", ")
 	if count > int64(len(ids)) {
 		alert.Text += ", …"
 	}
@@ -80,19 +79,30 @@ func (x *execution) hold(ctx context.Context, tx *store.Tx, next store.Run, reas
 	return tx.FinishRun(ctx, next, x.Lease.Epoch, store.RunCompleted, "")
 }
 
-// heldText says what a held run would delete, and why it is held.
-func heldText(reason string, count, mapped int64) string {
-	users := strconv.FormatInt(count, 10) + " of " + strconv.FormatInt(mapped, 10) + " users"
-	if mapped > 0 {
-		users += fmt.Sprintf(" (%.1f %%)", 100*float64(count)/float64(mapped))
+// words are what texts about an entity say.
+type words struct{ source, records, deleted string }
+
+func wordsOf(entity string) words {
+	if entity == store.EntityGift {
+		return words{source: "Virtuous", records: "gifts", deleted: "marked as deleted"}
+	}
+	return words{source: "VOMO", records: "users", deleted: "deleted"}
+}
+
+// HeldText says what a held run would delete, and why it is held.
+func HeldText(entity, reason string, count, known int64) string {
+	say := wordsOf(entity)
+	records := fmt.Sprintf("%d of %d %s", count, known, say.records)
+	if known > 0 {
+		records += fmt.Sprintf(" (%.1f %%)", 100*float64(count)/float64(known))
 	}
 	switch reason {
 	case store.HeldEmptySource:
-		return "VOMO shows no user at all, so that " + users + " are missing."
+		return fmt.Sprintf("%s shows no %s at all, so that %s are missing.", say.source, strings.TrimSuffix(say.records, "s"), records)
 	case store.HeldHalf:
-		return "VOMO shows fewer than half of the users that the last scan read; " + users + " are missing."
+		return fmt.Sprintf("%s shows fewer than half of the %s that the last scan read; %s are missing.", say.source, say.records, records)
 	case store.HeldAll:
-		return "VOMO has none of the users any more: " + users + " would be deleted."
+		return fmt.Sprintf("%s has none of the %s any more: %s would be %s.", say.source, say.records, records, say.deleted)
 	}
-	return users + " would be deleted, which is more than DELETION_GUARD allows."
+	return fmt.Sprintf("%s would be %s, which is more than DELETION_GUARD allows.", records, say.deleted)
 }

@@ -91,6 +91,14 @@ func (s *Scheduler) Clean(ctx context.Context) {
 	})
 }
 
+// alertHeld returns the alert about a held run.
+func alertHeld(entity string) string {
+	if entity == store.EntityGift {
+		return event.AlertGiftDeletionsHeld
+	}
+	return event.AlertDeletionsHeld
+}
+
 // expire ends held runs whose time is over, and clears their alerts.
 func (s *Scheduler) expire(ctx context.Context) error {
 	for {
@@ -102,7 +110,7 @@ func (s *Scheduler) expire(ctx context.Context) error {
 			}
 			expired = len(runs)
 			for _, run := range runs {
-				if err := event.Clear(ctx, tx, run.Customer, event.AlertDeletionsHeld, "No operator approved it within 14 days: nothing was deleted."); err != nil {
+				if err := event.Clear(ctx, tx, run.Customer, alertHeld(run.Entity), "No operator approved it within 14 days: nothing was deleted."); err != nil {
 					return err
 				}
 				s.Logger.Info("held deletion scan expired", zap.String("customer", run.Customer), zap.Int64("run", run.ID))

@@ -7,11 +7,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/lookup"
 	"rollcall.dev/pkg/scan"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/window"
 )
@@ -224,7 +224,7 @@ func startByHand(ctx context.Context, tx *store.Tx, customer store.Customer) err
 func start(ctx context.Context, tx *store.Tx, customers []string) ([]store.RunRef, error) {
 	traces := make([]string, 0, len(customers))
 	for range customers {
-		traces = append(traces, event.NewTraceID())
+		traces = append(traces, telemetry.TraceParent(ctx))
 	}
 	return tx.StartRuns(ctx, store.RunStart{
 		Kind: store.KindUserDeletions, Job: store.JobUserDeletions, Customers: customers, TraceIDs: traces, AllUsers: true,

@@ -52,10 +52,12 @@ type fixture struct {
 	answers  map[string]string         // by customer: what a lookup is answered; "" is 404
 	gifts    map[string]map[string]any // by transaction id: found by lookups and queries
 	contacts []map[string]any
-	perPage  int            // records on a page of a query, at most
-	listed   map[string]any // what gifts in lists have instead of their fields
-	asked    []string       // requests for gifts and contacts
-	count    int            // all requests
+	perPage  int               // records on a page of a query, at most
+	listed   map[string]any    // what gifts in lists have instead of their fields
+	unlisted []int64           // gifts that are in no query
+	spoiled  map[string]string // what requests for gifts are answered, by path, as in answers
+	asked    []string          // requests for gifts and contacts
+	count    int               // all requests
 	date     time.Time
 	refused  map[string]int // statuses of paths
 }
@@ -98,7 +100,8 @@ func newFixture(t *testing.T) *fixture {
 func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	customer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	f.mu.Lock()
-	if f.answers[customer] == "timeout" {
+	path := strings.TrimPrefix(r.URL.Path, "/api")
+	if f.answers[customer] == "timeout" || f.spoiled[path] == "timeout" {
 		f.mu.Unlock()
 		<-r.Context().Done() // the client gives up
 		return
@@ -107,9 +110,8 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.count++
 	w.Header().Set("Date", f.date.UTC().Format(http.TimeFormat))
 	w.Header().Set("Content-Type", "application/json")
-	path := strings.TrimPrefix(r.URL.Path, "/api")
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	answer := f.answers[customer]
+	answer := cmp.Or(f.answers[customer], f.spoiled[path])
 	if answer == "401" {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
@@ -124,25 +126,31 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 	case path == "/Organization/Current":
 		_, _ = io.WriteString(w, `{"organizationId":1,"organizationName":"Relief"}`)
-	case path == "/Gift/Query/FullGift", path == "/Contact/Query/FullContact":
+	case path == "/Gift/Query", path == "/Gift/Query/FullGift", path == "/Contact/Query/FullContact":
 		f.asked = append(f.asked, path)
 		f.query(w, r, parts[0])
-	case len(parts) == 3 && parts[0] == "Gift":
+	case len(parts) == 3:
 		f.asked = append(f.asked, path)
-		f.lookUp(w, answer, parts[2])
+		found := f.gifts[parts[2]]
+		if parts[0] == "Contact" {
+			found = f.contactOf(parts[2])
+		}
+		f.lookUp(w, answer, parts[0], parts[2], found)
 	case len(parts) == 2 && parts[0] == "Gift":
 		f.asked = append(f.asked, path)
+		var found map[string]any
 		for _, gift := range f.gifts {
 			if fmt.Sprint(gift["id"]) == parts[1] {
-				_ = json.NewEncoder(w).Encode(gift)
+				found = gift
 			}
 		}
+		f.lookUp(w, answer, parts[0], parts[1], found)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
 }
 
-func (f *fixture) lookUp(w http.ResponseWriter, answer, id string) {
+func (f *fixture) lookUp(w http.ResponseWriter, answer, kind, id string, found map[string]any) {
 	status, err := strconv.Atoi(answer)
 	switch {
 	case err == nil:
@@ -152,10 +160,13 @@ func (f *fixture) lookUp(w http.ResponseWriter, answer, id string) {
 	case answer == "html":
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<html><body>Sign in</body></html>")
+	case answer == "transaction" && kind == "Contact":
+		_, _ = fmt.Fprintf(w, `{"referenceSource":"AcmeGive","referenceId":%q,"status":"Pending"}`, id)
 	case answer == "transaction":
 		_, _ = fmt.Fprintf(w, `{"transactionSource":"AcmeGive","transactionId":%q,"status":"Pending"}`, id)
-	case f.gifts[id] != nil:
-		_ = json.NewEncoder(w).Encode(f.gifts[id])
+	case answer == "empty":
+	case found != nil:
+		_ = json.NewEncoder(w).Encode(found)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 	}
@@ -187,7 +198,9 @@ func (f *fixture) query(w http.ResponseWriter, r *http.Request, kind string) {
 			all = append(all, shown)
 		}
 	}
-	list := slices.DeleteFunc(slices.Clone(all), func(one map[string]any) bool { return idOf(one) <= after })
+	list := slices.DeleteFunc(slices.Clone(all), func(one map[string]any) bool {
+		return idOf(one) <= after || kind == "Gift" && slices.Contains(f.unlisted, idOf(one))
+	})
 	slices.SortFunc(list, func(a, b map[string]any) int { return cmp.Compare(idOf(a), idOf(b)) })
 	take, _ := strconv.Atoi(r.URL.Query().Get("take"))
 	_ = json.NewEncoder(w).Encode(map[string]any{"list": append([]map[string]any{}, list[:min(take, f.perPage, len(list))]...)})
@@ -201,6 +214,44 @@ func (f *fixture) gift(id int64, donation string, changed time.Time) {
 		"id": id, "contactId": 7, "transactionSource": "acmegive", "transactionId": donation, "giftType": "Credit", "giftDate": "2026-03-01",
 		"amount": 125, "currencyCode": "USD", "modifiedDateTimeUtc": changed.UTC().Format(time.RFC3339), "giftDesignations": []any{},
 	}
+}
+
+// contactOf returns the contact that has a reference, nil if there is none.
+func (f *fixture) contactOf(reference string) map[string]any {
+	for _, contact := range f.contacts {
+		if references, _ := contact["contactReferences"].([]any); len(references) > 0 {
+			if one, _ := references[0].(map[string]any); one["id"] == reference {
+				return contact
+			}
+		}
+	}
+	return nil
+}
+
+// referred has Virtuous have the contact of a reference.
+func (f *fixture) referred(id int64, reference string, changed time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.contacts = append(f.contacts, map[string]any{
+		"id": id, "contactType": "Household", "name": "Ruiz, Ana", "mergedIntoContactId": nil, "contactIndividuals": []any{},
+		"contactReferences": []any{map[string]any{"source": "acmegive", "id": reference}}, "modifiedDateTimeUtc": changed.UTC().Format(time.RFC3339),
+	})
+}
+
+// submittedContact adds a contact of the platform whose transaction Virtuous accepted some time ago.
+func (f *fixture) submittedContact(t testing.TB, customer, reference string, ago time.Duration) {
+	t.Helper()
+	f.exec(t, `INSERT INTO virtuous_contact_queue (customer_id, reference_source, reference_id, status, transaction_source, partner_sealed, partner_published_at,
+		body_sealed, content_hash, sent_hash, submitted_at, unanswered_since, created_at, status_at, updated_at)
+		SELECT $1, 'acmegive', $2, 'submitted', 'AcmeGive', '\x00', c.at, '\x00', '\x00', '\x00', c.at, c.at, c.at, c.at, c.at
+		FROM (SELECT rollcall_now() - $3::interval AS at) c`, customer, reference, ago)
+}
+
+// sentContacts returns the contacts of the platform with what matters of them.
+func (f *fixture) sentContacts(t testing.TB, customer string) []string {
+	t.Helper()
+	return column[string](t, f, `SELECT concat_ws(' ', reference_id, status, recovery_path, review_reason, virtuous_contact_id)
+		FROM virtuous_contact_queue WHERE customer_id = $1 ORDER BY id`, customer)
 }
 
 // webhook has the gift of a donation delivered, and applied as the service donations does.

@@ -17,6 +17,7 @@ import (
 	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/virtuous"
+	"rollcall.dev/services/reconciler/internal/deletion"
 )
 
 // Job is the name of a round in job_log; requests to Virtuous are counted under it, too.
@@ -38,16 +39,22 @@ type Reconciler struct {
 	Virtuous *connector.Virtuous
 	Inbound  *inbound.Applier
 	Every    time.Duration                                        // between two scheduled reconciliations of a customer
+	Guard    deletion.Guard                                       // what a search for deleted gifts marks without an operator's approval
 	Sleep    func(ctx context.Context, pause time.Duration) error // between two tries of a rejected key
 	Turn     time.Duration                                        // of a customer; 0: turn
 
 	reached func(place string) error // is called between two effects, so that a test can end there; or nil
 }
 
-// asking returns the categories that ask Virtuous, in the order in which those that are due together are worked: a lookup by stuck spares
-// needs_update one.
+// asking returns the categories that ask Virtuous in each scheduled run, in the order in which those that are due together are worked: a lookup
+// by stuck spares needs_update one.
 func asking() []string {
 	return []string{bus.CategoryStuck, bus.CategoryNeedsUpdate, bus.CategoryMissedWebhook}
+}
+
+// inRounds returns the categories that rounds work.
+func inRounds() []string {
+	return append(asking(), bus.CategoryContactChanges, bus.CategoryGiftDeletions, bus.CategoryDrift)
 }
 
 // Kind returns the rounds in which customers are reconciled. A hold is in the table, as for donations: it is Virtuous that both wait for.
@@ -63,7 +70,7 @@ func Ask(ctx context.Context, tx *store.Tx, customer, category string) error {
 func ask(ctx context.Context, tx *store.Tx, customers, wanted []string, scheduled bool) error {
 	places := make([]int32, 0, len(wanted))
 	for _, category := range wanted {
-		places = append(places, int32(slices.Index(bus.GivingCategories(), category))) //nolint:gosec // four categories
+		places = append(places, int32(slices.Index(bus.GivingCategories(), category))) //nolint:gosec // a few categories
 	}
 	return tx.AskGivingReconciliations(ctx, customers, wanted, places, scheduled)
 }
@@ -81,6 +88,17 @@ func (r *Reconciler) schedule(ctx context.Context) (more bool, err error) {
 	return more && err == nil, err
 }
 
+// scheduleComparisons makes the comparison due for the customers of which a contact waits to be compared.
+func (r *Reconciler) scheduleComparisons(ctx context.Context) error {
+	return r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		due, err := tx.CustomersWithContactsToCompare(ctx, bus.CategoryContactChanges, scheduleAtOnce)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		return ask(ctx, tx, due, []string{bus.CategoryContactChanges}, false)
+	})
+}
+
 func (r *Reconciler) look(ctx context.Context) ([]round.Customer, error) {
 	for more := true; more; {
 		daily, err := r.scheduleDaily(ctx) // first, because it stands for a scheduled one
@@ -92,6 +110,9 @@ func (r *Reconciler) look(ctx context.Context) ([]round.Customer, error) {
 			return nil, err
 		}
 		more = daily || others
+	}
+	if err := r.scheduleComparisons(ctx); err != nil {
+		return nil, err
 	}
 	found, err := r.Store.GivingReconcileCustomers(ctx, dueAtOnce)
 	customers := make([]round.Customer, 0, len(found))
@@ -162,7 +183,7 @@ func (r *Reconciler) work(ctx context.Context, of *round.Round) (more bool, err 
 // were due before.
 func (r *Reconciler) dueOf(ctx context.Context, customer string) ([]store.GivingReconciliation, error) {
 	due, err := r.Store.GivingReconciliations(ctx, customer)
-	return slices.DeleteFunc(due, func(one store.GivingReconciliation) bool { return !slices.Contains(asking(), one.Category) }), err // a later version's
+	return slices.DeleteFunc(due, func(one store.GivingReconciliation) bool { return !slices.Contains(inRounds(), one.Category) }), err // a later version's
 }
 
 // mustEnd returns whether the round must end after the record in hand: MustEnd says so, or it has had its turn.
@@ -178,6 +199,12 @@ func (p *pass) workCategory(ctx context.Context, one store.GivingReconciliation)
 		return p.needsUpdate(ctx, one)
 	case bus.CategoryMissedWebhook:
 		return p.missedWebhook(ctx, one)
+	case bus.CategoryContactChanges:
+		return p.contactChanges(ctx)
+	case bus.CategoryGiftDeletions:
+		return p.giftDeletions(ctx, one)
+	case bus.CategoryDrift:
+		return p.drift(ctx, one)
 	}
 	return false, fmt.Errorf("category %q is not one that asks Virtuous", one.Category)
 }

@@ -192,7 +192,7 @@ func (p *pass) applyPage(ctx context.Context, records []inbound.Record, all *mis
 		for _, outcome := range outcomes {
 			if outcome.IsApplied() {
 				entries = append(entries, store.ReconciliationEntry{
-					PlatformID: outcome.Confirmed, VirtuousID: outcome.ID, Entity: outcome.Entity, Resolution: resolutionApplied, Details: detailsOf(outcome),
+					PlatformID: platformIDOf(outcome), VirtuousID: outcome.ID, Entity: outcome.Entity, Resolution: resolutionApplied, Details: detailsOf(outcome),
 				})
 			}
 		}
@@ -202,6 +202,14 @@ func (p *pass) applyPage(ctx context.Context, records []inbound.Record, all *mis
 		}
 		return tx.SetGivingProgress(ctx, p.Customer.ID, p.category, *all, p.answered)
 	})
+}
+
+// platformIDOf returns the donation, or the contact's reference, that a record confirmed; "" if it confirmed none.
+func platformIDOf(outcome inbound.Outcome) string {
+	if len(outcome.ConfirmedContacts) > 0 {
+		return outcome.ConfirmedContacts[0]
+	}
+	return outcome.Confirmed
 }
 
 // judgeSilence raises the alert about a webhook that brings nothing although something happens, and clears it when a delivery came. A first

@@ -5,11 +5,14 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/giving/dailyreport"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/store"
+	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 	"rollcall.dev/services/reconciler/internal/night"
 )
 
@@ -22,7 +25,8 @@ const (
 )
 
 // scheduleDaily begins the daily run of the customers whose night has come: the categories that ask Virtuous, unless giving is switched off, and then
-// the report. more reports that there may be others.
+// the report. Once a week the search for deleted gifts and that for drift are added; the report does not wait for them, because they may take days.
+// more reports that there may be others.
 func (r *Reconciler) scheduleDaily(ctx context.Context) (more bool, err error) {
 	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		due, err := tx.LockDailyRunsDue(ctx, scheduleAtOnce)
@@ -34,12 +38,16 @@ func (r *Reconciler) scheduleDaily(ctx context.Context) (more bool, err error) {
 		if err != nil {
 			return err
 		}
-		var all, enabled []string
+		var all, enabled, weekly []string
 		var next []time.Time
 		for _, one := range due {
-			all, next = append(all, one.Customer), append(next, night.Next(one.Customer, zoneOf(one.TimeZone), now))
+			zone := zoneOf(one.TimeZone)
+			all, next = append(all, one.Customer), append(next, night.Next(one.Customer, zone, now))
 			if one.Enabled {
 				enabled = append(enabled, one.Customer)
+				if isWeekly(one, zone, now) {
+					weekly = append(weekly, one.Customer)
+				}
 			}
 		}
 		if err := tx.SetNextDailyRuns(ctx, all, next, r.Every); err != nil {
@@ -48,9 +56,17 @@ func (r *Reconciler) scheduleDaily(ctx context.Context) (more bool, err error) {
 		if err := ask(ctx, tx, enabled, asking(), true); err != nil {
 			return err
 		}
+		if err := ask(ctx, tx, weekly, []string{bus.CategoryGiftDeletions, bus.CategoryDrift}, false); err != nil {
+			return err
+		}
 		return ask(ctx, tx, all, []string{bus.CategoryReport}, true)
 	})
 	return more && err == nil, err
+}
+
+// isWeekly reports whether the customer's weekly time is that of its daily run, or of one that was missed since that was due.
+func isWeekly(due store.DailyRunDue, zone *time.Location, now time.Time) bool {
+	return !night.NextWeekly(due.Customer, zone, due.DueAt.Add(-time.Second)).After(now)
 }
 
 // zoneOf returns an organization's time zone; UTC if it is not known, as for requests to Virtuous.
@@ -108,7 +124,10 @@ func (r *Reports) store(ctx context.Context, customer string) (stored bool, err 
 		if err != nil || !taken {
 			return err
 		}
-		if made, err = r.Reporter.MakeAndStore(ctx, tx.Conn, customer); err != nil {
+		if made, err = r.Reporter.MakeAndStore(ctx, tx, customer); err != nil {
+			return err
+		}
+		if err := publishStored(ctx, tx, made); err != nil {
 			return err
 		}
 		stored = true
@@ -119,6 +138,27 @@ func (r *Reports) store(ctx context.Context, customer string) (stored bool, err 
 	}
 	r.Logger.Info("report stored", zap.String("customer", customer), zap.String("date", made.Date), zap.String("state", made.State))
 	return true, nil
+}
+
+// publishStored publishes that the day has its report: the notifier mails what waits for the customer's staff, and sends report.ready to the
+// partner's endpoints. A request by hand publishes nothing, so that they have one mail a day.
+func publishStored(ctx context.Context, tx *store.Tx, made dailyreport.Report) error {
+	for _, name := range []string{event.ReportStored, event.ReportReady} {
+		message, err := event.Fact{
+			Name: name, Customer: made.CustomerID, At: made.MadeAt, ID: name + "-" + made.CustomerID + "-" + made.Date,
+			Data: &rollcallv1.ReportStored{
+				CustomerId: made.CustomerID, Date: made.Date, State: made.State, ReviewCount: event.Count(made.WaitingForReview()),
+				MadeAt: timestamppb.New(made.MadeAt),
+			},
+		}.Message()
+		if err != nil {
+			return err
+		}
+		if err := tx.Publish(ctx, message); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *Reports) at(place string) error {

@@ -19,7 +19,9 @@ import (
 
 // reports returns what a process stores reports with.
 func (f *fixture) reports(on *store.Store) *Reports {
-	return &Reports{Store: on, Logger: zap.NewNop(), Reporter: dailyreport.Reporter{Limits: dailyreport.DefaultLimits()}}
+	return &Reports{Store: on, Logger: zap.NewNop(), Reporter: dailyreport.Reporter{
+		Limits: dailyreport.DefaultLimits(), Floors: dailyreport.DefaultFloors(),
+	}}
 }
 
 // daily onboards a customer whose daily run is due.

@@ -28,7 +28,7 @@ func runs() []run {
 	}
 }
 
-// decided returns what a run makes of a donation without a state before, and its row in the log.
+// decided returns what a run makes of a donation or contact without a state before, and its row in the log.
 func (r run) decided(donation string, gift int64, age time.Duration, answer string) (state string, logged []string) {
 	const stuckAfter, reviewAfter = day, 3 * day
 	recoveredBy := ""
@@ -41,7 +41,7 @@ func (r run) decided(donation string, gift int64, age time.Duration, answer stri
 		recoveredBy = bus.CategoryNeedsUpdate
 	}
 	switch {
-	case answer == "gift" && recoveredBy != "":
+	case (answer == "gift" || answer == "contact") && recoveredBy != "":
 		return fmt.Sprintf("confirmed reconciliation_lookup %d", gift), []string{fmt.Sprintf("%s %s %d auto_recovered", recoveredBy, donation, gift)}
 	case answer == "404" && age > reviewAfter && slices.Contains(r.categories, bus.CategoryNeedsUpdate):
 		return "needs_review import_not_run", []string{"needs_update " + donation + " marked_needs_review"}
@@ -68,6 +68,25 @@ func (f *fixture) decide(t *testing.T, of run, age time.Duration, answer string)
 	require.Equal(t, logged, f.logged(t, customer), customer)
 }
 
+// decideContact is decide for a contact of the platform.
+func (f *fixture) decideContact(t *testing.T, of run, age time.Duration, answer string) {
+	t.Helper()
+	customer := strings.ToLower(fmt.Sprintf("contact-%s-%d-%s", of.name, int(age.Seconds()), answer))
+	reference, id := "donor-"+customer, int64(age.Seconds())
+	f.onboard(t, customer)
+	f.submittedContact(t, customer, reference, age)
+	f.answer(customer, answer)
+	if answer == "contact" {
+		f.referred(id, reference, noon)
+	}
+	state, logged := of.decided(reference, id, age, answer)
+
+	f.reconcile(t, customer, of.categories...)
+
+	require.Equal(t, []string{reference + " " + state}, f.sentContacts(t, customer), customer)
+	require.Equal(t, logged, f.logged(t, customer), customer)
+}
+
 func ages() []time.Duration {
 	return []time.Duration{day - time.Second, day, day + time.Second, 3*day - time.Second, 3 * day, 3*day + time.Second}
 }
@@ -83,6 +102,60 @@ func TestAgeAndAnswerDecideWhatBecomesOfASubmittedDonation(t *testing.T) {
 					f.decide(t, of, age, answer)
 				}
 			}
+		})
+	}
+}
+
+func TestAgeAndAnswerDecideWhatBecomesOfASubmittedContact(t *testing.T) {
+	t.Parallel()
+	for _, of := range runs() {
+		t.Run(of.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			for _, age := range ages() {
+				for _, answer := range []string{"contact", "404", "401", "403", "429", "500", "broken", "html", "transaction"} {
+					f.decideContact(t, of, age, answer)
+				}
+			}
+		})
+	}
+}
+
+func TestVirtuousThatDoesNotAnswerInTimeChangesNoContact(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.reconciler.Virtuous.Timeout = 20 * time.Millisecond // no request of this test has an answer
+	for _, of := range runs() {
+		for _, age := range ages() {
+			f.decideContact(t, of, age, "timeout")
+		}
+	}
+	require.Equal(t, []bool{true}, column[bool](t, f, `SELECT bool_and(looked_up_at IS NULL) FROM virtuous_contact_queue`))
+}
+
+func TestContactAfterTheReviewBeganIsConfirmedByALookupAndByTheQuery(t *testing.T) {
+	t.Parallel()
+	for category, path := range map[string]string{bus.CategoryNeedsUpdate: "reconciliation_lookup", bus.CategoryMissedWebhook: "reconciliation_query"} {
+		t.Run(category, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.onboard(t, "acme")
+			f.submittedContact(t, "acme", "donor-1", 73*time.Hour)
+			f.reconcile(t, "acme", bus.CategoryNeedsUpdate)
+			require.Equal(t, []string{"donor-1 needs_review import_not_run"}, f.sentContacts(t, "acme"))
+			require.Equal(t, []string{"import_not_run"}, f.alerts(t, "acme"))
+			f.advance(t, day)
+			f.referred(5, "donor-1", noon.Add(day))
+
+			f.reconcile(t, "acme", category)
+
+			require.Equal(t, []string{"donor-1 confirmed " + path + " import_not_run 5"}, f.sentContacts(t, "acme"))
+			require.Equal(t, []string{"contact.needs_review", "contact.confirmed"}, column[string](t, f,
+				`SELECT split_part(subject, '.', 3) || '.' || split_part(subject, '.', 4) FROM outbox
+				WHERE subject LIKE 'rollcall.events.contact.needs_review.%' OR subject LIKE 'rollcall.events.contact.confirmed.%' ORDER BY id`))
+			require.Len(t, f.logged(t, "acme"), 2)
+			f.reconcile(t, "acme", bus.CategoryNeedsUpdate)
+			require.Empty(t, f.alerts(t, "acme"))
 		})
 	}
 }

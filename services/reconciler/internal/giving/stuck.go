@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// batchSize is how many donations are read at once.
+	// batchSize is how many transactions are read at once.
 	batchSize = 50
 	// queryAbove is from how many due donations on a query comes before the lookups.
 	queryAbove = 50
 )
 
-// Recovery paths of donations, and resolutions in the log.
+// Recovery paths of transactions, and resolutions in the log.
 const (
 	recoveredByLookup = "reconciliation_lookup"
 	recoveredByQuery  = "reconciliation_query"
@@ -30,6 +30,7 @@ const (
 	resolutionApplied   = "applied_inbound"
 
 	entityDonation = "donation"
+	entityContact  = "contact"
 )
 
 // stuckProgress is where a pass of stuck goes on.
@@ -39,6 +40,8 @@ type stuckProgress struct {
 	Since   time.Time   `json:"since"`   // the gifts that were modified since then
 	Cursor  int64       `json:"cursor"`  // the highest id of the last page of the first source
 	After   store.Place `json:"after"`   // the last donation that was looked up
+
+	AfterContact store.Place `json:"afterContact"` // the last contact that was looked up
 }
 
 func progressOf[T any](one store.GivingReconciliation) (T, error) {
@@ -49,7 +52,7 @@ func progressOf[T any](one store.GivingReconciliation) (T, error) {
 	return progress, nil
 }
 
-// stuck looks up donations that were submitted more than stuckAfterHours ago.
+// stuck looks up donations and contacts that were submitted more than stuckAfterHours ago.
 func (p *pass) stuck(ctx context.Context, one store.GivingReconciliation) (complete bool, err error) {
 	progress, err := progressOf[stuckProgress](one)
 	if err != nil {
@@ -66,63 +69,60 @@ func (p *pass) stuck(ctx context.Context, one store.GivingReconciliation) (compl
 			return false, err
 		}
 	}
-	for {
-		late, err := p.Reconciler.Store.DonationsSubmittedBefore(ctx, p.Customer.ID, age, progress.After, batchSize)
-		if err != nil {
-			return false, err
-		}
-		if len(late) == 0 {
-			return true, p.end(ctx)
-		}
-		for _, donation := range late {
-			if err := p.lookUpStuck(ctx, donation); err != nil {
-				return false, errors.Join(err, p.keepProgress(ctx, progress))
-			}
-			progress.After = donation.Place
-			if p.mustEnd(ctx) {
-				return false, p.setProgress(ctx, progress)
-			}
-		}
-		if err := p.setProgress(ctx, progress); err != nil {
+	for _, list := range []list{{store.DonationTransaction, &progress.After}, {store.ContactTransaction, &progress.AfterContact}} {
+		complete, err := p.each(ctx, list.at, &progress, func(after store.Place) ([]store.LateTransaction, error) {
+			return p.Reconciler.Store.SubmittedBefore(ctx, list.kind, p.Customer.ID, age, after, batchSize)
+		}, p.lookUpStuck)
+		if err != nil || !complete {
 			return false, err
 		}
 	}
+	return true, p.end(ctx)
 }
 
-// lookUpStuck looks up one donation, and confirms it if its gift is there.
-func (p *pass) lookUpStuck(ctx context.Context, donation store.LateDonation) error {
-	gift, asked, err := p.lookUp(ctx, donation)
+// lookUpStuck looks up one transaction, and confirms it if its gift or contact is there.
+func (p *pass) lookUpStuck(ctx context.Context, one store.LateTransaction) error {
+	record, err := p.lookUp(ctx, one)
 	switch {
 	case err == nil:
-		return p.recover(ctx, gift, asked)
+		return p.recover(ctx, record)
 	case errors.Is(err, virtuous.ErrNotFound):
 		p.Worked++
 		return p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return tx.NoteDonationLookup(ctx, p.Customer.ID, donation.ID)
+			return tx.NoteLookup(ctx, p.Customer.ID, one)
 		})
 	}
 	return p.unknown(ctx, err)
 }
 
-// lookUp looks for the gift of a donation; asked is the time of the request.
-func (p *pass) lookUp(ctx context.Context, donation store.LateDonation) (gift virtuous.Gift, asked time.Time, err error) {
-	if asked, err = p.Reconciler.Store.Now(ctx); err != nil {
-		return gift, asked, err
+// lookUp looks for the gift or contact of a transaction.
+func (p *pass) lookUp(ctx context.Context, one store.LateTransaction) (record inbound.Record, err error) {
+	record = inbound.Record{Read: true}
+	if record.At, err = p.Reconciler.Store.Now(ctx); err != nil {
+		return record, err
 	}
-	gift, err = p.client.GiftByTransaction(ctx, donation.TransactionSource, donation.PlatformID)
+	if one.Kind == store.ContactTransaction {
+		var contact virtuous.Contact
+		contact, err = p.client.ContactByReference(ctx, one.TransactionSource, one.PlatformID)
+		record.Contact = &contact
+	} else {
+		var gift virtuous.Gift
+		gift, err = p.client.GiftByTransaction(ctx, one.TransactionSource, one.PlatformID)
+		record.Gift = &gift
+	}
 	if err == nil || errors.Is(err, virtuous.ErrNotFound) {
 		p.unclear, p.answered = 0, true
 		if ended := p.at("looked_up"); ended != nil {
-			return gift, asked, ended
+			return record, ended
 		}
 	}
-	return gift, asked, err
+	return record, err
 }
 
-// recover applies the gift of a donation, which confirms it, and logs that.
-func (p *pass) recover(ctx context.Context, gift virtuous.Gift, asked time.Time) error {
+// recover applies the gift or contact of a transaction, which confirms it, and logs that.
+func (p *pass) recover(ctx context.Context, record inbound.Record) error {
 	err := p.inLane(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return p.apply(ctx, tx, recoveredByLookup, []inbound.Record{{Gift: &gift, At: asked, Read: true}})
+		return p.apply(ctx, tx, recoveredByLookup, []inbound.Record{record})
 	})
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (p *pass) recover(ctx context.Context, gift virtuous.Gift, asked time.Time)
 	return p.at("recovered")
 }
 
-// apply applies records, and logs the donations that they confirm.
+// apply applies records, and logs the donations and contacts that they confirm.
 func (p *pass) apply(ctx context.Context, tx *store.Tx, path string, records []inbound.Record) error {
 	outcomes, err := p.Inbound.Apply(ctx, tx, p.keys, p.inboundPass(path), records)
 	if err != nil {
@@ -142,6 +142,11 @@ func (p *pass) apply(ctx context.Context, tx *store.Tx, path string, records []i
 		if outcome.Confirmed != "" {
 			entries = append(entries, store.ReconciliationEntry{
 				PlatformID: outcome.Confirmed, VirtuousID: outcome.ID, Entity: entityDonation, Resolution: resolutionRecovered, Details: detailsOf(outcome),
+			})
+		}
+		for _, reference := range outcome.ConfirmedContacts {
+			entries = append(entries, store.ReconciliationEntry{
+				PlatformID: reference, VirtuousID: outcome.ID, Entity: entityContact, Resolution: resolutionRecovered, Details: detailsOf(outcome),
 			})
 		}
 	}
@@ -166,7 +171,7 @@ func detailsOf(outcome inbound.Outcome) map[string]any {
 // planQueries decides whether the gifts of the due donations' sources are queried before the lookups: if there are so many donations that pages
 // are cheaper. What Virtuous does not offer as a query, the lookups find.
 func (p *pass) planQueries(ctx context.Context, age time.Duration, progress *stuckProgress) error {
-	late, err := p.Reconciler.Store.DonationsSubmittedBefore(ctx, p.Customer.ID, age, store.Place{}, queryAbove+1)
+	late, err := p.Reconciler.Store.SubmittedBefore(ctx, store.DonationTransaction, p.Customer.ID, age, store.Place{}, queryAbove+1)
 	if err != nil {
 		return err
 	}

@@ -13,11 +13,11 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/backoff"
-	"rollcall.dev/pkg/event"
 	"rollcall.dev/pkg/job"
 	"rollcall.dev/pkg/lookup"
 	"rollcall.dev/pkg/participation"
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/window"
 )
 
@@ -82,7 +82,7 @@ func Schedule(from *store.Store, kind job.Kind) func(ctx context.Context) (more 
 func startCycles(ctx context.Context, tx *store.Tx, customers []string) ([]store.RunRef, error) {
 	traces := make([]string, 0, len(customers))
 	for range customers {
-		traces = append(traces, event.NewTraceID())
+		traces = append(traces, telemetry.TraceParent(ctx))
 	}
 	return tx.StartRuns(ctx, store.RunStart{
 		Kind: store.KindParticipations, Job: store.JobParticipations, Customers: customers, TraceIDs: traces, AllUsers: true,

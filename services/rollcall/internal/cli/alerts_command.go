@@ -98,7 +98,7 @@ prints their answers. It fails if a configured channel fails, and if none is con
 				return err
 			}
 			defer on.close()
-			on.timeout = max(on.timeout, testTimeout)
+			on.Timeout = max(on.Timeout, testTimeout)
 			tested, err := ask[struct{}, operatorapi.AlertsTested](command.Context(), on, "alerts", "test", struct{}{})
 			if err != nil {
 				return err

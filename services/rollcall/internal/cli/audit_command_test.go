@@ -70,5 +70,6 @@ func TestReconciliationOfAnUnknownCategoryIsAUsageError(t *testing.T) {
 	f := newFixture(t)
 	got := f.run("reconcile", "now", "acme", "--category", "weekly")
 	require.Equal(t, exitUsage, got.code)
-	require.Contains(t, got.stderr, `--category takes user_daily, user_deletions, participations, stuck, needs_update, missed_webhook, report, not "weekly"`)
+	require.Contains(t, got.stderr, `--category takes user_daily, user_deletions, participations, stuck, needs_update, missed_webhook, contact_changes, `+
+		`gift_deletions, drift, report, not "weekly"`)
 }

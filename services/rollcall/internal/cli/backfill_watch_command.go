@@ -45,7 +45,7 @@ func (a *app) watchBackfill(ctx context.Context, on *link, customer string) (ope
 	defer view.end()
 	var parked parkReasons
 	return waiting[operatorapi.Backfill]{
-		interval: interval, timeout: on.timeout, note: view.note,
+		interval: interval, timeout: on.Timeout, note: view.note,
 		ask: func(ctx context.Context) (operatorapi.Backfill, error) { return newestRun(ctx, on, customer) },
 		done: func(run operatorapi.Backfill) (bool, error) {
 			view.show(run)

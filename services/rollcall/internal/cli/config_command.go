@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
@@ -129,10 +131,16 @@ A new VOMO token is given by itself, with --vomo-token-file: it is tested before
 stay. A customer that was switched off because VOMO rejected the old token continues where it stopped.
 
 An API key of Virtuous, with --virtuous-token-file, is tested, too. It sets up giving, also for a customer that is not known yet,
-or replaces the key. With it, the other flags about Virtuous may be given; settings without a flag stay. --no-virtuous ends giving.`,
+or replaces the key. A customer who cannot make a key gives a refresh token instead, with --virtuous-refresh-token-file. With
+either, the other flags about Virtuous may be given; settings without a flag stay. --no-virtuous ends giving.
+
+--virtuous-resolution and --virtuous-owner say which side is right about a field of a contact in which the platform and Virtuous
+differ. An owner's value is right, whatever the policy; a field without an owner follows the policy. Fields that are not named keep
+their owners.`,
 		Example: `  rollcall config set acme --cadence 15 --rpm default
   rollcall config set acme --vomo-token-file acme.token
   rollcall config set acme --virtuous-token-file virtuous.key --virtuous-source AcmeGive --admin-email it@acme.example
+  rollcall config set acme --virtuous-resolution most_recent_wins --virtuous-owner email=partner,phone=none
   rollcall config set acme --write-back phone,lastName --write-back-create
   rollcall config set acme --destination-url https://crm.example/v2 --moved`,
 		Args: cobra.ExactArgs(1),
@@ -182,16 +190,18 @@ func (f *configFlags) register(command *cobra.Command) {
 		"moved", "new-system", flagWriteBack, flagWriteBackCreate, "participations", "destination-participations",
 	}
 	ofVirtuous := append(virtuousSettings(), flagVirtuousSecret, flagVirtuousOrganization)
-	for _, other := range slices.Concat(ofMirror, ofVirtuous, []string{"admin-email", flagVirtuousToken, flagNoVirtuous}) {
+	for _, other := range slices.Concat(ofMirror, ofVirtuous, []string{"admin-email", flagVirtuousToken, flagVirtuousRefresh, flagNoVirtuous}) {
 		command.MarkFlagsMutuallyExclusive("vomo-token-file", other)
 	}
 	for _, other := range ofMirror {
 		command.MarkFlagsMutuallyExclusive(flagVirtuousToken, other)
+		command.MarkFlagsMutuallyExclusive(flagVirtuousRefresh, other)
 		command.MarkFlagsMutuallyExclusive(flagNoVirtuous, other)
 	}
-	for _, other := range append(ofVirtuous, "admin-email", flagVirtuousToken) {
+	for _, other := range append(ofVirtuous, "admin-email", flagVirtuousToken, flagVirtuousRefresh) {
 		command.MarkFlagsMutuallyExclusive(flagNoVirtuous, other)
 	}
+	command.MarkFlagsMutuallyExclusive(flagVirtuousToken, flagVirtuousRefresh)
 	command.MarkFlagsMutuallyExclusive("moved", "new-system")
 	command.MarkFlagsMutuallyExclusive("rps", "requests-per-second")
 	command.MarkFlagsMutuallyExclusive("rpm", "requests-per-minute")
@@ -304,7 +314,7 @@ func (a *app) runConfigSet(ctx context.Context, change operatorapi.ConfigChange,
 	if err := sealChange(ctx, on, &change, token, secret); err != nil {
 		return err
 	}
-	on.timeout = max(on.timeout, configTimeout)
+	on.Timeout = max(on.Timeout, configTimeout)
 	done, err := a.setWhenFree(ctx, on, change)
 	if err != nil {
 		return customerError(change.CustomerID, err)
@@ -321,7 +331,7 @@ func sealChange(ctx context.Context, on *link, change *operatorapi.ConfigChange,
 	if token == "" && secret == "" {
 		return nil
 	}
-	key, err := publicKey(ctx, on)
+	key, err := on.PublicKey(ctx)
 	if err != nil {
 		return err
 	}
@@ -340,7 +350,7 @@ func sealChange(ctx context.Context, on *link, change *operatorapi.ConfigChange,
 func (a *app) setWhenFree(ctx context.Context, on *link, change operatorapi.ConfigChange) (operatorapi.ConfigChanged, error) {
 	for waited := time.Duration(0); ; waited += busyInterval + configTimeout/2 {
 		done, err := ask[operatorapi.ConfigChange, operatorapi.ConfigChanged](ctx, on, "config", "set", change)
-		if !isBusy(err) || waited >= busyPatience {
+		if !operatorclient.IsBusy(err) || waited >= busyPatience {
 			return done, err
 		}
 		if waited == 0 {
@@ -377,8 +387,8 @@ func shownValue(field string, value any) string {
 	switch {
 	case value != nil:
 		return fmt.Sprint(value)
-	case field == operatorapi.FieldAdminEmail:
-		return "none"
+	case field == operatorapi.FieldAdminEmail, strings.HasPrefix(field, operatorapi.FieldVirtuousOwners):
+		return noSetting
 	}
 	return "default"
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/pflag"
 
-	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/config"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vault"
 )
@@ -83,21 +83,11 @@ func (a *app) natsSettings() (natsFlags, error) {
 	return read, nil
 }
 
-// link is a connection and the time that an answer may take.
+// link is a connection on which the services are asked.
 type link struct {
-	conn     *nats.Conn
-	timeout  time.Duration
-	operator string // who runs the command
-	closed   chan struct{}
-}
+	operatorclient.Client
 
-// message returns an empty message that says who sends it.
-func (l *link) message(subject string) *nats.Msg {
-	message := nats.NewMsg(subject)
-	if l.operator != "" {
-		message.Header.Set(bus.HeaderOperator, l.operator)
-	}
-	return message
+	closed chan struct{}
 }
 
 // connect connects to NATS. The link must be closed.
@@ -122,7 +112,7 @@ func (a *app) connect() (*link, error) {
 		}
 		return nil, fmt.Errorf("connect to NATS at %s: %w", withoutSecrets(settings.server), err)
 	}
-	return &link{conn: conn, timeout: settings.timeout, operator: a.operator(), closed: closed}, nil
+	return &link{Client: operatorclient.Client{Conn: conn, Timeout: settings.timeout, Operator: a.operator()}, closed: closed}, nil
 }
 
 func (n *natsFlags) options() ([]nats.Option, error) {
@@ -157,7 +147,7 @@ func (n *natsFlags) options() ([]nats.Option, error) {
 
 // close returns when all goroutines of the connection have ended.
 func (l *link) close() {
-	l.conn.Close()
+	l.Conn.Close()
 	<-l.closed
 }
 

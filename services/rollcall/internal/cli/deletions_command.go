@@ -12,6 +12,8 @@ import (
 	"rollcall.dev/pkg/operatorapi"
 )
 
+const flagEntity = "entity"
+
 // deletionsPage is the most runs, or users of a run, that the service gives in one page.
 const deletionsPage = 200
 
@@ -22,22 +24,25 @@ func (a *app) deletions() *cobra.Command {
 		Short:   "Look at deletion scans, approve or reject held ones, and undo deletions",
 		Long: `A deletion scan reads all of a customer's users each week, and deletes at the destination those that VOMO deleted: users that
 the complete list does not show and that VOMO does not find by id either. A scan that would delete unusually many users is held
-until an operator approves it.`,
+until an operator approves it.
+
+With --entity gift, a scan reads the ids of all gifts that Virtuous has, and marks those as deleted that it does not list and does not find by
+id either. It is held if unusually many gifts are missing.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return usage("say which: deletions ls, show, scan, approve, reject or undo")
 		},
 	}
 	var entity string
-	command.PersistentFlags().StringVar(&entity, "entity", operatorapi.EntityUser, "what was deleted: user")
+	command.PersistentFlags().StringVar(&entity, flagEntity, operatorapi.EntityUser, "what was deleted: user or gift; ls without it lists both")
 	command.AddCommand(
-		a.deletionsLs(), a.deletionsShow(&entity), a.deletionsScan(&entity), a.deletionsApprove(&entity), a.deletionsReject(&entity),
+		a.deletionsLs(&entity), a.deletionsShow(&entity), a.deletionsScan(&entity), a.deletionsApprove(&entity), a.deletionsReject(&entity),
 		a.deletionsUndo(&entity),
 	)
 	return command
 }
 
-func (a *app) deletionsLs() *cobra.Command {
+func (a *app) deletionsLs(entity *string) *cobra.Command {
 	var listed listFlags
 	command := &cobra.Command{
 		Use:     "ls [customer]",
@@ -54,7 +59,11 @@ func (a *app) deletionsLs() *cobra.Command {
 				return err
 			}
 			defer on.close()
-			runs, err := listDeletions(command.Context(), on, oneCustomer(args), rows)
+			question := operatorapi.DeletionsQuestion{CustomerID: oneCustomer(args)}
+			if command.Flags().Changed(flagEntity) {
+				question.Entity = *entity
+			}
+			runs, err := listDeletions(command.Context(), on, question, rows)
 			if err != nil {
 				return customerError(oneCustomer(args), err)
 			}
@@ -62,7 +71,7 @@ func (a *app) deletionsLs() *cobra.Command {
 				return a.document(runs)
 			}
 			return printList(a, listing[operatorapi.DeletionRun]{
-				columns: []any{"RUN", "CUSTOMER", "STATE", "USERS", "SCANNED", "MISSING", "CONFIRMED", "DELETED", "FAILED", "STARTED"},
+				columns: []any{"RUN", "CUSTOMER", "ENTITY", "STATE", "KNOWN", "SCANNED", "MISSING", "CONFIRMED", "DELETED", "FAILED", "STARTED"},
 				items:   runs.Deletions, row: deletionRow, none: "There is no deletion scan yet.", more: runs.Next != nil,
 			})
 		},
@@ -71,12 +80,13 @@ func (a *app) deletionsLs() *cobra.Command {
 	return command
 }
 
-func listDeletions(ctx context.Context, on *link, customer string, rows int) (operatorapi.DeletionsReply, error) {
+func listDeletions(ctx context.Context, on *link, question operatorapi.DeletionsQuestion, rows int) (operatorapi.DeletionsReply, error) {
 	whole := operatorapi.DeletionsReply{Deletions: []operatorapi.DeletionRun{}}
 	err := paged[operatorapi.DeletionsQuestion, operatorapi.DeletionsReply, int64]{
 		noun: "deletions", verb: "ls", rows: rows, atOnce: deletionsPage,
 		question: func(at int64, rows int32) operatorapi.DeletionsQuestion {
-			return operatorapi.DeletionsQuestion{CustomerID: customer, Before: at, Limit: rows}
+			question.Before, question.Limit = at, rows
+			return question
 		},
 		take: func(page operatorapi.DeletionsReply) (int, *int64, error) {
 			whole.Deletions, whole.Next = append(whole.Deletions, page.Deletions...), page.Next
@@ -88,7 +98,7 @@ func listDeletions(ctx context.Context, on *link, customer string, rows int) (op
 
 func deletionRow(run operatorapi.DeletionRun) []any {
 	return []any{
-		run.ID, run.CustomerID, run.State, humanize.Comma(run.Mapped), humanize.Comma(run.Scanned), humanize.Comma(run.Missing),
+		run.ID, run.CustomerID, run.Entity, run.State, humanize.Comma(run.Mapped), humanize.Comma(run.Scanned), humanize.Comma(run.Missing),
 		humanize.Comma(run.Confirmed), humanize.Comma(run.Deleted), humanize.Comma(run.Failed), moment(run.StartedAt),
 	}
 }
@@ -99,9 +109,10 @@ func (a *app) deletionsShow(entity *string) *cobra.Command {
 	var state string
 	command := &cobra.Command{
 		Use:   "show <customer>",
-		Short: "Show a deletion scan and the users that VOMO's list did not show",
+		Short: "Show a deletion scan and the users or gifts that the list did not show",
 		Long: `Shows the customer's deletion scan that is not ended, otherwise the newest, or the one of --run: why it is held, and each
-user at the destination that VOMO's list did not show, with its address and what VOMO answered about it.`,
+user at the destination that VOMO's list did not show, with its address and what VOMO answered about it. With --entity gift: each known gift
+that Virtuous' list did not show, by its id.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			rows, err := listed.rows()
@@ -126,7 +137,7 @@ user at the destination that VOMO's list did not show, with its address and what
 		},
 	}
 	command.Flags().Int64Var(&run, "run", 0, "the run, as deletions ls names it")
-	command.Flags().StringVar(&state, "state", "", "only users in this state: missing, confirmed, found, unknown, deleted, failed, undo or restored")
+	command.Flags().StringVar(&state, "state", "", "only users or gifts in this state: missing, confirmed, found, unknown, deleted, failed, undo or restored")
 	listed.add(command)
 	return command
 }
@@ -151,24 +162,56 @@ func showDeletion(ctx context.Context, on *link, question operatorapi.DeletionQu
 	return whole, err
 }
 
+// deletedRecords are what the commands call the records of an entity.
+type deletedRecords struct{ source, record, option string }
+
+func recordsOf(entity string) deletedRecords {
+	if entity == operatorapi.EntityGift {
+		return deletedRecords{source: "Virtuous", record: "gift", option: " --entity gift"}
+	}
+	return deletedRecords{source: "VOMO", record: "user"}
+}
+
 func (a *app) printDeletion(shown operatorapi.DeletionShown) error {
-	sayf(a.out, "Run %d of %s: %s, started %s. VOMO has %s; %s missing, %d confirmed, %d deleted, %d failed.", shown.ID, shown.CustomerID,
-		shown.State, moment(shown.StartedAt), counted(shown.Scanned, "user"), humanize.Comma(shown.Missing), shown.Confirmed, shown.Deleted, shown.Failed)
+	records := recordsOf(shown.Entity)
+	sayf(a.out, "Run %d of %s: %s, started %s. %s has %s; %s missing, %d confirmed, %d deleted, %d failed.", shown.ID, shown.CustomerID, shown.State,
+		moment(shown.StartedAt), records.source, counted(shown.Scanned, records.record), humanize.Comma(shown.Missing), shown.Confirmed, shown.Deleted, shown.Failed)
 	if shown.Text != nil {
 		sayf(a.out, "%s", *shown.Text)
 	}
 	if shown.ExpiresAt != nil {
-		sayf(a.out, "It waits for rollcall deletions approve or reject, until %s.", moment(*shown.ExpiresAt))
+		sayf(a.out, "It waits for rollcall deletions approve%[1]s or reject%[1]s, until %[2]s.", records.option, moment(*shown.ExpiresAt))
+	}
+	if shown.Entity == operatorapi.EntityGift {
+		return a.printMissingGifts(shown)
 	}
 	return printList(a, listing[operatorapi.DeletionCandidate]{
 		columns: []any{"USER", "STATE", "CODE", "EMAIL", "VERSION OF", "ASKED", "DELETED"},
 		items:   shown.Candidates, none: "No user is missing.", more: shown.Next != nil,
 		row: func(one operatorapi.DeletionCandidate) []any {
 			return []any{
-				one.VomoID, one.State, textOr(one.Code, "-"), textOr(one.Email, "-"), moment(one.SourceUpdatedAt), momentOr(one.AskedAt), momentOr(one.DeletedAt),
+				one.VomoID, one.State, textOr(one.Code, "-"), textOr(one.Email, "-"), momentOr(one.SourceUpdatedAt), momentOr(one.AskedAt), momentOr(one.DeletedAt),
 			}
 		},
 	})
+}
+
+func (a *app) printMissingGifts(shown operatorapi.DeletionShown) error {
+	return printList(a, listing[operatorapi.DeletionCandidate]{
+		columns: []any{"GIFT", "STATE", "CODE", "ASKED", "DELETED"},
+		items:   shown.Candidates, none: "No gift is missing.", more: shown.Next != nil,
+		row: func(one operatorapi.DeletionCandidate) []any {
+			return []any{candidateID(one), one.State, textOr(one.Code, "-"), momentOr(one.AskedAt), momentOr(one.DeletedAt)}
+		},
+	})
+}
+
+// candidateID returns the id of a user or gift.
+func candidateID(one operatorapi.DeletionCandidate) string {
+	if one.VirtuousGiftID != nil {
+		return strconv.FormatInt(*one.VirtuousGiftID, 10)
+	}
+	return one.VomoID
 }
 
 func momentOr(at *time.Time) string {
@@ -184,7 +227,7 @@ func (a *app) deletionsScan(entity *string) *cobra.Command {
 		Short: "Ask for a deletion scan at once, whatever the schedule says",
 		Long: `Asks for a deletion scan of a customer at once, whatever the schedule says. It keeps out of the customer's quiet hours, and reads
 all users. The command fails while a scan of the customer is held, and for a customer that is paused, switched off, or not through
-its first backfill.`,
+its first backfill. With --entity gift it reads the ids of all gifts, in the turns of the customer's giving.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			return a.commandDeletion(command.Context(), "scan", operatorapi.DeletionCommand{CustomerID: args[0], Entity: *entity})
@@ -195,7 +238,7 @@ its first backfill.`,
 func (a *app) deletionsApprove(entity *string) *cobra.Command {
 	return a.deletionsDecide(entity, "approve", "Let a held deletion scan go on",
 		`Lets a held deletion scan go on: VOMO is asked once more for each user, and those that it still does not have are deleted at the
-destination. A scan that is held because VOMO shows no user at all cannot be approved.`)
+destination. With --entity gift, Virtuous is asked for each missing gift. A scan that is held because the list is empty cannot be approved.`)
 }
 
 func (a *app) deletionsReject(entity *string) *cobra.Command {
@@ -231,12 +274,12 @@ func (a *app) commandDeletion(ctx context.Context, verb string, question operato
 	if a.json {
 		return a.document(done)
 	}
-	sayf(a.out, "%s", commandedDeletion(question.CustomerID, done))
+	sayf(a.out, "%s", commandedDeletion(question, done))
 	return nil
 }
 
-func commandedDeletion(customer string, done operatorapi.DeletionCommanded) string {
-	run := ""
+func commandedDeletion(question operatorapi.DeletionCommand, done operatorapi.DeletionCommanded) string {
+	run, customer, records := "", question.CustomerID, recordsOf(question.Entity)
 	if done.Deletion != nil {
 		run = " " + strconv.FormatInt(done.Deletion.ID, 10)
 	}
@@ -244,10 +287,10 @@ func commandedDeletion(customer string, done operatorapi.DeletionCommanded) stri
 	case operatorapi.DeletionScanRunning:
 		return fmt.Sprintf("A deletion scan of %s is under way already.", customer)
 	case operatorapi.DeletionApproved:
-		return fmt.Sprintf("Deletion scan%s of %s approved: VOMO is asked once more for each user. rollcall deletions show %s shows what comes of them.",
-			run, customer, customer)
+		return fmt.Sprintf("Deletion scan%s of %s approved: %s is asked for each missing %s. rollcall deletions show %s%s shows what comes of them.",
+			run, customer, records.source, records.record, customer, records.option)
 	case operatorapi.DeletionRejected:
 		return fmt.Sprintf("Deletion scan%s of %s rejected: nothing was deleted.", run, customer)
 	}
-	return fmt.Sprintf("Deletion scan of %s requested: rollcall deletions ls %s shows it.", customer, customer)
+	return fmt.Sprintf("Deletion scan of %s requested: rollcall deletions ls %s%s shows it.", customer, customer, records.option)
 }

@@ -24,8 +24,8 @@ func TestDeletionsAreListedAndShown(t *testing.T) {
 	f.answers("deletions", "ls", always(operatorapi.DeletionsReply{Deletions: []operatorapi.DeletionRun{heldRun()}}))
 	got := f.run("deletions", "ls")
 	require.Zero(t, got.code, got.stderr)
-	require.Regexp(t, `^RUN +CUSTOMER +STATE +USERS +SCANNED +MISSING +CONFIRMED +DELETED +FAILED +STARTED\n`, got.stdout)
-	require.Regexp(t, `\n17 +acme +held +100 +70 +30 +30 +0 +0 +2026-11-20`, got.stdout)
+	require.Regexp(t, `^RUN +CUSTOMER +ENTITY +STATE +KNOWN +SCANNED +MISSING +CONFIRMED +DELETED +FAILED +STARTED\n`, got.stdout)
+	require.Regexp(t, `\n17 +acme +user +held +100 +70 +30 +30 +0 +0 +2026-11-20`, got.stdout)
 	require.Len(t, document[operatorapi.DeletionsReply](t, f.run("deletions", "ls", "acme", "--json")).Deletions, 1)
 
 	f.answers("deletions", "show", func(_ int, data []byte) (any, string) {
@@ -33,7 +33,7 @@ func TestDeletionsAreListedAndShown(t *testing.T) {
 		if err := json.Unmarshal(data, &question); err != nil || question.CustomerID != "acme" {
 			return "a bad question", service.CodeBadRequest
 		}
-		one := operatorapi.DeletionCandidate{VomoID: "8205", State: "confirmed", Email: new("ana@example.org"), SourceUpdatedAt: testTime, AskedAt: &testTime}
+		one := operatorapi.DeletionCandidate{VomoID: "8205", State: "confirmed", Email: new("ana@example.org"), SourceUpdatedAt: &testTime, AskedAt: &testTime}
 		if question.After == "8205" {
 			one.VomoID, one.Email = "8206", nil
 			return operatorapi.DeletionShown{DeletionRun: heldRun(), Candidates: []operatorapi.DeletionCandidate{one}}, noCode
@@ -60,6 +60,38 @@ func TestHeldDeletionsAreApprovedAndRejected(t *testing.T) {
 	require.Equal(t, operatorapi.DeletionApproved, document[operatorapi.DeletionCommanded](t, f.run("deletions", "approve", "acme", "--json")).Action)
 	require.Equal(t, result{code: exitFailed, stderr: "rollcall: no such deletion scan of the customer is held\n"}, f.run("deletions", "reject", "acme"))
 	require.Contains(t, f.run("deletions", "scan", "acme").stdout, "Deletion scan of acme requested")
+}
+
+func TestDeletedGiftsHaveTheSameCommands(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	run := heldRun()
+	run.Entity = operatorapi.EntityGift
+	checked := func(reply any) func(int, []byte) (any, string) {
+		return func(_ int, data []byte) (any, string) {
+			var question operatorapi.DeletionQuestion
+			if err := json.Unmarshal(data, &question); err != nil || question.Entity != operatorapi.EntityGift {
+				return "a bad question", service.CodeBadRequest
+			}
+			return reply, noCode
+		}
+	}
+	f.answers("deletions", "ls", checked(operatorapi.DeletionsReply{Deletions: []operatorapi.DeletionRun{run}}))
+	require.Regexp(t, `\n17 +acme +gift +held`, f.run("deletions", "ls", "--entity", "gift").stdout)
+	f.answers("deletions", "show", checked(operatorapi.DeletionShown{DeletionRun: run, Candidates: []operatorapi.DeletionCandidate{
+		{VirtuousGiftID: new(int64(4410)), State: "deleted", Code: new("source_not_found"), AskedAt: &testTime},
+	}}))
+	got := f.run("deletions", "show", "acme", "--entity", "gift")
+	require.Contains(t, got.stdout, "Virtuous has 70 gifts; 30 missing")
+	require.Contains(t, got.stdout, "It waits for rollcall deletions approve --entity gift or reject --entity gift, until 2026-11-20")
+	require.Regexp(t, `\n4410 +deleted +source_not_found +2026-11-20`, got.stdout)
+	f.answers("deletions", "approve", checked(operatorapi.DeletionCommanded{Action: operatorapi.DeletionApproved, Deletion: &run}))
+	require.Contains(t, f.run("deletions", "approve", "acme", "--entity", "gift").stdout, "approved: Virtuous is asked for each missing gift. "+
+		"rollcall deletions show acme --entity gift shows")
+	f.answers("deletions", "undo", checked(operatorapi.UndoCommanded{Gifts: 1, RunIDs: []int64{17}, NotDeleted: []string{}}))
+	require.Equal(t, exitUsage, f.run("deletions", "undo", "acme", "--entity", "gift", "don-1").code)
+	got = f.run("deletions", "undo", "acme", "--entity", "gift", "4410", "--no-wait")
+	require.Contains(t, got.stdout, "1 gift of acme are read again", got.stderr)
 }
 
 func TestUndoWaitsAndSaysWhatCameOfEachUser(t *testing.T) {

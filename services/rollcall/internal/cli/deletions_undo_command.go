@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,7 +11,7 @@ import (
 	"rollcall.dev/pkg/operatorapi"
 )
 
-// States of a user that an operator asked for again, as the service names them.
+// States of a user or gift that an operator asked for again, as the service names them.
 const (
 	candidateUndo     = "undo"
 	candidateRestored = "restored"
@@ -22,34 +23,46 @@ func (a *app) deletionsUndo(entity *string) *cobra.Command {
 	var run int64
 	var noWait bool
 	command := &cobra.Command{
-		Use:   "undo <customer> [<vomo id>…]",
-		Short: "Bring deleted users back that VOMO still has",
+		Use:   "undo <customer> [<id>…]",
+		Short: "Bring deleted users or gifts back that VOMO or Virtuous still has",
 		Long: `Reads users that a deletion scan deleted within the last 7 days from VOMO again: these, or all of --run. Those that VOMO has are
 written to the destination, which brings them back. For those that VOMO does not have, nothing changes. The command waits until all
-are read, and says what came of them.`,
+are read, and says what came of them. With --entity gift, gifts are read from Virtuous again, and those that it has are live again.`,
 		Example: `  rollcall deletions undo acme 8205 8206
-  rollcall deletions undo acme --run 17`,
+  rollcall deletions undo acme --run 17
+  rollcall deletions undo acme --entity gift 4410`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
-			question := operatorapi.UndoCommand{CustomerID: args[0], Entity: *entity, VomoIDs: args[1:], RunID: run}
-			if (len(question.VomoIDs) == 0) == (run == 0) {
-				return usage("name the users, or the run that deleted them: --run <id>")
+			if (len(args) == 1) == (run == 0) {
+				return usage("name the %ss, or the run that deleted them: --run <id>", recordsOf(*entity).record)
+			}
+			question := operatorapi.UndoCommand{CustomerID: args[0], Entity: *entity, RunID: run}
+			if *entity != operatorapi.EntityGift {
+				question.VomoIDs = args[1:]
+				return a.undo(command.Context(), question, !noWait)
+			}
+			for _, text := range args[1:] {
+				id, err := strconv.ParseInt(text, 10, 64)
+				if err != nil {
+					return usage("%q is no gift of Virtuous: its id is a number", text)
+				}
+				question.GiftIDs = append(question.GiftIDs, id)
 			}
 			return a.undo(command.Context(), question, !noWait)
 		},
 	}
-	command.Flags().Int64Var(&run, "run", 0, "all users that this run deleted, as deletions ls names it")
-	command.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the users are read")
+	command.Flags().Int64Var(&run, "run", 0, "all users or gifts that this run deleted, as deletions ls names it")
+	command.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until they are read")
 	return command
 }
 
-// undone is what came of users that were asked for again.
+// undone is what came of users or gifts that were asked for again.
 type undone struct {
 	operatorapi.UndoCommanded
 
 	Restored   []string `json:"restored"`
-	NotAtVOMO  []string `json:"notAtVomo"`  // VOMO does not have them either
-	NotChanged []string `json:"notChanged"` // VOMO or the destination gave no clear answer: deletions show has the codes
+	NotAtVOMO  []string `json:"notAtVomo"`  // VOMO, or Virtuous, does not have them either
+	NotChanged []string `json:"notChanged"` // there was no clear answer: deletions show has the codes
 }
 
 func (a *app) undo(ctx context.Context, question operatorapi.UndoCommand, wait bool) error {
@@ -74,19 +87,20 @@ func (a *app) undo(ctx context.Context, question operatorapi.UndoCommand, wait b
 	if len(said.NotDeleted) > 0 {
 		sayf(a.out, "Not deleted by a scan within the last 7 days: %s", strings.Join(said.NotDeleted, ", "))
 	}
+	records := recordsOf(question.Entity)
 	if !wait {
-		sayf(a.out, "%s of %s are read again: rollcall deletions show %s --run <run> shows what comes of them.", counted(said.Users, "user"),
-			question.CustomerID, question.CustomerID)
+		sayf(a.out, "%s of %s are read again: rollcall deletions show %s%s --run <run> shows what comes of them.", counted(said.Users+said.Gifts, records.record),
+			question.CustomerID, question.CustomerID, records.option)
 		return nil
 	}
-	a.printUndone(result)
+	a.printUndone(result, records)
 	return nil
 }
 
-func (a *app) printUndone(result undone) {
-	sayf(a.out, "%s restored.", counted(len(result.Restored), "user"))
+func (a *app) printUndone(result undone, records deletedRecords) {
+	sayf(a.out, "%s restored.", counted(len(result.Restored), records.record))
 	if len(result.NotAtVOMO) > 0 {
-		sayf(a.out, "VOMO does not have them either, so nothing changed: %s", strings.Join(result.NotAtVOMO, ", "))
+		sayf(a.out, "%s does not have them either, so nothing changed: %s", records.source, strings.Join(result.NotAtVOMO, ", "))
 	}
 	if len(result.NotChanged) > 0 {
 		sayf(a.out, "No clear answer, so nothing changed: %s", strings.Join(result.NotChanged, ", "))
@@ -99,9 +113,12 @@ func (a *app) awaitUndone(ctx context.Context, on *link, question operatorapi.Un
 	for _, id := range question.VomoIDs {
 		wanted[id] = true
 	}
+	for _, id := range question.GiftIDs {
+		wanted[strconv.FormatInt(id, 10)] = true
+	}
 	for _, run := range result.RunIDs {
 		_, err := waiting[operatorapi.DeletionShown]{
-			interval: a.askInterval(), timeout: on.timeout, stored: true, note: a.sayLine, stopped: errors.New("stopped waiting; the users are read all the same"),
+			interval: a.askInterval(), timeout: on.Timeout, stored: true, note: a.sayLine, stopped: errors.New("stopped waiting; they are read all the same"),
 			ask: func(ctx context.Context) (operatorapi.DeletionShown, error) {
 				return showDeletion(ctx, on, operatorapi.DeletionQuestion{
 					CustomerID: question.CustomerID, Entity: question.Entity, RunID: run, State: candidateUndo, WithoutEmail: true,
@@ -128,15 +145,16 @@ func (a *app) awaitUndone(ctx context.Context, on *link, question operatorapi.Un
 // collect sorts users by what came of them; wanted is empty for all of a run.
 func (u *undone) collect(candidates []operatorapi.DeletionCandidate, wanted map[string]bool) {
 	for _, one := range candidates {
+		id := candidateID(one)
 		switch {
-		case len(wanted) > 0 && !wanted[one.VomoID]:
+		case len(wanted) > 0 && !wanted[id]:
 		case one.State == candidateRestored:
-			u.Restored = append(u.Restored, one.VomoID)
+			u.Restored = append(u.Restored, id)
 		case one.Code == nil: // it was not asked for
 		case *one.Code == codeNotFound:
-			u.NotAtVOMO = append(u.NotAtVOMO, one.VomoID)
+			u.NotAtVOMO = append(u.NotAtVOMO, id)
 		default:
-			u.NotChanged = append(u.NotChanged, one.VomoID)
+			u.NotChanged = append(u.NotChanged, id)
 		}
 	}
 }

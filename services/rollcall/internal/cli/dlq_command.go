@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 )
@@ -42,27 +43,27 @@ func (a *app) connectForLetters() (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	on.timeout = max(on.timeout, lettersTimeout)
+	on.Timeout = max(on.Timeout, lettersTimeout)
 	return on, nil
 }
 
 // letterError says which letter a service's error is about.
 func letterError(id string, err error) error {
-	var refused *rejectedError
+	var refused *operatorclient.RejectedError
 	switch {
-	case isUnknown(err):
+	case operatorclient.IsUnknown(err):
 		return fmt.Errorf("letter %q is not known: rollcall dlq ls lists open letters, with --state all settled ones too", id)
-	case errors.As(err, &refused) && refused.code != service.CodeInternal:
-		return errors.New(refused.text)
+	case errors.As(err, &refused) && refused.Code != service.CodeInternal:
+		return errors.New(refused.Text)
 	}
 	return err
 }
 
 // lettersError lists a service's errors about a filter.
 func lettersError(customer string, err error) error {
-	var refused *rejectedError
-	if errors.As(err, &refused) && len(refused.fields.Errors) > 0 {
-		return fmt.Errorf("the service does not accept this filter:%s", fieldErrors(refused.fields.Errors))
+	var refused *operatorclient.RejectedError
+	if errors.As(err, &refused) && len(refused.Fields.Errors) > 0 {
+		return fmt.Errorf("the service does not accept this filter:%s", fieldErrors(refused.Fields.Errors))
 	}
 	return customerError(customer, err)
 }

@@ -26,8 +26,8 @@ func (c *checker) nats(ctx context.Context) []finding {
 			skipped("NATS is not reached", "jetstream", "streams", "nats clock", "services")...)
 	}
 	defer on.close()
-	findings := []finding{natsVersion(on.conn.ConnectedServerVersion())}
-	js, err := jetstream.New(on.conn)
+	findings := []finding{natsVersion(on.Conn.ConnectedServerVersion())}
+	js, err := jetstream.New(on.Conn)
 	if err == nil {
 		bounded, cancel := context.WithTimeout(ctx, c.timeout)
 		_, err = js.AccountInfo(bounded)
@@ -159,7 +159,7 @@ func workers() []string {
 }
 
 func (c *checker) services(ctx context.Context, on *link) []finding {
-	running, err := service.Running(ctx, on.conn, on.timeout)
+	running, err := service.Running(ctx, on.Conn, on.Timeout)
 	if err != nil {
 		return []finding{failed("services", "Look at the server's log, and whether this user may ask $SRV.PING.", "%v", err)}
 	}

@@ -138,7 +138,8 @@ func sectionOf(t *testing.T, text, heading string) string {
 func explainedCodes(t *testing.T) map[string]bool {
 	t.Helper()
 	alerts, constants := map[string]bool{}, map[string]string{}
-	for _, path := range []string{"pkg/event/event.go", "pkg/event/explain.go", "pkg/event/explain_giving.go", "pkg/window/window.go"} {
+	explained := []string{"pkg/event/explain.go", "pkg/event/explain_giving.go", "pkg/event/explain_figures.go"}
+	for _, path := range append([]string{"pkg/event/event.go", "pkg/window/window.go"}, explained...) {
 		ast.Inspect(parsed(t, path), func(node ast.Node) bool {
 			spec, ok := node.(*ast.ValueSpec)
 			if !ok || len(spec.Values) != 1 {
@@ -152,7 +153,7 @@ func explainedCodes(t *testing.T) map[string]bool {
 		})
 	}
 	codes := map[string]bool{}
-	for _, path := range []string{"pkg/event/explain.go", "pkg/event/explain_giving.go"} {
+	for _, path := range explained {
 		ast.Inspect(parsed(t, path), func(node ast.Node) bool {
 			clause, ok := node.(*ast.CaseClause)
 			if !ok {
@@ -197,7 +198,7 @@ func textOf(t *testing.T, expression ast.Expr) (text string, isText bool) {
 func commandPaths() (paths []string) {
 	var walk func(command *cobra.Command)
 	walk = func(command *cobra.Command) {
-		if len(command.Commands()) == 0 {
+		if len(command.Commands()) == 0 || strings.Contains(command.Use, " <") { // such as link <customer>, and link ls
 			paths = append(paths, strings.TrimPrefix(command.CommandPath(), "rollcall "))
 		}
 		for _, below := range command.Commands() {
@@ -227,6 +228,8 @@ func commandsIn(text string) map[string]bool {
 var (
 	// commandLine is a command of rollcall in a piece of code, or after a colon in a remedy.
 	commandLine = regexp.MustCompile("(?:`|: |run |--rm |\n)(?:bin/)?rollcall ([a-z-]+)(?: ([a-z-]+(?:\\|[a-z-]+)*))?")
+	// commandInPage is a command of rollcall that a page of the console shows.
+	commandInPage = regexp.MustCompile(`"(rollcall [a-z-]+(?: [a-z]+)?)`)
 	// settingInText is the name of a setting, or of something else in capitals.
 	settingInText = regexp.MustCompile(`\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b`)
 )
@@ -235,6 +238,8 @@ var (
 var otherNames = map[string]string{
 	"VAULT_SERVER_TOKEN": "the key service's", "POSTGRES_PASSWORD": "compose's", "NATS_JETSTREAM_KEY": "compose's", "NATS_PASSWORD": "compose's",
 	"MAX_DELIVERIES": "the server's", "COMPOSE_FILE": "compose's", "BUILD_IMAGE": "compose's", "HTTPS_PROXY": "the environment's", "NO_PROXY": "the environment's",
+	"OTEL_EXPORTER_OTLP_HEADERS": "OpenTelemetry's", "OTEL_RESOURCE_ATTRIBUTES": "OpenTelemetry's", "OTEL_TRACES_SAMPLER": "OpenTelemetry's",
+	"PROMETHEUS_PORT": "compose's", "GRAFANA_PORT": "compose's", "MAILPIT_PORT": "compose's",
 }
 
 // An operator who follows a remedy must find the command and the setting that it names.
@@ -245,9 +250,15 @@ func TestRemediesAndDocumentsNameCommandsAndSettingsThatExist(t *testing.T) {
 		text, remedy := event.Explain(code)
 		texts["the words of "+code] = text + " " + remedy
 	}
-	for _, document := range []string{"README.md", "docs/operating.md", "docs/architecture.md", "docs/guides.md", "docs/giving.md"} {
+	for _, document := range []string{"README.md", "docs/api.md", "docs/operating.md", "docs/architecture.md", "docs/guides.md", "docs/giving.md"} {
 		texts[document] = fromRepository(t, document)
 	}
+	for _, page := range append(inRepository(t, ".templ"), "services/console/internal/pages/remedies.go") {
+		for _, command := range commandInPage.FindAllStringSubmatch(fromRepository(t, page), -1) {
+			texts[page] += "`" + command[1] + "` "
+		}
+	}
+	require.NotEmpty(t, texts["services/console/internal/pages/remedies.go"])
 	settings := map[string]bool{}
 	for _, setting := range config.Settings() {
 		settings[setting.Name] = true

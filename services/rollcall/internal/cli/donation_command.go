@@ -2,24 +2,15 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/operatorapi"
 	"rollcall.dev/pkg/store"
 )
-
-// longestDonation bounds the file of a donation; NATS takes no longer message by default.
-const longestDonation = 1 << 20
 
 func (a *app) donation() *cobra.Command {
 	command := &cobra.Command{
@@ -233,75 +224,7 @@ out. The donation is validated when it is captured: rollcall donation show and r
 The same donation again changes nothing.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(command *cobra.Command, args []string) error {
-			message, err := a.readDonation(args[0], args[1])
-			if err != nil {
-				return err
-			}
-			on, err := a.connect()
-			if err != nil {
-				return err
-			}
-			defer on.close()
-			sent, err := publishDonation(command.Context(), on, args[0], message)
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return a.document(sent)
-			}
-			sayf(a.out, "%s: donation published", args[0])
-			return nil
+			return a.submitFile(command.Context(), submission{noun: "donation", subject: bus.SubjectDonation(args[0])}, args[0], args[1])
 		},
 	}
-}
-
-var errDonationFile = errors.New("the file is no donation: it must have one JSON object of at most 1 MiB")
-
-// readDonation reads a donation and fills in its customer. Its errors quote nothing of the file, which names a donor.
-func (a *app) readDonation(customer, path string) ([]byte, error) {
-	from := a.Stdin
-	if path != "-" {
-		file, err := os.Open(path) //nolint:gosec // G304: the operator names the file
-		if err != nil {
-			return nil, fmt.Errorf("read the donation: %w", err)
-		}
-		defer func() { _ = file.Close() }() // it was read only
-		from = file
-	}
-	data, err := io.ReadAll(io.LimitReader(from, longestDonation+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the donation: %w", err)
-	}
-	var fields map[string]json.RawMessage
-	if len(data) > longestDonation || json.Unmarshal(data, &fields) != nil || fields == nil {
-		return nil, errDonationFile
-	}
-	named, err := json.Marshal(customer)
-	if err != nil {
-		return nil, fmt.Errorf("encode the customer: %w", err)
-	}
-	if given, isNamed := fields["customerId"]; isNamed && string(given) != string(named) {
-		return nil, fmt.Errorf("the file is a donation of another customer than %q", customer)
-	}
-	fields["customerId"] = named
-	return json.Marshal(fields)
-}
-
-// publishDonation publishes a donation and waits until it is stored.
-func publishDonation(ctx context.Context, on *link, customer string, message []byte) (published, error) {
-	js, err := jetstream.New(on.conn)
-	if err != nil {
-		return published{}, fmt.Errorf("open JetStream: %w", err)
-	}
-	subject := bus.SubjectDonation(customer)
-	outgoing := on.message(subject)
-	outgoing.Data = message
-	outgoing.Header.Set(bus.HeaderContentType, "application/json")
-	bounded, cancel := context.WithTimeout(ctx, on.timeout)
-	defer cancel()
-	ack, err := js.PublishMsg(bounded, outgoing, jetstream.WithExpectStream(bus.StreamDonations))
-	if err != nil {
-		return published{}, on.publishError(ctx, subject, err)
-	}
-	return published{CustomerID: customer, Stream: ack.Stream, Sequence: ack.Sequence}, nil
 }

@@ -148,9 +148,13 @@ func TestReportOfGivingPrintsWhatToDo(t *testing.T) {
 	} {
 		*one = dailyreport.Verdict{Healthy: "0", State: dailyreport.OK, Remedy: "Nothing."}
 	}
+	made.Metrics.Failed.Baseline = &dailyreport.Baseline{Median: 1.5, Reports: 14}
+	made.Metrics.Latency.Baseline = &dailyreport.Baseline{Median: 9000, Reports: 9}
 	f.answers("reports", "show", inTurn(made))
 	got := f.run("report", "acme")
-	require.Regexp(t, `\nfailed +3 +0 +look\n`, got.stdout)
+	require.Regexp(t, `\nfailed +3 +1.5 +0 +look\n`, got.stdout)
+	require.Regexp(t, `\nsubmitted to confirmed +- +2h30m +0 +ok\n`, got.stdout)
+	require.Regexp(t, `\nrecovered by reconciliation +- +- +0 +ok\n`, got.stdout)
 	require.Contains(t, got.stdout, "failed: See what Virtuous rejects.\n")
 	require.NotContains(t, got.stdout, "Nothing.")
 	require.Equal(t, made, document[dailyreport.Report](t, f.run("report", "acme", "--json")))

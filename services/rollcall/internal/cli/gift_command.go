@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,6 +48,8 @@ type records[Reply, Record any] struct {
 	page        func(Reply) (found []Record, next *int64)
 	document    func(found []Record, next *int64) any
 	listing     listing[Record] // without its items
+	// instead lists something else, if a flag asks for it; or nil.
+	instead func(ctx context.Context, customer string, listed listFlags) (done bool, err error)
 }
 
 // recordsLs returns an ls of a customer's gifts or contacts.
@@ -58,6 +61,11 @@ func recordsLs[Reply, Record any](a *app, of records[Reply, Record]) *cobra.Comm
 		Short:   of.short,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
+			if of.instead != nil {
+				if done, err := of.instead(command.Context(), args[0], listed); done || err != nil {
+					return err
+				}
+			}
 			rows, err := listed.rows()
 			if err != nil {
 				return err

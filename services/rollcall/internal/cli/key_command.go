@@ -1,12 +1,6 @@
 package cli
 
-import (
-	"context"
-
-	"github.com/spf13/cobra"
-
-	"rollcall.dev/pkg/operatorapi"
-)
+import "github.com/spf13/cobra"
 
 func (a *app) key() *cobra.Command {
 	return &cobra.Command{
@@ -19,7 +13,7 @@ func (a *app) key() *cobra.Command {
 				return err
 			}
 			defer on.close()
-			key, err := publicKey(command.Context(), on)
+			key, err := on.PublicKey(command.Context())
 			if err != nil {
 				return err
 			}
@@ -30,8 +24,4 @@ func (a *app) key() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-func publicKey(ctx context.Context, on *link) (operatorapi.KeyReply, error) {
-	return ask[struct{}, operatorapi.KeyReply](ctx, on, "key", "get", struct{}{})
 }

@@ -125,7 +125,7 @@ func (a *app) ensureStreams(ctx context.Context, settings config.Config, lowerRe
 		return nil, err
 	}
 	defer on.close()
-	js, err := jetstream.New(on.conn)
+	js, err := jetstream.New(on.Conn)
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}

@@ -140,7 +140,7 @@ func tableNames(t *testing.T) []string {
 func jsonNames(t *testing.T) (names []string) {
 	t.Helper()
 	tag := regexp.MustCompile(`json:"([^",]+)`)
-	for _, source := range sources(t, "../../../../pkg/operatorapi", "../../../../pkg/report", ".") {
+	for _, source := range sources(t, "../../../../pkg/operatorapi", "../../../../pkg/operatorclient", "../../../../pkg/report", ".") {
 		for _, match := range tag.FindAllStringSubmatch(string(testdata(t, source)), -1) {
 			names = append(names, "json "+match[1])
 		}

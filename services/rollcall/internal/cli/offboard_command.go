@@ -13,6 +13,7 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/report"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -54,7 +55,7 @@ func (a *app) runOffboard(ctx context.Context, customer string, force bool) erro
 	defer on.close()
 	_, err = ask[report.StatusQuestion, json.RawMessage](ctx, on, "status", "get", report.StatusQuestion{CustomerID: customer})
 	switch {
-	case isUnanswered(err):
+	case operatorclient.IsUnanswered(err):
 		// The stream keeps the request until the service is back; only a mistyped name is not noticed.
 		sayf(a.log, "%v; whether %q is known could not be asked", err, customer)
 	case err != nil:
@@ -69,7 +70,7 @@ func (a *app) runOffboard(ctx context.Context, customer string, force bool) erro
 			return err
 		}
 	}
-	taken, err := publish(ctx, on, customer, bus.SubjectOffboard(customer), request)
+	taken, err := on.PublishRequest(ctx, customer, bus.SubjectOffboard(customer), request)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func (a *app) confirmDonations(ctx context.Context, on *link, customer string, f
 	var giving operatorapi.OffboardingGiving
 	for waited := time.Duration(0); ; waited += time.Second {
 		shown, err := ask[operatorapi.OffboardingQuestion, operatorapi.Offboarding](ctx, on, "offboardings", "get", question)
-		if isUnanswered(err) {
+		if operatorclient.IsUnanswered(err) {
 			return false, nil
 		}
 		if err != nil {
@@ -104,13 +105,17 @@ func (a *app) confirmDonations(ctx context.Context, on *link, customer string, f
 			return false, errInterrupted
 		}
 	}
-	if giving.Queued == 0 && giving.Pending == 0 && giving.Submitted == 0 {
+	contacts := giving.PendingContacts + giving.SubmittedContacts
+	if giving.Queued == 0 && giving.Pending == 0 && giving.Submitted == 0 && contacts == 0 {
 		return false, nil
 	}
 	counts := fmt.Sprintf("%s donations are pending, %s are submitted and %s are not captured yet", humanize.Comma(giving.Pending),
 		humanize.Comma(giving.Submitted), humanize.Comma(int64(giving.Queued))) //nolint:gosec // no stream has 2^63 messages
 	if len(giving.Donations) > 0 {
 		counts += ": " + strings.Join(giving.Donations, ", ")
+	}
+	if contacts > 0 {
+		counts += fmt.Sprintf("; %s contacts are pending or submitted: %s", humanize.Comma(contacts), strings.Join(giving.Contacts, ", "))
 	}
 	if !force {
 		return false, fmt.Errorf("%s. An offboarding closes them: wait until they are confirmed, or give --force", counts)

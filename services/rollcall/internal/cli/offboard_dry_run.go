@@ -38,7 +38,7 @@ func (a *app) showOffboarding(ctx context.Context, customer string) error {
 	lines := a.table()
 	lines.row(offboardingHeading(shown))
 	lines.group("at once",
-		"credentials", listOr(shown.AtOnce.Credentials, "none"),
+		"credentials", listOrNone(shown.AtOnce.Credentials),
 		"data key", keyText(shown.AtOnce.DataKey),
 		"unfinished runs", count(shown.AtOnce.OpenRuns),
 		"unpublished messages", count(shown.AtOnce.UnpublishedMessages))
@@ -47,7 +47,13 @@ func (a *app) showOffboarding(ctx context.Context, customer string) error {
 			"pending", count(giving.Pending),
 			"submitted", count(giving.Submitted),
 			"not captured yet", count(int64(giving.Queued)), //nolint:gosec // no stream has 2^63 messages
-			"ids", listOr(giving.Donations, "none"))
+			"ids", listOrNone(giving.Donations))
+	}
+	if giving := shown.Giving; giving.PendingContacts+giving.SubmittedContacts > 0 {
+		lines.group("contacts that are closed, with --force",
+			"pending", count(giving.PendingContacts),
+			"submitted", count(giving.SubmittedContacts),
+			"references", listOrNone(giving.Contacts))
 	}
 	lines.group("within minutes, before a return",
 		"addresses of users", count(shown.Soon.Addresses),
@@ -87,9 +93,9 @@ func keyText(has bool) string {
 	return "none"
 }
 
-func listOr(list []string, none string) string {
+func listOrNone(list []string) string {
 	if len(list) == 0 {
-		return none
+		return "none"
 	}
 	return strings.Join(list, ", ")
 }
@@ -99,5 +105,5 @@ func messagesText(messages map[string]uint64) string {
 	for _, stream := range slices.Sorted(maps.Keys(messages)) {
 		counts = append(counts, stream+" "+humanize.Comma(int64(messages[stream]))) //nolint:gosec // no stream has 2^63 messages
 	}
-	return listOr(counts, "none")
+	return listOrNone(counts)
 }

@@ -10,7 +10,6 @@ import (
 
 	"rollcall.dev/pkg/bus"
 	"rollcall.dev/pkg/operatorapi"
-	"rollcall.dev/pkg/vault"
 	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -139,14 +138,14 @@ func (a *app) runOnboard(ctx context.Context, customer string, asked onboarding)
 func (a *app) publishRequest(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest, inClear bool) (published, error) {
 	customer := request.GetCustomerId()
 	if !inClear {
-		if err := seal(ctx, on, request); err != nil {
+		if err := on.Seal(ctx, request); err != nil {
 			return published{}, err
 		}
 		if errs := request.Validate(customer, true); len(errs) > 0 {
 			return published{}, usage("this request would be rejected:%s", fieldErrors(errs))
 		}
 	}
-	taken, err := publish(ctx, on, customer, bus.SubjectOnboard(customer), request)
+	taken, err := on.PublishRequest(ctx, customer, bus.SubjectOnboard(customer), request)
 	if err == nil {
 		a.progressLinef("%s: published as message %d of %s", customer, taken.Sequence, taken.Stream)
 	}
@@ -188,40 +187,6 @@ func (a *app) onboardingRequest(ctx context.Context, customer string, asked onbo
 		request.WriteBack = &rollcallv1.WriteBack{Fields: asked.writeBack.fields, Create: asked.writeBack.create}
 	}
 	return request, askedWindow(request, asked)
-}
-
-// seal replaces each token by its sealed form.
-func seal(ctx context.Context, on *link, request *rollcallv1.OnboardingRequest) error {
-	key, err := publicKey(ctx, on)
-	if err != nil {
-		return err
-	}
-	if request.GetVomoToken() != "" {
-		if request.VomoTokenSealed, err = vault.SealToken(key.PublicKey, request.GetVomoToken()); err != nil {
-			return err
-		}
-		request.VomoToken = ""
-	}
-	if virtuous := request.GetVirtuous(); virtuous != nil {
-		for _, secret := range []struct{ plain, sealed *string }{
-			{&virtuous.Token, &virtuous.TokenSealed}, {&virtuous.WebhookSecret, &virtuous.WebhookSecretSealed},
-		} {
-			if *secret.plain == "" {
-				continue
-			}
-			if *secret.sealed, err = vault.SealToken(key.PublicKey, *secret.plain); err != nil {
-				return err
-			}
-			*secret.plain = ""
-		}
-	}
-	if destination := request.GetDestination(); destination.GetToken() != "" {
-		if destination.TokenSealed, err = vault.SealToken(key.PublicKey, destination.GetToken()); err != nil {
-			return err
-		}
-		destination.Token = ""
-	}
-	return nil
 }
 
 // askedWindow sets when the backfill may run. It returns usage errors for flags that cannot be read; invalid hours are

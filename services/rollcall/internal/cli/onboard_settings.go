@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/window"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -29,11 +30,11 @@ func (a *app) confirmReplacing(ctx context.Context, on *link, request *rollcallv
 	customer := request.GetCustomerId()
 	shown, err := ask[operatorapi.ConfigQuestion, operatorapi.Config](ctx, on, "config", "get", operatorapi.ConfigQuestion{CustomerID: customer})
 	switch {
-	case isUnanswered(err):
+	case operatorclient.IsUnanswered(err):
 		// The stream keeps the request until the service is back.
 		sayf(a.log, "%v; which settings of %q the request changes could not be asked", err, customer)
 		return nil
-	case isUnknown(err), err == nil && shown.OffboardedAt != nil:
+	case operatorclient.IsUnknown(err), err == nil && shown.OffboardedAt != nil:
 		if request.TokenOnly() {
 			return fmt.Errorf("customer %q is not mirrored: a token alone is for one who is; rollcall onboard needs --url too", customer)
 		}

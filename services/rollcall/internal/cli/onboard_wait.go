@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/store"
 )
 
@@ -54,10 +55,10 @@ func (a *app) awaitSettled(ctx context.Context, on *link, taken published) (oper
 	question := operatorapi.RequestQuestion{Sequence: taken.Sequence}
 	unseen, saidPending := 0, false
 	return waiting[operatorapi.Request]{
-		interval: a.askInterval(), timeout: on.timeout, stored: true, note: a.sayLine, stopped: errStoppedWaiting,
+		interval: a.askInterval(), timeout: on.Timeout, stored: true, note: a.sayLine, stopped: errStoppedWaiting,
 		ask: func(ctx context.Context) (operatorapi.Request, error) {
 			request, err := ask[operatorapi.RequestQuestion, operatorapi.Request](ctx, on, "requests", "get", question)
-			if isUnknown(err) {
+			if operatorclient.IsUnknown(err) {
 				if unseen++; unseen == unseenRequests {
 					sayf(a.log, "%s: the onboarding service has not taken the message up yet", taken.CustomerID)
 				}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -26,7 +25,7 @@ to the destination. If a poll is under way or requested already, nothing is adde
 customer that is paused, switched off, or not through its first backfill. With --wait it exits 0 when a poll has succeeded,
 1 when it failed.`,
 		publish: func(ctx context.Context, on *link, customer string) (requested, error) {
-			return request(ctx, on, customer, bus.SubjectPoll(customer), &rollcallv1.PollRequest{CustomerId: customer})
+			return a.request(ctx, on, customer, bus.SubjectPoll(customer), &rollcallv1.PollRequest{CustomerId: customer})
 		},
 		runs: func(status report.Status) (*report.EndedRun, *report.OpenRun) {
 			return status.Polling.LastRun, status.Polling.OpenRun
@@ -52,25 +51,4 @@ type requested struct {
 	// AlreadyRequested: the stream holds such a request already, waiting or in work.
 	AlreadyRequested bool             `json:"alreadyRequested"`
 	Run              *report.EndedRun `json:"run"` // with --wait: as it ended
-}
-
-// checkRunnable returns nil if the customer is polled, and otherwise the reason and the remedy.
-func checkRunnable(status report.Status) error {
-	id := status.CustomerID
-	switch integration := status.Integration; {
-	case integration.OffboardedAt != nil:
-		return fmt.Errorf("customer %q was offboarded: onboard it again first", id)
-	case !integration.Enabled:
-		for _, reason := range status.Health.Reasons {
-			if integration.DisabledReason != nil && reason.Code == *integration.DisabledReason {
-				return fmt.Errorf("customer %q is switched off: %s\n  %s", id, reason.Text, reason.Remedy)
-			}
-		}
-		return fmt.Errorf("customer %q is switched off; it goes on with a VOMO token that works: rollcall config set %s --vomo-token-file <file>", id, id)
-	case integration.PausedAt != nil:
-		return fmt.Errorf("customer %q is paused: rollcall resume %s lets it go on, with a poll at once", id, id)
-	case integration.BackfillCompletedAt == nil:
-		return fmt.Errorf("customer %q is not through its first backfill: it is polled from its end on (rollcall backfill watch %s)", id, id)
-	}
-	return nil
 }

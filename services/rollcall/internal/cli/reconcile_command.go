@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -10,8 +9,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"rollcall.dev/pkg/bus"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/report"
-	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
 
@@ -29,9 +28,9 @@ func (a *app) reconcile() *cobra.Command {
 that changed since the beginning of yesterday (UTC) are compared with the mapping, and missed ones are written to the destination. With
 --wait, which takes user_daily alone, it exits 0 when a reconciliation has succeeded, 1 when it failed.
 
-The command fails for a customer that is paused, switched off, or not through its first backfill. stuck, needs_update and
-missed_webhook reconcile donations, gifts and contacts with Virtuous, and need giving that is neither paused nor switched off. report
-stores the report of giving as that of today, also for a customer whose giving is paused or switched off.`,
+The command fails for a customer that is paused, switched off, or not through its first backfill. stuck, needs_update,
+missed_webhook, contact_changes, gift_deletions and drift reconcile donations, gifts and contacts with Virtuous, and need giving that is
+neither paused nor switched off. report stores the report of giving as that of today, also for a customer whose giving is paused or switched off.`,
 		flags: func(flags *pflag.FlagSet) {
 			flags.StringVar(&category, "category", bus.CategoryUserDaily, "which `category`: "+strings.Join(bus.Categories(), ", "))
 		},
@@ -44,15 +43,10 @@ stores the report of giving as that of today, also for a customer whose giving i
 			}
 			return nil
 		},
-		runnable: func(status report.Status) error {
-			if slices.Contains(bus.GivingCategories(), category) {
-				return checkGiving(status, category)
-			}
-			return checkRunnable(status)
-		},
+		runnable: func(status report.Status) error { return operatorclient.CheckReconcilable(status, category) },
 		publish: func(ctx context.Context, on *link, customer string) (requested, error) {
 			subject := bus.SubjectReconcile(category, customer)
-			return request(ctx, on, customer, subject, &rollcallv1.ReconcileRequest{CustomerId: customer})
+			return a.request(ctx, on, customer, subject, &rollcallv1.ReconcileRequest{CustomerId: customer})
 		},
 		runs: func(status report.Status) (*report.EndedRun, *report.OpenRun) {
 			return status.Reconciliation.LastRun, status.Reconciliation.OpenRun
@@ -66,23 +60,4 @@ stores the report of giving as that of today, also for a customer whose giving i
 		},
 	}))
 	return command
-}
-
-// checkGiving returns nil if a category of giving is worked for the customer, and otherwise the reason and the remedy. The report requests
-// nothing of Virtuous.
-func checkGiving(status report.Status, category string) error {
-	id, giving := status.CustomerID, status.Giving
-	switch {
-	case giving.OnboardedAt == nil:
-		return fmt.Errorf("customer %q has no giving: rollcall config set %s --virtuous-token-file <file> sets it up", id, id)
-	case giving.DisabledReason != nil && *giving.DisabledReason == store.GivingRemoved:
-		return fmt.Errorf("giving of customer %q was removed: rollcall config set %s --virtuous-token-file <file> sets it up again", id, id)
-	case category == bus.CategoryReport:
-		return nil
-	case !giving.Enabled:
-		return fmt.Errorf("giving of customer %q is switched off: it goes on with a key that works: rollcall config set %s --virtuous-token-file <file>", id, id)
-	case status.Integration.PausedAt != nil:
-		return fmt.Errorf("customer %q is paused: rollcall resume %s lets it go on", id, id)
-	}
-	return nil
 }

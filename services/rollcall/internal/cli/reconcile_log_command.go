@@ -32,7 +32,7 @@ func (a *app) reconcileLog() *cobra.Command {
 	listed.add(command)
 	command.Flags().StringVar(&from, "from", "7d", "from this `time` on: RFC 3339, a day (UTC), or an age")
 	command.Flags().StringVar(&to, "to", "", "until before this `time`")
-	command.Flags().StringVar(&category, "category", "", "only this `category`: stuck, needs_update, missed_webhook")
+	command.Flags().StringVar(&category, "category", "", "only this `category`: stuck, needs_update, missed_webhook, gift_deletions, drift")
 	return command
 }
 

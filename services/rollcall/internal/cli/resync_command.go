@@ -34,7 +34,7 @@ func (a *app) runResync(ctx context.Context, question operatorapi.ResyncQuestion
 		return err
 	}
 	defer on.close()
-	on.timeout = max(on.timeout, resyncTimeout)
+	on.Timeout = max(on.Timeout, resyncTimeout)
 	result, err := ask[operatorapi.ResyncQuestion, operatorapi.Resync](ctx, on, "users", "resync", question)
 	if err != nil {
 		return customerError(question.CustomerID, err)

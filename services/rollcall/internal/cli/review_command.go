@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
+	"rollcall.dev/pkg/store"
 )
 
 func (a *app) review() *cobra.Command {
@@ -34,6 +37,7 @@ func (a *app) reviewLs() *cobra.Command {
 		Use:     "ls [customer]",
 		Aliases: []string{"list"},
 		Short:   "List what waits for a person, oldest first",
+		Example: "  rollcall review ls\n  rollcall review ls acme --kind contact\n  rollcall review ls acme --kind donation --donors",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, args []string) error {
 			if kind == kindDonation {
@@ -41,6 +45,9 @@ func (a *app) reviewLs() *cobra.Command {
 			}
 			if donors {
 				return usage("--donors is for --kind donation")
+			}
+			if !slices.Contains([]string{"", store.KindUser, store.KindContact, store.KindGift}, kind) {
+				return usage("there are no items of kind %q: the kinds are user, donation, contact and gift", kind)
 			}
 			question := operatorapi.ReviewsQuestion{CustomerID: oneCustomer(args), Kind: kind, Settled: settled}
 			if settled && question.CustomerID == "" {
@@ -69,7 +76,7 @@ func (a *app) reviewLs() *cobra.Command {
 		},
 	}
 	asked.add(command)
-	command.Flags().StringVar(&kind, "kind", "", "only items of this `kind`: user, donation")
+	command.Flags().StringVar(&kind, "kind", "", "only items of this `kind`: user, donation, contact, gift")
 	command.Flags().BoolVar(&donors, "donors", false, "with --kind donation: show the donors, too; this is audited")
 	command.Flags().BoolVar(&settled, "settled", false, "also list items that were decided or superseded")
 	return command
@@ -141,22 +148,45 @@ func (a *app) printReview(shown operatorapi.ReviewShown) error {
 	lines.row("  since", moment(shown.CreatedAt))
 	lines.row("  state", shown.State)
 	if shown.RecordID != nil {
-		lines.row("  VOMO user", *shown.RecordID)
+		lines.row("  "+recordName(shown.Kind), *shown.RecordID)
 	}
 	for _, detail := range shown.Details {
-		lines.row("  "+detail.Field, fmt.Sprintf("external %q, VOMO %q", detail.External, detail.Vomo))
+		lines.row("  "+detail.Field, bothSides(shown.Kind, detail))
 	}
 	lines.row("  decisions", strings.Join(shown.Decisions, ", "))
 	return lines.end()
 }
 
+// isGiving reports whether the two sides of an item are the platform and Virtuous.
+func isGiving(kind string) bool { return kind == store.KindContact || kind == store.KindGift }
+
+func recordName(kind string) string {
+	if isGiving(kind) {
+		return kind + " at Virtuous"
+	}
+	return "VOMO user"
+}
+
+func bothSides(kind string, detail operatorapi.ReviewDetail) string {
+	switch {
+	case isGiving(kind) && detail.Field == store.DetailOtherContact:
+		return detail.Virtuous
+	case isGiving(kind):
+		return fmt.Sprintf("platform %q, Virtuous %q", detail.Partner, detail.Virtuous)
+	}
+	return fmt.Sprintf("external %q, VOMO %q", detail.External, detail.Vomo)
+}
+
 func (a *app) reviewResolve() *cobra.Command {
 	var kind, reason string
 	command := &cobra.Command{
-		Use:     "resolve <customer> <id> <decision>",
-		Short:   "Decide what becomes of an item",
-		Example: "  rollcall review resolve acme 17 retry-with-vomo-email\n  rollcall review resolve acme 4711 close --kind donation --reason 'entered by hand'",
-		Args:    cobra.ExactArgs(3),
+		Use:   "resolve <customer> <id> <decision>",
+		Short: "Decide what becomes of an item",
+		Long: `Settles an item with one of the decisions that rollcall review show lists. Of a contact, take-partner has the platform's value written to
+Virtuous within seconds, take-virtuous has the platform take Virtuous' value, and dismiss leaves both sides as they are.`,
+		Example: "  rollcall review resolve acme 17 retry-with-vomo-email\n  rollcall review resolve acme 23 take-virtuous\n" +
+			"  rollcall review resolve acme 4711 close --kind donation --reason 'entered by hand'",
+		Args: cobra.ExactArgs(3),
 		RunE: func(command *cobra.Command, args []string) error {
 			id, err := itemID(args[1])
 			if err != nil {
@@ -197,7 +227,7 @@ func itemID(text string) (int64, error) {
 
 // reviewError says that there is no such item, or no such customer.
 func reviewError(customer string, id int64, err error) error {
-	if isUnknown(err) {
+	if operatorclient.IsUnknown(err) {
 		return errors.New("customer " + strconv.Quote(customer) + " has no review item " + strconv.FormatInt(id, 10) + ": rollcall review ls lists them")
 	}
 	return err

@@ -81,3 +81,32 @@ func TestReviewOfUnknownItemOrWrongUseFails(t *testing.T) {
 	require.Equal(t, exitUsage, f.run("review", "ls", "--settled").code)
 	require.Equal(t, exitUsage, f.run("review").code)
 }
+
+func TestReviewOfAContactShowsThePlatformAndVirtuous(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, kind := range []string{"contact", "gift"} {
+		item := mismatch(7)
+		item.Kind, item.RecordID, item.Reason, item.Decisions = kind, new("501"), "duplicate_email", []string{"take-partner", "take-virtuous", "dismiss"}
+		stopList := f.answers("review", "ls", func(_ int, data []byte) (any, string) {
+			var question operatorapi.ReviewsQuestion
+			if err := json.Unmarshal(data, &question); err != nil || question.Kind != kind {
+				return "a bad question", service.CodeBadRequest
+			}
+			return operatorapi.ReviewsReply{Items: []operatorapi.ReviewItem{item}}, noCode
+		})
+		require.Regexp(t, `7 +acme +`+kind+` +501 +duplicate_email .*take-partner, take-virtuous, dismiss`, f.run("review", "ls", "acme", "--kind", kind).stdout)
+		stopShow := f.answers("review", "show", always(operatorapi.ReviewShown{ReviewItem: item, Details: []operatorapi.ReviewDetail{
+			{Field: "email", Partner: "a@example.org", Virtuous: "b@example.org"}, {Field: "otherContact", Virtuous: "7"},
+		}}))
+		got := f.run("review", "show", "acme", "7")
+		require.Zero(t, got.code, got.stderr)
+		require.Regexp(t, kind+` at Virtuous +501`, got.stdout)
+		require.Contains(t, got.stdout, `platform "a@example.org", Virtuous "b@example.org"`)
+		require.Regexp(t, `otherContact +7`, got.stdout)
+		require.NotContains(t, got.stdout, "VOMO")
+		stopList()
+		stopShow()
+	}
+	require.Equal(t, exitUsage, f.run("review", "ls", "acme", "--kind", "contacts").code)
+}

@@ -2,15 +2,13 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"rollcall.dev/pkg/event"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
 )
@@ -21,7 +19,7 @@ type onDemandRun struct {
 	publish                    func(ctx context.Context, on *link, customer string) (requested, error)
 	flags                      func(flags *pflag.FlagSet)       // adds flags of its own; nil: none
 	check                      func(isAwaited bool) error       // checks them; nil: no check
-	runnable                   func(status report.Status) error // whether the customer can be worked; nil: checkRunnable
+	runnable                   func(status report.Status) error // whether the customer can be worked; nil: operatorclient.CheckRunnable
 	// runs returns the newest ended run and the unfinished one.
 	runs   func(status report.Status) (*report.EndedRun, *report.OpenRun)
 	result func(status report.Status, run report.EndedRun) string
@@ -61,14 +59,14 @@ func (a *app) requestRun(ctx context.Context, on *link, e onDemandRun, customer 
 	if err != nil {
 		return err
 	}
-	runnable := checkRunnable
+	runnable := operatorclient.CheckRunnable
 	if e.runnable != nil {
 		runnable = e.runnable
 	}
 	if err := runnable(before); err != nil {
 		return err
 	}
-	document, err := a.publish(ctx, on, e, customer)
+	document, err := e.publish(ctx, on, customer)
 	if err != nil {
 		return err
 	}
@@ -100,22 +98,6 @@ func (a *app) requestRun(ctx context.Context, on *link, e onDemandRun, customer 
 	return nil
 }
 
-const (
-	// publishTries is the number of tries if the stream refused a request because of an earlier one, which was gone when the
-	// publisher looked for it.
-	publishTries = 5
-	publishPause = 100 * time.Millisecond
-)
-
-func (a *app) publish(ctx context.Context, on *link, e onDemandRun, customer string) (requested, error) {
-	for try := 1; ; try++ {
-		document, err := e.publish(ctx, on, customer)
-		if !errors.Is(err, jetstream.ErrMsgNotFound) || try == publishTries || a.WaitFunc(ctx, publishPause) != nil {
-			return document, err
-		}
-	}
-}
-
 // awaitRun waits until a run that is newer than the last one has ended.
 func (a *app) awaitRun(ctx context.Context, on *link, e onDemandRun, before report.Status) (report.Status, report.EndedRun, error) {
 	var newest int64
@@ -125,7 +107,7 @@ func (a *app) awaitRun(ctx context.Context, on *link, e onDemandRun, before repo
 	var ended report.EndedRun
 	lastReason, idle := "", 0
 	status, err := waiting[report.Status]{
-		interval: a.askInterval(), timeout: on.timeout, stored: true, note: a.sayLine, stopped: errStoppedWaiting,
+		interval: a.askInterval(), timeout: on.Timeout, stored: true, note: a.sayLine, stopped: errStoppedWaiting,
 		ask: func(ctx context.Context) (report.Status, error) { return askStatus(ctx, on, before.CustomerID) },
 		done: func(status report.Status) (bool, error) {
 			last, open := e.runs(status)
@@ -133,7 +115,7 @@ func (a *app) awaitRun(ctx context.Context, on *link, e onDemandRun, before repo
 				ended = *last
 				return true, nil
 			}
-			if err := checkRunnable(status); err != nil {
+			if err := operatorclient.CheckRunnable(status); err != nil {
 				return false, fmt.Errorf("stopped waiting for the %s: %w", e.noun, err)
 			}
 			lastReason = a.explainPark(e, before.CustomerID, open, lastReason)

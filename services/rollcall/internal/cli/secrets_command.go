@@ -161,7 +161,7 @@ func (a *app) servicesHave(ctx context.Context, rotation *vault.Rotation) error 
 		return fmt.Errorf("whether the running services have the new key cannot be asked (--force does without): %w", err)
 	}
 	defer on.close()
-	running, err := service.Running(ctx, on.conn, on.timeout)
+	running, err := service.Running(ctx, on.Conn, on.Timeout)
 	if err != nil {
 		return err
 	}

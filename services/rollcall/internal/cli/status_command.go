@@ -114,8 +114,28 @@ func givingRows(lines table, giving report.Giving) {
 		"needs review", humanize.Comma(giving.NeedsReview),
 		"failed", humanize.Comma(giving.Failed),
 		"conflict", humanize.Comma(giving.Conflict),
+		"contacts", contactsText(giving.Contacts),
 		"last webhook", when(giving.LastWebhookAt),
 		"last reconciled", when(giving.LastReconciledAt))
+}
+
+// contactsText counts the contacts that are on their way, by state.
+func contactsText(contacts report.GivingContacts) string {
+	var parts []string
+	for _, one := range []struct {
+		count int64
+		state string
+	}{
+		{contacts.Pending, "pending"}, {contacts.Submitted, "submitted"}, {contacts.NeedsReview, "in review"}, {contacts.Failed, "failed"},
+	} {
+		if one.count > 0 {
+			parts = append(parts, humanize.Comma(one.count)+" "+one.state)
+		}
+	}
+	if len(parts) == 0 {
+		return "none waits"
+	}
+	return strings.Join(parts, ", ")
 }
 
 func sinceText(at *time.Time) string {

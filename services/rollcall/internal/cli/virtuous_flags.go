@@ -4,11 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/store"
 	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 )
@@ -16,6 +20,7 @@ import (
 // Flags of `rollcall config set` about Virtuous.
 const (
 	flagVirtuousToken        = "virtuous-token-file"
+	flagVirtuousRefresh      = "virtuous-refresh-token-file"
 	flagVirtuousSecret       = "virtuous-webhook-secret-file"
 	flagVirtuousOrganization = "virtuous-accept-other-organization"
 	flagVirtuousSource       = "virtuous-source"
@@ -26,6 +31,8 @@ const (
 	flagVirtuousImports      = "virtuous-imports-url"
 	flagVirtuousSince        = "virtuous-gifts-since"
 	flagVirtuousWebhook      = "virtuous-webhook"
+	flagVirtuousPolicy       = "virtuous-resolution"
+	flagVirtuousOwner        = "virtuous-owner"
 	flagNoVirtuous           = "no-virtuous"
 )
 
@@ -33,20 +40,23 @@ const (
 func virtuousSettings() []string {
 	return []string{
 		flagVirtuousSource, flagVirtuousDesignations, flagVirtuousDefaults, flagVirtuousReview, flagVirtuousStuck, flagVirtuousImports,
-		flagVirtuousSince, flagVirtuousWebhook,
+		flagVirtuousSince, flagVirtuousWebhook, flagVirtuousPolicy, flagVirtuousOwner,
 	}
 }
 
 // virtuousFlags say how donations go into the customer's Virtuous.
 type virtuousFlags struct {
-	tokenFile, secretFile                            string
+	tokenFile, refreshFile, secretFile               string
 	source, designations, defaults, imports, since   string
+	policy                                           string
+	owners                                           map[string]string
 	reviewHours, stuckHours                          int32
 	createWebhook, acceptOtherOrganization, noGiving bool
 }
 
 func (v *virtuousFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&v.tokenFile, flagVirtuousToken, "", "`file` with the API key of the customer's Virtuous; - is standard input")
+	flags.StringVar(&v.refreshFile, flagVirtuousRefresh, "", "`file` with a refresh token (OAuth) instead of an API key; - is standard input")
 	flags.StringVar(&v.secretFile, flagVirtuousSecret, "", "`file` with the secret that signs webhooks; - is standard input")
 	flags.StringVar(&v.source, flagVirtuousSource, "", "`name` under which Virtuous knows the donations; empty: the installation's")
 	flags.StringVar(&v.designations, flagVirtuousDesignations, "", "`name` of a transaction's list: designations or giftDesignations; empty: the default")
@@ -56,6 +66,9 @@ func (v *virtuousFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&v.imports, flagVirtuousImports, "", "`URL` of the page in Virtuous on which imports are run; empty: none")
 	flags.StringVar(&v.since, flagVirtuousSince, "", "`date` from which on modified gifts are read, such as 2026-01-31; empty: since onboarding")
 	flags.BoolVar(&v.createWebhook, flagVirtuousWebhook, false, "create a webhook subscription at Virtuous; =false: create none")
+	flags.StringVar(&v.policy, flagVirtuousPolicy, "", "`policy` about fields of a contact that differ and have no owner: "+
+		strings.Join(rollcallv1.ResolutionPolicies(), ", ")+"; empty: the default")
+	flags.StringToStringVar(&v.owners, flagVirtuousOwner, nil, "`field=owner`: name, email, phone or address, and partner, virtuous or none; may be repeated")
 	flags.BoolVar(&v.acceptOtherOrganization, flagVirtuousOrganization, false,
 		"the key may be of another organization: what is known of the gifts and contacts of the one before is deleted, and its webhook secret")
 	flags.BoolVar(&v.noGiving, flagNoVirtuous, false, "end giving: the key is deleted, and donations wait")
@@ -63,7 +76,7 @@ func (v *virtuousFlags) register(flags *pflag.FlagSet) {
 
 // isRequest reports whether the flags need an onboarding request, which tests a key before it replaces the old one.
 func (v *virtuousFlags) isRequest(changed func(string) bool) bool {
-	return changed(flagVirtuousToken) || v.noGiving
+	return changed(flagVirtuousToken) || changed(flagVirtuousRefresh) || v.noGiving
 }
 
 // change returns the change of settings that the flags ask for, nil if there is none.
@@ -86,48 +99,58 @@ func (v *virtuousFlags) change(changed func(string) bool) (*operatorapi.Virtuous
 			set()
 		}
 	}
+	if changed(flagVirtuousPolicy) || changed(flagVirtuousOwner) {
+		change.Resolution = v.resolution(changed)
+	}
 	if changed(flagVirtuousDefaults) && !json.Valid(change.Defaults) {
 		return nil, usage("--%s is not JSON: give an object such as '{\"batch\":\"AcmeGive\"}'", flagVirtuousDefaults)
 	}
 	return change, nil
 }
 
-// message returns what a request says about Virtuous: the key, and the settings as they are with the change. Without a change it has only
-// the key.
-func (v *virtuousFlags) message(current *operatorapi.Virtuous, change *operatorapi.VirtuousChange, key, secret string) (*rollcallv1.Virtuous, error) {
+// resolution returns the change of the rules of resolution.
+func (v *virtuousFlags) resolution(changed func(string) bool) *operatorapi.ResolutionChange {
+	change := &operatorapi.ResolutionChange{Owners: maps.Clone(v.owners)}
+	for field, owner := range change.Owners {
+		if owner == noSetting {
+			change.Owners[field] = ""
+		}
+	}
+	if changed(flagVirtuousPolicy) {
+		change.Policy = &v.policy
+	}
+	return change
+}
+
+// virtuousSecrets are what the files that the flags name have.
+type virtuousSecrets struct{ key, refresh, webhook string }
+
+// message returns what a request says about Virtuous: the key or refresh token, and the settings as they are with the change. Without a
+// change it has only the secrets.
+func (v *virtuousFlags) message(current *operatorapi.Virtuous, change *operatorapi.VirtuousChange, secrets virtuousSecrets) (*rollcallv1.Virtuous, error) {
 	if v.noGiving {
 		return &rollcallv1.Virtuous{Remove: true}, nil
 	}
-	if change == nil {
-		return &rollcallv1.Virtuous{Token: key, WebhookSecret: secret, AcceptOtherOrganization: v.acceptOtherOrganization}, nil
-	}
+	message := &rollcallv1.Virtuous{}
 	if current != nil && current.DisabledReason != nil && *current.DisabledReason == store.GivingRemoved {
 		current = nil
 	}
-	message, err := change.On(current)
-	if err != nil {
-		return nil, usage("--%s is not a JSON object", flagVirtuousDefaults)
+	if change != nil {
+		var err error
+		if message, err = change.On(current); err != nil {
+			return nil, usage("--%s is not a JSON object", flagVirtuousDefaults)
+		}
 	}
-	message.Token, message.WebhookSecret, message.AcceptOtherOrganization = key, secret, v.acceptOtherOrganization
+	message.Token, message.RefreshToken, message.WebhookSecret = secrets.key, secrets.refresh, secrets.webhook
+	message.AcceptOtherOrganization = v.acceptOtherOrganization
 	return message, nil
 }
 
 // requestVirtuous sets up giving, replaces its key, or ends it, and waits until that is done. It publishes an onboarding request.
 func (a *app) requestVirtuous(ctx context.Context, customer, adminEmail string, flags virtuousFlags, change *operatorapi.VirtuousChange) error {
-	if flags.tokenFile == "-" && flags.secretFile == "-" {
-		return usage("only one secret can come from standard input")
-	}
-	var key, secret string
-	var err error
-	if flags.tokenFile != "" {
-		if key, err = a.secretFrom(ctx, flags.tokenFile); err != nil {
-			return err
-		}
-	}
-	if flags.secretFile != "" {
-		if secret, err = a.secretFrom(ctx, flags.secretFile); err != nil {
-			return err
-		}
+	secrets, err := a.virtuousSecrets(ctx, flags)
+	if err != nil {
+		return err
 	}
 	on, err := a.connect()
 	if err != nil {
@@ -135,13 +158,13 @@ func (a *app) requestVirtuous(ctx context.Context, customer, adminEmail string, 
 	}
 	defer on.close()
 	shown, err := ask[operatorapi.ConfigQuestion, operatorapi.Config](ctx, on, "config", "get", operatorapi.ConfigQuestion{CustomerID: customer})
-	if err != nil && !isUnknown(err) {
+	if err != nil && !operatorclient.IsUnknown(err) {
 		return customerError(customer, err)
 	}
-	if secret != "" && change != nil && !slices.ContainsFunc(virtuousSettingsOf(*change), func(set bool) bool { return set }) {
+	if secrets.webhook != "" && change != nil && !slices.ContainsFunc(virtuousSettingsOf(*change), func(set bool) bool { return set }) {
 		change = nil // a secret beside a key changes no setting
 	}
-	message, err := flags.message(shown.Virtuous, change, key, secret)
+	message, err := flags.message(shown.Virtuous, change, secrets)
 	if err != nil {
 		return err
 	}
@@ -162,7 +185,26 @@ func (a *app) requestVirtuous(ctx context.Context, customer, adminEmail string, 
 			return err
 		}
 	}
-	return a.sayVirtuous(customer, flags.noGiving, settled)
+	return a.sayVirtuous(customer, flags, settled)
+}
+
+// virtuousSecrets reads the files that the flags name. The key and the refresh token exclude each other.
+func (a *app) virtuousSecrets(ctx context.Context, flags virtuousFlags) (read virtuousSecrets, err error) {
+	if flags.secretFile == "-" && (flags.tokenFile == "-" || flags.refreshFile == "-") {
+		return read, usage("only one secret can come from standard input")
+	}
+	for _, one := range []struct {
+		file string
+		into *string
+	}{{flags.tokenFile, &read.key}, {flags.refreshFile, &read.refresh}, {flags.secretFile, &read.webhook}} {
+		if one.file == "" {
+			continue
+		}
+		if *one.into, err = a.secretFrom(ctx, one.file); err != nil {
+			return read, err
+		}
+	}
+	return read, nil
 }
 
 // virtuousSettingsOf says which settings a change has.
@@ -170,10 +212,11 @@ func virtuousSettingsOf(change operatorapi.VirtuousChange) []bool {
 	return []bool{
 		change.TransactionSource != nil, change.DesignationsField != nil, len(change.Defaults) > 0, change.NeedsReviewAfterHours != nil,
 		change.StuckAfterHours != nil, change.ImportsURL != nil, change.GiftsSince != nil, change.CreateWebhook != nil,
+		change.Resolution != nil,
 	}
 }
 
-func (a *app) sayVirtuous(customer string, removed bool, settled operatorapi.Request) error {
+func (a *app) sayVirtuous(customer string, flags virtuousFlags, settled operatorapi.Request) error {
 	switch store.RequestState(settled.State) {
 	case store.RequestRejected:
 		return fmt.Errorf("nothing was changed:%s", fieldErrors(settled.Errors))
@@ -185,11 +228,15 @@ func (a *app) sayVirtuous(customer string, removed bool, settled operatorapi.Req
 	if err := requestError(customer, settled); err != nil {
 		return err
 	}
-	if removed {
-		a.progressLinef("%s: giving has ended; the API key is deleted", customer)
+	if flags.noGiving {
+		a.progressLinef("%s: giving has ended; the API key, or the refresh token, is deleted", customer)
 		return nil
 	}
-	a.progressLinef("%s: Virtuous accepted the API key, and it is in force", customer)
+	credential := "API key"
+	if flags.refreshFile != "" {
+		credential = "refresh token"
+	}
+	a.progressLinef("%s: Virtuous accepted the %s, and it is in force", customer, credential)
 	return nil
 }
 
@@ -204,6 +251,7 @@ func shownVirtuous(virtuous *operatorapi.Virtuous) [][2]string {
 	}
 	return [][2]string{
 		{"virtuous", enabled},
+		{"virtuous credential", shownCredential(virtuous.OAuth)},
 		{"virtuous organization", virtuous.OrganizationName + " (" + virtuous.OrganizationID + "), " + virtuous.TimeZone},
 		{"transaction source", setting(virtuous.TransactionSource, asInstallation)},
 		{"designations field", virtuous.DesignationsField},
@@ -214,5 +262,28 @@ func shownVirtuous(virtuous *operatorapi.Virtuous) [][2]string {
 		{"gifts since", setting(virtuous.GiftsSince, "the onboarding")},
 		{"webhook is created", yesNo(&virtuous.CreateWebhook)},
 		{"webhook secret", yesNo(&virtuous.HasWebhookSecret)},
+		{"resolution", virtuous.Resolution.Policy},
+		{"owners of fields", shownOwners(virtuous.Resolution.Owners)},
 	}
+}
+
+// shownCredential says what requests to Virtuous are sent with.
+func shownCredential(oauth *operatorapi.VirtuousOAuth) string {
+	if oauth == nil {
+		return "API key"
+	}
+	return "OAuth; the access token ends " + oauth.AccessTokenExpiresAt.UTC().Format(time.RFC3339) + ", and is refreshed before"
+}
+
+// shownOwners writes owners as --virtuous-owner takes them.
+func shownOwners(owners map[string]string) string {
+	pairs := make([]string, 0, len(owners))
+	for field, owner := range owners {
+		pairs = append(pairs, field+"="+owner)
+	}
+	if len(pairs) == 0 {
+		return noSetting
+	}
+	slices.Sort(pairs)
+	return strings.Join(pairs, ",")
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nkeys"
 	"github.com/stretchr/testify/require"
@@ -75,6 +76,31 @@ func TestKeyOfVirtuousSetsUpACustomer(t *testing.T) {
 	require.Equal(t, "Acme", virtuous.GetDefaults().GetFields()["batch"].GetStringValue())
 }
 
+func TestRefreshTokenOfVirtuousIsGivenSealedInsteadOfAKey(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.onboardingStream()
+	f.answersForVirtuous(&operatorapi.Virtuous{Enabled: true, DesignationsField: "designations", Defaults: json.RawMessage(`{}`)})
+	got := f.run("config", "set", "acme", "--virtuous-refresh-token-file", secretFile(t, "r3fresh"))
+	require.Zero(t, got.code, got.stderr)
+	require.Contains(t, got.stdout, "Virtuous accepted the refresh token")
+	virtuous := f.publishedRequest(1, false, false).GetVirtuous()
+	require.True(t, virtuous.KeyOnly())
+	require.Empty(t, virtuous.GetRefreshToken())
+	require.NotEmpty(t, virtuous.GetRefreshTokenSealed())
+
+	got = f.run("config", "set", "acme", "--virtuous-refresh-token-file", secretFile(t, "r3fresh"), "--virtuous-token-file", secretFile(t, "k3y"))
+	require.Equal(t, exitUsage, got.code)
+}
+
+func TestShownCredentialHasNoToken(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "API key", shownCredential(nil))
+	ends := time.Date(2026, time.December, 14, 10, 0, 0, 0, time.UTC)
+	require.Equal(t, "OAuth; the access token ends 2026-12-14T10:00:00Z, and is refreshed before",
+		shownCredential(&operatorapi.VirtuousOAuth{AccessTokenExpiresAt: ends}))
+}
+
 func TestNewKeyOfVirtuousKeepsSettings(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -130,7 +156,8 @@ func TestSettingsOfVirtuousAreChangedWithoutAKey(t *testing.T) {
 	require.NotEmpty(t, asked.Virtuous.WebhookSecretSealed)
 	for _, args := range [][]string{
 		{"--virtuous-defaults", "batch"}, {"--no-virtuous", "--virtuous-source", "x"}, {"--virtuous-token-file", "f", "--cadence", "5"},
-		{"--no-virtuous", "--vomo-token-file", "f"},
+		{"--no-virtuous", "--vomo-token-file", "f"}, {"--virtuous-owner", "email"}, {"--no-virtuous", "--virtuous-owner", "email=partner"},
+		{"--vomo-token-file", "f", "--virtuous-resolution", "owners"},
 	} {
 		require.Equal(t, exitUsage, f.run(append([]string{"config", "set", "acme"}, args...)...).code, args)
 	}
@@ -156,4 +183,85 @@ func TestOffboardingNamesDonationsAndNeedsForce(t *testing.T) {
 	got = f.run("offboard", "acme", "--force")
 	require.Zero(t, got.code, got.stderr)
 	require.JSONEq(t, `{"customerId":"acme","force":true}`, string(f.message(stream, 1).Data))
+}
+
+func TestRulesOfResolutionAreChangedFieldByField(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	var asked []string
+	f.answers("config", "set", func(_ int, question []byte) (any, string) {
+		var change struct {
+			Virtuous json.RawMessage `json:"virtuous"`
+		}
+		if err := json.Unmarshal(question, &change); err != nil {
+			return err.Error(), service.CodeBadRequest
+		}
+		asked = append(asked, string(change.Virtuous))
+		return operatorapi.ConfigChanged{CustomerID: "acme", Changes: []operatorapi.Change{
+			{Field: "virtuous.resolution.policy", From: "virtuous_canonical", To: "most_recent_wins"},
+			{Field: "virtuous.resolution.owners.email", To: "partner"}, {Field: "virtuous.resolution.owners.phone", From: "virtuous"},
+		}}, noCode
+	})
+	for _, args := range [][]string{
+		{"--virtuous-resolution", "most_recent_wins", "--virtuous-owner", "email=partner", "--virtuous-owner", "phone=none"},
+		{"--virtuous-owner", "email=partner,phone=", "--virtuous-stuck-hours", "12"}, {"--virtuous-resolution", ""},
+	} {
+		got := f.run(append([]string{"config", "set", "acme"}, args...)...)
+		require.Zero(t, got.code, got.stderr)
+		require.Equal(t, "acme: virtuous.resolution.policy virtuous_canonical -> most_recent_wins\n"+
+			"acme: virtuous.resolution.owners.email none -> partner\nacme: virtuous.resolution.owners.phone virtuous -> none\n", got.stdout)
+	}
+	require.Equal(t, []string{
+		`{"resolution":{"policy":"most_recent_wins","owners":{"email":"partner","phone":""}}}`,
+		`{"stuckAfterHours":12,"resolution":{"owners":{"email":"partner","phone":""}}}`, `{"resolution":{"policy":""}}`,
+	}, asked)
+}
+
+func TestRulesOfResolutionGoWithAKeyAndStayWithoutFlags(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.onboardingStream()
+	f.answersForVirtuous(&operatorapi.Virtuous{
+		Enabled: true, TransactionSource: new("AcmeGive"), Defaults: json.RawMessage(`{}`),
+		Resolution: operatorapi.Resolution{Policy: "owners", Owners: map[string]string{"email": "partner"}},
+	})
+	for i, c := range []struct {
+		args   []string
+		policy string
+		owners map[string]string
+	}{
+		{[]string{"--virtuous-stuck-hours", "12"}, "owners", map[string]string{"email": "partner"}},
+		{[]string{"--virtuous-owner", "name=virtuous"}, "owners", map[string]string{"email": "partner", "name": "virtuous"}},
+		{[]string{"--virtuous-resolution", "virtuous_canonical", "--virtuous-owner", "email=none"}, "", nil},
+	} {
+		got := f.run(append([]string{"config", "set", "acme", "--virtuous-token-file", secretFile(t, "k3y")}, c.args...)...)
+		require.Zero(t, got.code, got.stderr)
+		rules := f.publishedRequest(uint64(i+1), true, false).GetVirtuous().GetResolution()
+		require.Equal(t, c.policy, rules.GetPolicy(), c.args)
+		require.Equal(t, c.owners, rules.GetOwners(), c.args)
+	}
+	got := f.run("config", "set", "acme", "--virtuous-token-file", secretFile(t, "k3y"), "--virtuous-resolution", "newest", "--virtuous-owner", "fax=partner")
+	require.Equal(t, exitUsage, got.code)
+	require.Contains(t, got.stderr, "virtuous.resolution.policy: must be virtuous_canonical, most_recent_wins or owners")
+	require.Contains(t, got.stderr, "virtuous.resolution.owners: must have no other fields than name, email, phone, address")
+}
+
+func TestConfigShowPrintsTheRulesOfResolution(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rules operatorapi.Resolution
+		want  string
+	}{
+		{operatorapi.Resolution{Policy: "virtuous_canonical"}, `(?m)resolution +virtuous_canonical$(\n|.)+owners of fields +none$`},
+		{
+			operatorapi.Resolution{Policy: "most_recent_wins", Owners: map[string]string{"phone": "virtuous", "email": "partner"}},
+			`(?m)resolution +most_recent_wins$(\n|.)+owners of fields +email=partner,phone=virtuous$`,
+		},
+	} {
+		f := newFixture(t)
+		f.answersForVirtuous(&operatorapi.Virtuous{Enabled: true, Resolution: c.rules})
+		got := f.run("config", "show", "acme")
+		require.Zero(t, got.code, got.stderr)
+		require.Regexp(t, c.want, got.stdout)
+	}
 }

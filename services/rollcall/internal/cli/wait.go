@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"rollcall.dev/pkg/operatorclient"
 )
 
 const (
@@ -82,12 +84,12 @@ func (p *silenceLimit) tolerates(err error) bool {
 		p.unknown += p.interval
 		return true
 	}
-	if !p.answeredBefore || !isUnanswered(err) || p.silent >= silencePatience {
+	if !p.answeredBefore || !operatorclient.IsUnanswered(err) || p.silent >= silencePatience {
 		return false
 	}
 	p.silences++
 	p.silent += p.interval
-	if !hasNoResponders(err) {
+	if !operatorclient.HasNoResponders(err) {
 		p.silent += p.timeout
 	}
 	return true

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
 )
 
 // virtuousTimeout is longer than the services' own timeout: they ask Virtuous.
@@ -70,10 +71,10 @@ func askOne[Question, Reply any](ctx context.Context, a *app, customer string, q
 		return err
 	}
 	defer on.close()
-	on.timeout = max(on.timeout, virtuousTimeout)
+	on.Timeout = max(on.Timeout, virtuousTimeout)
 	reply, err := ask[Question, Reply](ctx, on, q.noun, q.verb, q.of)
 	switch {
-	case isUnknown(err) && q.unknown != "":
+	case operatorclient.IsUnknown(err) && q.unknown != "":
 		return fmt.Errorf("customer %q %s", customer, q.unknown)
 	case err != nil:
 		return customerError(customer, err)
@@ -215,7 +216,7 @@ func (a *app) replay(ctx context.Context, asked operatorapi.WebhookReplay) error
 		return err
 	}
 	defer on.close()
-	on.timeout = max(on.timeout, virtuousTimeout)
+	on.Timeout = max(on.Timeout, virtuousTimeout)
 	whole := operatorapi.WebhookReplayed{}
 	for {
 		batch, err := ask[operatorapi.WebhookReplay, operatorapi.WebhookReplayed](ctx, on, "webhooks", "replay", asked)

@@ -43,6 +43,7 @@ const (
 	usualNATSPort    = 4222
 	usualSandboxPort = 9090
 	usualWebhookPort = 9191
+	usualConsolePort = 8088
 	usualUsers       = 1_000
 	mostUsers        = 1_000_000 // the sandbox accepts no larger organisation
 	usualDeadline    = 10 * time.Minute

@@ -31,6 +31,9 @@ type memory struct {
 	NATSPort    int    `json:"natsPort"`
 	SandboxPort int    `json:"sandboxPort"` // the customers' destination URLs have it
 	WebhookPort int    `json:"webhookPort"` // subscriptions at the sandbox's Virtuous have it
+	ConsolePort int    `json:"consolePort"` // links have it
+
+	HasAdminToken bool `json:"hasAdminToken"` // the first one was added, and shown
 }
 
 // openFolder creates the folder if it is missing, and locks it for this process.

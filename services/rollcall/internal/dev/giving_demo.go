@@ -160,9 +160,18 @@ func (d *givingDemo) donate(ctx context.Context) error {
 	return nil
 }
 
-// passMidnight lets a day pass.
+// passMidnight lets a day pass, and waits for the end of the night's reconciliation: it would find the gift whose webhook is to be lost.
 func (d *givingDemo) passMidnight(ctx context.Context) error {
+	reports := make(chan *nats.Msg, 16)
+	listening, err := d.conn.ChanSubscribe(bus.SubjectEvent(event.ReportStored, demoOrg), reports)
+	if err != nil {
+		return fmt.Errorf("listen for reports: %w", err)
+	}
+	defer func() { _ = listening.Unsubscribe() }() // the connection ends soon after
 	if err := d.pass(ctx, oneDay); err != nil {
+		return err
+	}
+	if err := d.awaitReport(ctx, reports); err != nil {
 		return err
 	}
 	var ledger virtuousLedger
@@ -175,6 +184,27 @@ func (d *givingDemo) passMidnight(ctx context.Context) error {
 	d.sayf("midnight passes on the clocks of the sandbox and of the services: Virtuous makes an import of %d transactions, which waits for staff",
 		ledger.Transactions.Bundled)
 	return nil
+}
+
+// awaitReport waits for the report of the day that both clocks show. That of the day before may come late.
+func (d *givingDemo) awaitReport(ctx context.Context, reports <-chan *nats.Msg) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, stepWithin, errNotTrue)
+	defer cancel()
+	since := time.Now().Add(d.ahead - oneDay/2)
+	for {
+		select {
+		case message := <-reports:
+			stored := &rollcallv1.ReportStored{}
+			if err := rollcallv1.Read(message.Data, stored); err != nil {
+				return err //nolint:wrapcheck // it names the operation itself
+			}
+			if stored.GetMadeAt().AsTime().After(since) {
+				return nil
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("no report at the end of the night's reconciliation: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // runImport does what staff do in the morning.

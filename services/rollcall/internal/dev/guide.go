@@ -16,6 +16,8 @@ type guide struct {
 	natsURL    string
 	sandboxURL string
 	webhooks   string
+	console    string
+	adminToken string // "" after the first start
 	folder     string
 	usualNATS  bool
 }
@@ -23,6 +25,7 @@ type guide struct {
 // box returns the text for the time when everything runs.
 func (g guide) box(emphasise func(string) string) string {
 	rows := []string{
+		"console   " + g.console + "   read-only until you sign in with an API token",
 		"NATS      " + g.natsURL,
 		"sandbox   " + g.sandboxURL + "   VOMO at /vomo/v1, a CRM at /crm, Virtuous at /virtuous, faults and reports at /control",
 		"webhooks  " + g.webhooks + "   of Virtuous, at /webhooks/virtuous/<customer>",
@@ -38,6 +41,12 @@ func (g guide) box(emphasise func(string) string) string {
 		fmt.Fprintf(&text, "| %s%s |\n", row, strings.Repeat(" ", width-utf8.RuneCountInString(row)))
 	}
 	fmt.Fprintf(&text, "+-%s-+\n\n", strings.Repeat("-", width))
+	if g.adminToken != "" {
+		text.WriteString(emphasise("The console's admin token") + ", which is shown this once:\n\n  " + g.adminToken + "\n\n")
+	} else {
+		fmt.Fprintf(&text, "An API token that signs you in to the console was shown at the first start. Another one:\n\n  %s token add me --role admin\n\n",
+			g.program)
+	}
 	text.WriteString(emphasise("In another terminal") + ", onboard the sandbox's organisation " + otherOrg + " with the plain nats command:\n\n")
 	g.address(&text)
 	g.onboarding(&text)

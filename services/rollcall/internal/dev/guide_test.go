@@ -16,7 +16,7 @@ func plain(text string) string { return text }
 func TestBoxSaysHowToOnboardWithTheRealPorts(t *testing.T) {
 	t.Parallel()
 	text := guide{program: "bin/rollcall", natsURL: "nats://127.0.0.1:4223", sandboxURL: "http://127.0.0.1:9091",
-		webhooks: "http://127.0.0.1:9191", folder: "/d/.rollcall"}.box(plain)
+		webhooks: "http://127.0.0.1:9191", console: "http://127.0.0.1:8088", folder: "/d/.rollcall"}.box(plain)
 	for _, line := range []string{
 		"  export NATS_URL=nats://127.0.0.1:4223\n",
 		`  nats req rollcall.onboarding.request.acme '{"customerId":"acme","vomoToken":"sandbox-acme-token",` +
@@ -31,8 +31,8 @@ func TestBoxSaysHowToOnboardWithTheRealPorts(t *testing.T) {
 			widths = append(widths, len(line))
 		}
 	}
-	require.Len(t, widths, 6)
-	require.Equal(t, slices.Repeat(widths[:1], 6), widths, "its sides are straight")
+	require.Len(t, widths, 7)
+	require.Equal(t, slices.Repeat(widths[:1], 7), widths, "its sides are straight")
 }
 
 func TestUsualNATSPortNeedsNoExport(t *testing.T) {

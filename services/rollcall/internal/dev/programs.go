@@ -22,7 +22,7 @@ const (
 
 // serviceNames returns the services, in the order of the streams that they read.
 func serviceNames() []string {
-	return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "writeback", "donations", "webhooks", "notifier"}
+	return []string{"onboarding", "backfill", "poller", "reconciler", "dlqretry", "writeback", "donations", "webhooks", "notifier", consoleName}
 }
 
 // startPrograms starts the sandbox, then the services, and returns when all of them are ready.
@@ -49,6 +49,9 @@ func (s *stack) startPrograms(ctx context.Context, environ []string) error {
 		p, err := s.program(name, colours[i%len(colours)], environ)
 		if err != nil {
 			return err
+		}
+		if name == consoleName {
+			p.address = func() (string, error) { return loopback(s.consolePort), nil } // people have it in their browsers
 		}
 		programs = append(programs, p)
 	}

@@ -95,6 +95,7 @@ func interruption(ctx context.Context) error {
 func (s *stack) work(ctx context.Context, opts options) error {
 	next := guide{
 		program: programName(), natsURL: s.nats.URL(), sandboxURL: s.sandbox.address, webhooks: "http://" + loopback(s.webhookPort), folder: s.folder.path,
+		console:   "http://" + loopback(s.consolePort),
 		usualNATS: s.natsPort == usualNATSPort,
 	}
 	if opts.dir != usualDir {
@@ -119,6 +120,10 @@ func (s *stack) work(ctx context.Context, opts options) error {
 			},
 		}
 		return d.run(ctx)
+	}
+	var err error
+	if next.adminToken, err = s.makeAdminToken(ctx); err != nil {
+		return err
 	}
 	s.screen.show(next.box(s.screen.emphasise))
 	<-ctx.Done()

@@ -33,6 +33,7 @@ type stack struct {
 	natsPort    int
 	sandboxPort int
 	webhookPort int
+	consolePort int
 	nats        *localserver.NATS
 	database    *database
 	conn        *nats.Conn
@@ -193,6 +194,9 @@ func (s *stack) choosePorts(opts options) error {
 	if s.webhookPort, err = choosePort(0, kept.WebhookPort, usualWebhookPort); err != nil {
 		return fmt.Errorf("webhooks: %w", err)
 	}
+	if s.consolePort, err = choosePort(0, kept.ConsolePort, usualConsolePort); err != nil {
+		return fmt.Errorf("console: %w", err)
+	}
 	if wanted := cmp.Or(opts.natsPort, kept.NATSPort, usualNATSPort); s.natsPort != wanted {
 		s.screen.sayf("port %d is taken: NATS listens on %d", wanted, s.natsPort)
 	}
@@ -206,6 +210,7 @@ func (s *stack) choosePorts(opts options) error {
 	kept.NATSPort = cmp.Or(opts.natsPort, kept.NATSPort, s.natsPort)
 	kept.SandboxPort = cmp.Or(opts.sandboxPort, kept.SandboxPort, s.sandboxPort)
 	kept.WebhookPort = cmp.Or(kept.WebhookPort, s.webhookPort)
+	kept.ConsolePort = cmp.Or(kept.ConsolePort, s.consolePort)
 	if *kept == before {
 		return nil
 	}

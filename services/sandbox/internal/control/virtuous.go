@@ -29,6 +29,8 @@ func (a *API) virtuousRoutes(mux *http.ServeMux) {
 		"GET /settings":              a.showSettings,
 		"PUT /settings":              a.changeSettings,
 		"PUT /key":                   a.changeKey,
+		"GET /oauth":                 a.showOAuth,
+		"PUT /oauth":                 a.changeOAuth,
 		"GET /quota":                 a.showQuota,
 		"PUT /quota":                 a.changeQuota,
 		"GET /ledger":                a.showLedger,
@@ -163,6 +165,23 @@ func (a *API) changeKey(w http.ResponseWriter, r *http.Request, o *gifts.Organis
 		return
 	}
 	answer.JSON(w, http.StatusOK, viewOf(o))
+}
+
+func (a *API) showOAuth(w http.ResponseWriter, _ *http.Request, o *gifts.Organisation) {
+	answer.JSON(w, http.StatusOK, o.OAuthOf(a.Clock.Now()))
+}
+
+func (a *API) changeOAuth(w http.ResponseWriter, r *http.Request, o *gifts.Organisation) {
+	var request gifts.OAuthChange
+	if !decode(w, r, &request) {
+		return
+	}
+	changed, err := o.ChangeOAuth(request, a.Clock.Now())
+	if err != nil {
+		refuseGiving(w, err)
+		return
+	}
+	answer.JSON(w, http.StatusOK, changed)
 }
 
 func (a *API) showQuota(w http.ResponseWriter, _ *http.Request, o *gifts.Organisation) {

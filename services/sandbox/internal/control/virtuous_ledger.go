@@ -10,16 +10,9 @@ import (
 
 // givingLedger counts what exists. The lists beside it have the single records.
 type givingLedger struct {
-	Transactions struct {
-		Accepted    int `json:"accepted"`
-		Held        int `json:"held"`
-		Bundled     int `json:"bundled"`
-		NeedsUpdate int `json:"needsUpdate"`
-		Imported    int `json:"imported"`
-		Discarded   int `json:"discarded"`
-		Repeats     int `json:"repeats"` // refused because they exist
-	} `json:"transactions"`
-	Gifts struct {
+	Transactions        transactionCounts `json:"transactions"` // of gifts
+	ContactTransactions transactionCounts `json:"contactTransactions"`
+	Gifts               struct {
 		All           int `json:"all"`
 		Live          int `json:"live"`
 		Reversed      int `json:"reversed"`
@@ -47,16 +40,33 @@ type givingLedger struct {
 	Quota virtuous.QuotaReport `json:"quota"`
 }
 
+// transactionCounts are the transactions of an entity by state.
+type transactionCounts struct {
+	Accepted    int `json:"accepted"`
+	Held        int `json:"held"`
+	Bundled     int `json:"bundled"`
+	NeedsUpdate int `json:"needsUpdate"`
+	Imported    int `json:"imported"`
+	Discarded   int `json:"discarded"`
+	Repeats     int `json:"repeats"` // refused because they exist
+}
+
+func (n *transactionCounts) add(t *gifts.Transaction) {
+	n.Accepted++
+	n.Repeats += t.Repeats
+	*map[string]*int{
+		gifts.Held: &n.Held, gifts.Bundled: &n.Bundled, gifts.NeedsUpdate: &n.NeedsUpdate, gifts.Imported: &n.Imported, gifts.Discarded: &n.Discarded,
+	}[t.State]++
+}
+
 func (a *API) showLedger(w http.ResponseWriter, _ *http.Request, o *gifts.Organisation) {
 	var ledger givingLedger
 	for _, t := range o.Transactions() {
-		ledger.Transactions.Accepted++
-		ledger.Transactions.Repeats += t.Repeats
-		*map[string]*int{
-			gifts.Held: &ledger.Transactions.Held, gifts.Bundled: &ledger.Transactions.Bundled,
-			gifts.NeedsUpdate: &ledger.Transactions.NeedsUpdate, gifts.Imported: &ledger.Transactions.Imported,
-			gifts.Discarded: &ledger.Transactions.Discarded,
-		}[t.State]++
+		if t.Entity == gifts.EntityContact {
+			ledger.ContactTransactions.add(t)
+		} else {
+			ledger.Transactions.add(t)
+		}
 	}
 	ledger.countGifts(o.Gifts())
 	for _, c := range o.Contacts() {

@@ -109,7 +109,8 @@ func (r Rule) wrongOperation() string {
 // Operations returns the names of Virtuous' operations.
 func Operations() []string {
 	return []string{
-		"organization", "transaction", "transactions", "gift", "gift_lookup", "gift_query", "contact", "contact_lookup", "contact_query",
+		"organization", "transaction", "transactions", "contact_transaction", "gift", "gift_lookup", "gift_query", "contact", "contact_lookup", "contact_query",
+		"contact_write", "token",
 		"query_options", "project", "webhook",
 	}
 }

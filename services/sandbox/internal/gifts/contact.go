@@ -39,6 +39,7 @@ type Reference struct {
 // Address is an address of a contact. The first one is the primary one.
 type Address struct {
 	ID       int64     `json:"id"`
+	Label    string    `json:"label"`
 	Line1    string    `json:"address1"`
 	Line2    string    `json:"address2"`
 	City     string    `json:"city"`
@@ -49,11 +50,15 @@ type Address struct {
 	Modified time.Time `json:"modified"`
 }
 
+const homeLabel = "Home"
+
 // Individual is a person of a contact. The first one is the primary one.
 type Individual struct {
 	ID        int64     `json:"id"`
 	FirstName string    `json:"firstName"`
+	Middle    string    `json:"middleName"`
 	LastName  string    `json:"lastName"`
+	Gender    string    `json:"gender"`
 	Methods   []Method  `json:"methods"`
 	Created   time.Time `json:"created"`
 	Modified  time.Time `json:"modified"`
@@ -61,9 +66,10 @@ type Individual struct {
 
 // Method is an email address or a telephone number.
 type Method struct {
-	ID    int64  `json:"id"`
-	Type  string `json:"type"` // Home Email, Mobile Phone, …
-	Value string `json:"value"`
+	ID      int64  `json:"id"`
+	Type    string `json:"type"` // Home Email, Mobile Phone, …
+	Value   string `json:"value"`
+	OptedIn bool   `json:"isOptedIn"`
 }
 
 // Email returns the contact's primary email address, or "".
@@ -253,7 +259,7 @@ func (o *Organisation) newContact(now time.Time, source string, p Person, user s
 	}
 	if p.Address1 != "" {
 		added.Addresses = []Address{{
-			ID: o.s.Next.Address, Line1: p.Address1, Line2: p.Address2, City: p.City, State: p.State, Postal: p.Postal, Country: p.Country,
+			ID: o.s.Next.Address, Label: homeLabel, Line1: p.Address1, Line2: p.Address2, City: p.City, State: p.State, Postal: p.Postal, Country: p.Country,
 			Created: created, Modified: added.Modified,
 		}}
 		o.s.Next.Address++
@@ -273,7 +279,7 @@ func (o *Organisation) newContact(now time.Time, source string, p Person, user s
 func (o *Organisation) methods(p Person) []Method {
 	var methods []Method
 	for _, m := range []Method{
-		{Type: cmp.Or(p.EmailType, "Home Email"), Value: p.Email}, {Type: cmp.Or(p.PhoneType, "Mobile Phone"), Value: p.Phone},
+		{Type: cmp.Or(p.EmailType, "Home Email"), Value: p.Email, OptedIn: true}, {Type: cmp.Or(p.PhoneType, "Mobile Phone"), Value: p.Phone},
 	} {
 		if m.Value != "" {
 			m.ID = o.s.Next.Method

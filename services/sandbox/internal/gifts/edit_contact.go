@@ -13,6 +13,8 @@ import (
 type ContactEdit struct {
 	Name       *string     `json:"name"`
 	FirstName  *string     `json:"firstName"`
+	MiddleName *string     `json:"middleName"`
+	Gender     *string     `json:"gender"`
 	LastName   *string     `json:"lastName"`
 	Email      *string     `json:"email"` // of the first individual; "" removes it
 	Phone      *string     `json:"phone"`
@@ -88,6 +90,8 @@ func (o *Organisation) EditContact(now time.Time, id int64, edit ContactEdit) (*
 
 func (o *Organisation) editPerson(p *Individual, edit ContactEdit) {
 	set(&p.FirstName, edit.FirstName)
+	set(&p.Middle, edit.MiddleName)
+	set(&p.Gender, edit.Gender)
 	set(&p.LastName, edit.LastName)
 	p.Methods = slices.Clone(p.Methods)
 	for kind, value := range map[string]*string{"Email": edit.Email, "Phone": edit.Phone} {

@@ -124,8 +124,25 @@ func (o *Organisation) run(i *Import, at, now time.Time) {
 	o.changes++
 }
 
-// importOne makes the gift of a transaction. A nil contact is added first.
+// importContact makes the contact of a transaction, or updates the one that it matched. The update is an event, also if nothing but its time changed.
+func (o *Organisation) importContact(at time.Time, t *Transaction, matched *Contact) {
+	var contact *Contact
+	if matched == nil {
+		contact = o.newContact(at, t.Source, t.Person, byAPI)
+	} else if contact = o.completed(at, matched, t); contact == matched {
+		same := *matched
+		contact = o.replaceContact(at, &same, nil, byAPI)
+	}
+	o.move(t, Imported)
+	t.Reason, t.ContactID = "", contact.ID
+}
+
+// importOne makes the gift or contact of a transaction. A gift's contact that is nil is added first.
 func (o *Organisation) importOne(at time.Time, t *Transaction, contact *Contact, batch string) {
+	if t.Entity == EntityContact {
+		o.importContact(at, t, contact)
+		return
+	}
 	if contact == nil {
 		contact = o.newContact(at, t.Source, t.Person, byAPI)
 	} else {
@@ -225,7 +242,7 @@ func (o *Organisation) Decide(now time.Time, what string, decision Decision) ([]
 			return nil, fmt.Errorf("open transaction %s: %w", id, ErrUnknown)
 		}
 		trial := open.Gift
-		if err := o.apply(&trial, decision.Edit); err != nil {
+		if err := o.applyTo(open, &trial, decision.Edit); err != nil {
 			return nil, err
 		}
 		found = append(found, open)
@@ -244,7 +261,7 @@ func (o *Organisation) decide(now time.Time, what string, t *Transaction, decisi
 		o.move(t, Discarded)
 		return nil
 	}
-	if err := o.apply(&t.Gift, decision.Edit); err != nil {
+	if err := o.applyTo(t, &t.Gift, decision.Edit); err != nil {
 		return err
 	}
 	var contact *Contact
@@ -262,12 +279,21 @@ func (o *Organisation) decide(now time.Time, what string, t *Transaction, decisi
 	return nil
 }
 
+// applyTo applies an edit to what a transaction is to become; a contact's has no gift.
+func (o *Organisation) applyTo(t *Transaction, gift *Gift, edit GiftEdit) error {
+	if t.Entity == EntityContact {
+		return nil
+	}
+	return o.apply(gift, edit)
+}
+
 func (o *Organisation) openTransaction(source, id string) *Transaction {
 	isOpen := func(t *Transaction) bool { return t.State != Imported && t.State != Discarded }
 	if source != "" {
-		found := o.transactionOf[referenceTo(source, id)]
-		if found != nil && isOpen(found) {
-			return found
+		for _, key := range []reference{referenceTo(source, id), contactKey(source, id)} {
+			if found := o.transactionOf[key]; found != nil && isOpen(found) {
+				return found
+			}
 		}
 		return nil
 	}

@@ -41,6 +41,7 @@ type Snapshot struct {
 	ID       int64    `json:"id"` // organizationId
 	Key      string   `json:"key"`
 	KeyState string   `json:"keyState"`
+	OAuth    *OAuth   `json:"oauth,omitempty"` // nil: none was asked for
 	Seed     uint64   `json:"seed"`
 	Settings Settings `json:"settings"`
 	Next     Counters `json:"next"`
@@ -94,7 +95,7 @@ func newOrganisation(s Snapshot) (*Organisation, error) {
 		byMethod: make(map[string][]int64), byAddress: make(map[string][]int64), giftsOf: make(map[int64][]int64),
 	}
 	for _, t := range s.Transactions {
-		o.transactionOf[referenceTo(t.Source, t.ID)] = t
+		o.transactionOf[t.key()] = t
 		if t.State == Held {
 			o.held++
 		}

@@ -18,11 +18,18 @@ const (
 	Discarded   = "discarded"    // a person threw it away
 )
 
-// ErrExists is returned for a transaction that was accepted before.
-var ErrExists = errors.New("Gift Transaction already exists.") //nolint:revive,staticcheck // Virtuous' own text
+// ErrExists and ErrContactExists are returned for a transaction that was accepted before.
+var (
+	ErrExists        = errors.New("Gift Transaction already exists.")    //nolint:revive,staticcheck // Virtuous' own text
+	ErrContactExists = errors.New("Contact Transaction already exists.") //nolint:revive,staticcheck // assumed: nothing public says it
+)
 
-// Transaction is a gift transaction that was accepted.
+// EntityContact is the entity of a transaction that becomes a contact, or updates one. That of a gift's is "".
+const EntityContact = "contact"
+
+// Transaction is a transaction of a gift or contact that was accepted.
 type Transaction struct {
+	Entity     string          `json:"entity,omitempty"`
 	Source     string          `json:"source"`
 	ID         string          `json:"id"`
 	State      string          `json:"state"`
@@ -30,8 +37,9 @@ type Transaction struct {
 	ReceivedAt time.Time       `json:"receivedAt"`
 	ImportID   int64           `json:"importId,omitempty"`
 	GiftID     int64           `json:"giftId,omitempty"`
-	Repeats    int             `json:"repeats"` // requests that were refused because it exists
-	Gift       Gift            `json:"gift"`    // what it is to become
+	ContactID  int64           `json:"contactId,omitempty"` // of a contact's, once it is imported
+	Repeats    int             `json:"repeats"`             // requests that were refused because it exists
+	Gift       Gift            `json:"gift"`                // what it is to become
 	Person     Person          `json:"person"`
 	Through    *Person         `json:"through,omitempty"` // passthroughContact
 	Body       json.RawMessage `json:"body"`              // as it was sent
@@ -95,16 +103,51 @@ func (o *Organisation) Submit(now time.Time, submissions ...Submission) error {
 		made = append(made, transaction)
 	}
 	for _, transaction := range made {
-		key := referenceTo(transaction.Source, transaction.ID)
-		if before := o.transactionOf[key]; before != nil { // a discarded one
-			o.s.Transactions = slices.DeleteFunc(o.s.Transactions, func(t *Transaction) bool { return t == before })
-		}
-		o.s.Transactions = append(o.s.Transactions, transaction)
-		o.transactionOf[key] = transaction
-		o.held++
-		o.changes++
+		o.hold(transaction)
 	}
 	return nil
+}
+
+// hold keeps an accepted transaction until midnight.
+func (o *Organisation) hold(transaction *Transaction) {
+	if before := o.transactionOf[transaction.key()]; before != nil { // a discarded one
+		o.s.Transactions = slices.DeleteFunc(o.s.Transactions, func(t *Transaction) bool { return t == before })
+	}
+	o.s.Transactions = append(o.s.Transactions, transaction)
+	o.transactionOf[transaction.key()] = transaction
+	o.held++
+	o.changes++
+}
+
+// key is the reference by which a repetition is recognised. A gift and a contact may have the same.
+func (t *Transaction) key() reference {
+	if t.Entity == EntityContact {
+		return contactKey(t.Source, t.ID)
+	}
+	return referenceTo(t.Source, t.ID)
+}
+
+func contactKey(source, id string) reference { return referenceTo("contact\x00"+source, id) }
+
+// SubmitContact accepts the transaction of a contact. Errors: ErrContactExists.
+func (o *Organisation) SubmitContact(now time.Time, source string, person Person, body json.RawMessage) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.advance(now)
+	if o.exists(contactKey(source, person.ReferenceID)) {
+		return ErrContactExists
+	}
+	o.hold(&Transaction{
+		Entity: EntityContact, Source: source, ID: person.ReferenceID, State: Held, ReceivedAt: now.UTC(), Person: person, Body: slices.Clone(body),
+	})
+	return nil
+}
+
+// HeldContact returns a copy of a contact's transaction, or nil.
+func (o *Organisation) HeldContact(source, id string) *Transaction {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return copied(o.transactionOf[contactKey(source, id)])
 }
 
 // exists reports whether a transaction is a repetition, and counts it.
@@ -155,12 +198,15 @@ func (o *Organisation) accepted(now time.Time, s Submission) (*Transaction, erro
 func (o *Organisation) Transaction(source, id string) *Transaction {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	found := o.transactionOf[referenceTo(source, id)]
-	if found == nil {
+	return copied(o.transactionOf[referenceTo(source, id)])
+}
+
+func copied(t *Transaction) *Transaction {
+	if t == nil {
 		return nil
 	}
-	copied := *found
-	return &copied
+	one := *t
+	return &one
 }
 
 // Transactions returns copies of all transactions, in the order of arrival.

@@ -46,6 +46,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 		"GET /api/Organization/Current":       {"organization", a.showOrganisation},
 		"POST /api/v2/Gift/Transaction":       {"transaction", a.submit},
 		"POST /api/v2/Gift/Transactions":      {"transactions", a.submitMany},
+		"POST /api/Contact/Transaction":       {"contact_transaction", a.submitContact},
 		"GET /api/Gift/{id}":                  {"gift", a.showGift},
 		"GET /api/Gift/{source}/{id}":         {"gift_lookup", a.lookUpGift},
 		"GET /api/Gift/ByContact/{id}":        {"gift_query", a.giftsOfContact},
@@ -58,6 +59,11 @@ func (a *API) Routes(mux *http.ServeMux) {
 		"POST /api/Contact/Query":             {"contact_query", a.queryContacts},
 		"POST /api/Contact/Query/FullContact": {"contact_query", a.queryFullContacts},
 		"GET /api/Contact/QueryOptions":       {"query_options", a.contactOptions},
+		"POST /api/ContactMethod":             {"contact_write", a.addMethod},
+		"PUT /api/ContactMethod/{id}":         {"contact_write", a.replaceMethod},
+		"POST /api/ContactAddress":            {"contact_write", a.addAddress},
+		"PUT /api/ContactAddress/{id}":        {"contact_write", a.replaceAddress},
+		"PUT /api/ContactIndividual/{id}":     {"contact_write", a.replaceIndividual},
 		"GET /api/Project":                    {"project", a.listProjects},
 		"GET /api/Project/{id}":               {"project", a.showProject},
 		"GET /api/Project/Code/{code}":        {"project", a.showProjectOfCode},
@@ -76,6 +82,7 @@ func (a *API) Routes(mux *http.ServeMux) {
 		}
 		mux.HandleFunc(strings.TrimSpace(method+" /virtuous"+path), a.handle(to))
 	}
+	mux.HandleFunc("POST /virtuous/Token", a.token)
 }
 
 type route struct {
@@ -99,7 +106,7 @@ type call struct {
 func (a *API) handle(to route) http.HandlerFunc {
 	return func(plain http.ResponseWriter, r *http.Request) {
 		key, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		name, found := Unknown, a.Organisations.Bearing(key)
+		name, found := Unknown, a.Organisations.WithAccess(key, a.NowFunc())
 		c := &call{r: r, o: found, now: a.NowFunc(), api: a}
 		if found != nil {
 			found.Advance(c.now)
@@ -138,11 +145,12 @@ func (c *call) record() string {
 	}
 	var named struct {
 		TransactionID text `json:"transactionId"`
+		ReferenceID   text `json:"referenceId"`
 	}
 	if err := decode(c.body, &named); err != nil {
 		return ""
 	}
-	return string(named.TransactionID)
+	return string(cmp.Or(named.TransactionID, named.ReferenceID))
 }
 
 // id returns the number in the path, or 0.

@@ -176,14 +176,15 @@ func ContactRecord(o *gifts.Organisation, c *gifts.Contact, place Place, now tim
 
 func individualOf(settings gifts.Settings, c *gifts.Contact, p gifts.Individual, primary bool) individualRecord {
 	record := individualRecord{
-		ID: p.ID, ContactID: c.ID, FirstName: orNull(p.FirstName), LastName: orNull(p.LastName), IsPrimary: primary, BirthDate: "Unavailable",
+		ID: p.ID, ContactID: c.ID, FirstName: orNull(p.FirstName), MiddleName: orNull(p.Middle), LastName: orNull(p.LastName),
+		Gender: orNull(p.Gender), IsPrimary: primary, BirthDate: "Unavailable",
 		CreateDateTimeUTC: settings.Precise(p.Created), CreatedByUser: c.CreatedBy,
 		ModifiedDateTimeUTC: settings.Precise(p.Modified), ModifiedByUser: c.ModifiedBy,
 		CustomFields: []struct{}{}, CustomCollections: []struct{}{},
 	}
 	for _, m := range p.Methods {
 		record.ContactMethods = append(record.ContactMethods, method{
-			ID: m.ID, Type: m.Type, Value: m.Value, IsPrimary: true,
+			ID: m.ID, Type: m.Type, Value: m.Value, IsOptedIn: m.OptedIn, IsPrimary: true,
 			CreateDateTimeUTC: record.CreateDateTimeUTC, CreatedByUser: record.CreatedByUser,
 			ModifiedDateTimeUTC: record.ModifiedDateTimeUTC, ModifiedByUser: record.ModifiedByUser,
 		})
@@ -193,7 +194,7 @@ func individualOf(settings gifts.Settings, c *gifts.Contact, p gifts.Individual,
 
 func addressOf(settings gifts.Settings, c *gifts.Contact, a gifts.Address, primary bool) addressRecord {
 	return addressRecord{
-		ID: a.ID, Label: "Home", Address1: a.Line1, Address2: orNull(a.Line2), City: orNull(a.City), State: a.State, Postal: orNull(a.Postal),
+		ID: a.ID, Label: a.Label, Address1: a.Line1, Address2: orNull(a.Line2), City: orNull(a.City), State: a.State, Postal: orNull(a.Postal),
 		Country: a.Country, IsPrimary: primary, StartMonth: 1, StartDay: 1, EndMonth: 12, EndDay: 31,
 		CreateDateTimeUTC: settings.Precise(a.Created), CreatedByUser: c.CreatedBy,
 		ModifiedDateTimeUTC: settings.Precise(a.Modified), ModifiedByUser: c.ModifiedBy,

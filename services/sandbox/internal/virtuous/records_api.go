@@ -51,8 +51,16 @@ func (a *API) giftsOfContact(c *call) {
 
 func (a *API) showContact(c *call) { a.answerContact(c, c.o.Contact(c.id())) }
 
+// lookUpContact finds a contact by a reference. What is held is not found, unless the settings say that it is shown, as for gifts.
 func (a *API) lookUpContact(c *call) {
-	a.answerContact(c, c.o.ContactOf(c.r.PathValue("source"), c.r.PathValue("id")))
+	source, id := c.r.PathValue("source"), c.r.PathValue("id")
+	found := c.o.ContactOf(source, id)
+	held := c.o.HeldContact(source, id)
+	if found == nil && held != nil && c.is.Settings.HeldLookup == "transaction" && held.ContactID == 0 && held.State != gifts.Discarded {
+		c.json(map[string]any{"referenceSource": held.Source, "referenceId": held.ID, "status": "Pending"})
+		return
+	}
+	a.answerContact(c, found)
 }
 
 // findContact finds a contact by an email address or by a reference in the query.

@@ -202,10 +202,10 @@ func (c *call) refusalOf(err error) *refusal {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, gifts.ErrExists) {
+	if errors.Is(err, gifts.ErrExists) || errors.Is(err, gifts.ErrContactExists) {
 		return &refusal{
-			status: c.is.Settings.RepeatStatus, code: "CONFLICT", shape: c.is.Settings.RepeatShape, message: gifts.ErrExists.Error(),
-			problems: []gifts.Problem{{Field: "transaction", Code: "CONFLICT", Text: gifts.ErrExists.Error()}},
+			status: c.is.Settings.RepeatStatus, code: "CONFLICT", shape: c.is.Settings.RepeatShape, message: err.Error(),
+			problems: []gifts.Problem{{Field: "transaction", Code: "CONFLICT", Text: err.Error()}},
 		}
 	}
 	if refused, found := errors.AsType[*gifts.Refusal](err); found {

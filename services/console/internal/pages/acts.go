@@ -1,0 +1,263 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/operatorclient"
+	"rollcall.dev/services/console/internal/access"
+)
+
+// act does what a form asks for, and returns the address at which its result is seen, with what is said there.
+type act func(r *http.Request, who access.Principal) (string, error)
+
+// maxForm bounds the body of a form: the longest has a token of a few kilobytes.
+const maxForm = 64 << 10
+
+// addActs adds what forms do. Each needs a right, and each customer-scoped one the customer.
+func (s *Site) addActs(mux *http.ServeMux) {
+	for pattern, one := range map[string]struct {
+		right access.Right
+		do    act
+	}{
+		"/customers/{customer}/pause":       {access.Pause, s.command("customers", "pause", "paused")},
+		"/customers/{customer}/resume":      {access.Pause, s.command("customers", "resume", "resumed")},
+		"/customers/{customer}/backfill":    {access.Customers, s.startBackfill},
+		"/customers/{customer}/poll":        {access.Customers, s.pollNow},
+		"/customers/{customer}/reconcile":   {access.Customers, s.reconcileNow},
+		"/customers/{customer}/token":       {access.Token, s.replaceToken},
+		"/letters/{letter}/retry":           {access.Letters, s.oneLetter(operatorapi.VerbRetry)},
+		"/letters/{letter}/discard":         {access.Letters, s.oneLetter(operatorapi.VerbDiscard)},
+		"/letters/retry":                    {access.Letters, s.manyLetters(operatorapi.VerbRetry)},
+		"/letters/discard":                  {access.Letters, s.manyLetters(operatorapi.VerbDiscard)},
+		"/held/{customer}/{entity}/approve": {access.Deletions, s.approve},
+		"/held/{customer}/{entity}/reject":  {access.Deletions, s.reject},
+		"/held/{customer}/{entity}/undo":    {access.Deletions, s.undo},
+		"/review/{customer}/{item}":         {access.Review, s.decide},
+		"/endpoints/{endpoint}/test":        {access.Admin, s.testEndpoint},
+	} {
+		mux.Handle("POST "+pattern, s.do(one.right, one.do))
+	}
+}
+
+// do checks the right, does the act, and leads to its result.
+func (s *Site) do(right access.Right, one act) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who := access.From(r.Context())
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		err := r.ParseForm()
+		var tooLong *http.MaxBytesError
+		switch {
+		case errors.As(err, &tooLong):
+			http.Error(w, "the form is too long", http.StatusRequestEntityTooLarge)
+			return
+		case err != nil:
+			http.Error(w, "the form cannot be read", http.StatusBadRequest)
+			return
+		case !who.May(access.Read):
+			http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
+			return
+		case !who.May(right):
+			err = errForbidden
+		case r.PathValue("customer") != "":
+			_, err = onlyFor(r, who)
+		}
+		var at string
+		if err == nil {
+			at, err = one(r, who)
+		}
+		if err != nil {
+			status, page := s.problem(r, err)
+			s.write(w, r, who, status, page)
+			return
+		}
+		http.Redirect(w, r, at, http.StatusSeeOther)
+	})
+}
+
+// command asks for an act on a whole customer.
+func (s *Site) command(noun, verb, said string) act {
+	return func(r *http.Request, who access.Principal) (string, error) {
+		customer := r.PathValue("customer")
+		_, err := operatorclient.Ask[operatorapi.CustomerCommand, operatorapi.CustomerCommanded](r.Context(), s.client(who), noun, verb,
+			operatorapi.CustomerCommand{CustomerID: customer})
+		return saying(customerPath(customer), said), err
+	}
+}
+
+func (s *Site) startBackfill(r *http.Request, who access.Principal) (string, error) {
+	customer := r.PathValue("customer")
+	reply, err := operatorclient.Ask[operatorapi.BackfillCommand, operatorapi.BackfillCommanded](r.Context(), s.client(who), "backfills", "start",
+		operatorapi.BackfillCommand{CustomerID: customer})
+	return saying(customerPath(customer), "backfill-"+reply.Action), err
+}
+
+// oneLetter retries or discards one letter.
+func (s *Site) oneLetter(verb string) act {
+	return func(r *http.Request, who access.Principal) (string, error) {
+		shown, err := s.letterFor(r, who)
+		if err != nil {
+			return "", err
+		}
+		command := operatorapi.LettersCommand{
+			LettersFilter: operatorapi.LettersFilter{CustomerID: shown.CustomerID, IDs: []string{shown.ID}}, Note: r.PostFormValue("note"),
+		}
+		done, err := operatorclient.Ask[operatorapi.LettersCommand, operatorapi.LettersDone](r.Context(), s.client(who), "letters", verb, command)
+		said := verb + "-letter"
+		if err == nil && len(done.Left) > 0 {
+			said = "left-" + done.Left[0].Reason
+		}
+		return saying(letterPath(shown.ID), said), err
+	}
+}
+
+// manyLetters retries or discards all letters that a filter means: those that were planned, batch by batch.
+func (s *Site) manyLetters(verb string) act {
+	return func(r *http.Request, who access.Principal) (string, error) {
+		r.URL.RawQuery = r.PostForm.Encode()
+		filter := letterFilterOf(r, who)
+		if !filter.narrows() {
+			return "", fmt.Errorf("change all letters: %w", errForbidden)
+		}
+		command := operatorapi.LettersCommand{LettersFilter: filter.question(), AllMatching: true, Note: r.PostFormValue("note")}
+		if asOf, err := time.Parse(time.RFC3339Nano, r.PostFormValue("asOf")); err == nil {
+			command.AsOf = &asOf
+		}
+		var done int64
+		for {
+			reply, err := operatorclient.Ask[operatorapi.LettersCommand, operatorapi.LettersDone](r.Context(), s.client(who), "letters", verb, command)
+			if err != nil {
+				return "", err
+			}
+			done += reply.Done
+			if reply.Next == nil {
+				return saying(filter.path("", ""), verb+"-letters") + "&n=" + strconv.FormatInt(done, 10), nil
+			}
+			command.Before, command.AsOf = *reply.Next, &reply.AsOf
+		}
+	}
+}
+
+// approve deletes what a held search is about. It cannot be undone at every destination, so the customer's id is typed.
+func (s *Site) approve(r *http.Request, who access.Principal) (string, error) {
+	if r.PostFormValue("confirm") != r.PathValue("customer") {
+		return saying(heldAt(r), "not-confirmed"), nil
+	}
+	return s.decideRun(r, who, "approve", "approved")
+}
+
+func (s *Site) reject(r *http.Request, who access.Principal) (string, error) {
+	return s.decideRun(r, who, "reject", "rejected")
+}
+
+func (s *Site) decideRun(r *http.Request, who access.Principal, verb, said string) (string, error) {
+	_, err := operatorclient.Ask[operatorapi.DeletionCommand, operatorapi.DeletionCommanded](r.Context(), s.client(who), "deletions", verb,
+		operatorapi.DeletionCommand{CustomerID: r.PathValue("customer"), Entity: r.PathValue("entity"), RunID: formNumber(r, "run")})
+	return saying(heldAt(r), said), err
+}
+
+func (s *Site) undo(r *http.Request, who access.Principal) (string, error) {
+	_, err := operatorclient.Ask[operatorapi.UndoCommand, operatorapi.UndoCommanded](r.Context(), s.client(who), "deletions", "undo",
+		operatorapi.UndoCommand{CustomerID: r.PathValue("customer"), Entity: r.PathValue("entity"), RunID: formNumber(r, "run")})
+	return saying(heldAt(r), "undone"), err
+}
+
+func (s *Site) decide(r *http.Request, who access.Principal) (string, error) {
+	customer := r.PathValue("customer")
+	id, err := strconv.ParseInt(r.PathValue("item"), 10, 64)
+	if err != nil {
+		return "", &operatorclient.RejectedError{Code: "404"}
+	}
+	_, err = operatorclient.Ask[operatorapi.ReviewDecision, operatorapi.ReviewShown](r.Context(), s.client(who), "review", "resolve",
+		operatorapi.ReviewDecision{CustomerID: customer, ItemID: id, Decision: r.PostFormValue("decision")})
+	return saying("/review?customer="+url.QueryEscape(customer), "decided"), err
+}
+
+func heldAt(r *http.Request) string {
+	return "/held/" + url.PathEscape(r.PathValue("customer")) + "/" + url.PathEscape(r.PathValue("entity"))
+}
+
+func formNumber(r *http.Request, name string) int64 {
+	n, err := strconv.ParseInt(r.PostFormValue(name), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// saying returns an address at which a page says what was done. Only a code travels, so that a page shows no words of the address.
+func saying(at, code string) string {
+	parsed, err := url.Parse(at)
+	if err != nil {
+		return at
+	}
+	query := parsed.Query()
+	query.Set("said", code)
+	parsed.RawQuery = query.Encode()
+	return parsed.String()
+}
+
+// flash is what a page says about the act that led to it.
+type flash struct{ Kind, Text, UndoPath string }
+
+// flashOf returns what the address says was done.
+func flashOf(r *http.Request) flash {
+	code := r.URL.Query().Get("said")
+	if code == "" {
+		return flash{}
+	}
+	done := func(text string) flash { return flash{Kind: "done", Text: text} }
+	switch code {
+	case "paused":
+		return flash{Kind: "done", Text: "Paused: nothing is read or written until you resume.", UndoPath: r.URL.Path + "/resume"}
+	case "resumed":
+		return flash{Kind: "done", Text: "Resumed, with a poll at once.", UndoPath: r.URL.Path + "/pause"}
+	case "backfill-started":
+		return done("A backfill was started.")
+	case "backfill-resumed":
+		return done("The backfill goes on where it stopped.")
+	case "retry-letter":
+		return done("The letter is retried at once.")
+	case "discard-letter":
+		return done("The letter was discarded. Its record stays as the destination has it.")
+	case "retry-letters":
+		return done(counted(numberIn(r, "n"), "letter is", "letters are") + " retried at once, within the customers' limits.")
+	case "discard-letters":
+		return done(counted(numberIn(r, "n"), "letter was", "letters were") + " discarded.")
+	case "approved":
+		return done("Approved: each record is asked for once more, and then deleted.")
+	case "rejected":
+		return done("Rejected: nothing is deleted.")
+	case "undone":
+		return done("Each deleted record is read again. What its source still has comes back.")
+	case "decided":
+		return done("Decided.")
+	case "test-sent":
+		return done("The endpoint has accepted a test event.")
+	case "test-failed":
+		return flash{Kind: "wrong", Text: "The endpoint has not accepted the test event. The deliveries below say why."}
+	case "not-confirmed":
+		return flash{Kind: "wrong", Text: "Nothing was done: the customer's id was not typed as it is."}
+	}
+	if reason, found := strings.CutPrefix(code, "left-"); found {
+		why, helps := operatorapi.ExplainLeft(reason)
+		return flash{Kind: "wrong", Text: "Nothing was done: " + why + ". What helps: " + helps + "."}
+	}
+	return runFlash(code)
+}
+
+// warn logs what no page can say.
+func (s *Site) warn(ctx context.Context, what string, err error) {
+	if ctx.Err() == nil {
+		s.Logger.Warn(what, zap.Error(err))
+	}
+}
