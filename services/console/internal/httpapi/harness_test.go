@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -27,15 +28,17 @@ type fixture struct {
 	nats     *testkit.NATSServer
 	handler  http.Handler
 	document *huma.OpenAPI
+	answers  *nats.Conn // of the services; flushed when one has begun to answer
 	micro    micro.Service
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t, nats: testkit.NATS(t)}
+	server := testkit.NATS(t)
+	f := &fixture{t: t, nats: server, answers: server.Conn(t)}
 	f.handler, f.document = build(Deps{Conn: f.nats.Conn(t), Logger: zap.NewNop()})
 	var err error
-	f.micro, err = micro.AddService(f.nats.Conn(t), micro.Config{Name: "stand-in", Version: "1.0.0"})
+	f.micro, err = micro.AddService(f.answers, micro.Config{Name: "stand-in", Version: "1.0.0"})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = f.micro.Stop() })
 	return f
@@ -82,7 +85,7 @@ func answers[Question, Reply any](f *fixture, noun, verb string, answer func(by 
 		_ = request.Error(rejected.code, rejected.text, body)
 	}), micro.WithEndpointSubject(service.APISubject(noun, verb)))
 	require.NoError(f.t, err)
-	require.NoError(f.t, f.nats.Conn(f.t).Flush())
+	require.NoError(f.t, f.answers.Flush())
 }
 
 // answer is what a client gets.
