@@ -23,7 +23,7 @@ const (
 	startTries        = 4
 	retryPause        = 150 * time.Millisecond
 	longestRetryPause = 450 * time.Millisecond
-	maxConnection     = 300
+	maxConnection     = 600 // four test packages at once, each with several services
 )
 
 // PostgresConfig says where the Postgres keeps its data and how it listens.

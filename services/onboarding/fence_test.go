@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -259,10 +260,14 @@ func (f *fenceFixture) runAction(ctx context.Context, number int, customer strin
 	return message(`{"customerId":"` + customer + `","vomoToken":"` + customer + `.0ld","externalSystemUrl":"http://127.0.0.1:1/elsewhere"}`)
 }
 
+// fenceRounds is how many customers an action meets at a random moment of their work.
+var fenceRounds = flag.Int("fence-rounds", 40, "customers whose work an action fences")
+
 func TestFencedWorkerNeverWritesOlderVersionAfterNewerOne(t *testing.T) {
 	t.Parallel()
 	f := newFenceFixture(t)
-	const rounds, atOnce = 200, 25
+	const atOnce = 25
+	rounds := *fenceRounds
 	for number := range rounds {
 		f.addPolledCustomer(t, fmt.Sprint("acme-", number))
 	}

@@ -25,7 +25,7 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
 // streamCreated is the creation time of the messages' stream.
 var streamCreated = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -75,7 +75,7 @@ func TestSubscriptionThatCannotBeDeletedForAnHourIsNamedAndItsKeyDestroyed(t *te
 			attempts++
 		}
 		require.LessOrEqual(t, f.count(t, `SELECT extract(epoch FROM rollcall_now() - timestamptz '2026-01-15T00:00:00Z')::int`), 3600)
-		f.advance(t, "1 minute")
+		f.advance(t, "3 minutes")
 	}
 	require.Greater(t, attempts, 5)
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM webhook_subscriptions WHERE state = 'orphaned' AND key_sealed IS NULL AND last_error <> ''`))
