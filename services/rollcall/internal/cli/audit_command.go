@@ -86,18 +86,11 @@ func (f auditFlags) question(customer string, now time.Time) (operatorapi.ActsQu
 		}
 		question.CustomerID = customer
 	}
-	if f.since == "" {
-		return question, nil
+	start, err := sinceFlag(f.since)
+	if err != nil || start == nil {
+		return question, err
 	}
-	since, err := time.Parse(time.RFC3339, f.since)
-	if err != nil {
-		age, ok := parseAge(f.since)
-		if !ok {
-			return question, usage("--since takes an age such as 90m, 2h or 3d, or a time such as 2026-11-20T22:00:00Z, not %q", f.since)
-		}
-		since = now.Add(-time.Duration(age) * time.Second)
-	}
-	since = since.UTC()
+	since := start(now).UTC()
 	question.Since = &since
 	return question, nil
 }
