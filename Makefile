@@ -53,6 +53,7 @@ build: ## build every service into bin/
 # goes into making and deleting the files of databases that live for seconds.
 .PHONY: test
 test: export CGO_ENABLED := 1
+test: export GORACE := atexit_sleep_ms=20 # by default a program with the race detector sleeps for a second before it exits
 test: deps ## run all tests, with the race detector
 	free=$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1 || true)
 	if (($${free:-0} > 4 << 20)); then in=/dev/shm; else in=; fi

@@ -18,7 +18,7 @@ func TestRestartedPostgresKeepsDataPasswordAndPort(t *testing.T) {
 	first := newPostgres(t, PostgresConfig{Dir: dir, Durable: true})
 	execute(t, first, `CREATE TABLE kept AS SELECT 'still here' AS word`)
 	require.Equal(t, "on", ask(t, first, `SHOW fsync`))
-	require.Equal(t, "300", ask(t, first, `SHOW max_connections`))
+	require.Equal(t, "600", ask(t, first, `SHOW max_connections`))
 	first.Stop()
 	first.Stop()
 

@@ -157,7 +157,7 @@ func (p *Process) finish() {
 }
 
 func environment(own map[string]string) []string {
-	var env []string
+	env := []string{"GORACE=atexit_sleep_ms=20"} // a program with the race detector sleeps for a second before it exits, by default
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "USER", "GOCOVERDIR", "GORACE"} {
 		if value, set := os.LookupEnv(name); set {
 			env = append(env, name+"="+value)

@@ -22,7 +22,7 @@ import (
 // By hand, in full and without -race: go test ./services/acceptance -run IdleCustomers -idle-customers 10000 -idle-minutes 60 -idle-rate 6.
 var (
 	idleCustomers = flag.Int("idle-customers", 300, "customers in whose organisations nothing happens")
-	idleMinutes   = flag.Int("idle-minutes", 16, "simulated minutes")
+	idleMinutes   = flag.Int("idle-minutes", 6, "simulated minutes")
 	idleRate      = flag.Int("idle-rate", 8, "how much faster than ours the simulated clock goes")
 )
 
