@@ -280,20 +280,3 @@ func (g *growth) oldAuditLines(ctx context.Context) (left bool, err error) {
 	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM sync_audit WHERE processed_at < rollcall_now() - interval '431 days')`).Scan(&left)
 	return left, errors.Join(err, conn.Close(ctx))
 }
-
-// logRowBytes says what a row of each table takes on disk, with its indexes.
-func logRowBytes(t *testing.T, s *store.Store, conn *pgx.Conn) {
-	t.Helper()
-	tables := []string{
-		"operator_audit", "job_log", "dead_letters", "alerts", "reconciliation_gaps", "reconciliation_runs", "notifications", "alert_arrivals", "scan_seen",
-		"outbox", "onboarding_requests", "deletion_candidates", "deletion_gifts",
-	}
-	sizes, err := s.TableSizes(t.Context(), tables)
-	require.NoError(t, err)
-	for _, table := range tables {
-		var rows int64
-		require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM `+pgx.Identifier{table}.Sanitize()).Scan(&rows))
-		require.Positive(t, rows, table)
-		t.Logf("%s: %d bytes a row", table, sizes[table]/rows)
-	}
-}
