@@ -50,7 +50,8 @@ build: ## build every service into bin/
 
 # Packages share one throw-away Postgres; testkit gives each test a database of its own. What starts it is built with
 # -race too, so that nothing is compiled twice. Its files are in memory where 4 GiB are free: on a disk, a quarter of the time
-# goes into making and deleting the files of databases that live for seconds.
+# goes into making and deleting the files of databases that live for seconds. Four packages at once: tests wait more than they
+# compute. `make lint` vets.
 .PHONY: test
 test: export CGO_ENABLED := 1
 test: export GORACE := atexit_sleep_ms=20 # by default a program with the race detector sleeps for a second before it exits
@@ -58,7 +59,7 @@ test: deps ## run all tests, with the race detector
 	free=$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1 || true)
 	if (($${free:-0} > 4 << 20)); then in=/dev/shm; else in=; fi
 	go build -race rollcall.dev/services/... # what acceptance tests start, so that no test's time goes into compiling it
-	go run -race rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -race -timeout 14m $(PACKAGES)
+	go run -race rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -race -vet=off -p 4 -timeout 14m $(PACKAGES)
 
 # By hand, for hours: every test at full size, outages of ten minutes, a hundred thousand customers, and the upgrade of
 # an installation of the revision PREVIOUS.
