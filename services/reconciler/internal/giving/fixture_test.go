@@ -34,7 +34,7 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
 // noon is when the tests begin, in the middle of a day of the organizations.
 var noon = time.Date(2026, time.March, 4, 19, 0, 0, 0, time.UTC)
