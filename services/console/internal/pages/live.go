@@ -53,9 +53,9 @@ type feed struct {
 // feeds are the open pages, by their address and the rights of their readers. Pages with the same are made once for all of their readers, and
 // a page of one customer only if something about that customer has changed: five hundred open pages cost little more than one.
 type feeds struct {
-	mu      sync.Mutex
-	open    map[string]*feed
-	pulsing bool
+	mu        sync.Mutex
+	open      map[string]*feed
+	stopPulse context.CancelFunc // nil while no page is open
 }
 
 // live sends the fragments of a page that change, until the reader leaves.
@@ -144,9 +144,10 @@ func (s *Site) follow(ctx context.Context, who access.Principal, at *url.URL) (<
 		one = &feed{readers: map[chan []piece]bool{}, wake: make(chan struct{}, 1), stop: stop}
 		s.feeds.open[key] = one
 		go s.feed(making, key, one, at)
-		if !s.feeds.pulsing {
-			s.feeds.pulsing = true
-			go s.pulse(context.WithoutCancel(ctx))
+		if s.feeds.stopPulse == nil {
+			pulsing, stop := context.WithCancel(context.WithoutCancel(ctx))
+			s.feeds.stopPulse = stop
+			go s.pulse(pulsing)
 		}
 	}
 	one.readers[mine] = true
@@ -161,7 +162,7 @@ func (s *Site) follow(ctx context.Context, who access.Principal, at *url.URL) (<
 	}
 }
 
-// endUnread ends a feed without readers.
+// endUnread ends a feed without readers, and with the last one the pulse.
 func (f *feeds) endUnread(key string, one *feed) {
 	if len(one.readers) > 0 {
 		return
@@ -169,6 +170,10 @@ func (f *feeds) endUnread(key string, one *feed) {
 	one.stop()
 	if f.open[key] == one { // another one may have been opened since
 		delete(f.open, key)
+	}
+	if len(f.open) == 0 && f.stopPulse != nil {
+		f.stopPulse()
+		f.stopPulse = nil
 	}
 }
 
@@ -200,19 +205,22 @@ func (s *Site) feed(ctx context.Context, key string, one *feed, at *url.URL) {
 	}
 }
 
-// pulse wakes the pages that have to be made again, until none is open.
+// pulse wakes the pages that have to be made again.
 func (s *Site) pulse(ctx context.Context) {
 	ticker := time.NewTicker(liveEvery)
 	defer ticker.Stop()
 	for {
-		<-ticker.C
-		watched, isOpen := s.feeds.watched()
-		if !isOpen {
+		select {
+		case <-ctx.Done():
 			return
+		case <-ticker.C:
 		}
 		bounded, cancel := context.WithTimeout(ctx, askTimeout)
-		stamps, err := s.Store.CustomerStamps(bounded, watched)
+		stamps, err := s.Store.CustomerStamps(bounded, s.feeds.watched())
 		cancel()
+		if ctx.Err() != nil {
+			return
+		}
 		if err != nil {
 			s.warn(ctx, "open pages not looked at", err) // they are made again after pageEvery
 		}
@@ -224,8 +232,8 @@ func (s *Site) pulse(ctx context.Context) {
 	}
 }
 
-// watched returns the customers of the open pages, and whether any page is open.
-func (f *feeds) watched() (customers []string, isOpen bool) {
+// watched returns the customers of the open pages.
+func (f *feeds) watched() (customers []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, one := range f.open {
@@ -233,9 +241,8 @@ func (f *feeds) watched() (customers []string, isOpen bool) {
 			customers = append(customers, one.customer)
 		}
 	}
-	f.pulsing = len(f.open) > 0
 	slices.Sort(customers)
-	return slices.Compact(customers), f.pulsing
+	return slices.Compact(customers)
 }
 
 // wake wakes the pages whose customer has another stamp, and those that are due.
