@@ -97,11 +97,12 @@ INSERT INTO access_grants (kind, name, customer_id, rights, secret_hash, created
 INSERT INTO console_sessions SELECT 'session ' || n, '\x00', now() - n % 480 * interval '1 minute', now() + n % 24 * interval '1 hour' FROM generate_series(1, 2 * $1::int) n;
 INSERT INTO virtuous_budgets (customer_id, next_at) SELECT 'c' || n, now() FROM generate_series(1, $1::int) n;
 INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash, next_attempt_at,
-                                     submitted_at, next_lookup_at, confirmed_at, virtuous_gift_id, virtuous_contact_id, review_reason, created_at, status_at, updated_at)
+                                     submitted_at, next_lookup_at, confirmed_at, virtuous_gift_id, virtuous_contact_id, review_reason, trace_id, created_at, status_at, updated_at)
 	SELECT 'c' || n % $1::int, 'don-' || n, status, 'AcmeGive', '\x00', '\x00', '\x00', CASE WHEN status = 'pending' THEN now() + n % 600 * interval '1 second' END,
 	       CASE WHEN status IN ('submitted', 'needs_review', 'confirmed') THEN now() - n % 90 * interval '1 hour' END, CASE WHEN status = 'needs_review' THEN now() END,
 	       CASE WHEN status = 'confirmed' THEN now() - n % 60 * interval '1 day' END, CASE WHEN status = 'confirmed' THEN n END,
-	       CASE WHEN status = 'confirmed' THEN n / 3 END, CASE WHEN status = 'needs_review' THEN 'match_needed' END, now(), now(), now()
+	       CASE WHEN status = 'confirmed' THEN n / 3 END, CASE WHEN status = 'needs_review' THEN 'match_needed' END,
+	       '00-' || md5(n::text) || '-00f067aa0ba902b7-01', now(), now(), now()
 	FROM generate_series(1, 5 * $1::int) n, LATERAL (SELECT CASE WHEN n % 200 = 0 THEN 'pending' WHEN n % 200 < 4 THEN 'submitted' WHEN n % 200 = 4 THEN 'needs_review'
 	       WHEN n % 200 = 5 THEN 'failed' WHEN n % 200 = 6 THEN 'closed' ELSE 'confirmed' END AS status) s;
 INSERT INTO virtuous_contact_queue (customer_id, reference_source, reference_id, status, transaction_source, partner_sealed, partner_published_at, body_sealed,

@@ -120,7 +120,7 @@ func layout(shell shell, page Page) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<form class=\"search\" role=\"search\" action=\"/search\"><label class=\"visually-hidden\" for=\"search\">Search by customer or letter</label> <input id=\"search\" name=\"q\" type=\"search\" placeholder=\"Search  /\" autocomplete=\"off\" spellcheck=\"false\"></form>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 8, "<form class=\"search\" role=\"search\" method=\"post\" action=\"/search\"><label class=\"visually-hidden\" for=\"search\">Search by customer, VOMO id, email address, letter, donation or trace</label> <input id=\"search\" name=\"q\" type=\"search\" placeholder=\"Search  /\" maxlength=\"320\" autocomplete=\"off\" spellcheck=\"false\"></form>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -1114,7 +1114,7 @@ func keysHelp() templ.Component {
 		}
 		ctx = templ.InitializeContext(ctx)
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, "<dialog id=\"keys\" aria-labelledby=\"keys-title\"><h2 id=\"keys-title\">Keys</h2><table><caption class=\"visually-hidden\">Keys and what they do</caption> <thead><tr><th scope=\"col\">Key</th><th scope=\"col\">What it does</th></tr></thead> <tbody><tr><td><kbd>/</kbd></td><td>search by customer or letter</td></tr><tr><td><kbd>j</kbd> <kbd>k</kbd></td><td>next and previous row</td></tr><tr><td><kbd>Enter</kbd></td><td>open the row</td></tr><tr><td><kbd>x</kbd></td><td>select the row</td></tr><tr><td><kbd>g</kbd> <kbd>c</kbd></td><td>customers</td></tr><tr><td><kbd>g</kbd> <kbd>l</kbd></td><td>letters</td></tr><tr><td><kbd>g</kbd> <kbd>a</kbd></td><td>alerts</td></tr><tr><td><kbd>?</kbd></td><td>this list</td></tr></tbody></table><form method=\"dialog\"><button>Close</button></form></dialog>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 74, "<dialog id=\"keys\" aria-labelledby=\"keys-title\"><h2 id=\"keys-title\">Keys</h2><table><caption class=\"visually-hidden\">Keys and what they do</caption> <thead><tr><th scope=\"col\">Key</th><th scope=\"col\">What it does</th></tr></thead> <tbody><tr><td><kbd>/</kbd></td><td>search by customer, VOMO id, email address, letter, donation or trace</td></tr><tr><td><kbd>j</kbd> <kbd>k</kbd></td><td>next and previous row</td></tr><tr><td><kbd>Enter</kbd></td><td>open the row</td></tr><tr><td><kbd>x</kbd></td><td>select the row</td></tr><tr><td><kbd>g</kbd> <kbd>c</kbd></td><td>customers</td></tr><tr><td><kbd>g</kbd> <kbd>l</kbd></td><td>letters</td></tr><tr><td><kbd>g</kbd> <kbd>a</kbd></td><td>alerts</td></tr><tr><td><kbd>?</kbd></td><td>this list</td></tr></tbody></table><form method=\"dialog\"><button>Close</button></form></dialog>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

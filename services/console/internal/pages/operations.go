@@ -17,7 +17,6 @@ import (
 	"rollcall.dev/pkg/operatorclient"
 	"rollcall.dev/pkg/report"
 	"rollcall.dev/pkg/store"
-	rollcallv1 "rollcall.dev/proto/rollcall/v1"
 	"rollcall.dev/services/console/internal/access"
 )
 
@@ -230,36 +229,6 @@ func actState(act operatorapi.Act) state {
 		return state{"needs-you", "Failed", "✖", 0}
 	}
 	return state{"starting", "Begun", "◔", 0}
-}
-
-// search leads to what a text means: a customer, a letter, or a record.
-func (s *Site) search(w http.ResponseWriter, r *http.Request) {
-	who := access.From(r.Context())
-	text := strings.TrimSpace(r.URL.Query().Get("q"))
-	at := "/customers?" + url.Values{"state": {"all"}, "q": {text}}.Encode()
-	switch {
-	case !who.May(access.Read):
-		at = "/sign-in"
-	case text == "":
-		at = "/"
-	case rollcallv1.ValidCustomerID(text) && who.Sees(text) && s.isKnown(r.Context(), text):
-		at = customerPath(text)
-	case isLetterID(text):
-		at = letterPath(text)
-	case who.Customer != "":
-		at = recordPath(who.Customer, operatorapi.TraceUser, text)
-	}
-	http.Redirect(w, r, at, http.StatusSeeOther)
-}
-
-func (s *Site) isKnown(ctx context.Context, customer string) bool {
-	_, err := s.Store.Customer(ctx, customer)
-	return err == nil
-}
-
-func isLetterID(text string) bool {
-	_, ok := store.LetterIDsLike(text)
-	return ok
 }
 
 func restOf(consumers []consumerView) []consumerView {

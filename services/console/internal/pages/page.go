@@ -84,6 +84,7 @@ func (s *Site) Handler() http.Handler {
 		"/record":                   s.record,
 		"/audit":                    s.audit,
 		"/settings":                 s.settings,
+		"/search":                   s.searchForm,
 		"/endpoints":                s.endpoints,
 		"/endpoints/{endpoint}":     s.endpoint,
 	} {
@@ -92,10 +93,10 @@ func (s *Site) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /", s.views)
 	mux.HandleFunc("GET /{$}", s.home)
-	mux.HandleFunc("GET /search", s.search)
 	mux.HandleFunc("GET /live", s.live)
 	mux.HandleFunc("GET /assets/{version}/{file}", serveAsset)
 	s.addActs(mux)
+	mux.HandleFunc("POST /search", s.search)
 	return mux
 }
 
