@@ -53,7 +53,9 @@ func TestQuietCustomerIsHealthyAndWedgedPollerRaisesAnAlertWithinTwoCadences(t *
 		}
 		require.True(t, healthy(), "a customer without changes is healthy: %+v", f.status("acme").Health)
 	}
-	f.await(soon, "each day is reconciled", func() bool { return f.count(`SELECT count(*) FROM reconciliation_runs WHERE gap_count = 0`) >= *quietDays })
+	f.await(soon, "each day is reconciled", func() bool {
+		return f.count(`SELECT count(*) FROM reconciliation_runs WHERE gap_count = 0`) >= *quietDays
+	})
 	require.Zero(t, f.count(`SELECT count(*) FROM alerts`), "a customer without changes raises no alert")
 	status := f.status("acme")
 	require.Empty(t, status.Health.Reasons)
