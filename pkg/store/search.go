@@ -14,7 +14,7 @@ func (c Conn) SearchUsers(ctx context.Context, customer, id string, atMost int32
 	return c.queries.SearchUsers(ctx, c.dbtx, &db.SearchUsersParams{RecordID: id, CustomerID: given(customer), AtMost: atMost})
 }
 
-// FoundUser is a user whom a search by email address found.
+// FoundUser is a user that a search by email address found.
 type FoundUser struct{ Customer, VomoID string }
 
 // SearchEmail returns up to atMost users who had this address, lower-cased and trimmed, when they were written last. customer is "" for any.
