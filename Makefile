@@ -49,8 +49,8 @@ build: ## build every service into bin/
 	go build -trimpath -o bin/ rollcall.dev/services/...
 
 # Packages share one throw-away Postgres; testkit gives each test a database of its own. What starts it is built with
-# -race too, so that nothing is compiled twice. Its files are in memory where 4 GiB are free: on a disk, a quarter of the time
-# goes into making and deleting the files of databases that live for seconds. Four packages at once: tests wait more than they
+# -race too, so that nothing is compiled twice. Its files and those of NATS are in memory where 4 GiB are free: on a disk, a quarter
+# of the time goes into making and deleting the files of databases and streams that live for seconds. Four packages at once: tests wait more than they
 # compute. `make lint` vets.
 .PHONY: test
 test: export CGO_ENABLED := 1

@@ -37,6 +37,11 @@ func run(ctx context.Context, args []string) (int, error) {
 		return failed, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // if this fails, the folder stays in the temporary folder
+	streams, err := os.MkdirTemp(*parent, "rollcall-nats-")
+	if err != nil {
+		return failed, err
+	}
+	defer func() { _ = os.RemoveAll(streams) }()
 	server, err := localserver.StartPostgres(ctx, localserver.PostgresConfig{Dir: dir})
 	if err != nil {
 		return failed, err
@@ -50,13 +55,13 @@ func run(ctx context.Context, args []string) (int, error) {
 		return failed, fmt.Errorf("ended by %s", sig)
 	default:
 	}
-	return command(args, server.URL("rollcall"), signals)
+	return command(args, signals, testkit.PostgresVariable+"="+server.URL("rollcall"), testkit.StreamsVariable+"="+streams)
 }
 
-func command(args []string, url string, signals <-chan os.Signal) (int, error) {
+func command(args []string, signals <-chan os.Signal, environment ...string) (int, error) {
 	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // the caller's command; signals end it
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), testkit.PostgresVariable+"="+url)
+	cmd.Env = append(os.Environ(), environment...)
 	child, err := localserver.StartChild(cmd, syscall.SIGTERM)
 	if err != nil {
 		return failed, fmt.Errorf("start the command: %w", err)
