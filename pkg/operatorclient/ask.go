@@ -75,7 +75,7 @@ func Owner(noun string) string {
 	switch noun {
 	case "audit", "key", "requests", "status", "backfills", "customers", "config", "offboardings":
 		return "onboarding"
-	case "letters":
+	case "letters", "drains":
 		return "dlqretry"
 	case "users":
 		return "backfill"

@@ -54,6 +54,10 @@ func Rules(settings config.Config) []Rule { //nolint:funlen // a list
 			forget: inBatches(store.Conn.ForgetLetters),
 		},
 		{
+			What: "bulk acts on letters, with their ledgers", Table: "dlq_drains", Setting: "SETTLED_LETTERS_AGE", Age: settings.SettledLettersAge,
+			forget: inBatches(store.Conn.ForgetDrains), // as long as the letters that they name
+		},
+		{
 			What: "settled review items", Table: "review_items", Setting: "SETTLED_LETTERS_AGE", Age: settings.SettledLettersAge,
 			forget: inBatches(store.Conn.ForgetReviews),
 		},

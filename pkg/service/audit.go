@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -47,6 +48,15 @@ func Disclosed(ctx context.Context) {
 	if one, ok := ctx.Value(actKey{}).(*act); ok {
 		one.disclosed = true
 	}
+}
+
+// Operator returns the name that the caller of an endpoint gave, or that of its NATS user; "" if there is neither.
+func Operator(ctx context.Context) string {
+	one, ok := ctx.Value(actKey{}).(*act)
+	if !ok {
+		return ""
+	}
+	return cmp.Or(one.row.Operator, one.row.NATSUser)
 }
 
 // beginAct notes that an act begins. For a read it notes nothing yet.

@@ -67,7 +67,8 @@ func run(ctx context.Context, s *service.Service) error {
 			return bus.StreamCreated(ctx, s.JetStream, name)
 		}},
 	}
-	if err := letterapi.New(s, messages, changed).Answer(s); err != nil {
+	letters := letterapi.New(s, messages, changed)
+	if err := letters.Answer(s); err != nil {
 		return err
 	}
 	workers, noLetters := worker.NewMetrics(s.Registry), letterstream.NoLetters{Logger: s.Logger}
@@ -84,6 +85,7 @@ func run(ctx context.Context, s *service.Service) error {
 	group.Go(func() error { return operators.Run(working) })
 	group.Go(func() error { return server.Run(working) })
 	group.Go(func() error { rounds.Run(working); return nil })
+	group.Go(func() error { letters.RunDrains(working); return nil })
 	group.Go(func() error { publisher.Run(working); return nil })
 	group.Go(func() error {
 		(&letterstream.Gauges{Store: s.Store, Logger: s.Logger, Metrics: metrics}).Run(working)

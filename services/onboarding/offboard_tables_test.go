@@ -28,6 +28,8 @@ var tablesAtOffboarding = map[string]string{
 	"deletion_gifts":              "ids only; deleted by age",
 	"deletion_runs":               "ids and counts only; open ones end as failed",
 	"destination_holds":           "deleted at the purge",
+	"dlq_drain_items":             "deleted",
+	"dlq_drains":                  "deleted",
 	"endpoint_deliveries":         "ids only, the answers sealed with the destroyed key; those of its endpoints are deleted at the purge, the others by age",
 	"endpoints":                   "stays for customer.offboarded; the customer's own are deleted at the purge",
 	"giving_holds":                "deleted",

@@ -113,7 +113,7 @@ func (o *offboarder) blankRecords(ctx context.Context, tx *store.Tx, at *store.O
 // forgetSealed settles or deletes a batch of what cannot be opened without the destroyed key; more says that there may be others.
 func (o *offboarder) forgetSealed(ctx context.Context, tx *store.Tx, customer string) (more bool, err error) {
 	for _, forget := range []func(context.Context, string, int32) (int64, error){
-		tx.OffboardLetters, tx.ForgetWritebacks, tx.ForgetReviewsOf, tx.OffboardDeletions, tx.DeleteParticipations,
+		tx.OffboardLetters, tx.OffboardDrains, tx.ForgetWritebacks, tx.ForgetReviewsOf, tx.OffboardDeletions, tx.DeleteParticipations,
 		tx.OffboardDonations, tx.OffboardContacts, tx.ForgetContactDifferences, tx.ForgetGifts, tx.ForgetContacts, tx.ForgetReferences, tx.ForgetInbox,
 	} {
 		forgotten, err := forget(ctx, customer, o.batch)

@@ -144,4 +144,11 @@ INSERT INTO endpoints (customer_id, topics, host, url_sealed, secret_sealed, due
 INSERT INTO endpoint_deliveries (endpoint_id, event_id, customer_id, topic, body, state, next_attempt_at, retry_until, created_at, settled_at)
 	SELECT e.id, n::text, 'c' || e.id, 'dlq_growth', '\x00', CASE WHEN pending THEN 'pending' ELSE 'delivered' END, CASE WHEN pending THEN now() END, now(),
 	       now() - n % 40 * interval '1 day', CASE WHEN NOT pending THEN now() - n % 40 * interval '1 day' END
-	FROM generate_series(1, 5 * $1::int) n, LATERAL (SELECT n % 200 = 0 AS pending) p, endpoints e WHERE e.id = 1 + n % $1::int
+	FROM generate_series(1, 5 * $1::int) n, LATERAL (SELECT n % 200 = 0 AS pending) p, endpoints e WHERE e.id = 1 + n % $1::int;
+INSERT INTO dlq_drains (customer_id, verb, filter, as_of, planned, state, asked_by, done_count, due_at, created_at, ended_at)
+	SELECT 'c' || n, 'retry', '{}', now(), 10, CASE WHEN n % 500 = 0 THEN 'running' ELSE 'done' END, 'ana@ops-1', 10, CASE WHEN n % 500 = 0 THEN now() END,
+	       now() - n % 100 * interval '1 day', CASE WHEN n % 500 > 0 THEN now() - n % 100 * interval '1 day' END
+	FROM generate_series(1, $1::int) n;
+INSERT INTO dlq_drain_items (drain_id, letter_id, customer_id, outcome, reason, at)
+	SELECT d.id, gen_random_uuid(), d.customer_id, CASE WHEN n = 1 THEN 'left' ELSE 'done' END, CASE WHEN n = 1 THEN 'in_hand' END, now()
+	FROM dlq_drains d, generate_series(1, 5) n

@@ -16,9 +16,9 @@ import (
 	"rollcall.dev/pkg/vault"
 )
 
-// Redriver publishes a message letter's message again and settles the letter.
+// Redriver publishes a message letter's message again and settles the letter, with what else belongs into the same transaction.
 type Redriver interface {
-	Redrive(ctx context.Context, id uuid.UUID) error
+	RedriveWith(ctx context.Context, id uuid.UUID, with func(ctx context.Context, tx *store.Tx) error) error
 }
 
 const (
@@ -39,17 +39,18 @@ type API struct {
 	batchFor time.Duration
 	clock    func() time.Time
 	pause    func(ctx context.Context) error
+	drains   drains
 }
 
 // New returns the API of a service; Answer serves it.
 func New(s *service.Service, messages Redriver, changed func(customers ...string)) *API {
 	return &API{
 		store: s.Store, vault: s.Vault, logger: s.Logger, messages: messages, changed: changed, batchFor: batchFor, clock: time.Now,
-		pause: func(ctx context.Context) error { return backoff.Sleep(ctx, batchPause) },
+		pause: func(ctx context.Context) error { return backoff.Sleep(ctx, batchPause) }, drains: newDrains(),
 	}
 }
 
-// Answer serves rollcall.api.letters.* until the service stops.
+// Answer serves rollcall.api.letters.* and rollcall.api.drains.* until the service stops.
 func (d *API) Answer(s *service.Service) error {
 	return errors.Join(
 		service.Answer(s, "letters", "ls", d.list),
@@ -59,6 +60,10 @@ func (d *API) Answer(s *service.Service) error {
 		service.Answer(s, "letters", "count", d.count),
 		service.Answer(s, "letters", "retry", d.retry),
 		service.Answer(s, "letters", "discard", d.discard),
+		service.Answer(s, "drains", "start", d.startDrain),
+		service.Answer(s, "drains", "ls", d.listDrains),
+		service.Answer(s, "drains", "show", d.showDrain),
+		service.Answer(s, "drains", "abort", d.abortDrain),
 	)
 }
 

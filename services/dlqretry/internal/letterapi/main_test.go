@@ -143,9 +143,14 @@ func (f *fixture) message(number int, customer string, ago time.Duration, body s
 // ask asks over NATS, as an operator does; code is that of a refusal, whose text the answer is then.
 func ask[Reply any](f *fixture, verb string, question any) (reply Reply, code, text string) {
 	f.t.Helper()
+	return askOf[Reply](f, "letters", verb, question)
+}
+
+func askOf[Reply any](f *fixture, noun, verb string, question any) (reply Reply, code, text string) {
+	f.t.Helper()
 	data, err := json.Marshal(question)
 	require.NoError(f.t, err)
-	answer, err := f.conn.Request(service.APISubject("letters", verb), data, 20*time.Second)
+	answer, err := f.conn.Request(service.APISubject(noun, verb), data, 20*time.Second)
 	require.NoError(f.t, err)
 	require.Less(f.t, len(answer.Data), 256<<10)
 	if code = answer.Header.Get(micro.ErrorCodeHeader); code != "" {

@@ -25,6 +25,7 @@ type batch struct {
 	letters []store.ListedLetter
 	more    bool // more letters match
 	until   time.Time
+	ledger  *ledger // of a drain; nil if a client asks for the batch
 }
 
 // begin reads the letters of a command's batch.
@@ -109,25 +110,30 @@ func (d *API) retry(ctx context.Context, command operatorapi.LettersCommand) (op
 	if err != nil {
 		return operatorapi.LettersDone{}, err
 	}
+	worked, err := d.retryBatch(ctx, b, len(command.IDs) > 0)
+	if err != nil {
+		return operatorapi.LettersDone{}, err
+	}
+	return d.end(command, operatorapi.VerbRetry, b, worked), nil
+}
+
+// retryBatch retries the letters of a batch, or the first ones if time runs out, and returns how many these are. Named letters are retried
+// however long it takes.
+func (d *API) retryBatch(ctx context.Context, b *batch, named bool) (worked int, err error) {
 	// Messages come first: if time runs out among them, the batch ends there, and no record letter after that place is
 	// asked for twice.
-	worked := len(b.letters)
+	worked = len(b.letters)
 	for i, letter := range b.letters {
 		if !deadletter.HoldsMessage(letter.Kind) || report.Stuck(letter) != "" {
 			continue
 		}
-		if len(command.IDs) == 0 && i > 0 && d.clock().After(b.until) {
+		if !named && i > 0 && d.clock().After(b.until) {
 			worked = i
 			break
 		}
-		if err := d.messages.Redrive(ctx, letter.ID); err != nil {
-			if ctx.Err() != nil {
-				return operatorapi.LettersDone{}, err
-			}
-			b.Left = append(b.Left, d.notRedriven(letter, err))
-			continue
+		if err := d.redrive(ctx, b, letter); err != nil {
+			return 0, err
 		}
-		b.Done++
 	}
 	var records []store.ListedLetter
 	for _, letter := range b.letters[:worked] {
@@ -143,10 +149,29 @@ func (d *API) retry(ctx context.Context, command operatorapi.LettersCommand) (op
 		return err
 	})
 	if err != nil {
-		return operatorapi.LettersDone{}, err
+		return 0, err
 	}
 	d.changed(customersOf(records)...)
-	return d.end(command, operatorapi.VerbRetry, b, worked), nil
+	return worked, nil
+}
+
+// redrive publishes the message of a letter again. It returns only errors that end the batch: any other leaves the letter as it is.
+func (d *API) redrive(ctx context.Context, b *batch, letter store.ListedLetter) error {
+	err := d.messages.RedriveWith(ctx, letter.ID, func(ctx context.Context, tx *store.Tx) error {
+		if err := b.ledger.hold(ctx, tx); err != nil {
+			return err
+		}
+		return b.ledger.add(ctx, tx, letter)
+	})
+	switch {
+	case err == nil:
+		b.Done++
+	case ctx.Err() != nil, b.ledger.mayTryAgain(letter.ID, err):
+		return err
+	default:
+		b.Left = append(b.Left, d.notRedriven(letter, err))
+	}
+	return nil
 }
 
 // notRedriven returns why a message was not published again.
@@ -176,6 +201,14 @@ func (d *API) discard(ctx context.Context, command operatorapi.LettersCommand) (
 	if err != nil {
 		return operatorapi.LettersDone{}, err
 	}
+	if err := d.discardBatch(ctx, b, command.Note); err != nil {
+		return operatorapi.LettersDone{}, err
+	}
+	return d.end(command, operatorapi.VerbDiscard, b, len(b.letters)), nil
+}
+
+// discardBatch discards the letters of a batch.
+func (d *API) discardBatch(ctx context.Context, b *batch, note string) error {
 	var open []store.ListedLetter
 	for _, letter := range b.letters {
 		if letter.State == store.LettersSettled {
@@ -184,8 +217,8 @@ func (d *API) discard(ctx context.Context, command operatorapi.LettersCommand) (
 		}
 		open = append(open, letter)
 	}
-	err = d.whileHeld(ctx, b, open, func(ctx context.Context, tx *store.Tx, held []uuid.UUID) error {
-		if _, err := tx.DiscardLetters(ctx, held, command.Note); err != nil {
+	err := d.whileHeld(ctx, b, open, func(ctx context.Context, tx *store.Tx, held []uuid.UUID) error {
+		if _, err := tx.DiscardLetters(ctx, held, note); err != nil {
 			return err
 		}
 		messages := slices.DeleteFunc(slices.Clone(open), func(letter store.ListedLetter) bool {
@@ -198,11 +231,10 @@ func (d *API) discard(ctx context.Context, command operatorapi.LettersCommand) (
 		}
 		return nil
 	})
-	if err != nil {
-		return operatorapi.LettersDone{}, err
+	if err == nil {
+		d.changed()
 	}
-	d.changed()
-	return d.end(command, operatorapi.VerbDiscard, b, len(b.letters)), nil
+	return err
 }
 
 // whileHeld works on these letters, each as soon as no job has it locked. It never waits for a lock, so it cannot be part
@@ -218,7 +250,13 @@ func (d *API) whileHeld(ctx context.Context, b *batch, letters []store.ListedLet
 		}
 		var held []uuid.UUID
 		err := d.store.InTx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			if err := b.ledger.hold(ctx, tx); err != nil {
+				return err
+			}
 			if held, err = tx.HoldOpenLetters(ctx, ids); err != nil || len(held) == 0 {
+				return err
+			}
+			if err := b.ledger.add(ctx, tx, among(letters, held)...); err != nil {
 				return err
 			}
 			return work(ctx, tx, held)
@@ -242,6 +280,11 @@ func (d *API) whileHeld(ctx context.Context, b *batch, letters []store.ListedLet
 		b.leave(letter, operatorapi.LeftInHand)
 	}
 	return nil
+}
+
+// among returns those of the letters whose ids are held.
+func among(letters []store.ListedLetter, held []uuid.UUID) []store.ListedLetter {
+	return slices.DeleteFunc(slices.Clone(letters), func(letter store.ListedLetter) bool { return !slices.Contains(held, letter.ID) })
 }
 
 // stillOpen leaves out the letters that were settled meanwhile.

@@ -226,7 +226,7 @@ type slowMessages struct {
 	fails    map[uuid.UUID]error
 }
 
-func (s *slowMessages) Redrive(_ context.Context, id uuid.UUID) error {
+func (s *slowMessages) RedriveWith(_ context.Context, id uuid.UUID, _ func(context.Context, *store.Tx) error) error {
 	s.fixture.elapsed += time.Second
 	if err := s.fails[id]; err != nil {
 		return err

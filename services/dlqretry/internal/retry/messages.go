@@ -40,6 +40,11 @@ type Messages struct {
 // error may be tried again. If a crash has the message published twice, the stream recognises the second one by the id of
 // the letter's attempt, within its window: at least once, idempotent by what the message's reader stores.
 func (r *Messages) Redrive(ctx context.Context, id uuid.UUID) error {
+	return r.RedriveWith(ctx, id, func(context.Context, *store.Tx) error { return nil })
+}
+
+// RedriveWith is Redrive with something else that is stored in the same transaction. If storing it fails, nothing is published.
+func (r *Messages) RedriveWith(ctx context.Context, id uuid.UUID, with func(ctx context.Context, tx *store.Tx) error) error {
 	err := r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		letter, err := tx.LockLetter(ctx, id)
 		if err != nil {
@@ -47,6 +52,9 @@ func (r *Messages) Redrive(ctx context.Context, id uuid.UUID) error {
 		}
 		message, err := r.open(ctx, letter)
 		if err != nil {
+			return err
+		}
+		if err := with(ctx, tx); err != nil {
 			return err
 		}
 		bounded, cancel := context.WithTimeout(ctx, redriveTimeout)
