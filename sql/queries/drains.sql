@@ -73,17 +73,16 @@ WHERE i.drain_id = sqlc.arg(drain_id) AND i.nth < sqlc.arg(before) AND (sqlc.arg
 ORDER BY i.nth DESC LIMIT sqlc.arg(at_most);
 
 -- name: DrainItemsForget :execrows
--- Deletes a batch of the ledgers of drains that ended long ago. The drains go when their ledger is empty.
-DELETE FROM dlq_drain_items i WHERE (i.drain_id, i.letter_id) IN (
-    SELECT o.drain_id, o.letter_id FROM dlq_drains d CROSS JOIN LATERAL
-        (SELECT x.drain_id, x.letter_id FROM dlq_drain_items x WHERE x.drain_id = d.id LIMIT sqlc.arg(at_most)) o
-    WHERE d.ended_at < rollcall_now() - sqlc.arg(age)::interval LIMIT sqlc.arg(at_most));
+-- Deletes a batch of the ledgers of drains that ended long ago. The drains go when their ledgers are empty.
+DELETE FROM dlq_drain_items i WHERE i.ctid = ANY(ARRAY(
+    SELECT o.row FROM (SELECT d.id FROM dlq_drains d WHERE d.ended_at < rollcall_now() - sqlc.arg(age)::interval ORDER BY d.ended_at LIMIT sqlc.arg(at_most)) e
+    CROSS JOIN LATERAL (SELECT x.ctid AS row FROM dlq_drain_items x WHERE x.drain_id = e.id LIMIT sqlc.arg(at_most)) o LIMIT sqlc.arg(at_most)));
 
 -- name: DrainsForget :execrows
-DELETE FROM dlq_drains r WHERE r.id IN (
-    SELECT d.id FROM dlq_drains d WHERE d.ended_at < rollcall_now() - sqlc.arg(age)::interval
-       AND NOT EXISTS (SELECT FROM dlq_drain_items i WHERE i.drain_id = d.id OFFSET 0)
-    LIMIT sqlc.arg(at_most));
+DELETE FROM dlq_drains r WHERE r.id = ANY(ARRAY(
+    SELECT d.id FROM dlq_drains d
+    WHERE d.ended_at < rollcall_now() - sqlc.arg(age)::interval AND NOT EXISTS (SELECT FROM dlq_drain_items i WHERE i.drain_id = d.id OFFSET 0)
+    ORDER BY d.ended_at LIMIT sqlc.arg(at_most)));
 
 -- name: DrainsOffboard :exec
 -- Aborts the customer's drain that is running.

@@ -216,20 +216,19 @@ func (q *Queries) DrainItemsAmong(ctx context.Context, db DBTX, arg *DrainItemsA
 }
 
 const drainItemsForget = `-- name: DrainItemsForget :execrows
-DELETE FROM dlq_drain_items i WHERE (i.drain_id, i.letter_id) IN (
-    SELECT o.drain_id, o.letter_id FROM dlq_drains d CROSS JOIN LATERAL
-        (SELECT x.drain_id, x.letter_id FROM dlq_drain_items x WHERE x.drain_id = d.id LIMIT $1) o
-    WHERE d.ended_at < rollcall_now() - $2::interval LIMIT $1)
+DELETE FROM dlq_drain_items i WHERE i.ctid = ANY(ARRAY(
+    SELECT o.row FROM (SELECT d.id FROM dlq_drains d WHERE d.ended_at < rollcall_now() - $1::interval ORDER BY d.ended_at LIMIT $2) e
+    CROSS JOIN LATERAL (SELECT x.ctid AS row FROM dlq_drain_items x WHERE x.drain_id = e.id LIMIT $2) o LIMIT $2))
 `
 
 type DrainItemsForgetParams struct {
-	AtMost int32
 	Age    time.Duration
+	AtMost int32
 }
 
-// Deletes a batch of the ledgers of drains that ended long ago. The drains go when their ledger is empty.
+// Deletes a batch of the ledgers of drains that ended long ago. The drains go when their ledgers are empty.
 func (q *Queries) DrainItemsForget(ctx context.Context, db DBTX, arg *DrainItemsForgetParams) (int64, error) {
-	result, err := db.Exec(ctx, drainItemsForget, arg.AtMost, arg.Age)
+	result, err := db.Exec(ctx, drainItemsForget, arg.Age, arg.AtMost)
 	if err != nil {
 		return 0, err
 	}
@@ -346,10 +345,10 @@ func (q *Queries) DrainItemsPage(ctx context.Context, db DBTX, arg *DrainItemsPa
 }
 
 const drainsForget = `-- name: DrainsForget :execrows
-DELETE FROM dlq_drains r WHERE r.id IN (
-    SELECT d.id FROM dlq_drains d WHERE d.ended_at < rollcall_now() - $1::interval
-       AND NOT EXISTS (SELECT FROM dlq_drain_items i WHERE i.drain_id = d.id OFFSET 0)
-    LIMIT $2)
+DELETE FROM dlq_drains r WHERE r.id = ANY(ARRAY(
+    SELECT d.id FROM dlq_drains d
+    WHERE d.ended_at < rollcall_now() - $1::interval AND NOT EXISTS (SELECT FROM dlq_drain_items i WHERE i.drain_id = d.id OFFSET 0)
+    ORDER BY d.ended_at LIMIT $2))
 `
 
 type DrainsForgetParams struct {
