@@ -110,6 +110,14 @@ func (p *Process) Stop() int {
 	return p.ExitCode()
 }
 
+// Terminate sends SIGTERM to a program that the test has not ended, and waits for nothing: Stop does. Programs that end at the same time
+// wait for their last requests at the same time.
+func (p *Process) Terminate() {
+	if !p.ended.Load() {
+		_ = p.child.Signal(syscall.SIGTERM) // the only error is that it has ended
+	}
+}
+
 // Wait waits until the program ends by itself and returns its exit code. The test fails with the program's output
 // shortly before the deadline of `go test`.
 func (p *Process) Wait() int {

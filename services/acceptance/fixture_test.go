@@ -118,6 +118,11 @@ func (f *fixture) startBinary(program, binary string, more ...map[string]string)
 	}
 	process := testkit.Program(f.t, program, testkit.ProgramConfig{Env: env, Binary: binary})
 	f.programs = append(f.programs, process)
+	f.t.Cleanup(func() { // with the last one begins the end of all
+		for _, one := range f.programs {
+			one.Terminate()
+		}
+	})
 	f.health[process] = "http://" + address
 	testkit.WaitReady(f.t, "http://"+address+"/readyz")
 	return process
@@ -292,9 +297,10 @@ func (f *fixture) traffic() traffic {
 	return seen
 }
 
-// events returns the messages of ROLLCALL_EVENTS on the matching subjects, oldest first.
+// events returns the messages of a stream on the matching subjects, oldest first, when all that is owed has been published.
 func (f *fixture) events(stream, filter string) []jetstream.Msg {
 	f.t.Helper()
+	f.await(soon, "the outbox is empty", func() bool { return f.count(`SELECT count(*) FROM outbox`) == 0 })
 	ctx, cancel := context.WithTimeout(f.t.Context(), soon)
 	defer cancel()
 	consumer, err := f.js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{filter}})

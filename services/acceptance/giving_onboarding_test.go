@@ -43,7 +43,7 @@ func TestCustomerWithVirtuousAloneIsOnboardedAndOffboarded(t *testing.T) {
 		"virtuous": map[string]any{"token": "v_acme", "transactionSource": "AcmeGive", "webhookSecret": "wh-s3cret"},
 	})
 	f.applied(1)
-	events := f.events("ROLLCALL_EVENTS", "rollcall.events.onboarding.completed.acme")
+	events := f.events(bus.StreamEvents, "rollcall.events.onboarding.completed.acme")
 	require.Len(t, events, 1)
 	completed := &rollcallv1.OnboardingCompleted{}
 	require.NoError(t, rollcallv1.Read(events[0].Data(), completed))

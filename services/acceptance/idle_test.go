@@ -116,7 +116,7 @@ func TestIdleCustomersArePolledInTime(t *testing.T) {
 	require.Zero(t, f.count(`SELECT count(*) FROM runs
 		WHERE kind <> 'backfill' AND created_at < rollcall_now() - interval '60 seconds'`), "nor is under way for so long")
 	require.LessOrEqual(t, worst, 60)
-	require.GreaterOrEqual(t, polls, *idleCustomers*(*idleMinutes-1)/15)
+	require.GreaterOrEqual(t, polls, *idleCustomers*(*idleMinutes-1)/15*9/10, "customers are not spread evenly over a part of a cadence")
 }
 
 // cpuSeconds returns the CPU time that a process has used.
