@@ -97,12 +97,16 @@ func TestActsAndAuditAreDeletedAfterTheirAge(t *testing.T) {
 func TestReportsAndLogOfReconciliationsAreDeletedAfterTheAgeOfTheAudit(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "AUDIT_RETENTION=48h")
-	const rows = `SELECT customer_id FROM giving_reports UNION ALL SELECT platform_record_id FROM virtuous_reconciliation_log ORDER BY 1`
+	const rows = `SELECT customer_id FROM giving_reports UNION ALL SELECT platform_record_id FROM virtuous_reconciliation_log
+		UNION ALL SELECT mirrored::text FROM customer_daily_counts ORDER BY 1`
+	f.exec(`INSERT INTO customer_daily_counts SELECT 'acme', at::date, 3 FROM test_clock`)
 	f.exec(`INSERT INTO giving_reports (customer_id, date, report, made_at) SELECT 'acme', at::date, '{}', at FROM test_clock`)
 	f.exec(`INSERT INTO virtuous_reconciliation_log (customer_id, category, platform_record_id, resolution) VALUES ('acme', 'stuck', 'don-1', 'auto_recovered')`)
 	f.advance("48 hours")
-	require.Equal(t, []string{"acme", "don-1"}, f.kept(rows))
+	require.Equal(t, []string{"3", "acme", "don-1"}, f.kept(rows))
 	f.advance("1 second")
+	require.Equal(t, []string{"3"}, f.kept(rows), "a day's count is kept until the whole day is older")
+	f.advance("1 day")
 	require.Empty(t, f.kept(rows))
 }
 

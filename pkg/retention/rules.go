@@ -36,6 +36,10 @@ func Rules(settings config.Config) []Rule { //nolint:funlen // a list
 			forget: inBatches(store.Conn.ForgetGivingReports),
 		},
 		{
+			What: "daily counts of people", Table: "customer_daily_counts", Setting: "AUDIT_RETENTION", Age: settings.AuditRetention,
+			forget: inBatches(store.Conn.ForgetDailyCounts),
+		},
+		{
 			What: "applied parts of webhooks", Table: "webhook_inbox", Setting: "WEBHOOK_INBOX_AGE", Age: settings.WebhookInboxAge,
 			forget: inBatches(store.Conn.ForgetInboxParts),
 		},

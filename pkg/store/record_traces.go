@@ -214,6 +214,26 @@ func (c Conn) AuditOf(ctx context.Context, customer, vomoID string) ([]AuditLine
 	return lines, err
 }
 
+// Change is what was done to one of a customer's records.
+type Change struct {
+	At                   time.Time
+	Kind, RecordID       string
+	Operation, ErrorCode string
+	Succeeded            bool
+}
+
+// RecentChanges returns the newest 20 lines of a customer's audit, the newest first.
+func (c Conn) RecentChanges(ctx context.Context, customer string) ([]Change, error) {
+	rows, err := c.queries.AuditNewest(ctx, c.dbtx, customer)
+	changes := make([]Change, 0, len(rows))
+	for _, row := range rows {
+		changes = append(changes, Change{
+			At: row.ProcessedAt, Kind: row.ResourceType, RecordID: row.RecordID, Operation: row.Operation, Succeeded: row.Succeeded, ErrorCode: row.ErrorCode,
+		})
+	}
+	return changes, err
+}
+
 // TracedDeletion is a user in a search for deleted users, or a gift in one for deleted gifts.
 type TracedDeletion struct {
 	Run                   int64

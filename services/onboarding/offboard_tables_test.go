@@ -20,6 +20,7 @@ var tablesAtOffboarding = map[string]string{
 	"contact_differences":         "deleted",
 	"credentials":                 "deleted",
 	"customer_budgets":            "deleted at the purge",
+	"customer_daily_counts":       "counts only; deleted at the purge",
 	"customer_keys":               "deleted: what they sealed can never be opened again",
 	"customer_leases":             "stays: an epoch is never given twice",
 	"customer_tokens":             "deleted",

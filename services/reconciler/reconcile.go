@@ -131,6 +131,9 @@ func onDone(ctx context.Context, tx *store.Tx, run store.Run, step scan.Step) er
 	if err := noteStampLag(ctx, tx, run); err != nil {
 		return err
 	}
+	if err := tx.NoteDailyCount(ctx, run.Customer); err != nil {
+		return err
+	}
 	now, err := tx.Now(ctx)
 	if err != nil {
 		return err

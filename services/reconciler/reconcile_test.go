@@ -58,6 +58,7 @@ func TestGapIsWrittenWithMappingEventAndAuditRow(t *testing.T) {
 	f.start()
 	f.reconcile(1)
 	require.Equal(t, "user_daily 2026-03-01 expected 3 gaps 3 failures 0", f.lastReconciliation())
+	require.Equal(t, []string{"2026-03-02 3"}, values[string](f, `SELECT day || ' ' || mirrored FROM customer_daily_counts`))
 	f.requests()
 	// User 1 has a newer version than the mapping, 2 is missing in the mapping, 4 changed two days ago, and 5 changed
 	// after the checkpoint.
@@ -69,6 +70,7 @@ func TestGapIsWrittenWithMappingEventAndAuditRow(t *testing.T) {
 	f.reconcile(2)
 
 	require.Equal(t, "user_daily 2026-03-01 expected 4 gaps 2 failures 0", f.lastReconciliation())
+	require.Equal(t, []string{"2026-03-02 4"}, values[string](f, `SELECT day || ' ' || mirrored FROM customer_daily_counts`), "the later count of a day stays")
 	require.Equal(t, []string{"1 stale_in_mapping", "2 not_in_mapping"}, values[string](f,
 		`SELECT vomo_user_id || ' ' || reason FROM reconciliation_gaps WHERE job_id = (SELECT max(job_id) FROM reconciliation_runs) ORDER BY 1`))
 	asked, written := f.requests()

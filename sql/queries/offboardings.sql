@@ -145,7 +145,8 @@ WITH checkpoints AS (DELETE FROM sync_checkpoints p WHERE p.customer_id = $1),
      shared AS (DELETE FROM shared_contacts s WHERE s.customer_id = $1),
      held AS (DELETE FROM destination_holds d WHERE d.customer_id = $1),
      letters AS (DELETE FROM letter_holds h WHERE h.customer_id = $1),
-     spent AS (DELETE FROM customer_budgets b WHERE b.customer_id = $1)
+     spent AS (DELETE FROM customer_budgets b WHERE b.customer_id = $1),
+     counted AS (DELETE FROM customer_daily_counts n WHERE n.customer_id = $1)
 UPDATE sync_configs c
 SET backfill_completed_at = NULL, backfill_processed_count = NULL, last_polled_at = NULL, poll_page_at = NULL, caught_up_at = NULL,
     next_poll_at = NULL, next_reconcile_at = NULL, next_deletion_scan_at = NULL, last_scan_users = NULL, active_since = NULL, stamp_lag_minutes = NULL, stamp_lag_since = NULL,

@@ -79,6 +79,12 @@ SELECT a.processed_at, a.operation, a.succeeded, coalesce(a.error_code, '')::tex
 FROM sync_audit a WHERE a.customer_id = sqlc.arg(customer_id) AND a.record_id = sqlc.arg(record_id)
 ORDER BY a.processed_at DESC, a.id DESC LIMIT sqlc.arg(at_most);
 
+-- name: AuditNewest :many
+-- The newest lines of a customer's audit, about any record. The planner knows that they are few, and walks the index from its end.
+SELECT a.processed_at, a.resource_type, a.record_id, a.operation, a.succeeded, coalesce(a.error_code, '')::text AS error_code
+FROM sync_audit a WHERE a.customer_id = sqlc.arg(customer_id)
+ORDER BY a.processed_at DESC, a.id DESC LIMIT 20;
+
 -- name: TraceUserDeletions :many
 -- The user in the newest searches for deleted users.
 SELECT c.run_id, c.state, coalesce(c.code, '')::text AS code, c.noted_at, c.asked_at, c.deleted_at, coalesce(r.state, '')::text AS run_state

@@ -48,6 +48,7 @@ INSERT INTO scan_seen SELECT n / 100, n::text, now(), 0 FROM generate_series(1, 
 INSERT INTO notifications SELECT n::text, 'webhook', 'sent', NULL, now() - n % 30 * interval '1 day' FROM generate_series(1, 3 * $1::int) n;
 INSERT INTO reconciliation_runs (customer_id, type, date, job_id, expected_count, gap_count, started_at, completed_at)
 	SELECT 'c' || n % $1::int, 'user_daily', current_date - n / $1::int, n, 10, 0, now(), now() - n / $1::int * interval '1 day' FROM generate_series(1, 3 * $1::int) n;
+INSERT INTO customer_daily_counts SELECT 'c' || n % $1::int, current_date - n / $1::int, n FROM generate_series(1, 3 * $1::int) n;
 INSERT INTO reconciliation_gaps SELECT n, 'c' || n % $1::int, n::text, 'not_in_mapping', now(), now() - n % 90 * interval '1 day' FROM generate_series(1, 3 * $1::int) n;
 INSERT INTO alert_arrivals (message_id, type, cleared, customer_id, payload, arrived_at, gathered, summary_id, summed_at)
 	SELECT n::text, 'email_changed', n % 2 = 0, 'c' || n % $1::int, '{}', now() - n % 40 * interval '1 day', n % 3 > 0,

@@ -12,6 +12,49 @@ import (
 	"github.com/google/uuid"
 )
 
+const auditNewest = `-- name: AuditNewest :many
+SELECT a.processed_at, a.resource_type, a.record_id, a.operation, a.succeeded, coalesce(a.error_code, '')::text AS error_code
+FROM sync_audit a WHERE a.customer_id = $1
+ORDER BY a.processed_at DESC, a.id DESC LIMIT 20
+`
+
+type AuditNewestRow struct {
+	ProcessedAt  time.Time
+	ResourceType string
+	RecordID     string
+	Operation    string
+	Succeeded    bool
+	ErrorCode    string
+}
+
+// The newest lines of a customer's audit, about any record. The planner knows that they are few, and walks the index from its end.
+func (q *Queries) AuditNewest(ctx context.Context, db DBTX, customerID string) ([]*AuditNewestRow, error) {
+	rows, err := db.Query(ctx, auditNewest, customerID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*AuditNewestRow
+	for rows.Next() {
+		var i AuditNewestRow
+		if err := rows.Scan(
+			&i.ProcessedAt,
+			&i.ResourceType,
+			&i.RecordID,
+			&i.Operation,
+			&i.Succeeded,
+			&i.ErrorCode,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const traceActs = `-- name: TraceActs :many
 SELECT a.id, a.at, coalesce(a.operator, '')::text AS operator, a.via, a.verb, a.outcome, coalesce(a.code, '')::text AS code
 FROM (SELECT o.id, o.at, o.operator, o.via, o.verb, o.outcome, o.code, o.filter FROM operator_audit o

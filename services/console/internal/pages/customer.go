@@ -30,14 +30,16 @@ const (
 
 // customerView is what a customer's page shows.
 type customerView struct {
-	Who    access.Principal
-	Status report.Status
-	State  state
-	Gaps   []store.Reconciliation // of the last days, the oldest first
-	Held   part[[]operatorapi.DeletionRun]
-	Review part[[]operatorapi.ReviewItem]
-	Report *dailyreport.Report // nil without giving
-	Letter []operatorapi.Letter
+	Who     access.Principal
+	Status  report.Status
+	State   state
+	Gaps    []store.Reconciliation // of the last days, the oldest first
+	People  []store.DailyCount     // of the last days, the oldest first
+	Changes []store.Change         // the newest first
+	Held    part[[]operatorapi.DeletionRun]
+	Review  part[[]operatorapi.ReviewItem]
+	Report  *dailyreport.Report // nil without giving
+	Letter  []operatorapi.Letter
 }
 
 // part is what a service answers for a part of a page, or why it did not.
@@ -61,6 +63,14 @@ func (s *Site) customer(r *http.Request, who access.Principal) (Page, error) {
 	group.Go(func() (err error) {
 		shown.Gaps, err = s.Store.RecentReconciliations(ctx, id, store.KindUserDaily, gapDays*24*time.Hour)
 		slices.Reverse(shown.Gaps)
+		return err
+	})
+	group.Go(func() (err error) {
+		shown.People, err = s.Store.DailyCounts(ctx, id, peopleDays)
+		return err
+	})
+	group.Go(func() (err error) {
+		shown.Changes, err = s.Store.RecentChanges(ctx, id)
 		return err
 	})
 	group.Go(func() error {
@@ -114,9 +124,13 @@ func (v customerView) fragments() []Fragment {
 	if v.Report != nil {
 		fragments = append(fragments, Fragment{"customer-giving", customerGiving(v)})
 	}
+	if len(v.People) > 0 {
+		fragments = append(fragments, Fragment{"customer-people", customerPeople(v)})
+	}
 	if len(v.Gaps) > 0 {
 		fragments = append(fragments, Fragment{"customer-gaps", customerGaps(v)})
 	}
+	fragments = append(fragments, Fragment{"customer-changes", customerChanges(v)})
 	return append(fragments, Fragment{"customer-budget", customerBudget(v)}, Fragment{"customer-acts", customerActs(v)})
 }
 
