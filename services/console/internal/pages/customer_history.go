@@ -84,6 +84,10 @@ func changeState(change store.Change) state {
 }
 
 // customerRecord leads to the form in which a record of the customer is looked up.
-func customerRecord(customer string) string { return "/record?" + url.Values{"customer": {customer}}.Encode() }
+func customerRecord(customer string) string {
+	return "/record?" + url.Values{"customer": {customer}}.Encode()
+}
 
-func customerAudit(customer string) string { return "/audit?" + url.Values{"customer": {customer}}.Encode() }
+func customerAudit(customer string) string {
+	return "/audit?" + url.Values{"customer": {customer}}.Encode()
+}
