@@ -44,6 +44,7 @@ type Config struct {
 	VomoRequestsPerMinute float64 `env:"VOMO_REQUESTS_PER_MINUTE" envDefault:"100" min:"0" max:"6000000" doc:"requests a minute to VOMO for one customer, over all processes; 0: no such limit"`
 
 	VirtuousBaseURL           string  `env:"VIRTUOUS_BASE_URL" envDefault:"https://api.virtuoussoftware.com" doc:"Virtuous CRM+'s API; a path in it stands before /api"`
+	VirtuousAppURL            string  `env:"VIRTUOUS_APP_URL" envDefault:"https://app.virtuoussoftware.com" doc:"where people use Virtuous CRM+; the console links contacts and gifts there"`
 	VirtuousRequestsPerHour   float64 `env:"VIRTUOUS_REQUESTS_PER_HOUR" envDefault:"1200" min:"10" max:"10000000" doc:"requests an hour to Virtuous for one customer, over all processes, until Virtuous has said what its limit is"`
 	VirtuousShare             float64 `env:"VIRTUOUS_SHARE" envDefault:"0.6" min:"0.01" max:"1" doc:"the share of Virtuous' own limit that is used then; other integrations of the customer spend the same limit"`
 	VirtuousTransactionSource string  `env:"VIRTUOUS_TRANSACTION_SOURCE" doc:"the source under which Virtuous knows donations of customers that name none of their own"`
@@ -198,6 +199,9 @@ func (c Config) checkTogether() []error {
 	}
 	if base, ok := webURL(c.VirtuousBaseURL); !ok || base.User != nil {
 		problems = append(problems, errors.New("VIRTUOUS_BASE_URL must be an absolute http or https URL without a password"))
+	}
+	if app, ok := webURL(c.VirtuousAppURL); !ok || app.User != nil || app.RawQuery != "" || app.Fragment != "" {
+		problems = append(problems, errors.New("VIRTUOUS_APP_URL must be an absolute http or https URL without a password, query or fragment"))
 	}
 	if public, ok := webURL(c.WebhookPublicURL); c.WebhookPublicURL != "" && (!ok || public.User != nil || public.RawQuery != "" || public.Fragment != "") {
 		problems = append(problems, errors.New("WEBHOOK_PUBLIC_URL must be an absolute http or https URL without a password, query or fragment"))

@@ -27,7 +27,7 @@ func TestDefaults(t *testing.T) {
 		NATSURL: "nats://127.0.0.1:4222", NATSReplicas: 1,
 		EventsMaxBytes: 2 << 30, AlertsMaxBytes: 256 << 20, AdvisoriesMaxBytes: 256 << 20, DLQMaxBytes: 1 << 30,
 		VomoBaseURL: "https://api.vomo.org/v1", VomoRequestsPerSecond: 3, VomoRequestsPerMinute: 100,
-		VirtuousBaseURL: "https://api.virtuoussoftware.com", VirtuousRequestsPerHour: 1200, VirtuousShare: 0.6, VirtuousBatch: 1,
+		VirtuousBaseURL: "https://api.virtuoussoftware.com", VirtuousAppURL: "https://app.virtuoussoftware.com", VirtuousRequestsPerHour: 1200, VirtuousShare: 0.6, VirtuousBatch: 1,
 		ProjectCheck: config.ProjectCheckRefuse,
 		SecretsURL:   "dev", HTTPAddr: "127.0.0.1:0", ClaimTimeout: 30 * time.Second,
 		BackfillSlots: 4, BackfillTurn: time.Minute, BackfillTries: 10, DestinationSlots: 16, OnboardingSlots: 8,

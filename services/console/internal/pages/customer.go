@@ -39,6 +39,8 @@ type customerView struct {
 	Held    part[[]operatorapi.DeletionRun]
 	Review  part[[]operatorapi.ReviewItem]
 	Report  *dailyreport.Report // nil without giving
+	Reports []string            // days of the last stored reports of giving, the newest first
+	App     virtuousApp
 	Letter  []operatorapi.Letter
 }
 
@@ -54,7 +56,7 @@ func (s *Site) customer(r *http.Request, who access.Principal) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	shown := customerView{Who: who}
+	shown := customerView{Who: who, App: virtuousApp(s.Settings.VirtuousAppURL)}
 	group, ctx := errgroup.WithContext(r.Context())
 	group.Go(func() (err error) {
 		shown.Status, err = report.StatusUnder(ctx, s.Store, id, s.installation())
@@ -83,7 +85,14 @@ func (s *Site) customer(r *http.Request, who access.Principal) (Page, error) {
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
+		if err != nil {
+			return err
+		}
 		shown.Report = &made
+		stored, err := s.Store.GivingReportsBefore(ctx, id, "9999-12-31", reportsListed)
+		for _, one := range stored {
+			shown.Reports = append(shown.Reports, one.Date)
+		}
 		return err
 	})
 	group.Go(func() error {

@@ -81,6 +81,7 @@ func (s *Site) heldRun(r *http.Request, who access.Principal) (Page, error) {
 // reviewList is the list of items that wait for a decision.
 type reviewList struct {
 	Who   access.Principal
+	App   virtuousApp
 	Items []operatorapi.ReviewItem
 	AsOf  time.Time
 	Next  string
@@ -92,7 +93,7 @@ func (s *Site) review(r *http.Request, who access.Principal) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	list := reviewList{Who: who, Items: reply.Items}
+	list := reviewList{Who: who, App: virtuousApp(s.Settings.VirtuousAppURL), Items: reply.Items}
 	if reply.Next != nil {
 		list.Next = "/review?" + url.Values{"customer": {question.CustomerID}, "after": {strconv.FormatInt(*reply.Next, 10)}}.Encode()
 	}
@@ -103,6 +104,7 @@ func (s *Site) review(r *http.Request, who access.Principal) (Page, error) {
 // reviewView is one item. Its details are a person's data, so they need a right, and looking at them is audited.
 type reviewView struct {
 	Who   access.Principal
+	App   virtuousApp
 	Shown operatorapi.ReviewShown
 }
 
@@ -118,7 +120,7 @@ func (s *Site) reviewItem(r *http.Request, who access.Principal) (Page, error) {
 	if err != nil {
 		return Page{}, store.ErrNotFound
 	}
-	view := reviewView{Who: who}
+	view := reviewView{Who: who, App: virtuousApp(s.Settings.VirtuousAppURL)}
 	view.Shown, err = operatorclient.Ask[operatorapi.ReviewQuestion, operatorapi.ReviewShown](r.Context(), s.client(who), "review", "show",
 		operatorapi.ReviewQuestion{CustomerID: customer, ItemID: id})
 	return Page{Title: "Decide", Section: "review", Customer: customer, Still: true, Fragments: []Fragment{{"review-item", reviewItemBody(view)}}}, err

@@ -143,6 +143,7 @@ type recordQuery struct{ Customer, Kind, ID string }
 // recordView is a record's timeline.
 type recordView struct {
 	Who     access.Principal
+	App     virtuousApp
 	Query   recordQuery
 	Reply   *operatorapi.TraceReply
 	Problem *problemWords
@@ -152,7 +153,7 @@ type recordView struct {
 // record shows what became of one record.
 func (s *Site) record(r *http.Request, who access.Principal) (Page, error) {
 	values := r.URL.Query()
-	view := recordView{Who: who, Query: recordQuery{Customer: chosen(r, who), Kind: values.Get("kind"), ID: strings.TrimSpace(values.Get("id"))}}
+	view := recordView{Who: who, App: virtuousApp(s.Settings.VirtuousAppURL), Query: recordQuery{Customer: chosen(r, who), Kind: values.Get("kind"), ID: strings.TrimSpace(values.Get("id"))}}
 	page := Page{Title: "Record", Section: "record", Still: true} // Virtuous may be asked
 	if who.Customer != "" {
 		page.Section = "customers"

@@ -94,6 +94,7 @@ func (s *Site) Handler() http.Handler {
 	mux.Handle("GET /", s.views)
 	mux.HandleFunc("GET /{$}", s.home)
 	mux.HandleFunc("GET /live", s.live)
+	mux.HandleFunc("GET /customers/{customer}/reports/{file}", s.report)
 	mux.HandleFunc("GET /assets/{version}/{file}", serveAsset)
 	s.addActs(mux)
 	mux.HandleFunc("POST /search", s.search)
