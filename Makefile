@@ -30,7 +30,7 @@ COMPOSE = $(shell if docker compose version >/dev/null 2>&1; then echo docker co
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z\/-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
+		/^[a-z0-9\/-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
 
 .PHONY: demo
 demo: deps-postgres build ## build all, mirror 1,000 users from the sandbox, and compare
@@ -58,7 +58,9 @@ test: export GORACE := atexit_sleep_ms=20 # by default a program with the race d
 test: deps ## run all tests, with the race detector
 	free=$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1 || true)
 	if (($${free:-0} > 4 << 20)); then in=/dev/shm; else in=; fi
-	go build -race rollcall.dev/services/... # what acceptance tests start, so that no test's time goes into compiling it
+	programs=$$(mktemp -d); trap 'rm -rf "$$programs"' EXIT
+	export ROLLCALL_TEST_PROGRAMS=$$programs # what tests start: no test's time goes into compiling it
+	go build -race -ldflags='-s -w' -o "$$programs" rollcall.dev/services/...
 	go run -race rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -race -vet=off -p 4 -timeout 14m $(PACKAGES)
 
 # By hand, for hours: every test at full size, outages of ten minutes, a hundred thousand customers, and the upgrade of
@@ -149,13 +151,20 @@ offline: ## build what a registry would have (Go, NATS, Postgres) on this machin
 	grep -q '^BUILD_IMAGE=' .env || echo 'BUILD_IMAGE=localhost/rollcall-golang' >> .env
 	echo "Go, NATS and Postgres come from this machine's own images: .env says so"
 
-# Chromium drives the console of a whole installation. The programs are built before the clock starts.
-.PHONY: test/e2e
-test/e2e: deps-postgres deps-chromium ## use the console as people do: every service, a browser, one journey
-	go build rollcall.dev/services/...
+# Chromium drives the console of a whole installation. The programs are built before the clock starts. The short journey is for CI.
+.PHONY: test/e2e test/e2e-long
+test/e2e-long: e2e := -tags e2e,long -timeout 15m
+test/e2e test/e2e-long: e2e ?= -tags e2e -timeout 4m
+test/e2e: ## use the console as people do: every service, a browser, one journey
+test/e2e-long: ## by hand: the long journey, too, through every page and act; pictures of each page are in screenshots/
+test/e2e-long: export ROLLCALL_SCREENSHOTS ?= $(CURDIR)/screenshots
+test/e2e test/e2e-long: deps-postgres deps-chromium
+	programs=$$(mktemp -d); trap 'rm -rf "$$programs"' EXIT
+	export ROLLCALL_TEST_PROGRAMS=$$programs
+	go build -ldflags='-s -w' -o "$$programs" rollcall.dev/services/...
 	free=$$(df -k --output=avail /dev/shm 2>/dev/null | tail -1 || true)
 	if (($${free:-0} > 4 << 20)); then in=/dev/shm; else in=; fi
-	go run rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -tags e2e -count=1 -timeout 4m rollcall.dev/services/acceptance/browser
+	go run rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -count=1 $(e2e) rollcall.dev/services/acceptance/browser
 
 .PHONY: test/compose
 test/compose: ## bring it up in containers of its own, crash and restart it, remove it; nothing without an engine
