@@ -73,7 +73,7 @@ func Ask[Question, Reply any](ctx context.Context, client *Client, noun, verb st
 // Owner returns the service that answers questions about a noun.
 func Owner(noun string) string {
 	switch noun {
-	case "audit", "key", "requests", "status", "backfills", "customers", "config", "offboardings":
+	case "audit", "key", "requests", "status", "backfills", "customers", "config", "offboardings", "board":
 		return "onboarding"
 	case "letters", "drains":
 		return "dlqretry"

@@ -35,6 +35,7 @@ func answerOperators(s *service.Service, operators *operators, messages bus.Cust
 		service.Answer(s, "customers", "ls", func(ctx context.Context, question operatorapi.CustomersQuestion) (operatorapi.CustomersReply, error) {
 			return report.Customers(ctx, s.Store, question)
 		}),
+		answerBoard(s, operators.limits),
 		service.Answer(s, "offboardings", "get", func(ctx context.Context, question operatorapi.OffboardingQuestion) (operatorapi.Offboarding, error) {
 			if err := checkCustomerID(question.CustomerID); err != nil {
 				return operatorapi.Offboarding{}, err

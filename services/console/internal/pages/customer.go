@@ -110,7 +110,7 @@ func (s *Site) customer(r *http.Request, who access.Principal) (Page, error) {
 		return Page{}, err
 	}
 	of := shown.Status.Integration
-	shown.State = stateOf(shown.Status.Health.IsHealthy, of.PausedAt != nil, of.OffboardedAt != nil, shown.Status.Health.Reasons)
+	shown.State = stateOf(report.StateOf(shown.Status.Health.IsHealthy, of.PausedAt != nil, of.OffboardedAt != nil, shown.Status.Health.Reasons))
 	return Page{Title: id, Section: "customers", Customer: id, Fragments: shown.fragments()}, nil
 }
 

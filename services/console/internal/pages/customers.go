@@ -59,7 +59,7 @@ func (s *Site) customers(r *http.Request, who access.Principal) (Page, error) {
 		r.SetPathValue("customer", who.Customer)
 		return s.customer(r, who)
 	}
-	lines, asOf, err := s.board.lines(r.Context(), s.Store)
+	lines, asOf, err := s.board.Lines(r.Context(), s.Store)
 	if err != nil {
 		return Page{}, err
 	}

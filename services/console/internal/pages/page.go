@@ -40,7 +40,7 @@ type Site struct {
 	// Authenticate finds out again who sends a request: an open page ends when its link is revoked.
 	Authenticate func(*http.Request) (access.Principal, error)
 
-	board board
+	board report.KeptBoard
 	views *http.ServeMux // of the pages, to render them again for live updates
 	feeds feeds
 	beat  time.Duration // 0: beatEvery
@@ -261,7 +261,7 @@ func (s *Site) shell(ctx context.Context, r *http.Request, who access.Principal,
 	if made.Now, err = s.Store.Now(ctx); err != nil || who.Customer != "" {
 		return made, err
 	}
-	lines, asOf, err := s.board.lines(ctx, s.Store)
+	lines, asOf, err := s.board.Lines(ctx, s.Store)
 	made.Counts = countsOf(lines, asOf)
 	return made, err
 }

@@ -41,7 +41,7 @@ func TestListWithoutCustomersTeachesTheFirstStep(t *testing.T) {
 	_, body := f.get("/customers")
 	require.Contains(t, body, "rollcall onboard acme")
 	f.onboard("acme")
-	f.board.until = f.board.asOf // what was kept is old
+	f.board.Forget()
 	_, body = f.get("/customers?q=zzz")
 	require.Contains(t, mainOf(body), "Your filter hides 1 customer")
 }
