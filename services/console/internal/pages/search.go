@@ -125,7 +125,7 @@ func (s *Site) findCustomers(ctx context.Context, who access.Principal, text str
 			return nil, err
 		}
 	}
-	lines, _, err := s.board.lines(ctx, s.Store)
+	lines, _, err := s.board.Lines(ctx, s.Store)
 	for _, line := range lines {
 		if strings.Contains(line.CustomerID, id) {
 			hits = append(hits, report.Hit{Kind: report.HitCustomer, Customer: line.CustomerID, ID: line.CustomerID})
