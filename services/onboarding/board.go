@@ -52,6 +52,8 @@ func queues(ctx context.Context, js jetstream.JetStream) ([]report.BoardQueue, e
 		found = append(found, queue)
 	}
 	order := bus.StreamNames()
-	slices.SortFunc(found, func(one, other report.BoardQueue) int { return slices.Index(order, one.Stream) - slices.Index(order, other.Stream) })
+	slices.SortFunc(found, func(one, other report.BoardQueue) int {
+		return slices.Index(order, one.Stream) - slices.Index(order, other.Stream)
+	})
 	return found, streams.Err()
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,16 @@ const (
 // natsFlags are the options of the nats command, with the same names. The environment is read when they are used and is not
 // their default, because help would print a password.
 type natsFlags struct {
-	server, creds, nkey, user, password, token, ca, cert, key string
-	timeout                                                   time.Duration
+	context, server, creds, nkey, user, password, token, ca, cert, key string
+	timeout                                                            time.Duration
+
+	// What only a context has.
+	jwt, seed, inboxPrefix  string
+	tlsFirst, userIsNoToken bool // a user without a password is a user
 }
 
 func (n *natsFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&n.context, "context", "", "`name` of a context of the nats command; it replaces the variables NATS_…, but for NATS_TIMEOUT (NATS_CONTEXT)")
 	flags.StringVarP(&n.server, "server", "s", "", "NATS `URLs`, comma-separated (NATS_URL; default "+nats.DefaultURL+")")
 	flags.StringVar(&n.creds, "creds", "", "`file` with a user's JWT and seed (NATS_CREDS)")
 	flags.StringVar(&n.nkey, "nkey", "", "`file` with an nkey seed (NATS_NKEY)")
@@ -42,27 +48,21 @@ func (n *natsFlags) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&n.timeout, "timeout", defaultTimeout, "how long an answer is waited for (NATS_TIMEOUT)")
 }
 
-// natsSettings reads flags first, then the environment.
+// natsSettings reads flags first, then the context if one is named, and the environment otherwise: a password of the environment never goes
+// to a context's server.
 func (a *app) natsSettings() (natsFlags, error) {
+	var err error
 	read := a.nats
-	for _, setting := range []struct {
-		value *string
-		name  string
-	}{
-		{&read.server, "NATS_URL"}, {&read.creds, "NATS_CREDS"}, {&read.nkey, "NATS_NKEY"}, {&read.user, "NATS_USER"},
-		{&read.password, "NATS_PASSWORD"}, {&read.token, "NATS_TOKEN"}, {&read.ca, "NATS_CA"}, {&read.cert, "NATS_CERT"},
-		{&read.key, "NATS_KEY"},
-	} {
-		if *setting.value == "" {
-			*setting.value = a.env(setting.name)
+	if name := cmp.Or(read.context, a.env("NATS_CONTEXT")); name != "" {
+		var context natsFlags
+		if context, err = a.contextSettings(name); err == nil {
+			read = read.under(context)
 		}
+	} else {
+		err = a.addEnvironment(&read)
 	}
-	if path := a.env("NATS_PASSWORD_FILE"); path != "" && read.user != "" && read.password == "" {
-		password, err := config.ReadPasswordFile("NATS_PASSWORD_FILE", path)
-		if err != nil {
-			return read, err
-		}
-		read.password = password
+	if err != nil {
+		return read, err
 	}
 	if read.server == "" {
 		read.server = nats.DefaultURL
@@ -81,6 +81,30 @@ func (a *app) natsSettings() (natsFlags, error) {
 		return read, usage("--tlscert and --tlskey (NATS_CERT and NATS_KEY) must be given together")
 	}
 	return read, nil
+}
+
+// addEnvironment adds the settings of the environment that no flag has.
+func (a *app) addEnvironment(read *natsFlags) error {
+	for _, setting := range []struct {
+		value *string
+		name  string
+	}{
+		{&read.server, "NATS_URL"}, {&read.creds, "NATS_CREDS"}, {&read.nkey, "NATS_NKEY"}, {&read.user, "NATS_USER"},
+		{&read.password, "NATS_PASSWORD"}, {&read.token, "NATS_TOKEN"}, {&read.ca, "NATS_CA"}, {&read.cert, "NATS_CERT"},
+		{&read.key, "NATS_KEY"},
+	} {
+		if *setting.value == "" {
+			*setting.value = a.env(setting.name)
+		}
+	}
+	if path := a.env("NATS_PASSWORD_FILE"); path != "" && read.user != "" && read.password == "" {
+		password, err := config.ReadPasswordFile("NATS_PASSWORD_FILE", path)
+		if err != nil {
+			return err
+		}
+		read.password = password
+	}
+	return nil
 }
 
 // link is a connection on which the services are asked.
@@ -118,13 +142,26 @@ func (a *app) connect() (*link, error) {
 func (n *natsFlags) options() ([]nats.Option, error) {
 	options := []nats.Option{nats.Name("rollcall"), nats.Timeout(n.timeout), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait)}
 	switch {
-	case n.user != "" && n.password == "":
+	case n.user != "" && n.password == "" && !n.userIsNoToken:
 		options = append(options, nats.Token(n.user))
 	case n.user != "":
 		options = append(options, nats.UserInfo(n.user, n.password))
 	}
 	if n.token != "" {
 		options = append(options, nats.Token(n.token))
+	}
+	switch {
+	case n.jwt != "" && n.seed != "":
+		options = append(options, nats.UserJWTAndSeed(n.jwt, n.seed))
+	case n.jwt != "":
+		bearer := func() (string, error) { return n.jwt, nil }
+		options = append(options, nats.UserJWT(bearer, func([]byte) ([]byte, error) { return nil, nil }))
+	}
+	if n.inboxPrefix != "" {
+		options = append(options, nats.CustomInboxPrefix(n.inboxPrefix))
+	}
+	if n.tlsFirst {
+		options = append(options, nats.TLSHandshakeFirst())
 	}
 	if n.creds != "" {
 		options = append(options, nats.UserCredentials(n.creds))
