@@ -13,6 +13,13 @@ const MaxPace = 100_000
 // MaxDrains is the largest number of drains, or of lines of a ledger, in one page.
 const MaxDrains = 200
 
+// States of a drain.
+const (
+	DrainRunning = store.DrainRunning
+	DrainDone    = store.DrainDone
+	DrainAborted = store.DrainAborted
+)
+
 // FieldPace is the name of the field, for the errors of a question.
 const FieldPace = "pacePerMinute"
 

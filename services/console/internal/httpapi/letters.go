@@ -134,6 +134,7 @@ func (a *api) letterRoutes() {
 			operatorapi.LetterPayloadQuestion{ID: input.Letter, Secrets: input.Secrets, Offset: input.Offset})
 	})
 	a.letterCommandRoutes()
+	a.drainRoutes()
 }
 
 func (a *api) letterCommandRoutes() {

@@ -21,6 +21,7 @@ const (
 	inQuery      = "query"
 	inBody       = "body"
 	ofLetter     = "letter"       // the letter's
+	ofDrain      = "drain"        // the drain's
 	forced       = "forced"       // a principal of one customer sees only that one
 	installation = "installation" // none, and a principal of one customer may not use it
 	ofNone       = "none"
@@ -37,6 +38,8 @@ func rights() map[string]allowed {
 		"list-customers": {access.Read, forced}, "get-key": {access.Read, ofNone}, "test-alerts": {access.Customers, installation},
 		"get-letter": {access.Read, ofLetter}, "get-letter-payload": {access.Donors, ofLetter},
 		"plan-letters": {access.Read, inBody}, "retry-letters": {access.Letters, inBody}, "discard-letters": {access.Letters, inBody},
+		"list-drains": {access.Read, inQuery}, "get-drain": {access.Read, ofDrain}, "list-drain-items": {access.Read, ofDrain},
+		"start-drain": {access.Letters, inBody}, "abort-drain": {access.Letters, ofDrain},
 	}
 	for right, ids := range map[access.Right]string{
 		access.Read: "list-letters count-letters-by-code export-letters list-review-items list-deletion-scans list-alerts list-acts list-backfills",
@@ -75,7 +78,7 @@ type operation struct{ id, method, path string }
 func operations(document *huma.OpenAPI) []operation {
 	var all []operation
 	filled := strings.NewReplacer("{customer}", "acme", "{kind}", "gift", "{letter}", "0191f1d2-3b4c-7d5e-8f60-718293a4b5c6", "{item}", "1", "{gift}", "1",
-		"{contact}", "1", "{endpoint}", "1", "{name}", "crm", "{link}", "1", "{sequence}", "1", "{user}", "1", "{record}", "1", "{donation}", "1", "{reference}", "1")
+		"{contact}", "1", "{drain}", "1", "{endpoint}", "1", "{name}", "crm", "{link}", "1", "{sequence}", "1", "{user}", "1", "{record}", "1", "{donation}", "1", "{reference}", "1")
 	for path, item := range document.Paths {
 		for _, one := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete, item.Put} {
 			if one != nil {
@@ -91,6 +94,9 @@ func TestEachOperationKeepsToRightsAndCustomers(t *testing.T) {
 	f := newFixture(t)
 	answers(f, "letters", "show", func(_ string, question operatorapi.LetterQuestion) (operatorapi.LetterShown, *rejection) {
 		return operatorapi.LetterShown{LetterDetail: operatorapi.LetterDetail{Letter: operatorapi.Letter{ID: question.ID, CustomerID: "acme"}}}, nil
+	})
+	answers(f, "drains", "show", func(_ string, question operatorapi.DrainQuestion) (operatorapi.DrainShown, *rejection) {
+		return operatorapi.DrainShown{Drain: operatorapi.Drain{ID: question.ID, CustomerID: new("acme")}}, nil
 	})
 	table := rights()
 	for _, op := range operations(f.document) {
@@ -109,6 +115,9 @@ func TestEachOperationKeepsToRightsAndCustomers(t *testing.T) {
 			path += "?customer=acme"
 		case inBody:
 			body = `{"customerId":"acme","allMatching":true}`
+			if op.id == "start-drain" {
+				body = `{"customerId":"acme","verb":"retry"}`
+			}
 		case installation:
 			want = http.StatusForbidden
 		case forced, ofNone:
@@ -133,7 +142,8 @@ func commands() map[string]string {
 		"contact ls": "list-contacts", "contact retry": "retry-contact-transaction", "contact show": "get-contact", "contact submit": "submit-contact",
 		"customer ls": "list-customers", "customer pause": "pause-customer", "customer resume": "resume-customer", "deletions approve": "approve-deletions",
 		"deletions ls": "list-deletion-scans", "deletions reject": "reject-deletions", "deletions scan": "scan-deletions",
-		"deletions show": "get-deletion-scan", "deletions undo": "undo-deletions", "dlq discard": "discard-letters", "dlq export": "export-letters",
+		"deletions show": "get-deletion-scan", "deletions undo": "undo-deletions", "dlq discard": "discard-letters", "drain abort": "abort-drain", "drain ls": "list-drains",
+		"drain show": "list-drain-items", "drain start": "start-drain", "drain watch": "get-drain", "dlq export": "export-letters",
 		"dlq ls": "list-letters", "dlq retry": "retry-letters", "dlq show": "get-letter", "donation close": "close-donation",
 		"donation ls": "list-donations", "donation retry": "retry-donation", "donation show": "get-donation", "donation submit": "submit-donation",
 		"gift ls": "list-gifts", "gift show": "get-gift", "key": "get-key", "offboard": "offboard-customer", "onboard": "onboard-customer",

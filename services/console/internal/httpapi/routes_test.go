@@ -45,6 +45,10 @@ func (f *fixture) standIns() {
 	settled[operatorapi.LettersCommand, operatorapi.LettersPlanned](f, "letters", "count")
 	settled[operatorapi.LettersCommand, operatorapi.LettersDone](f, "letters", "retry", "discard")
 	settled[operatorapi.LetterQuestion, operatorapi.LetterShown](f, "letters", "show")
+	settled[operatorapi.DrainsQuestion, operatorapi.DrainsReply](f, "drains", "ls")
+	settled[operatorapi.DrainQuestion, operatorapi.DrainShown](f, "drains", "show")
+	settled[operatorapi.DrainStart, operatorapi.Drain](f, "drains", "start")
+	settled[operatorapi.DrainCommand, operatorapi.Drain](f, "drains", "abort")
 	settled[operatorapi.ReviewsQuestion, operatorapi.ReviewsReply](f, "review", "ls")
 	settled[operatorapi.ReviewQuestion, operatorapi.ReviewShown](f, "review", "show")
 	settled[operatorapi.ReviewDecision, operatorapi.ReviewItem](f, "review", "resolve")
@@ -113,6 +117,7 @@ func bodies() map[string]string {
 		"replace-vomo-token": `{"token":"secret-token"}`, "replace-virtuous-key": `{"token":"secret-token"}`,
 		"change-config": `{"pollCadenceMinutes":15,"destinationToken":"secret-token"}`, "offboard-customer": `{"confirm":"acme"}`,
 		"plan-letters": `{"allMatching":true}`, "retry-letters": `{"allMatching":true}`, "discard-letters": `{"allMatching":true,"note":"gone"}`,
+		"start-drain":         `{"customerId":"acme","verb":"retry","pacePerMinute":60}`,
 		"resolve-review-item": `{"decision":"keep"}`, "undo-deletions": `{"vomoIds":["7"]}`, "close-donation": `{"reason":"by hand"}`,
 		"close-contact-transaction": `{"reason":"by hand"}`, "apply-contact": `{"referenceId":"donor-1"}`,
 		"submit-donation": `{"platformDonationId":"don-1","amount":"125.00"}`, "submit-contact": `{"referenceId":"donor-1"}`,

@@ -41,7 +41,7 @@ func (d *API) startDrain(ctx context.Context, question operatorapi.DrainStart) (
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return operatorapi.Drain{}, &service.ConflictError{Text: "another drain of these letters is running: rollcall dlq drains ls lists it; wait for it, or abort it"}
+		return operatorapi.Drain{}, &service.ConflictError{Text: "another drain of these letters is running: rollcall drain ls lists it; wait for it, or abort it"}
 	}
 	if err != nil {
 		return operatorapi.Drain{}, err

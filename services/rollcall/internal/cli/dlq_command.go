@@ -27,7 +27,8 @@ func (a *app) dlq() *cobra.Command {
 		Long: `A dead letter is a user that the destination rejected (kind user), a message that could not be handled (kind message), or
 a user whose values VOMO rejected or that may not be written back (kind writeback).
 Waiting letters are retried automatically; letters in review wait for an operator. A letter is settled when the destination
-accepted it or a newer version of the user, or when it is discarded.`,
+accepted it or a newer version of the user, or when it is discarded. rollcall drain start retries or discards many letters in the
+background.`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return usage("say which: dlq ls, show, retry, discard or export")

@@ -51,6 +51,8 @@ func flagOf(field string) string {
 		return "--record"
 	case operatorapi.FieldIDs:
 		return "--id"
+	case operatorapi.FieldPace:
+		return "--pace"
 	}
 	return "--" + field
 }

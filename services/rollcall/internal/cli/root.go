@@ -74,7 +74,7 @@ variables are those of the nats command.`,
 	a.nats.add(a.flags)
 	root.AddCommand(a.migrate(), a.onboard(), a.offboard(), a.customer(), a.pause(), a.resume(), a.config(), a.backfill(), a.poll(),
 		a.reconcile(), a.deletions(), a.donation(), a.gift(), a.contact(), a.webhook(), a.endpoint(), a.report(), a.record(), a.resync(),
-		a.dlq(), a.review(), a.status(), a.alerts(), a.audit(), a.tail(), a.top(), a.key(), a.secrets(), a.token(), a.link(),
+		a.dlq(), a.drain(), a.review(), a.status(), a.alerts(), a.audit(), a.tail(), a.top(), a.key(), a.secrets(), a.token(), a.link(),
 		a.doctor(), a.version(), a.initialise(), a.natsContext(), dev.Command(a.printGivingReport))
 	return root
 }
