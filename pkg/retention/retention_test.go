@@ -45,6 +45,23 @@ func TestNotesOfNoticesAreDeletedAfterTheirAge(t *testing.T) {
 	require.Equal(t, []string{"waiting"}, f.kept(notes), "an alert that waits for its summary is kept")
 }
 
+func TestWebhooksToEndpointsAreDeletedAfterTheirAge(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const events = `SELECT event_id FROM endpoint_deliveries ORDER BY 1`
+	f.exec(`INSERT INTO endpoints (topics, host, url_sealed, secret_sealed, created_at, updated_at) SELECT '{*}', 'h', '', '', at, at FROM test_clock`)
+	f.exec(`INSERT INTO endpoint_deliveries (endpoint_id, event_id, customer_id, topic, body, state, next_attempt_at, retry_until, created_at, settled_at)
+		SELECT e.id, v.event, 'acme', 't', '', state, CASE state WHEN 'pending' THEN at END, at, at, CASE WHEN state <> 'pending' THEN at + settled END
+		FROM test_clock, endpoints e, (VALUES ('delivered', 'delivered', interval '0'), ('failed', 'failed', interval '0'), ('later', 'delivered', interval '1 day'),
+			('pending', 'pending', interval '0')) v (event, state, settled)`)
+	f.advance("40 days")
+	require.Equal(t, []string{"delivered", "failed", "later", "pending"}, f.kept(events))
+	f.advance("1 second")
+	require.Equal(t, []string{"later", "pending"}, f.kept(events))
+	f.advance("10 years")
+	require.Equal(t, []string{"pending"}, f.kept(events), "what is still to be sent is never deleted")
+}
+
 func TestClearedAlertsAreDeletedAfterTheirAge(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -171,6 +171,15 @@ func (t *Tx) ReplayDeliveries(
 	return ReplayedDeliveries{Seen: row.Seen, Replayed: row.Replayed, Last: DeliveryPlace{At: row.LastAt, ID: row.LastID}}, nil
 }
 
+// PendingDeliveries returns how many deliveries are to be sent, at most 100,000, and for how long the endpoint that is due longest has been due.
+func (c Conn) PendingDeliveries(ctx context.Context) (pending int64, overdue time.Duration, err error) {
+	row, err := c.queries.EndpointsPending(ctx, c.dbtx)
+	if err != nil {
+		return 0, 0, err
+	}
+	return row.Pending, time.Duration(row.OverdueSeconds * float64(time.Second)), nil
+}
+
 // ForgetDeliveries deletes up to atMost deliveries to endpoints that were settled before age. It returns how many it deleted.
 func (c Conn) ForgetDeliveries(ctx context.Context, age time.Duration, atMost int32) (int64, error) {
 	return c.queries.EndpointDeliveriesForget(ctx, c.dbtx, &db.EndpointDeliveriesForgetParams{Age: age, AtMost: atMost})

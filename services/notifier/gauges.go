@@ -27,6 +27,7 @@ type gauges struct {
 	customers bool // the figures of giving have the customer's id
 
 	messages, bytes, oldest *prometheus.GaugeVec // by stream
+	pending, overdue        *prometheus.GaugeVec // of webhooks to endpoints
 	figures                 givingGauges
 }
 
@@ -51,6 +52,8 @@ func newGauges(from *store.Store, js jetstream.JetStream, logger *zap.Logger, re
 		messages: gauge("rollcall_stream_messages", "Messages in a stream: in a work queue, those that are not done.", "stream"),
 		bytes:    gauge("rollcall_stream_bytes", "Size of a stream.", "stream"),
 		oldest:   gauge("rollcall_stream_oldest_message_seconds", "Age of the oldest message of a stream; 0: it has none.", "stream"),
+		pending:  gauge("rollcall_endpoint_pending_deliveries", "Webhooks that endpoints have not accepted yet, counted up to 100,000."),
+		overdue:  gauge("rollcall_endpoint_overdue_seconds", "For how long the endpoint that is due longest has been due; 0: none is."),
 		figures: givingGauges{
 			pending:   gauge("rollcall_giving_pending_donations", "Donations that wait to be sent, by the last reports.", labels...),
 			late:      gauge("rollcall_giving_submitted_late_donations", "Donations submitted more than a day ago and not confirmed.", labels...),
@@ -70,7 +73,7 @@ func (g *gauges) run(ctx context.Context) {
 	var giving time.Time
 	for {
 		measuring, cancel := context.WithTimeout(ctx, checkTimeout)
-		err := g.measureStreams(measuring)
+		err := errors.Join(g.measureStreams(measuring), g.measureEndpoints(measuring))
 		if time.Since(giving) >= givingGaugesEvery {
 			failed := g.measureGiving(measuring)
 			if failed == nil {
@@ -80,7 +83,7 @@ func (g *gauges) run(ctx context.Context) {
 		}
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			g.logger.Warn("streams or giving not measured; it will be retried", zap.Error(err))
+			g.logger.Warn("streams, endpoints or giving not measured; it will be retried", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -106,6 +109,16 @@ func (g *gauges) measureStreams(ctx context.Context) error {
 		g.oldest.WithLabelValues(name).Set(age)
 	}
 	return streams.Err()
+}
+
+func (g *gauges) measureEndpoints(ctx context.Context) error {
+	pending, overdue, err := g.store.PendingDeliveries(ctx)
+	if err != nil {
+		return err
+	}
+	g.pending.WithLabelValues().Set(float64(pending))
+	g.overdue.WithLabelValues().Set(overdue.Seconds())
+	return nil
 }
 
 func (g *gauges) measureGiving(ctx context.Context) error {

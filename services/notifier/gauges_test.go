@@ -67,3 +67,25 @@ rollcall_giving_recovered_ratio{customer="acme"} 0.25
 		require.Positive(t, testutil.ToFloat64(measured.bytes.WithLabelValues(bus.StreamBackfill)))
 	}
 }
+
+func TestGaugesMeasureWebhooksToEndpoints(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	measured := newGauges(f.Store, f.js, f.logger, prometheus.NewRegistry(), false)
+	values := func() (pending, overdue float64) {
+		t.Helper()
+		require.NoError(t, measured.measureEndpoints(t.Context()))
+		return testutil.ToFloat64(measured.pending.WithLabelValues()), testutil.ToFloat64(measured.overdue.WithLabelValues())
+	}
+	pending, overdue := values()
+	require.Zero(t, pending)
+	require.Zero(t, overdue)
+	f.exec(`INSERT INTO endpoints (topics, host, url_sealed, secret_sealed, due_at, created_at, updated_at)
+		SELECT '{*}', 'partner.example', '', '', rollcall_now() - due * interval '1 minute', now(), now() FROM unnest('{-5,7,3}'::int[]) due`)
+	f.exec(`INSERT INTO endpoint_deliveries (endpoint_id, event_id, customer_id, topic, body, state, next_attempt_at, retry_until, created_at, settled_at)
+		SELECT e.id, state, 'acme', 't', '', state, CASE state WHEN 'pending' THEN now() END, now(), now(), CASE WHEN state <> 'pending' THEN now() END
+		FROM endpoints e, unnest('{pending,delivered,failed}'::text[]) state`)
+	pending, overdue = values()
+	require.InDelta(t, 3, pending, 0)
+	require.InDelta(t, 7*60, overdue, 30)
+}

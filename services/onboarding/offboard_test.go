@@ -123,10 +123,18 @@ func TestOffboardingBlanksErasesRetainsAndPurges(t *testing.T) {
 	f.exec(t, `INSERT INTO participations (customer_id, vomo_user_id, digest, summary_digest, sealed, refreshed_at)
 		SELECT customer, n::text, '', '', '', now() FROM generate_series(1, 5) n, unnest('{acme,globex}'::text[]) customer`)
 
+	f.exec(t, `INSERT INTO customer_daily_counts SELECT customer, '2026-01-01', 5 FROM unnest('{acme,globex}'::text[]) customer`)
+	f.exec(t, `INSERT INTO endpoints (customer_id, topics, host, url_sealed, secret_sealed, created_at, updated_at)
+		SELECT customer, '{*}', 'partner.example', '', '', now(), now() FROM unnest('{acme,globex,NULL}'::text[]) customer`)
+	f.exec(t, `INSERT INTO endpoint_deliveries (endpoint_id, event_id, customer_id, topic, body, state, next_attempt_at, retry_until, created_at)
+		SELECT id, 'e', 'acme', 't', '', 'pending', now(), now(), now() FROM endpoints`)
+	ofEndpoints := `SELECT count(*) FROM endpoint_deliveries d JOIN endpoints e ON e.id = d.endpoint_id WHERE e.customer_id `
+
 	f.offboard(t, 2)
 	f.work(t)
 
 	require.Zero(t, f.count(t, `SELECT count(*) FROM participations WHERE customer_id = 'acme'`))
+	require.Equal(t, 1, f.count(t, ofEndpoints+`= 'acme'`), "its endpoint is to get customer.offboarded")
 	require.Equal(t, 5, f.count(t, `SELECT count(*) FROM participations WHERE customer_id = 'globex'`))
 	require.EqualValues(t, 5, f.requireStep(t, store.OffboardingErasesLateMessages).Blanked)
 	require.Equal(t, 5, f.count(t, blankOf+`'acme'`))
@@ -158,6 +166,9 @@ func TestOffboardingBlanksErasesRetainsAndPurges(t *testing.T) {
 	require.Equal(t, 5, f.count(t, mappedOf+`'globex'`))
 	require.Zero(t, f.count(t, `SELECT count(*) FROM dead_letters WHERE customer_id = 'acme'`))
 	require.Zero(t, f.count(t, `SELECT count(*) FROM sync_checkpoints`))
+	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM customer_daily_counts`), "another customer's")
+	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM endpoint_deliveries`), "deleted with the customer's own endpoint")
+	require.Zero(t, f.count(t, ofEndpoints+`= 'acme'`))
 	require.Zero(t, f.count(t, `SELECT count(*) FROM customer_keys`))
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM job_log WHERE job = 'permanent_offboard' AND outcome = 'success' AND processed_count = 5`))
 	require.Equal(t, 1, f.count(t, `SELECT count(*) FROM outbox WHERE subject = 'rollcall.events.customer.purged.acme'`))

@@ -157,3 +157,8 @@ SELECT pg_advisory_xact_lock(hashtext('rollcall.endpoint_records'));
 
 -- name: EndpointRecordsWanted :one
 SELECT count(*) > 0 AS wanted FROM (SELECT e.id FROM endpoints e WHERE e.names_records ORDER BY e.id LIMIT 1) one;
+
+-- name: EndpointsPending :one
+-- How many deliveries are to be sent, counted up to a bound, and for how long the endpoint that is due longest has been due; 0: none is.
+SELECT (SELECT count(*) FROM (SELECT FROM endpoint_deliveries d WHERE d.state = 'pending' LIMIT 100000) p) AS pending,
+       greatest(coalesce(extract(epoch FROM rollcall_now() - (SELECT min(e.due_at) FROM endpoints e WHERE e.due_at IS NOT NULL)), 0), 0)::float8 AS overdue_seconds;

@@ -685,3 +685,21 @@ func (q *Queries) EndpointsPage(ctx context.Context, db DBTX, arg *EndpointsPage
 	}
 	return items, nil
 }
+
+const endpointsPending = `-- name: EndpointsPending :one
+SELECT (SELECT count(*) FROM (SELECT FROM endpoint_deliveries d WHERE d.state = 'pending' LIMIT 100000) p) AS pending,
+       greatest(coalesce(extract(epoch FROM rollcall_now() - (SELECT min(e.due_at) FROM endpoints e WHERE e.due_at IS NOT NULL)), 0), 0)::float8 AS overdue_seconds
+`
+
+type EndpointsPendingRow struct {
+	Pending        int64
+	OverdueSeconds float64
+}
+
+// How many deliveries are to be sent, counted up to a bound, and for how long the endpoint that is due longest has been due; 0: none is.
+func (q *Queries) EndpointsPending(ctx context.Context, db DBTX) (*EndpointsPendingRow, error) {
+	row := db.QueryRow(ctx, endpointsPending)
+	var i EndpointsPendingRow
+	err := row.Scan(&i.Pending, &i.OverdueSeconds)
+	return &i, err
+}

@@ -18,7 +18,8 @@ func TestCustomerPageShowsPeopleByDayFromZeroAndAsFigures(t *testing.T) {
 	f.onboard("acme")
 	_, body := f.get("/customers/acme")
 	require.NotContains(t, body, "people-title", "before the first night there is nothing to show")
-	f.exec(`INSERT INTO customer_daily_counts VALUES ('acme', '2026-02-27', 1000), ('acme', '2026-03-01', 2000), ('acme', '2025-12-02', 7), ('globex', '2026-03-01', 9)`)
+	f.exec(`INSERT INTO customer_daily_counts VALUES ('acme', '2026-02-27', 1000), ('acme', '2026-03-01', 2000),
+		('acme', '2025-12-02', 7), ('globex', '2026-03-01', 9)`)
 
 	_, body = f.get("/customers/acme")
 

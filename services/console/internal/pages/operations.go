@@ -153,7 +153,8 @@ type recordView struct {
 // record shows what became of one record.
 func (s *Site) record(r *http.Request, who access.Principal) (Page, error) {
 	values := r.URL.Query()
-	view := recordView{Who: who, App: virtuousApp(s.Settings.VirtuousAppURL), Query: recordQuery{Customer: chosen(r, who), Kind: values.Get("kind"), ID: strings.TrimSpace(values.Get("id"))}}
+	view := recordView{Who: who, App: virtuousApp(s.Settings.VirtuousAppURL)}
+	view.Query = recordQuery{Customer: chosen(r, who), Kind: values.Get("kind"), ID: strings.TrimSpace(values.Get("id"))}
 	page := Page{Title: "Record", Section: "record", Still: true} // Virtuous may be asked
 	if who.Customer != "" {
 		page.Section = "customers"
