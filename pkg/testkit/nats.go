@@ -92,7 +92,7 @@ func storeDir(t testing.TB) string {
 	if parent == "" {
 		return t.TempDir()
 	}
-	dir, err := os.MkdirTemp(parent, "")
+	dir, err := os.MkdirTemp(parent, "") //nolint:usetesting // t.TempDir is not in this folder
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	return dir
