@@ -122,6 +122,10 @@ func TestOffboardingBlanksErasesRetainsAndPurges(t *testing.T) {
 
 	f.exec(t, `INSERT INTO participations (customer_id, vomo_user_id, digest, summary_digest, sealed, refreshed_at)
 		SELECT customer, n::text, '', '', '', now() FROM generate_series(1, 5) n, unnest('{acme,globex}'::text[]) customer`)
+	f.exec(t, `INSERT INTO dlq_drains (customer_id, verb, filter, as_of, planned, state, asked_by, due_at, created_at)
+		SELECT customer, 'retry', '{}', now(), 5, 'running', '', now(), now() FROM unnest('{acme,globex,NULL}'::text[]) customer`)
+	f.exec(t, `INSERT INTO dlq_drain_items (drain_id, letter_id, customer_id, outcome, at)
+		SELECT d.id, gen_random_uuid(), coalesce(d.customer_id, 'acme'), 'done', now() FROM dlq_drains d, generate_series(1, 5)`)
 
 	f.exec(t, `INSERT INTO customer_daily_counts SELECT customer, '2026-01-01', 5 FROM unnest('{acme,globex}'::text[]) customer`)
 	f.exec(t, `INSERT INTO endpoints (customer_id, topics, host, url_sealed, secret_sealed, created_at, updated_at)
@@ -132,6 +136,11 @@ func TestOffboardingBlanksErasesRetainsAndPurges(t *testing.T) {
 
 	f.offboard(t, 2)
 	f.work(t)
+
+	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM dlq_drains WHERE customer_id IS DISTINCT FROM 'acme'`), "those of others stay")
+	require.Equal(t, 2, f.count(t, `SELECT count(*) FROM dlq_drains`))
+	require.Zero(t, f.count(t, `SELECT count(*) FROM dlq_drain_items WHERE customer_id = 'acme'`), "also of drains of all customers")
+	require.Equal(t, 5, f.count(t, `SELECT count(*) FROM dlq_drain_items`))
 
 	require.Zero(t, f.count(t, `SELECT count(*) FROM participations WHERE customer_id = 'acme'`))
 	require.Equal(t, 1, f.count(t, ofEndpoints+`= 'acme'`), "its endpoint is to get customer.offboarded")

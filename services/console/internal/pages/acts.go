@@ -3,12 +3,10 @@ package pages
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -37,8 +35,9 @@ func (s *Site) addActs(mux *http.ServeMux) {
 		"/customers/{customer}/token":       {access.Token, s.replaceToken},
 		"/letters/{letter}/retry":           {access.Letters, s.oneLetter(operatorapi.VerbRetry)},
 		"/letters/{letter}/discard":         {access.Letters, s.oneLetter(operatorapi.VerbDiscard)},
-		"/letters/retry":                    {access.Letters, s.manyLetters(operatorapi.VerbRetry)},
-		"/letters/discard":                  {access.Letters, s.manyLetters(operatorapi.VerbDiscard)},
+		"/letters/retry":                    {access.Letters, s.startDrain(operatorapi.VerbRetry)},
+		"/letters/discard":                  {access.Letters, s.startDrain(operatorapi.VerbDiscard)},
+		"/drains/{drain}/abort":             {access.Letters, s.abortDrain},
 		"/held/{customer}/{entity}/approve": {access.Deletions, s.approve},
 		"/held/{customer}/{entity}/reject":  {access.Deletions, s.reject},
 		"/held/{customer}/{entity}/undo":    {access.Deletions, s.undo},
@@ -117,33 +116,6 @@ func (s *Site) oneLetter(verb string) act {
 			said = "left-" + done.Left[0].Reason
 		}
 		return saying(letterPath(shown.ID), said), err
-	}
-}
-
-// manyLetters retries or discards all letters that a filter means: those that were planned, batch by batch.
-func (s *Site) manyLetters(verb string) act {
-	return func(r *http.Request, who access.Principal) (string, error) {
-		r.URL.RawQuery = r.PostForm.Encode()
-		filter := letterFilterOf(r, who)
-		if !filter.narrows() {
-			return "", fmt.Errorf("change all letters: %w", errForbidden)
-		}
-		command := operatorapi.LettersCommand{LettersFilter: filter.question(), AllMatching: true, Note: r.PostFormValue("note")}
-		if asOf, err := time.Parse(time.RFC3339Nano, r.PostFormValue("asOf")); err == nil {
-			command.AsOf = &asOf
-		}
-		var done int64
-		for {
-			reply, err := operatorclient.Ask[operatorapi.LettersCommand, operatorapi.LettersDone](r.Context(), s.client(who), "letters", verb, command)
-			if err != nil {
-				return "", err
-			}
-			done += reply.Done
-			if reply.Next == nil {
-				return saying(filter.path("", ""), verb+"-letters") + "&n=" + strconv.FormatInt(done, 10), nil
-			}
-			command.Before, command.AsOf = *reply.Next, &reply.AsOf
-		}
 	}
 }
 
@@ -229,10 +201,10 @@ func flashOf(r *http.Request) flash {
 		return done("The letter is retried at once.")
 	case "discard-letter":
 		return done("The letter was discarded. Its record stays as the destination has it.")
-	case "retry-letters":
-		return done(counted(numberIn(r, "n"), "letter is", "letters are") + " retried at once, within the customers' limits.")
-	case "discard-letters":
-		return done(counted(numberIn(r, "n"), "letter was", "letters were") + " discarded.")
+	case "drain-started":
+		return done("Started. It goes on if you leave this page.")
+	case "drain-aborted":
+		return done("Aborted. What was done stays done; the other letters stay as they are.")
 	case "approved":
 		return done("Approved: each record is asked for once more, and then deleted.")
 	case "rejected":

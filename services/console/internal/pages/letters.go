@@ -26,6 +26,7 @@ type letterList struct {
 	Next    string
 	Errors  map[string][]string
 	Planned *lettersPlan // of a bulk act that was asked for
+	Drains  []operatorapi.Drain
 }
 
 // letterFilter is the list's filter, as the address has it.
@@ -97,10 +98,15 @@ func (s *Site) letters(r *http.Request, who access.Principal) (Page, error) {
 		filter.Set("asOf", list.Reply.AsOf.Format(time.RFC3339Nano))
 		list.Next = "/letters?" + filter.Encode()
 	}
+	drains, err := report.Drains(r.Context(), s.Store.Conn, operatorapi.DrainsQuestion{CustomerID: list.Filter.Customer, Limit: inShortList})
+	if err != nil {
+		return page, err
+	}
+	list.Drains = drains.Drains
 	if verb := r.URL.Query().Get("plan"); (verb == operatorapi.VerbRetry || verb == operatorapi.VerbDiscard) && who.May(access.Letters) {
 		list.Planned, page.Still = s.planLetters(r.Context(), list.Filter, verb), true // what is planned does not move under the hand
 	}
-	page.Fragments = []Fragment{{"letter-list", lettersBody(list)}}
+	page.Fragments = []Fragment{{"letter-list", lettersBody(list)}, {"drain-list", drainsTable(list.Drains, list.Reply.AsOf)}}
 	return page, nil
 }
 

@@ -75,6 +75,7 @@ func (s *Site) Handler() http.Handler {
 		"/customers/{customer}":     s.customer,
 		"/letters":                  s.letters,
 		"/letters/{letter}":         s.letter,
+		"/drains/{drain}":           s.drain,
 		"/held":                     s.held,
 		"/held/{customer}/{entity}": s.heldRun,
 		"/review":                   s.review,
