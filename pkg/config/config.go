@@ -121,6 +121,7 @@ type Config struct {
 	ConsolePublicURL      string        `env:"CONSOLE_PUBLIC_URL" doc:"where browsers reach the console, such as https://rollcall.example.org; needed for links and OIDC unless they use HTTP_ADDR itself"`
 	ConsoleFrameAncestors string        `env:"CONSOLE_FRAME_ANCESTORS" doc:"sites that may show a customer's pages in a frame, such as https://app.example.org, comma-separated; needs a CONSOLE_PUBLIC_URL with https"`
 	ConsoleSessionAge     time.Duration `env:"CONSOLE_SESSION_AGE" envDefault:"24h" min:"5m" max:"720h" doc:"after how long a person has to sign in to the console again"`
+	IdempotencyKeyAge     time.Duration `env:"IDEMPOTENCY_KEY_AGE" envDefault:"24h" min:"1h" max:"720h" doc:"for how long the HTTP API answers a repeated request with the first answer"`
 	ConsoleSessionIdle    time.Duration `env:"CONSOLE_SESSION_IDLE" envDefault:"8h" min:"5m" max:"720h" doc:"after how long without a request a browser is signed out"`
 	OIDCIssuer            string        `env:"OIDC_ISSUER" doc:"OpenID Connect: the issuer's URL; none: people sign in with an API token"`
 	OIDCClientID          string        `env:"OIDC_CLIENT_ID" doc:"the console's client id at the issuer; its redirect URI is CONSOLE_PUBLIC_URL and /sign-in/oidc/callback"`

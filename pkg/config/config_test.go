@@ -40,7 +40,7 @@ func TestDefaults(t *testing.T) {
 		OffboardRetention: 720 * time.Hour,
 		WebhookAddr:       "127.0.0.1:0", WebhookSignatureHeader: "X-Virtuous-Signature", WebhookMaxBody: 8 << 20, WebhookInboxAge: 720 * time.Hour,
 		GivingReconcileEvery: 6 * time.Hour, GivingPendingAge: 4 * time.Hour,
-		ConsoleSessionAge: 24 * time.Hour, ConsoleSessionIdle: 8 * time.Hour, OIDCGroupsClaim: "groups",
+		ConsoleSessionAge: 24 * time.Hour, ConsoleSessionIdle: 8 * time.Hour, IdempotencyKeyAge: 24 * time.Hour, OIDCGroupsClaim: "groups",
 		TracesShare: 0.01, LogLevel: "info", LogFormat: "json",
 	}, loaded)
 }

@@ -52,6 +52,10 @@ func Rules(settings config.Config) []Rule { //nolint:funlen // a list
 			What: "sessions of browsers", Table: "console_sessions", Setting: "CONSOLE_SESSION_IDLE", Age: settings.ConsoleSessionIdle,
 			forget: inBatches(store.Conn.ForgetConsoleSessions),
 		},
+		{
+			What: "idempotency keys of the HTTP API, with their answers", Table: "idempotency_keys", Setting: "IDEMPOTENCY_KEY_AGE",
+			Age: settings.IdempotencyKeyAge, forget: inBatches(store.Conn.ForgetIdempotencyKeys),
+		},
 		{What: "lines of the job log", Table: "job_log", Setting: "JOB_LOG_AGE", Age: settings.JobLogAge, forget: jobs},
 		{
 			What: "settled letters", Table: "dead_letters", Setting: "SETTLED_LETTERS_AGE", Age: settings.SettledLettersAge,

@@ -33,6 +33,10 @@ type statements = direct.Queries
 type (
 	// ActiveAlert is an alert that was raised and has not cleared.
 	ActiveAlert = direct.ActiveAlertsRow
+	// TakenKey is what a request of the HTTP API takes an idempotency key with.
+	TakenKey = direct.TakeIdempotencyKeyParams
+	// AnswerKept is an answer that is kept for the request that has the key.
+	AnswerKept = direct.KeepIdempotentAnswerParams
 	// AlertLine is a row of alerts. VomoID is "" if it is not about one user; ClearedAt is nil while the alert is active.
 	AlertLine = direct.AlertsRow
 	// AlertsAsked says which alerts are listed. Customer nil: those of all; ClearedWithin 0: only active ones; Before nil: from

@@ -162,7 +162,7 @@ const large = `sync_configs|user_mappings|sync_audit\w*|job_log|runs|backfill_ru
 	`credentials|sync_checkpoints|onboarding_requests|notifications|reconciliation_\w+|letter_holds|destination_holds|offboardings|` +
 	`participations|writebacks|writeback_holds|review_items|` +
 	`virtuous_configs|virtuous_keys|virtuous_catalogs|virtuous_budgets|virtuous_donation_queue|virtuous_contact_queue|virtuous_reconciliation_log\w*|` +
-	`contact_differences|virtuous_oauth|access_grants|console_sessions|giving_\w+|partner_\w+|webhook_\w+|endpoints|endpoint_\w+|dlq_\w+`
+	`contact_differences|virtuous_oauth|access_grants|console_sessions|idempotency_keys|giving_\w+|partner_\w+|webhook_\w+|endpoints|endpoint_\w+|dlq_\w+`
 
 func TestMigrationsBlockNoStatement(t *testing.T) {
 	t.Parallel()

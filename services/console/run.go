@@ -52,7 +52,7 @@ func newConsole(s *service.Service) (http.Handler, error) {
 	site.Authenticate = guard.Authenticate
 	mux := http.NewServeMux() // whose requests have a principal
 	guard.Routes(mux)
-	mux.Handle(httpapi.Prefix+"/", httpapi.New(httpapi.Deps{Conn: s.Conn, Logger: s.Logger}))
+	mux.Handle(httpapi.Prefix+"/", httpapi.New(httpapi.Deps{Conn: s.Conn, Logger: s.Logger, Store: s.Store, Vault: s.Vault, KeyAge: s.Config.IdempotencyKeyAge}))
 	mux.Handle("/", site.Handler())
 	return guard.Middleware(mux), nil
 }

@@ -36,6 +36,7 @@ var tablesAtOffboarding = map[string]string{
 	"giving_holds":                "deleted",
 	"giving_leases":               "stays: an epoch is never given twice",
 	"giving_reports":              "counts only; deleted at the purge",
+	"idempotency_keys":            "deleted: what the HTTP API answered about the customer",
 	"installation_keys":           "of no customer",
 	"job_log":                     "ids only; stays",
 	"letter_holds":                "deleted at the purge",

@@ -52,7 +52,8 @@ DELETE FROM credentials WHERE customer_id = $1 AND name = $2;
 -- name: CredentialsDelete :exec
 -- Also what lets others see the customer in the console.
 WITH oauth AS (DELETE FROM virtuous_oauth o WHERE o.customer_id = $1),
-     grants AS (DELETE FROM access_grants g WHERE g.customer_id = $1)
+     grants AS (DELETE FROM access_grants g WHERE g.customer_id = $1),
+     answers AS (DELETE FROM idempotency_keys i WHERE i.customer_id = $1)
 DELETE FROM credentials k WHERE k.customer_id = $1;
 
 -- name: CheckpointInsertIfAbsent :exec

@@ -96,6 +96,9 @@ INSERT INTO access_grants (kind, name, customer_id, rights, secret_hash, created
 	       sha256(n::text::bytea), now(), now() + (n % 90 - 10) * interval '1 day', CASE WHEN n % 7 = 0 THEN now() - n % 400 * interval '1 day' END
 	FROM generate_series(1, 2 * $1::int) n;
 INSERT INTO console_sessions SELECT 'session ' || n, '\x00', now() - n % 480 * interval '1 minute', now() + n % 24 * interval '1 hour' FROM generate_series(1, 2 * $1::int) n;
+INSERT INTO idempotency_keys (principal, key_hash, request_hash, holder, lease_until, customer_id, status, answer_sealed, created_at)
+	SELECT 'token:' || n % 100, sha256(n::text::bytea), sha256(n::text::bytea), gen_random_uuid(), now(), CASE WHEN n % 3 > 0 THEN 'c' || n % $1::int END, 200, '\x00',
+	       now() - n % 1500 * interval '1 minute' FROM generate_series(1, 5 * $1::int) n;
 INSERT INTO virtuous_budgets (customer_id, next_at) SELECT 'c' || n, now() FROM generate_series(1, $1::int) n;
 INSERT INTO virtuous_donation_queue (customer_id, platform_donation_id, status, transaction_source, donation_sealed, body_sealed, content_hash, next_attempt_at,
                                      submitted_at, next_lookup_at, confirmed_at, virtuous_gift_id, virtuous_contact_id, review_reason, trace_id, created_at, status_at, updated_at)

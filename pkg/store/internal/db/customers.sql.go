@@ -79,7 +79,8 @@ func (q *Queries) CredentialUpsert(ctx context.Context, db DBTX, arg *Credential
 
 const credentialsDelete = `-- name: CredentialsDelete :exec
 WITH oauth AS (DELETE FROM virtuous_oauth o WHERE o.customer_id = $1),
-     grants AS (DELETE FROM access_grants g WHERE g.customer_id = $1)
+     grants AS (DELETE FROM access_grants g WHERE g.customer_id = $1),
+     answers AS (DELETE FROM idempotency_keys i WHERE i.customer_id = $1)
 DELETE FROM credentials k WHERE k.customer_id = $1
 `
 

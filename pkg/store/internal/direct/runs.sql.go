@@ -10,7 +10,7 @@ import (
 )
 
 const runsRunning = `-- name: RunsRunning :many
-SELECT customer_id, pages, processed, active_seconds FROM runs WHERE state = 'running' ORDER BY customer_id, id
+SELECT customer_id, pages, processed, active_seconds FROM runs WHERE state = 'running'
 `
 
 type RunsRunningRow struct {

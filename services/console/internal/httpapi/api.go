@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -10,6 +11,8 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/service"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vault"
 )
 
 // Prefix is the path under which the API is served.
@@ -19,6 +22,11 @@ const Prefix = "/api/v1"
 type Deps struct {
 	Conn   *nats.Conn
 	Logger *zap.Logger
+
+	// Answers to requests that name a key are kept here.
+	Store  *store.Store
+	Vault  *vault.Vault
+	KeyAge time.Duration
 }
 
 // api registers operations.

@@ -73,7 +73,10 @@ func rights() map[string]allowed {
 }
 
 // operation is an operation of the document with a path that it takes.
-type operation struct{ id, method, path string }
+type operation struct {
+	id, method, path string
+	headers          []string // that the document has
+}
 
 func operations(document *huma.OpenAPI) []operation {
 	var all []operation
@@ -82,7 +85,13 @@ func operations(document *huma.OpenAPI) []operation {
 	for path, item := range document.Paths {
 		for _, one := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete, item.Put} {
 			if one != nil {
-				all = append(all, operation{one.OperationID, one.Method, filled.Replace(path)})
+				var headers []string
+				for _, param := range one.Parameters {
+					if param.In == "header" {
+						headers = append(headers, param.Name)
+					}
+				}
+				all = append(all, operation{one.OperationID, one.Method, filled.Replace(path), headers})
 			}
 		}
 	}

@@ -60,13 +60,18 @@ func register[I, O any](a *api, r route, handle func(ctx context.Context, by cal
 	}
 	status := cmp.Or(r.status, http.StatusOK)
 	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[O](), true, r.id+"-response")
-	huma.Register(a.huma, huma.Operation{
+	operation := huma.Operation{
 		OperationID: r.id, Method: r.method, Path: r.path, Summary: r.summary, Description: r.description,
 		DefaultStatus: status, MaxBodyBytes: cmp.Or(r.body, longestBody),
 		Extensions:  map[string]any{rightOf: string(r.right)},
 		Middlewares: huma.Middlewares{a.guard(r)},
 		Responses:   map[string]*huma.Response{strconv.Itoa(status): {Content: map[string]*huma.MediaType{"application/json": {Schema: schema}}}},
-	}, func(ctx context.Context, input *I) (*reply, error) {
+	}
+	if r.method == http.MethodPost {
+		operation.Middlewares = append(operation.Middlewares, a.once(operation.MaxBodyBytes))
+		operation.Parameters = []*huma.Param{keyHeader()}
+	}
+	huma.Register(a.huma, operation, func(ctx context.Context, input *I) (*reply, error) {
 		by := caller{principal: access.From(ctx)}
 		by.Client = &operatorclient.Client{Conn: a.Conn, Timeout: within, Operator: by.principal.ID}
 		answer, err := handle(ctx, by, input)
