@@ -128,16 +128,20 @@ func (f *fixture) raw(method, path, body string, by access.Principal, headers ..
 	return answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
 }
 
-// checked sends a request that may not be as the document says.
+// checked sends a request that is not as the document says. Its answer must be.
 func (f *fixture) checked(method, path, body string, by access.Principal, headers ...string) answer {
 	f.t.Helper()
-	return f.raw(method, path, body, by, headers...)
+	got := f.raw(method, path, body, by, headers...)
+	require.Empty(f.t, differences(f.t, newRequest(f.t, method, path, body, by, headers...), got, false), "the document and the answer: %s", got.body)
+	return got
 }
 
-// send sends a request.
+// send sends a request. It and its answer must be as the document says.
 func (f *fixture) send(method, path, body string, by access.Principal, headers ...string) answer {
 	f.t.Helper()
-	return f.checked(method, path, body, by, headers...)
+	got := f.raw(method, path, body, by, headers...)
+	require.Empty(f.t, differences(f.t, newRequest(f.t, method, path, body, by, headers...), got, true), "the document, the request and the answer: %s", got.body)
+	return got
 }
 
 func (f *fixture) get(path string, by access.Principal, headers ...string) answer {
