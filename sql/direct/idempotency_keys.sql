@@ -16,8 +16,8 @@ SELECT request_hash, coalesce(status, 0)::integer AS status, answer_sealed,
 FROM idempotency_keys WHERE principal = sqlc.arg(principal)::text AND key_hash = sqlc.arg(key_hash)::bytea;
 
 -- name: KeepIdempotentAnswer :execrows
--- KeepIdempotentAnswer keeps the answer of the request that has the key. It returns 0 if another one has it by now, or if the customer whom the answer
--- is about was offboarded.
+-- KeepIdempotentAnswer keeps the answer of the request that has the key. It returns 0 if another one has it by now, or if the customer of the answer
+-- was offboarded.
 UPDATE idempotency_keys k
 SET status = sqlc.arg(status)::integer, answer_sealed = sqlc.arg(answer_sealed)::bytea,
     customer_id = coalesce(k.customer_id, nullif(sqlc.arg(customer)::text, ''))

@@ -7,7 +7,7 @@ CREATE TABLE idempotency_keys (
     request_hash  bytea NOT NULL CHECK (length(request_hash) = 32),
     holder        uuid NOT NULL,                          -- the request that may keep its answer here
     lease_until   timestamptz NOT NULL,                   -- without an answer: until then the request counts as under way
-    customer_id   text,                                   -- whom it is about: an offboarding deletes the row
+    customer_id   text,                                   -- the customer that it is about: an offboarding deletes the row
     status        integer,                                -- null: there is no answer yet
     answer_sealed bytea CHECK ((answer_sealed IS NULL) = (status IS NULL)),
     created_at    timestamptz NOT NULL,

@@ -82,8 +82,8 @@ type KeepIdempotentAnswerParams struct {
 	Holder       uuid.UUID
 }
 
-// KeepIdempotentAnswer keeps the answer of the request that has the key. It returns 0 if another one has it by now, or if the customer whom the answer
-// is about was offboarded.
+// KeepIdempotentAnswer keeps the answer of the request that has the key. It returns 0 if another one has it by now, or if the customer of the answer
+// was offboarded.
 func (q *Queries) KeepIdempotentAnswer(ctx context.Context, arg KeepIdempotentAnswerParams) (int64, error) {
 	result, err := q.db.Exec(ctx, keepIdempotentAnswer,
 		arg.Status,
