@@ -192,11 +192,14 @@ func (a *api) seal(ctx context.Context, answer keptAnswer, held heldKey, status 
 		_ = json.Unmarshal(answer.Body, &about) // a body of another form is about no single customer
 		customer = about.CustomerID
 	}
-	_, err = a.Store.KeepIdempotentAnswer(ctx, store.AnswerKept{
+	count, err := a.Store.KeepIdempotentAnswer(ctx, store.AnswerKept{
 		Status: status, AnswerSealed: sealed, Customer: customer,
 		Principal: held.principal, KeyHash: held.key, Holder: held.holder,
 	})
-	return err
+	if err != nil || count > 0 {
+		return err
+	}
+	return a.Store.GiveUpIdempotencyKey(ctx, held.principal, held.key, held.holder) // of an offboarded customer nothing is kept
 }
 
 func (a *api) refuseKey(ctx huma.Context, status int, text string) {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"rollcall.dev/pkg/config"
 	"rollcall.dev/pkg/operatorapi"
+	"rollcall.dev/pkg/retention"
 	"rollcall.dev/pkg/service"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/testkit"
@@ -187,6 +190,31 @@ func TestAnswerIsSealedAndKnownToBeOfItsCustomer(t *testing.T) {
 	require.NotContains(t, row, "very-secret")
 	require.NotContains(t, row, "k-1")
 	require.Equal(t, "acme", customer, "an offboarding finds it")
+}
+
+func TestOffboardingAndAgeDeleteWhatWasAnswered(t *testing.T) {
+	t.Parallel()
+	f := newIdempotent(t)
+	count := func() (rows int) {
+		require.NoError(t, f.conn.QueryRow(t.Context(), `SELECT count(*) FROM idempotency_keys`).Scan(&rows))
+		return rows
+	}
+	f.exec(`INSERT INTO sync_configs (customer_id, external_system_url, destination, onboarded_at, updated_at) VALUES ('acme', '', '{}', now(), now())`)
+	f.pause("acme", "k-1", administrator())
+	f.pause("globex", "k-2", administrator())
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.OffboardCustomer(ctx, "acme")
+		return err
+	}))
+	require.Equal(t, 1, count(), "the other customer's stays")
+	f.pause("acme", "k-1", administrator())
+	require.Equal(t, 1, count(), "nothing is kept of an offboarded customer")
+	f.advance("25 hours")
+	settings, err := config.Load(nil)
+	require.NoError(t, err)
+	pruner := retention.Pruner{Store: f.store, Logger: zap.NewNop(), Rules: retention.Rules(settings)}
+	pruner.Round(t.Context())
+	require.Zero(t, count())
 }
 
 func TestKeyThatIsNoneIsRejectedAndABodyThatIsTooLongIsSaidToBe(t *testing.T) {
