@@ -66,7 +66,9 @@ func BenchmarkAudit(b *testing.B) {
 	f.audited(b)
 	f.answerUsers(b)
 	b.Run("record", func(b *testing.B) {
-		f.medianOf(b, func(i int) string { return recordPath("c"+strconv.Itoa(i%100), operatorapi.TraceUser, strconv.Itoa(i*37%1000)) })
+		f.medianOf(b, func(i int) string {
+			return recordPath("c"+strconv.Itoa(i%100), operatorapi.TraceUser, strconv.Itoa(i*37%1000))
+		})
 	})
 	b.Run("customer", func(b *testing.B) {
 		f.medianOf(b, func(i int) string { return customerPath("c" + strconv.Itoa(i%100)) })

@@ -118,7 +118,7 @@ func TestEachReasonHasWordsRemedyAndALineInTheRunbook(t *testing.T) {
 	f.exec(`INSERT INTO user_mappings (customer_id, vomo_user_id, external_user_id, last_synced_updated_at, version_hash, last_synced_at)
 		SELECT 'acme', n::text, 'one', now(), '', now() FROM generate_series(1, 2) n`)
 	f.exec(`INSERT INTO shared_contacts VALUES ('acme', '1', '2', now())`) // contact_shared is shown only while two users share an id
-	advance("2 hours") // poll_stalled is shown only while it holds
+	advance("2 hours")                                                     // poll_stalled is shown only while it holds
 	runbook, err := os.ReadFile("../../../../docs/operating.md")
 	require.NoError(t, err)
 	status, err := report.StatusUnder(t.Context(), f.Store, "acme", f.installation())
