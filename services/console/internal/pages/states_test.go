@@ -63,7 +63,7 @@ func (f *fixture) shownState(customer string) (word, page string) {
 	return word, page
 }
 
-// A customer of whom nothing changes is not a customer with whom something is wrong.
+// A customer without changes is healthy.
 func TestQuietCustomerIsHealthyAfterTwoDaysOfPolls(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
