@@ -74,18 +74,15 @@ test/long: deps ## by hand, for hours: all at full size, and the upgrade from PR
 	(cd "$$dir" && go build -trimpath -o $(CURDIR)/bin/previous/ rollcall.dev/services/...)
 	go run rollcall.dev/pkg/testkit/withpostgres -- deploy/test-long $(CURDIR)/bin/previous
 
-# What is measured, and how to read it: bench/README.md. BENCH_FLAGS may say -users, -rounds, -product-only, -profiles.
-.PHONY: bench
-bench: deps-postgres ## measure a backfill of 30,000 users against the least that such a thing takes
+# What is measured, and how to read it: docs/benchmarks.md. BENCH_FLAGS may say -row, -rounds, -compare, and more: bench/README.md.
+.PHONY: bench bench/giving
+bench: ## measure what users have, such as backfills, polls and redrives, against the least that such a thing takes (most of an hour)
+bench/giving: rows := -row giving
+bench/giving: ## measure deliveries, inbound application and capture against the least that such a thing takes
+bench bench/giving: deps-postgres
 	@mkdir -p bin/bench
-	go build -trimpath -o bin/bench/ rollcall.dev/services/onboarding rollcall.dev/services/backfill rollcall.dev/services/sandbox rollcall.dev/bench/...
-	bin/bench/bench -out bin/bench/report.json $(BENCH_FLAGS)
-
-.PHONY: bench/giving
-bench/giving: deps-postgres ## measure deliveries, inbound application and capture against the least that such a thing takes
-	@mkdir -p bin/bench
-	go build -trimpath -o bin/bench/ $(addprefix rollcall.dev/services/,onboarding webhooks donations sandbox) rollcall.dev/bench/...
-	bin/bench/bench -giving -out bin/bench/giving.json $(BENCH_FLAGS)
+	go build -trimpath -o bin/bench/ $(addprefix rollcall.dev/services/,onboarding backfill poller dlqretry webhooks donations sandbox) rollcall.dev/bench/...
+	bin/bench/bench -out bin/$(subst /,-,$@).json $(rows) $(BENCH_FLAGS)
 
 .PHONY: bench/go
 bench/go: deps-postgres ## run the Go benchmarks of single parts

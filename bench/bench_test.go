@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,81 +14,92 @@ import (
 	"rollcall.dev/pkg/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainOfWaiting(m) }
 
-// This measurement is too small for its numbers to mean anything, but it does everything that a large one does.
-func TestSmallMeasurementOfBothPrograms(t *testing.T) {
-	t.Parallel()
+const inMemory = "/dev/shm"
+
+// smallest returns the options of measurements that are too small for their numbers to mean anything, but do everything that large ones do.
+func smallest(t *testing.T) options {
+	t.Helper()
 	opts := options{
-		users: 300, rounds: 1, profiles: filepath.Join(t.TempDir(), "new", "profiles"),
-		programs: programs{
-			onboarding: testkit.Build(t, "rollcall.dev/services/onboarding"), backfill: testkit.Build(t, "rollcall.dev/services/backfill"),
-			sandbox: testkit.Build(t, "rollcall.dev/services/sandbox"),
-			limit:   testkit.Build(t, "rollcall.dev/bench/limit"), nats: testkit.Build(t, "rollcall.dev/bench/natsserver"),
+		rounds: 1, claim: 2 * time.Second, programs: map[string]string{},
+		sizes: sizes{
+			users: 300, customers: 3, usersEach: 60, polled: 600, idle: 10, letters: 60, messages: 5, resumed: 3000, grown: 1200, window: 400,
+			huge: 30_000, beside: 5, besideFor: 100 * time.Millisecond, records: 600,
 		},
 	}
-
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // long enough for a busy machine
-	defer cancel()
-	found, err := compare(ctx, opts, io.Discard) // it fails if a mirror is incomplete
-
-	require.NoError(t, err)
-	require.Len(t, found.Rounds, 2)
-	require.Equal(t, product, found.Rounds[0].Program)
-	require.Equal(t, limit, found.Rounds[1].Program)
-	require.Positive(t, found.Ratio)
-	require.Equal(t, "on", found.Postgres["fsync"])
-	for _, part := range []string{partBackfill, partOnboarding, partNATS, partPostgres, partSandbox} {
-		require.Contains(t, found.Medians[product].CPU, part)
-		require.Positive(t, found.Medians[product].Peak[part], part)
+	if info, err := os.Stat(inMemory); err == nil && info.IsDir() {
+		opts.data = inMemory // no disk waits for what is deleted in a moment
 	}
-	require.NotEmpty(t, found.Rounds[0].Memory)
-	require.Empty(t, found.Rounds[1].Memory, "the limit program has no worker")
-	for _, kind := range []string{"cpu", "allocs"} {
-		info, err := os.Stat(filepath.Join(opts.profiles, "product_1."+kind+".pprof"))
+	for _, name := range programNames() {
+		folder := "services/"
+		if name == partNATS || name == limit || name == programGivingLimit {
+			folder = "bench/"
+		}
+		opts.programs[name] = testkit.Build(t, "rollcall.dev/"+folder+name)
+	}
+	return opts
+}
+
+// A row whose result is not true is an error.
+func TestEachRowMeasures(t *testing.T) {
+	t.Parallel()
+	opts := smallest(t)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // long enough for a busy machine
+	e, err := openEnvironment(ctx, opts)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, e.close())
+	})
+	require.Equal(t, "on", e.settings["fsync"])
+	rows, err := chosen(groupMirror+","+groupGiving, opts.sizes)
+	require.NoError(t, err)
+	for _, each := range rows {
+		t.Run(each.name, func(t *testing.T) {
+			t.Parallel()
+			on := *e
+			if each.name == "backfill" { // a profile takes a second
+				on.opts.profiles = t.TempDir()
+				defer requireProfiles(t, on.opts.profiles)
+			}
+			found, err := on.turns(ctx, each, io.Discard)
+
+			require.NoError(t, err)
+			require.Equal(t, each.limit != nil, found.Ratio != nil)
+			its := found.Figures[product]
+			require.Positive(t, its[figureSeconds].Median)
+			require.Positive(t, its[figurePeak+partPostgres].Median+its[figurePeak+partNATS].Median)
+			for _, figure := range figuresOf()[each.name] {
+				require.Contains(t, its, figure)
+			}
+		})
+	}
+}
+
+func requireProfiles(t *testing.T, folder string) {
+	t.Helper()
+	for _, kind := range []string{"onboarding.cpu", "backfill.cpu", "backfill.allocs"} {
+		info, err := os.Stat(filepath.Join(folder, "backfill_product_1."+kind+".pprof"))
 		require.NoError(t, err)
 		require.Positive(t, info.Size())
 	}
-
-	var table bytes.Buffer
-	require.NoError(t, found.table(&table))
-	require.Contains(t, table.String(), "the limit's time by the product's")
-	file := filepath.Join(t.TempDir(), "report.json")
-	require.NoError(t, write(found, file))
-	written, err := os.ReadFile(file)
-	require.NoError(t, err)
-	var again report
-	require.NoError(t, json.Unmarshal(written, &again))
-	require.Equal(t, found.Medians, again.Medians)
 }
 
-// As above: too small for its numbers to mean anything. Each round checks that every record is there.
-func TestSmallMeasurementOfGiving(t *testing.T) {
-	t.Parallel()
-	opts := options{
-		giving: true, records: 100, rounds: 1,
-		programs: programs{
-			onboarding: testkit.Build(t, "rollcall.dev/services/onboarding"), webhooks: testkit.Build(t, "rollcall.dev/services/webhooks"),
-			donations: testkit.Build(t, "rollcall.dev/services/donations"), sandbox: testkit.Build(t, "rollcall.dev/services/sandbox"),
-			givingLimit: testkit.Build(t, "rollcall.dev/bench/givinglimit"), nats: testkit.Build(t, "rollcall.dev/bench/natsserver"),
-		},
+// figuresOf returns the figures for which the rows are there, besides their time.
+func figuresOf() map[string][]string {
+	return map[string][]string{
+		"backfill":     {"users/s", "CPU ms/user: backfill", "CPU ms/user: postgres", "CPU ms/user: sandbox", "peak MiB: backfill"},
+		"many":         {"users/s"},
+		"poll":         {"users/s", "requests to VOMO"},
+		"idle":         {"polls/s", "CPU ms/poll: poller"},
+		"redrive":      {"speed by the backfill's"},
+		"claim":        {"p50 ms", "p99 ms"},
+		"resume":       {"seconds until the successor writes", "pages of writes repeated"},
+		"growth":       {"growth of the time of a page", "bytes/user: user_mappings", "bytes/user: sync_audit"},
+		"fairness":     {"p99 beside it by alone"},
+		nameDeliveries: {"p99 ms of an answer"},
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // long enough for a busy machine
-	defer cancel()
-
-	found, err := compareGiving(ctx, opts, io.Discard)
-
-	require.NoError(t, err)
-	require.Positive(t, found.Erased)
-	require.Len(t, found.Results, 3)
-	for _, one := range found.Results {
-		require.Positive(t, one.Ratio, one.Name)
-		require.Len(t, one.Rounds, 2, one.Name)
-	}
-	require.Positive(t, found.Results[0].Product.P99)
-	var table bytes.Buffer
-	require.NoError(t, found.table(&table))
-	require.Regexp(t, `(?m)^capture: product \d+, limit \d+ donations a second: ratio \d+\.\d\d \(at least 0\.5\)$`, table.String())
 }
 
 // The programs do not exist, so a measurement that started would fail with another error.
@@ -115,29 +125,96 @@ func TestBenchCreatesFoldersForItsOutput(t *testing.T) {
 	require.NoError(t, opts.makeFolders(), "existing folders must be accepted")
 }
 
-func TestMedian(t *testing.T) {
+func TestSpreadIsMedianAndRange(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		seconds []float64
-		want    float64
-	}{{[]float64{3}, 3}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 100, 2}, 3}} {
-		var played []round
-		for _, seconds := range c.seconds {
-			played = append(played, round{Seconds: seconds})
-		}
-		require.InDelta(t, c.want, median(played, func(r round) float64 { return r.Seconds }), 0)
+		values []float64
+		want   spread
+	}{
+		{[]float64{3}, spread{3, 3, 3}}, {[]float64{9, 1, 2}, spread{2, 1, 9}}, {[]float64{4, 1, 100, 2}, spread{3, 1, 100}},
+	} {
+		require.Equal(t, c.want, spreadOf(c.values))
 	}
 }
 
-func TestRatioIsLimitTimeDividedByProductTime(t *testing.T) {
-	t.Parallel()
-	r := report{Rounds: []round{{Program: product, Seconds: 8}, {Program: limit, Seconds: 4}}}
-	r.summarise()
-	require.InDelta(t, 0.5, r.Ratio, 0)
+// reported returns a report of one row with a round of the product, and of the limit if it has a time, for each pair of times.
+func reported(times ...[2]float64) report {
+	one := rowReport{Name: "backfill", About: "users"}
+	for _, pair := range times {
+		for at, program := range []string{product, limit} {
+			if pair[at] > 0 {
+				one.Rounds = append(one.Rounds, round{Program: program, Figures: figures{figureSeconds: pair[at], figureLoad: pair[at]}})
+			}
+		}
+	}
+	one.summarise()
+	return report{Rows: []rowReport{one}}
+}
 
-	alone := report{Rounds: []round{{Program: product, Seconds: 8}}}
-	alone.summarise()
-	require.Zero(t, alone.Ratio)
+func TestRatioIsLimitTimeDividedByProductTimeOfEachTurn(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, &spread{0.5, 0.4, 1}, reported([2]float64{8, 4}, [2]float64{10, 4}, [2]float64{5, 5}).Rows[0].Ratio)
+	require.Nil(t, reported([2]float64{8, 0}).Rows[0].Ratio)
+}
+
+func TestTableAndFileHaveMedianAndRange(t *testing.T) {
+	t.Parallel()
+	found := reported([2]float64{8, 4}, [2]float64{10, 4})
+	var table bytes.Buffer
+
+	require.NoError(t, found.table(&table))
+
+	require.Regexp(t, `(?m)^  seconds +9\.000 \(8\.000–10\.0\) +4\.000$`, table.String())
+	require.Regexp(t, `(?m)^  ratio +0\.450 \(0\.400–0\.500\) +the limit's time by the product's$`, table.String())
+	file := filepath.Join(t.TempDir(), "report.json")
+	require.NoError(t, found.write(file))
+	again, err := readReport(file)
+	require.NoError(t, err)
+	require.Equal(t, found, again)
+	require.NoError(t, os.WriteFile(file, []byte("{}"), 0o600))
+	_, err = readReport(file)
+	require.ErrorContains(t, err, "has no rows")
+}
+
+func TestCompareNamesWhatChangedBeyondSpread(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	old, later := reported([2]float64{8, 4}, [2]float64{10, 5}), reported([2]float64{6, 4}, [2]float64{7, 5.5})
+	files := []string{filepath.Join(folder, "old.json"), filepath.Join(folder, "later.json")}
+	require.NoError(t, old.write(files[0]))
+	require.NoError(t, later.write(files[1]))
+	compared := func(arguments ...string) string {
+		var out bytes.Buffer
+		require.NoError(t, run(t.Context(), arguments, &out, io.Discard))
+		return out.String()
+	}
+
+	require.Equal(t, `
+Changed beyond the spread:
+  backfill: ratio: 0.726 (0.667–0.786), was 0.500 (+45 %)
+  backfill, product: seconds: 6.500 (6.000–7.000), was 9.000 (8.000–10.0) (-28 %)
+`, compared("-compare", files[0], files[1]))
+	require.Equal(t, "\nChanged beyond the spread:\n  nothing\n", compared("-compare", files[0], files[0]))
+
+	later.Rows[0].About = "more users"
+	require.NoError(t, later.write(files[1]))
+	require.Contains(t, compared("-compare", files[0], files[1]), `backfill: not compared, because it measured "users"`)
+	later.Rows[0].Name = "poll"
+	require.NoError(t, later.write(files[1]))
+	require.Contains(t, compared("-compare", files[0], files[1]), "poll: not compared, because the earlier report does not have it")
+}
+
+func TestTimeOfPageLeavesOutWhatIsBeforeFirstCommit(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	progress := []committed{{began, 0}, {began.Add(time.Second), 15}, {began.Add(3 * time.Second), 45}, {began.Add(9 * time.Second), 60}}
+
+	took, err := timeOfPage(progress, 0, 50)
+
+	require.NoError(t, err)
+	require.InDelta(t, 1000, took, 0)
+	_, err = timeOfPage(progress, 50, 60)
+	require.ErrorContains(t, err, "too few users")
 }
 
 func TestErrorNamesWrongOption(t *testing.T) {
@@ -151,6 +228,8 @@ func TestErrorNamesWrongOption(t *testing.T) {
 		_, err := parseOptions(want, io.Discard)
 		require.ErrorContains(t, err, arguments)
 	}
+	_, err := chosen("backfill,nothing", sizes{})
+	require.ErrorContains(t, err, `-row has "nothing"`)
 }
 
 func TestLongSeriesIsThinnedOut(t *testing.T) {

@@ -41,26 +41,40 @@ func (p *postgres) settings(ctx context.Context) (map[string]string, error) {
 	return found, err
 }
 
-// fresh creates a database with rollcall's empty tables.
-func (p *postgres) fresh(ctx context.Context, name string) (url string, err error) {
-	err = p.with(ctx, "postgres", func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "CREATE DATABASE "+name)
+// template is the database with rollcall's empty tables of which each round has a copy.
+const template = "rollcall_template"
+
+// makeTemplate creates the template.
+func (p *postgres) makeTemplate(ctx context.Context) error {
+	if err := p.create(ctx, template, ""); err != nil {
 		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("make database: %w", err)
 	}
-	url = p.URL(name)
-	if err := store.Migrate(ctx, url); err != nil {
-		return "", err
+	if err := store.Migrate(ctx, p.URL(template)); err != nil {
+		return err
 	}
-	opened, err := store.Open(ctx, url, store.Options{MaxConns: 1})
+	opened, err := store.Open(ctx, p.URL(template), store.Options{MaxConns: 1})
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer opened.Close()
 	// A service does the same at its start, so that both programs write to the same partition.
-	return url, opened.EnsureAuditMonths(ctx)
+	return opened.EnsureAuditMonths(ctx)
+}
+
+// fresh creates a round's database, with rollcall's empty tables.
+func (p *postgres) fresh(ctx context.Context, name string) (url string, err error) {
+	return p.URL(name), p.create(ctx, name, " TEMPLATE "+template)
+}
+
+func (p *postgres) create(ctx context.Context, name, from string) error {
+	err := p.with(ctx, "postgres", func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "CREATE DATABASE "+name+from)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make database: %w", err)
+	}
+	return nil
 }
 
 // drop removes a round's database.

@@ -122,13 +122,13 @@ func deliver(ctx context.Context, over *http.Transport, target string, one addre
 }
 
 // publishAll publishes messages, many at once, as partners do.
-func (s *givingStage) publishAll(ctx context.Context, all []addressed, subject func(customer string) string) error {
+func (i *installation) publishAll(ctx context.Context, all []addressed, subject func(customer string) string) error {
 	const atOnce = 64
 	group, publishing := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for _, one := range all {
 		group.Go(func() error {
-			_, err := s.stream.Publish(publishing, subject(one.customer), one.body)
+			_, err := i.stream.Publish(publishing, subject(one.customer), one.body)
 			return err
 		})
 	}

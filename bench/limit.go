@@ -8,37 +8,39 @@ import (
 	"syscall"
 )
 
-// limitProgram is the process that does the least work for the same result.
+// limitProgram is a process that does the least work for the same result. It answers each job with a line.
 type limitProgram struct {
-	environment *environment
-	process     *process
-	answers     *bufio.Scanner
+	*process
+
+	answers *bufio.Scanner
 }
 
-func (e *environment) openLimit(_ context.Context, _, databaseURL string) (subject, error) {
-	p, err := start(e.dir, launch{name: limit, path: e.opts.programs.limit, env: []string{"DATABASE_URL=" + databaseURL}, piped: true})
+// startLimit starts a limit program as the part limit.
+func (i *installation) startLimit(program string) (*limitProgram, error) {
+	p, err := start(i.dir, launch{
+		name: limit, path: i.environment.opts.programs[program], env: []string{"DATABASE_URL=" + i.url, "NATS_URL=" + i.conn.ConnectedUrl()}, piped: true,
+	})
 	if err != nil {
 		return nil, err
 	}
-	return &limitProgram{environment: e, process: p, answers: bufio.NewScanner(p.lines)}, nil
+	i.parts[limit] = p
+	return &limitProgram{process: p, answers: bufio.NewScanner(p.lines)}, nil
 }
 
-func (l *limitProgram) mirror(ctx context.Context, organisation, customer string) error {
-	job := map[string]string{
-		"customer": customer, "vomo": l.environment.sandbox.vomo(), "token": l.environment.sandbox.token(organisation),
-		"destination": l.environment.sandbox.crm(customer),
+// do has the program do jobs, all at once if it can, and returns the last answer when all are done.
+func (l *limitProgram) do(ctx context.Context, jobs ...map[string]any) (answer string, err error) {
+	encoder := json.NewEncoder(l.input)
+	for _, job := range jobs {
+		if err := encoder.Encode(job); err != nil {
+			return "", l.withLog(fmt.Errorf("send job: %w", err))
+		}
 	}
-	if err := json.NewEncoder(l.process.input).Encode(job); err != nil {
-		return l.process.withLog(fmt.Errorf("send job: %w", err))
-	}
-	stop := context.AfterFunc(ctx, func() { _ = l.process.child.SignalGroup(syscall.SIGKILL) }) // fails only if the process has ended
+	stop := context.AfterFunc(ctx, func() { _ = l.child.SignalGroup(syscall.SIGKILL) }) // fails only if the process has ended
 	defer stop()
-	if !l.answers.Scan() {
-		return l.process.withLog(fmt.Errorf("it ended without an answer: %w", l.answers.Err()))
+	for range jobs {
+		if !l.answers.Scan() {
+			return "", l.withLog(fmt.Errorf("it ended without an answer: %w", l.answers.Err()))
+		}
 	}
-	return nil
+	return l.answers.Text(), nil
 }
-
-func (l *limitProgram) processes() map[string]*process { return map[string]*process{limit: l.process} }
-
-func (l *limitProgram) close() error { return l.process.stop() }

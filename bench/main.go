@@ -1,5 +1,5 @@
-// Command bench measures how long a customer's backfill takes, from the onboarding message to backfill.completed, or
-// what giving takes, alternating with a program that does the least durable work for the same result. See README.md.
+// Command bench measures what users have: how long backfills, polls and redrives take, and what giving takes, in turns with programs that do
+// the least durable work for the same result. See README.md.
 package main
 
 import (

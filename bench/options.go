@@ -7,58 +7,90 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
+	"time"
 )
 
 // options are the options of a measurement.
 type options struct {
-	users       int
-	giving      bool   // giving is measured, and no backfill
-	records     int    // of giving, in each of its measurements
-	only        string // the one measurement of giving that is made; "" means all
+	sizes
+
+	rows        string // names of the rows that are measured
 	rounds      int
 	productOnly bool
 	out         string // file for the report; "" means none
-	profiles    string // folder for CPU and heap profiles of the worker; "" means none
-	programs    programs
+	compare     string // file of an earlier report; "" means none
+	finished    string // file of the report that is compared, and nothing is measured; "": this measurement's
+	profiles    string // folder for CPU and heap profiles of the services; "" means none
+	data        string // folder in which all files of Postgres and NATS are; "" means the temporary folder
+	claim       time.Duration
+	programs    map[string]string // paths by name
 }
 
-// programs are the paths of the programs to run.
-type programs struct {
-	onboarding, backfill, sandbox, limit, nats string
-	webhooks, donations, givingLimit           string
+// sizes say how much each row works.
+type sizes struct {
+	users, customers, usersEach, polled, idle, letters, messages, resumed, grown, window, huge, beside, records int
+
+	besideFor time.Duration
 }
 
 // maxUsers is the size of the largest organisation that the sandbox can create.
 const maxUsers = 1_000_000
 
+// sizeFlag is the flag of a size.
+type sizeFlag struct {
+	into        *int
+	name        string
+	usual, step int // a size is a multiple of its step
+	usage       string
+}
+
+func (s *sizes) flags() []sizeFlag {
+	return []sizeFlag{
+		{&s.users, "users", 30_000, 1, "backfill: users of the customer"},
+		{&s.customers, "customers", 20, 1, "many: customers that are backfilled at once"},
+		{&s.usersEach, "users-each", 3_000, 1, "many: users of each"},
+		{&s.polled, "poll-users", 100_000, changedOf, "poll: users of the customer"},
+		{&s.idle, "idle", 1_000, 1, "idle: customers that are due at once"},
+		{&s.letters, "letters", 10_000, 1, "redrive: letters of the customer"},
+		{&s.messages, "messages", 500, 1, "claim: messages"},
+		{&s.resumed, "resume-users", 30_000, 1, "resume: users of the customer"},
+		{&s.grown, "growth-users", maxUsers, 1, "growth: users of the customer"},
+		{&s.window, "growth-window", 10_000, 1, "growth: how many of them are the first ones, and the last ones"},
+		{&s.huge, "huge-users", 500_000, 1, "fairness: users of the huge customer"},
+		{&s.beside, "beside", 1_000, 1, "fairness: small customers beside it"},
+		{&s.records, "records", 10_000, giftsInDelivery, "giving: deliveries, gifts and donations of a round"},
+	}
+}
+
 func parseOptions(args []string, stderr io.Writer) (options, error) {
 	var opts options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.IntVar(&opts.users, "users", 30_000, "users of the organisation that is mirrored")
-	flags.BoolVar(&opts.giving, "giving", false, "measure giving: webhook deliveries, inbound application, capture of donations")
-	flags.IntVar(&opts.records, "records", 10_000, "with -giving: deliveries, gifts and donations of a round")
-	flags.StringVar(&opts.only, "only", "", "with -giving: make only the measurement with this `name`: deliveries, inbound or capture")
+	for _, size := range opts.flags() {
+		flags.IntVar(size.into, size.name, size.usual, size.usage)
+	}
+	flags.DurationVar(&opts.besideFor, "beside-for", time.Minute, "fairness: over how long the polls of the small customers are spread")
+	flags.DurationVar(&opts.claim, "claim-timeout", 30*time.Second, "CLAIM_TIMEOUT of all services")
+	flags.StringVar(&opts.rows, "row", groupMirror, "`names` of what is measured, separated by commas; mirror and giving are groups")
 	flags.IntVar(&opts.rounds, "rounds", 3, "rounds of each program, in turns")
-	flags.BoolVar(&opts.productOnly, "product-only", false, "leave the limit program out")
+	flags.BoolVar(&opts.productOnly, "product-only", false, "leave the limit programs out")
 	flags.StringVar(&opts.out, "out", "", "`file` for the report as JSON")
-	flags.StringVar(&opts.profiles, "profiles", "", "`folder` for profiles of the worker, one of each round; they slow it down a little")
+	flags.StringVar(&opts.compare, "compare", "", "`file` of an earlier report: say what changed beyond the spread. "+
+		"With the file of a later report as argument, nothing is measured")
+	flags.StringVar(&opts.profiles, "profiles", "", "`folder` for profiles of the services, one of each round; they slow it down a little")
+	flags.StringVar(&opts.data, "data", "", "`folder` on the disk for the files of Postgres and NATS; the temporary folder when not given")
 	bin := flags.String("bin", "", "`folder` with the programs; the one that this program is in when not given")
 	if err := flags.Parse(args); err != nil {
 		return options{}, fmt.Errorf("read flags: %w", err)
 	}
-	if flags.NArg() > 0 {
-		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	opts.finished = flags.Arg(0)
+	if flags.NArg() > 1 || opts.finished != "" && opts.compare == "" {
+		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(flags.NArg()-1))
 	}
-	if opts.users < 1 || opts.users > maxUsers {
-		return options{}, fmt.Errorf("-users is %d, not 1 to %d", opts.users, maxUsers)
-	}
-	if opts.records < giftsInDelivery || opts.records%giftsInDelivery != 0 || opts.records > maxUsers {
-		return options{}, fmt.Errorf("-records is %d, not a multiple of %d up to %d", opts.records, giftsInDelivery, maxUsers)
-	}
-	if !slices.Contains([]string{"", nameDeliveries, nameInbound, nameCapture}, opts.only) {
-		return options{}, fmt.Errorf("-only is %q, not %s, %s or %s", opts.only, nameDeliveries, nameInbound, nameCapture)
+	for _, size := range opts.flags() {
+		if *size.into < size.step || *size.into > maxUsers || *size.into%size.step != 0 {
+			return options{}, fmt.Errorf("-%s is %d, not a multiple of %d up to %d", size.name, *size.into, size.step, maxUsers)
+		}
 	}
 	if opts.rounds < 1 {
 		return options{}, errors.New("-rounds is below 1")
@@ -70,10 +102,9 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		}
 		*bin = filepath.Dir(self)
 	}
-	opts.programs = programs{
-		onboarding: filepath.Join(*bin, "onboarding"), backfill: filepath.Join(*bin, "backfill"),
-		sandbox: filepath.Join(*bin, "sandbox"), limit: filepath.Join(*bin, "limit"), nats: filepath.Join(*bin, "natsserver"),
-		webhooks: filepath.Join(*bin, "webhooks"), donations: filepath.Join(*bin, "donations"), givingLimit: filepath.Join(*bin, "givinglimit"),
+	opts.programs = map[string]string{}
+	for _, name := range programNames() {
+		opts.programs[name] = filepath.Join(*bin, name)
 	}
 	return opts, nil
 }

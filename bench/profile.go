@@ -9,29 +9,33 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// profiledPerSecond is an upper limit of the users mirrored per second: a profile must end before its round.
+// profiledPerSecond is an upper limit of what is done per second: a profile must end before its round.
 const profiledPerSecond = 10_000
 
-// profile takes profiles of the backfill worker while it works, if requested: its CPU time and its allocations. The
-// channel receives the result once.
-func (e *environment) profile(ctx context.Context, played subject, name string) <-chan error {
+// profile takes profiles of the services while they work, if requested: their CPU time and their allocations. The channel receives the
+// result once. count is how much is done.
+func (i *installation) profile(ctx context.Context, count int) <-chan error {
 	taken := make(chan error, 1)
-	rollcall, isProduct := played.(*installation)
-	if e.opts.profiles == "" || !isProduct {
+	folder := i.environment.opts.profiles
+	if folder == "" {
 		taken <- nil
 		return taken
 	}
-	seconds := max(1, min(30, e.opts.users/profiledPerSecond))
-	from := rollcall.health[partBackfill] + "/debug/pprof/"
-	to := filepath.Join(e.opts.profiles, name)
-	go func() {
-		taken <- errors.Join(
-			save(ctx, from+"profile?seconds="+strconv.Itoa(seconds), to+".cpu.pprof"),
-			save(ctx, from+"allocs", to+".allocs.pprof"),
-		)
-	}()
+	seconds := max(1, min(30, count/profiledPerSecond))
+	group, grouped := errgroup.WithContext(ctx)
+	for part, address := range i.health {
+		group.Go(func() error {
+			from, to := address+"/debug/pprof/", filepath.Join(folder, i.name+"."+part)
+			return errors.Join(
+				save(grouped, from+"profile?seconds="+strconv.Itoa(seconds), to+".cpu.pprof"), save(grouped, from+"allocs", to+".allocs.pprof"),
+			)
+		})
+	}
+	go func() { taken <- group.Wait() }()
 	return taken
 }
 

@@ -4,76 +4,104 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
+	"strings"
 )
 
 // report is the result of a measurement.
 type report struct {
-	Users    int               `json:"users"`
 	Machine  map[string]any    `json:"machine"`
 	Postgres map[string]string `json:"postgres"`
-	// Ratio is the limit program's median time divided by the product's: 1 means as fast as the limit. 0 without a
-	// limit program.
-	Ratio   float64          `json:"ratio"`
-	Medians map[string]round `json:"medians"` // by program; each number is a median of its own
-	Rounds  []round          `json:"rounds"`  // in the order in which they ran
+	Rows     []rowReport       `json:"rows"`
 }
 
-func (r *report) summarise() {
-	r.Medians = map[string]round{}
-	for _, program := range []string{product, limit} {
-		var played []round
-		for _, one := range r.Rounds {
-			if one.Program == program {
-				played = append(played, one)
-			}
+// rowReport is what was measured of one row.
+type rowReport struct {
+	Name    string                       `json:"name"`
+	About   string                       `json:"about"`
+	Bound   float64                      `json:"bound,omitempty"`
+	Ratio   *spread                      `json:"ratio,omitempty"` // the limit's time by the product's, turn by turn: 1 is as fast as the limit
+	Figures map[string]map[string]spread `json:"figures"`         // by program and name
+	Rounds  []round                      `json:"rounds"`          // in the order in which they ran
+}
+
+// spread is a figure over all rounds. For an even number of rounds, the median is the mean of the two in the middle.
+type spread struct {
+	Median float64 `json:"median"`
+	Min    float64 `json:"min"`
+	Max    float64 `json:"max"`
+}
+
+func spreadOf(values []float64) spread {
+	values = slices.Sorted(slices.Values(values))
+	last := len(values) - 1
+	return spread{Median: (values[last/2] + values[(last+1)/2]) / 2, Min: values[0], Max: values[last]}
+}
+
+func (r *rowReport) summarise() {
+	collected := map[string]map[string][]float64{}
+	for _, played := range r.Rounds {
+		if collected[played.Program] == nil {
+			collected[played.Program] = map[string][]float64{}
 		}
-		if len(played) > 0 {
-			r.Medians[program] = medianOf(program, played)
+		for name, value := range played.Figures {
+			collected[played.Program][name] = append(collected[played.Program][name], value)
 		}
 	}
-	if least, measured := r.Medians[limit]; measured {
-		r.Ratio = least.Seconds / r.Medians[product].Seconds
+	r.Figures = map[string]map[string]spread{}
+	for program, its := range collected {
+		r.Figures[program] = map[string]spread{}
+		for name, values := range its {
+			r.Figures[program][name] = spreadOf(values)
+		}
+	}
+	var ratios []float64
+	for turn, least := range collected[limit][figureSeconds] {
+		ratios = append(ratios, least/collected[product][figureSeconds][turn])
+	}
+	if len(ratios) > 0 {
+		r.Ratio = new(spreadOf(ratios))
 	}
 }
 
-func medianOf(program string, played []round) round {
-	m := round{
-		Program:        program,
-		Seconds:        median(played, func(r round) float64 { return r.Seconds }),
-		UsersPerSecond: median(played, func(r round) float64 { return r.UsersPerSecond }),
-		Load:           median(played, func(r round) float64 { return r.Load }),
-		CPU:            map[string]float64{}, Peak: map[string]float64{},
+// names returns the names of all figures: first how long it took, last what processes used.
+func (r *rowReport) names() []string {
+	all := map[string]bool{}
+	for _, its := range r.Figures {
+		for name := range its {
+			all[name] = true
+		}
 	}
-	for part := range played[0].CPU {
-		m.CPU[part] = median(played, func(r round) float64 { return r.CPU[part] })
-		m.Peak[part] = median(played, func(r round) float64 { return r.Peak[part] })
+	place := func(name string) int {
+		switch {
+		case name == figureSeconds:
+			return 0
+		case strings.HasSuffix(name, "s/s"):
+			return 1
+		case strings.HasPrefix(name, figureCPU):
+			return 3
+		case strings.HasPrefix(name, figurePeak):
+			return 4
+		case name == figureLoad:
+			return 5
+		}
+		return 2
 	}
-	return m
+	names := make([]string, 0, len(all))
+	for name := range all {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(place(a), place(b)), cmp.Compare(a, b)) })
+	return names
 }
 
-// median returns the middle value, for an even number of values the mean of the two in the middle.
-func median(played []round, of func(round) float64) float64 {
-	values := make([]float64, 0, len(played))
-	for _, one := range played {
-		values = append(values, of(one))
-	}
-	slices.Sort(values)
-	middle := len(values) / 2
-	if len(values)%2 == 1 {
-		return values[middle]
-	}
-	return (values[middle-1] + values[middle]) / 2
-}
-
-// write writes a report to a file, if there is one.
-func write(found any, file string) error {
+// write writes the report to a file, if there is one.
+func (r *report) write(file string) error {
 	if file == "" {
 		return nil
 	}
-	encoded, err := json.MarshalIndent(found, "", "  ")
+	encoded, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode report: %w", err)
 	}
@@ -83,16 +111,16 @@ func write(found any, file string) error {
 	return nil
 }
 
-// parts returns the processes of a round: first the program's own, then those that both programs use.
-func parts(medians map[string]round) []string {
-	all := map[string]bool{}
-	for _, m := range medians {
-		for part := range m.CPU {
-			all[part] = true
-		}
+func readReport(file string) (found report, err error) {
+	encoded, err := os.ReadFile(file) //nolint:gosec // G304: the file that the caller asks for
+	if err == nil {
+		err = json.Unmarshal(encoded, &found)
 	}
-	order := []string{partBackfill, limit, partOnboarding, partNATS, partPostgres, partSandbox}
-	return slices.SortedFunc(maps.Keys(all), func(a, b string) int {
-		return cmp.Compare(slices.Index(order, a), slices.Index(order, b))
-	})
+	if err == nil && len(found.Rows) == 0 {
+		err = fmt.Errorf("%s has no rows", file)
+	}
+	if err != nil {
+		return report{}, fmt.Errorf("read report: %w", err)
+	}
+	return found, nil
 }

@@ -12,11 +12,8 @@ import (
 
 const longestAnswer = 1 << 20 // bytes
 
-// sandbox is the process that simulates VOMO and a CRM, the same in all rounds.
-type sandbox struct {
-	*process
-	address string
-}
+// sandbox is what simulates VOMO, CRMs and Virtuous. Each round has its own.
+type sandbox struct{ address string }
 
 func (s *sandbox) vomo() string                     { return s.address + "/vomo/v1" }
 func (s *sandbox) crm(tenant string) string         { return s.address + "/crm/" + tenant }
@@ -31,10 +28,10 @@ func (s *sandbox) organise(ctx context.Context, name string, users int) error {
 	return nil
 }
 
-// requireMirrored compares an organisation with a tenant of the CRM, record by record.
-func (s *sandbox) requireMirrored(ctx context.Context, organisation, tenant string, users int) error {
+// requireMirrored compares an organisation with the tenant of the CRM that has its name, record by record.
+func (s *sandbox) requireMirrored(ctx context.Context, name string, users int) error {
 	var found struct{ Source, Same, Missing, Extra, Different int }
-	query := url.Values{"org": {organisation}, "tenant": {tenant}}
+	query := url.Values{"org": {name}, "tenant": {name}}
 	if err := ask(ctx, http.MethodGet, s.address+"/control/compare?"+query.Encode(), nil, &found); err != nil {
 		return fmt.Errorf("compare source and destination: %w", err)
 	}
@@ -42,6 +39,22 @@ func (s *sandbox) requireMirrored(ctx context.Context, organisation, tenant stri
 		return fmt.Errorf("the mirror is not true: %+v of %d users", found, users)
 	}
 	return nil
+}
+
+// userID returns the id of an organisation's user, counted from 0.
+func userID(number int) int { return 1001 + number }
+
+// seen is what the sandbox saw since it started, by organisation and by tenant.
+type seen struct {
+	VOMO map[string]struct{ Requests int }
+	CRM  map[string]struct{ Writes int }
+}
+
+func (s *sandbox) traffic(ctx context.Context) (found seen, err error) {
+	if err := ask(ctx, http.MethodGet, s.address+"/control/report", nil, &found); err != nil {
+		return seen{}, fmt.Errorf("read what the sandbox saw: %w", err)
+	}
+	return found, nil
 }
 
 // ask sends one JSON request and decodes the JSON answer, if into is not nil.

@@ -7,54 +7,64 @@ import (
 	"text/tabwriter"
 )
 
-// table prints a report for people.
+// table prints a report for people: of each figure its median, and from where to where it went.
 func (r *report) table(out io.Writer) error {
-	var programs []string
-	for _, program := range []string{product, limit} {
-		if _, measured := r.Medians[program]; measured {
-			programs = append(programs, program)
-		}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	print := func(cells ...string) {
+		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) // an error is returned again by Flush
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(name string, value func(m round) string) {
-		cells := []string{name}
-		for _, program := range programs {
-			cells = append(cells, value(r.Medians[program]))
+	for _, each := range r.Rows {
+		print("\n" + each.Name + ": " + each.About)
+		programs := []string{product}
+		if each.Ratio != nil {
+			programs = append(programs, limit)
 		}
-		// An error here is returned again by Flush.
-		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")+"\t")
-	}
-	line("", func(m round) string { return m.Program })
-	line("seconds", func(m round) string { return fmt.Sprintf("%.2f", m.Seconds) })
-	line("users a second", func(m round) string { return fmt.Sprintf("%.0f", m.UsersPerSecond) })
-	section := func(title, form string, of func(m round) map[string]float64) {
-		line(title, func(round) string { return "" })
-		for _, part := range parts(r.Medians) {
-			line(part, func(m round) string {
-				value, used := of(m)[part]
-				if !used {
-					return "-"
+		print(append([]string{""}, programs...)...)
+		for _, name := range each.names() {
+			cells := []string{"  " + name}
+			for _, program := range programs {
+				cell := "-"
+				if value, measured := each.Figures[program][name]; measured {
+					cell = value.String()
 				}
-				return fmt.Sprintf(form, value)
-			})
+				cells = append(cells, cell)
+			}
+			print(cells...)
 		}
+		if each.Ratio == nil {
+			continue
+		}
+		line := fmt.Sprintf("  ratio\t%s\tthe limit's time by the product's", each.Ratio)
+		if each.Bound > 0 {
+			line += fmt.Sprintf(", at least %.2f", each.Bound)
+		}
+		print(line)
 	}
-	section("CPU ms a user:", "%.3f", func(m round) map[string]float64 { return m.CPU })
-	line("all", func(m round) string {
-		var all float64
-		for _, value := range m.CPU {
-			all += value
-		}
-		return fmt.Sprintf("%.3f", all)
-	})
-	section("peak MiB:", "%.0f", func(m round) map[string]float64 { return m.Peak })
-	line("load before", func(m round) string { return fmt.Sprintf("%.2f", m.Load) })
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
-	if r.Ratio == 0 {
-		return nil
+	return nil
+}
+
+// String returns the median and the range, such as 3.21 (3.10–3.40).
+func (s spread) String() string {
+	if s.Min == s.Max {
+		return rounded(s.Median)
 	}
-	_, err := fmt.Fprintf(out, "\nratio %.2f: the limit's time by the product's, 1 would be as fast as the limit\n", r.Ratio)
-	return err
+	return fmt.Sprintf("%s (%s–%s)", rounded(s.Median), rounded(s.Min), rounded(s.Max))
+}
+
+// rounded shows a number with as many digits as mean something.
+func rounded(value float64) string {
+	switch {
+	case value == 0:
+		return "0"
+	case value < 0.1:
+		return fmt.Sprintf("%.4f", value)
+	case value < 10:
+		return fmt.Sprintf("%.3f", value)
+	case value < 100:
+		return fmt.Sprintf("%.1f", value)
+	}
+	return fmt.Sprintf("%.0f", value)
 }

@@ -3,19 +3,22 @@
 // keeps no cursor, no lease and no budget, retries nothing, compares nothing and ends at the first error. The time it
 // takes is the time of the work itself.
 //
-// It reads jobs from standard input, one JSON object per line, and answers each with a line when it is done.
+// It reads jobs from standard input, one JSON object per line, does all that it has at once, and answers each with a line when it is done.
 package main
 
 import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 )
 
 // garbagePercent is the services' value, so that both programs are compared with the same.
@@ -49,19 +52,48 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	defer pool.Close()
 	m := &mirror{pool: pool, transport: newTransport(), writes: make(chan struct{}, writesAtOnce)}
-	lines := bufio.NewScanner(in)
+	var answering sync.Mutex
 	answers := json.NewEncoder(out)
+	group, working := errgroup.WithContext(ctx)
+	jobs := make(chan job)
+	var reading error
+	go func() {
+		reading = read(working, in, jobs)
+		close(jobs)
+	}()
+	for {
+		select {
+		case <-working.Done(): // a job failed
+			return group.Wait()
+		case j, more := <-jobs:
+			if !more {
+				return errors.Join(group.Wait(), reading)
+			}
+			group.Go(func() error {
+				users, err := m.run(working, j)
+				if err != nil {
+					return fmt.Errorf("mirror %s: %w", j.Customer, err)
+				}
+				answering.Lock()
+				defer answering.Unlock()
+				return answers.Encode(done{Users: users})
+			})
+		}
+	}
+}
+
+// read reads jobs until there are no more, or the program ends.
+func read(ctx context.Context, in io.Reader, into chan<- job) error {
+	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		var j job
 		if err := json.Unmarshal(lines.Bytes(), &j); err != nil {
 			return fmt.Errorf("read job: %w", err)
 		}
-		users, err := m.run(ctx, j)
-		if err != nil {
-			return fmt.Errorf("mirror %s: %w", j.Customer, err)
-		}
-		if err := answers.Encode(done{Users: users}); err != nil {
-			return fmt.Errorf("answer: %w", err)
+		select {
+		case into <- j:
+		case <-ctx.Done():
+			return nil
 		}
 	}
 	return lines.Err()

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// warmUpPolls are polled before the clock starts.
+const warmUpPolls = 20
+
+// idleRow measures how many polls that find nothing the poller makes a second. Time counts from the first one's start to the last
+// one's end, without the second at most in which the poller looks whether any customer is due.
+func idleRow(of sizes) row {
+	return row{
+		name: "idle", about: fmt.Sprintf("polls of %d customers that are due at once, with nothing changed", of.idle),
+		product: func(ctx context.Context, on *installation) (round, error) {
+			if err := on.addPolled(ctx, of.idle); err != nil {
+				return round{}, err
+			}
+			if err := on.start(ctx, partPoller); err != nil {
+				return round{}, err
+			}
+			warm := min(of.idle, warmUpPolls)
+			if err := on.pollAtOnce(ctx, warm, warm); err != nil {
+				return round{}, fmt.Errorf("warm up: %w", err)
+			}
+			polls := warm + of.idle
+			r, err := on.measured(ctx, "poll", of.idle, func(ctx context.Context) error { return on.pollAtOnce(ctx, of.idle, polls) })
+			if err != nil {
+				return round{}, err
+			}
+			seconds, err := on.number(ctx, `SELECT extract(epoch FROM max(completed_at) - min(started_at))::double precision
+				FROM (SELECT * FROM job_log ORDER BY id DESC LIMIT $1) last`, of.idle)
+			if err != nil {
+				return round{}, fmt.Errorf("read how long the polls took: %w", err)
+			}
+			r.took(time.Duration(seconds*float64(time.Second)), "poll", of.idle)
+			return r, on.requireIdlePolls(ctx, polls)
+		},
+	}
+}
+
+// pollAtOnce makes so many customers due, and waits until so many polls have ended in all.
+func (i *installation) pollAtOnce(ctx context.Context, customers, polls int) error {
+	if err := i.exec(ctx, `UPDATE sync_configs SET next_poll_at = now() WHERE customer_id < $1`, polledCustomer(customers)); err != nil {
+		return fmt.Errorf("make customers due: %w", err)
+	}
+	_, err := i.await(ctx, countPolls, polls)
+	return err
+}
