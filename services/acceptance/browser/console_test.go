@@ -106,7 +106,6 @@ func TestConsoleAsPeopleUseIt(t *testing.T) {
 		}
 	})
 	operator.requireQuiet()
-	takeScreenshots(s, operator)
 }
 
 // isReloaded loads the page again, because it was made before the backfill began.

@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e && long
 
 package browser_test
 
@@ -19,11 +19,7 @@ func takeScreenshots(s *stack, p *profile) {
 		return
 	}
 	require.NoError(s.t, os.MkdirAll(folder, 0o750))
-	for _, path := range []string{
-		"/customers?state=all", "/customers/acme", "/customers/globex", "/letters?state=all", "/held", "/review", "/alerts?all", "/streams",
-		"/record?customer=globex&kind=user&id=1007",
-		"/audit", "/settings",
-	} {
+	for _, path := range everyPage {
 		p.open(s.console + path)
 		for _, theme := range []string{"light", "dark"} {
 			for name, width := range map[string]int64{"wide": 1300, "narrow": 400} {
