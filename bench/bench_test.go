@@ -204,16 +204,17 @@ Changed beyond the spread:
 	require.Contains(t, compared("-compare", files[0], files[1]), "poll: not compared, because the earlier report does not have it")
 }
 
-func TestTimeOfPageLeavesOutWhatIsBeforeFirstCommit(t *testing.T) {
+func TestWindowLeavesOutWhatIsBeforeFirstCommit(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
-	progress := []committed{{began, 0}, {began.Add(time.Second), 15}, {began.Add(3 * time.Second), 45}, {began.Add(9 * time.Second), 60}}
+	progress := []committed{{began, 0, 9}, {began.Add(time.Second), 15, 2}, {began.Add(3 * time.Second), 45, 3}, {began.Add(9 * time.Second), 60, 4}}
 
-	took, err := timeOfPage(progress, 0, 50)
+	took, memory, err := window(progress, 0, 50)
 
 	require.NoError(t, err)
 	require.InDelta(t, 1000, took, 0)
-	_, err = timeOfPage(progress, 50, 60)
+	require.InDelta(t, 3, memory, 0)
+	_, _, err = window(progress, 50, 60)
 	require.ErrorContains(t, err, "too few users")
 }
 
@@ -230,16 +231,4 @@ func TestErrorNamesWrongOption(t *testing.T) {
 	}
 	_, err := chosen("backfill,nothing", sizes{})
 	require.ErrorContains(t, err, `-row has "nothing"`)
-}
-
-func TestLongSeriesIsThinnedOut(t *testing.T) {
-	t.Parallel()
-	var s series
-	for i := range 10 * maxSamples {
-		s.add(sample{Second: float64(i)})
-	}
-	require.LessOrEqual(t, len(s.kept), maxSamples)
-	require.Greater(t, len(s.kept), maxSamples/4)
-	require.InDelta(t, 0, s.kept[0].Second, 0)
-	require.Greater(t, s.kept[len(s.kept)-1].Second, float64(9*maxSamples))
 }

@@ -52,6 +52,7 @@ type installation struct {
 	conn        *nats.Conn
 	stream      jetstream.JetStream
 	sandbox     *sandbox
+	polled      []string // customers who are only polled, see addPolled
 }
 
 // install makes an installation without any service. After an error nothing is left running.

@@ -29,12 +29,6 @@ func (i *installation) measured(ctx context.Context, unit string, count int, do 
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	memory := make(chan []sample, 1)
-	if worker := i.parts[partBackfill]; worker != nil {
-		go func() { memory <- watchMemory(watching, worker.child.PID()) }()
-	} else {
-		memory <- nil
-	}
 	profiled := i.profile(watching, count)
 	began := time.Now()
 	if err := do(ctx); err != nil {
@@ -49,8 +43,6 @@ func (i *installation) measured(ctx context.Context, unit string, count int, do 
 	if err := <-profiled; err != nil {
 		return round{}, err
 	}
-	stop()
-	r.Memory = <-memory
 	for part, now := range after {
 		r.Figures[figureCPU+unit+": "+part] = (now.cpu - used[part].cpu).Seconds() * 1000 / float64(count)
 		r.Figures[figurePeak+part] = mebibytes(now.peak)

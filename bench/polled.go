@@ -15,16 +15,18 @@ import (
 const (
 	organisationPolled = "polled"
 	// usersPolled is how many users the organisation of the customers has who are only polled.
-	usersPolled    = 30
-	cadenceMinutes = 30
+	usersPolled = 30
+	// cadence is as long as it can be, in minutes: no customer is due again within a round.
+	cadence = 7 * 24 * 60
 )
-
-func polledCustomer(number int) string { return fmt.Sprintf("polled-%05d", number) }
 
 // addPolled adds customers of one organisation in the state after their first backfill, in whose organisation nothing happens. None is
 // due for a year. Onboarding a thousand of them would take longer than what is measured.
 func (i *installation) addPolled(ctx context.Context, count int) (err error) {
 	if err := i.sandbox.organise(ctx, organisationPolled, usersPolled); err != nil {
+		return err
+	}
+	if i.polled, err = i.namesOfPolled(ctx, count); err != nil {
 		return err
 	}
 	from, err := store.Open(ctx, i.url, store.Options{})
@@ -43,7 +45,7 @@ func (i *installation) addPolled(ctx context.Context, count int) (err error) {
 	group.SetLimit(8)
 	for number := range count {
 		group.Go(func() error {
-			tokens[number], err = sealer.Seal(grouped, polledCustomer(number), store.CredentialVomoToken, []byte(i.sandbox.token(organisationPolled)))
+			tokens[number], err = sealer.Seal(grouped, i.polled[number], store.CredentialVomoToken, []byte(i.sandbox.token(organisationPolled)))
 			return err
 		})
 	}
@@ -53,7 +55,7 @@ func (i *installation) addPolled(ctx context.Context, count int) (err error) {
 	return i.environment.postgres.with(ctx, i.name, func(conn *pgx.Conn) error {
 		batch := &pgx.Batch{}
 		for number, token := range tokens {
-			name := polledCustomer(number)
+			name := i.polled[number]
 			batch.Queue(`
 				WITH config AS (
 					INSERT INTO sync_configs (customer_id, external_system_url, destination, poll_cadence_minutes, onboarded_at, updated_at,
@@ -63,7 +65,7 @@ func (i *installation) addPolled(ctx context.Context, count int) (err error) {
 				), secret AS (
 					INSERT INTO credentials SELECT $1, 'vomo_token', $4, now()
 				)
-				INSERT INTO sync_checkpoints SELECT $1, 'user_sync', now(), now()`, name, i.sandbox.crm(name), cadenceMinutes, token)
+				INSERT INTO sync_checkpoints SELECT $1, 'user_sync', now(), now()`, name, i.sandbox.crm(name), cadence, token)
 		}
 		if err := conn.SendBatch(ctx, batch).Close(); err != nil {
 			return fmt.Errorf("add customers: %w", err)
@@ -71,6 +73,27 @@ func (i *installation) addPolled(ctx context.Context, count int) (err error) {
 		_, err := conn.Exec(ctx, "VACUUM ANALYZE")
 		return err
 	})
+}
+
+// namesOfPolled returns names of customers whose time in the cadence, which follows from the name, does not come soon.
+func (i *installation) namesOfPolled(ctx context.Context, count int) (names []string, err error) {
+	err = i.environment.postgres.with(ctx, i.name, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `
+			SELECT name FROM (SELECT 'polled-' || lpad(number::text, 7, '0') AS name FROM generate_series(1, 2 * $1 + 100) number) n
+			WHERE next_poll_slot(name, $2, now()) > now() + interval '3 hours' ORDER BY name LIMIT $1`, count, cadence)
+		if err != nil {
+			return err
+		}
+		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	if err == nil && len(names) != count {
+		err = fmt.Errorf("there are %d of %d", len(names), count)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("choose names: %w", err)
+	}
+	return names, nil
 }
 
 // countPolls counts the polls that have ended.

@@ -31,9 +31,8 @@ const figureSeconds = "seconds"
 
 // round is one run of one of the programs.
 type round struct {
-	Program string   `json:"program"`
-	Figures figures  `json:"figures"`
-	Memory  []sample `json:"workerMemory,omitempty"` // of the backfill worker, second by second
+	Program string  `json:"program"`
+	Figures figures `json:"figures"`
 }
 
 // Names of the groups of rows.

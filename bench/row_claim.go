@@ -24,14 +24,14 @@ func claimRow(of sizes) row {
 			if err := on.start(ctx, partPoller); err != nil {
 				return round{}, err
 			}
-			if err := on.poll(ctx, polledCustomer(of.messages), 1); err != nil {
+			if err := on.poll(ctx, on.polled[of.messages], 1); err != nil {
 				return round{}, fmt.Errorf("warm up: %w", err)
 			}
 			published := map[string]time.Time{}
 			r, err := on.measured(ctx, "message", of.messages, func(ctx context.Context) error {
 				for number := range of.messages {
-					published[polledCustomer(number)] = time.Now()
-					if err := on.poll(ctx, polledCustomer(number), 1); err != nil {
+					published[on.polled[number]] = time.Now()
+					if err := on.poll(ctx, on.polled[number], 1); err != nil {
 						return err
 					}
 				}

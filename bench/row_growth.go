@@ -34,16 +34,17 @@ func growthRow(of sizes) row {
 			if err != nil {
 				return round{}, err
 			}
-			first, err := timeOfPage(progress, 0, of.window)
+			first, firstMemory, err := window(progress, 0, of.window)
 			if err != nil {
 				return round{}, err
 			}
-			last, err := timeOfPage(progress, of.grown-of.window, of.grown)
+			last, lastMemory, err := window(progress, of.grown-of.window, of.grown)
 			if err != nil {
 				return round{}, err
 			}
 			r.Figures["ms a page, first users"], r.Figures["ms a page, last users"] = first, last
 			r.Figures["growth of the time of a page"] = last / first
+			r.Figures["MiB of the worker, first users"], r.Figures["MiB of the worker, last users"] = firstMemory, lastMemory
 			if err := on.sizes(ctx, &r, of.grown+warmUpUsers); err != nil {
 				return round{}, err
 			}
@@ -52,10 +53,11 @@ func growthRow(of sizes) row {
 	}
 }
 
-// committed is how many users a backfill had committed at a moment.
+// committed is how many users a backfill had committed at a moment, and how many MiB its worker had.
 type committed struct {
-	at    time.Time
-	users int
+	at     time.Time
+	users  int
+	memory float64
 }
 
 // mirrorWatched mirrors a customer, and returns how it went on.
@@ -73,30 +75,34 @@ func (i *installation) mirrorWatched(ctx context.Context, name string) (progress
 			}
 			var users int
 			err := conn.QueryRow(ctx, `SELECT coalesce(max(processed), 0) FROM runs WHERE customer_id = $1`, name).Scan(&users)
-			if len(progress) == 0 || progress[len(progress)-1].users < users {
-				progress = append(progress, committed{at: time.Now(), users: users})
+			if err != nil || len(progress) > 0 && progress[len(progress)-1].users == users {
+				return false, err
 			}
+			at := time.Now()
+			resident, err := memory(i.parts[partBackfill].child.PID(), "VmRSS")
+			progress = append(progress, committed{at: at, users: users, memory: mebibytes(resident)})
 			return false, err
 		})
 	})
 	return progress, err
 }
 
-// timeOfPage returns the milliseconds of a page between two numbers of committed users. What is before the first commit, such as the
-// check of the token, does not count.
-func timeOfPage(progress []committed, from, to int) (float64, error) {
+// window returns the milliseconds of a page, and the most memory of the worker, between two numbers of committed users. What is before the
+// first commit, such as the check of the token, does not count.
+func window(progress []committed, from, to int) (page, memory float64, err error) {
 	var inside []committed
 	for _, one := range progress {
 		if one.users > 0 && one.users >= from && one.users <= to {
 			inside = append(inside, one)
+			memory = max(memory, one.memory)
 		}
 	}
 	if len(inside) < 2 {
-		return 0, errors.New("there are too few users: no two commits were seen in so small a part")
+		return 0, 0, errors.New("there are too few users: no two commits were seen in so small a part")
 	}
 	first, last := inside[0], inside[len(inside)-1]
 	pages := float64(last.users-first.users) / usersOnPage
-	return last.at.Sub(first.at).Seconds() * 1000 / pages, nil
+	return last.at.Sub(first.at).Seconds() * 1000 / pages, memory, nil
 }
 
 // sizes adds the bytes of a user in Postgres, with indexes, to a round.

@@ -43,7 +43,7 @@ func idleRow(of sizes) row {
 
 // pollAtOnce makes so many customers due, and waits until so many polls have ended in all.
 func (i *installation) pollAtOnce(ctx context.Context, customers, polls int) error {
-	if err := i.exec(ctx, `UPDATE sync_configs SET next_poll_at = now() WHERE customer_id < $1`, polledCustomer(customers)); err != nil {
+	if err := i.exec(ctx, `UPDATE sync_configs SET next_poll_at = now() WHERE customer_id = ANY($1)`, i.polled[:customers]); err != nil {
 		return fmt.Errorf("make customers due: %w", err)
 	}
 	_, err := i.await(ctx, countPolls, polls)

@@ -29,6 +29,9 @@ func pollRow(of sizes) row {
 			if err := on.mirror(ctx, customerPolled); err != nil {
 				return round{}, err
 			}
+			if err := on.exec(ctx, `UPDATE sync_configs SET next_poll_at = now() + interval '1 year'`); err != nil { // only by request
+				return round{}, err
+			}
 			if err := on.start(ctx, partPoller); err != nil {
 				return round{}, err
 			}

@@ -100,6 +100,8 @@ func memory(pid int, name string) (int64, error) {
 	return 0, fmt.Errorf("read the memory of process %d: there is no %s", pid, name)
 }
 
+func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
 // load returns how many processes wanted a core in the last minute, on average.
 func load() (float64, error) {
 	raw, err := os.ReadFile("/proc/loadavg")
