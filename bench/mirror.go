@@ -59,12 +59,12 @@ func (i *installation) onboard(ctx context.Context, names ...string) error {
 // mirror is the product's mirrorFunc: it publishes onboarding messages and waits for the events that the backfills have completed.
 func (i *installation) mirror(ctx context.Context, names ...string) error {
 	arrived := make(chan *nats.Msg, eventsAtOnce)
-	for _, event := range []string{"onboarding.*", "backfill.*"} {
+	for _, event := range []string{"onboarding.*", "backfill.*"} { // not those of single users
 		events, err := i.conn.ChanSubscribe(bus.SubjectEvent(event, "*"), arrived)
 		if err != nil {
 			return fmt.Errorf("listen for events: %w", err)
 		}
-		defer func() { _ = events.Unsubscribe() }() // closing the connection ends it as well
+		defer func() { _ = events.Unsubscribe() }() //nolint:revive // two of them; closing the connection ends them as well
 	}
 	if err := i.onboard(ctx, names...); err != nil {
 		return err

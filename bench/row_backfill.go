@@ -7,13 +7,15 @@ import (
 
 // backfillRow measures one customer's backfill from the onboarding message to backfill.completed.
 func backfillRow(of sizes) row {
-	return mirrorRow("backfill", fmt.Sprintf("backfill of one customer of %d users, from the onboarding message to backfill.completed", of.users), 1, of.users, 0.65)
+	about := fmt.Sprintf("backfill of one customer of %d users, from the onboarding message to backfill.completed", of.users)
+	return mirrorRow("backfill", about, 1, of.users, 0.65)
 }
 
 // manyRow measures the backfills of many customers who are onboarded at once, until the last backfill.completed.
 func manyRow(of sizes) row {
-	return mirrorRow("many", fmt.Sprintf("backfills of %d customers of %d users at once, from the first onboarding message to the last backfill.completed",
-		of.customers, of.usersEach), of.customers, of.usersEach, 0.70)
+	about := fmt.Sprintf("backfills of %d customers of %d users at once, from the first onboarding message to the last backfill.completed",
+		of.customers, of.usersEach)
+	return mirrorRow("many", about, of.customers, of.usersEach, 0.70)
 }
 
 func mirrorRow(name, about string, customers, users int, bound float64) row {

@@ -69,7 +69,8 @@ func (i *installation) pollDelays(ctx context.Context, of sizes) (found delays, 
 	}
 	err = i.exec(ctx, `DROP TABLE IF EXISTS bench_due`)
 	if err == nil {
-		err = i.exec(ctx, fmt.Sprintf(`CREATE TABLE bench_due AS SELECT customer_id, now() + row_number() OVER (ORDER BY customer_id) * interval '%d microseconds' AS at
+		err = i.exec(ctx, fmt.Sprintf(`CREATE TABLE bench_due AS
+			SELECT customer_id, now() + row_number() OVER (ORDER BY customer_id) * interval '%d microseconds' AS at
 			FROM sync_configs WHERE customer_id LIKE 'polled-%%'`, of.besideFor.Microseconds()/int64(of.beside)))
 	}
 	if err == nil {

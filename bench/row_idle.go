@@ -31,7 +31,7 @@ func idleRow(of sizes) row {
 				return round{}, err
 			}
 			seconds, err := on.number(ctx, `SELECT extract(epoch FROM max(completed_at) - min(started_at))::double precision
-				FROM (SELECT * FROM job_log ORDER BY id DESC LIMIT $1) last`, of.idle)
+				FROM (SELECT started_at, completed_at FROM job_log ORDER BY id DESC LIMIT $1) last`, of.idle)
 			if err != nil {
 				return round{}, fmt.Errorf("read how long the polls took: %w", err)
 			}

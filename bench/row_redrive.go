@@ -16,7 +16,8 @@ const customerRedriven = "redriven"
 // accepts them now. The speed is compared with that of a backfill of as many users in the same round.
 func redriveRow(of sizes) row {
 	return row{
-		name: "redrive", about: fmt.Sprintf("redrive of %d letters, from the start of the drain until the last is settled, and a backfill of as many users", of.letters),
+		name: "redrive", about: fmt.Sprintf("redrive of %d letters, from the start of the drain until the last is settled, "+
+			"and a backfill of as many users", of.letters),
 		product: func(ctx context.Context, on *installation) (round, error) {
 			if err := on.start(ctx, partOnboarding, partBackfill, partRetrier); err != nil {
 				return round{}, err

@@ -10,16 +10,16 @@ import (
 // table prints a report for people: of each figure its median, and from where to where it went.
 func (r *report) table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	print := func(cells ...string) {
+	line := func(cells ...string) {
 		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) // an error is returned again by Flush
 	}
 	for _, each := range r.Rows {
-		print("\n" + each.Name + ": " + each.About)
+		line("\n" + each.Name + ": " + each.About)
 		programs := []string{product}
 		if each.Ratio != nil {
 			programs = append(programs, limit)
 		}
-		print(append([]string{""}, programs...)...)
+		line(append([]string{""}, programs...)...)
 		for _, name := range each.names() {
 			cells := []string{"  " + name}
 			for _, program := range programs {
@@ -29,16 +29,16 @@ func (r *report) table(out io.Writer) error {
 				}
 				cells = append(cells, cell)
 			}
-			print(cells...)
+			line(cells...)
 		}
 		if each.Ratio == nil {
 			continue
 		}
-		line := fmt.Sprintf("  ratio\t%s\tthe limit's time by the product's", each.Ratio)
+		ratio := fmt.Sprintf("  ratio\t%s\tthe limit's time by the product's", each.Ratio)
 		if each.Bound > 0 {
-			line += fmt.Sprintf(", at least %.2f", each.Bound)
+			ratio += fmt.Sprintf(", at least %.2f", each.Bound)
 		}
-		print(line)
+		line(ratio)
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)
