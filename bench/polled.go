@@ -44,7 +44,7 @@ func (i *installation) addPolled(ctx context.Context, count int) (err error) {
 	group, grouped := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	for number := range count {
-		group.Go(func() error {
+		group.Go(func() (err error) {
 			tokens[number], err = sealer.Seal(grouped, i.polled[number], store.CredentialVomoToken, []byte(i.sandbox.token(organisationPolled)))
 			return err
 		})
