@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -55,6 +56,10 @@ func TestEachRowMeasures(t *testing.T) {
 	require.Equal(t, "on", e.settings["fsync"])
 	rows, err := chosen(groupMirror+","+groupGiving, opts.sizes)
 	require.NoError(t, err)
+	t.Run("untrue", func(t *testing.T) {
+		t.Parallel()
+		requireUntrueIsError(t, e)
+	})
 	for _, each := range rows {
 		t.Run(each.name, func(t *testing.T) {
 			t.Parallel()
@@ -75,6 +80,19 @@ func TestEachRowMeasures(t *testing.T) {
 			}
 		})
 	}
+}
+
+// requireUntrueIsError checks that a round whose result is not true has no number, and shows the services' logs.
+func requireUntrueIsError(t *testing.T, e *environment) {
+	t.Helper()
+	untrue := row{name: "untrue", product: func(ctx context.Context, on *installation) (round, error) {
+		return round{Figures: figures{figureSeconds: 1}}, errors.Join(on.start(ctx, partOnboarding), on.requireIdlePolls(ctx, 1))
+	}}
+
+	found, err := e.turns(t.Context(), untrue, io.Discard)
+
+	require.ErrorContains(t, err, "untrue, round 1 of product: onboarding: 0 of 1 polls ended well and found nothing\n{")
+	require.Empty(t, found.Rounds)
 }
 
 func requireProfiles(t *testing.T, folder string) {

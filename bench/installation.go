@@ -142,6 +142,14 @@ func (i *installation) stopPart(part string) error {
 	return p.stop()
 }
 
+// withLogs adds the ends of the services' logs to an error.
+func (i *installation) withLogs(err error) error {
+	for part := range i.health {
+		err = i.parts[part].withLog(err)
+	}
+	return err
+}
+
 // close ends the services before the servers that they use.
 func (i *installation) close(ctx context.Context) error {
 	var err error

@@ -6,7 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"time"
 )
+
+// longestRound is far more than any round takes: what waits for something that never comes must not wait through the night.
+const longestRound = time.Hour
 
 // run reads the command line, measures, and prints the result.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -103,5 +107,11 @@ func (e *environment) play(
 		return round{}, err
 	}
 	defer func() { err = errors.Join(err, on.close(context.WithoutCancel(ctx))) }()
-	return do(ctx, on)
+	bounded, cancel := context.WithTimeoutCause(ctx, longestRound, fmt.Errorf("it did not end within %s", longestRound))
+	defer cancel()
+	played, err = do(bounded, on)
+	if err != nil && ctx.Err() == nil {
+		err = on.withLogs(err)
+	}
+	return played, err
 }
