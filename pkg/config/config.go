@@ -194,22 +194,7 @@ const leastRetention = 24 * time.Hour
 
 // checkTogether checks the rules that involve several settings or the form of a text.
 func (c Config) checkTogether() []error {
-	var problems []error
-	if _, ok := webURL(c.VomoBaseURL); !ok {
-		problems = append(problems, errors.New("VOMO_BASE_URL must be an absolute http or https URL"))
-	}
-	if base, ok := webURL(c.VirtuousBaseURL); !ok || base.User != nil {
-		problems = append(problems, errors.New("VIRTUOUS_BASE_URL must be an absolute http or https URL without a password"))
-	}
-	if app, ok := webURL(c.VirtuousAppURL); !ok || app.User != nil || app.RawQuery != "" || app.Fragment != "" {
-		problems = append(problems, errors.New("VIRTUOUS_APP_URL must be an absolute http or https URL without a password, query or fragment"))
-	}
-	if public, ok := webURL(c.WebhookPublicURL); c.WebhookPublicURL != "" && (!ok || public.User != nil || public.RawQuery != "" || public.Fragment != "") {
-		problems = append(problems, errors.New("WEBHOOK_PUBLIC_URL must be an absolute http or https URL without a password, query or fragment"))
-	}
-	if _, ok := webURL(c.TracesEndpoint); c.TracesEndpoint != "" && !ok {
-		problems = append(problems, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT must be an absolute http or https URL"))
-	}
+	problems := c.checkURLs()
 	if c.VomoRequestsPerMinute > 0 && c.VomoRequestsPerMinute < minPerMinute {
 		problems = append(problems, fmt.Errorf("VOMO_REQUESTS_PER_MINUTE must be 0 or at least %g", minPerMinute))
 	}
@@ -231,6 +216,26 @@ func (c Config) checkTogether() []error {
 	}
 	problems = append(problems, c.checkConsole()...)
 	return append(problems, c.checkNotices()...)
+}
+
+func (c Config) checkURLs() []error {
+	var problems []error
+	if _, ok := webURL(c.VomoBaseURL); !ok {
+		problems = append(problems, errors.New("VOMO_BASE_URL must be an absolute http or https URL"))
+	}
+	if base, ok := webURL(c.VirtuousBaseURL); !ok || base.User != nil {
+		problems = append(problems, errors.New("VIRTUOUS_BASE_URL must be an absolute http or https URL without a password"))
+	}
+	if app, ok := webURL(c.VirtuousAppURL); !ok || app.User != nil || app.RawQuery != "" || app.Fragment != "" {
+		problems = append(problems, errors.New("VIRTUOUS_APP_URL must be an absolute http or https URL without a password, query or fragment"))
+	}
+	if public, ok := webURL(c.WebhookPublicURL); c.WebhookPublicURL != "" && (!ok || public.User != nil || public.RawQuery != "" || public.Fragment != "") {
+		problems = append(problems, errors.New("WEBHOOK_PUBLIC_URL must be an absolute http or https URL without a password, query or fragment"))
+	}
+	if _, ok := webURL(c.TracesEndpoint); c.TracesEndpoint != "" && !ok {
+		problems = append(problems, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT must be an absolute http or https URL"))
+	}
+	return problems
 }
 
 // webURL parses a URL; ok is false if it is not an absolute http or https URL.

@@ -24,8 +24,8 @@ func TestBoardHasTheWorstFirstWithTheirReasonLagAndRates(t *testing.T) {
 	h.queue(t, "acme")
 	h.queue(t, "initech")
 	require.NoError(t, h.Store.MoveRuns(t.Context(), store.KindBackfill))
-	h.exec(t, `UPDATE sync_configs SET backfill_completed_at = rollcall_now(), last_polled_at = rollcall_now(), caught_up_at = rollcall_now() - interval '90 seconds'
-		WHERE customer_id = 'globex'`)
+	h.exec(t, `UPDATE sync_configs SET backfill_completed_at = rollcall_now(), last_polled_at = rollcall_now(),
+		caught_up_at = rollcall_now() - interval '90 seconds' WHERE customer_id = 'globex'`)
 	h.exec(t, `UPDATE sync_configs SET paused_at = rollcall_now(), requests_per_minute = 30 WHERE customer_id = 'initech'`)
 	h.exec(t, `UPDATE runs SET state = 'running', pages = 4, processed = 60, active_seconds = 120`)
 

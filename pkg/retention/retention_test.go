@@ -50,6 +50,7 @@ func TestWebhooksToEndpointsAreDeletedAfterTheirAge(t *testing.T) {
 	f := newFixture(t)
 	const events = `SELECT event_id FROM endpoint_deliveries ORDER BY 1`
 	f.exec(`INSERT INTO endpoints (topics, host, url_sealed, secret_sealed, created_at, updated_at) SELECT '{*}', 'h', '', '', at, at FROM test_clock`)
+	//nolint:dupword // columns of the same moment
 	f.exec(`INSERT INTO endpoint_deliveries (endpoint_id, event_id, customer_id, topic, body, state, next_attempt_at, retry_until, created_at, settled_at)
 		SELECT e.id, v.event, 'acme', 't', '', state, CASE state WHEN 'pending' THEN at END, at, at, CASE WHEN state <> 'pending' THEN at + settled END
 		FROM test_clock, endpoints e, (VALUES ('delivered', 'delivered', interval '0'), ('failed', 'failed', interval '0'), ('later', 'delivered', interval '1 day'),

@@ -94,7 +94,7 @@ func storeDir(t testing.TB) string {
 	}
 	dir, err := os.MkdirTemp(parent, "") //nolint:usetesting // t.TempDir is not in this folder
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) }) //nolint:gosec // G703: the folder is make's
 	return dir
 }
 

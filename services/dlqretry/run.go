@@ -80,16 +80,13 @@ func run(ctx context.Context, s *service.Service) error {
 		Name: bus.DurableAdvisories, Conn: s.Conn, Consumer: reports, Slots: advisorySlots, Letters: noLetters, Handler: advisories.Handle,
 		Logger: s.Logger, Metrics: workers, Tracing: s.Tracing,
 	}
+	gauges := &letterstream.Gauges{Store: s.Store, Logger: s.Logger, Metrics: metrics}
 	s.Ready()
 	group, working := errgroup.WithContext(ctx)
 	group.Go(func() error { return operators.Run(working) })
 	group.Go(func() error { return server.Run(working) })
-	group.Go(func() error { rounds.Run(working); return nil })
-	group.Go(func() error { letters.RunDrains(working); return nil })
-	group.Go(func() error { publisher.Run(working); return nil })
-	group.Go(func() error {
-		(&letterstream.Gauges{Store: s.Store, Logger: s.Logger, Metrics: metrics}).Run(working)
-		return nil
-	})
+	for _, part := range []func(context.Context){rounds.Run, letters.RunDrains, publisher.Run, gauges.Run} {
+		group.Go(func() error { part(working); return nil })
+	}
 	return group.Wait()
 }

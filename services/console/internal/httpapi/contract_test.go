@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -19,7 +20,7 @@ import (
 )
 
 // contract compares requests and answers with the OpenAPI document. It is made once, because its schemas are compiled for that.
-var contract = sync.OnceValues(func() (validator.Validator, error) { //nolint:gochecknoglobals // made once for all tests
+var contract = sync.OnceValues(func() (validator.Validator, error) {
 	_, document := build(Deps{Logger: zap.NewNop()})
 	encoded, err := json.Marshal(document)
 	if err != nil {
@@ -52,11 +53,11 @@ func differences(t *testing.T, request *http.Request, of answer, requestToo bool
 	}
 	var texts []string
 	for _, one := range found {
-		text := one.Message + ": " + one.Reason
+		parts := []string{one.Message + ": " + one.Reason}
 		for _, cause := range one.SchemaValidationErrors {
-			text += "; " + cause.FieldPath + " " + cause.Reason
+			parts = append(parts, cause.FieldPath+" "+cause.Reason)
 		}
-		texts = append(texts, text)
+		texts = append(texts, strings.Join(parts, "; "))
 	}
 	return texts
 }

@@ -46,7 +46,9 @@ func newIdempotent(t *testing.T) *idempotent {
 	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = keeper.Close() })
-	f := &idempotent{fixture: newFixture(t), store: opened, vault: &vault.Vault{Keeper: keeper, Keys: opened}, conn: conn, answer: func() *rejection { return nil }}
+	f := &idempotent{
+		fixture: newFixture(t), store: opened, vault: &vault.Vault{Keeper: keeper, Keys: opened}, conn: conn, answer: func() *rejection { return nil },
+	}
 	f.exec(`CREATE TABLE test_clock (at timestamptz NOT NULL)`)
 	f.exec(`INSERT INTO test_clock VALUES ('2026-03-02 09:30:00Z')`)
 	f.exec(`CREATE OR REPLACE FUNCTION rollcall_now() RETURNS timestamptz LANGUAGE sql STABLE AS 'SELECT at FROM test_clock'`)

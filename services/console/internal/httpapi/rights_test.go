@@ -81,7 +81,8 @@ type operation struct {
 func operations(document *huma.OpenAPI) []operation {
 	var all []operation
 	filled := strings.NewReplacer("{customer}", "acme", "{kind}", "gift", "{letter}", "0191f1d2-3b4c-7d5e-8f60-718293a4b5c6", "{item}", "1", "{gift}", "1",
-		"{contact}", "1", "{drain}", "1", "{endpoint}", "1", "{name}", "crm", "{link}", "1", "{sequence}", "1", "{user}", "1", "{record}", "1", "{donation}", "1", "{reference}", "1")
+		"{contact}", "1", "{drain}", "1", "{endpoint}", "1", "{name}", "crm", "{link}", "1", "{sequence}", "1", "{user}", "1", "{record}", "1",
+		"{donation}", "1", "{reference}", "1")
 	for path, item := range document.Paths {
 		for _, one := range []*huma.Operation{item.Get, item.Post, item.Patch, item.Delete, item.Put} {
 			if one != nil {
@@ -151,7 +152,8 @@ func commands() map[string]string {
 		"contact ls": "list-contacts", "contact retry": "retry-contact-transaction", "contact show": "get-contact", "contact submit": "submit-contact",
 		"customer ls": "list-customers", "customer pause": "pause-customer", "customer resume": "resume-customer", "deletions approve": "approve-deletions",
 		"deletions ls": "list-deletion-scans", "deletions reject": "reject-deletions", "deletions scan": "scan-deletions",
-		"deletions show": "get-deletion-scan", "deletions undo": "undo-deletions", "dlq discard": "discard-letters", "drain abort": "abort-drain", "drain ls": "list-drains",
+		"deletions show": "get-deletion-scan", "deletions undo": "undo-deletions", "dlq discard": "discard-letters",
+		"drain abort": "abort-drain", "drain ls": "list-drains",
 		"drain show": "list-drain-items", "drain start": "start-drain", "drain watch": "get-drain", "dlq export": "export-letters",
 		"dlq ls": "list-letters", "dlq retry": "retry-letters", "dlq show": "get-letter", "donation close": "close-donation",
 		"donation ls": "list-donations", "donation retry": "retry-donation", "donation show": "get-donation", "donation submit": "submit-donation",

@@ -71,7 +71,7 @@ func (s *Site) startDrain(verb string) act {
 		}
 		start := operatorapi.DrainStart{
 			LettersFilter: filter.question(), Verb: verb, Note: r.PostFormValue("note"),
-			PacePerMinute: int32(min(max(formNumber(r, "pace"), 0), operatorapi.MaxPace)), //nolint:gosec // bounded
+			PacePerMinute: int32(min(max(formNumber(r, "pace"), 0), operatorapi.MaxPace)),
 		}
 		if asOf, err := time.Parse(time.RFC3339Nano, r.PostFormValue("asOf")); err == nil {
 			start.AsOf = &asOf

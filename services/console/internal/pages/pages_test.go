@@ -176,7 +176,8 @@ func TestEachPageAnswersWhenNoOtherServiceRuns(t *testing.T) {
 	f := newFixture(t)
 	f.onboard("acme")
 	for path, want := range map[string]int{
-		"/": http.StatusSeeOther, "/customers": 200, "/customers/acme": 200, "/customers/nothing": 404, "/letters": 200, "/letters/0c3f2a11": 404, "/drains/1": 404, "/drains/x": 404,
+		"/": http.StatusSeeOther, "/customers": 200, "/customers/acme": 200, "/customers/nothing": 404, "/letters": 200, "/letters/0c3f2a11": 404,
+		"/drains/1": 404, "/drains/x": 404,
 		"/held": 503, "/review": 503, "/alerts": 200, "/alerts?all": 200, "/streams": 200, "/record": 200, "/audit": 200, "/settings": 200,
 		"/nothing": 404, "/live?at=https://elsewhere.example/": 400, "/search": 200,
 	} {

@@ -236,7 +236,8 @@ var (
 
 // otherNames are names in capitals that are no settings of the services.
 var otherNames = map[string]string{
-	"VAULT_SERVER_TOKEN": "the key service's", "POSTGRES_PASSWORD": "compose's", "NATS_JETSTREAM_KEY": "compose's", "NATS_PASSWORD": "compose's", "NATS_CONTEXT": "the command's",
+	"VAULT_SERVER_TOKEN": "the key service's", "POSTGRES_PASSWORD": "compose's", "NATS_JETSTREAM_KEY": "compose's", "NATS_PASSWORD": "compose's",
+	"NATS_CONTEXT":   "the command's",
 	"MAX_DELIVERIES": "the server's", "COMPOSE_FILE": "compose's", "BUILD_IMAGE": "compose's", "HTTPS_PROXY": "the environment's", "NO_PROXY": "the environment's",
 	"OTEL_EXPORTER_OTLP_HEADERS": "OpenTelemetry's", "OTEL_RESOURCE_ATTRIBUTES": "OpenTelemetry's", "OTEL_TRACES_SAMPLER": "OpenTelemetry's",
 	"PROMETHEUS_PORT": "compose's", "GRAFANA_PORT": "compose's", "MAILPIT_PORT": "compose's",

@@ -65,7 +65,7 @@ func (a *app) drainsLs() *cobra.Command {
 }
 
 // listDrains joins the service's pages.
-func listDrains(ctx context.Context, on *link, customer string, rows int) (operatorapi.DrainsReply, error) {
+func listDrains(ctx context.Context, on *link, customer string, rows int) (operatorapi.DrainsReply, error) { //nolint:dupl // as links, of other types
 	whole := operatorapi.DrainsReply{Drains: []operatorapi.Drain{}}
 	err := paged[operatorapi.DrainsQuestion, operatorapi.DrainsReply, int64]{
 		noun: "drains", verb: "ls", rows: rows, atOnce: operatorapi.MaxDrains,

@@ -20,7 +20,9 @@ type drainService struct {
 func (s *drainService) on(t *testing.T, f *fixture) {
 	t.Helper()
 	(&letterService{count: 30}).on(t, f)
-	drain := operatorapi.Drain{ID: 7, CustomerID: new("acme"), Verb: "retry", State: operatorapi.DrainRunning, AskedBy: "ana@ops-1", Planned: 30, CreatedAt: testTime}
+	drain := operatorapi.Drain{
+		ID: 7, CustomerID: new("acme"), Verb: "retry", State: operatorapi.DrainRunning, AskedBy: "ana@ops-1", Planned: 30, CreatedAt: testTime,
+	}
 	f.answers("drains", "start", func(_ int, data []byte) (any, string) {
 		s.start = decoded[operatorapi.DrainStart](t, data)
 		return drain, noCode

@@ -98,7 +98,7 @@ func (a *app) linkLs() *cobra.Command {
 }
 
 // listLinks joins the service's pages.
-func listLinks(ctx context.Context, on *link, customer string, rows int) (operatorapi.LinksReply, error) {
+func listLinks(ctx context.Context, on *link, customer string, rows int) (operatorapi.LinksReply, error) { //nolint:dupl // as drains, of other types
 	whole := operatorapi.LinksReply{Links: []operatorapi.Link{}}
 	err := paged[operatorapi.LinksQuestion, operatorapi.LinksReply, int64]{
 		noun: "links", verb: "ls", rows: rows, atOnce: operatorapi.MaxGrants,

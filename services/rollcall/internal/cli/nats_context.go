@@ -43,7 +43,7 @@ func (a *app) contextSettings(name string) (natsFlags, error) {
 	if folder == "" {
 		folder = filepath.Join(a.env("HOME"), ".config")
 	}
-	content, err := os.ReadFile(filepath.Join(folder, "nats", "context", name+".json"))
+	content, err := os.ReadFile(filepath.Join(folder, "nats", "context", name+".json")) //nolint:gosec // G304: the operator names it
 	if errors.Is(err, fs.ErrNotExist) {
 		return natsFlags{}, fmt.Errorf("there is no context %q: `nats context ls` lists those that there are", name)
 	}
@@ -97,7 +97,7 @@ func (a *app) contextPath(path string) (expanded string, isFile bool) {
 
 // under returns the settings with those of a context where a flag says nothing. Of the two ways to name a user, the flags' excludes the
 // context's: a password never goes with another user.
-func (n natsFlags) under(context natsFlags) natsFlags {
+func (n *natsFlags) under(context natsFlags) natsFlags {
 	context.timeout, context.context = n.timeout, n.context
 	if n.server != "" {
 		context.server = n.server

@@ -113,17 +113,18 @@ func (a *app) followStream(ctx context.Context, on *link, what tailed, customer 
 	messages, err := openTail(ctx, on, what.stream, what.subjects(subject), start)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was stopped, which is how this command ends
+			return nil // it was stopped, which is how this command ends
 		}
 		return fmt.Errorf("watch %s: %w", what.noun, err)
 	}
 	// Next does not see the end of ctx while it makes its consumer anew.
-	defer context.AfterFunc(ctx, messages.Stop)()
+	unwatch := context.AfterFunc(ctx, messages.Stop)
+	defer unwatch()
 	defer messages.Stop()
 	for {
 		message, err := messages.Next(jetstream.NextContext(ctx))
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was stopped
+			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", what.noun, err)

@@ -109,7 +109,8 @@ func TestTailWithoutSinceBeginsNow(t *testing.T) {
 	f := newFixture(t)
 	f.stream(bus.StreamAlerts)
 	alert := func(customer string, cleared bool, id string) {
-		f.publish(event.Alert{Customer: customer, Type: event.AlertAuthFailed, Severity: "high", Text: "Rejected.", Remedy: "A new\n token."}.Message(id, cleared, testTime))
+		raised := event.Alert{Customer: customer, Type: event.AlertAuthFailed, Severity: "high", Text: "Rejected.", Remedy: "A new\n token."}
+		f.publish(raised.Message(id, cleared, testTime))
 	}
 	alert("acme", false, "1")
 	made, err := f.nats.Conn(t).SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.CREATED." + bus.StreamAlerts + ".>")

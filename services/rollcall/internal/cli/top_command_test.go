@@ -212,7 +212,8 @@ func TestTopShowsWhatIsWrongWithACustomerAndWhatHelps(t *testing.T) {
 	require.Contains(t, v.screen(), "umbrella: asking", "an answer about another customer comes too late")
 	v.send(asked())
 	shown := ansi.Strip(v.screen())
-	require.Contains(t, shown, "umbrella  healthy: no\n\ndestination_down (unhealthy, since 2026-11-20 08:00:00 UTC)\n  It answers [2J nothing.\n  Ask the customer.\n")
+	require.Contains(t, shown, "umbrella  healthy: no\n\ndestination_down (unhealthy, since 2026-11-20 08:00:00 UTC)\n"+
+		"  It answers [2J nothing.\n  Ask the customer.\n")
 	require.Contains(t, shown, "quiet_hours (for information, tried again 2026-11-20 08:00:00 UTC)\n  They are quiet.\n")
 	require.NotContains(t, shown, "RECORDS/MIN")
 	v.press("j")
@@ -220,7 +221,7 @@ func TestTopShowsWhatIsWrongWithACustomerAndWhatHelps(t *testing.T) {
 	require.Contains(t, v.screen(), "Nothing is wrong.")
 	v.press("esc")
 	require.Regexp(t, `^umbrella`, v.cursor())
-	require.Nil(t, v.model.(topModel).askStatus(), "it is asked about no longer") //nolint:errcheck // a panic fails the test
+	require.Nil(t, v.model.(topModel).askStatus(), "it is asked about no longer")
 }
 
 func TestTopFitsTheTerminal(t *testing.T) {

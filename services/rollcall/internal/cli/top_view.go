@@ -202,7 +202,8 @@ func queuesText(queues []report.BoardQueue) string {
 	for _, queue := range queues {
 		if queue.OldestSeconds != nil {
 			name := strings.ToLower(strings.TrimPrefix(queue.Stream, bus.StreamPrefix))
-			held = append(held, fmt.Sprintf("%s %s (oldest %s)", name, humanize.Comma(int64(queue.Messages)), seconds(*queue.OldestSeconds))) //nolint:gosec // G115: no stream has as many
+			messages := humanize.Comma(int64(queue.Messages)) //nolint:gosec // G115: no stream has as many
+			held = append(held, fmt.Sprintf("%s %s (oldest %s)", name, messages, seconds(*queue.OldestSeconds)))
 		}
 	}
 	if len(held) == 0 {
