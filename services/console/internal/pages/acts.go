@@ -35,6 +35,8 @@ func (s *Site) addActs(mux *http.ServeMux) {
 		"/customers/{customer}/token":       {access.Token, s.replaceToken},
 		"/letters/{letter}/retry":           {access.Letters, s.oneLetter(operatorapi.VerbRetry)},
 		"/letters/{letter}/discard":         {access.Letters, s.oneLetter(operatorapi.VerbDiscard)},
+		"/letters/chosen/retry":             {access.Letters, s.chosenLetters(operatorapi.VerbRetry)},
+		"/letters/chosen/discard":           {access.Letters, s.chosenLetters(operatorapi.VerbDiscard)},
 		"/letters/retry":                    {access.Letters, s.startDrain(operatorapi.VerbRetry)},
 		"/letters/discard":                  {access.Letters, s.startDrain(operatorapi.VerbDiscard)},
 		"/drains/{drain}/abort":             {access.Letters, s.abortDrain},
@@ -116,6 +118,26 @@ func (s *Site) oneLetter(verb string) act {
 			said = "left-" + done.Left[0].Reason
 		}
 		return saying(letterPath(shown.ID), said), err
+	}
+}
+
+// chosenLetters retries or discards the letters of one page that were ticked. Another customer's letter is not known.
+func (s *Site) chosenLetters(verb string) act {
+	return func(r *http.Request, who access.Principal) (string, error) {
+		ids := r.PostForm["id"]
+		if len(ids) == 0 || len(ids) > lettersShown {
+			return saying("/letters", "none-chosen"), nil
+		}
+		command := operatorapi.LettersCommand{LettersFilter: operatorapi.LettersFilter{CustomerID: who.Customer, IDs: ids}, Note: r.PostFormValue("note")}
+		done, err := operatorclient.Ask[operatorapi.LettersCommand, operatorapi.LettersDone](r.Context(), s.client(who), "letters", verb, command)
+		if err != nil {
+			return "", err
+		}
+		at := saying("/letters", verb+"-chosen") + "&n=" + plain(done.Done)
+		if len(done.Left) > 0 {
+			at += "&left=" + plain(int64(len(done.Left)))
+		}
+		return at, nil
 	}
 }
 
@@ -217,6 +239,10 @@ func flashOf(r *http.Request) flash {
 		return done("The endpoint has accepted a test event.")
 	case "test-failed":
 		return flash{Kind: "wrong", Text: "The endpoint has not accepted the test event. The deliveries below say why."}
+	case "none-chosen":
+		return flash{Kind: "wrong", Text: "Nothing was done: tick the letters first."}
+	case "retry-chosen", "discard-chosen":
+		return chosenFlash(r, code)
 	case "not-confirmed":
 		return flash{Kind: "wrong", Text: "Nothing was done: the customer's id was not typed as it is."}
 	}
@@ -225,6 +251,19 @@ func flashOf(r *http.Request) flash {
 		return flash{Kind: "wrong", Text: "Nothing was done: " + why + ". What helps: " + helps + "."}
 	}
 	return runFlash(code)
+}
+
+// chosenFlash says how many of the ticked letters were retried or discarded.
+func chosenFlash(r *http.Request, code string) flash {
+	said := flash{Kind: "done", Text: counted(numberIn(r, "n"), "letter was", "letters were") + " discarded."}
+	if code == "retry-chosen" {
+		said.Text = counted(numberIn(r, "n"), "letter is", "letters are") + " retried at once."
+	}
+	if left := numberIn(r, "left"); left > 0 {
+		said.Kind = "wrong"
+		said.Text += " " + counted(left, "stays as it is", "stay as they are") + "; each one's page says why."
+	}
+	return said
 }
 
 // warn logs what no page can say.

@@ -704,7 +704,7 @@ func customerLetters(v customerView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = lettersTable(v.Letter, v.Status.AsOf, false).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = lettersTable(v.Letter, v.Status.AsOf, false, false).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

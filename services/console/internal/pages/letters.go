@@ -29,6 +29,11 @@ type letterList struct {
 	Drains  []operatorapi.Drain
 }
 
+// mayChoose reports whether letters of the list can be ticked: those that are settled stay as they are.
+func (l letterList) mayChoose() bool {
+	return l.Who.May(access.Letters) && l.Filter.State != "settled" && l.Filter.State != "all"
+}
+
 // letterFilter is the list's filter, as the address has it.
 type letterFilter struct{ Customer, State, Code, Kind, Text, OlderThan string }
 

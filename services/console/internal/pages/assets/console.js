@@ -45,7 +45,8 @@ const live = { source: null, heardAt: Date.now(), waiting: new Map(), hashes: ne
 function isInUse(element) {
   if (element.contains(document.activeElement) && document.activeElement !== document.body) return true;
   if (element.querySelector("details[open]:hover, form:hover, [data-row]:hover")) return true;
-  return [...element.querySelectorAll("input, select, textarea")].some((field) => field.value !== field.defaultValue && field.type !== "hidden" && field.tagName !== "SELECT");
+  return [...element.querySelectorAll("input, textarea")].some((field) => field.type === "checkbox" ? field.checked !== field.defaultChecked
+    : field.value !== field.defaultValue && field.type !== "hidden");
 }
 
 function rowsOf(element) {
@@ -202,7 +203,11 @@ document.addEventListener("keydown", (event) => {
     "k": () => move(-1),
     "g": () => { leading = Date.now(); },
     "?": () => byId("keys").showModal(),
-    "x": () => { const row = byId(current); if (row) row.classList.toggle("chosen"); },
+    "x": () => {
+      const row = byId(current);
+      const box = row && row.querySelector("input[type=checkbox]");
+      if (box) box.click();
+    },
   };
   if (!keys[event.key]) return;
   event.preventDefault();
