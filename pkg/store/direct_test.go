@@ -19,7 +19,7 @@ func TestDirectStatementsWriteToNoGuardedTable(t *testing.T) {
 	require.NotEmpty(t, files)
 	writes := regexp.MustCompile(`(?i)\b(?:insert\s+into|update|delete\s+from|merge\s+into|truncate)\s+(\w+)`)
 	locks := regexp.MustCompile(`(?i)advisory|\bfor\s+(?:no\s+key\s+)?(?:share|key|update)\b(?:\s+skip\s+locked)?`)
-	unguarded := []string{"access_grants", "alert_arrivals", "console_sessions", "customer_budgets", "message_attempts", "notifications"}
+	unguarded := []string{"access_grants", "alert_arrivals", "console_sessions", "customer_budgets", "idempotency_keys", "message_attempts", "notifications"}
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
