@@ -24,6 +24,7 @@ func TestDirectStatementsWriteToNoGuardedTable(t *testing.T) {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
 		statements := regexp.MustCompile(`(?m)^\s*--.*$`).ReplaceAllString(string(content), "")
+		statements = regexp.MustCompile(`(?i)\bdo\s+update\s+set\b`).ReplaceAllString(statements, "") // of the table that is inserted into
 		for _, lock := range locks.FindAllString(statements, -1) {
 			require.Regexp(t, `(?i)skip\s+locked$`, lock, "%s: a lock that lasts until the end of the statement is of no use to a caller", file)
 		}
