@@ -29,7 +29,7 @@ func (i *installation) measured(ctx context.Context, unit string, count int, do 
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	profiled := i.profile(watching, count)
+	profiled := i.profile(watching)
 	began := time.Now()
 	if err := do(ctx); err != nil {
 		return round{}, err

@@ -13,19 +13,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// profiledPerSecond is an upper limit of what is done per second: a profile must end before its round.
-const profiledPerSecond = 10_000
-
 // profile takes profiles of the services while they work, if requested: their CPU time and their allocations. The channel receives the
-// result once. count is how much is done.
-func (i *installation) profile(ctx context.Context, count int) <-chan error {
+// result once, after the round if that is shorter: what does nothing adds nothing to a profile.
+func (i *installation) profile(ctx context.Context) <-chan error {
 	taken := make(chan error, 1)
 	folder := i.environment.opts.profiles
 	if folder == "" {
 		taken <- nil
 		return taken
 	}
-	seconds := max(1, min(30, count/profiledPerSecond))
+	seconds := max(1, int(i.environment.opts.profileFor.Seconds()))
 	group, grouped := errgroup.WithContext(ctx)
 	for part, address := range i.health {
 		group.Go(func() error {
