@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"go.uber.org/zap"
 
@@ -198,72 +197,6 @@ func saying(at, code string) string {
 	query.Set("said", code)
 	parsed.RawQuery = query.Encode()
 	return parsed.String()
-}
-
-// flash is what a page says about the act that led to it.
-type flash struct{ Kind, Text, UndoPath string }
-
-// flashOf returns what the address says was done.
-func flashOf(r *http.Request) flash {
-	code := r.URL.Query().Get("said")
-	if code == "" {
-		return flash{}
-	}
-	done := func(text string) flash { return flash{Kind: "done", Text: text} }
-	switch code {
-	case "paused":
-		return flash{Kind: "done", Text: "Paused: nothing is read or written until you resume.", UndoPath: r.URL.Path + "/resume"}
-	case "resumed":
-		return flash{Kind: "done", Text: "Resumed, with a poll at once.", UndoPath: r.URL.Path + "/pause"}
-	case "backfill-started":
-		return done("A backfill was started.")
-	case "backfill-resumed":
-		return done("The backfill goes on where it stopped.")
-	case "retry-letter":
-		return done("The letter is retried at once.")
-	case "discard-letter":
-		return done("The letter was discarded. Its record stays as the destination has it.")
-	case "drain-started":
-		return done("Started. It goes on if you leave this page.")
-	case "drain-aborted":
-		return done("Aborted. What was done stays done; the other letters stay as they are.")
-	case "approved":
-		return done("Approved: each record is asked for once more, and then deleted.")
-	case "rejected":
-		return done("Rejected: nothing is deleted.")
-	case "undone":
-		return done("Each deleted record is read again. What its source still has comes back.")
-	case "decided":
-		return done("Decided.")
-	case "test-sent":
-		return done("The endpoint has accepted a test event.")
-	case "test-failed":
-		return flash{Kind: "wrong", Text: "The endpoint has not accepted the test event. The deliveries below say why."}
-	case "none-chosen":
-		return flash{Kind: "wrong", Text: "Nothing was done: tick the letters first."}
-	case "retry-chosen", "discard-chosen":
-		return chosenFlash(r, code)
-	case "not-confirmed":
-		return flash{Kind: "wrong", Text: "Nothing was done: the customer's id was not typed as it is."}
-	}
-	if reason, found := strings.CutPrefix(code, "left-"); found {
-		why, helps := operatorapi.ExplainLeft(reason)
-		return flash{Kind: "wrong", Text: "Nothing was done: " + why + ". What helps: " + helps + "."}
-	}
-	return runFlash(code)
-}
-
-// chosenFlash says how many of the ticked letters were retried or discarded.
-func chosenFlash(r *http.Request, code string) flash {
-	said := flash{Kind: "done", Text: counted(numberIn(r, "n"), "letter was", "letters were") + " discarded."}
-	if code == "retry-chosen" {
-		said.Text = counted(numberIn(r, "n"), "letter is", "letters are") + " retried at once."
-	}
-	if left := numberIn(r, "left"); left > 0 {
-		said.Kind = "wrong"
-		said.Text += " " + counted(left, "stays as it is", "stay as they are") + "; each one's page says why."
-	}
-	return said
 }
 
 // warn logs what no page can say.

@@ -105,7 +105,8 @@ func TestActWithoutItsRightIsRefused(t *testing.T) {
 	f.onboard("acme")
 	f.who = access.Principal{ID: "user:viewer", Rights: access.Viewer.Rights()}
 	for _, path := range []string{
-		"/customers/acme/pause", "/customers/acme/backfill", "/letters/retry", "/letters/chosen/retry", "/drains/1/abort", "/held/acme/user/approve", "/review/acme/1", "/letters/0c3f2a11/retry",
+		"/customers/acme/pause", "/customers/acme/backfill", "/letters/retry", "/letters/chosen/retry", "/drains/1/abort",
+		"/held/acme/user/approve", "/review/acme/1", "/letters/0c3f2a11/retry",
 	} {
 		status, _ := f.post(path, url.Values{"confirm": {"acme"}})
 		require.Equal(t, http.StatusForbidden, status, path)

@@ -100,29 +100,3 @@ func (s *Site) replaceToken(r *http.Request, who access.Principal) (string, erro
 		}
 	}
 }
-
-// runFlash returns what is said about a requested run or a new token.
-func runFlash(code string) flash {
-	texts := map[string]string{ //nolint:gosec // sentences about tokens, and none
-		"poll-requested":           "A poll was requested. What it finds is shown here in a moment.",
-		"poll-waits":               "A poll is under way, or was requested already.",
-		"reconciliation-requested": "A reconciliation was requested.",
-		"reconciliation-waits":     "A reconciliation is under way, or was requested already.",
-		"token-applied":            "The new token works, and replaces the old one. Work continues where it stopped.",
-		"token-duplicate":          "This token was in force already.",
-		"token-superseded":         "A newer request was made meanwhile; this one changed nothing.",
-		"token-pending":            "The new token is still being tested. This page shows the result in a moment.",
-	}
-	wrong := map[string]string{ //nolint:gosec // as above
-		"not-runnable":   "Nothing was requested: the customer is paused, switched off, or not through its first backfill.",
-		"token-rejected": "VOMO does not accept this token. The old one stays.",
-		"token-missing":  "Nothing was changed: the token is missing.",
-	}
-	if text, found := wrong[code]; found {
-		return flash{Kind: "wrong", Text: text}
-	}
-	if text, found := texts[code]; found {
-		return flash{Kind: "done", Text: text}
-	}
-	return flash{}
-}
