@@ -50,8 +50,8 @@ build: ## build every service into bin/
 
 # Packages share one throw-away Postgres; testkit gives each test a database of its own. What starts it is built with
 # -race too, so that nothing is compiled twice. Its files and those of NATS are in memory where 4 GiB are free: on a disk, a quarter
-# of the time goes into making and deleting the files of databases and streams that live for seconds. Four packages at once: tests wait more than they
-# compute. `make lint` vets.
+# of the time goes into making and deleting the files of databases and streams that live for seconds. Three packages at once: tests
+# wait more than they compute. The acceptance tests keep the cores busy alone, and have time limits of their own. `make lint` vets.
 .PHONY: test
 test: export CGO_ENABLED := 1
 test: export GORACE := atexit_sleep_ms=20 # by default a program with the race detector sleeps for a second before it exits
@@ -61,7 +61,12 @@ test: deps ## run all tests, with the race detector
 	programs=$$(mktemp -d); trap 'rm -rf "$$programs"' EXIT
 	export ROLLCALL_TEST_PROGRAMS=$$programs # what tests start: no test's time goes into compiling it
 	go build -race -ldflags='-s -w' -o "$$programs" rollcall.dev/services/...
-	go run -race rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -race -vet=off -p 4 -timeout 14m $(PACKAGES)
+	acceptance=rollcall.dev/services/acceptance status=0
+	others=$$(go list $(PACKAGES) | grep -vx "$$acceptance")
+	tested() { go run -race rollcall.dev/pkg/testkit/withpostgres -in "$$in" -- go test -race -vet=off -timeout 14m "$$@" || status=1; }
+	tested -p 3 $$others
+	tested "$$acceptance"
+	exit $$status
 
 # By hand, for hours: every test at full size, outages of ten minutes, a hundred thousand customers, and the upgrade of
 # an installation of the revision PREVIOUS.
