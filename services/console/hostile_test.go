@@ -107,7 +107,8 @@ func (f *attacked) send(client *http.Client, random *rand.Rand) (status int, ans
 		"0", "-1", "9223372036854775808")
 	path := pick("/customers/", "/letters/", "/held/acme/", "/review/acme/", "/l/", "/assets/x/", "/api/v1/customers/", "/api/v1/letters/", "/live?at=",
 		"/search?q=", "/sign-in?next=",
-		"/letters?code=", "/customers?q=", "/record?customer=acme&kind=user&id=", "/audit?verb=", "/api/v1/openapi.json?") + url.PathEscape(evil)
+		"/letters?code=", "/customers?q=", "/record?customer=acme&kind=user&id=", "/audit?verb=", "/drains/", "/api/v1/drains/",
+		"/api/v1/openapi.json?") + url.PathEscape(evil)
 	if random.IntN(8) == 0 {
 		return f.raw("GET " + pick("/../../etc/passwd", "//evil.example/", "/assets/../console.go", "/assets/x/..%2f..%2fmain.go",
 			"/%2e%2e/%2e%2e/etc/passwd") + " HTTP/1.1\r\nHost: " +
@@ -116,11 +117,12 @@ func (f *attacked) send(client *http.Client, random *rand.Rand) (status int, ans
 	}
 	method := pick(http.MethodGet, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodPatch)
 	if method == http.MethodPost {
-		path = pick("/customers/acme/pause", "/customers/acme/token", "/letters/retry", "/letters/0c3f2a11/discard", "/held/acme/user/approve",
+		path = pick("/customers/acme/pause", "/customers/acme/token", "/letters/retry", "/letters/chosen/discard", "/letters/0c3f2a11/discard", "/drains/1/abort", "/held/acme/user/approve",
 			"/review/acme/1", "/search", "/sign-in", "/sign-out",
 			"/api/v1/customers/acme/pause", "/api/v1/customers/acme/donations", "/api/v1/letters/retry")
 	}
-	form := url.Values{"q": {evil}, "token": {evil}, "next": {evil}, "note": {evil}, "confirm": {"acme"}, "customer": {evil}, "decision": {evil}}.Encode()
+	form := url.Values{"q": {evil}, "token": {evil}, "next": {evil}, "note": {evil}, "confirm": {"acme"}, "customer": {evil}, "decision": {evil},
+		"id": {evil}, "pace": {evil}}.Encode()
 	if random.IntN(10) == 0 {
 		form = strings.Repeat("x", 1<<20+random.IntN(1<<20))
 	}

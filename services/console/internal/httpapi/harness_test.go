@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
@@ -40,7 +41,7 @@ func newFixture(t *testing.T) *fixture {
 	var err error
 	f.micro, err = micro.AddService(f.answers, micro.Config{Name: "stand-in", Version: "1.0.0"})
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = f.micro.Stop() })
+	t.Cleanup(func() { require.NoError(t, f.micro.Stop()) })
 	return f
 }
 
@@ -70,19 +71,21 @@ func answers[Question, Reply any](f *fixture, noun, verb string, answer func(by 
 		strict := json.NewDecoder(bytes.NewReader(request.Data()))
 		strict.DisallowUnknownFields()
 		if err := strict.Decode(&question); err != nil {
-			_ = request.Error(service.CodeBadRequest, err.Error(), nil)
+			assert.NoError(f.t, request.Error(service.CodeBadRequest, err.Error(), nil))
 			return
 		}
 		reply, rejected := answer(request.Headers().Get("Rollcall-Operator"), question)
 		if rejected == nil {
-			_ = request.RespondJSON(reply)
+			assert.NoError(f.t, request.RespondJSON(reply))
 			return
 		}
 		var body []byte
 		if rejected.fields != nil {
-			body, _ = json.Marshal(service.FieldsError{Errors: rejected.fields})
+			var err error
+			body, err = json.Marshal(service.FieldsError{Errors: rejected.fields})
+			assert.NoError(f.t, err)
 		}
-		_ = request.Error(rejected.code, rejected.text, body)
+		assert.NoError(f.t, request.Error(rejected.code, rejected.text, body))
 	}), micro.WithEndpointSubject(service.APISubject(noun, verb)))
 	require.NoError(f.t, err)
 	require.NoError(f.t, f.answers.Flush())

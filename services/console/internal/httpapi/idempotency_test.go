@@ -42,10 +42,10 @@ func newIdempotent(t *testing.T) *idempotent {
 	t.Cleanup(opened.Close)
 	conn, err := pgx.Connect(t.Context(), url)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	t.Cleanup(func() { require.NoError(t, conn.Close(context.WithoutCancel(t.Context()))) })
 	keeper, err := vault.OpenKeeper(t.Context(), "dev:"+filepath.Join(t.TempDir(), "key"))
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = keeper.Close() })
+	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 	f := &idempotent{
 		fixture: newFixture(t), store: opened, vault: &vault.Vault{Keeper: keeper, Keys: opened}, conn: conn, answer: func() *rejection { return nil },
 	}

@@ -12,15 +12,14 @@ type state struct {
 	Code  string // of the filter, and of the style
 	Word  string
 	Shape string
-	Rank  int
 }
 
 // States, the worst first.
-func needsYou() state   { return state{report.StateNeedsYou, "Needs you", "✖", 0} }
-func paused() state     { return state{report.StatePaused, "Paused", "‖", 1} }
-func starting() state   { return state{report.StateStarting, "Starting", "◔", 2} }
-func healthy() state    { return state{report.StateHealthy, "Healthy", "✔", 3} }
-func offboarded() state { return state{report.StateOffboarded, "Offboarded", "○", 4} }
+func needsYou() state   { return state{report.StateNeedsYou, "Needs you", "✖"} }
+func paused() state     { return state{report.StatePaused, "Paused", "‖"} }
+func starting() state   { return state{report.StateStarting, "Starting", "◔"} }
+func healthy() state    { return state{report.StateHealthy, "Healthy", "✔"} }
+func offboarded() state { return state{report.StateOffboarded, "Offboarded", "○"} }
 
 // stateOf returns how a customer does, in words and colours.
 func stateOf(code string) state {

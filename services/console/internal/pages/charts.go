@@ -71,9 +71,9 @@ func allowed(of report.Budget) string {
 func figureState(code string) state {
 	switch code {
 	case "ok":
-		return state{"healthy", "Fine", "✔", 0}
+		return state{"healthy", "Fine", "✔"}
 	case "look":
-		return state{"starting", "Look", "◔", 0}
+		return state{"starting", "Look", "◔"}
 	}
-	return state{"needs-you", "Act", "✖", 0}
+	return state{"needs-you", "Act", "✖"}
 }

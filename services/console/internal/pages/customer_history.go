@@ -78,9 +78,9 @@ func changePath(customer string, change store.Change) string {
 
 func changeState(change store.Change) state {
 	if change.Succeeded {
-		return state{"healthy", "Done", "✔", 0}
+		return state{"healthy", "Done", "✔"}
 	}
-	return state{"needs-you", "Rejected", "✖", 0}
+	return state{"needs-you", "Rejected", "✖"}
 }
 
 // customerRecord leads to the form in which a record of the customer is looked up.

@@ -139,15 +139,15 @@ func numberIn(r *http.Request, name string) int64 {
 func runState(run operatorapi.DeletionRun) state {
 	switch run.State {
 	case "held":
-		return state{"needs-you", "Held", "✖", 0}
+		return state{"needs-you", "Held", "✖"}
 	case "done":
-		return state{"healthy", "Done", "✔", 0}
+		return state{"healthy", "Done", "✔"}
 	case "rejected", "expired":
-		return state{"offboarded", spacedTitle(run.State), "○", 0}
+		return state{"offboarded", spacedTitle(run.State), "○"}
 	case "failed", "unverified":
-		return state{"starting", spacedTitle(run.State), "◔", 0}
+		return state{"starting", spacedTitle(run.State), "◔"}
 	}
-	return state{"starting", spacedTitle(run.State), "◔", 0}
+	return state{"starting", spacedTitle(run.State), "◔"}
 }
 
 // runSentence says what a search is about.
@@ -181,7 +181,7 @@ func candidatePath(customer string, one operatorapi.DeletionCandidate) string {
 
 func reviewState(item operatorapi.ReviewItem) state {
 	if item.State == "open" {
-		return state{"needs-you", "Open", "✖", 0}
+		return state{"needs-you", "Open", "✖"}
 	}
-	return state{"healthy", spacedTitle(item.State), "✔", 0}
+	return state{"healthy", spacedTitle(item.State), "✔"}
 }

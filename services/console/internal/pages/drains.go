@@ -97,11 +97,11 @@ func drainPath(id int64) string { return "/drains/" + plain(id) }
 func drainState(drain operatorapi.Drain) state {
 	switch drain.State {
 	case operatorapi.DrainRunning:
-		return state{"starting", "Running", "◔", 0}
+		return state{"starting", "Running", "◔"}
 	case operatorapi.DrainDone:
-		return state{"healthy", "Done", "✔", 0}
+		return state{"healthy", "Done", "✔"}
 	}
-	return state{"needs-you", "Aborted", "✖", 0}
+	return state{"needs-you", "Aborted", "✖"}
 }
 
 // drainSentence says what a drain does, and how far it is.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/operatorapi"
@@ -46,12 +47,12 @@ func serves[Question any](f *fixture, noun, verb string, reply any) <-chan Quest
 	require.NoError(f.t, err)
 	subscription, err := f.Conn.Subscribe(service.APISubject(noun, verb), func(message *nats.Msg) {
 		var question Question
-		_ = json.Unmarshal(message.Data, &question) // the test compares it
+		assert.NoError(f.t, json.Unmarshal(message.Data, &question))
 		asked <- question
-		_ = message.Respond(answer)
+		assert.NoError(f.t, message.Respond(answer))
 	})
 	require.NoError(f.t, err)
-	f.t.Cleanup(func() { _ = subscription.Unsubscribe() })
+	f.t.Cleanup(func() { require.NoError(f.t, subscription.Unsubscribe()) })
 	return asked
 }
 

@@ -98,21 +98,21 @@ func endpointPath(id int64) string { return "/endpoints/" + strconv.FormatInt(id
 func endpointState(endpoint operatorapi.Endpoint) state {
 	switch endpoint.State {
 	case operatorapi.EndpointEnabled:
-		return state{"healthy", "Enabled", "✔", 0}
+		return state{"healthy", "Enabled", "✔"}
 	case operatorapi.EndpointFailing:
-		return state{"starting", "Failing", "◔", 0}
+		return state{"starting", "Failing", "◔"}
 	}
-	return state{"needs-you", "Disabled", "✖", 0}
+	return state{"needs-you", "Disabled", "✖"}
 }
 
 func deliveryState(delivery operatorapi.EndpointDelivery) state {
 	switch delivery.State {
 	case "delivered":
-		return state{"healthy", "Delivered", "✔", 0}
+		return state{"healthy", "Delivered", "✔"}
 	case "pending":
-		return state{"starting", "Pending", "◔", 0}
+		return state{"starting", "Pending", "◔"}
 	}
-	return state{"needs-you", "Failed", "✖", 0}
+	return state{"needs-you", "Failed", "✖"}
 }
 
 // disabledWords says why an endpoint is disabled, and what enables it.

@@ -187,11 +187,11 @@ func letterPath(id string) string { return "/letters/" + url.PathEscape(id) }
 func letterState(letter operatorapi.Letter) state {
 	switch letter.State {
 	case "waiting":
-		return state{"starting", "Waiting", "◔", 0}
+		return state{"starting", "Waiting", "◔"}
 	case "settled":
-		return state{"healthy", "Settled", "✔", 0}
+		return state{"healthy", "Settled", "✔"}
 	}
-	return state{"needs-you", "Review", "✖", 0}
+	return state{"needs-you", "Review", "✖"}
 }
 
 func recordOf(letter operatorapi.Letter) string {

@@ -60,11 +60,11 @@ func rankOfAlert(alert operatorapi.Alert) int {
 func alertState(alert operatorapi.Alert) state {
 	switch rankOfAlert(alert) {
 	case 0:
-		return state{"needs-you", "High", "✖", 0}
+		return state{"needs-you", "High", "✖"}
 	case 1:
-		return state{"starting", "Medium", "▲", 0}
+		return state{"starting", "Medium", "▲"}
 	}
-	return state{"healthy", "Cleared", "✔", 0}
+	return state{"healthy", "Cleared", "✔"}
 }
 
 // streamView is one stream with its consumers.
@@ -126,13 +126,13 @@ func (s *Site) stream(ctx context.Context, name string) (streamView, error) {
 func consumerOf(info *jetstream.ConsumerInfo) consumerView {
 	view := consumerView{
 		Name: info.Name, Pending: info.NumPending, InWork: info.NumAckPending, Redelivered: info.NumRedelivered,
-		State: state{"healthy", "Fine", "✔", 0}, LastDelivered: info.Delivered.Last, LastAt: info.AckFloor.Last,
+		State: state{"healthy", "Fine", "✔"}, LastDelivered: info.Delivered.Last, LastAt: info.AckFloor.Last,
 	}
 	if info.NumRedelivered > 0 {
-		view.State = state{"starting", "Redelivers", "◔", 0}
+		view.State = state{"starting", "Redelivers", "◔"}
 	}
 	if info.NumPending > 0 && info.NumWaiting == 0 && info.NumAckPending == 0 {
-		view.State = state{"needs-you", "No worker asks", "✖", 0}
+		view.State = state{"needs-you", "No worker asks", "✖"}
 	}
 	return view
 }
@@ -187,11 +187,11 @@ func recordPath(customer, kind, id string) string {
 func causeState(cause operatorapi.TraceCause) state {
 	switch cause.State {
 	case operatorapi.CauseOK:
-		return state{"healthy", "Fine", "✔", 0}
+		return state{"healthy", "Fine", "✔"}
 	case operatorapi.CauseWait:
-		return state{"starting", "Waits", "◔", 0}
+		return state{"starting", "Waits", "◔"}
 	}
-	return state{"needs-you", "Act", "✖", 0}
+	return state{"needs-you", "Act", "✖"}
 }
 
 // actList is the list of what operators and customers did.
@@ -224,13 +224,13 @@ func (s *Site) audit(r *http.Request, who access.Principal) (Page, error) {
 func actState(act operatorapi.Act) state {
 	switch act.Outcome {
 	case store.ActDone:
-		return state{"healthy", "Done", "✔", 0}
+		return state{"healthy", "Done", "✔"}
 	case store.ActRejected:
-		return state{"offboarded", "Rejected", "○", 0}
+		return state{"offboarded", "Rejected", "○"}
 	case store.ActFailed:
-		return state{"needs-you", "Failed", "✖", 0}
+		return state{"needs-you", "Failed", "✖"}
 	}
-	return state{"starting", "Begun", "◔", 0}
+	return state{"starting", "Begun", "◔"}
 }
 
 func restOf(consumers []consumerView) []consumerView {

@@ -319,7 +319,7 @@ func streamsBody(streams []streamView, now time.Time) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = badge(state{"needs-you", "Missing", "✖", 0}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = badge(state{"needs-you", "Missing", "✖"}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

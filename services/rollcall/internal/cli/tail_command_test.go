@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -37,8 +38,9 @@ func (f *fixture) watch(args ...string) *watched {
 	process := f.process
 	process.Args, process.Stdout, process.Stderr = args, writing, &w.stderr
 	go func() {
-		w.ended <- Run(ctx, process)
-		_ = writing.Close()
+		code := Run(ctx, process)
+		assert.NoError(f.t, writing.Close())
+		w.ended <- code
 	}()
 	f.t.Cleanup(stop)
 	return w
