@@ -117,8 +117,8 @@ func (f *attacked) send(client *http.Client, random *rand.Rand) (status int, ans
 	}
 	method := pick(http.MethodGet, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions, http.MethodPatch)
 	if method == http.MethodPost {
-		path = pick("/customers/acme/pause", "/customers/acme/token", "/letters/retry", "/letters/chosen/discard", "/letters/0c3f2a11/discard", "/drains/1/abort", "/held/acme/user/approve",
-			"/review/acme/1", "/search", "/sign-in", "/sign-out",
+		path = pick("/customers/acme/pause", "/customers/acme/token", "/letters/retry", "/letters/chosen/discard", "/letters/0c3f2a11/discard",
+			"/drains/1/abort", "/held/acme/user/approve", "/review/acme/1", "/search", "/sign-in", "/sign-out",
 			"/api/v1/customers/acme/pause", "/api/v1/customers/acme/donations", "/api/v1/letters/retry")
 	}
 	form := url.Values{"q": {evil}, "token": {evil}, "next": {evil}, "note": {evil}, "confirm": {"acme"}, "customer": {evil}, "decision": {evil},
