@@ -63,6 +63,7 @@ func TestPollsReachBackWhileVOMOsTimestampsLag(t *testing.T) {
 	// VOMO's clock is corrected, and the next change a day later shows it.
 	const reconciled = `SELECT count(*) FROM reconciliation_runs`
 	before := f.count(reconciled)
+	f.awaitNight()
 	f.advance(25 * time.Hour)
 	f.await(soon, "the daily reconciliation has passed: it would bring the change before a poll does", func() bool { return f.count(reconciled) > before })
 	edit("On time", 0, 5)

@@ -44,9 +44,7 @@ func TestPausedCustomerIsNotSyncedAndContinuesFromItsCheckpoint(t *testing.T) {
 	f := newFixture(t, fast)
 	f.startPolledCustomer("acme", 300, 30)
 	f.start("rollcall.dev/services/reconciler")
-	f.await(soon, "its turn in the night is known", func() bool {
-		return f.count(`SELECT count(*) FROM sync_configs WHERE next_reconcile_at IS NOT NULL`) == 1
-	})
+	f.awaitNight()
 
 	require.Contains(t, f.operator("pause", "acme"), "acme: paused")
 
@@ -159,9 +157,7 @@ func TestReconciliationOnRequestFindsMissedUsers(t *testing.T) {
 	f := newFixture(t, fast)
 	f.startPolledCustomer("acme", 60, 30)
 	f.start("rollcall.dev/services/reconciler")
-	f.await(soon, "the daily reconciliation is scheduled", func() bool {
-		return f.count(`SELECT count(*) FROM sync_configs WHERE next_reconcile_at IS NOT NULL`) == 1
-	})
+	f.awaitNight()
 	// At some hours of the day the test would pass the customer's night, and the daily reconciliation would find the gap first.
 	_, err := f.pool.Exec(t.Context(), `UPDATE sync_configs SET next_reconcile_at = next_reconcile_at + interval '2 days'`)
 	require.NoError(t, err)

@@ -50,6 +50,15 @@ func (f *fixture) afterPolls(within time.Duration) {
 	})
 }
 
+// awaitNight waits until the reconciler has set the customers' next nights. A clock that is put forward before that would be the
+// one from which they are counted.
+func (f *fixture) awaitNight() {
+	f.t.Helper()
+	f.await(soon, "the next nights are known", func() bool {
+		return f.count(`SELECT count(*) FROM sync_configs WHERE backfill_completed_at IS NOT NULL AND next_reconcile_at IS NULL`) == 0
+	})
+}
+
 // poll requests a poll by hand. If a request is already in the stream, that one is enough.
 func (f *fixture) poll(customer string) {
 	f.t.Helper()
