@@ -32,7 +32,11 @@ func openEnvironment(ctx context.Context, opts options) (_ *environment, err err
 	if err := os.Chmod(e.dir, 0o755); err != nil { //nolint:gosec // G302: if this process is root, Postgres runs as another user
 		return nil, fmt.Errorf("open the folder: %w", err)
 	}
-	server, err := localserver.StartPostgres(ctx, localserver.PostgresConfig{Dir: filepath.Join(e.dir, "postgres"), Durable: true})
+	config := localserver.PostgresConfig{Dir: filepath.Join(e.dir, "postgres"), Durable: true}
+	if opts.statements {
+		config.Settings = statementSettings()
+	}
+	server, err := localserver.StartPostgres(ctx, config)
 	if err != nil {
 		return nil, err
 	}

@@ -9,15 +9,20 @@ import (
 
 // Names of figures. Those of processes end with the process.
 const (
-	figureLoad = "load before" // the machine's load in the minute before
-	figureCPU  = "CPU ms/"     // and what is counted
-	figurePeak = "peak MiB: "
+	figureLoad          = "load before" // the machine's load in the minute before
+	figureCPU           = "CPU ms/"     // and what is counted
+	figurePeak          = "peak MiB: "
+	figureStatement     = "statements/"
+	figureStatementTime = "statement ms/"
 )
 
 // measured runs what is measured. count is how many of the unit it works, such as users.
 func (i *installation) measured(ctx context.Context, unit string, count int, do func(ctx context.Context) error) (round, error) {
 	if err := i.environment.postgres.settle(ctx); err != nil {
 		return round{}, fmt.Errorf("settle Postgres: %w", err)
+	}
+	if err := i.forgetStatements(ctx); err != nil {
+		return round{}, err
 	}
 	before, err := load()
 	if err != nil {
@@ -47,7 +52,7 @@ func (i *installation) measured(ctx context.Context, unit string, count int, do 
 		r.Figures[figureCPU+unit+": "+part] = (now.cpu - used[part].cpu).Seconds() * 1000 / float64(count)
 		r.Figures[figurePeak+part] = mebibytes(now.peak)
 	}
-	return r, nil
+	return r, i.addStatements(ctx, r.Figures, unit, count)
 }
 
 // took says how long the round took.

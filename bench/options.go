@@ -22,6 +22,7 @@ type options struct {
 	finished    string // file of the report that is compared, and nothing is measured; "": this measurement's
 	profiles    string // folder for CPU and heap profiles of the services; "" means none
 	profileFor  time.Duration
+	statements  bool   // what each statement costs Postgres
 	data        string // folder in which all files of Postgres and NATS are; "" means the temporary folder
 	claim       time.Duration
 	programs    map[string]string // paths by name
@@ -80,6 +81,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 		"With the file of a later report as argument, nothing is measured")
 	flags.StringVar(&opts.profiles, "profiles", "", "`folder` for profiles of the services, one of each round; they slow it down a little")
 	flags.DurationVar(&opts.profileFor, "profile-for", 10*time.Second, "how long a CPU profile takes; a round that is shorter waits for it")
+	flags.BoolVar(&opts.statements, "statements", false, "say what each statement costs Postgres; that slows it down a little")
 	flags.StringVar(&opts.data, "data", "", "`folder` on the disk for the files of Postgres and NATS; the temporary folder when not given")
 	bin := flags.String("bin", "", "`folder` with the programs; the one that this program is in when not given")
 	if err := flags.Parse(args); err != nil {

@@ -83,8 +83,12 @@ func (r *rowReport) names() []string {
 			return 3
 		case strings.HasPrefix(name, figurePeak):
 			return 4
-		case name == figureLoad:
+		case strings.HasPrefix(name, figureStatement):
 			return 5
+		case strings.HasPrefix(name, figureStatementTime):
+			return 6
+		case name == figureLoad:
+			return 7
 		}
 		return 2
 	}

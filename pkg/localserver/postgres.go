@@ -38,6 +38,8 @@ type PostgresConfig struct {
 	Port int
 	// Durable makes committed data survive a crash of the machine. False is faster, and is for tests.
 	Durable bool
+	// Settings are further settings of the server, each as name=value. They win over those that this package sets.
+	Settings []string
 }
 
 // Postgres is a running server with one superuser, rollcall, and the database rollcall.
@@ -96,7 +98,7 @@ func (h *pgHome) start(ctx context.Context, cfg PostgresConfig) (*Postgres, erro
 			return nil, err
 		}
 		p := &Postgres{home: h, port: port, password: password}
-		if err = p.run(ctx, cfg.Durable); err == nil {
+		if err = p.run(ctx, cfg); err == nil {
 			return p, nil
 		}
 		if try == startTries || !errors.Is(err, errEnded) {
@@ -111,7 +113,7 @@ func (h *pgHome) start(ctx context.Context, cfg PostgresConfig) (*Postgres, erro
 // errEnded means that the server ended by itself during the start.
 var errEnded = errors.New("the server ended at once")
 
-func (p *Postgres) run(ctx context.Context, durable bool) error {
+func (p *Postgres) run(ctx context.Context, cfg PostgresConfig) error {
 	out, err := p.home.openLog()
 	if err != nil {
 		return err
@@ -122,7 +124,7 @@ func (p *Postgres) run(ctx context.Context, durable bool) error {
 		return err
 	}
 	// Not ctx: the server continues after the start.
-	cmd := p.home.command(context.WithoutCancel(ctx), "postgres", p.arguments(durable)...)
+	cmd := p.home.command(context.WithoutCancel(ctx), "postgres", p.arguments(cfg)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	if p.child, err = StartChild(cmd, syscall.SIGINT); err != nil {
 		return err
@@ -134,7 +136,7 @@ func (p *Postgres) run(ctx context.Context, durable bool) error {
 	return nil
 }
 
-func (p *Postgres) arguments(durable bool) []string {
+func (p *Postgres) arguments(cfg PostgresConfig) []string {
 	settings := []string{
 		"listen_addresses=127.0.0.1",
 		"port=" + strconv.Itoa(p.port),
@@ -146,11 +148,11 @@ func (p *Postgres) arguments(durable bool) []string {
 		"log_error_verbosity=terse",
 		"log_min_error_statement=panic",
 	}
-	if !durable {
+	if !cfg.Durable {
 		settings = append(settings, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
 	}
 	args := []string{"-D", p.home.path(dataFolder)}
-	for _, s := range settings {
+	for _, s := range append(settings, cfg.Settings...) {
 		args = append(args, "-c", s)
 	}
 	return args
