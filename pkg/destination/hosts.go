@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type HostsConfig struct {
 // customers get answers.
 type Hosts struct {
 	cfg HostsConfig
+
+	openHosts atomic.Int64 // usually 0, and then no request waits for the others' lock
 
 	mu      sync.Mutex
 	byKey   map[string]*host
@@ -97,6 +100,9 @@ func (h *Hosts) hanging(key string) (hangs func() bool) {
 
 // enter allows a request, or returns ErrHostSilent. probe means that the request probes the host for all customers.
 func (h *Hosts) enter(key string) (probe bool, err error) {
+	if h.openHosts.Load() == 0 {
+		return false, nil
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at, known := h.byKey[key]
@@ -129,7 +135,8 @@ func (h *Hosts) ended(key, customer string, err error) {
 	at.usedAt = now
 	if !silent {
 		clear(at.silent)
-		at.answered, at.open = now, false
+		at.answered = now
+		h.setOpen(at, false)
 		return
 	}
 	at.silent[customer] = now
@@ -142,8 +149,19 @@ func (h *Hosts) ended(key, customer string, err error) {
 		}
 	}
 	if len(at.silent) >= h.cfg.Customers {
-		at.open, at.probed = true, now
+		at.probed = now
+		h.setOpen(at, true)
 	}
+}
+
+func (h *Hosts) setOpen(at *host, open bool) {
+	switch {
+	case open && !at.open:
+		h.openHosts.Add(1)
+	case !open && at.open:
+		h.openHosts.Add(-1)
+	}
+	at.open = open
 }
 
 func (h *Hosts) sweep(now time.Time) {
@@ -153,6 +171,7 @@ func (h *Hosts) sweep(now time.Time) {
 	h.sweptAt = now
 	for key, at := range h.byKey {
 		if now.Sub(at.usedAt) >= h.cfg.IdleAfter {
+			h.setOpen(at, false)
 			delete(h.byKey, key)
 		}
 	}

@@ -5,19 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/vomo"
 )
 
-// pipeline writes pages at the same time and commits them one after the other, in order: the cursor never passes a page that
-// is not committed. So neither the destination nor Postgres waits for the other. After a crash, atOnce pages are written
-// again instead of one, which changes nothing. It is used by one goroutine.
+// pipeline compares and writes pages at the same time and commits them one after the other, in order: the cursor never passes a
+// page that is not committed. So neither the destination nor Postgres waits for the other. After a crash, atOnce pages are
+// written again instead of one, which changes nothing. It is used by one goroutine.
 type pipeline struct {
-	atOnce int // how many pages are in flight at most
-	write  func(ctx context.Context, page vomo.Page) (*mirror.WrittenPage, error)
-	commit func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error
+	atOnce  int // how many pages are written and not yet committed at most; one more is compared meanwhile
+	compare func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error)
+	write   func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error)
+	commit  func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error
 
 	started bool
 	flights []*flight // in order
@@ -25,19 +27,19 @@ type pipeline struct {
 
 var errPanicked = errors.New("the page's goroutine panicked")
 
-// flight is a page that is being written or committed.
+// flight is a page that is being compared, written or committed.
 type flight struct {
 	users map[string]bool
 	ended chan struct{}
 	err   error // once ended
 }
 
-// next starts to write and commit a page when there is room for it. It returns the error of an earlier page that failed; the
+// next starts to compare, write and commit a page when there is room for it. It returns the error of an earlier page that failed; the
 // new page is then not started.
 func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 	users := usersOf(page)
 	// Users are compared with what is committed: one that is on two pages in flight would be written, and audited, twice.
-	room := p.atOnce - 1
+	room := p.most() - 1
 	if p.shares(users) {
 		room = 0
 	}
@@ -45,10 +47,7 @@ func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 		return err
 	}
 	f := &flight{users: users, ended: make(chan struct{})}
-	var before *flight
-	if len(p.flights) > 0 {
-		before = p.flights[len(p.flights)-1]
-	}
+	earlier := slices.Clone(p.flights)
 	p.flights = append(p.flights, f)
 	go func() {
 		defer close(f.ended)
@@ -61,7 +60,7 @@ func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 		}()
 		traced, span := telemetry.Start(ctx, telemetry.SpanPage)
 		span.Set(telemetry.Page(page.Number), telemetry.Records(len(page.Users)))
-		f.err = p.process(traced, page, before)
+		f.err = p.process(traced, page, earlier)
 		span.End(failureOf(f.err))
 	}()
 	if p.started && p.atOnce > 1 {
@@ -80,19 +79,43 @@ func failureOf(err error) error {
 	return err
 }
 
-// process writes a page and commits it after the one before. It returns the error of the one before if that failed.
-func (p *pipeline) process(ctx context.Context, page vomo.Page, before *flight) error {
-	written, err := p.write(ctx, page)
-	if before != nil {
-		<-before.ended
-		if before.err != nil {
-			return before.err
+// most is how many pages are in flight at most.
+func (p *pipeline) most() int {
+	if p.atOnce == 1 {
+		return 1
+	}
+	return p.atOnce + 1
+}
+
+// process compares and writes a page, and commits it after the earlier ones. It returns the error of an earlier one that failed.
+func (p *pipeline) process(ctx context.Context, page vomo.Page, earlier []*flight) error {
+	compared, err := p.compare(ctx, page)
+	if room := len(earlier) - p.atOnce; room >= 0 { // a page may be compared while atOnce others are written
+		if failed := endOf(earlier[:room+1]); failed != nil {
+			return failed
 		}
+	}
+	var written *mirror.WrittenPage
+	if err == nil {
+		written, err = p.write(ctx, compared)
+	}
+	if failed := endOf(earlier); failed != nil {
+		return failed
 	}
 	if err != nil {
 		return err
 	}
 	return p.commit(ctx, page, written)
+}
+
+// endOf waits until the flights have ended, and returns the error of the first that failed.
+func endOf(flights []*flight) error {
+	for _, f := range flights {
+		if <-f.ended; f.err != nil {
+			return f.err
+		}
+	}
+	return nil
 }
 
 // wait waits until no page is in flight, and returns the error of the first that failed.

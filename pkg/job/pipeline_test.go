@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,23 +20,31 @@ const soon = 15 * time.Second
 // pipelineFixture is a pipeline whose pages are written and committed when the test says so.
 type pipelineFixture struct {
 	*pipeline
-	writing, committing *testkit.Signal[int]
-	written, committed  map[int]chan error // by page
+	comparing, writing, committing *testkit.Signal[int]
+	written, committed             map[int]chan error // by page
 }
 
 func newPipelineFixture(pages int) *pipelineFixture {
 	f := &pipelineFixture{
-		writing: testkit.NewSignal[int](), committing: testkit.NewSignal[int](),
+		comparing: testkit.NewSignal[int](), writing: testkit.NewSignal[int](), committing: testkit.NewSignal[int](),
 		written: map[int]chan error{}, committed: map[int]chan error{},
 	}
 	for number := 1; number <= pages; number++ {
 		f.written[number], f.committed[number] = make(chan error, 1), make(chan error, 1)
 	}
+	compared := sync.Map{} // the numbers of pages by what came of comparing them
 	f.pipeline = &pipeline{
 		atOnce: 2,
-		write: func(_ context.Context, page vomo.Page) (*mirror.WrittenPage, error) {
-			f.writing.Send(page.Number)
-			return nil, <-f.written[page.Number]
+		compare: func(_ context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
+			f.comparing.Send(page.Number)
+			result := new(mirror.ComparedPage)
+			compared.Store(result, page.Number)
+			return result, nil
+		},
+		write: func(_ context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
+			number, _ := compared.Load(page)
+			f.writing.Send(number.(int))
+			return nil, <-f.written[number.(int)]
 		},
 		commit: func(_ context.Context, page vomo.Page, _ *mirror.WrittenPage) error {
 			f.committing.Send(page.Number)
@@ -112,22 +121,29 @@ func TestPagesAreCommittedInOrder(t *testing.T) {
 
 func TestPagesInFlightAreLimited(t *testing.T) {
 	t.Parallel()
-	f := newPipelineFixture(4)
+	f := newPipelineFixture(5)
 	f.past(t, 1)
 	require.NoError(t, f.next(t.Context(), pageOf(2)))
 	require.NoError(t, f.next(t.Context(), pageOf(3)))
 	f.writing.Wait(t, soon)
 	f.writing.Wait(t, soon)
+	for range 3 {
+		f.comparing.Wait(t, soon)
+	}
 
-	fourth := f.inBackground(t, pageOf(4))
+	require.NoError(t, f.next(t.Context(), pageOf(4)))
+	f.comparing.Require(t, soon, 4) // while two others are written
+	fifth := f.inBackground(t, pageOf(5))
 	f.written[2] <- nil
 	f.committing.Require(t, soon, 2)
 	f.writing.RequireNone(t)
+	f.comparing.RequireNone(t)
 	f.committed[2] <- nil
 
 	f.writing.Require(t, soon, 4)
-	require.NoError(t, <-fourth)
-	for _, number := range []int{3, 4} {
+	require.NoError(t, <-fifth)
+	f.comparing.Require(t, soon, 5)
+	for _, number := range []int{3, 4, 5} {
 		f.written[number] <- nil
 		f.committed[number] <- nil
 	}
@@ -187,17 +203,20 @@ func TestNoPageIsCommittedAfterOneThatFailed(t *testing.T) {
 			f.written[3] <- errors.New("of a later page")
 			fail(t, f)
 
-			require.ErrorIs(t, f.next(t.Context(), pageOf(4)), broken, "and not the later one's")
+			require.NoError(t, f.next(t.Context(), pageOf(4)))
+			require.ErrorIs(t, f.next(t.Context(), pageOf(5)), broken, "and not the later one's")
 
 			require.NoError(t, f.wait(), "none is under way any more")
 			f.committing.RequireNone(t)
+			require.ElementsMatch(t, []int{2, 3}, []int{f.writing.Wait(t, soon), f.writing.Wait(t, soon)})
+			f.writing.RequireNone(t)
 		})
 	}
 }
 
 func TestPanicInPageFailsItsRunAndNotTheProcess(t *testing.T) {
 	t.Parallel()
-	pipeline := &pipeline{atOnce: 2, write: func(context.Context, vomo.Page) (*mirror.WrittenPage, error) {
+	pipeline := &pipeline{atOnce: 2, compare: func(context.Context, vomo.Page) (*mirror.ComparedPage, error) {
 		var missing *vomo.User
 		return nil, nameOf(missing)
 	}}

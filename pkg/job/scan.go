@@ -15,7 +15,7 @@ import (
 
 // Scan is the work of a run that reads a customer's users at VOMO and gives each page to the mirror: Kind.Work is Scan.Work.
 type Scan struct {
-	PagesInFlight int    // how many pages are written or committed at the same time; 0: one
+	PagesInFlight int    // how many pages are written or committed at the same time; 0: one. If above one, another is compared meanwhile
 	Operation     string // the operation in sync_audit; "": create or update, by the mapping
 	// Events reports whether the customer's users that are found are published as events; nil: always.
 	Events func(customer store.Customer) bool
@@ -69,16 +69,13 @@ func (r *reader) read(ctx context.Context) error {
 	query := scan.Query(r.Run.Cursor)
 	query.UpdatedAfter = r.Run.UpdatedAfter
 	options := scan.Options(r.Run.Cursor)
-	if r.PagesInFlight > 1 {
-		options.Ahead = max(options.Ahead-r.PagesInFlight, 1)
-	}
-	pages := r.sides.Source.Client.Scan(scanning, query, options)
-	unhook := r.AfterTurn(pages.Stop)
-	defer unhook()
 	pipeline := &pipeline{
 		atOnce: max(r.PagesInFlight, 1),
-		write: func(ctx context.Context, page vomo.Page) (*mirror.WrittenPage, error) {
-			return r.sides.Lane.Write(ctx, page, r.sides.Options)
+		compare: func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
+			return r.sides.Lane.Compare(ctx, page, r.sides.Options)
+		},
+		write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
+			return page.Write(ctx)
 		},
 		commit: func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error {
 			step, err := r.commit(ctx, page, written)
@@ -88,6 +85,12 @@ func (r *reader) read(ctx context.Context) error {
 			return err
 		},
 	}
+	if r.PagesInFlight > 1 {
+		options.Ahead = max(options.Ahead-pipeline.most(), 1)
+	}
+	pages := r.sides.Source.Client.Scan(scanning, query, options)
+	unhook := r.AfterTurn(pages.Stop)
+	defer unhook()
 	err := r.feed(ctx, pages, pipeline)
 	if failed := pipeline.wait(); failed != nil {
 		err = failed // it comes before whatever became of the pages behind it

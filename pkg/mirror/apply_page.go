@@ -11,15 +11,27 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-// Apply writes a page to the destination and commits it: it calls Write and then Commit.
+// Apply compares a page, writes it to the destination and commits it.
 func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
 	onCommit func(ctx context.Context, tx *store.Tx, outcome Outcome) error,
 ) (Outcome, error) {
-	written, err := l.Write(ctx, page, options)
+	compared, err := l.Compare(ctx, page, options)
+	if err != nil {
+		return Outcome{}, err
+	}
+	written, err := compared.Write(ctx)
 	if err != nil {
 		return Outcome{}, err
 	}
 	return written.Commit(ctx, onCommit)
+}
+
+// ComparedPage is a page of which it is known which records have to be written.
+type ComparedPage struct {
+	lane    *Lane
+	number  int
+	options ApplyOptions
+	plan    pagePlan
 }
 
 // WrittenPage is a page written to the destination but not yet committed.
@@ -30,28 +42,34 @@ type WrittenPage struct {
 	changes pageChanges
 }
 
-// Write writes a page to the destination. If it returns an error, the page must not be committed: ErrDestinationDown,
-// ErrDestinationThrottled and ErrDestinationAuth mean that the destination failed, store.ErrLaneLost means that another
-// worker holds the customer's lane.
+// Compare finds out which records of a page have to be written.
 //
-// The previous page may be committed at the same time if the two pages share no user: Write compares the page with
+// Earlier pages may be written and committed at the same time if no two of them share a user: Compare compares the page with
 // committed state only.
-func (l *Lane) Write(ctx context.Context, page vomo.Page, options ApplyOptions) (*WrittenPage, error) {
+func (l *Lane) Compare(ctx context.Context, page vomo.Page, options ApplyOptions) (*ComparedPage, error) {
 	comparing, span := telemetry.Start(ctx, telemetry.SpanCompare)
 	plan, err := l.planPage(comparing, page, options)
 	span.End(err)
 	if err != nil {
 		return nil, fmt.Errorf("compare page %d: %w", page.Number, err)
 	}
+	return &ComparedPage{lane: l, number: page.Number, options: options, plan: plan}, nil
+}
+
+// Write writes the page to the destination. If it returns an error, the page must not be committed: ErrDestinationDown,
+// ErrDestinationThrottled and ErrDestinationAuth mean that the destination failed, store.ErrLaneLost means that another
+// worker holds the customer's lane.
+func (p *ComparedPage) Write(ctx context.Context) (*WrittenPage, error) {
+	l, plan, options := p.lane, p.plan, p.options
 	results, err := l.writeRecords(ctx, plan.write, options)
 	if err != nil {
-		err = fmt.Errorf("write page %d: %w", page.Number, err)
+		err = fmt.Errorf("write page %d: %w", p.number, err)
 		return nil, errors.Join(err, l.commitAccepted(ctx, plan, results, options, err))
 	}
 	if err := l.sealAnswers(results); err != nil {
-		return nil, fmt.Errorf("write page %d: %w", page.Number, err)
+		return nil, fmt.Errorf("write page %d: %w", p.number, err)
 	}
-	written := &WrittenPage{lane: l, number: page.Number, options: options, changes: l.collectChanges(plan, results, options)}
+	written := &WrittenPage{lane: l, number: p.number, options: options, changes: l.collectChanges(plan, results, options)}
 	written.changes.outcome.Seen, written.changes.outcome.Date = plan.seen, plan.clocks.vomo
 	return written, nil
 }

@@ -2,8 +2,8 @@ package mirror
 
 import (
 	"bytes"
-	"crypto/hmac"
 	"crypto/sha256"
+	"hash"
 	"time"
 
 	"rollcall.dev/pkg/destination"
@@ -24,27 +24,27 @@ func fieldNames() []string {
 }
 
 // digestsOf returns short keyed digests of a record's fields. With them an event can name the fields that changed, and no
-// table stores the values. The user is part of each digest: equal values of two users have different digests.
-func digestsOf(hashKey []byte, record destination.Record) []byte {
+// table stores the values. The user is part of each digest: equal values of two users have different digests. keyed is an HMAC with the
+// customer's hash key.
+func digestsOf(keyed hash.Hash, record destination.Record) []byte {
 	created := ""
 	if at := record.CustomFields.VomoCreatedAt; at != nil {
 		created = at.Format(time.RFC3339Nano)
 	}
-	mac := hmac.New(sha256.New, hashKey)
 	digests := make([]byte, 0, digestsSize())
 	digests = append(digests, digestsFormat)
 	var sum [sha256.Size]byte
+	var content []byte
 	for i, value := range []*string{
 		record.Email, record.FirstName, record.LastName, record.Phone, record.CustomFields.UserStatus, record.CustomFields.MembershipRole, &created,
 	} {
-		mac.Reset()
-		mac.Write([]byte(record.ExternalID))
-		mac.Write([]byte{0, byte(i)}) // equal values of two fields must not have equal digests
+		keyed.Reset()
+		content = append(append(content[:0], record.ExternalID...), 0, byte(i)) // equal values of two fields must not have equal digests
 		if value != nil {
-			mac.Write([]byte{1})
-			mac.Write([]byte(*value))
+			content = append(append(content, 1), *value...)
 		}
-		digests = append(digests, mac.Sum(sum[:0])[:digestSize]...)
+		keyed.Write(content)
+		digests = append(digests, keyed.Sum(sum[:0])[:digestSize]...)
 	}
 	return digests
 }

@@ -75,10 +75,11 @@ func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOption
 	if page.Date.IsZero() {
 		plan.clocks.vomo = known.Now
 	}
+	keyed := hmac.New(sha256.New, l.HashKey)
 	planned := map[string]int{} // index in plan.write by id
 	for _, user := range page.Users {
 		record := RecordOf(user)
-		version, err := VersionOf(l.HashKey, record)
+		version, err := versionOf(keyed, record)
 		if err != nil {
 			return pagePlan{}, err
 		}
@@ -88,7 +89,7 @@ func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOption
 		}
 		entry := candidate{
 			vomoID: user.ID, record: record, version: version, undated: user.Undated, email: normalizeEmail(user.Email),
-			digests: digestsOf(l.HashKey, record),
+			digests: digestsOf(keyed, record),
 		}
 		if index, duplicate := planned[user.ID]; duplicate {
 			plan.skipped++

@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/json"
-	"fmt"
+	"hash"
 	"strings"
 	"time"
 
@@ -34,13 +33,19 @@ func RecordOf(user vomo.User) destination.Record {
 // VersionOf returns the version of a record: its updated_at and a keyed hash of its content. VOMO's updated_at has whole
 // seconds, which alone do not distinguish two edits in the same second.
 func VersionOf(hashKey []byte, record destination.Record) (store.Version, error) {
-	canonical, err := json.Marshal(record) // a struct: the fields always come in the same order
+	return versionOf(hmac.New(sha256.New, hashKey), record)
+}
+
+// versionOf is VersionOf with the keyed hash itself, for many records.
+func versionOf(keyed hash.Hash, record destination.Record) (store.Version, error) {
+	record.Without = nil
+	canonical, err := record.JSON()
 	if err != nil {
-		return store.Version{}, fmt.Errorf("encode record: %w", err)
+		return store.Version{}, err
 	}
-	mac := hmac.New(sha256.New, hashKey)
-	mac.Write(canonical)
-	return store.Version{UpdatedAt: record.SourceUpdatedAt, Hash: mac.Sum(nil)}, nil
+	keyed.Reset()
+	keyed.Write(canonical)
+	return store.Version{UpdatedAt: record.SourceUpdatedAt, Hash: keyed.Sum(nil)}, nil
 }
 
 // maxAhead is how far an updated_at may be ahead of VOMO's clock and still be believed: the machines that stamp edits and

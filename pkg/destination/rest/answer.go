@@ -161,6 +161,9 @@ func codeOf(body []byte) string {
 
 // text returns the text of a JSON string, "" for everything else.
 func text(raw json.RawMessage) string {
+	if len(raw) == 0 || raw[0] != '"' {
+		return ""
+	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return ""

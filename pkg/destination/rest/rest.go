@@ -142,9 +142,12 @@ func (d *Destination) Delete(ctx context.Context, externalUserID string) error {
 
 // send sends one request and reads its answer within the timeout.
 func (d *Destination) send(ctx context.Context, method string, target *url.URL, body []byte, read func(*http.Response) error) error {
-	attempt, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	attempt, gate := gated(attempt)
+	// One context for the timeout and for the gate: each that a request's context is made of costs as much as encoding the record.
+	attempt, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(d.timeout, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
+	attempt, gate := gated(attempt, cancel)
 	req, err := http.NewRequestWithContext(attempt, method, "/", bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)

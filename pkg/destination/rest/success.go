@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
 )
@@ -52,20 +54,34 @@ func accepted(status int, body []byte, pause time.Duration, externalID string) (
 }
 
 // partsOf returns the object at the top, and the entries of a list at the top or of results; an entry that is not an
-// object becomes an empty one.
+// object becomes an empty one. The document is valid JSON.
 func partsOf(document []byte) (top object, entries []object) {
-	var list []json.RawMessage
-	if json.Unmarshal(document, &top) != nil {
-		_ = json.Unmarshal(document, &list) // a text or a number has no entries
-	} else {
-		_ = json.Unmarshal(top["results"], &list)
+	value := gjson.ParseBytes(document)
+	list := value
+	if value.IsObject() {
+		top = objectOf(value)
+		list = gjson.ParseBytes(top["results"])
 	}
-	for _, raw := range list {
-		var entry object
-		_ = json.Unmarshal(raw, &entry)
-		entries = append(entries, entry)
+	if list.IsArray() {
+		list.ForEach(func(_, entry gjson.Result) bool {
+			entries = append(entries, objectOf(entry))
+			return true
+		})
 	}
 	return top, entries
+}
+
+// objectOf returns the members of an object. Of a name that occurs twice, the last one counts.
+func objectOf(value gjson.Result) object {
+	if !value.IsObject() {
+		return nil
+	}
+	members := object{}
+	value.ForEach(func(name, member gjson.Result) bool {
+		members[name.String()] = json.RawMessage(member.Raw)
+		return true
+	})
+	return members
 }
 
 // readable reports whether a 207 says of every part that it was accepted: several statuses in one answer are a
@@ -107,8 +123,11 @@ func failureIn(part object) (why failure, failed bool) {
 
 // isEmpty reports whether a value is empty: missing, null, false, 0, or an empty text, list or object.
 func isEmpty(raw json.RawMessage) bool {
+	if len(raw) == 0 {
+		return true
+	}
 	switch compact := string(bytes.Join(bytes.Fields(raw), nil)); compact {
-	case "", "null", "false", "0", `""`, "[]", "{}":
+	case "null", "false", "0", `""`, "[]", "{}":
 		return true
 	}
 	return false

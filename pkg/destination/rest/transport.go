@@ -75,16 +75,15 @@ func (c *gatedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b) //nolint:wrapcheck // a connection's own errors are its caller's contract
 }
 
-// gated puts the gate of the request that will be made under the context between the request and its connection. An
+// gated puts the gate of the request that will be made under the context, which cancel ends, between the request and its connection. An
 // HTTP/1.1 connection belongs to one request at a time, so each of its writes is checked. An HTTP/2 connection
 // carries many requests, also of other customers with other leases: there the gate is checked once, when the request
 // gets the connection; only the moment until its frames are written remains unchecked.
-func gated(ctx context.Context) (context.Context, *gate) {
-	g := &gate{askFunc: destination.SendCheckOf(ctx)}
+func gated(ctx context.Context, cancel context.CancelCauseFunc) (context.Context, *gate) {
+	g := &gate{askFunc: destination.SendCheckOf(ctx), cancel: cancel}
 	if g.askFunc == nil {
 		return ctx, g
 	}
-	ctx, g.cancel = context.WithCancelCause(ctx)
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		conn := info.Conn
 		if secure, isTLS := conn.(*tls.Conn); isTLS {
