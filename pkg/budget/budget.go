@@ -7,7 +7,8 @@
 //
 // The state is one row per customer and API in Postgres, so that two workers, or a worker and a poller, share one budget; the
 // arithmetic is here. Requests are at least the longer of 1/rps and 60/rpm seconds apart, plus one percent for jitter
-// in the network. A waiting caller holds one grant and no connection. A 429 delays all requests of the customer. The
+// in the network. A waiting caller holds one grant and no connection; where limits allow hundreds of requests a second, a scan takes the
+// grants of its next few pages at once. A 429 delays all requests of the customer. The
 // package sends nothing.
 package budget
 
@@ -81,32 +82,37 @@ func (l Limits) Estimate(requests int64) time.Duration {
 const (
 	// For a longer wait the job is parked instead of holding a worker's slot.
 	defaultPatience = 20 * time.Second
-	maxBelieved     = time.Hour
-	firstHold       = time.Second
-	maxHold         = time.Minute
 	// Above this pace the round trip to Postgres alone keeps requests further apart than the limiter would.
 	unsmoothedAbove = 5000.0
+	// Grants that are taken at once are used within this time, and are so many at most: what a process leaves unused, no other gets.
+	takenWithin = 20 * time.Millisecond
+	takenAtOnce = 8
 )
 
 // Ledger stores the budget's row.
 type Ledger interface {
-	TakeGrant(ctx context.Context, customer, job string, step, patience time.Duration) (wait time.Duration, granted bool, err error)
-	HoldBudget(ctx context.Context, customer string, hold time.Duration, throttles int) error
-	Throttles(ctx context.Context, customer string) (int, error)
-	ForgetThrottles(ctx context.Context, customer string) error
+	HoldLedger
+	TakeGrants(ctx context.Context, customer, job string, requests int, step, patience time.Duration) (wait time.Duration, granted bool, err error)
 }
 
 // Account is one job's access to a customer's budget.
 type Account struct {
-	ledger    Ledger
-	customer  string
-	job       string
-	limits    Limits
-	smoother  *rate.Limiter
-	patience  time.Duration
-	wait      func(ctx context.Context, d time.Duration) error
-	throttled atomic.Bool
+	holds
+
+	ledger   Ledger
+	job      string
+	limits   Limits
+	smoother *rate.Limiter
+	patience time.Duration
+	wait     func(ctx context.Context, d time.Duration) error
+
+	expected atomic.Int64 // requests that follow, as far as it is known
+	taken    atomic.Int64 // grants that were taken ahead
+	next     time.Time    // when the first of these may be used
 }
+
+// Expect says how many requests follow one another from now on. Their grants may be taken together; without it, each is taken alone.
+func (a *Account) Expect(requests int) { a.expected.Store(int64(requests)) }
 
 // Open returns a job's access to the customer's budget. An Account is for one job, and one goroutine at a time asks
 // it for grants.
@@ -115,10 +121,9 @@ func Open(ledger Ledger, customer, job string, limits Limits) (*Account, error) 
 		return nil, fault.Permanent("limits_invalid", errors.New("requests a second must be above 0, requests a minute 0 or more, and more than one a day"))
 	}
 	account := &Account{
-		ledger: ledger, customer: customer, job: job, limits: limits, patience: defaultPatience, wait: backoff.Sleep,
+		holds: holds{ledger: ledger, customer: customer}, ledger: ledger, job: job, limits: limits, patience: defaultPatience, wait: backoff.Sleep,
 		smoother: rate.NewLimiter(rate.Limit(limits.PerSecond), 1),
 	}
-	// Another account may have recorded 429s: that of a job that was parked for them, or that died.
 	account.throttled.Store(true)
 	return account, nil
 }
@@ -126,12 +131,9 @@ func Open(ledger Ledger, customer, job string, limits Limits) (*Account, error) 
 // Wait returns when the next request may be sent. If the customer is held longer than a slot should wait, it returns
 // a fault.Throttled error with the time.
 func (a *Account) Wait(ctx context.Context) error {
-	wait, granted, err := a.ledger.TakeGrant(ctx, a.customer, a.job, a.limits.Interval(), a.patience)
+	wait, err := a.grant(ctx)
 	if err != nil {
-		return fmt.Errorf("take a grant: %w", err)
-	}
-	if !granted {
-		return fault.Throttled("budget_held", wait, errors.New("the customer's budget is held back"))
+		return err
 	}
 	if err := a.wait(ctx, wait); err != nil {
 		return err
@@ -147,35 +149,30 @@ func (a *Account) Wait(ctx context.Context) error {
 	return nil
 }
 
-// Throttled records an answer 429 with its Retry-After. 0 means that it named no time: the hold then doubles from a
-// second to a minute, with jitter.
-func (a *Account) Throttled(ctx context.Context, after time.Duration) error {
-	a.throttled.Store(true)
-	if after > 0 {
-		if err := a.ledger.HoldBudget(ctx, a.customer, min(after, maxBelieved), 0); err != nil {
-			return fmt.Errorf("hold the budget: %w", err)
-		}
-		return nil
+// grant takes a grant, or uses one that was taken ahead, and returns how long to wait until the request may be sent.
+func (a *Account) grant(ctx context.Context) (wait time.Duration, err error) {
+	interval := a.limits.Interval()
+	if a.taken.Add(-1) >= 0 {
+		at := a.next
+		a.next = at.Add(interval)
+		return max(time.Until(at), 0), nil
 	}
-	throttles, err := a.ledger.Throttles(ctx, a.customer)
+	a.taken.Store(0)
+	requests := max(min(a.expected.Swap(0), int64(takenWithin/interval), takenAtOnce), 1)
+	wait, granted, err := a.ledger.TakeGrants(ctx, a.customer, a.job, int(requests), interval, a.patience)
 	if err != nil {
-		return fmt.Errorf("read the budget: %w", err)
+		return 0, fmt.Errorf("take a grant: %w", err)
 	}
-	throttles++
-	hold := backoff.Delays{First: firstHold, Longest: maxHold, Jitter: 0.5}.After(throttles)
-	if err := a.ledger.HoldBudget(ctx, a.customer, hold, throttles); err != nil {
-		return fmt.Errorf("hold the budget: %w", err)
+	if !granted {
+		return 0, fault.Throttled("budget_held", wait, errors.New("the customer's budget is held back"))
 	}
-	return nil
+	a.next = time.Now().Add(wait + interval)
+	a.taken.Store(requests - 1)
+	return wait, nil
 }
 
-// Answered records an answer that was not a 429: the doubling starts again.
-func (a *Account) Answered(ctx context.Context) error {
-	if !a.throttled.CompareAndSwap(true, false) {
-		return nil
-	}
-	if err := a.ledger.ForgetThrottles(ctx, a.customer); err != nil {
-		return fmt.Errorf("reset the budget: %w", err)
-	}
-	return nil
+// Throttled records an answer 429 with its Retry-After, 0 if it named no time. Grants that were taken before the hold are not used.
+func (a *Account) Throttled(ctx context.Context, after time.Duration) error {
+	a.taken.Store(0)
+	return a.holds.Throttled(ctx, after)
 }

@@ -9,6 +9,4 @@ import (
 func (a *Account) OnWait(wait func(ctx context.Context, d time.Duration) error) { a.wait = wait }
 
 // OnWait has the account call wait instead of sleeping until its grant.
-func (a *HourlyAccount) OnWait(wait func(ctx context.Context, d time.Duration) error) {
-	a.holds.wait = wait
-}
+func (a *HourlyAccount) OnWait(wait func(ctx context.Context, d time.Duration) error) { a.wait = wait }

@@ -108,7 +108,8 @@ func (q Quota) After(seen Quota, now time.Time) Quota {
 
 // HourlyLedger stores the row of an hourly budget. Its grants may leave HourlyBurst early if nothing was sent before.
 type HourlyLedger interface {
-	Ledger
+	HoldLedger
+	TakeGrant(ctx context.Context, customer, job string, step, patience time.Duration) (wait time.Duration, granted bool, err error)
 	SeenQuota(ctx context.Context, customer string) (Quota, error)
 	// NoteQuota stores what is known. Of two that are noted before the same reset, the lesser remainder stays.
 	NoteQuota(ctx context.Context, customer string, quota Quota) error
@@ -116,10 +117,14 @@ type HourlyLedger interface {
 
 // HourlyAccount is one job's access to a customer's hourly budget. Several goroutines may use it.
 type HourlyAccount struct {
-	ledger HourlyLedger
-	hourly Hourly
-	holds  *Account // for answers 429
-	now    func() time.Time
+	holds holds
+
+	ledger   HourlyLedger
+	job      string
+	hourly   Hourly
+	patience time.Duration
+	wait     func(ctx context.Context, d time.Duration) error
+	now      func() time.Time
 }
 
 // OpenHourly returns a job's access to the customer's hourly budget. now is the clock; nil is time.Now.
@@ -130,9 +135,12 @@ func OpenHourly(ledger HourlyLedger, customer, job string, hourly Hourly, now fu
 	if now == nil {
 		now = time.Now
 	}
-	holds := &Account{ledger: ledger, customer: customer, job: job, patience: defaultPatience, wait: backoff.Sleep}
-	holds.throttled.Store(true) // as in Open
-	return &HourlyAccount{ledger: ledger, hourly: hourly, holds: holds, now: now}, nil
+	account := &HourlyAccount{
+		holds: holds{ledger: ledger, customer: customer}, ledger: ledger, job: job, hourly: hourly, patience: defaultPatience,
+		wait: backoff.Sleep, now: now,
+	}
+	account.holds.throttled.Store(true)
+	return account, nil
 }
 
 // Wait returns when the next request may be sent. If that is later than a slot should wait, it returns a fault.Throttled
@@ -145,14 +153,14 @@ func (a *HourlyAccount) Wait(ctx context.Context, purpose Purpose) error {
 	if held := quota.Held(a.now(), purpose); held > 0 {
 		return fault.Throttled("quota_low", held, errors.New("little of the customer's quota is left"))
 	}
-	wait, granted, err := a.ledger.TakeGrant(ctx, a.holds.customer, a.holds.job, a.hourly.Step(quota.Limit), a.holds.patience)
+	wait, granted, err := a.ledger.TakeGrant(ctx, a.holds.customer, a.job, a.hourly.Step(quota.Limit), a.patience)
 	if err != nil {
 		return fmt.Errorf("take a grant: %w", err)
 	}
 	if !granted {
 		return fault.Throttled("budget_held", wait, errors.New("the customer's budget is held back"))
 	}
-	return a.holds.wait(ctx, wait)
+	return a.wait(ctx, wait)
 }
 
 // Answered records what an answer said of the quota, whatever its status.

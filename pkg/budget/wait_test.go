@@ -148,3 +148,45 @@ func TestDeadlineBeforeNextGrantIsDeadlineExceeded(t *testing.T) {
 	require.NotContains(t, err.Error(), "%!")
 	require.Error(t, errors.Unwrap(err), "the cause is kept")
 }
+
+func TestGrantsOfExpectedRequestsAreTakenTogether(t *testing.T) {
+	t.Parallel()
+	b := newFixture(t)
+	fast := budget.Limits{PerSecond: 1000}
+	var waits []time.Duration
+	scan := b.account(t, "acme", "scan", fast, func(wait time.Duration) { waits = append(waits, wait) })
+	other := b.account(t, "acme", "other", fast, func(wait time.Duration) { waits = append(waits, wait) })
+
+	scan.Expect(5)
+	require.NoError(t, scan.Wait(t.Context()))
+	require.Equal(t, int64(5), b.spent(t, "acme")["scan"], "those of the next four are taken, too")
+	require.NoError(t, other.Wait(t.Context()))
+	require.Equal(t, []time.Duration{0, 5 * fast.Interval()}, waits, "nobody else gets them")
+
+	for range 4 {
+		require.NoError(t, scan.Wait(t.Context()))
+	}
+	require.Equal(t, int64(5), b.spent(t, "acme")["scan"])
+	for i, wait := range waits[2:] {
+		require.LessOrEqual(t, wait, time.Duration(i+1)*fast.Interval(), "each an interval after the one before")
+	}
+	require.NoError(t, scan.Wait(t.Context()))
+	require.Equal(t, int64(6), b.spent(t, "acme")["scan"], "no more are expected")
+
+	scan.Expect(1000)
+	require.NoError(t, scan.Wait(t.Context()))
+	require.Equal(t, int64(6+8), b.spent(t, "acme")["scan"], "eight at most")
+	require.NoError(t, scan.Throttled(t.Context(), time.Second))
+	waits = nil
+	require.NoError(t, scan.Wait(t.Context()))
+	require.Equal(t, []time.Duration{time.Second}, waits, "what was granted before the hold is not used after it")
+}
+
+func TestGrantsOfSlowLimitsAreTakenOneByOne(t *testing.T) {
+	t.Parallel()
+	b := newFixture(t)
+	account := b.account(t, "acme", "scan", budget.Limits{PerSecond: 40}, func(time.Duration) {})
+	account.Expect(5)
+	require.NoError(t, account.Wait(t.Context()))
+	require.Equal(t, int64(1), b.spent(t, "acme")["scan"])
+}

@@ -104,6 +104,7 @@ func (c *Connector) Source(ctx context.Context, customer store.Customer, lease *
 			}
 			return lease.Outlasts(c.Timeout)
 		},
+		Expect: account.Expect,
 		Throttled: func(ctx context.Context, after time.Duration) {
 			if err := account.Throttled(ctx, after); err != nil {
 				c.Logger.Warn("rejection by VOMO not noted", zap.String("customer", customer.ID), zap.Error(err))

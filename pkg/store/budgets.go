@@ -13,12 +13,22 @@ import (
 // grantTries bounds a race that one repetition ends.
 const grantTries = 5
 
-// TakeGrant spends one request of the customer's budget for job and returns how long to wait before the request is sent. If the wait
-// would be longer than patience, it spends nothing and granted is false. step is the time between two requests.
+// TakeGrant is TakeGrants for one request.
 func (c Conn) TakeGrant(ctx context.Context, customer, job string, step, patience time.Duration) (wait time.Duration, granted bool, err error) {
+	return c.TakeGrants(ctx, customer, job, 1, step, patience)
+}
+
+// TakeGrants spends so many requests of the customer's budget for job and returns how long to wait before the first is sent; each other
+// one may be sent a step after the one before. If the wait would be longer than patience, it spends nothing and granted is false. step
+// is the time between two requests.
+func (c Conn) TakeGrants(ctx context.Context, customer, job string, requests int, step, patience time.Duration) (
+	wait time.Duration, granted bool, err error,
+) {
 	return takeGrant(ctx, patience, budgetRow{
 		take: func(ctx context.Context) (float64, error) {
-			return c.queries.BudgetTake(ctx, c.dbtx, &db.BudgetTakeParams{CustomerID: customer, Job: job, Step: step, Patience: patience})
+			return c.queries.BudgetTake(ctx, c.dbtx, &db.BudgetTakeParams{
+				CustomerID: customer, Job: job, Requests: int64(requests), Step: step, Patience: patience,
+			})
 		},
 		wait:   func(ctx context.Context) (float64, error) { return c.queries.BudgetWaitSeconds(ctx, c.dbtx, customer) },
 		insert: func(ctx context.Context) error { return c.queries.BudgetInsertIfAbsent(ctx, c.dbtx, customer) },

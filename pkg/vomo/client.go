@@ -36,6 +36,8 @@ type Config struct {
 	// waits for budget and checks the lease, and must return when ctx ends. Its error is returned wrapped and is not
 	// retried. The time spent in it does not count against Timeout.
 	Before func(ctx context.Context) error
+	// Expect is called before Before with the number of requests that follow if nothing fails, where a scan knows it. nil: it is not.
+	Expect func(requests int)
 	// Throttled is called for every 429 and for every other rejection that names a pause. after is that pause, at
 	// most an hour; 0 if a 429 named none.
 	Throttled func(ctx context.Context, after time.Duration)
@@ -53,6 +55,7 @@ type Client struct {
 	timeout   time.Duration
 	attempts  int
 	before    func(ctx context.Context) error
+	expect    func(requests int)
 	throttled func(ctx context.Context, after time.Duration)
 	now       func() time.Time
 	sleep     func(ctx context.Context, d time.Duration) error
@@ -67,7 +70,7 @@ func New(cfg Config) (*Client, error) {
 	c := &Client{
 		users: base.JoinPath("users"), token: cfg.Token,
 		timeout: cfg.Timeout, attempts: cfg.Attempts,
-		before: cfg.Before, throttled: cfg.Throttled, now: cfg.Now, sleep: cfg.Sleep,
+		before: cfg.Before, expect: cfg.Expect, throttled: cfg.Throttled, now: cfg.Now, sleep: cfg.Sleep,
 	}
 	if c.timeout == 0 {
 		c.timeout = defaultTimeout
@@ -77,6 +80,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if c.before == nil {
 		c.before = func(context.Context) error { return nil }
+	}
+	if c.expect == nil {
+		c.expect = func(int) {}
 	}
 	if c.throttled == nil {
 		c.throttled = func(context.Context, time.Duration) {}

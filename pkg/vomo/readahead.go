@@ -94,6 +94,7 @@ func (r *run) dispatch(ctx context.Context) {
 		if r.unwanted(ctx) { // if several are ready, select takes any
 			return
 		}
+		r.scan.client.expect(max(end-number, 0) + 1)
 		err := r.awaitSend(waiting)
 		if r.unwanted(ctx) {
 			return

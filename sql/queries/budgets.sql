@@ -1,17 +1,18 @@
 -- name: BudgetTake :one
--- Takes one grant. The caller may send at the old next_at, or now; the row moves on by one interval. If that moment is further
--- away than the caller's patience, the statement returns no row and spends nothing.
+-- Takes grants for requests that follow one another. The caller may send the first at the old next_at, or now, and each other one an
+-- interval later; the row moves on by as many intervals. If the first moment is further away than the caller's patience, the
+-- statement returns no row and spends nothing.
 UPDATE customer_budgets
-SET next_at = greatest(next_at, rollcall_now()) + sqlc.arg(step)::interval,
+SET next_at = greatest(next_at, rollcall_now()) + sqlc.arg(requests)::bigint * sqlc.arg(step)::interval,
     spent = jsonb_set(spent, ARRAY[sqlc.arg(job)::text],
-                      to_jsonb(coalesce((spent ->> sqlc.arg(job)::text)::bigint, 0) + 1)),
+                      to_jsonb(coalesce((spent ->> sqlc.arg(job)::text)::bigint, 0) + sqlc.arg(requests)::bigint)),
     spent_today = CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
                        THEN jsonb_set(spent_today, ARRAY[sqlc.arg(job)::text],
-                                      to_jsonb(coalesce((spent_today ->> sqlc.arg(job)::text)::bigint, 0) + 1))
-                       ELSE jsonb_build_object(sqlc.arg(job)::text, 1) END,
+                                      to_jsonb(coalesce((spent_today ->> sqlc.arg(job)::text)::bigint, 0) + sqlc.arg(requests)::bigint))
+                       ELSE jsonb_build_object(sqlc.arg(job)::text, sqlc.arg(requests)::bigint) END,
     spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
 WHERE customer_id = sqlc.arg(customer_id) AND next_at <= rollcall_now() + sqlc.arg(patience)::interval
-RETURNING (extract(epoch FROM (next_at - sqlc.arg(step)::interval - rollcall_now())))::double precision AS wait_seconds;
+RETURNING (extract(epoch FROM (next_at - sqlc.arg(requests)::bigint * sqlc.arg(step)::interval - rollcall_now())))::double precision AS wait_seconds;
 
 -- name: BudgetInsertIfAbsent :exec
 INSERT INTO customer_budgets (customer_id, next_at) VALUES ($1, rollcall_now()) ON CONFLICT (customer_id) DO NOTHING;

@@ -38,29 +38,32 @@ func (q *Queries) BudgetSpent(ctx context.Context, db DBTX, customerID string) (
 
 const budgetTake = `-- name: BudgetTake :one
 UPDATE customer_budgets
-SET next_at = greatest(next_at, rollcall_now()) + $1::interval,
-    spent = jsonb_set(spent, ARRAY[$2::text],
-                      to_jsonb(coalesce((spent ->> $2::text)::bigint, 0) + 1)),
+SET next_at = greatest(next_at, rollcall_now()) + $1::bigint * $2::interval,
+    spent = jsonb_set(spent, ARRAY[$3::text],
+                      to_jsonb(coalesce((spent ->> $3::text)::bigint, 0) + $1::bigint)),
     spent_today = CASE WHEN spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
-                       THEN jsonb_set(spent_today, ARRAY[$2::text],
-                                      to_jsonb(coalesce((spent_today ->> $2::text)::bigint, 0) + 1))
-                       ELSE jsonb_build_object($2::text, 1) END,
+                       THEN jsonb_set(spent_today, ARRAY[$3::text],
+                                      to_jsonb(coalesce((spent_today ->> $3::text)::bigint, 0) + $1::bigint))
+                       ELSE jsonb_build_object($3::text, $1::bigint) END,
     spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
-WHERE customer_id = $3 AND next_at <= rollcall_now() + $4::interval
-RETURNING (extract(epoch FROM (next_at - $1::interval - rollcall_now())))::double precision AS wait_seconds
+WHERE customer_id = $4 AND next_at <= rollcall_now() + $5::interval
+RETURNING (extract(epoch FROM (next_at - $1::bigint * $2::interval - rollcall_now())))::double precision AS wait_seconds
 `
 
 type BudgetTakeParams struct {
+	Requests   int64
 	Step       time.Duration
 	Job        string
 	CustomerID string
 	Patience   time.Duration
 }
 
-// Takes one grant. The caller may send at the old next_at, or now; the row moves on by one interval. If that moment is further
-// away than the caller's patience, the statement returns no row and spends nothing.
+// Takes grants for requests that follow one another. The caller may send the first at the old next_at, or now, and each other one an
+// interval later; the row moves on by as many intervals. If the first moment is further away than the caller's patience, the
+// statement returns no row and spends nothing.
 func (q *Queries) BudgetTake(ctx context.Context, db DBTX, arg *BudgetTakeParams) (float64, error) {
 	row := db.QueryRow(ctx, budgetTake,
+		arg.Requests,
 		arg.Step,
 		arg.Job,
 		arg.CustomerID,
