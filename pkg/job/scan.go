@@ -72,7 +72,9 @@ func (r *reader) read(ctx context.Context) error {
 	pipeline := &pipeline{
 		atOnce: max(r.PagesInFlight, 1),
 		compare: func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
-			return r.sides.Lane.Compare(ctx, page, r.sides.Options)
+			options := r.sides.Options
+			options.Scan = r.Run.JobID
+			return r.sides.Lane.Compare(ctx, page, options)
 		},
 		write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
 			return page.Write(ctx)
@@ -132,7 +134,7 @@ func (r *reader) commit(ctx context.Context, page vomo.Page, written *mirror.Wri
 	now := time.Now()
 	outcome, err := written.Commit(ctx, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
 		var err error
-		if step, err = scan.Next(ctx, tx, r.Run.JobID, r.Run.Cursor, page, outcome.Seen); err != nil {
+		if step, err = scan.Next(ctx, tx, r.Run.JobID, r.Run.Cursor, page, outcome.Seen, outcome.NewlySeen); err != nil {
 			return err
 		}
 		if phase := r.phaseAfter(step); phase != "" {

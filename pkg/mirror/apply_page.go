@@ -70,7 +70,8 @@ func (p *ComparedPage) Write(ctx context.Context) (*WrittenPage, error) {
 		return nil, fmt.Errorf("write page %d: %w", p.number, err)
 	}
 	written := &WrittenPage{lane: l, number: p.number, options: options, changes: l.collectChanges(plan, results, options)}
-	written.changes.outcome.Seen, written.changes.outcome.Date = plan.seen, plan.clocks.vomo
+	outcome := &written.changes.outcome
+	outcome.Seen, outcome.NewlySeen, outcome.Date = plan.seen, plan.newlySeen, plan.clocks.vomo
 	return written, nil
 }
 

@@ -77,6 +77,8 @@ type ApplyOptions struct {
 	// AdoptOnly writes nothing to the destination: the mapping takes over versions that differ only in owned fields, and all
 	// others are left to the next poll.
 	AdoptOnly bool
+	// Scan is the scan of which Outcome.NewlySeen is counted; 0: none.
+	Scan int64
 }
 
 // Outcome is the result of applying a page.
@@ -89,6 +91,7 @@ type Outcome struct {
 	Date        time.Time  // VOMO's clock when it answered, or the database's clock if VOMO sent no Date
 	// Participations are the digests of the fields of participations that the destination got, by VOMO id.
 	Participations map[string][]byte
+	NewlySeen      int64            // of Seen, those that ApplyOptions.Scan had not seen
 	Seen           []store.SeenUser // each distinct id of the page; an entry without an id has one made from its content
 }
 

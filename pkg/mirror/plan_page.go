@@ -56,6 +56,7 @@ type pagePlan struct {
 	skipped    int
 	latest     time.Time // the latest change
 	seen       []store.SeenUser
+	newlySeen  int64 // of these, those that the scan had not seen
 	clocks     clocks
 }
 
@@ -67,11 +68,15 @@ const codeStaleSource = "source_behind"
 // unreadable one.
 func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOptions) (pagePlan, error) {
 	unreadable := l.unreadableEntries(page)
-	known, err := l.readKnown(ctx, page, unreadable)
+	seen := seenUsers(page, unreadable)
+	known, err := l.readKnown(ctx, page, unreadable, seen, options.Scan)
 	if err != nil {
 		return pagePlan{}, err
 	}
-	plan := pagePlan{clocks: clocks{vomo: page.Date, database: known.Now}, seen: seenUsers(page, unreadable)}
+	plan := pagePlan{clocks: clocks{vomo: page.Date, database: known.Now}, seen: seen}
+	if options.Scan != 0 {
+		plan.newlySeen = int64(len(seen)) - known.Seen
+	}
 	if page.Date.IsZero() {
 		plan.clocks.vomo = known.Now
 	}
@@ -124,8 +129,10 @@ func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOption
 	return plan, nil
 }
 
-// readKnown reads the mappings and open letters of a page's users, and the database's time.
-func (l *Lane) readKnown(ctx context.Context, page vomo.Page, unreadable []deadletter.Rejection) (store.StoredVersions, error) {
+// readKnown reads the mappings and open letters of a page's users, how many of them a scan has seen, and the database's time.
+func (l *Lane) readKnown(
+	ctx context.Context, page vomo.Page, unreadable []deadletter.Rejection, seen []store.SeenUser, scan int64,
+) (store.StoredVersions, error) {
 	ids := make([]string, 0, len(page.Users))
 	for _, user := range page.Users {
 		ids = append(ids, user.ID)
@@ -136,7 +143,11 @@ func (l *Lane) readKnown(ctx context.Context, page vomo.Page, unreadable []deadl
 	for _, entry := range unreadable {
 		records = append(records, entry.RecordID)
 	}
-	return l.Store.StoredVersions(ctx, l.Customer, deadletter.KindUser, ids, records)
+	asked := store.VersionsAsked{Customer: l.Customer, Kind: deadletter.KindUser, VomoIDs: ids, RecordIDs: records, Scan: scan}
+	for _, user := range seen {
+		asked.ScanIDs = append(asked.ScanIDs, user.ID)
+	}
+	return l.Store.StoredVersions(ctx, asked)
 }
 
 // dropUnchanged removes the candidates that need no write, and completes the others with their mapping and letter.

@@ -9,6 +9,7 @@ import (
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
+	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
 )
 
@@ -30,7 +31,7 @@ func (l *Lane) ProbeDestination(ctx context.Context, user vomo.User) (ProbeResul
 	if err != nil {
 		return ProbeInconclusive, err
 	}
-	known, err := l.Store.StoredVersions(ctx, l.Customer, deadletter.KindUser, []string{user.ID}, nil)
+	known, err := l.Store.StoredVersions(ctx, store.VersionsAsked{Customer: l.Customer, Kind: deadletter.KindUser, VomoIDs: []string{user.ID}})
 	if err != nil {
 		return ProbeInconclusive, err
 	}

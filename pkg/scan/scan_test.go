@@ -154,7 +154,7 @@ func TestFallOfTheTotalStepsBackBehindThePagesInFlight(t *testing.T) {
 		total := int64(1000)
 		cursor := store.Cursor{NextPage: 10, LastTotal: &total, FurthestPage: 9}
 		step, err := scan.Next(t.Context(), newSeenUsers(), 1, cursor,
-			vomo.Page{Number: 10, Total: 1000 - deleted, More: true}, nil)
+			vomo.Page{Number: 10, Total: 1000 - deleted, More: true}, nil, 0)
 		require.NoError(t, err)
 		require.True(t, step.CursorMoved)
 		require.Equal(t, to, step.Cursor.NextPage, "%d deleted", deleted)

@@ -101,18 +101,26 @@ type memorySeenUsers struct {
 
 func newSeenUsers() *memorySeenUsers { return &memorySeenUsers{passes: map[string]int{}} }
 
-func (m *memorySeenUsers) NoteSeen(_ context.Context, _ int64, pass int, users []store.SeenUser) (int64, error) {
-	var newUsers int64
+func (m *memorySeenUsers) NoteSeen(_ context.Context, _ int64, pass int, users []store.SeenUser) error {
 	for _, user := range users {
 		if _, seen := m.passes[user.ID]; !seen {
-			newUsers++
 			if !user.CreatedAt.IsZero() {
 				m.created = slices.Insert(m.created, m.createdBefore(&user.CreatedAt, 0), user.CreatedAt)
 			}
 		}
 		m.passes[user.ID] = pass
 	}
-	return newUsers, nil
+	return nil
+}
+
+// newOf returns how many of the users are not seen yet.
+func (m *memorySeenUsers) newOf(users []store.SeenUser) (unseen int64) {
+	for _, user := range users {
+		if _, seen := m.passes[user.ID]; !seen {
+			unseen++
+		}
+	}
+	return unseen
 }
 
 // createdBefore returns how many users were created before at, or otherwise if at is nil.
@@ -184,7 +192,7 @@ func scanAll(t *testing.T, s *source, random *rand.Rand, afterRequest func(reque
 			}
 			page := flight[number]
 			delete(flight, number)
-			step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, page, seenOn(page))
+			step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, page, seenOn(page), result.seen.newOf(seenOn(page)))
 			require.NoError(t, err)
 			result.Step = step
 			result.processed += step.NewUsers
@@ -213,7 +221,7 @@ func scanWithoutReadAhead(t *testing.T, s *source, afterRequest func(request int
 		if afterRequest != nil {
 			afterRequest(result.requests)
 		}
-		step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, page, seenOn(page))
+		step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, page, seenOn(page), result.seen.newOf(seenOn(page)))
 		require.NoError(t, err)
 		result.Step = step
 		result.processed += step.NewUsers

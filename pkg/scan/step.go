@@ -35,7 +35,7 @@ const (
 
 // SeenUsers stores which users a scan saw, in the page's transaction.
 type SeenUsers interface {
-	NoteSeen(ctx context.Context, scan int64, pass int, users []store.SeenUser) (newUsers int64, err error)
+	NoteSeen(ctx context.Context, scan int64, pass int, users []store.SeenUser) error
 	CountSeen(ctx context.Context, scan int64) (int64, error)
 	CountSeenBetween(ctx context.Context, scan int64, from, to *time.Time) (int64, error)
 	CountSeenIn(ctx context.Context, scan int64, pass int) (int64, error)
@@ -73,9 +73,11 @@ func Options(cursor store.Cursor) vomo.ScanOptions {
 }
 
 // Next takes a page that was read at cursor and returns where the scan continues. users are the distinct ids of the page,
-// including those of unreadable entries.
-func Next(ctx context.Context, seen SeenUsers, scan int64, cursor store.Cursor, page vomo.Page, users []store.SeenUser) (Step, error) {
-	newUsers, err := seen.NoteSeen(ctx, scan, cursor.Pass, users)
+// including those of unreadable entries, and newUsers is how many of them the scan had not seen before.
+func Next(
+	ctx context.Context, seen SeenUsers, scan int64, cursor store.Cursor, page vomo.Page, users []store.SeenUser, newUsers int64,
+) (Step, error) {
+	err := seen.NoteSeen(ctx, scan, cursor.Pass, users)
 	if err != nil {
 		return Step{}, err
 	}

@@ -241,7 +241,7 @@ func TestALookupOfStoredVersionsMapsItsErrors(t *testing.T) {
 	address := f.as(t, "app")
 	app := openStore(t, address, store.Options{MaxConns: 1})
 	look := func() error {
-		_, err := app.StoredVersions(t.Context(), "acme", "user", []string{"1"}, []string{"1"})
+		_, err := app.StoredVersions(t.Context(), store.VersionsAsked{Customer: "acme", Kind: "user", VomoIDs: []string{"1"}, RecordIDs: []string{"1"}})
 		return err
 	}
 	require.NoError(t, look())

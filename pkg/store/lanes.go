@@ -33,6 +33,13 @@ func (l laneRows) renew(ctx context.Context, on db.DBTX, params *db.LeaseRenewIf
 	return l.queries.LeaseRenewIfHeld(ctx, on, params)
 }
 
+func (l laneRows) renewOrFail(ctx context.Context, on db.DBTX, params *db.LeaseRenewIfHeldParams) (wanted bool, err error) {
+	if l.lane == LaneGiving {
+		return l.queries.GivingLeaseRenewOrFail(ctx, on, (*db.GivingLeaseRenewOrFailParams)(params))
+	}
+	return l.queries.LeaseRenewOrFail(ctx, on, (*db.LeaseRenewOrFailParams)(params))
+}
+
 func (l laneRows) wanted(ctx context.Context, on db.DBTX, params *db.LeaseWantedIfHeldParams) (bool, error) {
 	if l.lane == LaneGiving {
 		return l.queries.GivingLeaseWantedIfHeld(ctx, on, (*db.GivingLeaseWantedIfHeldParams)(params))

@@ -146,18 +146,18 @@ func (l *Lease) Release(ctx context.Context) error {
 // InLane runs work in a pipelined transaction that first asserts and renews the lease. It returns ErrLaneLost and commits nothing
 // if the lease is no longer held.
 //
-// Errors arrive late in work: the assertion is sent together with the first statement whose answer work needs, and the error
+// Errors arrive late in work: the assertion is sent together with the first statement whose answer work needs, or with the commit, and the error
 // of a statement that only writes comes with a later statement, or with the commit.
 func (s *Store) InLane(ctx context.Context, lease *Lease, work func(ctx context.Context, tx *Tx) error) error {
 	sent := lease.now()
 	var wanted bool
 	err := s.InPipelinedTx(ctx, func(ctx context.Context, tx *Tx) error {
 		tx.pipelined.deferStatement(func(on db.DBTX) error {
-			_, err := lease.rows().renew(ctx, on, lease.renewal())
+			_, err := lease.rows().renewOrFail(ctx, on, lease.renewal())
 			return err
 		}, func(results pgx.BatchResults) error {
 			err := results.QueryRow().Scan(&wanted)
-			if errors.Is(err, pgx.ErrNoRows) {
+			if codeOf(err) == codeLaneLost {
 				return lease.lose("assert lease")
 			}
 			return err

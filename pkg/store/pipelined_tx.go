@@ -111,13 +111,6 @@ func (p *pipelinedTx) QueryRow(ctx context.Context, sql string, arguments ...any
 // commit commits together with what is deferred. If a deferred statement fails, Postgres skips all that follow it, the commit
 // too.
 func (p *pipelinedTx) commit(ctx context.Context) error {
-	// The first statements may forbid the rest by their answer and not by an error, as the assertion of a lane does: Postgres
-	// would go on to the commit.
-	if p.tx == nil {
-		if err := p.send(ctx); err != nil {
-			return err
-		}
-	}
 	p.add("commit", nil, func(results pgx.BatchResults) error {
 		tag, err := results.Exec()
 		if err == nil && tag.String() != "COMMIT" { // Postgres says ROLLBACK of a transaction that had failed before

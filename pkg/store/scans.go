@@ -78,21 +78,20 @@ type SeenUser struct {
 	CreatedAt time.Time
 }
 
-// NoteSeen notes a page's ids, each once in users, under the number of the reading; fresh is how many of them
-// the scan had not met before.
-func (t *Tx) NoteSeen(ctx context.Context, scan int64, pass int, users []SeenUser) (fresh int64, err error) {
+// NoteSeen notes a page's ids, each once in users, under the number of the reading. A pipelined transaction defers the statements.
+func (t *Tx) NoteSeen(ctx context.Context, scan int64, pass int, users []SeenUser) error {
 	if len(users) == 0 {
-		return 0, nil
+		return nil
 	}
 	params := &db.SeenInsertNewParams{ScanID: scan, Pass: column(pass)}
 	for _, user := range users {
 		params.Ids = append(params.Ids, user.ID)
 		params.CreatedAts = append(params.CreatedAts, user.CreatedAt)
 	}
-	if fresh, err = t.queries.SeenInsertNew(ctx, t.dbtx, params); err != nil || pass == 0 {
-		return fresh, err
+	if err := t.deferred(func(on db.DBTX) error { return t.queries.SeenInsertNew(ctx, on, params) }); err != nil || pass == 0 {
+		return err
 	}
-	return fresh, t.deferred(func(on db.DBTX) error {
+	return t.deferred(func(on db.DBTX) error {
 		return t.queries.SeenMarkPass(ctx, on, &db.SeenMarkPassParams{ScanID: scan, Pass: params.Pass, Ids: params.Ids})
 	})
 }

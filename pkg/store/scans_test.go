@@ -27,11 +27,14 @@ func never(int) time.Time { return time.Time{} }
 
 func (f *fixture) note(t *testing.T, scan int64, pass int, users []store.SeenUser) (fresh int64) {
 	t.Helper()
-	f.do(t, func(ctx context.Context, tx *store.Tx) (err error) {
-		fresh, err = tx.NoteSeen(ctx, scan, pass, users)
-		return err
-	})
-	return fresh
+	ids := make([]string, 0, len(users))
+	for _, user := range users {
+		ids = append(ids, user.ID)
+	}
+	known, err := f.StoredVersions(t.Context(), store.VersionsAsked{Customer: "acme", Kind: "user", Scan: scan, ScanIDs: ids})
+	require.NoError(t, err)
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.NoteSeen(ctx, scan, pass, users) })
+	return int64(len(users)) - known.Seen
 }
 
 func TestAScanMeetsEachIdOnce(t *testing.T) {

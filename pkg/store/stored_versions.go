@@ -14,16 +14,28 @@ import (
 type StoredVersions struct {
 	Mappings map[string]Mapping    // what the destination has, by VOMO id
 	Letters  map[string]OpenLetter // by record id
+	Seen     int64                 // how many of ScanIDs the scan has seen
 	Now      time.Time             // the database's clock
 }
 
-// StoredVersions reads the mappings, the open letters and the time in one round trip, because every page of every job
-// needs all three.
-func (s *Store) StoredVersions(ctx context.Context, customer, kind string, vomoIDs, recordIDs []string) (StoredVersions, error) {
+// VersionsAsked says of which users of a customer versions are read.
+type VersionsAsked struct {
+	Customer string
+	Kind     string // of the letters
+	VomoIDs  []string
+	// RecordIDs are those of the letters.
+	RecordIDs []string
+	Scan      int64 // 0: no scan is asked about
+	ScanIDs   []string
+}
+
+// StoredVersions reads the mappings, the open letters, what a scan has seen, and the time in one round trip, because a page needs
+// them all before it is written.
+func (s *Store) StoredVersions(ctx context.Context, asked VersionsAsked) (StoredVersions, error) {
 	var stored StoredVersions
 	batch := &pgx.Batch{}
 	queue(batch, func(on db.DBTX) error {
-		_, err := s.queries.MappingVersions(ctx, on, &db.MappingVersionsParams{CustomerID: customer, Ids: vomoIDs})
+		_, err := s.queries.MappingVersions(ctx, on, &db.MappingVersionsParams{CustomerID: asked.Customer, Ids: asked.VomoIDs})
 		return err
 	}, func(rows pgx.Rows) error {
 		found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[db.MappingVersionsRow])
@@ -31,13 +43,22 @@ func (s *Store) StoredVersions(ctx context.Context, customer, kind string, vomoI
 		return err
 	})
 	queue(batch, func(on db.DBTX) error {
-		_, err := s.queries.LettersOpenFor(ctx, on, &db.LettersOpenForParams{CustomerID: customer, Kind: kind, RecordIds: recordIDs})
+		_, err := s.queries.LettersOpenFor(ctx, on, &db.LettersOpenForParams{CustomerID: asked.Customer, Kind: asked.Kind, RecordIds: asked.RecordIDs})
 		return err
 	}, func(rows pgx.Rows) error {
 		found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[db.LettersOpenForRow])
 		stored.Letters = lettersFrom(found)
 		return err
 	})
+	if asked.Scan != 0 {
+		queue(batch, func(on db.DBTX) error {
+			_, err := s.queries.SeenAmong(ctx, on, &db.SeenAmongParams{ScanID: asked.Scan, Ids: asked.ScanIDs})
+			return err
+		}, func(rows pgx.Rows) (err error) {
+			stored.Seen, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
+			return err
+		})
+	}
 	queue(batch, func(on db.DBTX) error {
 		_, err := direct.New(on).Now(ctx)
 		return err

@@ -17,6 +17,14 @@ UPDATE giving_leases SET expires_at = greatest(expires_at, rollcall_now() + sqlc
 WHERE customer_id = sqlc.arg(customer_id) AND epoch = sqlc.arg(epoch) AND holder = sqlc.arg(holder) AND expires_at > rollcall_now()
 RETURNING wanted;
 
+-- name: GivingLeaseRenewOrFail :one
+-- GivingLeaseRenewIfHeld for a page's transaction: if the lease is not held, the statement fails, and Postgres skips the commit that was sent with it.
+WITH renewed AS (
+UPDATE giving_leases SET expires_at = greatest(expires_at, rollcall_now() + sqlc.arg(ttl)::interval)
+WHERE customer_id = sqlc.arg(customer_id) AND epoch = sqlc.arg(epoch) AND holder = sqlc.arg(holder) AND expires_at > rollcall_now()
+RETURNING wanted)
+SELECT CASE count(*) WHEN 1 THEN bool_or(wanted) ELSE lane_lost() = 0 END::boolean AS wanted FROM renewed;
+
 -- name: GivingLeaseWantedIfHeld :one
 -- Returns what a renewal returns, and does not renew.
 SELECT wanted FROM giving_leases

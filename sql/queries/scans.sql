@@ -1,6 +1,10 @@
--- name: SeenInsertNew :execrows
--- Stores a page's ids, each once, and returns how many the scan had not seen before. A SELECT of the seen ids could get a plan
--- from a time when the table was small; the insert finds each id through the key.
+-- name: SeenAmong :one
+-- How many of a page's ids the scan has seen. Looks each id up by itself, through the key, as MappingVersions does.
+SELECT count(*) FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) v
+CROSS JOIN LATERAL (SELECT FROM scan_seen s WHERE s.scan_id = sqlc.arg(scan_id) AND s.vomo_user_id = v.id LIMIT 1) s;
+
+-- name: SeenInsertNew :exec
+-- Stores a page's ids, each once.
 INSERT INTO scan_seen (scan_id, vomo_user_id, created_at, pass)
 SELECT sqlc.arg(scan_id), v.id, nullif(v.created_at, '0001-01-01 00:00:00+00'), sqlc.arg(pass)
 FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id, unnest(sqlc.arg(created_ats)::timestamptz[]) AS created_at) v

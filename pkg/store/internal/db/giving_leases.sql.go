@@ -79,6 +79,34 @@ func (q *Queries) GivingLeaseRenewIfHeld(ctx context.Context, db DBTX, arg *Givi
 	return wanted, err
 }
 
+const givingLeaseRenewOrFail = `-- name: GivingLeaseRenewOrFail :one
+WITH renewed AS (
+UPDATE giving_leases SET expires_at = greatest(expires_at, rollcall_now() + $1::interval)
+WHERE customer_id = $2 AND epoch = $3 AND holder = $4 AND expires_at > rollcall_now()
+RETURNING wanted)
+SELECT CASE count(*) WHEN 1 THEN bool_or(wanted) ELSE lane_lost() = 0 END::boolean AS wanted FROM renewed
+`
+
+type GivingLeaseRenewOrFailParams struct {
+	Ttl        time.Duration
+	CustomerID string
+	Epoch      int64
+	Holder     string
+}
+
+// GivingLeaseRenewIfHeld for a page's transaction: if the lease is not held, the statement fails, and Postgres skips the commit that was sent with it.
+func (q *Queries) GivingLeaseRenewOrFail(ctx context.Context, db DBTX, arg *GivingLeaseRenewOrFailParams) (bool, error) {
+	row := db.QueryRow(ctx, givingLeaseRenewOrFail,
+		arg.Ttl,
+		arg.CustomerID,
+		arg.Epoch,
+		arg.Holder,
+	)
+	var wanted bool
+	err := row.Scan(&wanted)
+	return wanted, err
+}
+
 const givingLeaseTakeIfFree = `-- name: GivingLeaseTakeIfFree :one
 INSERT INTO giving_leases (customer_id, epoch, holder, expires_at, wanted)
 VALUES ($1, 1, $2, rollcall_now() + $3::interval, false)

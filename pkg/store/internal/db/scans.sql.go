@@ -10,6 +10,24 @@ import (
 	"time"
 )
 
+const seenAmong = `-- name: SeenAmong :one
+SELECT count(*) FROM (SELECT unnest($1::text[]) AS id) v
+CROSS JOIN LATERAL (SELECT FROM scan_seen s WHERE s.scan_id = $2 AND s.vomo_user_id = v.id LIMIT 1) s
+`
+
+type SeenAmongParams struct {
+	Ids    []string
+	ScanID int64
+}
+
+// How many of a page's ids the scan has seen. Looks each id up by itself, through the key, as MappingVersions does.
+func (q *Queries) SeenAmong(ctx context.Context, db DBTX, arg *SeenAmongParams) (int64, error) {
+	row := db.QueryRow(ctx, seenAmong, arg.Ids, arg.ScanID)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const seenFinishedScans = `-- name: SeenFinishedScans :many
 WITH RECURSIVE scans AS (
     SELECT (SELECT min(s.scan_id) FROM scan_seen s) AS scan_id
@@ -58,7 +76,7 @@ func (q *Queries) SeenForget(ctx context.Context, db DBTX, arg *SeenForgetParams
 	return result.RowsAffected(), nil
 }
 
-const seenInsertNew = `-- name: SeenInsertNew :execrows
+const seenInsertNew = `-- name: SeenInsertNew :exec
 INSERT INTO scan_seen (scan_id, vomo_user_id, created_at, pass)
 SELECT $1, v.id, nullif(v.created_at, '0001-01-01 00:00:00+00'), $2
 FROM (SELECT unnest($3::text[]) AS id, unnest($4::timestamptz[]) AS created_at) v
@@ -72,19 +90,15 @@ type SeenInsertNewParams struct {
 	CreatedAts []time.Time
 }
 
-// Stores a page's ids, each once, and returns how many the scan had not seen before. A SELECT of the seen ids could get a plan
-// from a time when the table was small; the insert finds each id through the key.
-func (q *Queries) SeenInsertNew(ctx context.Context, db DBTX, arg *SeenInsertNewParams) (int64, error) {
-	result, err := db.Exec(ctx, seenInsertNew,
+// Stores a page's ids, each once.
+func (q *Queries) SeenInsertNew(ctx context.Context, db DBTX, arg *SeenInsertNewParams) error {
+	_, err := db.Exec(ctx, seenInsertNew,
 		arg.ScanID,
 		arg.Pass,
 		arg.Ids,
 		arg.CreatedAts,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	return err
 }
 
 const seenMarkPass = `-- name: SeenMarkPass :exec
