@@ -161,7 +161,7 @@ func TestGrantsOfExpectedRequestsAreTakenTogether(t *testing.T) {
 	require.NoError(t, scan.Wait(t.Context()))
 	require.Equal(t, int64(5), b.spent(t, "acme")["scan"], "those of the next four are taken, too")
 	require.NoError(t, other.Wait(t.Context()))
-	require.Equal(t, []time.Duration{0, 5 * fast.Interval()}, waits, "nobody else gets them")
+	require.Equal(t, []time.Duration{0, 5 * fast.Interval()}, waits, "no other account gets them")
 
 	for range 4 {
 		require.NoError(t, scan.Wait(t.Context()))
