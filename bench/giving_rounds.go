@@ -112,6 +112,9 @@ func (i *installation) workedOff(
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	if err := i.forgetStatements(ctx); err != nil {
+		return round{}, err
+	}
 	beginning := make(chan error, 1)
 	go func() {
 		err := begin(ctx)
@@ -147,7 +150,7 @@ func (i *installation) workedOff(
 	for part, its := range used {
 		played.Figures[figurePeak+part] = mebibytes(its.peak)
 	}
-	return played, nil
+	return played, i.addStatements(ctx, played.Figures, "record", i.all())
 }
 
 // workedOffByLimit is workedOff for a job of the limit program.

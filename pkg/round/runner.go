@@ -17,6 +17,9 @@ import (
 
 const (
 	lookEvery = time.Second
+	// lookAgainAfter is the least time between two looks for which a wake asks: a stream that is full wakes the runner for each of its
+	// messages, and a look costs as much as one of them.
+	lookAgainAfter = 25 * time.Millisecond
 	// drainTime is how long rounds may go on after the service was asked to stop.
 	drainTime = 14 * time.Second
 )
@@ -109,17 +112,22 @@ func (r *Runner) Run(ctx context.Context) {
 	look := time.NewTimer(0)
 	defer look.Stop()
 	var lookedAt time.Time
+	wanted := false // by a wake that came too soon after a look
 	for {
+		due := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			lookedAt = time.Now()
-			r.look(ctx)
+			due = true
 		case <-r.woken:
-			lookedAt = time.Now()
-			r.look(ctx)
+			due = time.Since(lookedAt) >= lookAgainAfter
+			wanted = !due
 		case <-freed:
+		}
+		if due {
+			lookedAt, wanted = time.Now(), false
+			r.look(ctx)
 		}
 		for r.start(ctx, slots, func(next Next) {
 			running.Go(func() {
@@ -134,7 +142,11 @@ func (r *Runner) Run(ctx context.Context) {
 		}) {
 			continue // until no slot is free
 		}
-		look.Reset(r.queue.nextLook(max(r.lookEvery-time.Since(lookedAt), 0)))
+		every := r.lookEvery
+		if wanted {
+			every = min(every, lookAgainAfter)
+		}
+		look.Reset(r.queue.nextLook(max(every-time.Since(lookedAt), 0)))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -167,4 +168,33 @@ func (f *fixture) job(t *testing.T) string {
 	var line string
 	require.NoError(t, f.pool.QueryRow(t.Context(), `SELECT outcome || ' ' || processed_count FROM job_log ORDER BY id LIMIT 1`).Scan(&line))
 	return line
+}
+
+func TestManyWakesLeadToFewLooksAndTheLastIsHeeded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var looks []time.Time
+		runner := New(Config{Logger: zap.NewNop(), Slots: 1, Kind: Kind{Job: "test", Look: func(context.Context) ([]Customer, error) {
+			looks = append(looks, time.Now())
+			return nil, nil
+		}}})
+		runner.lookEvery = time.Hour
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			runner.Run(ctx)
+		}()
+		for range 100 {
+			synctest.Wait()
+			time.Sleep(time.Millisecond)
+			runner.Wake()
+		}
+		last := time.Now()
+		time.Sleep(lookAgainAfter)
+		cancel()
+		<-ended
+		require.LessOrEqual(t, len(looks), 1+int(100*time.Millisecond/lookAgainAfter)+1)
+		require.False(t, looks[len(looks)-1].Before(last))
+	})
 }
