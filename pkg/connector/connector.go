@@ -18,10 +18,8 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/budget"
-	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
-	"rollcall.dev/pkg/mappingarchive"
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/participation"
 	"rollcall.dev/pkg/store"
@@ -87,34 +85,20 @@ func (s *Source) Answered(ctx context.Context) error {
 
 // Source opens VOMO for a job that holds the lease. Errors: ErrNoCredential.
 func (c *Connector) Source(ctx context.Context, customer store.Customer, lease *store.Lease, job string) (*Source, error) {
-	token, err := c.secret(ctx, customer.ID, store.CredentialVomoToken)
+	sides, err := c.Store.MirrorSides(ctx, customer.ID)
 	if err != nil {
 		return nil, err
 	}
-	limits := c.Limits.With(customer.RequestsPerSecond, customer.RequestsPerMinute)
-	account, err := budget.Open(c.Store, customer.ID, job, limits)
+	return c.Opening(customer, lease, sides, nil).Source(ctx, job)
+}
+
+// Lane opens the destination for a job that holds the lease.
+func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *store.Lease, job Job) (*mirror.Lane, error) {
+	sides, err := c.Store.MirrorSides(ctx, customer.ID)
 	if err != nil {
-		return nil, fmt.Errorf("open budget: %w", err)
+		return nil, err
 	}
-	client, err := vomo.New(vomo.Config{
-		BaseURL: c.VomoBaseURL, Token: token, Transport: c.VomoTransport, Timeout: c.Timeout,
-		Before: func(ctx context.Context) error {
-			if err := account.Wait(ctx); err != nil {
-				return err
-			}
-			return lease.Outlasts(c.Timeout)
-		},
-		Expect: account.Expect,
-		Throttled: func(ctx context.Context, after time.Duration) {
-			if err := account.Throttled(ctx, after); err != nil {
-				c.Logger.Warn("rejection by VOMO not noted", zap.String("customer", customer.ID), zap.Error(err))
-			}
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open VOMO: %w", err)
-	}
-	return &Source{Client: client, Account: account, store: c.Store, customer: customer.ID}, nil
+	return c.Opening(customer, lease, sides, nil).Lane(ctx, job)
 }
 
 // target is where a customer's users are written, by its settings.
@@ -144,71 +128,6 @@ func (c *Connector) HostSilent(customer store.Customer) time.Duration {
 	return c.Hosts.Silent(destination.HostKey(to.URL))
 }
 
-// Lane opens the destination for a job that holds the lease.
-func (c *Connector) Lane(ctx context.Context, customer store.Customer, lease *store.Lease, job Job) (*mirror.Lane, error) {
-	to, err := targetOf(customer)
-	if err != nil {
-		return nil, err
-	}
-	// Without its mapping, every user would be new.
-	restored, err := mappingarchive.Restore(ctx, c.Store, c.Vault, lease)
-	if err != nil {
-		return nil, err
-	}
-	if restored > 0 {
-		c.Logger.Info("archived mappings restored", zap.String("customer", customer.ID), zap.Int("users", restored))
-	}
-	token, err := c.secret(ctx, customer.ID, store.CredentialDestinationToken)
-	if err != nil && !errors.Is(err, ErrNoCredential) {
-		return nil, err
-	}
-	plain, err := c.Opener.Open(destination.Config{Kind: to.Kind, URL: to.URL, Token: token, BatchSize: to.BatchSize})
-	if err != nil {
-		return nil, fmt.Errorf("open destination: %w", err)
-	}
-	owned, err := ownedFields(customer)
-	if err != nil {
-		return nil, err
-	}
-	hashKey, err := c.Vault.HashKey(ctx, customer.ID)
-	if err != nil {
-		return nil, fmt.Errorf("open customer's key: %w", err)
-	}
-	sealAnswer, err := c.Vault.Sealer(ctx, customer.ID, deadletter.PurposeAnswer)
-	if err != nil {
-		return nil, fmt.Errorf("open customer's key: %w", err)
-	}
-	var book *participation.Book
-	if to.Participations && customer.Participations {
-		if book, err = c.Book(ctx, customer.ID); err != nil {
-			return nil, err
-		}
-	}
-	hold, err := c.Store.DestinationHold(ctx, customer.ID)
-	if err != nil {
-		return nil, err
-	}
-	held := time.Now().Add(hold)
-	key := destination.BreakerKey(customer.ID, to.URL)
-	return &mirror.Lane{
-		Store: c.Store, Lease: lease, Customer: customer.ID, Job: job.Name, JobID: job.ID, TraceID: job.TraceID,
-		Operation: job.Operation, Events: job.Events, IncludeUser: c.IncludeUser, Owned: owned, RetryCaps: c.RetryCaps,
-		HashKey: hashKey, Participations: book, SealAnswer: sealAnswer, Concurrency: c.Concurrency,
-		Trips: func() uint64 { return c.Breakers.Trips(key) },
-		Destination: destination.NewGuard(plain, destination.GuardConfig{
-			Key: key, Breakers: c.Breakers, Customer: customer.ID, Host: destination.HostKey(to.URL), Hosts: c.Hosts,
-			Before: func(context.Context) error {
-				// Read once: the lane has one holder, and only the holder records a hold.
-				if left := time.Until(held); left > 0 {
-					return fault.Throttled("destination_throttled", left, errHeld)
-				}
-				return lease.Outlasts(c.Timeout)
-			},
-			SendCheck: func() error { return lease.Outlasts(c.Timeout) },
-		}),
-	}, nil
-}
-
 // Book opens what is kept of the participations of a customer's users.
 func (c *Connector) Book(ctx context.Context, customer string) (*participation.Book, error) {
 	hashKey, err := c.Vault.HashKey(ctx, customer)
@@ -224,19 +143,4 @@ func (c *Connector) Book(ctx context.Context, customer string) (*participation.B
 		return nil, fmt.Errorf("open customer's key: %w", err)
 	}
 	return &participation.Book{HashKey: hashKey, Seal: seal, Open: open}, nil
-}
-
-func (c *Connector) secret(ctx context.Context, customer, name string) (string, error) {
-	sealed, err := c.Store.Credential(ctx, customer, name)
-	if errors.Is(err, store.ErrNotFound) {
-		return "", fmt.Errorf("%s: %w", name, ErrNoCredential)
-	}
-	if err != nil {
-		return "", err
-	}
-	plain, err := c.Vault.Open(ctx, customer, name, sealed)
-	if err != nil {
-		return "", fmt.Errorf("open %s: %w", name, err)
-	}
-	return string(plain), nil
 }

@@ -64,6 +64,8 @@ type Execution struct {
 	Lease    *store.Lease
 	Log      *zap.Logger
 
+	sides     store.MirrorSides   // as of the claim
+	grant     *store.ClaimedGrant // for the first request to VOMO; nil: none was taken with the claim
 	window    window.Window
 	endTurn   context.CancelCauseFunc // has the work stop after the page in hand, and says why
 	turnEnded func() error            // why it was ended; nil until then

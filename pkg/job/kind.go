@@ -29,6 +29,8 @@ type Kind struct {
 	Tries    int           // how often a run is claimed without a committed page before it is given up; 0: 10
 	// Routine means that runs come by the thousand: their log lines are at debug level if nothing was written.
 	Routine bool
+	// AsksFirst means that the work begins with a request to VOMO: its grant is taken together with the claim.
+	AsksFirst bool
 	// Start queues a run that an operator requested by publishing a message, if there is none; nil: such a message only wakes
 	// the run that there is.
 	Start func(ctx context.Context, tx *store.Tx, customer store.Customer) error

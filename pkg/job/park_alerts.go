@@ -42,19 +42,10 @@ func DestinationAlerts() []string {
 	}
 }
 
-// HasParkAlerts returns whether an alert is active of something that parked work of the customer, of any job. The holder of the lane
-// calls it: no other job raises one meanwhile.
-func HasParkAlerts(ctx context.Context, conn store.Conn, customer string) (bool, error) {
-	alerts, err := conn.ActiveAlerts(ctx, customer)
-	for _, alert := range alerts {
-		if IsDestination(alert.Type) || alert.Type == event.AlertAuthFailed || alert.Type == event.AlertVomoForbidden {
-			return true, err
-		}
-	}
-	if err != nil {
-		return false, err
-	}
-	return HasKeeperAlert(ctx, conn)
+// isParkAlert reports whether an active alert of the customer or of the installation is of something that parked work, of any job. No
+// other job raises one while the lane is held.
+func isParkAlert(alert string) bool {
+	return IsDestination(alert) || alert == event.AlertAuthFailed || alert == event.AlertVomoForbidden || alert == event.AlertKeeperUnavailable
 }
 
 // HasKeeperAlert returns whether an alert is active that the key service is not available.

@@ -1,25 +1,19 @@
 package job
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"rollcall.dev/pkg/connector"
-	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/operatoraudit"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/telemetry"
 	"rollcall.dev/pkg/window"
 	"rollcall.dev/pkg/worker"
 )
-
-// LaneTakenPause is after how long a job that finds the lane taken comes back.
-const LaneTakenPause = 1500 * time.Millisecond
 
 // Runner works the runs of one kind. The work is a row; a message only says that there is some.
 type Runner struct {
@@ -40,7 +34,7 @@ func (r *Runner) Work(ctx context.Context, delivery *worker.Delivery, customerID
 	end := r.Probes.Begin()
 	defer end()
 	log := r.Logger.With(zap.String("customer", customerID), zap.String("kind", r.Kind.Name))
-	customer, err := r.Store.Customer(ctx, customerID)
+	customer, known, err := r.Store.CustomerAndRun(ctx, customerID, r.Kind.Name)
 	if errors.Is(err, store.ErrNotFound) {
 		log.Info("request settled: no customer of that id was onboarded")
 		return r.noteRequest(ctx, delivery, customerID, runID, codeUnknownCustomer)
@@ -52,7 +46,7 @@ func (r *Runner) Work(ctx context.Context, delivery *worker.Delivery, customerID
 		log.Info("request settled: the customer is paused, switched off, or not ready for this kind of run")
 		return r.noteRequest(ctx, delivery, customerID, runID, codeNotServed)
 	}
-	run, err := r.open(ctx, customer, runID)
+	run, err := r.open(ctx, customer, known, runID)
 	if err == nil {
 		if err := r.noteRequest(ctx, delivery, customerID, runID, ""); err != nil {
 			return err
@@ -110,13 +104,15 @@ func (r *Runner) noteRequest(ctx context.Context, delivery *worker.Delivery, cus
 	return err
 }
 
-// open reads the run. If there is none, it starts one for a message published by hand.
-func (r *Runner) open(ctx context.Context, customer store.Customer, runID int64) (store.Run, error) {
-	run, err := r.Store.OpenRun(ctx, customer.ID, r.Kind.Name)
-	if !errors.Is(err, store.ErrNotFound) || runID != 0 || r.Kind.Start == nil {
-		return run, err
+// open returns the run that is known. If there is none, it starts one for a message published by hand.
+func (r *Runner) open(ctx context.Context, customer store.Customer, known *store.Run, runID int64) (store.Run, error) {
+	if known != nil {
+		return *known, nil
 	}
-	err = r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	if runID != 0 || r.Kind.Start == nil {
+		return store.Run{}, store.ErrNotFound
+	}
+	err := r.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := tx.LockCustomer(ctx, customer.ID); err != nil {
 			return err
 		}
@@ -181,75 +177,4 @@ func (r *Runner) delay(ctx context.Context, run store.Run, wait time.Duration, l
 	}
 	log.Debug("probe of a destination put off", zap.Int64("run", run.ID), zap.Duration("for", wait))
 	return nil
-}
-
-// claim takes the customer's lane for the time of the work.
-func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer store.Customer, open store.Run, release func(),
-	log *zap.Logger,
-) error {
-	lease, err := r.takeLane(ctx, customer)
-	if errors.Is(err, store.ErrLaneTaken) {
-		return worker.Retry(LaneTakenPause, err)
-	}
-	if err != nil {
-		return err
-	}
-	message := ctx
-	ctx, letGo := Hold(ctx, lease, log)
-	defer letGo()
-	// Read again now that no other job can change it: the destination may have been replaced while we waited.
-	if customer, err = r.Store.Customer(ctx, customer.ID); err != nil {
-		return err
-	}
-	if !r.Kind.Serves(customer) {
-		return nil
-	}
-	execution := &Execution{Runner: r, Customer: customer, Run: open, Lease: lease, release: release}
-	err = r.Store.InLane(ctx, lease, func(ctx context.Context, tx *store.Tx) error {
-		claimed, err := tx.ClaimRun(ctx, customer.ID, r.Kind.Name, lease.Epoch)
-		if err == nil {
-			execution.Run = claimed
-		}
-		return err
-	})
-	ctx, span := r.Tracing.Continue(ctx, execution.Run.TraceID, telemetry.SpanRun(r.Kind.Name), customer.ID)
-	defer func() { span.End(nil) }()
-	execution.Log = log.With(zap.Int64("run", execution.Run.ID), zap.String("trace", execution.Run.TraceID)).With(telemetry.LogFields(ctx)...)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil // it ended, or an operator stopped it, meanwhile
-	case errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable): // it may have been claimed all the same
-		return Settled(message, func(ctx context.Context) error { return execution.laneLost(ctx, err) })
-	case err != nil:
-		return err
-	}
-	run := execution.Run
-	if run.Attempts > r.tries() {
-		return Settled(message, func(ctx context.Context) error {
-			return execution.giveUp(ctx, fault.Permanent("too_many_attempts", errors.New("claimed too often without a committed page")))
-		})
-	}
-	execution.Log.Log(r.level(), "run claimed", zap.Int("from_page", run.NextPage), zap.Int64("epoch", lease.Epoch), zap.Int("attempt", run.Attempts))
-	span.Set(telemetry.Run(run.ID), telemetry.Attempt(run.Attempts))
-	outcome := execution.work(ctx, delivery.Draining())
-	span.Set(telemetry.Outcome(outcomeWord(outcome)))
-	return Settled(message, func(settling context.Context) error { return execution.settle(settling, ctx, outcome) })
-}
-
-func (r *Runner) takeLane(ctx context.Context, customer store.Customer) (*store.Lease, error) {
-	if r.Kind.Patience != nil {
-		if patience := r.Kind.Patience(customer); patience > 0 {
-			return r.Store.AwaitLease(ctx, customer.ID, r.Holder, r.LeaseFor, patience)
-		}
-	}
-	return r.Store.TakeLease(ctx, customer.ID, r.Holder, r.LeaseFor)
-}
-
-func (r *Runner) tries() int { return cmp.Or(r.Kind.Tries, defaultTries) }
-
-func (r *Runner) level() zapcore.Level {
-	if r.Kind.Routine {
-		return zap.DebugLevel
-	}
-	return zap.InfoLevel
 }

@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"slices"
 
 	"rollcall.dev/pkg/connector"
 	"rollcall.dev/pkg/mirror"
@@ -24,29 +25,25 @@ type Sides struct {
 // create or update by the mapping; events says whether users are published as events.
 func (e *Execution) OpenSides(ctx context.Context, operation string, events bool) (*Sides, error) {
 	name := e.Kind.Job(e.Customer)
-	source, err := e.Connect.Source(ctx, e.Customer, e.Lease, name)
+	opening := e.Connect.Opening(e.Customer, e.Lease, e.sides, e.grant)
+	source, err := opening.Source(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	lane, err := e.Connect.Lane(ctx, e.Customer, e.Lease, connector.Job{
+	lane, err := opening.Lane(ctx, connector.Job{
 		Name: name, ID: e.Run.JobID, TraceID: e.Run.TraceID, Operation: operation, Events: events,
 	})
 	if err != nil {
 		return nil, err
 	}
-	sides := &Sides{Source: source, Lane: lane, Options: OptionsAfter(e.Run.ParkReason, e.Run.Parks)}
-	if sides.parkAlerts, err = HasParkAlerts(ctx, e.Store.Conn, e.Customer.ID); err != nil {
-		return nil, err
+	sides := &Sides{
+		Source: source, Lane: lane, Options: OptionsAfter(e.Run.ParkReason, e.Run.Parks), parkAlerts: slices.ContainsFunc(e.sides.Alerts, isParkAlert),
 	}
 	if rewrite := e.Run.Rewrite; rewrite != nil {
 		sides.Options.RewriteBefore, sides.Options.NewSystem, sides.Options.AllowOlder = rewrite.Before, rewrite.NewSystem, true
-	} else {
-		owed, err := e.Store.RewriteOwed(ctx, e.Customer.ID)
-		if err != nil {
-			return nil, err
-		}
-		sides.Options.RewriteOwed = owed != nil
-		sides.Options.NewSystem = owed != nil && owed.NewSystem // ids that the destination before gave mean nothing
+	} else if owed := e.sides.RewriteOwed; owed != nil {
+		sides.Options.RewriteOwed = true
+		sides.Options.NewSystem = owed.NewSystem // ids that the destination before gave mean nothing
 	}
 	sides.Options.ForbiddenRejectsRecord, err = ForbiddenIsRecords(ctx, e.Store, source, lane, e.Run.ParkReason, e.Run.Parks)
 	return sides, err

@@ -147,9 +147,8 @@ func (t *Tx) StartCheckpoint(ctx context.Context, customer, resource string) err
 
 // AdvanceCheckpoint moves the checkpoint forward; it never goes back.
 func (t *Tx) AdvanceCheckpoint(ctx context.Context, customer, resource string, to time.Time) error {
-	return t.queries.CheckpointAdvance(ctx, t.dbtx, &db.CheckpointAdvanceParams{
-		CustomerID: customer, Resource: resource, Checkpoint: to,
-	})
+	params := &db.CheckpointAdvanceParams{CustomerID: customer, Resource: resource, Checkpoint: to}
+	return t.deferred(func(on db.DBTX) error { return t.queries.CheckpointAdvance(ctx, on, params) })
 }
 
 // MarkBackfilled notes that the customer's first backfill is complete.

@@ -33,14 +33,17 @@ func (c Conn) StartJob(ctx context.Context, customer, job, traceID string) (id i
 
 // FinishJob ends a line in the job log, as failed if errorCode is not "".
 func (c Conn) FinishJob(ctx context.Context, id, processed, failures int64, errorCode string) error {
-	outcome := OutcomeSuccess
-	if errorCode != "" {
-		outcome = OutcomeFailed
-	}
 	_, err := c.queries.JobFinishIfOpen(ctx, c.dbtx, &db.JobFinishIfOpenParams{
-		ID: id, Outcome: &outcome, ProcessedCount: processed, FailureCount: failures, ErrorCode: given(errorCode),
+		ID: id, Outcome: new(outcomeOf(errorCode)), ProcessedCount: processed, FailureCount: failures, ErrorCode: given(errorCode),
 	})
 	return err
+}
+
+func outcomeOf(errorCode string) string {
+	if errorCode != "" {
+		return OutcomeFailed
+	}
+	return OutcomeSuccess
 }
 
 // jobsAtOnce keeps one deletion from the job log short: each line is looked for in the tables that refer to it.

@@ -45,6 +45,7 @@ type Lease struct {
 	deadline time.Time
 	wanted   bool
 	lost     bool
+	released bool // with a transaction of the lane
 }
 
 // TakeLease takes the lane of the customer's mirror for ttl, or marks it as wanted and returns ErrLaneTaken.
@@ -107,6 +108,10 @@ func (l *Lease) stillHeld(ctx context.Context) error {
 
 func (l *Lease) rows() laneRows { return laneRows{lane: l.lane, queries: l.store.queries} }
 
+func (l *Lease) end() *db.LeaseReleaseIfHeldParams {
+	return &db.LeaseReleaseIfHeldParams{CustomerID: l.Customer, Holder: l.holder, Epoch: l.Epoch}
+}
+
 func (l *Lease) renewal() *db.LeaseRenewIfHeldParams {
 	return &db.LeaseRenewIfHeldParams{CustomerID: l.Customer, Epoch: l.Epoch, Holder: l.holder, Ttl: l.ttl}
 }
@@ -136,11 +141,23 @@ func (l *Lease) Wanted() bool {
 func (l *Lease) Release(ctx context.Context) error {
 	l.mu.Lock()
 	l.lost = true
+	released := l.released
 	l.mu.Unlock()
-	_, err := l.rows().release(ctx, l.store.dbtx, &db.LeaseReleaseIfHeldParams{
-		CustomerID: l.Customer, Holder: l.holder, Epoch: l.Epoch,
-	})
+	if released {
+		return nil
+	}
+	_, err := l.rows().release(ctx, l.store.dbtx, l.end())
 	return err
+}
+
+// ReleaseLane frees the lane with the commit, instead of Release. It is for the last transaction of a lane whose last request has
+// ended; the lease is asserted in the same transaction, so a fence comes before it or finds the lane free.
+func (t *Tx) ReleaseLane(ctx context.Context) error {
+	t.releasesLane = true
+	return t.deferred(func(on db.DBTX) error {
+		_, err := t.lease.rows().release(ctx, on, t.lease.end())
+		return err
+	})
 }
 
 // InLane runs work in a pipelined transaction that first asserts and renews the lease. It returns ErrLaneLost and commits nothing
@@ -150,8 +167,9 @@ func (l *Lease) Release(ctx context.Context) error {
 // of a statement that only writes comes with a later statement, or with the commit.
 func (s *Store) InLane(ctx context.Context, lease *Lease, work func(ctx context.Context, tx *Tx) error) error {
 	sent := lease.now()
-	var wanted bool
+	var wanted, released bool
 	err := s.InPipelinedTx(ctx, func(ctx context.Context, tx *Tx) error {
+		tx.lease = lease
 		tx.pipelined.deferStatement(func(on db.DBTX) error {
 			_, err := lease.rows().renewOrFail(ctx, on, lease.renewal())
 			return err
@@ -162,13 +180,31 @@ func (s *Store) InLane(ctx context.Context, lease *Lease, work func(ctx context.
 			}
 			return err
 		})
-		return work(ctx, tx)
+		err := work(ctx, tx)
+		released = tx.releasesLane
+		return err
 	})
 	if err != nil {
 		return err
 	}
+	if released {
+		lease.noteReleased()
+		return nil
+	}
 	lease.extend(sent, wanted)
 	return nil
+}
+
+func (l *Lease) noteReleased() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost, l.released = true, true
+}
+
+func (l *Lease) isReleased() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.released
 }
 
 func (l *Lease) extend(sent time.Time, wanted bool) {
@@ -207,21 +243,30 @@ func (s *Store) AwaitLease(ctx context.Context, customer, holder string, ttl, pa
 }
 
 // AwaitLeaseIn is AwaitLease for either lane.
-func (s *Store) AwaitLeaseIn(ctx context.Context, lane Lane, customer, holder string, ttl, patience time.Duration) (*Lease, error) {
+func (s *Store) AwaitLeaseIn(ctx context.Context, lane Lane, customer, holder string, ttl, patience time.Duration) (lease *Lease, err error) {
+	err = untilTaken(ctx, patience, func() error {
+		lease, err = s.TakeLeaseIn(ctx, lane, customer, holder, ttl)
+		return err
+	})
+	return lease, err
+}
+
+// untilTaken calls take until it returns something else than ErrLaneTaken, or patience is over.
+func untilTaken(ctx context.Context, patience time.Duration, take func() error) error {
 	end := time.NewTimer(patience)
 	defer end.Stop()
 	again := time.NewTicker(takeAgainAfter)
 	defer again.Stop()
 	for {
-		lease, err := s.TakeLeaseIn(ctx, lane, customer, holder, ttl)
+		err := take()
 		if !errors.Is(err, ErrLaneTaken) {
-			return lease, err
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(err, context.Cause(ctx))
+			return errors.Join(err, context.Cause(ctx))
 		case <-end.C:
-			return nil, err
+			return err
 		case <-again.C:
 		}
 	}
@@ -260,6 +305,8 @@ func (l *Lease) Hold(ctx context.Context) (held context.Context, done func(ctx c
 			renew := began.Sub(renewed) >= l.ttl/3-every/2
 			// Another failure is tried again. Each request that leaves meanwhile checks whether the lease outlasts it.
 			switch err := l.check(held, renew); {
+			case l.isReleased():
+				return
 			case errors.Is(err, ErrLaneLost):
 				cancel(err)
 			case err == nil && renew:

@@ -116,20 +116,19 @@ func (c Conn) RunsWaitBeside(ctx context.Context, kind, reason string) (bool, er
 }
 
 // FinishRun ends the run and its line in the job log. The row of a backfill is kept, in the table of the version before; those
-// of polls and reconciliations, which come by the million, are deleted.
+// of polls and reconciliations, which come by the million, are deleted. ErrLaneLost as AdvanceRun returns it.
 func (t *Tx) FinishRun(ctx context.Context, run Run, epoch int64, state RunState, errorCode string) error {
-	var changed int64
-	var err error
-	if run.Kind == KindBackfill {
-		var ended []*db.BackfillEndRow
-		ended, err = t.queries.BackfillEnd(ctx, t.dbtx, &db.BackfillEndParams{
-			CustomerID: run.Customer, Epoch: &epoch, State: string(state), Verified: run.Verified, Failure: given(run.Failure),
-		})
-		changed = int64(len(ended))
-	} else {
-		changed, err = t.queries.RunDeleteIfRunning(ctx, t.dbtx, &db.RunDeleteIfRunningParams{ID: run.ID, Epoch: &epoch})
+	if run.Kind != KindBackfill {
+		params := &db.RunEndOrFailParams{
+			ID: run.ID, Epoch: &epoch, Outcome: new(outcomeOf(errorCode)), ProcessedCount: run.Processed, FailureCount: run.Failures,
+			ErrorCode: given(errorCode),
+		}
+		return t.deferred(func(on db.DBTX) error { return t.queries.RunEndOrFail(ctx, on, params) })
 	}
-	if err := stillMine(changed, err, "finish run"); err != nil {
+	ended, err := t.queries.BackfillEnd(ctx, t.dbtx, &db.BackfillEndParams{
+		CustomerID: run.Customer, Epoch: &epoch, State: string(state), Verified: run.Verified, Failure: given(run.Failure),
+	})
+	if err := stillMine(int64(len(ended)), err, "finish run"); err != nil {
 		return err
 	}
 	return t.FinishJob(ctx, run.JobID, run.Processed, run.Failures, errorCode)

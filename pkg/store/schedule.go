@@ -51,9 +51,8 @@ func (t *Tx) SetNextReconcile(ctx context.Context, customer string, at time.Time
 // MarkPolled notes the heartbeat: a poll came to its end, and the mirror has what had happened by caughtUpAt of
 // VOMO's clock.
 func (t *Tx) MarkPolled(ctx context.Context, customer string, caughtUpAt time.Time) error {
-	return t.queries.SyncConfigMarkPolled(ctx, t.dbtx, &db.SyncConfigMarkPolledParams{
-		CustomerID: customer, CaughtUpAt: &caughtUpAt,
-	})
+	params := &db.SyncConfigMarkPolledParams{CustomerID: customer, CaughtUpAt: &caughtUpAt}
+	return t.deferred(func(on db.DBTX) error { return t.queries.SyncConfigMarkPolled(ctx, on, params) })
 }
 
 // MarkPollPage notes that a poll which has more pages to read has committed one.

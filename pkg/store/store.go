@@ -29,6 +29,8 @@ type Store struct {
 type Tx struct {
 	Conn
 	pipelined    *pipelinedTx // nil in InTx
+	lease        *Lease       // nil but in InLane
+	releasesLane bool
 	owesMessages bool
 }
 

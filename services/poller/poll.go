@@ -40,7 +40,7 @@ func (p *poller) handle(ctx context.Context, delivery *worker.Delivery) error {
 func pollKind() job.Kind {
 	poll := job.Scan{OnPage: onPage, OnDone: onDone}
 	return job.Kind{
-		Name: store.KindPoll, Job: job.Always(jobPoll), Serves: store.Customer.Steady, Routine: true, Start: startByHand,
+		Name: store.KindPoll, Job: job.Always(jobPoll), Serves: store.Customer.Steady, Routine: true, AsksFirst: true, Start: startByHand,
 		Message: job.PollMessage, Work: poll.Work, Patience: patienceFor,
 	}
 }
@@ -89,13 +89,11 @@ func onPage(ctx context.Context, tx *store.Tx, run store.Run, step scan.Step, ou
 	return tx.MarkPollPage(ctx, run.Customer)
 }
 
-// onDone advances the checkpoint and records the heartbeat, in the last page's transaction.
+// onDone advances the checkpoint and records the heartbeat, in the last page's transaction. If the poll's only page was its last, that
+// transaction also frees the lane: no page was read ahead, and each write of this one has ended.
 func onDone(ctx context.Context, tx *store.Tx, run store.Run, _ scan.Step) error {
-	now, err := tx.Now(ctx)
-	if err != nil {
-		return err
-	}
-	if err := tx.AdvanceCheckpoint(ctx, run.Customer, store.ResourceUserSync, checkpointOf(run, now)); err != nil {
+	// The claim's time is one of the database's clock, and saves to ask for it.
+	if err := tx.AdvanceCheckpoint(ctx, run.Customer, store.ResourceUserSync, checkpointOf(run, run.UpdatedAt)); err != nil {
 		return err
 	}
 	if run.Written > 0 {
@@ -103,7 +101,10 @@ func onDone(ctx context.Context, tx *store.Tx, run store.Run, _ scan.Step) error
 			return err
 		}
 	}
-	return tx.MarkPolled(ctx, run.Customer, *run.ScanStartedAt)
+	if err := tx.MarkPolled(ctx, run.Customer, *run.ScanStartedAt); err != nil || run.Pages > 1 {
+		return err
+	}
+	return tx.ReleaseLane(ctx)
 }
 
 // quietTail is the most that a checkpoint stays behind the scan's start if no user changed later.
@@ -116,7 +117,7 @@ const quietTail = time.Hour
 //
 // The checkpoint is at most quietTail behind the scan's start. Without that limit, users imported in the last minute
 // before an organisation became quiet would be read again by every poll; a list that lags by more than an hour cannot
-// be polled anyway. now is the database's clock: if VOMO's Date is ahead of it, for example because of a proxy with a
+// be polled anyway. now is a time of the database's clock that has passed: if VOMO's Date is ahead of it, for example because of a proxy with a
 // wrong clock, the checkpoint must not skip changes that are still to come.
 func checkpointOf(run store.Run, now time.Time) time.Time {
 	start := *run.ScanStartedAt

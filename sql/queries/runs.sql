@@ -46,6 +46,16 @@ WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND state IN
   AND (epoch IS NULL OR epoch <= sqlc.arg(epoch))
 RETURNING *;
 
+-- name: RunClaimInLane :one
+-- RunClaimIfOpen with the epoch of the lane that the holder has taken in the same transaction; no row if it has not.
+UPDATE runs
+SET state = 'running', attempts = runs.attempts + 1, epoch = l.epoch, updated_at = rollcall_now(),
+    started_at = coalesce(runs.started_at, rollcall_now())
+FROM customer_leases l
+WHERE runs.customer_id = sqlc.arg(customer_id) AND runs.kind = sqlc.arg(kind) AND runs.state IN ('queued', 'running', 'parked')
+  AND l.customer_id = runs.customer_id AND l.holder = sqlc.arg(holder) AND (runs.epoch IS NULL OR runs.epoch <= l.epoch)
+RETURNING runs.*;
+
 -- name: RunAdvanceOrFail :exec
 -- For the page that is committed with this: the cursor moves, and what counted against the run is forgotten.
 WITH advanced AS (
@@ -79,6 +89,13 @@ UPDATE runs
 SET state = 'parked', attempts = greatest(attempts - 1, 0), due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
 WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 
+-- name: RunUncountClaimOf :exec
+-- RunUncountClaim for a holder that does not know its epoch, because it had no answer to its claim.
+UPDATE runs SET attempts = greatest(runs.attempts - 1, 0)
+FROM customer_leases l
+WHERE runs.customer_id = sqlc.arg(customer_id) AND runs.kind = sqlc.arg(kind) AND runs.state = 'running'
+  AND l.customer_id = runs.customer_id AND l.holder = sqlc.arg(holder) AND runs.epoch = l.epoch;
+
 -- name: RunUncountClaim :exec
 -- The worker could do nothing, and did not die of the run. The claim of another worker has a later epoch and still counts.
 UPDATE runs SET attempts = greatest(attempts - 1, 0)
@@ -104,8 +121,17 @@ WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
 UPDATE runs SET state = 'parked', due_at = rollcall_now() + sqlc.arg(delay)::interval, updated_at = rollcall_now()
 WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND state IN ('queued', 'parked');
 
--- name: RunDeleteIfRunning :execrows
-DELETE FROM runs WHERE id = sqlc.arg(id) AND state = 'running' AND epoch = sqlc.arg(epoch);
+-- name: RunEndOrFail :exec
+-- Deletes the run and ends its line in the job log.
+WITH ended AS (
+    DELETE FROM runs r WHERE r.id = sqlc.arg(id) AND r.state = 'running' AND r.epoch = sqlc.arg(epoch) RETURNING r.job_id
+), logged AS (
+    UPDATE job_log j
+    SET outcome = sqlc.arg(outcome), processed_count = sqlc.arg(processed_count), failure_count = sqlc.arg(failure_count),
+        error_code = sqlc.narg(error_code), completed_at = rollcall_now()
+    FROM ended e WHERE j.id = e.job_id AND j.completed_at IS NULL
+)
+SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM ended;
 
 -- name: RunsDeleteScheduled :many
 -- The next page of a worker finds its run gone, and is not committed.

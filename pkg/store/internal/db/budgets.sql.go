@@ -74,6 +74,47 @@ func (q *Queries) BudgetTake(ctx context.Context, db DBTX, arg *BudgetTakeParams
 	return wait_seconds, err
 }
 
+const budgetTakeWithClaim = `-- name: BudgetTakeWithClaim :one
+UPDATE customer_budgets b
+SET next_at = greatest(b.next_at, rollcall_now()) + $1::interval,
+    spent = jsonb_set(b.spent, ARRAY[$2::text],
+                      to_jsonb(coalesce((b.spent ->> $2::text)::bigint, 0) + 1)),
+    spent_today = CASE WHEN b.spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
+                       THEN jsonb_set(b.spent_today, ARRAY[$2::text],
+                                      to_jsonb(coalesce((b.spent_today ->> $2::text)::bigint, 0) + 1))
+                       ELSE jsonb_build_object($2::text, 1) END,
+    spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
+WHERE b.customer_id = $3 AND b.next_at <= rollcall_now() + $4::interval
+  AND EXISTS (SELECT FROM customer_leases l JOIN runs r ON r.customer_id = l.customer_id AND r.epoch = l.epoch
+              WHERE l.customer_id = b.customer_id AND l.holder = $5
+                AND r.kind = $6 AND r.state = 'running')
+RETURNING (extract(epoch FROM (b.next_at - $1::interval - rollcall_now())))::double precision AS wait_seconds
+`
+
+type BudgetTakeWithClaimParams struct {
+	Step       time.Duration
+	Job        string
+	CustomerID string
+	Patience   time.Duration
+	Holder     string
+	Kind       string
+}
+
+// BudgetTake for the run that the holder of the lane has claimed in the same transaction; no row if it has not.
+func (q *Queries) BudgetTakeWithClaim(ctx context.Context, db DBTX, arg *BudgetTakeWithClaimParams) (float64, error) {
+	row := db.QueryRow(ctx, budgetTakeWithClaim,
+		arg.Step,
+		arg.Job,
+		arg.CustomerID,
+		arg.Patience,
+		arg.Holder,
+		arg.Kind,
+	)
+	var wait_seconds float64
+	err := row.Scan(&wait_seconds)
+	return wait_seconds, err
+}
+
 const budgetThrottle = `-- name: BudgetThrottle :one
 UPDATE customer_budgets
 SET next_at = greatest(next_at, rollcall_now() + $1::interval),

@@ -90,6 +90,64 @@ func (q *Queries) CredentialsDelete(ctx context.Context, db DBTX, customerID str
 	return err
 }
 
+const mirrorSidesOf = `-- name: MirrorSidesOf :one
+SELECT (SELECT c.sealed FROM credentials c WHERE c.customer_id = o.customer_id AND c.name = 'vomo_token')::bytea AS vomo_token,
+       (SELECT c.sealed FROM credentials c WHERE c.customer_id = o.customer_id AND c.name = 'destination_token')::bytea AS destination_token,
+       coalesce(k.key_id, '')::text AS key_id, k.sealed_key,
+       EXISTS (SELECT FROM mapping_archives m WHERE m.customer_id = o.customer_id) AS archived,
+       coalesce((SELECT h.until - rollcall_now() FROM destination_holds h JOIN sync_configs s USING (customer_id)
+                 WHERE h.customer_id = o.customer_id AND h.destination = s.destination AND h.until > rollcall_now()),
+                '0')::interval AS hold,
+       ARRAY(SELECT a.type FROM alerts a
+             WHERE a.customer_id IN (o.customer_id, '_installation') AND a.cleared_at IS NULL)::text[] AS alerts,
+       EXISTS (SELECT FROM customer_tokens t WHERE t.customer_id = o.customer_id AND t.refused_at IS NULL
+               AND t.worked_at >= rollcall_now() - interval '1 hour') AS token_works,
+       coalesce((SELECT b.throttles FROM customer_budgets b WHERE b.customer_id = o.customer_id), 0)::integer AS throttles,
+       w.rewrite_before AS rewrite_owed, coalesce(w.new_system, false)::boolean AS new_system
+FROM (SELECT $1::text AS customer_id) o
+LEFT JOIN customer_keys k ON k.customer_id = o.customer_id
+LEFT JOIN LATERAL (
+    SELECT r.rewrite_before, r.new_system FROM (
+        SELECT l.rewrite_before, l.new_system, l.state FROM all_runs l
+        WHERE l.customer_id = o.customer_id AND l.rewrite_before IS NOT NULL AND l.kind = 'backfill' ORDER BY l.id DESC LIMIT 1) r
+    WHERE r.state <> 'completed') w ON true
+`
+
+type MirrorSidesOfRow struct {
+	VomoToken        []byte
+	DestinationToken []byte
+	KeyID            string
+	SealedKey        []byte
+	Archived         bool
+	Hold             time.Duration
+	Alerts           []string
+	TokenWorks       bool
+	Throttles        int32
+	RewriteOwed      *time.Time
+	NewSystem        bool
+}
+
+// What opening both sides of the customer's mirror needs to know. The rewrite is that of RewriteOwed, the hold that of
+// DestinationHold, and the token works if TokenWorked would change nothing.
+func (q *Queries) MirrorSidesOf(ctx context.Context, db DBTX, customerID string) (*MirrorSidesOfRow, error) {
+	row := db.QueryRow(ctx, mirrorSidesOf, customerID)
+	var i MirrorSidesOfRow
+	err := row.Scan(
+		&i.VomoToken,
+		&i.DestinationToken,
+		&i.KeyID,
+		&i.SealedKey,
+		&i.Archived,
+		&i.Hold,
+		&i.Alerts,
+		&i.TokenWorks,
+		&i.Throttles,
+		&i.RewriteOwed,
+		&i.NewSystem,
+	)
+	return &i, err
+}
+
 const syncConfigMarkBackfilled = `-- name: SyncConfigMarkBackfilled :exec
 UPDATE sync_configs
 SET backfill_completed_at = coalesce(backfill_completed_at, rollcall_now()), backfill_processed_count = $1, updated_at = rollcall_now(),

@@ -117,6 +117,66 @@ func (q *Queries) RunClaimIfOpen(ctx context.Context, db DBTX, arg *RunClaimIfOp
 	return &i, err
 }
 
+const runClaimInLane = `-- name: RunClaimInLane :one
+UPDATE runs
+SET state = 'running', attempts = runs.attempts + 1, epoch = l.epoch, updated_at = rollcall_now(),
+    started_at = coalesce(runs.started_at, rollcall_now())
+FROM customer_leases l
+WHERE runs.customer_id = $1 AND runs.kind = $2 AND runs.state IN ('queued', 'running', 'parked')
+  AND l.customer_id = runs.customer_id AND l.holder = $3 AND (runs.epoch IS NULL OR runs.epoch <= l.epoch)
+RETURNING runs.id, runs.customer_id, runs.kind, runs.job_id, runs.trace_id, runs.state, runs.updated_after, runs.covered_until, runs.day, runs.rewrite_before, runs.new_system, runs.cursor, runs.scan_started_at, runs.highest_seen, runs.pages, runs.processed, runs.written, runs.skipped, runs.failures, runs.recovered, runs.verified, runs.attempts, runs.parks, runs.park_reason, runs.park_detail, runs.park_since, runs.refusals, runs.failure, runs.due_at, runs.active_seconds, runs.epoch, runs.created_at, runs.started_at, runs.updated_at, runs.completed_at
+`
+
+type RunClaimInLaneParams struct {
+	CustomerID string
+	Kind       string
+	Holder     string
+}
+
+// RunClaimIfOpen with the epoch of the lane that the holder has taken in the same transaction; no row if it has not.
+func (q *Queries) RunClaimInLane(ctx context.Context, db DBTX, arg *RunClaimInLaneParams) (*Run, error) {
+	row := db.QueryRow(ctx, runClaimInLane, arg.CustomerID, arg.Kind, arg.Holder)
+	var i Run
+	err := row.Scan(
+		&i.ID,
+		&i.CustomerID,
+		&i.Kind,
+		&i.JobID,
+		&i.TraceID,
+		&i.State,
+		&i.UpdatedAfter,
+		&i.CoveredUntil,
+		&i.Day,
+		&i.RewriteBefore,
+		&i.NewSystem,
+		&i.Cursor,
+		&i.ScanStartedAt,
+		&i.HighestSeen,
+		&i.Pages,
+		&i.Processed,
+		&i.Written,
+		&i.Skipped,
+		&i.Failures,
+		&i.Recovered,
+		&i.Verified,
+		&i.Attempts,
+		&i.Parks,
+		&i.ParkReason,
+		&i.ParkDetail,
+		&i.ParkSince,
+		&i.Refusals,
+		&i.Failure,
+		&i.DueAt,
+		&i.ActiveSeconds,
+		&i.Epoch,
+		&i.CreatedAt,
+		&i.StartedAt,
+		&i.UpdatedAt,
+		&i.CompletedAt,
+	)
+	return &i, err
+}
+
 const runDelayIfWaiting = `-- name: RunDelayIfWaiting :execrows
 UPDATE runs SET state = 'parked', due_at = rollcall_now() + $1::interval, updated_at = rollcall_now()
 WHERE customer_id = $2 AND kind = $3 AND state IN ('queued', 'parked')
@@ -137,21 +197,38 @@ func (q *Queries) RunDelayIfWaiting(ctx context.Context, db DBTX, arg *RunDelayI
 	return result.RowsAffected(), nil
 }
 
-const runDeleteIfRunning = `-- name: RunDeleteIfRunning :execrows
-DELETE FROM runs WHERE id = $1 AND state = 'running' AND epoch = $2
+const runEndOrFail = `-- name: RunEndOrFail :exec
+WITH ended AS (
+    DELETE FROM runs r WHERE r.id = $1 AND r.state = 'running' AND r.epoch = $2 RETURNING r.job_id
+), logged AS (
+    UPDATE job_log j
+    SET outcome = $3, processed_count = $4, failure_count = $5,
+        error_code = $6, completed_at = rollcall_now()
+    FROM ended e WHERE j.id = e.job_id AND j.completed_at IS NULL
+)
+SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM ended
 `
 
-type RunDeleteIfRunningParams struct {
-	ID    int64
-	Epoch *int64
+type RunEndOrFailParams struct {
+	ID             int64
+	Epoch          *int64
+	Outcome        *string
+	ProcessedCount int64
+	FailureCount   int64
+	ErrorCode      *string
 }
 
-func (q *Queries) RunDeleteIfRunning(ctx context.Context, db DBTX, arg *RunDeleteIfRunningParams) (int64, error) {
-	result, err := db.Exec(ctx, runDeleteIfRunning, arg.ID, arg.Epoch)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+// Deletes the run and ends its line in the job log.
+func (q *Queries) RunEndOrFail(ctx context.Context, db DBTX, arg *RunEndOrFailParams) error {
+	_, err := db.Exec(ctx, runEndOrFail,
+		arg.ID,
+		arg.Epoch,
+		arg.Outcome,
+		arg.ProcessedCount,
+		arg.FailureCount,
+		arg.ErrorCode,
+	)
+	return err
 }
 
 const runHandBackIfRunning = `-- name: RunHandBackIfRunning :execrows
@@ -351,6 +428,25 @@ type RunUncountClaimParams struct {
 // The worker could do nothing, and did not die of the run. The claim of another worker has a later epoch and still counts.
 func (q *Queries) RunUncountClaim(ctx context.Context, db DBTX, arg *RunUncountClaimParams) error {
 	_, err := db.Exec(ctx, runUncountClaim, arg.CustomerID, arg.Kind, arg.Epoch)
+	return err
+}
+
+const runUncountClaimOf = `-- name: RunUncountClaimOf :exec
+UPDATE runs SET attempts = greatest(runs.attempts - 1, 0)
+FROM customer_leases l
+WHERE runs.customer_id = $1 AND runs.kind = $2 AND runs.state = 'running'
+  AND l.customer_id = runs.customer_id AND l.holder = $3 AND runs.epoch = l.epoch
+`
+
+type RunUncountClaimOfParams struct {
+	CustomerID string
+	Kind       string
+	Holder     string
+}
+
+// RunUncountClaim for a holder that does not know its epoch, because it had no answer to its claim.
+func (q *Queries) RunUncountClaimOf(ctx context.Context, db DBTX, arg *RunUncountClaimOfParams) error {
+	_, err := db.Exec(ctx, runUncountClaimOf, arg.CustomerID, arg.Kind, arg.Holder)
 	return err
 }
 
