@@ -19,19 +19,21 @@ INSERT INTO customer_budgets (customer_id, next_at) VALUES ($1, rollcall_now()) 
 
 -- name: BudgetTakeWithClaim :one
 -- BudgetTake for the run that the holder of the lane has claimed in the same transaction; no row if it has not.
-UPDATE customer_budgets b
+INSERT INTO customer_budgets AS b (customer_id, next_at, spent, spent_today, spent_day)
+SELECT r.customer_id, rollcall_now() + sqlc.arg(step)::interval, jsonb_build_object(sqlc.arg(job)::text, 1),
+       jsonb_build_object(sqlc.arg(job)::text, 1), (rollcall_now() AT TIME ZONE 'UTC')::date
+FROM customer_leases l JOIN runs r ON r.customer_id = l.customer_id AND r.epoch = l.epoch
+WHERE l.customer_id = sqlc.arg(customer_id) AND l.holder = sqlc.arg(holder) AND r.kind = sqlc.arg(kind) AND r.state = 'running'
+ON CONFLICT (customer_id) DO UPDATE
 SET next_at = greatest(b.next_at, rollcall_now()) + sqlc.arg(step)::interval,
     spent = jsonb_set(b.spent, ARRAY[sqlc.arg(job)::text],
                       to_jsonb(coalesce((b.spent ->> sqlc.arg(job)::text)::bigint, 0) + 1)),
-    spent_today = CASE WHEN b.spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
+    spent_today = CASE WHEN b.spent_day = excluded.spent_day
                        THEN jsonb_set(b.spent_today, ARRAY[sqlc.arg(job)::text],
                                       to_jsonb(coalesce((b.spent_today ->> sqlc.arg(job)::text)::bigint, 0) + 1))
-                       ELSE jsonb_build_object(sqlc.arg(job)::text, 1) END,
-    spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
-WHERE b.customer_id = sqlc.arg(customer_id) AND b.next_at <= rollcall_now() + sqlc.arg(patience)::interval
-  AND EXISTS (SELECT FROM customer_leases l JOIN runs r ON r.customer_id = l.customer_id AND r.epoch = l.epoch
-              WHERE l.customer_id = b.customer_id AND l.holder = sqlc.arg(holder)
-                AND r.kind = sqlc.arg(kind) AND r.state = 'running')
+                       ELSE excluded.spent_today END,
+    spent_day = excluded.spent_day
+WHERE b.next_at <= rollcall_now() + sqlc.arg(patience)::interval
 RETURNING (extract(epoch FROM (b.next_at - sqlc.arg(step)::interval - rollcall_now())))::double precision AS wait_seconds;
 
 -- name: BudgetWaitSeconds :one

@@ -75,19 +75,21 @@ func (q *Queries) BudgetTake(ctx context.Context, db DBTX, arg *BudgetTakeParams
 }
 
 const budgetTakeWithClaim = `-- name: BudgetTakeWithClaim :one
-UPDATE customer_budgets b
+INSERT INTO customer_budgets AS b (customer_id, next_at, spent, spent_today, spent_day)
+SELECT r.customer_id, rollcall_now() + $1::interval, jsonb_build_object($2::text, 1),
+       jsonb_build_object($2::text, 1), (rollcall_now() AT TIME ZONE 'UTC')::date
+FROM customer_leases l JOIN runs r ON r.customer_id = l.customer_id AND r.epoch = l.epoch
+WHERE l.customer_id = $3 AND l.holder = $4 AND r.kind = $5 AND r.state = 'running'
+ON CONFLICT (customer_id) DO UPDATE
 SET next_at = greatest(b.next_at, rollcall_now()) + $1::interval,
     spent = jsonb_set(b.spent, ARRAY[$2::text],
                       to_jsonb(coalesce((b.spent ->> $2::text)::bigint, 0) + 1)),
-    spent_today = CASE WHEN b.spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
+    spent_today = CASE WHEN b.spent_day = excluded.spent_day
                        THEN jsonb_set(b.spent_today, ARRAY[$2::text],
                                       to_jsonb(coalesce((b.spent_today ->> $2::text)::bigint, 0) + 1))
-                       ELSE jsonb_build_object($2::text, 1) END,
-    spent_day = (rollcall_now() AT TIME ZONE 'UTC')::date
-WHERE b.customer_id = $3 AND b.next_at <= rollcall_now() + $4::interval
-  AND EXISTS (SELECT FROM customer_leases l JOIN runs r ON r.customer_id = l.customer_id AND r.epoch = l.epoch
-              WHERE l.customer_id = b.customer_id AND l.holder = $5
-                AND r.kind = $6 AND r.state = 'running')
+                       ELSE excluded.spent_today END,
+    spent_day = excluded.spent_day
+WHERE b.next_at <= rollcall_now() + $6::interval
 RETURNING (extract(epoch FROM (b.next_at - $1::interval - rollcall_now())))::double precision AS wait_seconds
 `
 
@@ -95,9 +97,9 @@ type BudgetTakeWithClaimParams struct {
 	Step       time.Duration
 	Job        string
 	CustomerID string
-	Patience   time.Duration
 	Holder     string
 	Kind       string
+	Patience   time.Duration
 }
 
 // BudgetTake for the run that the holder of the lane has claimed in the same transaction; no row if it has not.
@@ -106,9 +108,9 @@ func (q *Queries) BudgetTakeWithClaim(ctx context.Context, db DBTX, arg *BudgetT
 		arg.Step,
 		arg.Job,
 		arg.CustomerID,
-		arg.Patience,
 		arg.Holder,
 		arg.Kind,
+		arg.Patience,
 	)
 	var wait_seconds float64
 	err := row.Scan(&wait_seconds)
