@@ -8,6 +8,9 @@ import (
 
 const customerHuge = "huge"
 
+// warmUpPolls are polled before the clock starts.
+const warmUpPolls = 20
+
 // fairnessRow measures how late small customers are polled beside the backfill of a huge one, and alone. Their polls are spread evenly,
 // as a cadence spreads them. A delay counts from a poll's time to its end.
 func fairnessRow(of sizes) row {

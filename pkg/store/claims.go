@@ -83,8 +83,8 @@ func (s *Store) TakeRun(ctx context.Context, claim RunClaim) (claimed ClaimedRun
 	})
 	if grant := claim.Grant; grant != nil {
 		queue(batch, func(on db.DBTX) error {
-			_, err := s.queries.BudgetTakeWithClaim(ctx, on, &db.BudgetTakeWithClaimParams{
-				CustomerID: claim.Customer, Kind: claim.Kind, Holder: lease.holder, Job: grant.Job, Step: grant.Step + grantLasts, Patience: grant.Patience,
+			_, err := s.queries.BudgetTakeWithLane(ctx, on, &db.BudgetTakeWithLaneParams{
+				CustomerID: claim.Customer, Holder: lease.holder, Job: grant.Job, Step: grant.Step + grantLasts, Patience: grant.Patience,
 			})
 			return err
 		}, func(rows pgx.Rows) error {

@@ -17,13 +17,12 @@ RETURNING (extract(epoch FROM (next_at - sqlc.arg(requests)::bigint * sqlc.arg(s
 -- name: BudgetInsertIfAbsent :exec
 INSERT INTO customer_budgets (customer_id, next_at) VALUES ($1, rollcall_now()) ON CONFLICT (customer_id) DO NOTHING;
 
--- name: BudgetTakeWithClaim :one
--- BudgetTake for the run that the holder of the lane has claimed in the same transaction; no row if it has not.
+-- name: BudgetTakeWithLane :one
+-- BudgetTake for the holder who takes the lane in the same transaction; no row if it does not get the lane.
 INSERT INTO customer_budgets AS b (customer_id, next_at, spent, spent_today, spent_day)
-SELECT r.customer_id, rollcall_now() + sqlc.arg(step)::interval, jsonb_build_object(sqlc.arg(job)::text, 1),
+SELECT l.customer_id, rollcall_now() + sqlc.arg(step)::interval, jsonb_build_object(sqlc.arg(job)::text, 1),
        jsonb_build_object(sqlc.arg(job)::text, 1), (rollcall_now() AT TIME ZONE 'UTC')::date
-FROM customer_leases l JOIN runs r ON r.customer_id = l.customer_id AND r.epoch = l.epoch
-WHERE l.customer_id = sqlc.arg(customer_id) AND l.holder = sqlc.arg(holder) AND r.kind = sqlc.arg(kind) AND r.state = 'running'
+FROM customer_leases l WHERE l.customer_id = sqlc.arg(customer_id) AND l.holder = sqlc.arg(holder)
 ON CONFLICT (customer_id) DO UPDATE
 SET next_at = greatest(b.next_at, rollcall_now()) + sqlc.arg(step)::interval,
     spent = jsonb_set(b.spent, ARRAY[sqlc.arg(job)::text],

@@ -74,12 +74,11 @@ func (q *Queries) BudgetTake(ctx context.Context, db DBTX, arg *BudgetTakeParams
 	return wait_seconds, err
 }
 
-const budgetTakeWithClaim = `-- name: BudgetTakeWithClaim :one
+const budgetTakeWithLane = `-- name: BudgetTakeWithLane :one
 INSERT INTO customer_budgets AS b (customer_id, next_at, spent, spent_today, spent_day)
-SELECT r.customer_id, rollcall_now() + $1::interval, jsonb_build_object($2::text, 1),
+SELECT l.customer_id, rollcall_now() + $1::interval, jsonb_build_object($2::text, 1),
        jsonb_build_object($2::text, 1), (rollcall_now() AT TIME ZONE 'UTC')::date
-FROM customer_leases l JOIN runs r ON r.customer_id = l.customer_id AND r.epoch = l.epoch
-WHERE l.customer_id = $3 AND l.holder = $4 AND r.kind = $5 AND r.state = 'running'
+FROM customer_leases l WHERE l.customer_id = $3 AND l.holder = $4
 ON CONFLICT (customer_id) DO UPDATE
 SET next_at = greatest(b.next_at, rollcall_now()) + $1::interval,
     spent = jsonb_set(b.spent, ARRAY[$2::text],
@@ -89,27 +88,25 @@ SET next_at = greatest(b.next_at, rollcall_now()) + $1::interval,
                                       to_jsonb(coalesce((b.spent_today ->> $2::text)::bigint, 0) + 1))
                        ELSE excluded.spent_today END,
     spent_day = excluded.spent_day
-WHERE b.next_at <= rollcall_now() + $6::interval
+WHERE b.next_at <= rollcall_now() + $5::interval
 RETURNING (extract(epoch FROM (b.next_at - $1::interval - rollcall_now())))::double precision AS wait_seconds
 `
 
-type BudgetTakeWithClaimParams struct {
+type BudgetTakeWithLaneParams struct {
 	Step       time.Duration
 	Job        string
 	CustomerID string
 	Holder     string
-	Kind       string
 	Patience   time.Duration
 }
 
-// BudgetTake for the run that the holder of the lane has claimed in the same transaction; no row if it has not.
-func (q *Queries) BudgetTakeWithClaim(ctx context.Context, db DBTX, arg *BudgetTakeWithClaimParams) (float64, error) {
-	row := db.QueryRow(ctx, budgetTakeWithClaim,
+// BudgetTake for the holder who takes the lane in the same transaction; no row if it does not get the lane.
+func (q *Queries) BudgetTakeWithLane(ctx context.Context, db DBTX, arg *BudgetTakeWithLaneParams) (float64, error) {
+	row := db.QueryRow(ctx, budgetTakeWithLane,
 		arg.Step,
 		arg.Job,
 		arg.CustomerID,
 		arg.Holder,
-		arg.Kind,
 		arg.Patience,
 	)
 	var wait_seconds float64
