@@ -91,11 +91,15 @@ func (r *Round) StartJob(ctx context.Context) error {
 
 // Open opens VOMO and the destination.
 func (r *Round) Open(ctx context.Context) error {
-	var err error
-	if r.Source, err = r.Connect.Source(ctx, r.Customer, r.Lease, r.Kind.Job); err != nil {
+	sides, err := r.Store.MirrorSides(ctx, r.Customer.ID)
+	if err != nil {
 		return err
 	}
-	r.Lane, err = r.Connect.Lane(ctx, r.Customer, r.Lease, connector.Job{
+	opening := r.Connect.Opening(r.Customer, r.Lease, sides, nil)
+	if r.Source, err = opening.Source(ctx, r.Kind.Job); err != nil {
+		return err
+	}
+	r.Lane, err = opening.Lane(ctx, connector.Job{
 		Name: r.Kind.Job, ID: r.JobID, TraceID: r.TraceID, Events: r.Customer.BackfillCompletedAt != nil,
 	})
 	return err
