@@ -11,7 +11,7 @@ import (
 	"rollcall.dev/pkg/store/internal/direct"
 )
 
-// RunClaim says which run is claimed, and for whom.
+// RunClaim says which run is claimed, and by which holder.
 type RunClaim struct {
 	Customer string
 	Kind     string
