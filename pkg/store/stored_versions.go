@@ -50,22 +50,24 @@ func (s *Store) StoredVersions(ctx context.Context, asked VersionsAsked) (Stored
 		stored.Letters = lettersFrom(found)
 		return err
 	})
-	if asked.Scan != 0 {
+	if asked.Scan == 0 {
+		queue(batch, func(on db.DBTX) error {
+			_, err := direct.New(on).Now(ctx)
+			return err
+		}, func(rows pgx.Rows) (err error) {
+			stored.Now, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[time.Time])
+			return err
+		})
+	} else {
 		queue(batch, func(on db.DBTX) error {
 			_, err := s.queries.SeenAmong(ctx, on, &db.SeenAmongParams{ScanID: asked.Scan, Ids: asked.ScanIDs})
 			return err
-		}, func(rows pgx.Rows) (err error) {
-			stored.Seen, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
+		}, func(rows pgx.Rows) error {
+			found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[db.SeenAmongRow])
+			stored.Seen, stored.Now = found.Seen, found.Now
 			return err
 		})
 	}
-	queue(batch, func(on db.DBTX) error {
-		_, err := direct.New(on).Now(ctx)
-		return err
-	}, func(rows pgx.Rows) (err error) {
-		stored.Now, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[time.Time])
-		return err
-	})
 	if err := s.pool.Load().SendBatch(ctx, batch).Close(); err != nil {
 		return StoredVersions{}, mapError("send statements", err)
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 const seenAmong = `-- name: SeenAmong :one
-SELECT count(*) FROM (SELECT unnest($1::text[]) AS id) v
+SELECT count(*) AS seen, rollcall_now()::timestamptz AS now FROM (SELECT unnest($1::text[]) AS id) v
 CROSS JOIN LATERAL (SELECT FROM scan_seen s WHERE s.scan_id = $2 AND s.vomo_user_id = v.id LIMIT 1) s
 `
 
@@ -20,12 +20,17 @@ type SeenAmongParams struct {
 	ScanID int64
 }
 
-// How many of a page's ids the scan has seen. Looks each id up by itself, through the key, as MappingVersions does.
-func (q *Queries) SeenAmong(ctx context.Context, db DBTX, arg *SeenAmongParams) (int64, error) {
+type SeenAmongRow struct {
+	Seen int64
+	Now  time.Time
+}
+
+// How many of a page's ids the scan has seen, and the time. Looks each id up by itself, through the key, as MappingVersions does.
+func (q *Queries) SeenAmong(ctx context.Context, db DBTX, arg *SeenAmongParams) (*SeenAmongRow, error) {
 	row := db.QueryRow(ctx, seenAmong, arg.Ids, arg.ScanID)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+	var i SeenAmongRow
+	err := row.Scan(&i.Seen, &i.Now)
+	return &i, err
 }
 
 const seenFinishedScans = `-- name: SeenFinishedScans :many
