@@ -59,10 +59,18 @@ func (o *Opening) Source(ctx context.Context, job string) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open budget: %w", err)
 	}
+	asking := make(chan struct{}, 1) // users may be read several at once, and one asks the account for a grant at a time
 	client, err := vomo.New(vomo.Config{
 		BaseURL: o.VomoBaseURL, Token: token, Transport: o.VomoTransport, Timeout: o.Timeout,
 		Before: func(ctx context.Context) error {
-			if err := account.Wait(ctx); err != nil {
+			select {
+			case asking <- struct{}{}:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			err := account.Wait(ctx)
+			<-asking
+			if err != nil {
 				return err
 			}
 			return o.lease.Outlasts(o.Timeout)

@@ -12,14 +12,14 @@ import (
 	"rollcall.dev/pkg/vomo"
 )
 
-// pipeline compares and writes pages at the same time and commits them one after the other, in order: the cursor never passes a
-// page that is not committed. So neither the destination nor Postgres waits for the other. After a crash, atOnce pages are
+// Pipeline compares and writes pages at the same time and commits them one after the other, in order: the cursor never passes a
+// page that is not committed. So neither the destination nor Postgres waits for the other. After a crash, AtOnce pages are
 // written again instead of one, which changes nothing. It is used by one goroutine.
-type pipeline struct {
-	atOnce  int // how many pages are written and not yet committed at most; one more is compared meanwhile
-	compare func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error)
-	write   func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error)
-	commit  func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error
+type Pipeline struct {
+	AtOnce  int // how many pages are written and not yet committed at most; one more is compared meanwhile
+	Compare func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error)
+	Write   func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error)
+	Commit  func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error
 
 	started bool
 	flights []*flight // in order
@@ -34,9 +34,9 @@ type flight struct {
 	err   error // once ended
 }
 
-// next starts to compare, write and commit a page when there is room for it. It returns the error of an earlier page that failed; the
+// Next starts to compare, write and commit a page when there is room for it. It returns the error of an earlier page that failed; the
 // new page is then not started.
-func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
+func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 	users := usersOf(page)
 	// Users are compared with what is committed: one that is on two pages in flight would be written, and audited, twice.
 	room := p.most() - 1
@@ -63,7 +63,7 @@ func (p *pipeline) next(ctx context.Context, page vomo.Page) error {
 		f.err = p.process(traced, page, earlier)
 		span.End(failureOf(f.err))
 	}()
-	if p.started && p.atOnce > 1 {
+	if p.started && p.AtOnce > 1 {
 		return nil
 	}
 	// The first page goes alone: it finds out whether the destination works.
@@ -80,24 +80,24 @@ func failureOf(err error) error {
 }
 
 // most is how many pages are in flight at most.
-func (p *pipeline) most() int {
-	if p.atOnce == 1 {
+func (p *Pipeline) most() int {
+	if p.AtOnce == 1 {
 		return 1
 	}
-	return p.atOnce + 1
+	return p.AtOnce + 1
 }
 
 // process compares and writes a page, and commits it after the earlier ones. It returns the error of an earlier one that failed.
-func (p *pipeline) process(ctx context.Context, page vomo.Page, earlier []*flight) error {
-	compared, err := p.compare(ctx, page)
-	if room := len(earlier) - p.atOnce; room >= 0 { // a page may be compared while atOnce others are written
+func (p *Pipeline) process(ctx context.Context, page vomo.Page, earlier []*flight) error {
+	compared, err := p.Compare(ctx, page)
+	if room := len(earlier) - p.AtOnce; room >= 0 { // a page may be compared while atOnce others are written
 		if failed := endOf(earlier[:room+1]); failed != nil {
 			return failed
 		}
 	}
 	var written *mirror.WrittenPage
 	if err == nil {
-		written, err = p.write(ctx, compared)
+		written, err = p.Write(ctx, compared)
 	}
 	if failed := endOf(earlier); failed != nil {
 		return failed
@@ -105,7 +105,7 @@ func (p *pipeline) process(ctx context.Context, page vomo.Page, earlier []*fligh
 	if err != nil {
 		return err
 	}
-	return p.commit(ctx, page, written)
+	return p.Commit(ctx, page, written)
 }
 
 // endOf waits until the flights have ended, and returns the error of the first that failed.
@@ -118,11 +118,11 @@ func endOf(flights []*flight) error {
 	return nil
 }
 
-// wait waits until no page is in flight, and returns the error of the first that failed.
-func (p *pipeline) wait() error { return p.waitFor(0) }
+// Wait waits until no page is in flight, and returns the error of the first that failed.
+func (p *Pipeline) Wait() error { return p.waitFor(0) }
 
 // waitFor waits until at most that many pages are in flight. After a failure it waits for all.
-func (p *pipeline) waitFor(pages int) error {
+func (p *Pipeline) waitFor(pages int) error {
 	for len(p.flights) > pages {
 		first := p.flights[0]
 		<-first.ended
@@ -138,7 +138,7 @@ func (p *pipeline) waitFor(pages int) error {
 	return nil
 }
 
-func (p *pipeline) shares(users map[string]bool) bool {
+func (p *Pipeline) shares(users map[string]bool) bool {
 	for _, f := range p.flights {
 		for user := range users {
 			if f.users[user] {

@@ -19,7 +19,7 @@ const soon = 15 * time.Second
 
 // pipelineFixture is a pipeline whose pages are written and committed when the test says so.
 type pipelineFixture struct {
-	*pipeline
+	*Pipeline
 	comparing, writing, committing *testkit.Signal[int]
 	written, committed             map[int]chan error // by page
 }
@@ -33,20 +33,20 @@ func newPipelineFixture(pages int) *pipelineFixture {
 		f.written[number], f.committed[number] = make(chan error, 1), make(chan error, 1)
 	}
 	compared := sync.Map{} // the numbers of pages by what came of comparing them
-	f.pipeline = &pipeline{
-		atOnce: 2,
-		compare: func(_ context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
+	f.Pipeline = &Pipeline{
+		AtOnce: 2,
+		Compare: func(_ context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
 			f.comparing.Send(page.Number)
 			result := new(mirror.ComparedPage)
 			compared.Store(result, page.Number)
 			return result, nil
 		},
-		write: func(_ context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
+		Write: func(_ context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
 			number, _ := compared.Load(page)
 			f.writing.Send(number.(int))
 			return nil, <-f.written[number.(int)]
 		},
-		commit: func(_ context.Context, page vomo.Page, _ *mirror.WrittenPage) error {
+		Commit: func(_ context.Context, page vomo.Page, _ *mirror.WrittenPage) error {
 			f.committing.Send(page.Number)
 			return <-f.committed[page.Number]
 		},
@@ -60,7 +60,7 @@ func (f *pipelineFixture) past(t *testing.T, numbers ...int) {
 	for _, number := range numbers {
 		f.written[number] <- nil
 		f.committed[number] <- nil
-		require.NoError(t, f.next(t.Context(), pageOf(number)))
+		require.NoError(t, f.Next(t.Context(), pageOf(number)))
 		f.writing.Require(t, soon, number)
 		f.committing.Require(t, soon, number)
 	}
@@ -79,7 +79,7 @@ func pageOf(number int, more ...string) vomo.Page {
 func (f *pipelineFixture) inBackground(t *testing.T, page vomo.Page) <-chan error {
 	t.Helper()
 	outcome := make(chan error, 1)
-	go func() { outcome <- f.next(t.Context(), page) }()
+	go func() { outcome <- f.Next(t.Context(), page) }()
 	return outcome
 }
 
@@ -88,26 +88,26 @@ func TestPageIsWrittenWhileThePreviousOneIsCommitted(t *testing.T) {
 	f := newPipelineFixture(3)
 	f.past(t, 1)
 	f.written[2] <- nil
-	require.NoError(t, f.next(t.Context(), pageOf(2)))
+	require.NoError(t, f.Next(t.Context(), pageOf(2)))
 	f.writing.Require(t, soon, 2)
 	f.committing.Require(t, soon, 2)
 
-	require.NoError(t, f.next(t.Context(), pageOf(3)))
+	require.NoError(t, f.Next(t.Context(), pageOf(3)))
 
 	f.writing.Require(t, soon, 3)
 	f.written[3] <- nil
 	f.committed[2] <- nil
 	f.committing.Require(t, soon, 3)
 	f.committed[3] <- nil
-	require.NoError(t, f.wait())
+	require.NoError(t, f.Wait())
 }
 
 func TestPagesAreCommittedInOrder(t *testing.T) {
 	t.Parallel()
 	f := newPipelineFixture(3)
 	f.past(t, 1)
-	require.NoError(t, f.next(t.Context(), pageOf(2)))
-	require.NoError(t, f.next(t.Context(), pageOf(3)))
+	require.NoError(t, f.Next(t.Context(), pageOf(2)))
+	require.NoError(t, f.Next(t.Context(), pageOf(3)))
 	f.written[3] <- nil // the later page is written first
 
 	f.written[2] <- nil
@@ -116,22 +116,22 @@ func TestPagesAreCommittedInOrder(t *testing.T) {
 	f.committed[2] <- nil
 	f.committing.Require(t, soon, 3)
 	f.committed[3] <- nil
-	require.NoError(t, f.wait())
+	require.NoError(t, f.Wait())
 }
 
 func TestPagesInFlightAreLimited(t *testing.T) {
 	t.Parallel()
 	f := newPipelineFixture(5)
 	f.past(t, 1)
-	require.NoError(t, f.next(t.Context(), pageOf(2)))
-	require.NoError(t, f.next(t.Context(), pageOf(3)))
+	require.NoError(t, f.Next(t.Context(), pageOf(2)))
+	require.NoError(t, f.Next(t.Context(), pageOf(3)))
 	f.writing.Wait(t, soon)
 	f.writing.Wait(t, soon)
 	for range 3 {
 		f.comparing.Wait(t, soon)
 	}
 
-	require.NoError(t, f.next(t.Context(), pageOf(4)))
+	require.NoError(t, f.Next(t.Context(), pageOf(4)))
 	f.comparing.Require(t, soon, 4) // while two others are written
 	fifth := f.inBackground(t, pageOf(5))
 	f.written[2] <- nil
@@ -147,14 +147,14 @@ func TestPagesInFlightAreLimited(t *testing.T) {
 		f.written[number] <- nil
 		f.committed[number] <- nil
 	}
-	require.NoError(t, f.wait())
+	require.NoError(t, f.Wait())
 }
 
 func TestPageThatSharesUserWaitsForThePreviousOne(t *testing.T) {
 	t.Parallel()
 	f := newPipelineFixture(3)
 	f.past(t, 1)
-	require.NoError(t, f.next(t.Context(), pageOf(2, "moved")))
+	require.NoError(t, f.Next(t.Context(), pageOf(2, "moved")))
 	f.writing.Require(t, soon, 2)
 
 	third := f.inBackground(t, pageOf(3, "moved"))
@@ -167,7 +167,7 @@ func TestPageThatSharesUserWaitsForThePreviousOne(t *testing.T) {
 	require.NoError(t, <-third)
 	f.written[3] <- nil
 	f.committed[3] <- nil
-	require.NoError(t, f.wait())
+	require.NoError(t, f.Wait())
 }
 
 func TestFirstPageGoesAlone(t *testing.T) {
@@ -198,15 +198,15 @@ func TestNoPageIsCommittedAfterOneThatFailed(t *testing.T) {
 			t.Parallel()
 			f := newPipelineFixture(4)
 			f.past(t, 1)
-			require.NoError(t, f.next(t.Context(), pageOf(2)))
-			require.NoError(t, f.next(t.Context(), pageOf(3)))
+			require.NoError(t, f.Next(t.Context(), pageOf(2)))
+			require.NoError(t, f.Next(t.Context(), pageOf(3)))
 			f.written[3] <- errors.New("of a later page")
 			fail(t, f)
 
-			require.NoError(t, f.next(t.Context(), pageOf(4)))
-			require.ErrorIs(t, f.next(t.Context(), pageOf(5)), broken, "and not the later one's")
+			require.NoError(t, f.Next(t.Context(), pageOf(4)))
+			require.ErrorIs(t, f.Next(t.Context(), pageOf(5)), broken, "and not the later one's")
 
-			require.NoError(t, f.wait(), "none is under way any more")
+			require.NoError(t, f.Wait(), "none is under way any more")
 			f.committing.RequireNone(t)
 			require.ElementsMatch(t, []int{2, 3}, []int{f.writing.Wait(t, soon), f.writing.Wait(t, soon)})
 			f.writing.RequireNone(t)
@@ -216,12 +216,12 @@ func TestNoPageIsCommittedAfterOneThatFailed(t *testing.T) {
 
 func TestPanicInPageFailsItsRunAndNotTheProcess(t *testing.T) {
 	t.Parallel()
-	pipeline := &pipeline{atOnce: 2, compare: func(context.Context, vomo.Page) (*mirror.ComparedPage, error) {
+	pipeline := &Pipeline{AtOnce: 2, Compare: func(context.Context, vomo.Page) (*mirror.ComparedPage, error) {
 		var missing *vomo.User
 		return nil, nameOf(missing)
 	}}
-	require.ErrorIs(t, pipeline.next(t.Context(), pageOf(1)), errPanicked)
-	require.NoError(t, pipeline.wait())
+	require.ErrorIs(t, pipeline.Next(t.Context(), pageOf(1)), errPanicked)
+	require.NoError(t, pipeline.Wait())
 }
 
 // nameOf is a defect.

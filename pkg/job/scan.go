@@ -69,17 +69,17 @@ func (r *reader) read(ctx context.Context) error {
 	query := scan.Query(r.Run.Cursor)
 	query.UpdatedAfter = r.Run.UpdatedAfter
 	options := scan.Options(r.Run.Cursor)
-	pipeline := &pipeline{
-		atOnce: max(r.PagesInFlight, 1),
-		compare: func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
+	pipeline := &Pipeline{
+		AtOnce: max(r.PagesInFlight, 1),
+		Compare: func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
 			options := r.sides.Options
 			options.Scan = r.Run.JobID
 			return r.sides.Lane.Compare(ctx, page, options)
 		},
-		write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
+		Write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
 			return page.Write(ctx)
 		},
-		commit: func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error {
+		Commit: func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error {
 			step, err := r.commit(ctx, page, written)
 			if err == nil && (step.CursorMoved || step.Done) {
 				err = errElsewhere
@@ -94,7 +94,7 @@ func (r *reader) read(ctx context.Context) error {
 	unhook := r.AfterTurn(pages.Stop)
 	defer unhook()
 	err := r.feed(ctx, pages, pipeline)
-	if failed := pipeline.wait(); failed != nil {
+	if failed := pipeline.Wait(); failed != nil {
 		err = failed // it comes before whatever became of the pages behind it
 	}
 	if errors.Is(err, errElsewhere) {
@@ -104,11 +104,11 @@ func (r *reader) read(ctx context.Context) error {
 }
 
 // feed gives pages to the pipeline, in order; the last ones may still be in flight when it returns.
-func (r *reader) feed(ctx context.Context, pages *vomo.Scan, pipeline *pipeline) error {
+func (r *reader) feed(ctx context.Context, pages *vomo.Scan, pipeline *Pipeline) error {
 	for page, err := range pages.Pages() {
 		if err != nil {
 			// Confirming takes seconds, and what was written need not wait for it.
-			if failed := pipeline.wait(); failed != nil {
+			if failed := pipeline.Wait(); failed != nil {
 				return failed
 			}
 			return r.Connect.Confirm(ctx, r.Customer, r.Lease, r.Kind.Job(r.Customer), err)
@@ -116,7 +116,7 @@ func (r *reader) feed(ctx context.Context, pages *vomo.Scan, pipeline *pipeline)
 		if err := r.sides.Source.Answered(ctx); err != nil {
 			return err
 		}
-		if err := pipeline.next(ctx, page); err != nil {
+		if err := pipeline.Next(ctx, page); err != nil {
 			return err
 		}
 		if r.TurnOver(ctx) != nil {

@@ -62,6 +62,11 @@ type Reader struct {
 // something of ours failed. Then nothing is known about this user either.
 func (r *Reader) Ask(ctx context.Context, id string) (Answer, error) {
 	detail, err := r.Source.Client.Detail(ctx, id)
+	return r.Judge(ctx, detail, err)
+}
+
+// Judge is Ask with what VOMO's client returned for a user, so that users may be read several at once and judged one after the other.
+func (r *Reader) Judge(ctx context.Context, detail vomo.Detail, err error) (Answer, error) {
 	switch {
 	case err == nil:
 		return Answer{Outcome: Found, Detail: detail}, r.Source.Answered(ctx)

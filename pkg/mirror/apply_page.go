@@ -29,10 +29,13 @@ func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
 // ComparedPage is a page of which it is known which records have to be written.
 type ComparedPage struct {
 	lane    *Lane
-	number  int
+	page    vomo.Page
 	options ApplyOptions
 	plan    pagePlan
 }
+
+// Page returns the page as it was compared.
+func (p *ComparedPage) Page() vomo.Page { return p.page }
 
 // WrittenPage is a page written to the destination but not yet committed.
 type WrittenPage struct {
@@ -53,7 +56,7 @@ func (l *Lane) Compare(ctx context.Context, page vomo.Page, options ApplyOptions
 	if err != nil {
 		return nil, fmt.Errorf("compare page %d: %w", page.Number, err)
 	}
-	return &ComparedPage{lane: l, number: page.Number, options: options, plan: plan}, nil
+	return &ComparedPage{lane: l, page: page, options: options, plan: plan}, nil
 }
 
 // Write writes the page to the destination. If it returns an error, the page must not be committed: ErrDestinationDown,
@@ -63,13 +66,13 @@ func (p *ComparedPage) Write(ctx context.Context) (*WrittenPage, error) {
 	l, plan, options := p.lane, p.plan, p.options
 	results, err := l.writeRecords(ctx, plan.write, options)
 	if err != nil {
-		err = fmt.Errorf("write page %d: %w", p.number, err)
+		err = fmt.Errorf("write page %d: %w", p.page.Number, err)
 		return nil, errors.Join(err, l.commitAccepted(ctx, plan, results, options, err))
 	}
 	if err := l.sealAnswers(results); err != nil {
-		return nil, fmt.Errorf("write page %d: %w", p.number, err)
+		return nil, fmt.Errorf("write page %d: %w", p.page.Number, err)
 	}
-	written := &WrittenPage{lane: l, number: p.number, options: options, changes: l.collectChanges(plan, results, options)}
+	written := &WrittenPage{lane: l, number: p.page.Number, options: options, changes: l.collectChanges(plan, results, options)}
 	outcome := &written.changes.outcome
 	outcome.Seen, outcome.NewlySeen, outcome.Date = plan.seen, plan.newlySeen, plan.clocks.vomo
 	return written, nil

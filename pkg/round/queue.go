@@ -132,6 +132,13 @@ func (q *queue) done(customer string, end End) {
 	}
 }
 
+// hasQueued reports whether customers wait for their round.
+func (q *queue) hasQueued() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.order) > 0
+}
+
 // endHolds ends the holds of these customers, also the hold that a running round ends with, because an operator wants
 // them to be tried now.
 func (q *queue) endHolds(customers []string) {

@@ -105,6 +105,9 @@ func (r *Round) Open(ctx context.Context) error {
 	return err
 }
 
+// OthersWait returns whether customers wait for a slot.
+func (r *Round) OthersWait() bool { return r.queue.hasQueued() }
+
 // MustEnd returns whether the round must end after the row in hand: the service stops, or another job wants the lane. It asks the
 // database once a second; if that fails, the lane may be lost.
 func (r *Round) MustEnd(ctx context.Context) bool {

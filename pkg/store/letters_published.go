@@ -21,9 +21,10 @@ type UnpublishedLetter struct {
 }
 
 // UnpublishedLetters locks up to atMost letters whose message has to change: settled ones, whose message has to go, or
-// open ones, which have to be published. It skips letters that another replica has locked.
-func (t *Tx) UnpublishedLetters(ctx context.Context, settled bool, atMost int32) ([]UnpublishedLetter, error) {
-	rows, err := t.queries.LettersLockUnpublished(ctx, t.dbtx, &db.LettersLockUnpublishedParams{Settled: settled, AtMost: atMost})
+// open ones, which have to be published. It skips letters that another replica has locked, and open ones that were asked for less
+// than askedAgo ago.
+func (t *Tx) UnpublishedLetters(ctx context.Context, settled bool, askedAgo time.Duration, atMost int32) ([]UnpublishedLetter, error) {
+	rows, err := t.queries.LettersLockUnpublished(ctx, t.dbtx, &db.LettersLockUnpublishedParams{Settled: settled, AskedAgo: askedAgo, AtMost: atMost})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type DueLetter struct {
 
 	Kind     string
 	RecordID string
+	DueSince time.Time
 }
 
 // Letter is a letter of either kind, for callers that act on a single one.
@@ -80,12 +81,50 @@ func (c Conn) DueLetters(ctx context.Context, customer string, atMost int32) ([]
 			ID: row.ID, Version: Version{Hash: row.VersionHash}, ErrorCode: row.ErrorCode, ErrorClass: row.ErrorClass,
 			FailedAt: row.LastFailedAt, Attempts: int(row.Attempts),
 		}}
+		if row.NextAttemptAt != nil {
+			letter.DueSince = *row.NextAttemptAt
+		}
 		if row.SourceUpdatedAt != nil {
 			letter.Version.UpdatedAt = *row.SourceUpdatedAt
 		}
 		letters = append(letters, letter)
 	}
 	return letters, nil
+}
+
+// CountDueLetters returns how many of the customer's record letters are due, counted up to atMost, and the database's time.
+func (c Conn) CountDueLetters(ctx context.Context, customer string, atMost int32) (letters int64, now time.Time, err error) {
+	row, err := c.queries.LettersDueCount(ctx, c.dbtx, &db.LettersDueCountParams{CustomerID: customer, AtMost: atMost})
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	return row.Letters, row.Now, nil
+}
+
+// DueVersion is the version of a record whose letter is due.
+type DueVersion struct {
+	Letter    uuid.UUID
+	UpdatedAt time.Time // zero if it has no time
+}
+
+// DueLettersOf returns the versions of those of these records of a kind whose letters are due, by the records' ids.
+func (c Conn) DueLettersOf(ctx context.Context, customer, kind string, records []string) (map[string]DueVersion, error) {
+	if len(records) == 0 {
+		return map[string]DueVersion{}, nil
+	}
+	rows, err := c.queries.LettersDueOf(ctx, c.dbtx, &db.LettersDueOfParams{CustomerID: customer, Kind: kind, RecordIds: records})
+	if err != nil {
+		return nil, err
+	}
+	due := make(map[string]DueVersion, len(rows))
+	for _, row := range rows {
+		version := DueVersion{Letter: row.ID}
+		if row.SourceUpdatedAt != nil {
+			version.UpdatedAt = *row.SourceUpdatedAt
+		}
+		due[valueOf(row.RecordID)] = version
+	}
+	return due, nil
 }
 
 // AskLetters makes open record letters due at once because an operator asked for it, whether they waited or were in

@@ -71,7 +71,7 @@ func TestLetterIsPublishedOncePerRevision(t *testing.T) {
 	first, second := f.letterIn(t, "acme", "user", "review"), f.letterIn(t, "acme", "user", "review")
 	unpublished := func(settled bool) (ids []uuid.UUID) {
 		f.do(t, func(ctx context.Context, tx *store.Tx) error {
-			letters, err := tx.UnpublishedLetters(ctx, settled, 10)
+			letters, err := tx.UnpublishedLetters(ctx, settled, 0, 10)
 			for _, letter := range letters {
 				ids = append(ids, letter.ID)
 			}

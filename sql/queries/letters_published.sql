@@ -1,11 +1,12 @@
 -- name: LettersLockUnpublished :many
 -- A batch of letters whose message in the stream is not the current one: settled letters, or open ones. Letters that another
--- transaction has locked are left to it.
+-- transaction has locked are left to it. So are letters that were asked for a moment ago: their retry changes them again.
 SELECT id, customer_id, kind, state, record_id, source_updated_at, error_code, error_class, attempts, first_failed_at, job, trace_id,
        original_subject, revision
 FROM dead_letters
 WHERE ((state <> 'settled' AND published_revision IS DISTINCT FROM revision) OR (state = 'settled' AND published_revision IS NOT NULL))
   AND (state = 'settled') = sqlc.arg(settled)::boolean
+  AND (state = 'settled' OR asked_at IS NULL OR asked_at <= rollcall_now() - sqlc.arg(asked_ago)::interval)
 ORDER BY first_failed_at, id LIMIT sqlc.arg(at_most) FOR UPDATE SKIP LOCKED;
 
 -- name: LettersNotePublished :exec

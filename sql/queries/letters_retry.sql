@@ -35,9 +35,26 @@ WHERE NOT EXISTS (SELECT FROM all_runs r WHERE r.customer_id = a.customer_id AND
 ORDER BY a.customer_id;
 
 -- name: LettersDue :many
-SELECT id, kind, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts FROM dead_letters
+SELECT id, kind, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts, next_attempt_at FROM dead_letters
 WHERE customer_id = sqlc.arg(customer_id) AND state = 'waiting' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at LIMIT sqlc.arg(at_most);
+
+-- name: LettersDueCount :one
+-- How many letters are due, counted up to a number, and the database's time.
+SELECT count(*) AS letters, rollcall_now()::timestamptz AS now
+FROM (SELECT FROM dead_letters d
+      WHERE d.customer_id = sqlc.arg(customer_id) AND d.state = 'waiting' AND d.next_attempt_at <= rollcall_now() LIMIT sqlc.arg(at_most)) l;
+
+-- name: LettersDueOf :many
+-- The due letters of these records. One by one, as the open ones of a page are: OFFSET 0 keeps Postgres from going through all
+-- waiting letters for each of them.
+SELECT l.id, l.record_id, l.source_updated_at
+FROM (SELECT unnest(sqlc.arg(record_ids)::text[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT d.id, d.record_id, d.source_updated_at, d.state, d.next_attempt_at FROM dead_letters d
+    WHERE d.customer_id = sqlc.arg(customer_id) AND d.kind = sqlc.arg(kind) AND d.state <> 'settled' AND d.record_id = v.id
+    LIMIT 1 OFFSET 0) l
+WHERE l.state = 'waiting' AND l.next_attempt_at <= rollcall_now();
 
 -- name: LettersAskIfOpen :execrows
 -- Locked in the order of their ids first, so that two who ask for the same letters don't wait for one another.

@@ -18,12 +18,14 @@ SELECT id, customer_id, kind, state, record_id, source_updated_at, error_code, e
 FROM dead_letters
 WHERE ((state <> 'settled' AND published_revision IS DISTINCT FROM revision) OR (state = 'settled' AND published_revision IS NOT NULL))
   AND (state = 'settled') = $1::boolean
-ORDER BY first_failed_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+  AND (state = 'settled' OR asked_at IS NULL OR asked_at <= rollcall_now() - $2::interval)
+ORDER BY first_failed_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
 `
 
 type LettersLockUnpublishedParams struct {
-	Settled bool
-	AtMost  int32
+	Settled  bool
+	AskedAgo time.Duration
+	AtMost   int32
 }
 
 type LettersLockUnpublishedRow struct {
@@ -44,9 +46,9 @@ type LettersLockUnpublishedRow struct {
 }
 
 // A batch of letters whose message in the stream is not the current one: settled letters, or open ones. Letters that another
-// transaction has locked are left to it.
+// transaction has locked are left to it. So are letters that were asked for a moment ago: their retry changes them again.
 func (q *Queries) LettersLockUnpublished(ctx context.Context, db DBTX, arg *LettersLockUnpublishedParams) ([]*LettersLockUnpublishedRow, error) {
-	rows, err := db.Query(ctx, lettersLockUnpublished, arg.Settled, arg.AtMost)
+	rows, err := db.Query(ctx, lettersLockUnpublished, arg.Settled, arg.AskedAgo, arg.AtMost)
 	if err != nil {
 		return nil, err
 	}

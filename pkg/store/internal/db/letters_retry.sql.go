@@ -172,7 +172,7 @@ func (q *Queries) LettersAskIfOpen(ctx context.Context, db DBTX, ids []uuid.UUID
 }
 
 const lettersDue = `-- name: LettersDue :many
-SELECT id, kind, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts FROM dead_letters
+SELECT id, kind, record_id, source_updated_at, version_hash, error_code, error_class, last_failed_at, attempts, next_attempt_at FROM dead_letters
 WHERE customer_id = $1 AND state = 'waiting' AND next_attempt_at <= rollcall_now()
 ORDER BY next_attempt_at LIMIT $2
 `
@@ -192,6 +192,7 @@ type LettersDueRow struct {
 	ErrorClass      string
 	LastFailedAt    time.Time
 	Attempts        int32
+	NextAttemptAt   *time.Time
 }
 
 func (q *Queries) LettersDue(ctx context.Context, db DBTX, arg *LettersDueParams) ([]*LettersDueRow, error) {
@@ -213,6 +214,7 @@ func (q *Queries) LettersDue(ctx context.Context, db DBTX, arg *LettersDueParams
 			&i.ErrorClass,
 			&i.LastFailedAt,
 			&i.Attempts,
+			&i.NextAttemptAt,
 		); err != nil {
 			return nil, err
 		}
@@ -222,6 +224,30 @@ func (q *Queries) LettersDue(ctx context.Context, db DBTX, arg *LettersDueParams
 		return nil, err
 	}
 	return items, nil
+}
+
+const lettersDueCount = `-- name: LettersDueCount :one
+SELECT count(*) AS letters, rollcall_now()::timestamptz AS now
+FROM (SELECT FROM dead_letters d
+      WHERE d.customer_id = $1 AND d.state = 'waiting' AND d.next_attempt_at <= rollcall_now() LIMIT $2) l
+`
+
+type LettersDueCountParams struct {
+	CustomerID string
+	AtMost     int32
+}
+
+type LettersDueCountRow struct {
+	Letters int64
+	Now     time.Time
+}
+
+// How many letters are due, counted up to a number, and the database's time.
+func (q *Queries) LettersDueCount(ctx context.Context, db DBTX, arg *LettersDueCountParams) (*LettersDueCountRow, error) {
+	row := db.QueryRow(ctx, lettersDueCount, arg.CustomerID, arg.AtMost)
+	var i LettersDueCountRow
+	err := row.Scan(&i.Letters, &i.Now)
+	return &i, err
 }
 
 const lettersDueCustomers = `-- name: LettersDueCustomers :many
@@ -260,6 +286,50 @@ func (q *Queries) LettersDueCustomers(ctx context.Context, db DBTX) ([]*LettersD
 	for rows.Next() {
 		var i LettersDueCustomersRow
 		if err := rows.Scan(&i.CustomerID, &i.RenewedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lettersDueOf = `-- name: LettersDueOf :many
+SELECT l.id, l.record_id, l.source_updated_at
+FROM (SELECT unnest($1::text[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT d.id, d.record_id, d.source_updated_at, d.state, d.next_attempt_at FROM dead_letters d
+    WHERE d.customer_id = $2 AND d.kind = $3 AND d.state <> 'settled' AND d.record_id = v.id
+    LIMIT 1 OFFSET 0) l
+WHERE l.state = 'waiting' AND l.next_attempt_at <= rollcall_now()
+`
+
+type LettersDueOfParams struct {
+	RecordIds  []string
+	CustomerID string
+	Kind       string
+}
+
+type LettersDueOfRow struct {
+	ID              uuid.UUID
+	RecordID        *string
+	SourceUpdatedAt *time.Time
+}
+
+// The due letters of these records. One by one, as the open ones of a page are: OFFSET 0 keeps Postgres from going through all
+// waiting letters for each of them.
+func (q *Queries) LettersDueOf(ctx context.Context, db DBTX, arg *LettersDueOfParams) ([]*LettersDueOfRow, error) {
+	rows, err := db.Query(ctx, lettersDueOf, arg.RecordIds, arg.CustomerID, arg.Kind)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*LettersDueOfRow
+	for rows.Next() {
+		var i LettersDueOfRow
+		if err := rows.Scan(&i.ID, &i.RecordID, &i.SourceUpdatedAt); err != nil {
 			return nil, err
 		}
 		items = append(items, &i)

@@ -25,6 +25,9 @@ const (
 	requestsAtOnce = 16              // to the server
 	batchTimeout   = 5 * time.Second // shorter than a transaction may be idle
 	lookUpEvery    = time.Second
+	// retriedWithin is how long a letter that an operator asked for is left as the stream has it: its retry changes it again. Without it,
+	// a large redrive would wait for the publisher, which locks its letters and needs three requests for each.
+	retriedWithin = 3 * time.Second
 )
 
 // Config is what a Publisher needs.
@@ -50,6 +53,8 @@ type Publisher struct {
 	woken   chan struct{}
 	updated func() // for tests: an update is over; nil outside
 
+	retriedWithin time.Duration
+
 	stream     jetstream.Stream
 	created    time.Time // when the stream was created
 	lookedUpAt time.Time
@@ -59,7 +64,10 @@ type Publisher struct {
 
 // NewPublisher returns a publisher; Run starts it.
 func NewPublisher(config Config) *Publisher {
-	return &Publisher{Config: config, bus: bus.Publisher{JetStream: config.JetStream, Logger: config.Logger}, woken: make(chan struct{}, 1)}
+	return &Publisher{
+		Config: config, bus: bus.Publisher{JetStream: config.JetStream, Logger: config.Logger}, woken: make(chan struct{}, 1),
+		retriedWithin: retriedWithin,
+	}
 }
 
 // Wake lets the publisher look at once, because letters changed.
@@ -148,7 +156,7 @@ func (p *Publisher) updateBatch(ctx context.Context, settled bool) (n int, err e
 	var rejected error
 	var asked []string
 	err = p.Store.InTx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		letters, err := tx.UnpublishedLetters(ctx, settled, batchSize)
+		letters, err := tx.UnpublishedLetters(ctx, settled, p.retriedWithin, batchSize)
 		if err != nil || len(letters) == 0 {
 			return err
 		}

@@ -127,7 +127,7 @@ func (f *fixture) crash(t *testing.T, settled bool) {
 	t.Helper()
 	require.NoError(t, f.publisher.lookUpStream(t.Context()))
 	err := f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		letters, err := tx.UnpublishedLetters(ctx, settled, batchSize)
+		letters, err := tx.UnpublishedLetters(ctx, settled, 0, batchSize)
 		require.NoError(t, err)
 		require.NotEmpty(t, letters)
 		if settled {

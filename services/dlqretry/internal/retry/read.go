@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,6 +14,7 @@ import (
 	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/lookup"
 	"rollcall.dev/pkg/mirror"
+	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
 )
@@ -20,6 +22,8 @@ import (
 const (
 	// readFor is how long a round reads. It then writes what it has read, and the other letters wait for the next round.
 	readFor = 10 * time.Second
+	// usersAtOnce is how many users are read at once. The first one of a round is read alone: it finds out whether VOMO works.
+	usersAtOnce = 5
 	// listPages is how many pages of the list a round reads at most to find its letters' users.
 	listPages = 20
 	// unreadablePrefix begins the record ids that the mirror gives to entries without an id.
@@ -52,24 +56,22 @@ func (r *readUsers) fail(letter store.DueLetter, code string, retryable bool) {
 	r.failed = append(r.failed, deadletter.FailedAttempt{Letter: letter.OpenLetter, Code: code, Retryable: retryable})
 }
 
+// hasOnlyUsers reports whether nothing but users was read.
+func (r *readUsers) hasOnlyUsers() bool {
+	return len(r.failed)+len(r.deletions)+len(r.kept) == 0
+}
+
 // read reads each user by id, because a retry writes the newest state. stopped is the error that ended it early, of VOMO's
-// or of ours; what was read before is still written.
+// or of ours; what was read is still written.
 func (b *batch) read(ctx context.Context, due []store.DueLetter) (read readUsers, stopped error) {
-	read.page = vomo.Page{Number: 1, Total: -1}
 	end := time.Now().Add(readFor)
-	for i, letter := range due {
-		if strings.HasPrefix(letter.RecordID, unreadablePrefix) { // an operator has to give the list's entry an id
-			read.fail(letter, codeInvalid, false)
-			continue
-		}
-		if len(read.partial) > 0 && letter.Kind != deadletter.KindUserDelete { // VOMO returns no user whole by id
-			read.partial = append(read.partial, letter)
-			continue
-		}
-		if i > 0 && (time.Now().After(end) || b.MustEnd(ctx)) {
+	for first := true; len(due) > 0; first = false {
+		if !first && (time.Now().After(end) || b.MustEnd(ctx)) {
 			return read, nil
 		}
-		if err := b.readByID(ctx, letter, &read); err != nil {
+		group := due[:min(b.readAtOnce, len(due))]
+		due, b.readAtOnce = due[len(group):], usersAtOnce
+		if err := b.readByID(ctx, group, &read); err != nil {
 			return read, err
 		}
 	}
@@ -79,22 +81,59 @@ func (b *batch) read(ctx context.Context, due []store.DueLetter) (read readUsers
 	return read, nil
 }
 
-// readByID adds a user to the page, or a failed attempt if VOMO works and does not return this user. Any other failure is
-// an error and counts no attempt.
-func (b *batch) readByID(ctx context.Context, letter store.DueLetter, read *readUsers) error {
-	answer, err := b.users.Ask(ctx, letter.RecordID)
-	if err != nil {
-		return err
+// readByID reads the users of some letters at once. Each becomes a part of the page, or a failed attempt if VOMO works and does not return
+// this user. Any other failure is an error and counts no attempt.
+func (b *batch) readByID(ctx context.Context, letters []store.DueLetter, read *readUsers) (stopped error) {
+	replies, asking := make([]reply, len(letters)), sync.WaitGroup{}
+	for i, letter := range letters {
+		switch {
+		case strings.HasPrefix(letter.RecordID, unreadablePrefix): // an operator has to give the list's entry an id
+			read.fail(letter, codeInvalid, false)
+		case len(read.partial) > 0 && letter.Kind != deadletter.KindUserDelete: // VOMO returns no user whole by id
+			read.partial = append(read.partial, letter)
+		default:
+			replies[i].asked = true
+			asking.Go(func() {
+				replies[i].err = round.Guarded(b.Log, func() (err error) {
+					replies[i].detail, err = b.Source.Client.Detail(ctx, letter.RecordID)
+					return err
+				})
+			})
+		}
 	}
+	asking.Wait()
+	for i, letter := range letters {
+		if !replies[i].asked || stopped != nil && replies[i].err != nil {
+			continue
+		}
+		answer, err := b.users.Judge(ctx, replies[i].detail, replies[i].err)
+		if err != nil {
+			stopped = err // it holds for all users, but those that were read are written
+			continue
+		}
+		b.add(letter, answer, read)
+	}
+	return stopped
+}
+
+// reply is what VOMO's client returned for a user.
+type reply struct {
+	asked  bool
+	detail vomo.Detail
+	err    error
+}
+
+// add adds VOMO's answer about the user of a letter.
+func (b *batch) add(letter store.DueLetter, answer lookup.Answer, read *readUsers) {
 	if letter.Kind == deadletter.KindUserDelete {
 		b.addDeletion(letter, answer, read)
-		return nil
+		return
 	}
 	switch answer.Outcome {
 	case lookup.Found:
 		read.add(answer.Detail)
 	case lookup.NotFound: // unknown is not deleted: it is tried again, and ends in review
-		b.counts.gone++
+		b.gone++
 		read.fail(letter, codeNotFound, true)
 	case lookup.InvalidID:
 		read.fail(letter, codeInvalid, false)
@@ -104,7 +143,6 @@ func (b *batch) readByID(ctx context.Context, letter store.DueLetter, read *read
 		b.Log.Info("VOMO works and does not return this user", zap.Stringer("letter", letter.ID), zap.Error(answer.Cause))
 		read.fail(letter, answer.Code, true)
 	}
-	return nil
 }
 
 // addDeletion adds a letter about a deletion: VOMO still has no such user, or it has the user again, who is then written. Any

@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,8 +20,6 @@ import (
 
 const (
 	jobRetry = "dlq_retry"
-	// lettersPerRound is as many users as a page has.
-	lettersPerRound = 15
 	// idleEvery is how often the retrier looks for destinations with an active alert for which nothing waits. Their holds say
 	// how often each is probed.
 	idleEvery = 2 * time.Second
@@ -38,6 +37,9 @@ type Retrier struct {
 	Changed func() // called after a commit that changed letters
 
 	idleAt time.Time // when idle destinations were last looked for
+
+	mu    sync.Mutex
+	lists map[string]*listReading // by customer; only while its letters are due
 }
 
 // Kind returns the rounds in which letters are retried.
@@ -85,36 +87,65 @@ type batch struct {
 	hasDestinationAlert bool
 	hasClearableAlert   bool
 
+	began      time.Time
+	tried      map[uuid.UUID]bool // the letters that this round has tried
+	pages      *job.Pipeline
+	number     int // of the last page
+	readAtOnce int // how many users are read at once
+	list       *listReading
+	listFailed bool // in this round
+
 	users     *lookup.Reader
 	probeUser string // the user that probes write; "" until one was found
 	counts    counts
-	kept      []uuid.UUID // letters about deletions of users that VOMO has again: settled with the round's last page
+	gone      int // of the letters that failed: VOMO has no such user
 }
 
 // counts are the results of a round's letters.
 type counts struct {
 	settled int // written, or obsolete
 	failed  int // one more attempt
-	gone    int // of the failed ones: VOMO has no such user
 }
 
-// work retries up to lettersPerRound due letters of the customer.
+// work retries the customer's due letters for a turn.
 func (r *Retrier) work(ctx context.Context, of *round.Round) (more bool, err error) {
-	b := &batch{Round: of, retrier: r}
+	b := &batch{Round: of, retrier: r, began: time.Now(), readAtOnce: 1, tried: map[uuid.UUID]bool{}, list: r.listOf(of.Customer.ID)}
 	due, err := b.begin(ctx)
 	switch {
 	case err != nil:
 	case len(due) > 0:
-		err = b.retry(ctx, due)
+		more, err = b.retry(ctx, due)
 	case b.hasDestinationAlert:
 		err = b.probeIdleDestination(ctx)
 	}
-	return len(due) == lettersPerRound, err
+	if !more && err == nil {
+		r.forgetList(of.Customer.ID)
+	}
+	return more, err
+}
+
+// listOf returns how far the customer's list was read in earlier rounds.
+func (r *Retrier) listOf(customer string) *listReading {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lists == nil {
+		r.lists = map[string]*listReading{}
+	}
+	if r.lists[customer] == nil {
+		r.lists[customer] = &listReading{}
+	}
+	return r.lists[customer]
+}
+
+func (r *Retrier) forgetList(customer string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.lists, customer)
 }
 
 // begin reads the customer's due letters. The lane keeps other jobs from changing them.
 func (b *batch) begin(ctx context.Context) ([]store.DueLetter, error) {
-	due, err := b.Store.DueLetters(ctx, b.Customer.ID, lettersPerRound)
+	due, err := b.Store.DueLetters(ctx, b.Customer.ID, lettersAhead)
 	if err != nil {
 		return nil, err
 	}
@@ -138,31 +169,32 @@ func (b *batch) begin(ctx context.Context) ([]store.DueLetter, error) {
 	return due, b.StartJob(ctx)
 }
 
-// retry reads the newest state of each letter's user and writes all as one page. A suspect destination is probed first:
-// its outage must not cost the customer's budget a page's worth of requests each time.
-func (b *batch) retry(ctx context.Context, due []store.DueLetter) error {
+// retry reads the newest state of each letter's user and writes it. A suspect destination is probed first: its outage must
+// not cost the customer's budget a page's worth of requests each time. It gets one page in this round.
+func (b *batch) retry(ctx context.Context, due []store.DueLetter) (more bool, err error) {
 	if err := b.open(ctx); err != nil {
-		return err
+		return false, err
 	}
 	if b.destination == destinationSuspect {
 		if _, err := b.probe(ctx); err != nil {
-			return err
+			return false, err
 		}
+	}
+	if b.destination == destinationUnknown {
+		more, err = b.turn(ctx, due)
+	} else {
+		page := lettersPerPage
 		if !b.destination.blamesRecords() {
-			due = due[:min(smallPage, len(due))]
+			page = smallPage
 		}
+		page = min(page, len(due))
+		more, err = len(due) > page, b.retryPage(ctx, due[:page])
 	}
-	read, stopped := b.read(ctx, due)
-	if !read.isEmpty() {
-		if err := b.write(ctx, read); err != nil {
-			return err
-		}
-	}
-	if stopped == nil {
+	if err == nil {
 		b.Log.Info("letters retried", zap.Int("settled", b.counts.settled), zap.Int("failed", b.counts.failed),
-			zap.Int("users_gone", b.counts.gone), zap.String("trace", b.TraceID))
+			zap.Int("users_gone", b.gone), zap.String("trace", b.TraceID))
 	}
-	return stopped
+	return more, err
 }
 
 // probeIdleDestination clears the alert of a destination that works again although nothing waits for it. Otherwise the
@@ -192,6 +224,7 @@ func (b *batch) open(ctx context.Context) error {
 	if err := b.Open(ctx); err != nil {
 		return err
 	}
+	b.pages = b.newPipeline()
 	b.users = &lookup.Reader{Connect: b.Connect, Customer: b.Customer, Lease: b.Lease, Job: jobRetry, Source: b.Source}
 	return nil
 }

@@ -42,7 +42,7 @@ func TestWriteWithoutCommitIsRepeated(t *testing.T) {
 func TestRoundYieldsLaneAndWritesWhatItHasRead(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	for i := range lettersPerRound {
+	for i := range lettersPerPage {
 		f.letter(t, "acme", strconv.Itoa(i), true)
 	}
 	f.set(func() {
@@ -58,7 +58,7 @@ func TestRoundYieldsLaneAndWritesWhatItHasRead(t *testing.T) {
 	require.Equal(t, round.End{Hold: job.WantedPause}, f.round(t, "acme", 0, ""))
 
 	require.Equal(t, 1, value[int](t, f, `SELECT count(*) FROM dead_letters WHERE settled_how = 'retried'`))
-	require.Equal(t, lettersPerRound-1, value[int](t, f, `SELECT count(*) FROM dead_letters WHERE state = 'waiting' AND attempts = 1`))
+	require.Equal(t, lettersPerPage-1, value[int](t, f, `SELECT count(*) FROM dead_letters WHERE state = 'waiting' AND attempts = 1`))
 	lease, err := f.store.TakeLease(t.Context(), "acme", "poller", claimTimeout)
 	require.NoError(t, err)
 	require.NoError(t, lease.Release(t.Context()))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/deadletter"
@@ -24,39 +25,50 @@ const (
 	lenientHolds = 5
 )
 
-// write writes what was read to the destination.
-//
-// If a page fails as a whole, a probe finds out whether the destination works. If it does, the page's records are at
-// fault: they are tried a few at a time, and each counts its attempt. If it does not, no attempt is counted, however long
-// that takes.
-func (b *batch) write(ctx context.Context, read readUsers) error {
+// options returns the options of the next page.
+func (b *batch) options(ctx context.Context) (mirror.ApplyOptions, error) {
 	owed, err := b.Store.RewriteOwed(ctx, b.Customer.ID)
+	if err != nil {
+		return mirror.ApplyOptions{}, err
+	}
+	return mirror.ApplyOptions{Redrive: true, PresumeOutage: true, NewSystem: owed != nil && owed.NewSystem, RewriteOwed: owed != nil}, nil
+}
+
+// write writes what was read to the destination, as a page of its own.
+func (b *batch) write(ctx context.Context, read readUsers) error {
+	options, err := b.options(ctx)
 	if err != nil {
 		return err
 	}
-	options := mirror.ApplyOptions{Redrive: true, PresumeOutage: true, NewSystem: owed != nil && owed.NewSystem, RewriteOwed: owed != nil}
 	if len(read.deletions) > 0 {
 		if err := b.delete(ctx, read.deletions, options); err != nil {
 			return err
 		}
 	}
-	b.kept = read.kept
 	switch b.destination {
 	case destinationAnswers, destinationAccepts:
 	case destinationSuspect: // no user to probe with: after some holds, a few records count their attempts
 		options.PresumeOutage = b.Holds < lenientHolds
 		options.Probe, options.ShortProbe = options.PresumeOutage, true
-		return b.writePage(ctx, read.page, read.failed, options, true)
+		return b.writePage(ctx, read.page, read, options)
 	case destinationUnknown:
-		err := b.writePage(ctx, read.page, read.failed, options, true)
-		if !errors.Is(err, mirror.ErrDestinationDown) {
-			return err
+		err := b.writePage(ctx, read.page, read, options)
+		if errors.Is(err, mirror.ErrDestinationDown) {
+			return b.probeAfter(ctx, read, options, err)
 		}
-		b.Log.Debug("the destination accepted no record of the page; a probe follows", zap.Error(err))
-		b.destination = b.destination.afterFailedPage()
-		if _, probing := b.probe(ctx); probing != nil || !b.destination.blamesRecords() {
-			return cmp.Or(probing, err)
-		}
+		return err
+	}
+	return b.writeSmallPages(ctx, read, options)
+}
+
+// probeAfter finds out by a probe whether the destination works, of which a page failed as a whole. If it does, the page's records are
+// at fault: they are tried a few at a time, and each counts its attempt. If it does not, no attempt is counted, however long
+// that takes.
+func (b *batch) probeAfter(ctx context.Context, read readUsers, options mirror.ApplyOptions, failure error) error {
+	b.Log.Debug("the destination accepted no record of the page; a probe follows", zap.Error(failure))
+	b.destination = b.destination.afterFailedPage()
+	if _, err := b.probe(ctx); err != nil || !b.destination.blamesRecords() {
+		return cmp.Or(err, failure)
 	}
 	return b.writeSmallPages(ctx, read, options)
 }
@@ -77,42 +89,50 @@ func (b *batch) writeSmallPages(ctx context.Context, read readUsers, options mir
 			}
 		}
 		part := vomo.Page{Number: read.page.Number, Total: -1, Users: users}
-		if err := b.writePage(ctx, part, nil, options, false); err != nil {
+		if err := b.writePage(ctx, part, readUsers{}, options); err != nil {
 			return err
 		}
 	}
 	read.page.Users = nil
-	return b.writePage(ctx, read.page, read.failed, options, true)
+	return b.writePage(ctx, read.page, read, options)
 }
 
-// writePage commits a page: what was written, what failed again, and, with the last page, the end of the job's log line.
-func (b *batch) writePage(ctx context.Context, page vomo.Page, failed []deadletter.FailedAttempt, options mirror.ApplyOptions, last bool) error {
-	after := b.counts
-	_, err := b.Lane.Apply(ctx, page, options, func(ctx context.Context, tx *store.Tx, applied mirror.Outcome) error {
+// writePage writes and commits a page, with what else was read.
+func (b *batch) writePage(ctx context.Context, page vomo.Page, with readUsers, options mirror.ApplyOptions) error {
+	compared, err := b.Lane.Compare(ctx, page, options)
+	if err != nil {
+		return err
+	}
+	written, err := compared.Write(ctx)
+	if err != nil {
+		return err
+	}
+	return b.commit(ctx, written, with.failed, with.kept)
+}
+
+// commit commits a written page, with letters whose user VOMO does not return, and letters about deletions of users whom VOMO has again. It
+// is called for one page after the other.
+func (b *batch) commit(ctx context.Context, written *mirror.WrittenPage, failed []deadletter.FailedAttempt, kept []uuid.UUID) error {
+	after, cleared := b.counts, false
+	_, err := written.Commit(ctx, func(ctx context.Context, tx *store.Tx, applied mirror.Outcome) error {
 		after = b.counts
 		after.settled += applied.Written + applied.Skipped
 		after.failed += applied.Failed + len(failed)
 		if err := deadletter.CountAttempts(ctx, tx, jobRetry, b.Connect.RetryCaps, failed); err != nil {
 			return err
 		}
-		if last { // also if the destination rejected the user: that is a letter of its own
-			if err := tx.SettleLetters(ctx, b.kept, settledSuperseded); err != nil {
-				return err
-			}
+		if err := tx.SettleLetters(ctx, kept, settledSuperseded); err != nil { // also if the destination rejected the user: that is a letter of its own
+			return err
 		}
-		if b.hasClearableAlert && (applied.Written > 0 || b.destination == destinationAccepts) {
-			if err := job.ClearParks(ctx, tx, b.Customer.ID, true); err != nil {
-				return err
-			}
-		}
-		if !last {
+		if cleared = b.hasClearableAlert && (applied.Written > 0 || b.destination == destinationAccepts); !cleared {
 			return nil
 		}
-		return tx.FinishJob(ctx, b.JobID, int64(after.settled+after.failed), int64(after.failed), "")
+		return job.ClearParks(ctx, tx, b.Customer.ID, true)
 	})
 	if err != nil {
 		return err
 	}
+	b.hasClearableAlert = b.hasClearableAlert && !cleared
 	b.committed(after)
 	return nil
 }

@@ -1,0 +1,134 @@
+package retry
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"go.uber.org/zap"
+
+	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/vomo"
+)
+
+const (
+	// listAhead is how many pages of the list are read and not yet written.
+	listAhead = 3
+	// mostCounted bounds how many due letters are counted.
+	mostCounted = 20_000
+)
+
+// listReading is how far VOMO's list was read to find the users of a customer's letters. It is a cheaper way to read many users and
+// nothing depends on it: a letter whose user was not found in the list, or in a version older than the letter's, is retried by id.
+type listReading struct {
+	pages   int       // how many the list has, as VOMO says; 0: unknown
+	next    int       // the next page; 0: no reading is under way
+	began   time.Time // of the reading that is under way
+	covered time.Time // letters that were due by then were looked for in the list
+	counted int64     // how many letters were due when it was last decided
+}
+
+// prefersList reports whether the users of the due letters are to be read from the list: it has fewer pages left than letters are due.
+// A reading begins only when the number of due letters does not grow any more: a drain makes them due batch by batch, and those of
+// pages that were read by then would be missed.
+func (b *batch) prefersList(ctx context.Context, due []store.DueLetter) (bool, error) {
+	l := b.list
+	if b.listFailed || len(due) < lettersAhead || !due[0].DueSince.After(l.covered) {
+		return false, nil
+	}
+	left := l.pages
+	if l.next > 0 {
+		left -= l.next - 1
+	}
+	letters, now, err := b.Store.CountDueLetters(ctx, b.Customer.ID, int32(min(max(mostCounted, left+1), math.MaxInt32))) //nolint:gosec // bounded
+	if err != nil {
+		return false, err
+	}
+	grows := letters > l.counted
+	l.counted = letters
+	if letters <= int64(left) || l.next == 0 && grows {
+		return false, nil
+	}
+	if l.next == 0 {
+		l.next, l.began = 1, now
+	}
+	return true, nil
+}
+
+// retryFromList retries the letters whose users are on the list's next pages, until the turn is over. If VOMO does not return a page, the
+// round goes on by id, which finds out whose fault that is.
+func (b *batch) retryFromList(ctx context.Context) error {
+	l := b.list
+	scan := b.Source.Client.Scan(ctx, vomo.Query{}, vomo.ScanOptions{From: l.next, Ahead: listAhead})
+	var found readUsers
+	for page, err := range scan.Pages() {
+		if err != nil {
+			b.listFailed = true
+			b.Log.Info("list of users not read; users are read by id", zap.Int("page", page.Number), zap.Error(err))
+			break
+		}
+		if err := b.Source.Answered(ctx); err != nil {
+			return err
+		}
+		if err := b.addFromList(ctx, page, &found.page); err != nil {
+			return err
+		}
+		if len(found.page.Users) >= lettersPerPage {
+			if err := b.give(ctx, found); err != nil {
+				return err
+			}
+			found = readUsers{}
+		}
+		if l.read(page); l.next == 0 {
+			break
+		}
+		if b.turnOver(ctx) {
+			scan.Stop() // pages that were requested still come
+		}
+	}
+	if found.isEmpty() {
+		return nil
+	}
+	return b.give(ctx, found)
+}
+
+// read notes that a page was read. A reading ends with the last page, or with the first one if the list has more pages than letters are due.
+func (l *listReading) read(page vomo.Page) {
+	first := l.pages == 0
+	if shown := len(page.Users) + len(page.Bad); first || page.Number == 1 {
+		l.pages = math.MaxInt32 // VOMO does not say
+		if page.Total > 0 && shown > 0 {
+			l.pages = (page.Total + shown - 1) / shown
+		}
+	}
+	switch {
+	case !page.More:
+		l.next, l.covered = 0, l.began
+	case first && l.counted <= int64(l.pages):
+		l.next = 0
+	default:
+		l.next = page.Number + 1
+	}
+}
+
+// addFromList adds the users of a list's page whose letters are due.
+func (b *batch) addFromList(ctx context.Context, page vomo.Page, found *vomo.Page) error {
+	ids := make([]string, 0, len(page.Users))
+	for _, user := range page.Users {
+		ids = append(ids, user.ID)
+	}
+	due, err := b.Store.DueLettersOf(ctx, b.Customer.ID, deadletter.KindUser, ids)
+	if err != nil {
+		return err
+	}
+	for _, user := range page.Users {
+		letter, isDue := due[user.ID]
+		if !isDue || b.tried[letter.Letter] || user.UpdatedAt.Before(letter.UpdatedAt) {
+			continue
+		}
+		b.tried[letter.Letter] = true
+		found.Users, found.Date = append(found.Users, user), page.Date
+	}
+	return nil
+}
