@@ -100,6 +100,6 @@ func (i *installation) redrive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = i.await(ctx, `SELECT (count(*) = 0)::int FROM dead_letters WHERE state <> 'settled'`, 1)
+	_, err = i.await(ctx, `SELECT (NOT EXISTS (SELECT FROM dead_letters WHERE state <> 'settled'))::int`, 1)
 	return err
 }

@@ -29,6 +29,9 @@ func (l LetterSubject) String() string {
 	return subject + "." + l.Letter
 }
 
+// AnyState returns a pattern that matches the letter's subject in either state.
+func (l LetterSubject) AnyState() string { return "rollcall.dlq.*." + l.Kind + "." + l.Customer + "." + l.Letter }
+
 // ParseLetterSubject reads a subject of ROLLCALL_DLQ; ok is false for any other subject. A publisher may have written
 // anything into the tokens.
 func ParseLetterSubject(subject string) (letter LetterSubject, ok bool) {

@@ -97,7 +97,7 @@ func newFixture(t *testing.T) *fixture {
 
 // newPublisher returns the publisher of one replica.
 func (f *fixture) newPublisher() *Publisher {
-	return NewPublisher(Config{
+	publisher := NewPublisher(Config{
 		Store: f.store, JetStream: f.js, Logger: zap.NewNop(), Metrics: NewMetrics(prometheus.NewRegistry()), Asked: func(...string) {},
 		Running: func(context.Context) ([]micro.Ping, error) {
 			f.mu.Lock()
@@ -105,6 +105,8 @@ func (f *fixture) newPublisher() *Publisher {
 			return append([]micro.Ping(nil), f.running...), nil
 		},
 	})
+	publisher.retriedWithin = 0
+	return publisher
 }
 
 // current and old are answers of a service of this version and of the version before.

@@ -21,6 +21,7 @@ import (
 const (
 	updateEvery    = 300 * time.Millisecond
 	longestPause   = 15 * time.Second // between updates while NATS or Postgres does not work
+	quietFor       = 100 * time.Millisecond // see awaitQuiet
 	batchSize      = 100
 	requestsAtOnce = 16              // to the server
 	batchTimeout   = 5 * time.Second // shorter than a transaction may be idle
@@ -90,6 +91,7 @@ func (p *Publisher) Run(ctx context.Context) {
 		case <-timer.C:
 		case <-p.woken:
 		}
+		p.awaitQuiet(ctx)
 		err := p.update(ctx)
 		if err == nil {
 			err = p.auditIfDue(ctx)
@@ -108,6 +110,27 @@ func (p *Publisher) Run(ctx context.Context) {
 	}
 }
 
+// awaitQuiet waits until letters have not changed for a moment, and at most retriedWithin. A redrive changes letters page by page, and
+// to update the stream costs more than a retry does: it waits for the redrive, and not the redrive for it.
+func (p *Publisher) awaitQuiet(ctx context.Context) {
+	longest := time.NewTimer(p.retriedWithin)
+	defer longest.Stop()
+	for {
+		quiet := time.NewTimer(min(quietFor, p.retriedWithin))
+		select {
+		case <-p.woken:
+			quiet.Stop()
+			continue
+		case <-quiet.C:
+		case <-longest.C:
+			quiet.Stop()
+		case <-ctx.Done():
+			quiet.Stop()
+		}
+		return
+	}
+}
+
 // update publishes and purges what changed since the last update.
 func (p *Publisher) update(ctx context.Context) error {
 	if time.Since(p.lookedUpAt) >= lookUpEvery {
@@ -121,12 +144,17 @@ func (p *Publisher) update(ctx context.Context) error {
 	// Settled letters first: they make room in a full stream.
 	for _, settled := range []bool{true, false} {
 		for {
+			began := time.Now()
 			n, err := p.updateBatch(ctx, settled)
 			if err != nil {
 				return err
 			}
 			if n < batchSize {
 				break
+			}
+			// The stream may lag, and leaves the machine to what changes the letters.
+			if err := backoff.Sleep(ctx, time.Since(began)); err != nil {
+				return err
 			}
 		}
 	}
@@ -179,7 +207,9 @@ func (p *Publisher) purgeSettled(ctx context.Context, tx *store.Tx, letters []st
 	ids := make([]uuid.UUID, len(letters))
 	err := p.each(ctx, len(letters), func(ctx context.Context, i int) error {
 		ids[i] = letters[i].ID
-		return errors.Join(p.purge(ctx, letters[i].Letter, true), p.purge(ctx, letters[i].Letter, false))
+		return bus.PurgeSubject(ctx, p.stream, bus.LetterSubject{
+			Kind: letters[i].Kind, Customer: letters[i].Customer, Letter: letters[i].ID.String(),
+		}.AnyState())
 	})
 	if err != nil {
 		return err
