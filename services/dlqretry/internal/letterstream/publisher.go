@@ -20,7 +20,7 @@ import (
 
 const (
 	updateEvery    = 300 * time.Millisecond
-	longestPause   = 15 * time.Second // between updates while NATS or Postgres does not work
+	longestPause   = 15 * time.Second       // between updates while NATS or Postgres does not work
 	quietFor       = 100 * time.Millisecond // see awaitQuiet
 	batchSize      = 100
 	requestsAtOnce = 16              // to the server

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +62,7 @@ type fixture struct {
 	mu      sync.Mutex
 	users   map[string]string // VOMO's updated_at by id; a missing user is a 404
 	partial bool              // VOMO returns only a user's participations by id
+	listed  map[string]string // what VOMO's list shows, as users; nil: it shows none
 	vomo    func(path string) int
 	crm     func(customer, id string) (int, string)
 	asked   map[string]int // requests by VOMO's paths
@@ -166,6 +169,8 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch status := f.vomo(path); {
 	case status != 0:
 		w.WriteHeader(status)
+	case path == "" && f.listed != nil:
+		f.serveList(w, r)
 	case path == "":
 		data := []any{}
 		if f.partial {
@@ -181,6 +186,18 @@ func (f *fixture) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		_ = json.NewEncoder(w).Encode(map[string]any{"data": ana(id, updated)})
 	}
+}
+
+// serveList answers a page of the list.
+func (f *fixture) serveList(w http.ResponseWriter, r *http.Request) {
+	const perPage = 15
+	number, _ := strconv.Atoi(r.URL.Query().Get("page"))
+	ids := slices.Sorted(maps.Keys(f.listed))
+	data := []any{}
+	for _, id := range ids[min((number-1)*perPage, len(ids)):min(number*perPage, len(ids))] {
+		data = append(data, ana(id, f.listed[id]))
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"data": data, "meta": map[string]any{"total": len(ids), "per_page": perPage, "current_page": number}})
 }
 
 func ana(id, updated string) map[string]any {

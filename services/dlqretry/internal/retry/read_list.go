@@ -41,7 +41,7 @@ func (b *batch) prefersList(ctx context.Context, due []store.DueLetter) (bool, e
 	if l.next > 0 {
 		left -= l.next - 1
 	}
-	letters, now, err := b.Store.CountDueLetters(ctx, b.Customer.ID, int32(min(max(mostCounted, left+1), math.MaxInt32))) //nolint:gosec // bounded
+	letters, now, err := b.Store.CountDueLetters(ctx, b.Customer.ID, int32(min(max(mostCounted, left+1), math.MaxInt32)))
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,125 @@
+package retry
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"rollcall.dev/pkg/round"
+)
+
+const listedLetters = 3 * lettersAhead
+
+// newListFixture has many letters of acme, whose users are all in VOMO's list.
+func newListFixture(t *testing.T) *fixture {
+	t.Helper()
+	f := newFixture(t)
+	f.many(t, "acme", listedLetters)
+	f.set(func() {
+		f.listed = maps.Clone(f.users)
+		for n := range 100 {
+			f.listed[fmt.Sprint("other-", n)] = march
+		}
+	})
+	return f
+}
+
+// requests returns how many pages of the list were read, and how many users by id.
+func (f *fixture) requests() (pages, users int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for path, n := range f.asked {
+		if path != "" {
+			users += n
+		}
+	}
+	return f.asked[""], users
+}
+
+func TestUsersOfManyLettersAreReadFromTheList(t *testing.T) {
+	t.Parallel()
+	f := newListFixture(t)
+
+	require.Equal(t, round.End{}, f.round(t, "acme", 0, ""))
+
+	require.Equal(t, listedLetters, f.counts(t, "retried"))
+	require.Len(t, f.wrote(), listedLetters, "and no user without a letter")
+	pages, users := f.requests()
+	require.Equal(t, lettersAhead, users, "those that were due when it was not known whether more letters come")
+	require.Equal(t, (listedLetters+100+14)/15, pages)
+}
+
+func TestUserThatTheListDoesNotShowIsReadByID(t *testing.T) {
+	t.Parallel()
+	f := newListFixture(t)
+	f.exec(t, `UPDATE dead_letters SET next_attempt_at = rollcall_now() - interval '1 minute' WHERE record_id NOT IN ('acme-1', 'acme-2', 'acme-3')`)
+	f.exec(t, `UPDATE dead_letters SET source_updated_at = '2026-04-01 12:00:00Z' WHERE record_id = 'acme-2'`)
+	f.set(func() {
+		delete(f.listed, "acme-1")
+		f.users["acme-2"] = april // the list shows the version of March
+		delete(f.users, "acme-3")
+		delete(f.listed, "acme-3")
+	})
+
+	require.Equal(t, round.End{}, f.round(t, "acme", 0, ""))
+
+	require.Equal(t, listedLetters-1, f.counts(t, "retried"))
+	require.Equal(t, "source_not_found 2", value[string](t, f, `SELECT error_code || ' ' || attempts FROM dead_letters WHERE state = 'waiting'`))
+	require.Equal(t, 1, value[int](t, f, `SELECT count(*) FROM user_mappings WHERE vomo_user_id = 'acme-2' AND last_synced_updated_at = '2026-04-01 12:00:00Z'`))
+	_, users := f.requests()
+	require.Equal(t, lettersAhead+3, users)
+}
+
+func TestListThatCannotBeReadLeavesUsersToBeReadByID(t *testing.T) {
+	t.Parallel()
+	f := newListFixture(t)
+	f.set(func() {
+		f.vomo = func(path string) int {
+			if path == "" {
+				return http.StatusUnprocessableEntity
+			}
+			return 0
+		}
+	})
+
+	require.Equal(t, round.End{}, f.round(t, "acme", 0, ""))
+
+	require.Equal(t, listedLetters, f.counts(t, "retried"))
+	pages, users := f.requests()
+	require.Equal(t, listedLetters, users)
+	require.LessOrEqual(t, pages, 4, "as often as the client tries a page, once in a round")
+}
+
+func TestListWithMorePagesThanLettersIsNotRead(t *testing.T) {
+	t.Parallel()
+	f := newListFixture(t)
+	f.set(func() {
+		for n := range 15 * listedLetters {
+			f.listed[fmt.Sprint("many-", n)] = march
+		}
+	})
+
+	require.Equal(t, round.End{}, f.round(t, "acme", 0, ""))
+
+	require.Equal(t, listedLetters, f.counts(t, "retried"))
+	pages, users := f.requests()
+	require.LessOrEqual(t, pages, listAhead+1, "the first page says how many there are")
+	require.GreaterOrEqual(t, users, listedLetters-lettersPerPage)
+}
+
+func TestLaneLostWhileTheListIsReadSettlesNothingTwice(t *testing.T) {
+	t.Parallel()
+	f := newListFixture(t)
+	f.onWrite(lettersAhead+2*lettersPerPage, func() {
+		f.exec(t, `UPDATE customer_leases SET epoch = epoch + 1, expires_at = rollcall_now()`)
+	})
+
+	require.Equal(t, round.End{Hold: round.LaneLostPause, Reason: round.HeldLaneLost}, f.round(t, "acme", 0, ""))
+	require.Equal(t, round.End{}, f.round(t, "acme", 0, ""))
+
+	require.Equal(t, listedLetters, f.counts(t, "retried"))
+	f.requireWrittenOnce(t)
+}
