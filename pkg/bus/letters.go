@@ -30,7 +30,9 @@ func (l LetterSubject) String() string {
 }
 
 // AnyState returns a pattern that matches the letter's subject in either state.
-func (l LetterSubject) AnyState() string { return "rollcall.dlq.*." + l.Kind + "." + l.Customer + "." + l.Letter }
+func (l LetterSubject) AnyState() string {
+	return "rollcall.dlq.*." + l.Kind + "." + l.Customer + "." + l.Letter
+}
 
 // ParseLetterSubject reads a subject of ROLLCALL_DLQ; ok is false for any other subject. A publisher may have written
 // anything into the tokens.
