@@ -110,7 +110,7 @@ func (b *batch) writePage(ctx context.Context, page vomo.Page, with readUsers, o
 	return b.commit(ctx, written, with.failed, with.kept)
 }
 
-// commit commits a written page, with letters whose user VOMO does not return, and letters about deletions of users whom VOMO has again. It
+// commit commits a written page, with letters whose user VOMO does not return, and letters about deletions of users that VOMO has again. It
 // is called for one page after the other.
 func (b *batch) commit(ctx context.Context, written *mirror.WrittenPage, failed []deadletter.FailedAttempt, kept []uuid.UUID) error {
 	after, cleared := b.counts, false
