@@ -166,7 +166,7 @@ func (l *Lane) saveChanges(ctx context.Context, tx *store.Tx, c pageChanges, opt
 	if err := deadletter.OpenRecords(ctx, tx, scope, c.newLetters); err != nil {
 		return err
 	}
-	return l.publishChanges(ctx, tx, c.users)
+	return l.publishChanges(ctx, tx, c.users, c.clocks.database)
 }
 
 // sealAnswers seals the destination's answers to failed records for their letters. An answer may quote personal data, so

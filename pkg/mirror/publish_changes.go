@@ -19,21 +19,15 @@ import (
 
 // publishChanges adds the messages of a page's changes to the outbox: an event for each change, and an alert for each
 // changed address, which is also stored. The mappings change in the same transaction, so each change is published once,
-// however often the page is read.
-func (l *Lane) publishChanges(ctx context.Context, tx *store.Tx, changes []userChange) error {
+// however often the page is read. now is the database's time when the page was compared: another question would be a round trip
+// while the next page waits for the commit.
+func (l *Lane) publishChanges(ctx context.Context, tx *store.Tx, changes []userChange, now time.Time) error {
 	var messages []store.Message
-	var now time.Time
 	var emailChanges []string // VOMO ids
 	for _, change := range changes {
 		emailChanged := change.entry.mapped && !change.entry.blank && change.entry.previousEmail != change.entry.email
 		if !l.Events && !emailChanged {
 			continue
-		}
-		if now.IsZero() {
-			var err error
-			if now, err = tx.Now(ctx); err != nil {
-				return err
-			}
 		}
 		if emailChanged {
 			message, err := l.emailAlert(change, now)

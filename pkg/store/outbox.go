@@ -40,7 +40,7 @@ func (t *Tx) Publish(ctx context.Context, messages ...Message) error {
 		params.Payloads = append(params.Payloads, message.Payload)
 	}
 	t.owesMessages = true
-	return t.queries.OutboxInsertMany(ctx, t.dbtx, params)
+	return t.deferred(func(on db.DBTX) error { return t.queries.OutboxInsertMany(ctx, on, params) })
 }
 
 // RefusedMessage is a message of the outbox that the bus rejects.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
@@ -37,6 +38,33 @@ func TestOpenLetterHasOneMessageOfItsStateAndSettledLetterNone(t *testing.T) {
 	f.update(t)
 	require.True(t, f.published(t))
 	require.Zero(t, value[int](t, f, `SELECT count(*) FROM dead_letters WHERE published_revision IS NOT NULL`))
+}
+
+func TestLetterThatWasAskedForIsPublishedWhenItsRetryHasEnded(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.publisher.retriedWithin = time.Hour
+	settled, failed := f.letter(t, "1", false), f.letter(t, "2", false)
+	f.update(t)
+	before := f.messages(t)
+	f.ask(t, settled, failed)
+
+	f.update(t)
+	require.Equal(t, before, f.messages(t), "their retry changes them again")
+
+	f.settle(t, settled)
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		failed := []deadletter.FailedAttempt{{Letter: store.OpenLetter{ID: failed}, Code: "http_500", Retryable: true}}
+		return deadletter.CountAttempts(ctx, tx, "dlq_retry", store.RetryCaps{Attempts: 5, Age: time.Hour}, failed)
+	})
+	f.update(t)
+	require.True(t, f.published(t, failed))
+	require.Len(t, f.messages(t), 1)
+
+	f.ask(t, failed)
+	f.exec(t, `UPDATE dead_letters SET asked_at = rollcall_now() - interval '1 hour'`) // its customer's destination is down
+	f.update(t)
+	require.True(t, f.published(t, failed))
 }
 
 func TestLetterThatGoesToReviewLeavesItsRetrySubject(t *testing.T) {

@@ -85,6 +85,7 @@ func (b *batch) read(ctx context.Context, due []store.DueLetter) (read readUsers
 // this user. Any other failure is an error and counts no attempt.
 func (b *batch) readByID(ctx context.Context, letters []store.DueLetter, read *readUsers) (stopped error) {
 	replies, asking := make([]reply, len(letters)), sync.WaitGroup{}
+	b.Source.Account.Expect(len(letters))
 	for i, letter := range letters {
 		switch {
 		case strings.HasPrefix(letter.RecordID, unreadablePrefix): // an operator has to give the list's entry an id

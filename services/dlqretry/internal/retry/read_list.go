@@ -14,7 +14,12 @@ import (
 
 const (
 	// listAhead is how many pages of the list are read and not yet written.
-	listAhead = 3
+	listAhead = 4
+	// lettersPerListedPage is how many users of the list are written as one page: with so few requests to VOMO, a redrive takes as long as the
+	// commits of its pages do.
+	lettersPerListedPage = 2 * lettersPerPage
+	// listedAtOnce is of how many users of the list it is looked up at once which of them have a due letter.
+	listedAtOnce = 4 * lettersPerPage
 	// mostCounted bounds how many due letters are counted.
 	mostCounted = 20_000
 )
@@ -61,7 +66,7 @@ func (b *batch) prefersList(ctx context.Context, due []store.DueLetter) (bool, e
 func (b *batch) retryFromList(ctx context.Context) error {
 	l := b.list
 	scan := b.Source.Client.Scan(ctx, vomo.Query{}, vomo.ScanOptions{From: l.next, Ahead: listAhead})
-	var found readUsers
+	var listed, found vomo.Page
 	for page, err := range scan.Pages() {
 		if err != nil {
 			b.listFailed = true
@@ -71,14 +76,12 @@ func (b *batch) retryFromList(ctx context.Context) error {
 		if err := b.Source.Answered(ctx); err != nil {
 			return err
 		}
-		if err := b.addFromList(ctx, page, &found.page); err != nil {
-			return err
-		}
-		if len(found.page.Users) >= lettersPerPage {
-			if err := b.give(ctx, found); err != nil {
+		listed.Users, listed.Date = append(listed.Users, page.Users...), page.Date
+		if len(listed.Users) >= listedAtOnce {
+			if err := b.giveListed(ctx, listed, &found, lettersPerListedPage); err != nil {
 				return err
 			}
-			found = readUsers{}
+			listed = vomo.Page{}
 		}
 		if l.read(page); l.next == 0 {
 			break
@@ -87,10 +90,7 @@ func (b *batch) retryFromList(ctx context.Context) error {
 			scan.Stop() // pages that were requested still come
 		}
 	}
-	if found.isEmpty() {
-		return nil
-	}
-	return b.give(ctx, found)
+	return b.giveListed(ctx, listed, &found, 1)
 }
 
 // read notes that a page was read. A reading ends with the last page, or with the first one if the list has more pages than letters are due.
@@ -112,23 +112,31 @@ func (l *listReading) read(page vomo.Page) {
 	}
 }
 
-// addFromList adds the users of a list's page whose letters are due.
-func (b *batch) addFromList(ctx context.Context, page vomo.Page, found *vomo.Page) error {
-	ids := make([]string, 0, len(page.Users))
-	for _, user := range page.Users {
+// giveListed adds those users of the list to found whose letters are due, and has them written in pages of at least so many.
+func (b *batch) giveListed(ctx context.Context, listed vomo.Page, found *vomo.Page, atLeast int) error {
+	ids := make([]string, 0, len(listed.Users))
+	for _, user := range listed.Users {
 		ids = append(ids, user.ID)
 	}
 	due, err := b.Store.DueLettersOf(ctx, b.Customer.ID, deadletter.KindUser, ids)
 	if err != nil {
 		return err
 	}
-	for _, user := range page.Users {
+	for _, user := range listed.Users {
 		letter, isDue := due[user.ID]
-		if !isDue || b.tried[letter.Letter] || user.UpdatedAt.Before(letter.UpdatedAt) {
-			continue
+		if isDue && !b.tried[letter.Letter] && !user.UpdatedAt.Before(letter.UpdatedAt) {
+			b.tried[letter.Letter] = true
+			found.Users, found.Date = append(found.Users, user), listed.Date
 		}
-		b.tried[letter.Letter] = true
-		found.Users, found.Date = append(found.Users, user), page.Date
+	}
+	for len(found.Users) >= atLeast {
+		page := *found
+		count := min(lettersPerListedPage, len(page.Users))
+		page.Users = page.Users[:count:count]
+		found.Users = found.Users[len(page.Users):]
+		if err := b.give(ctx, readUsers{page: page}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

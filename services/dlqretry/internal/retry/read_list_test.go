@@ -1,17 +1,19 @@
 package retry
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/round"
 )
 
-const listedLetters = 3 * lettersAhead
+const listedLetters = 5 * lettersAhead
 
 // newListFixture has many letters of acme, whose users are all in VOMO's list.
 func newListFixture(t *testing.T) *fixture {
@@ -122,4 +124,38 @@ func TestLaneLostWhileTheListIsReadSettlesNothingTwice(t *testing.T) {
 
 	require.Equal(t, listedLetters, f.counts(t, "retried"))
 	f.requireWrittenOnce(t)
+}
+
+func TestReadingOfTheListGoesOnAfterAnotherCustomersTurn(t *testing.T) {
+	t.Parallel()
+	f := newListFixture(t)
+	f.onboard(t, "globex")
+	look, looking := f.rounds.Kind.Look, make(chan struct{})
+	f.rounds.Kind.Look = func(ctx context.Context) ([]round.Customer, error) {
+		select {
+		case looking <- struct{}{}:
+		default: // nothing waits for it
+		}
+		return look(ctx)
+	}
+	var other uuid.UUID
+	f.onWrite(lettersAhead+lettersPerListedPage+1, func() {
+		other = f.letter(t, "globex", "1", true)
+		for range 2 { // when the second look begins, the customer that the first one found is in the queue
+			select {
+			case <-looking:
+			case <-t.Context().Done():
+			}
+		}
+	})
+	ends := f.start(t, 1)
+
+	require.Equal(t, ended{"acme", round.End{More: true}}, ends.Wait(t, within))
+	require.Equal(t, ended{"globex", round.End{}}, ends.Wait(t, within))
+	require.Equal(t, "retried", f.state(t, other))
+	require.Equal(t, ended{"acme", round.End{}}, ends.Wait(t, within))
+
+	require.Equal(t, listedLetters+1, f.counts(t, "retried"))
+	pages, _ := f.requests()
+	require.Equal(t, (listedLetters+100+14)/15, pages, "none is read twice")
 }
