@@ -69,11 +69,12 @@ func (r *reader) read(ctx context.Context) error {
 	query := scan.Query(r.Run.Cursor)
 	query.UpdatedAfter = r.Run.UpdatedAfter
 	options := scan.Options(r.Run.Cursor)
+	scanned := r.Run.JobID // here: a page is compared while the run of an earlier one is noted
 	pipeline := &Pipeline{
 		AtOnce: max(r.PagesInFlight, 1),
 		Compare: func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
 			options := r.sides.Options
-			options.Scan = r.Run.JobID
+			options.Scan = scanned
 			return r.sides.Lane.Compare(ctx, page, options)
 		},
 		Write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
