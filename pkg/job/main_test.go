@@ -73,7 +73,7 @@ func newFixture(t *testing.T) *fixture {
 // pollKind is a short poll: its end moves the checkpoint to the scan's start.
 func pollKind() job.Kind {
 	return job.Kind{
-		Name: store.KindPoll, Job: job.Always("user_sync_poll"), Serves: store.Customer.Steady, Routine: true, Message: job.PollMessage,
+		Name: store.KindPoll, Job: job.Always("user_sync_poll"), Serves: store.Customer.Steady, Routine: true, AsksFirst: true, Message: job.PollMessage,
 		Start: func(ctx context.Context, tx *store.Tx, customer store.Customer) error {
 			_, err := tx.StartRuns(ctx, store.RunStart{
 				Kind: store.KindPoll, Job: "user_sync_poll", Customers: []string{customer.ID}, TraceIDs: []string{telemetry.TraceParent(ctx)},
