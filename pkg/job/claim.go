@@ -45,7 +45,7 @@ func (r *Runner) claim(ctx context.Context, delivery *worker.Delivery, customer 
 	ctx, span := r.Tracing.Continue(ctx, execution.Run.TraceID, telemetry.SpanRun(r.Kind.Name), customer.ID)
 	defer func() { span.End(nil) }()
 	run := execution.Run
-	execution.Log = log.With(append(telemetry.LogFields(ctx), zap.Int64("run", run.ID), zap.String("trace", run.TraceID))...)
+	execution.Log = log.WithLazy(append(telemetry.LogFields(ctx), zap.Int64("run", run.ID), zap.String("trace", run.TraceID))...)
 	switch {
 	case errors.Is(err, store.ErrLaneLost), errors.Is(err, store.ErrUnavailable): // it may have been claimed all the same
 		return Settled(message, func(ctx context.Context) error { return execution.laneLost(ctx, err) })

@@ -33,7 +33,7 @@ type Runner struct {
 func (r *Runner) Work(ctx context.Context, delivery *worker.Delivery, customerID string, runID int64) error {
 	end := r.Probes.Begin()
 	defer end()
-	log := r.Logger.With(zap.String("customer", customerID), zap.String("kind", r.Kind.Name))
+	log := r.Logger.WithLazy(zap.String("customer", customerID), zap.String("kind", r.Kind.Name))
 	customer, known, err := r.Store.CustomerAndRun(ctx, customerID, r.Kind.Name)
 	if errors.Is(err, store.ErrNotFound) {
 		log.Info("request settled: no customer of that id was onboarded")

@@ -30,8 +30,8 @@ func (w *Worker) settle(work context.Context, msg jetstream.Msg, delivery *Deliv
 ) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), settleTimeout)
 	defer cancel()
-	log := w.Logger.With(zap.String("consumer", w.Name), zap.String("subject", delivery.Subject),
-		zap.Uint64("sequence", delivery.Sequence), zap.Int("delivery", delivery.Deliveries)).With(trace...)
+	log := w.Logger.WithLazy(zap.String("consumer", w.Name), zap.String("subject", delivery.Subject),
+		zap.Uint64("sequence", delivery.Sequence), zap.Int("delivery", delivery.Deliveries)).WithLazy(trace...)
 	outcomeName, err := w.settleOutcome(ctx, msg, delivery, outcome, log)
 	w.Metrics.settled(w.Name, outcomeName, took)
 	if err != nil {
