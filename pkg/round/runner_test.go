@@ -187,11 +187,11 @@ func TestManyWakesLeadToFewLooksAndTheLastIsHeeded(t *testing.T) {
 		}()
 		for range 100 {
 			synctest.Wait()
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 			runner.Wake()
 		}
 		last := time.Now()
-		time.Sleep(lookAgainAfter)
+		<-time.After(lookAgainAfter)
 		cancel()
 		<-ended
 		require.LessOrEqual(t, len(looks), 1+int(100*time.Millisecond/lookAgainAfter)+1)
