@@ -141,7 +141,11 @@ func (r *reader) commit(ctx context.Context, page vomo.Page, written *mirror.Wri
 		if phase := r.phaseAfter(step); phase != "" {
 			goesOn, step.Cursor = true, store.Cursor{Phase: phase}
 		}
-		if next, err = r.Advance(ctx, tx, advanceOf(step, outcome, now.Sub(r.committed))); err != nil {
+		advance := advanceOf(step, outcome, now.Sub(r.committed))
+		if step.Done && !goesOn && r.Kind.Name != store.KindBackfill { // its row is deleted below, under the same condition
+			next = r.Run
+			apply(&next, advance)
+		} else if next, err = r.Advance(ctx, tx, advance); err != nil {
 			return err
 		}
 		if err := r.sides.ClearParks(ctx, tx, outcome.Written > 0); err != nil {

@@ -133,6 +133,9 @@ func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOption
 func (l *Lane) readKnown(
 	ctx context.Context, page vomo.Page, unreadable []deadletter.Rejection, seen []store.SeenUser, scan int64,
 ) (store.StoredVersions, error) {
+	if len(page.Users) == 0 && len(unreadable) == 0 && !page.Date.IsZero() {
+		return store.StoredVersions{}, nil
+	}
 	ids := make([]string, 0, len(page.Users))
 	for _, user := range page.Users {
 		ids = append(ids, user.ID)

@@ -101,6 +101,8 @@ type stepper struct {
 	scan int64
 	page vomo.Page
 	step Step
+
+	first bool // no page was committed before
 }
 
 // afterListPage continues after a page of the list phase.
@@ -115,6 +117,7 @@ func (s *stepper) afterListPage(ctx context.Context) error {
 	default:
 		c.StalePages = 0
 	}
+	s.first = c.FurthestPage == 0
 	c.FurthestPage = max(c.FurthestPage, s.page.Number)
 	lastTotal := c.LastTotal
 	if s.page.Total >= 0 {
@@ -169,9 +172,12 @@ func (s *stepper) endList(ctx context.Context) error {
 		s.step.Done = true
 		return nil
 	}
-	seen, err := s.seen.CountSeen(ctx, s.scan)
-	if err != nil {
-		return err
+	seen := s.step.NewUsers
+	if !s.first {
+		var err error
+		if seen, err = s.seen.CountSeen(ctx, s.scan); err != nil {
+			return err
+		}
 	}
 	if seen <= maxWindowUsers && seen == *c.LastTotal && !c.UnresolvedFall {
 		s.step.Done, s.step.Verified = true, true
