@@ -22,7 +22,7 @@ import (
 )
 
 // garbagePercent is the services' value, so that both programs are compared with the same.
-const garbagePercent = 400
+const garbagePercent = 250
 
 func main() {
 	debug.SetGCPercent(garbagePercent)
