@@ -66,10 +66,10 @@ func TestUnavailablePostgresCountsNoAttempt(t *testing.T) {
 			f.exec(`CREATE SEQUENCE tried`)
 			// A page that is committed, and the first two ends of the work, meet a Postgres that shuts down.
 			f.exec(`CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-				IF new.pages > old.pages OR (new.attempts < old.attempts AND nextval('tried') <= 2) THEN
+				IF TG_OP = 'DELETE' OR new.pages > old.pages OR (new.attempts < old.attempts AND nextval('tried') <= 2) THEN
 					RAISE EXCEPTION 'terminating' USING ERRCODE = '57P01';
 				END IF; RETURN new; END $$`)
-			f.exec(`CREATE TRIGGER away BEFORE UPDATE ON runs FOR EACH ROW EXECUTE FUNCTION away()`)
+			f.exec(`CREATE TRIGGER away BEFORE UPDATE OR DELETE ON runs FOR EACH ROW EXECUTE FUNCTION away()`)
 			if until == "running" { // the first try to park finds that the lease has ended meanwhile
 				f.sides.set(func(w *sides) {
 					w.onPage = func(int) { f.exec(`UPDATE customer_leases SET expires_at = rollcall_now() - interval '1 minute'`) }
@@ -99,10 +99,10 @@ func TestStoppingWorkerDoesNotWaitForPostgres(t *testing.T) {
 	f := newFixture(t)
 	f.sides.change(checkpoint.Add(time.Minute), "x", ids(3)...)
 	f.exec(`CREATE FUNCTION away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		IF new.state <> 'running' OR new.pages > old.pages OR new.attempts < old.attempts THEN
+		IF TG_OP = 'DELETE' OR new.state <> 'running' OR new.pages > old.pages OR new.attempts < old.attempts THEN
 			RAISE EXCEPTION 'terminating' USING ERRCODE = '57P01';
 		END IF; RETURN new; END $$`)
-	f.exec(`CREATE TRIGGER away BEFORE UPDATE ON runs FOR EACH ROW EXECUTE FUNCTION away()`)
+	f.exec(`CREATE TRIGGER away BEFORE UPDATE OR DELETE ON runs FOR EACH ROW EXECUTE FUNCTION away()`)
 	ctx, stop := context.WithCancelCause(t.Context())
 	f.sides.set(func(w *sides) { w.onPage = func(int) { stop(worker.ErrStopping) } })
 

@@ -97,7 +97,7 @@ func newFixture(t *testing.T) *fixture {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, keeper.Close()) })
 	f.vault = &vault.Vault{Keeper: keeper, Keys: f.store}
-	f.retrier = &Retrier{Store: f.store, Metrics: NewMetrics(prometheus.NewRegistry()), Changed: func() {}}
+	f.retrier = &Retrier{Store: f.store, Metrics: NewMetrics(prometheus.NewRegistry()), Changed: func() {}, Turn: time.Hour}
 	f.rounds = round.Config{
 		Store: f.store, Logger: zap.NewNop(), Holder: "dlqretry-1", LeaseFor: claimTimeout, Slots: 4, Kind: f.retrier.Kind(), Connect: f.newConnector(t),
 	}

@@ -34,7 +34,8 @@ const (
 type Retrier struct {
 	Store   *store.Store
 	Metrics *Metrics
-	Changed func() // called after a commit that changed letters
+	Changed func()        // called after a commit that changed letters
+	Turn    time.Duration // for how long a round starts another page; 0: 10 s
 
 	idleAt time.Time // when idle destinations were last looked for
 

@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -17,8 +18,7 @@ const (
 	lettersPerPage = 15
 	// lettersAhead is how many due letters are read from the table at once.
 	lettersAhead = 10 * lettersPerPage
-	// maxTurn is for how long a round starts another page.
-	maxTurn = 10 * time.Second
+	defaultTurn  = 10 * time.Second
 	// pagesInFlight is how many pages are written or committed at the same time.
 	pagesInFlight = 2
 )
@@ -83,7 +83,7 @@ func (b *batch) retryPages(ctx context.Context, due []store.DueLetter) error {
 
 // turnOver reports whether the round must start no other page.
 func (b *batch) turnOver(ctx context.Context) bool {
-	return b.MustEnd(ctx) || b.OthersWait() || time.Since(b.began) >= maxTurn
+	return b.MustEnd(ctx) || b.OthersWait() || time.Since(b.began) >= cmp.Or(b.retrier.Turn, defaultTurn)
 }
 
 // retryByID retries letters whose users are read by id.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -49,6 +50,17 @@ func TestRoundRetriesAllDueLetters(t *testing.T) {
 	require.Equal(t, 61, f.counts(t, "retried"))
 	require.Len(t, f.wrote(), 61)
 	require.Equal(t, "61 0 success", value[string](t, f, `SELECT processed_count || ' ' || failure_count || ' ' || outcome FROM job_log`), "one line")
+}
+
+func TestRoundThatIsOverStartsNoOtherPage(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.retrier.Turn = time.Nanosecond
+	f.many(t, "acme", 4*lettersPerPage)
+
+	require.Equal(t, round.End{More: true}, f.round(t, "acme", 0, ""))
+
+	require.Equal(t, lettersPerPage, f.counts(t, "retried"))
 }
 
 func TestLetterIsTriedOnceInARound(t *testing.T) {
