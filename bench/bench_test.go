@@ -82,6 +82,19 @@ func TestEachRowMeasures(t *testing.T) {
 	}
 }
 
+func TestStatementsAreNamedWithWhatTheyCost(t *testing.T) {
+	t.Parallel()
+	opts := smallest(t)
+	opts.statements, opts.productOnly, opts.rows = true, true, "backfill"
+
+	found, err := opts.measure(t.Context(), io.Discard)
+
+	require.NoError(t, err)
+	its := found.Rows[0].Figures[product]
+	require.Positive(t, its["statements/user: MappingUpsertNewer"].Median)
+	require.Positive(t, its["statement ms/user: MappingUpsertNewer"].Median)
+}
+
 // requireUntrueIsError checks that a round whose result is not true has no number, and shows the services' logs.
 func requireUntrueIsError(t *testing.T, e *environment) {
 	t.Helper()

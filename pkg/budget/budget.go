@@ -7,8 +7,8 @@
 //
 // The state is one row per customer and API in Postgres, so that two workers, or a worker and a poller, share one budget; the
 // arithmetic is here. Requests are at least the longer of 1/rps and 60/rpm seconds apart, plus one percent for jitter
-// in the network. A waiting caller holds one grant and no connection; where limits allow hundreds of requests a second, a scan takes the
-// grants of its next few pages at once. A 429 delays all requests of the customer. The
+// in the network. A waiting caller holds one grant and no connection; where limits allow about a thousand requests a second or more, a scan takes
+// the grants of its next few pages at once. A 429 delays all requests of the customer. The
 // package sends nothing.
 package budget
 
@@ -84,9 +84,11 @@ const (
 	defaultPatience = 20 * time.Second
 	// Above this pace the round trip to Postgres alone keeps requests further apart than the limiter would.
 	unsmoothedAbove = 5000.0
-	// Grants that are taken at once are used within this time, and are so many at most: what a process leaves unused, no other gets.
-	takenWithin = 20 * time.Millisecond
-	takenAtOnce = 8
+	// So many grants are taken at once where the interval is this short at most. A grant that was taken ahead may be used late, beside
+	// those of others: 7 more requests are then less than the margin leaves of a second's, which is 9. With longer intervals they would
+	// exceed the customer's limit.
+	takenAtOnce     = 8
+	longestForAhead = 1100 * time.Microsecond
 )
 
 // Ledger stores the budget's row.
@@ -158,7 +160,10 @@ func (a *Account) grant(ctx context.Context) (wait time.Duration, err error) {
 		return max(time.Until(at), 0), nil
 	}
 	a.taken.Store(0)
-	requests := max(min(a.expected.Swap(0), int64(takenWithin/interval), takenAtOnce), 1)
+	requests := max(min(a.expected.Swap(0), takenAtOnce), 1)
+	if interval > longestForAhead {
+		requests = 1
+	}
 	wait, granted, err := a.ledger.TakeGrants(ctx, a.customer, a.job, int(requests), interval, a.patience)
 	if err != nil {
 		return 0, fmt.Errorf("take a grant: %w", err)

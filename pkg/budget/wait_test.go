@@ -184,9 +184,39 @@ func TestGrantsOfExpectedRequestsAreTakenTogether(t *testing.T) {
 
 func TestGrantsOfSlowLimitsAreTakenOneByOne(t *testing.T) {
 	t.Parallel()
+	for _, slow := range []budget.Limits{{PerSecond: 900}, {PerSecond: 40}, {PerSecond: 10_000, PerMinute: 50_000}} {
+		b := newFixture(t)
+		account := b.account(t, "acme", "scan", slow, func(time.Duration) {})
+		account.Expect(5)
+		require.NoError(t, account.Wait(t.Context()))
+		require.Equal(t, int64(1), b.spent(t, "acme")["scan"])
+	}
+}
+
+// A scan that slept uses its grants late, in a second of which another job uses every grant.
+func TestGrantsThatAreUsedLateStayWithinTheLimit(t *testing.T) {
+	t.Parallel()
 	b := newFixture(t)
-	account := b.account(t, "acme", "scan", budget.Limits{PerSecond: 40}, func(time.Duration) {})
-	account.Expect(5)
-	require.NoError(t, account.Wait(t.Context()))
-	require.Equal(t, int64(1), b.spent(t, "acme")["scan"])
+	least := budget.Limits{PerSecond: 920} // the slowest limit with which grants are taken together
+	late := 0
+	scan := b.account(t, "acme", "scan", least, func(time.Duration) { late++ })
+	scan.Expect(1000)
+	require.NoError(t, scan.Wait(t.Context()))
+	b.advance(t, time.Minute)
+
+	inSecond := 0
+	other := b.account(t, "acme", "other", budget.Limits{PerSecond: 10_000, PerMinute: 60 * least.PerSecond}, func(wait time.Duration) {
+		if wait < time.Second {
+			inSecond++
+		}
+	})
+	for inSecond == 0 || inSecond >= int(b.spent(t, "acme")["other"]) {
+		require.NoError(t, other.Wait(t.Context()))
+	}
+	late = 0
+	for taken := b.spent(t, "acme")["scan"]; taken == b.spent(t, "acme")["scan"]; {
+		require.NoError(t, scan.Wait(t.Context()))
+	}
+	require.Equal(t, 7+1, late, "seven that were taken ahead, and then a fresh one")
+	require.LessOrEqual(t, inSecond+7, int(least.PerSecond))
 }
