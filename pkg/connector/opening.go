@@ -134,6 +134,7 @@ func (o *Opening) Lane(ctx context.Context, job Job) (*mirror.Lane, error) {
 		Store: o.Store, Lease: o.lease, Customer: o.customer.ID, Job: job.Name, JobID: job.ID, TraceID: job.TraceID,
 		Operation: job.Operation, Events: job.Events, IncludeUser: o.IncludeUser, Owned: owned, RetryCaps: o.RetryCaps,
 		HashKey: hashKey, Participations: book, Concurrency: o.Concurrency,
+		NoLetters:   !o.sides.LettersOpen,
 		SealAnswer:  func(plain []byte) ([]byte, error) { return key.Seal(deadletter.PurposeAnswer, plain) },
 		Trips:       func() uint64 { return o.Breakers.Trips(breaker) },
 		Destination: o.guard(plain, to, breaker),

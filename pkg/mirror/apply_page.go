@@ -73,6 +73,9 @@ func (p *ComparedPage) Write(ctx context.Context) (*WrittenPage, error) {
 		return nil, fmt.Errorf("write page %d: %w", p.page.Number, err)
 	}
 	written := &WrittenPage{lane: l, number: p.page.Number, options: options, changes: l.collectChanges(plan, results, options)}
+	if len(written.changes.newLetters) > 0 {
+		l.letterOpened.Store(true) // before the commit: a later page with one of these users is compared after it
+	}
 	outcome := &written.changes.outcome
 	outcome.Seen, outcome.NewlySeen, outcome.Date = plan.seen, plan.newlySeen, plan.clocks.vomo
 	return written, nil

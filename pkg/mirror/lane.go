@@ -33,6 +33,8 @@ type Lane struct {
 	Concurrency int           // requests in flight at once, over all pages
 	// Participations reads what is kept of users' participations. It is nil if the destination gets nothing about them.
 	Participations *participation.Book
+	// NoLetters says that no user of the customer had an open letter once the lane was taken. Only the holder of the lane opens letters.
+	NoLetters bool
 	// SealAnswer seals the destination's answer to a rejected record, a destination.Answer as JSON, for its letter. If
 	// it is nil, letters keep no answer.
 	SealAnswer func(plain []byte) ([]byte, error)
@@ -40,6 +42,7 @@ type Lane struct {
 	inFlightOnce    sync.Once
 	inFlight        chan struct{}
 	batchesDisabled atomic.Bool // the destination rejected a batch as a whole
+	letterOpened    atomic.Bool // by a page of this lane
 }
 
 // ApplyOptions change how a page is applied.

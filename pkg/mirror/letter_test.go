@@ -37,18 +37,24 @@ func TestRejectedRecordOpensOneLetterAndOtherRecordsAreWritten(t *testing.T) {
 
 func TestVersionWithAnOpenLetterIsSkipped(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t)
-	f.crm.respond(unprocessable, "", "1")
-	f.mustApply(t, user("1"))
-	before := f.letters(t)
-	f.crm.acceptAll()
-	f.crm.forgetRequests()
+	for name, noneBefore := range map[string]bool{"a lane that reads letters": false, "a lane that opened the first letter itself": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			f.NoLetters = noneBefore
+			f.crm.respond(unprocessable, "", "1")
+			f.mustApply(t, user("1"))
+			before := f.letters(t)
+			f.crm.acceptAll()
+			f.crm.forgetRequests()
 
-	require.Equal(t, 1, f.mustApply(t, user("1")).Skipped)
-	require.Equal(t, 1, f.mustApply(t, user("1", updatedAfter(-time.Hour))).Skipped, "an older version is skipped too")
+			require.Equal(t, 1, f.mustApply(t, user("1")).Skipped)
+			require.Equal(t, 1, f.mustApply(t, user("1", updatedAfter(-time.Hour))).Skipped, "an older version is skipped too")
 
-	require.Empty(t, f.crm.requests())
-	require.Equal(t, before, f.letters(t))
+			require.Empty(t, f.crm.requests())
+			require.Equal(t, before, f.letters(t))
+		})
+	}
 }
 
 func TestNewerVersionSettlesTheLetterInTheSameTransaction(t *testing.T) {

@@ -69,7 +69,7 @@ const codeStaleSource = "source_behind"
 func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOptions) (pagePlan, error) {
 	unreadable := l.unreadableEntries(page)
 	seen := seenUsers(page, unreadable)
-	known, err := l.readKnown(ctx, page, unreadable, seen, options.Scan)
+	known, err := l.readKnown(ctx, page, seen, options)
 	if err != nil {
 		return pagePlan{}, err
 	}
@@ -129,26 +129,17 @@ func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOption
 	return plan, nil
 }
 
-// readKnown reads the mappings and open letters of a page's users, how many of them a scan has seen, and the database's time.
-func (l *Lane) readKnown(
-	ctx context.Context, page vomo.Page, unreadable []deadletter.Rejection, seen []store.SeenUser, scan int64,
-) (store.StoredVersions, error) {
-	if len(page.Users) == 0 && len(unreadable) == 0 && !page.Date.IsZero() {
+// readKnown reads the mappings and open letters of a page's users, how many of them the scan has seen, and the database's time.
+func (l *Lane) readKnown(ctx context.Context, page vomo.Page, seen []store.SeenUser, options ApplyOptions) (store.StoredVersions, error) {
+	if len(seen) == 0 && !page.Date.IsZero() {
 		return store.StoredVersions{}, nil
 	}
-	ids := make([]string, 0, len(page.Users))
-	for _, user := range page.Users {
-		ids = append(ids, user.ID)
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	records := slices.Clone(ids)
-	for _, entry := range unreadable {
-		records = append(records, entry.RecordID)
-	}
-	asked := store.VersionsAsked{Customer: l.Customer, Kind: deadletter.KindUser, VomoIDs: ids, RecordIDs: records, Scan: scan}
+	asked := store.VersionsAsked{Customer: l.Customer, Scan: options.Scan}
 	for _, user := range seen {
-		asked.ScanIDs = append(asked.ScanIDs, user.ID)
+		asked.IDs = append(asked.IDs, user.ID)
+	}
+	if !l.NoLetters || l.letterOpened.Load() {
+		asked.Letters = deadletter.KindUser
 	}
 	return l.Store.StoredVersions(ctx, asked)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"rollcall.dev/pkg/deadletter"
 	"rollcall.dev/pkg/destination"
 	"rollcall.dev/pkg/fault"
 	"rollcall.dev/pkg/store"
@@ -31,7 +30,7 @@ func (l *Lane) ProbeDestination(ctx context.Context, user vomo.User) (ProbeResul
 	if err != nil {
 		return ProbeInconclusive, err
 	}
-	known, err := l.Store.StoredVersions(ctx, store.VersionsAsked{Customer: l.Customer, Kind: deadletter.KindUser, VomoIDs: []string{user.ID}})
+	known, err := l.Store.StoredVersions(ctx, store.VersionsAsked{Customer: l.Customer, IDs: []string{user.ID}})
 	if err != nil {
 		return ProbeInconclusive, err
 	}

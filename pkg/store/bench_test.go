@@ -56,7 +56,7 @@ func BenchmarkStoredVersionsOfANewCustomer(b *testing.B) {
 				ids = append(ids, strconv.Itoa(size-i))
 			}
 			for b.Loop() {
-				known, err := s.StoredVersions(b.Context(), store.VersionsAsked{Customer: "second", Kind: "user", VomoIDs: ids, RecordIDs: ids})
+				known, err := s.StoredVersions(b.Context(), store.VersionsAsked{Customer: "second", Letters: "user", IDs: ids})
 				require.NoError(b, err)
 				require.Len(b, known.Mappings, 15)
 			}

@@ -59,7 +59,12 @@ func mapError(operation string, err error) error {
 // operationOf returns the operation of a statement, by the name that its query has in sql/.
 func operationOf(sql string) string {
 	named, ok := strings.CutPrefix(sql, "-- name: ")
-	if !ok {
+	switch {
+	case sql == beginSQL:
+		return "begin transaction"
+	case sql == commitSQL:
+		return commitSQL
+	case !ok:
 		return "run statement"
 	}
 	name, _, _ := strings.Cut(named, " ")

@@ -119,6 +119,10 @@ func TestEachFailureNamesItsQueryOnceAndWhatItIs(t *testing.T) {
 				f.failLate(t, code)
 				return f.InPipelinedTx(t.Context(), insertLate)
 			},
+			func(code string) error { // nothing was sent before the commit
+				f.failLate(t, code)
+				return f.InPipelinedTx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return tx.Defer(ctx, `INSERT INTO late VALUES (1)`) })
+			},
 		}},
 	}
 	for name, way := range ways {
@@ -241,7 +245,7 @@ func TestALookupOfStoredVersionsMapsItsErrors(t *testing.T) {
 	address := f.as(t, "app")
 	app := openStore(t, address, store.Options{MaxConns: 1})
 	look := func() error {
-		_, err := app.StoredVersions(t.Context(), store.VersionsAsked{Customer: "acme", Kind: "user", VomoIDs: []string{"1"}, RecordIDs: []string{"1"}})
+		_, err := app.StoredVersions(t.Context(), store.VersionsAsked{Customer: "acme", Letters: "user", IDs: []string{"1"}})
 		return err
 	}
 	require.NoError(t, look())

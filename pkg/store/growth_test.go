@@ -190,7 +190,7 @@ func (g *growth) page(ctx context.Context, customer string, users int) error {
 		})
 		entries = append(entries, store.AuditEntry{RecordID: id, Operation: "update", UpdatedAt: at})
 	}
-	known, err := g.StoredVersions(ctx, store.VersionsAsked{Customer: customer, Kind: "user", VomoIDs: ids, RecordIDs: ids})
+	known, err := g.StoredVersions(ctx, store.VersionsAsked{Customer: customer, Letters: "user", IDs: ids})
 	if err != nil || len(known.Mappings) != len(ids) {
 		return fmt.Errorf("%d of %d users are known: %w", len(known.Mappings), len(ids), err)
 	}

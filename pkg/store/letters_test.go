@@ -148,3 +148,26 @@ func TestACustomersLettersAreNotAnothers(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, open)
 }
+
+func TestLaneIsOpenedKnowingWhetherUsersHaveOpenLetters(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	open := func(customer string) bool {
+		sides, err := f.MirrorSides(t.Context(), customer)
+		require.NoError(t, err)
+		return sides.LettersOpen
+	}
+	require.False(t, open("acme"))
+
+	f.addLetters(t, recordLetter("1", version(100, "a"), "permanent"))
+
+	require.True(t, open("acme"))
+	require.False(t, open("beta"), "the letter is another customer's")
+
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.SupersedeLetters(ctx, "acme", "user", []string{"1"})
+		return err
+	})
+
+	require.False(t, open("acme"), "the letter is settled")
+}

@@ -51,17 +51,6 @@ func (c Conn) MappedVersions(ctx context.Context, customer string, vomoIDs []str
 	return versions, err
 }
 
-func mappingsFrom(rows []*db.MappingVersionsRow) map[string]Mapping {
-	mappings := make(map[string]Mapping, len(rows))
-	for _, row := range rows {
-		mappings[row.VomoUserID] = Mapping{
-			VomoID: row.VomoUserID, ExternalID: row.ExternalUserID, Email: row.Email, Digests: row.FieldDigests, SyncedAt: row.LastSyncedAt,
-			SentAt: row.SentUpdatedAt, Version: Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash},
-		}
-	}
-	return mappings
-}
-
 // SaveMappings writes a page's mappings in one statement. An older version replaces a newer one only if ReplacesNewer says so. A pipelined
 // transaction defers the statement.
 func (t *Tx) SaveMappings(ctx context.Context, customer string, mappings []Mapping) error {

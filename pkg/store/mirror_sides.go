@@ -20,6 +20,7 @@ type MirrorSides struct {
 	TokenWorks       bool          // TokenWorked would change nothing
 	Throttled        bool          // ForgetThrottles would change something
 	RewriteOwed      *Rewrite      // as RewriteOwed returns it
+	LettersOpen      bool          // users of the customer have open letters
 }
 
 // MirrorSides returns what opening both sides of the customer's mirror needs to know.
@@ -35,6 +36,7 @@ func sidesFrom(row *db.MirrorSidesOfRow) MirrorSides {
 	sides := MirrorSides{
 		VomoToken: row.VomoToken, DestinationToken: row.DestinationToken, Key: SealedKey{KeyID: row.KeyID, Sealed: row.SealedKey},
 		Archived: row.Archived, Hold: row.Hold, Alerts: row.Alerts, TokenWorks: row.TokenWorks, Throttled: row.Throttles > 0,
+		LettersOpen: row.LettersOpen,
 	}
 	if row.RewriteOwed != nil {
 		sides.RewriteOwed = &Rewrite{Before: *row.RewriteOwed, NewSystem: row.NewSystem}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,59 +13,75 @@ import (
 )
 
 // pipelinedTx is a transaction whose errors arrive late: it defers statements until the answer of one is needed, and then sends
-// them all at once, BEGIN and COMMIT among them. A page's transaction takes two round trips in this way instead of six; the
-// way to Postgres and back costs both sides more than most of its statements.
+// them all at once, BEGIN among them. A page's transaction takes one round trip in this way instead of six; the way to Postgres and
+// back costs both sides more than most of its statements.
 //
 // A deferred statement's error comes with a later statement, or with the commit. It names the statement that failed.
 type pipelinedTx struct {
-	conn    *pgxpool.Conn
-	tx      pgx.Tx // nil until something was sent
-	batch   *pgx.Batch
-	answers []func(pgx.BatchResults) error // reads the answer of each statement in the batch, in order
-	failed  error                          // the first failure: nothing is sent after it, also if a caller ignored it
+	conn     *pgxpool.Conn
+	tx       pgx.Tx // nil until something was sent
+	deferred []deferredStatement
+	failed   error // the first failure: nothing is sent after it, also if a caller ignored it
 }
 
-func newPipelinedTx(conn *pgxpool.Conn) *pipelinedTx {
-	p := &pipelinedTx{conn: conn, batch: &pgx.Batch{}}
-	p.batch.BeginTx(pgx.TxOptions{})
-	p.answers = append(p.answers, func(results pgx.BatchResults) error {
-		_, err := results.Exec()
-		return mapError("begin transaction", err)
-	})
-	return p
+// deferredStatement is a statement that is not sent yet; answer reads what came of it.
+type deferredStatement struct {
+	sql       string
+	arguments []any
+	answer    func(pgx.BatchResults) error
 }
 
-// add puts a statement into the batch; answer reads what came of it.
+const (
+	beginSQL  = "begin"
+	commitSQL = "commit"
+)
+
+func newPipelinedTx(conn *pgxpool.Conn) *pipelinedTx { return &pipelinedTx{conn: conn} }
+
+// add defers a statement; answer reads what came of it.
 func (p *pipelinedTx) add(sql string, arguments []any, answer func(pgx.BatchResults) error) {
-	p.batch.Queue(sql, arguments...)
-	p.answers = append(p.answers, func(results pgx.BatchResults) error {
-		if err := answer(results); err != nil {
-			return mapError(operationOf(sql), err)
-		}
-		return nil
-	})
+	p.deferred = append(p.deferred, deferredStatement{sql: sql, arguments: arguments, answer: answer})
 }
 
-// send sends the batch and reads the answers up to the first that is an error.
+// send sends what is deferred, and begins the transaction if it has not begun.
 func (p *pipelinedTx) send(ctx context.Context) error {
-	if len(p.answers) == 0 || p.failed != nil {
+	if p.failed != nil || p.tx != nil && len(p.deferred) == 0 {
 		return p.failed
 	}
-	results := p.conn.SendBatch(ctx, p.batch)
+	batch := &pgx.Batch{}
+	if p.tx != nil {
+		return p.sendIn(ctx, batch, "end of statements")
+	}
+	batch.BeginTx(pgx.TxOptions{})
+	p.deferred = slices.Insert(p.deferred, 0, deferredStatement{sql: beginSQL, answer: func(results pgx.BatchResults) error {
+		_, err := results.Exec()
+		return err
+	}})
+	return p.sendIn(ctx, batch, "end of statements")
+}
+
+// sendIn sends what is deferred in the batch, which may have the BEGIN already, and reads the answers up to the first that is an error. end
+// names what fails after the last of them.
+func (p *pipelinedTx) sendIn(ctx context.Context, batch *pgx.Batch, end string) error {
+	for _, statement := range p.deferred[len(batch.QueuedQueries):] {
+		batch.Queue(statement.sql, statement.arguments...)
+	}
+	results := p.conn.SendBatch(ctx, batch)
 	var err error
-	for _, answer := range p.answers {
-		if err = answer(results); err != nil {
+	for _, statement := range p.deferred {
+		if err = statement.answer(results); err != nil {
+			err = mapError(operationOf(statement.sql), err)
 			break
 		}
 	}
 	if p.tx == nil {
 		p.tx = results.Tx()
 	}
-	// After an error the connection repeats that error here.
+	// After an error the connection repeats that error here. If the batch was a whole transaction, its commit fails here.
 	if closed := results.Close(); err == nil {
-		err = mapError("end of statements", closed)
+		err = mapError(end, closed)
 	}
-	p.batch, p.answers, p.failed = &pgx.Batch{}, nil, err
+	p.deferred, p.failed = nil, err
 	return p.failed
 }
 
@@ -109,14 +126,18 @@ func (p *pipelinedTx) QueryRow(ctx context.Context, sql string, arguments ...any
 }
 
 // commit commits together with what is deferred. If a deferred statement fails, Postgres skips all that follow it, the commit
-// too.
+// too. If nothing was sent before, the statements are a transaction by being sent together: Postgres takes what comes up to the end of
+// a batch as one, and needs neither a BEGIN nor a COMMIT.
 func (p *pipelinedTx) commit(ctx context.Context) error {
-	p.add("commit", nil, func(results pgx.BatchResults) error {
+	if p.tx == nil && p.failed == nil {
+		return p.sendIn(ctx, &pgx.Batch{}, commitSQL)
+	}
+	p.add(commitSQL, nil, func(results pgx.BatchResults) error {
 		tag, err := results.Exec()
 		if err == nil && tag.String() != "COMMIT" { // Postgres says ROLLBACK of a transaction that had failed before
 			err = errors.New("the transaction was rolled back")
 		}
-		return mapError("commit", err)
+		return err
 	})
 	return p.send(ctx)
 }

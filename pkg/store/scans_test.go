@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -31,10 +33,48 @@ func (f *fixture) note(t *testing.T, scan int64, pass int, users []store.SeenUse
 	for _, user := range users {
 		ids = append(ids, user.ID)
 	}
-	known, err := f.StoredVersions(t.Context(), store.VersionsAsked{Customer: "acme", Kind: "user", Scan: scan, ScanIDs: ids})
+	known, err := f.StoredVersions(t.Context(), store.VersionsAsked{Customer: "acme", Scan: scan, IDs: ids})
 	require.NoError(t, err)
 	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.NoteSeen(ctx, scan, pass, users) })
 	return int64(len(users)) - known.Seen
+}
+
+// What a page reads of a user is a row of two tables; each user may be in both, in one, or in neither.
+func TestPageReadsWhatIsMappedAndWhatIsSeenOfEachUser(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	mapped := func(id string) store.Mapping {
+		return store.Mapping{VomoID: id, ExternalID: "crm-" + id, Email: id + "@example.org", Version: version(100, id), Digests: []byte{1}, SentAt: version(200, id).UpdatedAt}
+	}
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		return tx.SaveMappings(ctx, "acme", []store.Mapping{mapped("both"), mapped("mapped"), mapped("not asked about")})
+	})
+	f.do(t, func(ctx context.Context, tx *store.Tx) error {
+		return tx.NoteSeen(ctx, 7, 0, []store.SeenUser{{ID: "both"}, {ID: "seen"}, {ID: "not asked about"}})
+	})
+	read := func(scan int64, ids ...string) store.StoredVersions {
+		known, err := f.StoredVersions(t.Context(), store.VersionsAsked{Customer: "acme", Scan: scan, IDs: ids})
+		require.NoError(t, err)
+		require.WithinDuration(t, value[time.Time](t, f, `SELECT rollcall_now()`), known.Now, time.Minute)
+		return known
+	}
+
+	known := read(7, "both", "mapped", "seen", "neither")
+
+	require.Equal(t, int64(2), known.Seen)
+	for id, mapping := range known.Mappings {
+		want := mapped(id)
+		want.SyncedAt = mapping.SyncedAt
+		require.WithinDuration(t, known.Now, mapping.SyncedAt, time.Minute)
+		mapping.Version.UpdatedAt, mapping.SentAt = mapping.Version.UpdatedAt.UTC(), mapping.SentAt.UTC()
+		want.Version.UpdatedAt, want.SentAt = want.Version.UpdatedAt.UTC(), want.SentAt.UTC()
+		require.Equal(t, want, mapping)
+	}
+	require.ElementsMatch(t, []string{"both", "mapped"}, slices.Collect(maps.Keys(known.Mappings)))
+	require.Zero(t, read(8, "both", "seen").Seen, "another scan has seen none of them")
+	require.Len(t, read(0, "both", "mapped", "seen").Mappings, 2, "without a scan")
+	require.Empty(t, read(7, "neither").Mappings, "nothing is known but the time")
+	require.Empty(t, read(7).Mappings)
 }
 
 func TestAScanMeetsEachIdOnce(t *testing.T) {

@@ -7,26 +7,22 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"rollcall.dev/pkg/store/internal/db"
-	"rollcall.dev/pkg/store/internal/direct"
 )
 
 // StoredVersions are the versions that the database has of a page's users.
 type StoredVersions struct {
 	Mappings map[string]Mapping    // what the destination has, by VOMO id
 	Letters  map[string]OpenLetter // by record id
-	Seen     int64                 // how many of ScanIDs the scan has seen
+	Seen     int64                 // how many of the users the scan has seen
 	Now      time.Time             // the database's clock
 }
 
 // VersionsAsked says of which users of a customer versions are read.
 type VersionsAsked struct {
 	Customer string
-	Kind     string // of the letters
-	VomoIDs  []string
-	// RecordIDs are those of the letters.
-	RecordIDs []string
-	Scan      int64 // 0: no scan is asked about
-	ScanIDs   []string
+	IDs      []string
+	Scan     int64  // 0: no scan is asked about
+	Letters  string // the kind of letters that are read; "": none
 }
 
 // StoredVersions reads the mappings, the open letters, what a scan has seen, and the time in one round trip, because a page needs
@@ -35,36 +31,16 @@ func (s *Store) StoredVersions(ctx context.Context, asked VersionsAsked) (Stored
 	var stored StoredVersions
 	batch := &pgx.Batch{}
 	queue(batch, func(on db.DBTX) error {
-		_, err := s.queries.MappingVersions(ctx, on, &db.MappingVersionsParams{CustomerID: asked.Customer, Ids: asked.VomoIDs})
+		_, err := s.queries.PageStored(ctx, on, &db.PageStoredParams{CustomerID: asked.Customer, Ids: asked.IDs, ScanID: asked.Scan})
 		return err
-	}, func(rows pgx.Rows) error {
-		found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[db.MappingVersionsRow])
-		stored.Mappings = mappingsFrom(found)
-		return err
-	})
-	queue(batch, func(on db.DBTX) error {
-		_, err := s.queries.LettersOpenFor(ctx, on, &db.LettersOpenForParams{CustomerID: asked.Customer, Kind: asked.Kind, RecordIds: asked.RecordIDs})
-		return err
-	}, func(rows pgx.Rows) error {
-		found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[db.LettersOpenForRow])
-		stored.Letters = lettersFrom(found)
-		return err
-	})
-	if asked.Scan == 0 {
+	}, stored.read)
+	if asked.Letters != "" {
 		queue(batch, func(on db.DBTX) error {
-			_, err := direct.New(on).Now(ctx)
-			return err
-		}, func(rows pgx.Rows) (err error) {
-			stored.Now, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[time.Time])
-			return err
-		})
-	} else {
-		queue(batch, func(on db.DBTX) error {
-			_, err := s.queries.SeenAmong(ctx, on, &db.SeenAmongParams{ScanID: asked.Scan, Ids: asked.ScanIDs})
+			_, err := s.queries.LettersOpenFor(ctx, on, &db.LettersOpenForParams{CustomerID: asked.Customer, Kind: asked.Letters, RecordIds: asked.IDs})
 			return err
 		}, func(rows pgx.Rows) error {
-			found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[db.SeenAmongRow])
-			stored.Seen, stored.Now = found.Seen, found.Now
+			found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[db.LettersOpenForRow])
+			stored.Letters = lettersFrom(found)
 			return err
 		})
 	}
@@ -72,6 +48,24 @@ func (s *Store) StoredVersions(ctx context.Context, asked VersionsAsked) (Stored
 		return StoredVersions{}, mapError("send statements", err)
 	}
 	return stored, nil
+}
+
+func (v *StoredVersions) read(rows pgx.Rows) error {
+	found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[db.PageStoredRow])
+	v.Mappings = make(map[string]Mapping, len(found))
+	for _, row := range found {
+		v.Now = row.Now
+		if row.Seen {
+			v.Seen++
+		}
+		if row.Mapped {
+			v.Mappings[row.VomoUserID] = Mapping{
+				VomoID: row.VomoUserID, ExternalID: row.ExternalUserID, Email: row.Email, Digests: row.FieldDigests, SyncedAt: row.LastSyncedAt,
+				SentAt: row.SentUpdatedAt, Version: Version{UpdatedAt: row.LastSyncedUpdatedAt, Hash: row.VersionHash},
+			}
+		}
+	}
+	return err
 }
 
 // queue puts a statement that sqlc wrote into a batch; read reads its rows.

@@ -83,7 +83,8 @@ SELECT (SELECT c.sealed FROM credentials c WHERE c.customer_id = o.customer_id A
        EXISTS (SELECT FROM customer_tokens t WHERE t.customer_id = o.customer_id AND t.refused_at IS NULL
                AND t.worked_at >= rollcall_now() - interval '1 hour') AS token_works,
        coalesce((SELECT b.throttles FROM customer_budgets b WHERE b.customer_id = o.customer_id), 0)::integer AS throttles,
-       w.rewrite_before AS rewrite_owed, coalesce(w.new_system, false)::boolean AS new_system
+       w.rewrite_before AS rewrite_owed, coalesce(w.new_system, false)::boolean AS new_system,
+       EXISTS (SELECT FROM dead_letters d WHERE d.customer_id = o.customer_id AND d.kind = 'user' AND d.state <> 'settled' AND d.record_id IS NOT NULL) AS letters_open
 FROM (SELECT sqlc.arg(customer_id)::text AS customer_id) o
 LEFT JOIN customer_keys k ON k.customer_id = o.customer_id
 LEFT JOIN LATERAL (

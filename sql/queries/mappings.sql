@@ -1,14 +1,31 @@
 -- name: MappingVersions :many
 -- Looks each id up by itself, through the key. With all ids at once, the planner may read all rows of the customer, because its
 -- statistics say that the customer is small; each page then costs as much as the customer has users.
-SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash, coalesce(m.last_known_email, '')::text AS email, m.field_digests, m.external_user_id,
-       m.last_synced_at, greatest(m.last_synced_updated_at, m.sent_updated_at)::timestamptz AS sent_updated_at
+SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash
 FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash, u.last_known_email, u.field_digests, u.external_user_id,
-           u.last_synced_at, u.sent_updated_at
-    FROM user_mappings u
+    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash FROM user_mappings u
     WHERE u.customer_id = sqlc.arg(customer_id) AND u.vomo_user_id = v.id LIMIT 1) m;
+
+-- name: PageStored :many
+-- What is stored of a page's users: the mapping, and whether a scan has seen them. A user without either has no row; if that is all
+-- of them, one row without an id has the time. Looks each id up as MappingVersions does.
+SELECT n.now::timestamptz AS now, coalesce(k.id, '')::text AS vomo_user_id, coalesce(k.seen, false)::boolean AS seen, coalesce(k.mapped, false)::boolean AS mapped,
+       coalesce(k.last_synced_updated_at, n.now)::timestamptz AS last_synced_updated_at, k.version_hash, coalesce(k.last_known_email, '')::text AS email,
+       k.field_digests, coalesce(k.external_user_id, '')::text AS external_user_id, coalesce(k.last_synced_at, n.now)::timestamptz AS last_synced_at,
+       coalesce(greatest(k.last_synced_updated_at, k.sent_updated_at), n.now)::timestamptz AS sent_updated_at
+FROM (SELECT rollcall_now() AS now) n
+LEFT JOIN LATERAL (
+    SELECT v.id, s.seen, m.*
+    FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) v
+    LEFT JOIN LATERAL (
+        SELECT true AS mapped, u.last_synced_updated_at, u.version_hash, u.last_known_email, u.field_digests, u.external_user_id, u.last_synced_at,
+               u.sent_updated_at
+        FROM user_mappings u
+        WHERE u.customer_id = sqlc.arg(customer_id) AND u.vomo_user_id = v.id LIMIT 1) m ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS seen FROM scan_seen z WHERE z.scan_id = sqlc.arg(scan_id)::bigint AND z.vomo_user_id = v.id LIMIT 1) s ON true
+    WHERE m.mapped OR s.seen) k ON true;
 
 -- name: MappingUpsertNewer :execrows
 -- Writes a page's mappings in one statement. An older version never replaces a newer one. An external id of our own (the

@@ -1,8 +1,3 @@
--- name: SeenAmong :one
--- How many of a page's ids the scan has seen, and the time. Looks each id up by itself, through the key, as MappingVersions does.
-SELECT count(*) AS seen, rollcall_now()::timestamptz AS now FROM (SELECT unnest(sqlc.arg(ids)::text[]) AS id) v
-CROSS JOIN LATERAL (SELECT FROM scan_seen s WHERE s.scan_id = sqlc.arg(scan_id) AND s.vomo_user_id = v.id LIMIT 1) s;
-
 -- name: SeenInsertNew :exec
 -- Stores a page's ids, each once.
 INSERT INTO scan_seen (scan_id, vomo_user_id, created_at, pass)

@@ -103,7 +103,8 @@ SELECT (SELECT c.sealed FROM credentials c WHERE c.customer_id = o.customer_id A
        EXISTS (SELECT FROM customer_tokens t WHERE t.customer_id = o.customer_id AND t.refused_at IS NULL
                AND t.worked_at >= rollcall_now() - interval '1 hour') AS token_works,
        coalesce((SELECT b.throttles FROM customer_budgets b WHERE b.customer_id = o.customer_id), 0)::integer AS throttles,
-       w.rewrite_before AS rewrite_owed, coalesce(w.new_system, false)::boolean AS new_system
+       w.rewrite_before AS rewrite_owed, coalesce(w.new_system, false)::boolean AS new_system,
+       EXISTS (SELECT FROM dead_letters d WHERE d.customer_id = o.customer_id AND d.kind = 'user' AND d.state <> 'settled' AND d.record_id IS NOT NULL) AS letters_open
 FROM (SELECT $1::text AS customer_id) o
 LEFT JOIN customer_keys k ON k.customer_id = o.customer_id
 LEFT JOIN LATERAL (
@@ -125,6 +126,7 @@ type MirrorSidesOfRow struct {
 	Throttles        int32
 	RewriteOwed      *time.Time
 	NewSystem        bool
+	LettersOpen      bool
 }
 
 // What opening both sides of the customer's mirror needs to know. The rewrite is that of RewriteOwed, the hold that of
@@ -144,6 +146,7 @@ func (q *Queries) MirrorSidesOf(ctx context.Context, db DBTX, customerID string)
 		&i.Throttles,
 		&i.RewriteOwed,
 		&i.NewSystem,
+		&i.LettersOpen,
 	)
 	return &i, err
 }

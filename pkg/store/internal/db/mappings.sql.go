@@ -146,13 +146,10 @@ func (q *Queries) MappingUpsertNewer(ctx context.Context, db DBTX, arg *MappingU
 }
 
 const mappingVersions = `-- name: MappingVersions :many
-SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash, coalesce(m.last_known_email, '')::text AS email, m.field_digests, m.external_user_id,
-       m.last_synced_at, greatest(m.last_synced_updated_at, m.sent_updated_at)::timestamptz AS sent_updated_at
+SELECT m.vomo_user_id, m.last_synced_updated_at, m.version_hash
 FROM (SELECT unnest($1::text[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash, u.last_known_email, u.field_digests, u.external_user_id,
-           u.last_synced_at, u.sent_updated_at
-    FROM user_mappings u
+    SELECT u.vomo_user_id, u.last_synced_updated_at, u.version_hash FROM user_mappings u
     WHERE u.customer_id = $2 AND u.vomo_user_id = v.id LIMIT 1) m
 `
 
@@ -165,11 +162,6 @@ type MappingVersionsRow struct {
 	VomoUserID          string
 	LastSyncedUpdatedAt time.Time
 	VersionHash         []byte
-	Email               string
-	FieldDigests        []byte
-	ExternalUserID      string
-	LastSyncedAt        time.Time
-	SentUpdatedAt       time.Time
 }
 
 // Looks each id up by itself, through the key. With all ids at once, the planner may read all rows of the customer, because its
@@ -183,8 +175,72 @@ func (q *Queries) MappingVersions(ctx context.Context, db DBTX, arg *MappingVers
 	var items []*MappingVersionsRow
 	for rows.Next() {
 		var i MappingVersionsRow
+		if err := rows.Scan(&i.VomoUserID, &i.LastSyncedUpdatedAt, &i.VersionHash); err != nil {
+			return nil, err
+		}
+		items = append(items, &i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const pageStored = `-- name: PageStored :many
+SELECT n.now::timestamptz AS now, coalesce(k.id, '')::text AS vomo_user_id, coalesce(k.seen, false)::boolean AS seen, coalesce(k.mapped, false)::boolean AS mapped,
+       coalesce(k.last_synced_updated_at, n.now)::timestamptz AS last_synced_updated_at, k.version_hash, coalesce(k.last_known_email, '')::text AS email,
+       k.field_digests, coalesce(k.external_user_id, '')::text AS external_user_id, coalesce(k.last_synced_at, n.now)::timestamptz AS last_synced_at,
+       coalesce(greatest(k.last_synced_updated_at, k.sent_updated_at), n.now)::timestamptz AS sent_updated_at
+FROM (SELECT rollcall_now() AS now) n
+LEFT JOIN LATERAL (
+    SELECT v.id, s.seen, m.mapped, m.last_synced_updated_at, m.version_hash, m.last_known_email, m.field_digests, m.external_user_id, m.last_synced_at, m.sent_updated_at
+    FROM (SELECT unnest($1::text[]) AS id) v
+    LEFT JOIN LATERAL (
+        SELECT true AS mapped, u.last_synced_updated_at, u.version_hash, u.last_known_email, u.field_digests, u.external_user_id, u.last_synced_at,
+               u.sent_updated_at
+        FROM user_mappings u
+        WHERE u.customer_id = $2 AND u.vomo_user_id = v.id LIMIT 1) m ON true
+    LEFT JOIN LATERAL (
+        SELECT true AS seen FROM scan_seen z WHERE z.scan_id = $3::bigint AND z.vomo_user_id = v.id LIMIT 1) s ON true
+    WHERE m.mapped OR s.seen) k ON true
+`
+
+type PageStoredParams struct {
+	Ids        []string
+	CustomerID string
+	ScanID     int64
+}
+
+type PageStoredRow struct {
+	Now                 time.Time
+	VomoUserID          string
+	Seen                bool
+	Mapped              bool
+	LastSyncedUpdatedAt time.Time
+	VersionHash         []byte
+	Email               string
+	FieldDigests        []byte
+	ExternalUserID      string
+	LastSyncedAt        time.Time
+	SentUpdatedAt       time.Time
+}
+
+// What is stored of a page's users: the mapping, and whether a scan has seen them. A user without either has no row; if that is all
+// of them, one row without an id has the time. Looks each id up as MappingVersions does.
+func (q *Queries) PageStored(ctx context.Context, db DBTX, arg *PageStoredParams) ([]*PageStoredRow, error) {
+	rows, err := db.Query(ctx, pageStored, arg.Ids, arg.CustomerID, arg.ScanID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []*PageStoredRow
+	for rows.Next() {
+		var i PageStoredRow
 		if err := rows.Scan(
+			&i.Now,
 			&i.VomoUserID,
+			&i.Seen,
+			&i.Mapped,
 			&i.LastSyncedUpdatedAt,
 			&i.VersionHash,
 			&i.Email,

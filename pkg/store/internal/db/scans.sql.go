@@ -10,29 +10,6 @@ import (
 	"time"
 )
 
-const seenAmong = `-- name: SeenAmong :one
-SELECT count(*) AS seen, rollcall_now()::timestamptz AS now FROM (SELECT unnest($1::text[]) AS id) v
-CROSS JOIN LATERAL (SELECT FROM scan_seen s WHERE s.scan_id = $2 AND s.vomo_user_id = v.id LIMIT 1) s
-`
-
-type SeenAmongParams struct {
-	Ids    []string
-	ScanID int64
-}
-
-type SeenAmongRow struct {
-	Seen int64
-	Now  time.Time
-}
-
-// How many of a page's ids the scan has seen, and the time. Looks each id up by itself, through the key, as MappingVersions does.
-func (q *Queries) SeenAmong(ctx context.Context, db DBTX, arg *SeenAmongParams) (*SeenAmongRow, error) {
-	row := db.QueryRow(ctx, seenAmong, arg.Ids, arg.ScanID)
-	var i SeenAmongRow
-	err := row.Scan(&i.Seen, &i.Now)
-	return &i, err
-}
-
 const seenFinishedScans = `-- name: SeenFinishedScans :many
 WITH RECURSIVE scans AS (
     SELECT (SELECT min(s.scan_id) FROM scan_seen s) AS scan_id
