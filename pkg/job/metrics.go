@@ -46,11 +46,11 @@ func (m *Metrics) with(of *prometheus.CounterVec, customer string, values ...str
 	return of.WithLabelValues(values...)
 }
 
-func (m *Metrics) page(customer, kind string, outcome mirror.Outcome) {
+func (m *Metrics) committed(customer, kind string, pages int, outcome mirror.Outcome) {
 	if m == nil {
 		return
 	}
-	m.with(m.pages, customer, kind).Inc()
+	m.with(m.pages, customer, kind).Add(float64(pages))
 	m.with(m.records, customer, kind, "written").Add(float64(outcome.Written))
 	m.with(m.records, customer, kind, "skipped").Add(float64(outcome.Skipped))
 	m.with(m.records, customer, kind, "failed").Add(float64(outcome.Failed))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 
@@ -15,11 +16,15 @@ import (
 // Pipeline compares and writes pages at the same time and commits them one after the other, in order: the cursor never passes a
 // page that is not committed. So neither the destination nor Postgres waits for the other. After a crash, AtOnce pages are
 // written again instead of one, which changes nothing. It is used by one goroutine.
+//
+// A page that has to wait for earlier ones waits for the next page, too, up to Together pages: they are compared, written and committed as
+// one, which costs Postgres less than one by one. A page that need not wait goes alone, so none is late for it.
 type Pipeline struct {
-	AtOnce  int // how many pages are written and not yet committed at most; one more is compared meanwhile
-	Compare func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error)
-	Write   func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error)
-	Commit  func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error
+	AtOnce   int // how many pages are written and not yet committed at most; as many as Together are compared meanwhile
+	Together int // how many pages may be written and committed as one, up to AtOnce; 0: one
+	Compare  func(ctx context.Context, pages []vomo.Page) (*mirror.ComparedPage, error)
+	Write    func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error)
+	Commit   func(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage) error
 
 	started bool
 	flights []*flight // in order
@@ -27,11 +32,14 @@ type Pipeline struct {
 
 var errPanicked = errors.New("the page's goroutine panicked")
 
-// flight is a page that is being compared, written or committed.
+// flight is a page, or several as one, being compared, written or committed.
 type flight struct {
-	users map[string]bool
-	ended chan struct{}
-	err   error // once ended
+	users  map[string]bool
+	pages  int            // how many it has, or had when it began
+	joined chan vomo.Page // takes further pages until it begins
+	begun  chan struct{}
+	ended  chan struct{}
+	err    error // once ended
 }
 
 // Next starts to compare, write and commit a page when there is room for it. It returns the error of an earlier page that failed; the
@@ -46,7 +54,10 @@ func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 	if err := p.waitFor(room); err != nil {
 		return err
 	}
-	f := &flight{users: users, ended: make(chan struct{})}
+	if p.joins(page, users) {
+		return nil
+	}
+	f := &flight{users: users, pages: 1, joined: make(chan vomo.Page), begun: make(chan struct{}), ended: make(chan struct{})}
 	earlier := slices.Clone(p.flights)
 	p.flights = append(p.flights, f)
 	go func() {
@@ -58,9 +69,14 @@ func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 				f.err = fmt.Errorf("%w: %v\n%s", errPanicked, caught, debug.Stack())
 			}
 		}()
+		pages := p.gather(f, page, earlier)
+		records := 0
+		for _, each := range pages {
+			records += len(each.Users)
+		}
 		traced, span := telemetry.Start(ctx, telemetry.SpanPage)
-		span.Set(telemetry.Page(page.Number), telemetry.Records(len(page.Users)))
-		f.err = p.process(traced, page, earlier)
+		span.Set(telemetry.Page(page.Number), telemetry.Records(records))
+		f.err = p.process(traced, pages, earlier)
 		span.End(failureOf(f.err))
 	}()
 	if p.started && p.AtOnce > 1 {
@@ -69,6 +85,37 @@ func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 	// The first page goes alone: it finds out whether the destination works.
 	p.started = true
 	return p.waitFor(0)
+}
+
+// joins gives the page to the last flight if that one waits for more.
+func (p *Pipeline) joins(page vomo.Page, users map[string]bool) bool {
+	if len(p.flights) == 0 {
+		return false
+	}
+	last := p.flights[len(p.flights)-1]
+	select {
+	case last.joined <- page:
+		last.pages++
+		maps.Copy(last.users, users)
+		return true
+	case <-last.begun:
+		return false
+	}
+}
+
+// gather returns the pages of a flight: its first one, and those that come while it has to wait for the earlier flights.
+func (p *Pipeline) gather(f *flight, page vomo.Page, earlier []*flight) []vomo.Page {
+	defer close(f.begun)
+	pages := []vomo.Page{page}
+	for len(earlier) > 0 && len(pages) < p.Together {
+		select {
+		case next := <-f.joined:
+			pages = append(pages, next)
+		case <-earlier[len(earlier)-1].ended:
+			return pages
+		}
+	}
+	return pages
 }
 
 // failureOf returns what a span says of a page: that the scan continues elsewhere is no failure.
@@ -84,16 +131,23 @@ func (p *Pipeline) most() int {
 	if p.AtOnce == 1 {
 		return 1
 	}
-	return p.AtOnce + 1
+	return p.AtOnce + max(p.Together, 1)
 }
 
-// process compares and writes a page, and commits it after the earlier ones. It returns the error of an earlier one that failed.
-func (p *Pipeline) process(ctx context.Context, page vomo.Page, earlier []*flight) error {
-	compared, err := p.Compare(ctx, page)
-	if room := len(earlier) - p.AtOnce; room >= 0 { // a page may be compared while atOnce others are written
-		if failed := endOf(earlier[:room+1]); failed != nil {
-			return failed
-		}
+// process compares and writes pages, and commits them after the earlier flights. It returns the error of an earlier one that failed.
+func (p *Pipeline) process(ctx context.Context, pages []vomo.Page, earlier []*flight) error {
+	if failed := failureSoFar(earlier); failed != nil {
+		return failed
+	}
+	compared, err := p.Compare(ctx, pages)
+	// Pages may be compared while AtOnce others are written.
+	uncommitted, first := len(pages), len(earlier)
+	for first > 0 && uncommitted+earlier[first-1].pages <= p.AtOnce {
+		first--
+		uncommitted += earlier[first].pages
+	}
+	if failed := endOf(earlier[:first]); failed != nil {
+		return failed
 	}
 	var written *mirror.WrittenPage
 	if err == nil {
@@ -105,7 +159,7 @@ func (p *Pipeline) process(ctx context.Context, page vomo.Page, earlier []*fligh
 	if err != nil {
 		return err
 	}
-	return p.Commit(ctx, page, written)
+	return p.Commit(ctx, pages, written)
 }
 
 // endOf waits until the flights have ended, and returns the error of the first that failed.
@@ -118,12 +172,28 @@ func endOf(flights []*flight) error {
 	return nil
 }
 
+// failureSoFar returns the error of the first of the flights that failed, if that is known already: its successors are neither compared nor
+// written then.
+func failureSoFar(flights []*flight) error {
+	for _, f := range flights {
+		select {
+		case <-f.ended:
+			if f.err != nil {
+				return f.err
+			}
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
 // Wait waits until no page is in flight, and returns the error of the first that failed.
 func (p *Pipeline) Wait() error { return p.waitFor(0) }
 
 // waitFor waits until at most that many pages are in flight. After a failure it waits for all.
 func (p *Pipeline) waitFor(pages int) error {
-	for len(p.flights) > pages {
+	for p.inFlight() > pages {
 		first := p.flights[0]
 		<-first.ended
 		p.flights = p.flights[1:]
@@ -136,6 +206,14 @@ func (p *Pipeline) waitFor(pages int) error {
 		}
 	}
 	return nil
+}
+
+// inFlight returns how many pages are in flight.
+func (p *Pipeline) inFlight() (pages int) {
+	for _, f := range p.flights {
+		pages += f.pages
+	}
+	return pages
 }
 
 func (p *Pipeline) shares(users map[string]bool) bool {

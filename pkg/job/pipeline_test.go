@@ -35,10 +35,10 @@ func newPipelineFixture(pages int) *pipelineFixture {
 	compared := sync.Map{} // the numbers of pages by what came of comparing them
 	f.Pipeline = &Pipeline{
 		AtOnce: 2,
-		Compare: func(_ context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
-			f.comparing.Send(page.Number)
+		Compare: func(_ context.Context, pages []vomo.Page) (*mirror.ComparedPage, error) {
+			f.comparing.Send(numberOf(pages))
 			result := new(mirror.ComparedPage)
-			compared.Store(result, page.Number)
+			compared.Store(result, pages[0].Number)
 			return result, nil
 		},
 		Write: func(_ context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
@@ -46,12 +46,20 @@ func newPipelineFixture(pages int) *pipelineFixture {
 			f.writing.Send(number.(int))
 			return nil, <-f.written[number.(int)]
 		},
-		Commit: func(_ context.Context, page vomo.Page, _ *mirror.WrittenPage) error {
-			f.committing.Send(page.Number)
-			return <-f.committed[page.Number]
+		Commit: func(_ context.Context, pages []vomo.Page, _ *mirror.WrittenPage) error {
+			f.committing.Send(numberOf(pages))
+			return <-f.committed[pages[0].Number]
 		},
 	}
 	return f
+}
+
+// numberOf is the number of a page, and of several as one their numbers one after the other: 23 is 2 and 3.
+func numberOf(pages []vomo.Page) (number int) {
+	for _, page := range pages {
+		number = number*10 + page.Number
+	}
+	return number
 }
 
 // past lets pages through without a stop.
@@ -216,7 +224,7 @@ func TestNoPageIsCommittedAfterOneThatFailed(t *testing.T) {
 
 func TestPanicInPageFailsItsRunAndNotTheProcess(t *testing.T) {
 	t.Parallel()
-	pipeline := &Pipeline{AtOnce: 2, Compare: func(context.Context, vomo.Page) (*mirror.ComparedPage, error) {
+	pipeline := &Pipeline{AtOnce: 2, Compare: func(context.Context, []vomo.Page) (*mirror.ComparedPage, error) {
 		var missing *vomo.User
 		return nil, nameOf(missing)
 	}}
@@ -228,4 +236,93 @@ func TestPanicInPageFailsItsRunAndNotTheProcess(t *testing.T) {
 func nameOf(user *vomo.User) error {
 	_ = *user.FirstName
 	return nil
+}
+
+func TestPagesThatWaitAreWrittenAndCommittedAsOne(t *testing.T) {
+	t.Parallel()
+	f := newPipelineFixture(7)
+	f.Together = 2
+	f.past(t, 1)
+	f.comparing.Require(t, soon, 1)
+	require.NoError(t, f.Next(t.Context(), pageOf(2)))
+	f.comparing.Require(t, soon, 2) // alone: it need not wait
+	f.writing.Require(t, soon, 2)
+
+	require.NoError(t, f.Next(t.Context(), pageOf(3)))
+	f.comparing.RequireNone(t)
+	require.NoError(t, f.Next(t.Context(), pageOf(4)))
+	f.comparing.Require(t, soon, 34)
+	f.writing.RequireNone(t) // with the page before they would be three that are not committed
+
+	require.NoError(t, f.Next(t.Context(), pageOf(5)))
+	sixth := f.inBackground(t, pageOf(6))
+	f.written[2] <- nil
+	f.committing.Require(t, soon, 2)
+	f.writing.RequireNone(t)
+	f.committed[2] <- nil
+	f.writing.Require(t, soon, 3)
+	require.NoError(t, <-sixth)
+	f.comparing.Require(t, soon, 56)
+
+	f.written[3] <- nil
+	f.committing.Require(t, soon, 34)
+	f.committed[3] <- nil
+	f.writing.Require(t, soon, 5)
+	f.written[5] <- nil
+	f.committing.Require(t, soon, 56)
+	f.committed[5] <- nil
+	require.NoError(t, f.Wait())
+}
+
+func TestPageThatWaitsForAnotherGoesOnAloneWhenThePreviousOneIsCommitted(t *testing.T) {
+	t.Parallel()
+	f := newPipelineFixture(3)
+	f.Together = 2
+	f.past(t, 1)
+	f.comparing.Require(t, soon, 1)
+	require.NoError(t, f.Next(t.Context(), pageOf(2)))
+	f.comparing.Require(t, soon, 2)
+	require.NoError(t, f.Next(t.Context(), pageOf(3)))
+	f.written[2] <- nil
+	f.committed[2] <- nil
+
+	f.comparing.Require(t, soon, 3)
+	f.written[3] <- nil
+	f.committed[3] <- nil
+	require.NoError(t, f.Wait())
+}
+
+func TestPageThatSharesAUserWithOneThatWaitsIsNotCommittedWithIt(t *testing.T) {
+	t.Parallel()
+	f := newPipelineFixture(4)
+	f.Together = 2
+	f.past(t, 1)
+	f.comparing.Require(t, soon, 1)
+	require.NoError(t, f.Next(t.Context(), pageOf(2)))
+	f.comparing.Require(t, soon, 2)
+	require.NoError(t, f.Next(t.Context(), pageOf(3, "both")))
+	fourth := f.inBackground(t, pageOf(4, "both"))
+	for number := 2; number <= 4; number++ {
+		f.written[number] <- nil
+		f.committed[number] <- nil
+	}
+
+	require.NoError(t, <-fourth)
+	f.comparing.Require(t, soon, 3)
+	f.comparing.Require(t, soon, 4)
+	require.NoError(t, f.Wait())
+}
+
+func TestFailureOfAPageReachesThoseThatWaitBehindIt(t *testing.T) {
+	t.Parallel()
+	f := newPipelineFixture(4)
+	f.Together = 2
+	f.past(t, 1)
+	require.NoError(t, f.Next(t.Context(), pageOf(2)))
+	require.NoError(t, f.Next(t.Context(), pageOf(3)))
+	failure := errors.New("not written")
+	f.written[2] <- failure
+
+	require.ErrorIs(t, f.Wait(), failure)
+	f.committing.RequireNone(t)
 }

@@ -71,17 +71,17 @@ func (r *reader) read(ctx context.Context) error {
 	options := scan.Options(r.Run.Cursor)
 	scanned := r.Run.JobID // here: a page is compared while the run of an earlier one is noted
 	pipeline := &Pipeline{
-		AtOnce: max(r.PagesInFlight, 1),
-		Compare: func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
+		AtOnce: max(r.PagesInFlight, 1), Together: r.together(),
+		Compare: func(ctx context.Context, pages []vomo.Page) (*mirror.ComparedPage, error) {
 			options := r.sides.Options
 			options.Scan = scanned
-			return r.sides.Lane.Compare(ctx, page, options)
+			return r.sides.Lane.Compare(ctx, pages, options)
 		},
 		Write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
 			return page.Write(ctx)
 		},
-		Commit: func(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) error {
-			step, err := r.commit(ctx, page, written)
+		Commit: func(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage) error {
+			step, err := r.commit(ctx, pages, written)
 			if err == nil && (step.CursorMoved || step.Done) {
 				err = errElsewhere
 			}
@@ -102,6 +102,15 @@ func (r *reader) read(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// together is how many pages may be written and committed as one: those of the list, while it is read ahead. In a window each page may
+// move the scan elsewhere.
+func (r *reader) together() int {
+	if r.Run.Cursor.Phase == store.PhaseWindows {
+		return 1
+	}
+	return max(r.PagesInFlight, 1)
 }
 
 // feed gives pages to the pipeline, in order; the last ones may still be in flight when it returns.
@@ -127,21 +136,26 @@ func (r *reader) feed(ctx context.Context, pages *vomo.Scan, pipeline *Pipeline)
 	return nil
 }
 
-// commit commits a written page with the cursor, the progress and, when the scan is complete, the end of the run.
-func (r *reader) commit(ctx context.Context, page vomo.Page, written *mirror.WrittenPage) (scan.Step, error) {
+// commit commits written pages with the cursor, the progress and, when the scan is complete, the end of the run.
+func (r *reader) commit(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage) (scan.Step, error) {
 	var step scan.Step
 	var next store.Run
 	goesOn := false // after the scan, in another phase
 	now := time.Now()
 	outcome, err := written.Commit(ctx, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
 		var err error
-		if step, err = scan.Next(ctx, tx, r.Run.JobID, r.Run.Cursor, page, outcome.Seen, outcome.NewlySeen); err != nil {
+		read := make([]scan.Read, len(pages))
+		for i, page := range pages {
+			read[i] = scan.Read{Page: page, Users: outcome.Seen[i].Users, New: outcome.Seen[i].New}
+		}
+		if step, err = scan.Next(ctx, tx, r.Run.JobID, r.Run.Cursor, read...); err != nil {
 			return err
 		}
 		if phase := r.phaseAfter(step); phase != "" {
 			goesOn, step.Cursor = true, store.Cursor{Phase: phase}
 		}
 		advance := advanceOf(step, outcome, now.Sub(r.committed))
+		advance.Pages = len(pages)
 		if step.Done && !goesOn && r.Kind.Name != store.KindBackfill { // its row is deleted below, under the same condition
 			next = r.Run
 			apply(&next, advance)
@@ -173,8 +187,8 @@ func (r *reader) commit(ctx context.Context, page vomo.Page, written *mirror.Wri
 	r.committed, r.done = now, step.Done
 	r.sides.PageCommitted() // the first page of a read goes alone: no other page reads the options meanwhile
 	r.Committed(next)
-	r.Metrics.page(r.Customer.ID, r.Kind.Name, outcome)
-	r.logPage(page, outcome, step, goesOn)
+	r.Metrics.committed(r.Customer.ID, r.Kind.Name, len(pages), outcome)
+	r.logPages(pages, outcome, step, goesOn)
 	if step.Done && !goesOn {
 		r.Ended()
 	}
@@ -189,8 +203,9 @@ func (r *reader) phaseAfter(step scan.Step) store.ScanPhase {
 	return r.Next(r.Run, step)
 }
 
-func (r *reader) logPage(page vomo.Page, outcome mirror.Outcome, step scan.Step, goesOn bool) {
-	r.Log.Debug("page committed", zap.String("phase", string(r.Run.Phase)), zap.Int("page", page.Number), zap.Int("written", outcome.Written),
+func (r *reader) logPages(pages []vomo.Page, outcome mirror.Outcome, step scan.Step, goesOn bool) {
+	last := pages[len(pages)-1]
+	r.Log.Debug("page committed", zap.String("phase", string(r.Run.Phase)), zap.Int("page", last.Number), zap.Int("pages", len(pages)), zap.Int("written", outcome.Written),
 		zap.Int("skipped", outcome.Skipped), zap.Int("failed", outcome.Failed), zap.Int64("processed", r.Run.Processed))
 	if !step.Done {
 		return
@@ -207,7 +222,7 @@ func (r *reader) logPage(page vomo.Page, outcome mirror.Outcome, step scan.Step,
 		zap.Int64("failures", r.Run.Failures), zap.Int64("recovered", r.Run.Recovered), zap.Int64("pages", r.Run.Pages),
 		zap.Bool("verified", step.Verified))
 	if !step.Verified && !r.Kind.Routine {
-		r.Log.Warn("what was read does not agree with VOMO's counts", zap.Int("windows", r.Run.Unsettled), zap.Int("page_total", page.Total))
+		r.Log.Warn("what was read does not agree with VOMO's counts", zap.Int("windows", r.Run.Unsettled), zap.Int("page_total", last.Total))
 	}
 }
 
@@ -229,7 +244,7 @@ func apply(run *store.Run, advance store.Advance) {
 	if advance.HighestSeen != nil && (run.HighestSeen == nil || advance.HighestSeen.After(*run.HighestSeen)) {
 		run.HighestSeen = advance.HighestSeen
 	}
-	run.Pages++
+	run.Pages += int64(max(advance.Pages, 1))
 	run.Processed += advance.Processed
 	run.Recovered += advance.Recovered
 	run.Written += advance.Written

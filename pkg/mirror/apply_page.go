@@ -15,7 +15,7 @@ import (
 func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
 	onCommit func(ctx context.Context, tx *store.Tx, outcome Outcome) error,
 ) (Outcome, error) {
-	compared, err := l.Compare(ctx, page, options)
+	compared, err := l.Compare(ctx, []vomo.Page{page}, options)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -26,7 +26,7 @@ func (l *Lane) Apply(ctx context.Context, page vomo.Page, options ApplyOptions,
 	return written.Commit(ctx, onCommit)
 }
 
-// ComparedPage is a page of which it is known which records have to be written.
+// ComparedPage is a page, or several as one, of which it is known which records have to be written.
 type ComparedPage struct {
 	lane    *Lane
 	page    vomo.Page
@@ -45,18 +45,32 @@ type WrittenPage struct {
 	changes pageChanges
 }
 
-// Compare finds out which records of a page have to be written.
+// Compare finds out which records of a page have to be written. Several pages are written and committed as one.
 //
 // Earlier pages may be written and committed at the same time if no two of them share a user: Compare compares the page with
 // committed state only.
-func (l *Lane) Compare(ctx context.Context, page vomo.Page, options ApplyOptions) (*ComparedPage, error) {
+func (l *Lane) Compare(ctx context.Context, pages []vomo.Page, options ApplyOptions) (*ComparedPage, error) {
+	page := joined(pages)
 	comparing, span := telemetry.Start(ctx, telemetry.SpanCompare)
-	plan, err := l.planPage(comparing, page, options)
+	plan, err := l.planPage(comparing, page, l.seenOf(pages), options)
 	span.End(err)
 	if err != nil {
 		return nil, fmt.Errorf("compare page %d: %w", page.Number, err)
 	}
 	return &ComparedPage{lane: l, page: page, options: options, plan: plan}, nil
+}
+
+// joined returns pages as one, which has the number and the time of the first.
+func joined(pages []vomo.Page) vomo.Page {
+	if len(pages) == 1 {
+		return pages[0]
+	}
+	all := pages[len(pages)-1]
+	all.Number, all.Date, all.Users, all.Bad = pages[0].Number, pages[0].Date, nil, nil
+	for _, page := range pages {
+		all.Users, all.Bad = append(all.Users, page.Users...), append(all.Bad, page.Bad...)
+	}
+	return all
 }
 
 // Write writes the page to the destination. If it returns an error, the page must not be committed: ErrDestinationDown,
@@ -77,7 +91,7 @@ func (p *ComparedPage) Write(ctx context.Context) (*WrittenPage, error) {
 		l.letterOpened.Store(true) // before the commit: a later page with one of these users is compared after it
 	}
 	outcome := &written.changes.outcome
-	outcome.Seen, outcome.NewlySeen, outcome.Date = plan.seen, plan.newlySeen, plan.clocks.vomo
+	outcome.Seen, outcome.Date = plan.seen, plan.clocks.vomo
 	return written, nil
 }
 

@@ -80,7 +80,7 @@ type ApplyOptions struct {
 	// AdoptOnly writes nothing to the destination: the mapping takes over versions that differ only in owned fields, and all
 	// others are left to the next poll.
 	AdoptOnly bool
-	// Scan is the scan of which Outcome.NewlySeen is counted; 0: none.
+	// Scan is the scan of which SeenPage.New is counted; 0: none.
 	Scan int64
 }
 
@@ -94,8 +94,13 @@ type Outcome struct {
 	Date        time.Time  // VOMO's clock when it answered, or the database's clock if VOMO sent no Date
 	// Participations are the digests of the fields of participations that the destination got, by VOMO id.
 	Participations map[string][]byte
-	NewlySeen      int64            // of Seen, those that ApplyOptions.Scan had not seen
-	Seen           []store.SeenUser // each distinct id of the page; an entry without an id has one made from its content
+	Seen           []SeenPage // by page, in order
+}
+
+// SeenPage are the users of one page. An entry without an id has one made from its content.
+type SeenPage struct {
+	Users []store.SeenUser // each distinct id
+	New   int64            // of these, those that neither ApplyOptions.Scan nor an earlier page of the same call had seen
 }
 
 // Unsynced is a user whose mapping did not have the page's version, whether or not the write succeeded.

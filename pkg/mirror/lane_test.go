@@ -223,7 +223,7 @@ func TestPagesWrittenAtOnceShareTheConcurrencyLimit(t *testing.T) {
 	done := make(chan error, 2)
 	for number, part := range [][]vomo.User{list[:4], list[4:]} {
 		go func() {
-			compared, err := f.Compare(t.Context(), page(number+1, part...), mirror.ApplyOptions{})
+			compared, err := f.Compare(t.Context(), []vomo.Page{page(number+1, part...)}, mirror.ApplyOptions{})
 			if err == nil {
 				_, err = compared.Write(t.Context())
 			}

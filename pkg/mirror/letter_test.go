@@ -152,7 +152,7 @@ func TestUnreadableEntryOpensALetterAndOtherRecordsAreWritten(t *testing.T) {
 	for _, record := range records[1:] {
 		require.Regexp(t, `^unreadable-[0-9a-f]{24}$`, record, "the id is a hash of the content and does not reveal it")
 	}
-	require.Len(t, outcome.Seen, 5)
+	require.Len(t, outcome.Seen[0].Users, 5)
 
 	broken.Number, broken.Bad = 2, []vomo.BadUser{broken.Bad[2], broken.Bad[0], broken.Bad[1]} // a user before them was deleted
 	outcome, err = f.apply(t, broken, mirror.ApplyOptions{})

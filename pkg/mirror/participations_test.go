@@ -73,7 +73,7 @@ func TestCrashAfterTheWriteOfParticipationsRepeatsIt(t *testing.T) {
 	f.Participations = book()
 	f.mustApply(t, users(2)...)
 	row := participated(t, "1", 2)
-	compared, err := f.Compare(t.Context(), page(1, user("1")), mirror.ApplyOptions{Participations: map[string]store.Participations{"1": row}})
+	compared, err := f.Compare(t.Context(), []vomo.Page{page(1, user("1"))}, mirror.ApplyOptions{Participations: map[string]store.Participations{"1": row}})
 	require.NoError(t, err)
 	_, err = compared.Write(t.Context())
 	require.NoError(t, err) // and the process dies before it commits

@@ -55,8 +55,7 @@ type pagePlan struct {
 	ownedOnly  []store.Mapping // versions that the mapping takes over without a write, because the external system owns the changes
 	skipped    int
 	latest     time.Time // the latest change
-	seen       []store.SeenUser
-	newlySeen  int64 // of these, those that the scan had not seen
+	seen       []SeenPage
 	clocks     clocks
 }
 
@@ -66,16 +65,15 @@ const codeStaleSource = "source_behind"
 // planPage compares a page with the mappings and the open letters. It skips a version that the mapping has, an older
 // one, and one with an open letter. If an id occurs twice, the newest version counts, and a readable entry before an
 // unreadable one.
-func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOptions) (pagePlan, error) {
+func (l *Lane) planPage(ctx context.Context, page vomo.Page, seen []SeenPage, options ApplyOptions) (pagePlan, error) {
 	unreadable := l.unreadableEntries(page)
-	seen := seenUsers(page, unreadable)
 	known, err := l.readKnown(ctx, page, seen, options)
 	if err != nil {
 		return pagePlan{}, err
 	}
 	plan := pagePlan{clocks: clocks{vomo: page.Date, database: known.Now}, seen: seen}
 	if options.Scan != 0 {
-		plan.newlySeen = int64(len(seen)) - known.Seen
+		countNew(seen, known.Seen)
 	}
 	if page.Date.IsZero() {
 		plan.clocks.vomo = known.Now
@@ -130,13 +128,15 @@ func (l *Lane) planPage(ctx context.Context, page vomo.Page, options ApplyOption
 }
 
 // readKnown reads the mappings and open letters of a page's users, how many of them the scan has seen, and the database's time.
-func (l *Lane) readKnown(ctx context.Context, page vomo.Page, seen []store.SeenUser, options ApplyOptions) (store.StoredVersions, error) {
-	if len(seen) == 0 && !page.Date.IsZero() {
-		return store.StoredVersions{}, nil
-	}
+func (l *Lane) readKnown(ctx context.Context, page vomo.Page, seen []SeenPage, options ApplyOptions) (store.StoredVersions, error) {
 	asked := store.VersionsAsked{Customer: l.Customer, Scan: options.Scan}
-	for _, user := range seen {
-		asked.IDs = append(asked.IDs, user.ID)
+	for _, each := range seen {
+		for _, user := range each.Users {
+			asked.IDs = append(asked.IDs, user.ID)
+		}
+	}
+	if len(asked.IDs) == 0 && !page.Date.IsZero() {
+		return store.StoredVersions{}, nil
 	}
 	if !l.NoLetters || l.letterOpened.Load() {
 		asked.Letters = deadletter.KindUser
@@ -303,6 +303,28 @@ func (l *Lane) unreadableEntries(page vomo.Page) []deadletter.Rejection {
 		})
 	}
 	return entries
+}
+
+// seenOf returns the users of each page.
+func (l *Lane) seenOf(pages []vomo.Page) []SeenPage {
+	seen := make([]SeenPage, len(pages))
+	for i, page := range pages {
+		seen[i].Users = seenUsers(page, l.unreadableEntries(page))
+	}
+	return seen
+}
+
+// countNew counts the users of each page that are not in before, each once.
+func countNew(seen []SeenPage, before map[string]bool) {
+	counted := map[string]bool{}
+	for i := range seen {
+		for _, user := range seen[i].Users {
+			if !before[user.ID] && !counted[user.ID] {
+				seen[i].New++
+			}
+			counted[user.ID] = true
+		}
+	}
 }
 
 // seenUsers returns a page's distinct ids, of readable and unreadable entries.

@@ -154,7 +154,7 @@ func TestFallOfTheTotalStepsBackBehindThePagesInFlight(t *testing.T) {
 		total := int64(1000)
 		cursor := store.Cursor{NextPage: 10, LastTotal: &total, FurthestPage: 9}
 		step, err := scan.Next(t.Context(), newSeenUsers(), 1, cursor,
-			vomo.Page{Number: 10, Total: 1000 - deleted, More: true}, nil, 0)
+			scan.Read{Page: vomo.Page{Number: 10, Total: 1000 - deleted, More: true}})
 		require.NoError(t, err)
 		require.True(t, step.CursorMoved)
 		require.Equal(t, to, step.Cursor.NextPage, "%d deleted", deleted)
@@ -284,4 +284,30 @@ func TestUsersWithoutCreatedAtAreReadButInNoWindow(t *testing.T) {
 	require.Equal(t, int64(700), result.processed)
 	require.True(t, result.Verified)
 	require.Less(t, result.requests, 60)
+}
+
+func TestScanThatStepsBackForgetsNoUserOfThePagesCommittedTogether(t *testing.T) {
+	t.Parallel()
+	total := int64(1000)
+	cursor := store.Cursor{NextPage: 10, LastTotal: &total, FurthestPage: 9}
+	seen := newSeenUsers()
+	page := func(number, total int, ids ...string) scan.Read {
+		read := scan.Read{Page: vomo.Page{Number: number, Total: total, More: true}, New: int64(len(ids))}
+		for _, id := range ids {
+			read.Users = append(read.Users, store.SeenUser{ID: id})
+		}
+		return read
+	}
+
+	step, err := scan.Next(t.Context(), seen, 1, cursor, page(10, 999, "a"), page(11, 1000, "b", "c"))
+
+	require.NoError(t, err)
+	require.True(t, step.CursorMoved, "a user was deleted before page 10, and another one added before page 11")
+	require.Equal(t, 6, step.Cursor.NextPage)
+	require.Equal(t, int64(999), *step.Cursor.LastTotal, "page 11 is read again")
+	require.Equal(t, 10, step.Cursor.FurthestPage)
+	require.Equal(t, int64(3), step.NewUsers)
+	count, err := seen.CountSeen(t.Context(), 1)
+	require.NoError(t, err)
+	require.Equal(t, int64(3), count)
 }

@@ -177,6 +177,7 @@ func scanAll(t *testing.T, s *source, random *rand.Rand, afterRequest func(reque
 	for !result.Done {
 		query, options := scan.Query(result.Cursor), scan.Options(result.Cursor)
 		flight := map[int]vomo.Page{}
+		var waiting []vomo.Page
 		for number := options.From; ; number++ {
 			for len(flight) < options.Ahead {
 				ahead := unsent(flight, number, options.Ahead)
@@ -192,7 +193,12 @@ func scanAll(t *testing.T, s *source, random *rand.Rand, afterRequest func(reque
 			}
 			page := flight[number]
 			delete(flight, number)
-			step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, page, seenOn(page), result.seen.newOf(seenOn(page)))
+			waiting = append(waiting, page)
+			if random != nil && result.Cursor.Phase != store.PhaseWindows && page.More && len(waiting) == 1 && random.IntN(2) == 0 {
+				continue // it is committed together with the next one
+			}
+			step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, result.seen.reads(waiting)...)
+			waiting = nil
 			require.NoError(t, err)
 			result.Step = step
 			result.processed += step.NewUsers
@@ -203,6 +209,23 @@ func scanAll(t *testing.T, s *source, random *rand.Rand, afterRequest func(reque
 		}
 	}
 	return result
+}
+
+// reads returns pages as a scan gets them that are committed together: a user on two of them is new on the first.
+func (m *memorySeenUsers) reads(pages []vomo.Page) []scan.Read {
+	counted := map[string]bool{}
+	reads := make([]scan.Read, 0, len(pages))
+	for _, page := range pages {
+		read := scan.Read{Page: page, Users: seenOn(page)}
+		for _, user := range read.Users {
+			if !counted[user.ID] {
+				read.New += m.newOf([]store.SeenUser{user})
+			}
+			counted[user.ID] = true
+		}
+		reads = append(reads, read)
+	}
+	return reads
 }
 
 // scanWithoutReadAhead scans the source to its end and reads no page ahead.
@@ -221,7 +244,7 @@ func scanWithoutReadAhead(t *testing.T, s *source, afterRequest func(request int
 		if afterRequest != nil {
 			afterRequest(result.requests)
 		}
-		step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, page, seenOn(page), result.seen.newOf(seenOn(page)))
+		step, err := scan.Next(t.Context(), result.seen, 1, result.Cursor, scan.Read{Page: page, Users: seenOn(page), New: result.seen.newOf(seenOn(page))})
 		require.NoError(t, err)
 		result.Step = step
 		result.processed += step.NewUsers

@@ -72,27 +72,51 @@ func Options(cursor store.Cursor) vomo.ScanOptions {
 	return vomo.ScanOptions{From: cursor.NextPage, Ahead: ReadAhead}
 }
 
-// Next takes a page that was read at cursor and returns where the scan continues. users are the distinct ids of the page,
-// including those of unreadable entries, and newUsers is how many of them the scan had not seen before.
-func Next(
-	ctx context.Context, seen SeenUsers, scan int64, cursor store.Cursor, page vomo.Page, users []store.SeenUser, newUsers int64,
-) (Step, error) {
-	err := seen.NoteSeen(ctx, scan, cursor.Pass, users)
-	if err != nil {
+// Read is a page with its distinct ids, including those of unreadable entries.
+type Read struct {
+	Page  vomo.Page
+	Users []store.SeenUser
+	New   int64 // how many of Users the scan had not seen before
+}
+
+// Next takes pages that were read from cursor on, one after the other, and returns where the scan continues. If it continues elsewhere
+// than behind the last of them, the users of the pages behind that place count as seen all the same: they were read, and are written.
+func Next(ctx context.Context, seen SeenUsers, scan int64, cursor store.Cursor, pages ...Read) (Step, error) {
+	var users []store.SeenUser
+	for _, page := range pages {
+		users = append(users, page.Users...)
+	}
+	if err := seen.NoteSeen(ctx, scan, cursor.Pass, users); err != nil {
 		return Step{}, err
 	}
-	s := &stepper{seen: seen, scan: scan, page: page, step: Step{Cursor: cursor, NewUsers: newUsers}}
-	switch {
-	case cursor.Phase != store.PhaseWindows:
-		err = s.afterListPage(ctx)
-	case !cursor.WindowReading:
-		s.step.Recovered = newUsers
-		err = s.afterCount(ctx)
-	default:
-		s.step.Recovered = newUsers
-		err = s.afterWindowPage(ctx)
+	all := Step{Cursor: cursor}
+	for _, page := range pages {
+		all.NewUsers += page.New
+		if all.CursorMoved || all.Done {
+			continue
+		}
+		s := &stepper{seen: seen, scan: scan, page: page.Page, step: Step{Cursor: all.Cursor, NewUsers: page.New}}
+		if err := s.after(ctx); err != nil {
+			return Step{}, err
+		}
+		all.Cursor, all.CursorMoved, all.Done, all.Verified = s.step.Cursor, s.step.CursorMoved, s.step.Done, s.step.Verified
+		all.Recovered += s.step.Recovered
 	}
-	return s.step, err
+	return all, nil
+}
+
+// after continues after the stepper's page.
+func (s *stepper) after(ctx context.Context) error {
+	switch cursor := s.step.Cursor; {
+	case cursor.Phase != store.PhaseWindows:
+		return s.afterListPage(ctx)
+	case !cursor.WindowReading:
+		s.step.Recovered = s.step.NewUsers
+		return s.afterCount(ctx)
+	default:
+		s.step.Recovered = s.step.NewUsers
+		return s.afterWindowPage(ctx)
+	}
 }
 
 // stepper computes one step.

@@ -12,6 +12,7 @@ import (
 // Advance is what one committed page changes in its run.
 type Advance struct {
 	Cursor
+	Pages         int       // that were read; 0: one
 	ScanStartedAt time.Time // kept from the first page on
 	HighestSeen   *time.Time
 	Processed     int64
@@ -37,7 +38,7 @@ func (t *Tx) ClaimRun(ctx context.Context, customer, kind string, epoch int64) (
 	return oneRun(t.queries.RunClaimIfOpen(ctx, t.dbtx, params))
 }
 
-// AdvanceRun moves the cursor past a page. ErrLaneLost if the run is no longer this lease's; in a lane this may come with a
+// AdvanceRun moves the cursor past a page, or several. ErrLaneLost if the run is no longer this lease's; in a lane this may come with a
 // later statement, or with the commit, which it is sent with.
 func (t *Tx) AdvanceRun(ctx context.Context, id, epoch int64, advance Advance) error {
 	cursor, err := json.Marshal(advance.Cursor)
@@ -46,7 +47,7 @@ func (t *Tx) AdvanceRun(ctx context.Context, id, epoch int64, advance Advance) e
 	}
 	params := &db.RunAdvanceOrFailParams{
 		ID: id, Epoch: &epoch, Cursor: cursor, ScanStartedAt: &advance.ScanStartedAt, HighestSeen: advance.HighestSeen,
-		Processed: advance.Processed, Written: advance.Written, Skipped: advance.Skipped, Failures: advance.Failures,
+		Pages: int64(max(advance.Pages, 1)), Processed: advance.Processed, Written: advance.Written, Skipped: advance.Skipped, Failures: advance.Failures,
 		Recovered: advance.Recovered, ActiveSeconds: advance.Active.Seconds(),
 	}
 	return t.deferred(func(on db.DBTX) error { return t.queries.RunAdvanceOrFail(ctx, on, params) })

@@ -36,7 +36,7 @@ func (f *fixture) note(t *testing.T, scan int64, pass int, users []store.SeenUse
 	known, err := f.StoredVersions(t.Context(), store.VersionsAsked{Customer: "acme", Scan: scan, IDs: ids})
 	require.NoError(t, err)
 	f.do(t, func(ctx context.Context, tx *store.Tx) error { return tx.NoteSeen(ctx, scan, pass, users) })
-	return int64(len(users)) - known.Seen
+	return int64(len(users) - len(known.Seen))
 }
 
 // What a page reads of a user is a row of two tables; each user may be in both, in one, or in neither.
@@ -61,7 +61,7 @@ func TestPageReadsWhatIsMappedAndWhatIsSeenOfEachUser(t *testing.T) {
 
 	known := read(7, "both", "mapped", "seen", "neither")
 
-	require.Equal(t, int64(2), known.Seen)
+	require.Equal(t, map[string]bool{"both": true, "seen": true}, known.Seen)
 	for id, mapping := range known.Mappings {
 		want := mapped(id)
 		want.SyncedAt = mapping.SyncedAt
@@ -71,7 +71,7 @@ func TestPageReadsWhatIsMappedAndWhatIsSeenOfEachUser(t *testing.T) {
 		require.Equal(t, want, mapping)
 	}
 	require.ElementsMatch(t, []string{"both", "mapped"}, slices.Collect(maps.Keys(known.Mappings)))
-	require.Zero(t, read(8, "both", "seen").Seen, "another scan has seen none of them")
+	require.Empty(t, read(8, "both", "seen").Seen, "another scan has seen none of them")
 	require.Len(t, read(0, "both", "mapped", "seen").Mappings, 2, "without a scan")
 	require.Empty(t, read(7, "neither").Mappings, "nothing is known but the time")
 	require.Empty(t, read(7).Mappings)

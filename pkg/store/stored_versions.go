@@ -13,7 +13,7 @@ import (
 type StoredVersions struct {
 	Mappings map[string]Mapping    // what the destination has, by VOMO id
 	Letters  map[string]OpenLetter // by record id
-	Seen     int64                 // how many of the users the scan has seen
+	Seen     map[string]bool       // the users that the scan has seen
 	Now      time.Time             // the database's clock
 }
 
@@ -52,11 +52,11 @@ func (s *Store) StoredVersions(ctx context.Context, asked VersionsAsked) (Stored
 
 func (v *StoredVersions) read(rows pgx.Rows) error {
 	found, err := pgx.CollectRows(rows, pgx.RowToAddrOfStructByPos[db.PageStoredRow])
-	v.Mappings = make(map[string]Mapping, len(found))
+	v.Mappings, v.Seen = make(map[string]Mapping, len(found)), map[string]bool{}
 	for _, row := range found {
 		v.Now = row.Now
 		if row.Seen {
-			v.Seen++
+			v.Seen[row.VomoUserID] = true
 		}
 		if row.Mapped {
 			v.Mappings[row.VomoUserID] = Mapping{

@@ -61,7 +61,7 @@ RETURNING runs.*;
 WITH advanced AS (
 UPDATE runs
 SET cursor = sqlc.arg(cursor), scan_started_at = coalesce(scan_started_at, sqlc.arg(scan_started_at)),
-    highest_seen = greatest(highest_seen, sqlc.narg(highest_seen)), pages = pages + 1,
+    highest_seen = greatest(highest_seen, sqlc.narg(highest_seen)), pages = pages + sqlc.arg(pages),
     processed = processed + sqlc.arg(processed), written = written + sqlc.arg(written), skipped = skipped + sqlc.arg(skipped),
     failures = failures + sqlc.arg(failures), recovered = recovered + sqlc.arg(recovered),
     active_seconds = active_seconds + sqlc.arg(active_seconds), attempts = 0, parks = 0, refusals = 0, park_reason = NULL,

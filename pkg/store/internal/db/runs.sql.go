@@ -16,12 +16,12 @@ const runAdvanceOrFail = `-- name: RunAdvanceOrFail :exec
 WITH advanced AS (
 UPDATE runs
 SET cursor = $1, scan_started_at = coalesce(scan_started_at, $2),
-    highest_seen = greatest(highest_seen, $3), pages = pages + 1,
-    processed = processed + $4, written = written + $5, skipped = skipped + $6,
-    failures = failures + $7, recovered = recovered + $8,
-    active_seconds = active_seconds + $9, attempts = 0, parks = 0, refusals = 0, park_reason = NULL,
+    highest_seen = greatest(highest_seen, $3), pages = pages + $4,
+    processed = processed + $5, written = written + $6, skipped = skipped + $7,
+    failures = failures + $8, recovered = recovered + $9,
+    active_seconds = active_seconds + $10, attempts = 0, parks = 0, refusals = 0, park_reason = NULL,
     updated_at = rollcall_now()
-WHERE id = $10 AND state = 'running' AND epoch = $11
+WHERE id = $11 AND state = 'running' AND epoch = $12
 RETURNING id)
 SELECT CASE count(*) WHEN 1 THEN 1 ELSE lane_lost() END FROM advanced
 `
@@ -30,6 +30,7 @@ type RunAdvanceOrFailParams struct {
 	Cursor        []byte
 	ScanStartedAt *time.Time
 	HighestSeen   *time.Time
+	Pages         int64
 	Processed     int64
 	Written       int64
 	Skipped       int64
@@ -46,6 +47,7 @@ func (q *Queries) RunAdvanceOrFail(ctx context.Context, db DBTX, arg *RunAdvance
 		arg.Cursor,
 		arg.ScanStartedAt,
 		arg.HighestSeen,
+		arg.Pages,
 		arg.Processed,
 		arg.Written,
 		arg.Skipped,

@@ -130,12 +130,12 @@ func (b *batch) give(ctx context.Context, read readUsers) error {
 func (b *batch) newPipeline() *job.Pipeline {
 	return &job.Pipeline{
 		AtOnce: pagesInFlight,
-		Compare: func(ctx context.Context, page vomo.Page) (*mirror.ComparedPage, error) {
+		Compare: func(ctx context.Context, pages []vomo.Page) (*mirror.ComparedPage, error) {
 			options, err := b.options(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return b.Lane.Compare(ctx, page, options)
+			return b.Lane.Compare(ctx, pages, options)
 		},
 		Write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
 			written, err := page.Write(ctx)
@@ -144,7 +144,7 @@ func (b *batch) newPipeline() *job.Pipeline {
 			}
 			return written, err
 		},
-		Commit: func(ctx context.Context, _ vomo.Page, written *mirror.WrittenPage) error {
+		Commit: func(ctx context.Context, _ []vomo.Page, written *mirror.WrittenPage) error {
 			return b.commit(ctx, written, nil, nil)
 		},
 	}

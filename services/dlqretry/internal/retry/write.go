@@ -99,7 +99,7 @@ func (b *batch) writeSmallPages(ctx context.Context, read readUsers, options mir
 
 // writePage writes and commits a page, with what else was read.
 func (b *batch) writePage(ctx context.Context, page vomo.Page, with readUsers, options mirror.ApplyOptions) error {
-	compared, err := b.Lane.Compare(ctx, page, options)
+	compared, err := b.Lane.Compare(ctx, []vomo.Page{page}, options)
 	if err != nil {
 		return err
 	}
