@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -105,7 +106,7 @@ func (i *installation) startNATS(ctx context.Context) error {
 	return bus.Ensure(ctx, i.stream, 1, i.environment.opts.claim)
 }
 
-// start starts services, whose settings are the defaults, except that VOMO's limits are as high as they go.
+// start starts services, whose settings are the defaults, except that VOMO's limits are as high as they go, and those of -set.
 func (i *installation) start(ctx context.Context, services ...string) error {
 	for _, name := range services {
 		if err := i.startAs(ctx, name, name); err != nil {
@@ -124,7 +125,9 @@ func (i *installation) startAs(ctx context.Context, part, service string, more .
 		"CLAIM_TIMEOUT=" + i.environment.opts.claim.String(),
 		"HTTP_PROFILES=" + strconv.FormatBool(i.environment.opts.profiles != ""),
 	}
-	p, address, err := serving(ctx, i.dir, launch{name: part, path: i.environment.opts.programs[service], env: append(env, more...)})
+	p, address, err := serving(ctx, i.dir, launch{
+		name: part, path: i.environment.opts.programs[service], env: slices.Concat(env, more, i.environment.opts.settings),
+	})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type options struct {
 	statements  bool   // what each statement costs Postgres
 	data        string // folder in which all files of Postgres and NATS are; "" means the temporary folder
 	claim       time.Duration
+	settings    []string          // of all services, instead of their defaults
 	programs    map[string]string // paths by name
 }
 
@@ -83,6 +85,13 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&opts.profileFor, "profile-for", 10*time.Second, "how long a CPU profile takes; a round that is shorter waits for it")
 	flags.BoolVar(&opts.statements, "statements", false, "say what each statement costs Postgres; that slows it down a little")
 	flags.StringVar(&opts.data, "data", "", "`folder` on the disk for the files of Postgres and NATS; the temporary folder when not given")
+	flags.Func("set", "`NAME=value` of a setting of all services; may be given several times", func(setting string) error {
+		if name, _, found := strings.Cut(setting, "="); !found || name == "" {
+			return errors.New("it is not NAME=value")
+		}
+		opts.settings = append(opts.settings, setting)
+		return nil
+	})
 	bin := flags.String("bin", "", "`folder` with the programs; the one that this program is in when not given")
 	if err := flags.Parse(args); err != nil {
 		return options{}, fmt.Errorf("read flags: %w", err)

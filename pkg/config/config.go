@@ -62,7 +62,7 @@ type Config struct {
 	AllowPrivateHosts        string        `env:"ALLOW_PRIVATE_HOSTS" doc:"destinations that may have such an address although the others may not: host:port, comma-separated"`
 	ClaimTimeout             time.Duration `env:"CLAIM_TIMEOUT" envDefault:"30s" min:"2s" max:"10m" doc:"after how long the work of a dead worker is taken over"`
 
-	BackfillSlots    int           `env:"BACKFILL_SLOTS" envDefault:"4" min:"1" max:"256" doc:"customers that one backfill worker works at once"`
+	BackfillSlots    int           `env:"BACKFILL_SLOTS" envDefault:"24" min:"1" max:"256" doc:"customers that one backfill worker works at once, at most; how many goes by the load"`
 	BackfillTurn     time.Duration `env:"BACKFILL_TURN" envDefault:"1m" min:"1s" max:"1h" doc:"how long a backfill keeps its slot before it queues again behind the others"`
 	BackfillTries    int           `env:"BACKFILL_TRIES" envDefault:"10" min:"1" max:"1000" doc:"claims without a committed page before a backfill is given up"`
 	DestinationSlots int           `env:"DESTINATION_CONCURRENCY" envDefault:"16" min:"1" max:"256" doc:"writes to one customer's destination under way at once, by one worker"`

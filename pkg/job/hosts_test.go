@@ -93,7 +93,7 @@ func newHostsFixture(t *testing.T, at *saas, customers ...string) *hostsFixture 
 	connect.Opener = &destination.Opener{Factories: map[string]destination.Factory{
 		"rest": rest.Factory(rest.Config{Transport: transport, Timeout: 100 * time.Millisecond}, private),
 	}}
-	c.runner.Probes = job.NewProbeSlots(4, c.clock.Now)
+	c.runner.Probes = job.NewProbeSlots(func() int { return 4 }, c.clock.Now)
 	for _, customer := range customers {
 		c.fixture.onboard(connect.Vault, customer)
 		c.exec(`UPDATE sync_configs SET destination = jsonb_set(destination, '{url}', to_jsonb($2::text)) WHERE customer_id = $1`,
@@ -183,7 +183,7 @@ func TestProbeWithoutSlotCountsNoAttempt(t *testing.T) {
 	t.Parallel()
 	at := newSaaS(t)
 	c := newHostsFixture(t, at, "first", "second", "fine")
-	c.runner.Probes = job.NewProbeSlots(2, c.clock.Now)
+	c.runner.Probes = job.NewProbeSlots(func() int { return 2 }, c.clock.Now)
 	at.falls(true, "first", "second")
 	for _, customer := range []string{"first", "second"} {
 		require.Equal(t, "parked destination_down attempts 0 parks 1", c.works(customer))

@@ -38,6 +38,13 @@ func NewMetrics(registry prometheus.Registerer, customers bool) *Metrics {
 	}
 }
 
+// slotsGauge shows how many slots a process has now.
+func slotsGauge(slots func() int) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_run_slots", Help: "Customers whose runs this process may work at the same time now. For backfills it goes by the load.",
+	}, func() float64 { return float64(slots()) })
+}
+
 // with returns the counter of these values and, if that is switched on, of the customer.
 func (m *Metrics) with(of *prometheus.CounterVec, customer string, values ...string) prometheus.Counter {
 	if m.customers {

@@ -24,12 +24,12 @@ var ErrNoProbeSlot = errors.New("other probes have the slots, or other runs wait
 
 // ProbeSlots shares the slots of one process between probes and other runs. A probe is a run that was parked because its
 // destination did not answer; most probes find that it still does not, and hold their slot for that. So they hold half of
-// the slots at most, at least one, and the last free slot only if no other run waits for it.
+// the slots that there are at most, at least one, and the last free slot only if no other run waits for it.
 //
 // Its methods may be called on nil, which sets no limit.
 type ProbeSlots struct {
-	slots, most int
-	now         func() time.Time
+	slots func() int
+	now   func() time.Time
 
 	mu      sync.Mutex
 	busy    int // runs at work, probes among them
@@ -39,10 +39,13 @@ type ProbeSlots struct {
 
 type waiting struct{ since, seen time.Time }
 
-// NewProbeSlots shares that many slots.
-func NewProbeSlots(slots int, now func() time.Time) *ProbeSlots {
-	return &ProbeSlots{slots: slots, most: max(1, slots/2), now: now, waiting: map[string]*waiting{}}
+// NewProbeSlots shares as many slots as there are.
+func NewProbeSlots(slots func() int, now func() time.Time) *ProbeSlots {
+	return &ProbeSlots{slots: slots, now: now, waiting: map[string]*waiting{}}
 }
+
+// most is how many probes have a slot at most.
+func (p *ProbeSlots) most() int { return max(1, p.slots()/2) }
 
 // Begin counts a run that has a slot; the caller calls end when the run gives it back.
 func (p *ProbeSlots) Begin() (end func()) {
@@ -91,13 +94,13 @@ func (p *ProbeSlots) givesWay(customer string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at, waited := p.waiting[customer]
-	return p.probes < p.most && p.busy >= p.slots && !(waited && p.now().Sub(at.since) >= givesWayFor)
+	return p.probes < p.most() && p.busy >= p.slots() && !(waited && p.now().Sub(at.since) >= givesWayFor)
 }
 
 func (p *ProbeSlots) take(customer string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.probes >= p.most {
+	if p.probes >= p.most() {
 		return false
 	}
 	p.probes++
@@ -119,6 +122,6 @@ func (p *ProbeSlots) comeAgain(customer string, silent time.Duration) time.Durat
 			delete(p.waiting, one)
 		}
 	}
-	rounds := time.Duration(len(p.waiting)) * probeTakes / time.Duration(2*p.most)
+	rounds := time.Duration(len(p.waiting)) * probeTakes / time.Duration(2*p.most())
 	return min(max(rounds, silent, shortestWait), longestWait)
 }

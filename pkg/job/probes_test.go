@@ -23,7 +23,7 @@ type probesFixture struct {
 func newProbesFixture(t *testing.T, slots int) *probesFixture {
 	t.Helper()
 	clock := testkit.NewClock(time.Time{})
-	return &probesFixture{t: t, clock: clock, slots: job.NewProbeSlots(slots, clock.Now)}
+	return &probesFixture{t: t, clock: clock, slots: job.NewProbeSlots(func() int { return slots }, clock.Now)}
 }
 
 // probe begins a customer's run; leave is nil if it found no slot, and then it has ended already.
@@ -126,7 +126,7 @@ func TestProbeOfSilentHostWaitsForNextRequestToIt(t *testing.T) {
 
 func TestProbeIsNotAdmittedIfOtherRunsAreUnknown(t *testing.T) {
 	t.Parallel()
-	slots := job.NewProbeSlots(1, time.Now)
+	slots := job.NewProbeSlots(func() int { return 1 }, time.Now)
 	end := slots.Begin()
 	defer end()
 	away := errors.New("Postgres is away")

@@ -25,6 +25,7 @@ type Runner struct {
 	Connect  *connector.Connector
 	Metrics  *Metrics
 	Probes   *ProbeSlots        // nil: as many probes as runs
+	Slots    *worker.Slots      // nil: their number does not go by the load
 	Tracing  *telemetry.Tracing // nil: nothing is traced
 }
 

@@ -73,6 +73,8 @@ func (r *reader) read(ctx context.Context) error {
 	pipeline := &Pipeline{
 		AtOnce: max(r.PagesInFlight, 1), Together: r.together(),
 		Compare: func(ctx context.Context, pages []vomo.Page) (*mirror.ComparedPage, error) {
+			done := r.Slots.Busy()
+			defer done()
 			options := r.sides.Options
 			options.Scan = scanned
 			return r.sides.Lane.Compare(ctx, pages, options)
@@ -81,6 +83,8 @@ func (r *reader) read(ctx context.Context) error {
 			return page.Write(ctx)
 		},
 		Commit: func(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage) error {
+			done := r.Slots.Busy()
+			defer done()
 			step, err := r.commit(ctx, pages, written)
 			if err == nil && (step.CursorMoved || step.Done) {
 				err = errElsewhere

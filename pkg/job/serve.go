@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -17,9 +18,11 @@ import (
 type Serving struct {
 	Stream, Durable string
 	Slots           int // customers at the same time, whatever the kinds of their runs
-	Kinds           []Scheduled
-	LetterJob       string // the job of a letter that a message becomes
-	Handler         func(runners Runners) worker.Handler
+	// LeastSlots is how many there are at least if their number goes by the load, up to Slots; 0: it is Slots.
+	LeastSlots int
+	Kinds      []Scheduled
+	LetterJob  string // the job of a letter that a message becomes
+	Handler    func(runners Runners) worker.Handler
 	// Beside starts what else the service does, until ctx ends; wait returns when that has ended. nil: nothing.
 	Beside func(ctx context.Context, runners Runners) (wait func(), err error)
 }
@@ -41,16 +44,18 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 	}
 	connect, disconnect := connector.Open(s, of.Slots)
 	defer disconnect()
-	metrics, probes := NewMetrics(s.Registry, s.Config.MetricsCustomerLabel), NewProbeSlots(of.Slots, time.Now)
+	slots := worker.NewSlots(cmp.Or(of.LeastSlots, of.Slots), of.Slots)
+	s.Registry.MustRegister(slotsGauge(slots.Number))
+	metrics, probes := NewMetrics(s.Registry, s.Config.MetricsCustomerLabel), NewProbeSlots(slots.Number, time.Now)
 	runners := make(Runners, len(of.Kinds))
 	for _, each := range of.Kinds {
 		runners[each.Kind.Name] = &Runner{
 			Store: s.Store, Logger: s.Logger, Holder: s.Instance, LeaseFor: s.Config.ClaimTimeout, Kind: each.Kind, Connect: connect,
-			Metrics: metrics, Probes: probes, Tracing: s.Tracing,
+			Metrics: metrics, Probes: probes, Slots: slots, Tracing: s.Tracing,
 		}
 	}
 	pull := &worker.Worker{
-		Name: of.Durable, Conn: s.Conn, Consumer: consumer, Slots: of.Slots, Handler: of.Handler(runners),
+		Name: of.Durable, Conn: s.Conn, Consumer: consumer, Adaptive: slots, Handler: of.Handler(runners),
 		Letters: &messageletter.Opener{
 			Store: s.Store, Vault: s.Vault, Job: of.LetterJob,
 			StreamCreated: func(ctx context.Context, name string) (time.Time, error) {
@@ -68,6 +73,7 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 		}
 	}
 	var background sync.WaitGroup
+	background.Go(func() { slots.Adapt(working) })
 	for _, each := range of.Kinds {
 		watch := &Watch{
 			Store: s.Store, Logger: s.Logger, Publisher: &bus.Publisher{JetStream: s.JetStream, Logger: s.Logger}, Kind: each.Kind,

@@ -101,3 +101,29 @@ func TestMessageIsNotFetchedBeforeSlotIsFree(t *testing.T) {
 	close(release)
 	f.requireEmpty(t)
 }
+
+func TestHandlersThatWaitLeaveTheirSlotsToOthers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, longWait)
+	const least, most, messages = 2, 8, 10
+	started, release := make(chan int, messages), make(chan struct{})
+	for number := range messages {
+		f.publish(t, strconv.Itoa(number))
+	}
+	slots := worker.NewSlots(least, most)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go slots.Adapt(ctx)
+	f.start(t, &worker.Worker{Adaptive: slots, Handler: func(_ context.Context, delivery *worker.Delivery) error {
+		started <- delivery.Deliveries
+		<-release
+		return nil
+	}})
+	for range most {
+		require.Equal(t, 1, await(t, started))
+	}
+	require.Equal(t, most, slots.Number())
+	require.Equal(t, most, f.consumerInfo(t).NumAckPending)
+	close(release)
+	f.requireEmpty(t)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -33,7 +34,8 @@ type Worker struct {
 	Name     string
 	Conn     *nats.Conn
 	Consumer jetstream.Consumer
-	Slots    int // messages handled at the same time
+	Slots    int    // messages handled at the same time
+	Adaptive *Slots // the same, as a number that changes; nil: Slots
 	Handler  Handler
 	Letters  Letters
 	Logger   *zap.Logger
@@ -89,39 +91,36 @@ func (w *Worker) Run(ctx context.Context) error {
 // pull requests messages, and always waits for the answer. An iterator would be unsubscribed when the service stops; a message that the server sends
 // in that moment would be lost until the ack wait has passed (seen in one stop out of seven on a busy machine).
 func (w *Worker) pull(ctx, work context.Context, running *sync.WaitGroup) error {
-	slots := make(chan struct{}, w.Slots)
+	slots := w.Adaptive
+	if slots == nil {
+		slots = NewSlots(w.Slots, w.Slots)
+	}
 	isBacklog := false // the server had more messages than were requested last
 	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		if isStopping(ctx) {
+		if !slots.take(ctx) || isStopping(ctx) {
 			return nil
 		}
 		count := 1
 		if isBacklog {
-			count += takeFree(slots)
+			count += slots.takeUpTo(math.MaxInt)
 		}
 		asked := time.Now()
 		isBacklog = false
 		begun, err := w.request(count, func(msg jetstream.Msg) {
 			if isStopping(ctx) { // the message arrived during the stop: another replica will get it
 				w.handBack(msg)
-				<-slots
+				slots.giveBack(1)
 				return
 			}
 			metadata, err := msg.Metadata()
 			isBacklog = err == nil && metadata.NumPending > 0
+			done := slots.handling()
 			running.Go(func() {
-				defer func() { <-slots }()
+				defer done()
 				w.deliver(ctx, work, msg)
 			})
 		})
-		for range count - begun {
-			<-slots
-		}
+		slots.giveBack(count - begun)
 		if isStopping(ctx) {
 			return nil
 		}
@@ -138,18 +137,6 @@ func (w *Worker) pull(ctx, work context.Context, running *sync.WaitGroup) error 
 				return fmt.Errorf("pull from %s: %w", w.Name, err)
 			}
 			_ = backoff.Sleep(ctx, faultPause) // the loop checks whether ctx has ended
-		}
-	}
-}
-
-// takeFree takes the slots that are free, and returns how many.
-func takeFree(slots chan<- struct{}) (taken int) {
-	for {
-		select {
-		case slots <- struct{}{}:
-			taken++
-		default:
-			return taken
 		}
 	}
 }

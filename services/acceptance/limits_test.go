@@ -1,7 +1,9 @@
 package acceptance_test
 
 import (
+	"fmt"
 	"maps"
+	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -31,6 +33,32 @@ func TestLimitsHoldOverAllProcesses(t *testing.T) {
 		require.NotNil(t, rate)
 		t.Logf("%s: %.1f of 100 requests a minute allowed were used while there was work", customer, *rate)
 	}
+}
+
+// A customer's limits make its backfill wait most of the time. It then keeps no other customer waiting.
+func TestCustomersThatWaitForTheirLimitsAreWorkedAtOnce(t *testing.T) {
+	t.Parallel()
+	const customers, users = 12, 450
+	f := newFixture(t, map[string]string{"VOMO_REQUESTS_PER_SECOND": "2", "VOMO_REQUESTS_PER_MINUTE": "0", "LOG_LEVEL": "info"})
+	f.start(programOnboarding)
+	for i := range customers {
+		customer := fmt.Sprint("limited-", i)
+		f.organisation(customer, users)
+		f.onboard(customer)
+	}
+	f.awaitRow("all are onboarded", `SELECT count(*) = $1 FROM all_runs WHERE kind = 'backfill'`, customers)
+	f.start(programBackfill)
+	const fewest = "rollcall_run_slots 4"
+	slots := func() string { return regexp.MustCompile(`(?m)^rollcall_run_slots .*$`).FindString(f.metrics()) }
+	f.awaitRow("all are worked at the same time", `SELECT count(*) = $1 FROM all_runs WHERE kind = 'backfill' AND state = 'running'`, customers)
+	require.NotEqual(t, fewest, slots())
+	for i := range customers {
+		customer := fmt.Sprint("limited-", i)
+		f.awaitState(customer, "completed", longest)
+		f.requireMirrored(customer, users)
+		require.LessOrEqual(t, f.traffic().VOMO[customer].MaxPerSecond, 3)
+	}
+	f.await(soon, "without work, there are as many slots as at the start", func() bool { return slots() == fewest })
 }
 
 func TestHugeCustomerDelaysNoSmallCustomer(t *testing.T) {

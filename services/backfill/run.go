@@ -14,11 +14,15 @@ import (
 	"rollcall.dev/pkg/worker"
 )
 
+// leastSlots is how many customers are worked at once however busy the process is. With fewer, destinations leave the processors idle.
+const leastSlots = 4
+
 // run sets up the service and runs it until ctx ends.
 func run(ctx context.Context, s *service.Service) error {
 	kind := backfillKind(s.Config.BackfillTurn, s.Config.BackfillTries)
 	return job.Serve(ctx, s, job.Serving{
-		Stream: bus.StreamBackfill, Durable: bus.DurableBackfill, Slots: s.Config.BackfillSlots, LetterJob: jobInitialBackfill,
+		Stream: bus.StreamBackfill, Durable: bus.DurableBackfill, LetterJob: jobInitialBackfill,
+		Slots: s.Config.BackfillSlots, LeastSlots: leastSlots,
 		Kinds:   []job.Scheduled{{Kind: kind}},
 		Handler: func(runners job.Runners) worker.Handler { return (&backfiller{runner: runners[kind.Name]}).handle },
 		Beside: func(ctx context.Context, runners job.Runners) (wait func(), err error) {

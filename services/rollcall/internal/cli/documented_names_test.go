@@ -29,7 +29,7 @@ var onlyInReadme = map[string]string{
 
 // inFirstRelease are names of version 0.1.0 that the changelog does not list one by one.
 var inFirstRelease = []string{
-	"setting ALLOW_PRIVATE_DESTINATIONS", "setting BACKFILL_SLOTS", "setting BACKFILL_TRIES", "setting BACKFILL_TURN",
+	"setting ALLOW_PRIVATE_DESTINATIONS", "setting BACKFILL_TRIES", "setting BACKFILL_TURN",
 	"setting HTTP_ADDR", "setting LOG_FORMAT", "setting LOG_LEVEL", "setting NATS_CA", "setting NATS_CERT",
 	"setting NATS_CREDS", "setting NATS_KEY", "setting NATS_NKEY", "setting NATS_REPLICAS", "setting NATS_URL", "setting ONBOARDING_SLOTS",
 	"setting REQUIRE_SEALED_TOKENS", "setting VOMO_BASE_URL", "setting VOMO_REQUESTS_PER_MINUTE", "setting VOMO_REQUESTS_PER_SECOND",
