@@ -249,6 +249,13 @@ func TestWindowLeavesOutWhatIsBeforeFirstCommit(t *testing.T) {
 	require.ErrorContains(t, err, "too few users")
 }
 
+func TestServicesGetSettingsOfTheCommandLine(t *testing.T) {
+	t.Parallel()
+	opts, err := parseOptions([]string{"-set", "BACKFILL_SLOTS=4", "-set", "VOMO_REQUESTS_PER_SECOND=5"}, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, []string{"BACKFILL_SLOTS=4", "VOMO_REQUESTS_PER_SECOND=5"}, opts.settings)
+}
+
 func TestErrorNamesWrongOption(t *testing.T) {
 	t.Parallel()
 	for arguments, want := range map[string][]string{
@@ -256,6 +263,7 @@ func TestErrorNamesWrongOption(t *testing.T) {
 		"-rounds":    {"-rounds", "0"},
 		"-records":   {"-records", "15"},
 		"unexpected": {"now"},
+		"NAME=value": {"-set", "BACKFILL_SLOTS"},
 	} {
 		_, err := parseOptions(want, io.Discard)
 		require.ErrorContains(t, err, arguments)
