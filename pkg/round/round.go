@@ -30,8 +30,11 @@ type Round struct {
 	JobID    int64             // 0 until StartJob
 	Source   *connector.Source // VOMO; nil until Open, as Lane
 	Lane     *mirror.Lane
-	Worked   int // rows, for job_log
-	Failed   int // of these
+	// RewriteOwed is the rewrite that was begun and not completed, as of Open; nil if there is none.
+	RewriteOwed *store.Rewrite
+
+	Worked int // rows, for job_log
+	Failed int // of these
 
 	draining  <-chan struct{}
 	renewedAt time.Time
@@ -95,6 +98,7 @@ func (r *Round) Open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.RewriteOwed = sides.RewriteOwed
 	opening := r.Connect.Opening(r.Customer, r.Lease, sides, nil)
 	if r.Source, err = opening.Source(ctx, r.Kind.Job); err != nil {
 		return err

@@ -76,7 +76,10 @@ type ListedLetter struct {
 // Letters lists up to limit letters, newest first, after the given place; their history only where it is asked for.
 func (s *Store) Letters(ctx context.Context, filter LetterFilter, after *LetterPosition, limit int32, withHistory bool) ([]ListedLetter, error) {
 	var letters []ListedLetter
-	err := s.planned(ctx, func(ctx context.Context, tx *Tx) error {
+	err := s.InTx(ctx, func(ctx context.Context, tx *Tx) error {
+		if err := tx.queries.LettersPlanInOrder(ctx, tx.dbtx); err != nil {
+			return err
+		}
 		for _, open := range filter.halves() {
 			rows, err := tx.queries.LettersPage(ctx, tx.dbtx, pageParams(filter, open, after, limit, withHistory))
 			if err != nil {

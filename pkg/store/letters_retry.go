@@ -48,10 +48,20 @@ type LetterCustomer struct {
 	RenewedAt time.Time // when it last became active or got new credentials
 }
 
+const (
+	// drainedLetters is more letters than a drain makes due at once: a customer waits for the end of such a drain.
+	drainedLetters = 500
+	// longestDrain is for how long a customer waits for it.
+	longestDrain = 10 * time.Second
+	// drainedLately is for how long a drain that has ended says that no more letters become due.
+	drainedLately = 5 * time.Second
+)
+
 // LetterCustomers returns the active customers with due letters, the longest waiting first. Its cost grows with the number
-// of customers that have waiting letters, not with the number of letters.
+// of customers that have waiting letters, not with the number of letters. A customer whose letters a drain is making due is left out
+// until the drain ends, for 10 s at most.
 func (c Conn) LetterCustomers(ctx context.Context) ([]LetterCustomer, error) {
-	rows, err := c.queries.LettersDueCustomers(ctx, c.dbtx)
+	rows, err := c.queries.LettersDueCustomers(ctx, c.dbtx, &db.LettersDueCustomersParams{Many: drainedLetters, Longest: longestDrain})
 	customers := make([]LetterCustomer, 0, len(rows))
 	for _, row := range rows {
 		customers = append(customers, LetterCustomer{ID: row.CustomerID, RenewedAt: row.RenewedAt})
@@ -92,13 +102,20 @@ func (c Conn) DueLetters(ctx context.Context, customer string, atMost int32) ([]
 	return letters, nil
 }
 
-// CountDueLetters returns how many of the customer's record letters are due, counted up to atMost, and the database's time.
-func (c Conn) CountDueLetters(ctx context.Context, customer string, atMost int32) (letters int64, now time.Time, err error) {
-	row, err := c.queries.LettersDueCount(ctx, c.dbtx, &db.LettersDueCountParams{CustomerID: customer, AtMost: atMost})
+// DueCount says how many of a customer's record letters are due.
+type DueCount struct {
+	Letters int64     // counted up to a number
+	Now     time.Time // the database's
+	Drained bool      // a drain of the customer ended a moment ago: it has made due what it was asked for
+}
+
+// CountDueLetters returns how many of the customer's record letters are due, counted up to atMost.
+func (c Conn) CountDueLetters(ctx context.Context, customer string, atMost int32) (DueCount, error) {
+	row, err := c.queries.LettersDueCount(ctx, c.dbtx, &db.LettersDueCountParams{CustomerID: customer, AtMost: atMost, Lately: drainedLately})
 	if err != nil {
-		return 0, time.Time{}, err
+		return DueCount{}, err
 	}
-	return row.Letters, row.Now, nil
+	return DueCount(*row), nil
 }
 
 // DueVersion is the version of a record whose letter is due.
@@ -140,6 +157,17 @@ func (t *Tx) AskLetters(ctx context.Context, ids []uuid.UUID) (n int64, err erro
 	}
 	records, err := t.queries.LettersAskIfOpen(ctx, t.dbtx, ids)
 	return records + writebacks, err
+}
+
+// AskHeldLetters does what AskLetters does, with letters that HoldOpenLetters has locked in this transaction.
+func (t *Tx) AskHeldLetters(ctx context.Context, held []uuid.UUID) error {
+	if len(held) == 0 {
+		return nil
+	}
+	if _, err := t.retryWritebacks(ctx, held); err != nil {
+		return err
+	}
+	return t.queries.LettersAskHeld(ctx, t.dbtx, held)
 }
 
 // LockLetter reads a letter and locks it until the transaction ends. It waits for a transaction that changes or publishes

@@ -52,8 +52,12 @@ SET done_count = d.done_count + (SELECT count(*) FROM added a WHERE a.outcome = 
 WHERE d.id = sqlc.arg(drain_id);
 
 -- name: DrainItemsAmong :many
--- Those of these letters that are in the ledger.
-SELECT i.letter_id FROM dlq_drain_items i WHERE i.drain_id = sqlc.arg(drain_id) AND i.letter_id = ANY(sqlc.arg(letter_ids)::uuid[]);
+-- Those of these letters that are in the ledger. OFFSET 0 has each looked up by itself: Postgres would go through the whole ledger
+-- otherwise, which grows with each batch.
+SELECT i.letter_id
+FROM (SELECT unnest(sqlc.arg(letter_ids)::uuid[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT d.letter_id FROM dlq_drain_items d WHERE d.drain_id = sqlc.arg(drain_id) AND d.letter_id = v.id LIMIT 1 OFFSET 0) i;
 
 -- name: DrainAdvance :exec
 -- The caller holds the drain. The next batch is due after the pause, and another process may work it.

@@ -1,20 +1,26 @@
 -- name: LettersOpenFor :many
--- The open letters of these records: the version each was written for, and why and when. One by one, as mappings are.
+-- The open letters of these records: the version each was written for, and why and when. One by one, as mappings are. The state is
+-- asked behind OFFSET 0: a plan from when the customer had few open letters would go through all of them for each record otherwise,
+-- because the index of open letters by age began with the customer too.
 SELECT l.id, l.record_id, l.source_updated_at, l.version_hash, l.error_code, l.error_class, l.last_failed_at, l.attempts
 FROM (SELECT unnest(sqlc.arg(record_ids)::text[]) AS id) v
 CROSS JOIN LATERAL (
-    SELECT d.id, d.record_id, d.source_updated_at, d.version_hash, d.error_code, d.error_class, d.last_failed_at, d.attempts
+    SELECT d.id, d.record_id, d.source_updated_at, d.version_hash, d.error_code, d.error_class, d.last_failed_at, d.attempts, d.kind, d.state
     FROM dead_letters d
-    WHERE d.customer_id = sqlc.arg(customer_id) AND d.kind = sqlc.arg(kind) AND d.state <> 'settled' AND d.record_id = v.id
-    LIMIT 1) l;
+    WHERE d.customer_id = sqlc.arg(customer_id) AND d.record_id = v.id
+    OFFSET 0) l
+WHERE l.kind = sqlc.arg(kind)::text AND l.state <> 'settled';
 
 -- name: LettersSettleSuperseded :many
--- A newer version of the record was written, or refused and got a letter of its own.
-UPDATE dead_letters
+-- A newer version of the record was written, or refused and got a letter of its own. They are looked up as LettersOpenFor does.
+UPDATE dead_letters s
 SET state = 'settled', settled_at = rollcall_now(), settled_how = 'superseded', next_attempt_at = NULL
-WHERE customer_id = sqlc.arg(customer_id) AND kind = sqlc.arg(kind) AND state <> 'settled'
-  AND record_id = ANY(sqlc.arg(record_ids)::text[])
-RETURNING id;
+WHERE s.id = ANY(ARRAY(
+    SELECT l.id FROM (SELECT unnest(sqlc.arg(record_ids)::text[]) AS id) v
+    CROSS JOIN LATERAL (
+        SELECT d.id, d.kind, d.state FROM dead_letters d WHERE d.customer_id = sqlc.arg(customer_id) AND d.record_id = v.id OFFSET 0) l
+    WHERE l.kind = sqlc.arg(kind)::text AND l.state <> 'settled')) AND s.state <> 'settled'
+RETURNING s.id;
 
 -- name: LettersSettleRedriven :exec
 -- The version that the letters were opened for, or a newer one, stands in the destination.

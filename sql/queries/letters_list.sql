@@ -3,6 +3,11 @@
 -- of open and of settled letters are found; a plan for all values finds neither.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true);
 
+-- name: LettersPlanInOrder :exec
+-- As LettersPlanByValue, for pages of a list: they are read in the order of an index, and Postgres stops when a page is full. It takes a
+-- customer's letters for few, and would read and sort all of them for each page.
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_bitmapscan', 'off', true);
+
 -- name: LettersPage :many
 -- Newest first, by keyset: what is inserted meanwhile moves no letter.
 SELECT l.id, l.customer_id, l.kind, l.record_id, l.source_updated_at, l.version_hash, l.original_subject, l.origin, l.job,

@@ -1,6 +1,7 @@
 -- name: LettersDueCustomers :many
 -- Who has letters to retry: one step through the index for each customer with a waiting letter, however many letters
--- each of them has.
+-- each of them has. A customer whose letters a drain is making due, without a pace, waits until it has: one by one they cost more than
+-- together. That takes seconds; a drain that has a batch put off, or takes longer, is not waited for.
 WITH RECURSIVE first_of AS (
     (SELECT d.customer_id, d.next_attempt_at FROM dead_letters d
      WHERE d.state = 'waiting' ORDER BY d.customer_id, d.next_attempt_at LIMIT 1)
@@ -16,6 +17,9 @@ SELECT f.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM cr
 FROM first_of f
 JOIN sync_configs c ON c.customer_id = f.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 WHERE f.next_attempt_at <= rollcall_now()
+  AND NOT EXISTS (SELECT FROM dlq_drains d WHERE coalesce(d.customer_id, '') = f.customer_id AND d.state = 'running' AND d.verb = 'retry'
+                  AND d.pace IS NULL AND d.planned > sqlc.arg(many)::bigint AND d.due_at <= rollcall_now()
+                  AND d.created_at > rollcall_now() - sqlc.arg(longest)::interval OFFSET 0)
 ORDER BY f.next_attempt_at;
 
 -- name: CustomersIdleWithAlert :many
@@ -40,8 +44,10 @@ WHERE customer_id = sqlc.arg(customer_id) AND state = 'waiting' AND next_attempt
 ORDER BY next_attempt_at LIMIT sqlc.arg(at_most);
 
 -- name: LettersDueCount :one
--- How many letters are due, counted up to a number, and the database's time.
-SELECT count(*) AS letters, rollcall_now()::timestamptz AS now
+-- How many letters are due, counted up to a number, the database's time, and whether a drain has just made all of the customer's due.
+SELECT count(*) AS letters, rollcall_now()::timestamptz AS now,
+       EXISTS (SELECT FROM dlq_drains r WHERE r.customer_id = sqlc.arg(customer_id)::text AND r.verb = 'retry'
+               AND r.ended_at > rollcall_now() - sqlc.arg(lately)::interval) AS drained
 FROM (SELECT FROM dead_letters d
       WHERE d.customer_id = sqlc.arg(customer_id) AND d.state = 'waiting' AND d.next_attempt_at <= rollcall_now() LIMIT sqlc.arg(at_most)) l;
 
@@ -64,6 +70,12 @@ WITH locked AS (
 UPDATE dead_letters d
 SET state = 'waiting', next_attempt_at = rollcall_now(), asked_at = rollcall_now(), revision = d.revision + 1
 FROM locked l WHERE d.id = l.id;
+
+-- name: LettersAskHeld :exec
+-- As LettersAskIfOpen, of letters that the transaction has locked: to lock them once more takes as long as the update.
+UPDATE dead_letters
+SET state = 'waiting', next_attempt_at = rollcall_now(), asked_at = rollcall_now(), revision = revision + 1
+WHERE id = ANY(sqlc.arg(ids)::uuid[]) AND kind IN ('user', 'user_delete') AND state <> 'settled';
 
 -- name: LetterLock :one
 SELECT id, customer_id, kind, record_id, state, payload_sealed, headers_sealed, original_subject, trace_id, attempts, revision

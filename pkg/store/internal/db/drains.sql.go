@@ -186,17 +186,21 @@ func (q *Queries) DrainInsert(ctx context.Context, db DBTX, arg *DrainInsertPara
 }
 
 const drainItemsAmong = `-- name: DrainItemsAmong :many
-SELECT i.letter_id FROM dlq_drain_items i WHERE i.drain_id = $1 AND i.letter_id = ANY($2::uuid[])
+SELECT i.letter_id
+FROM (SELECT unnest($1::uuid[]) AS id) v
+CROSS JOIN LATERAL (
+    SELECT d.letter_id FROM dlq_drain_items d WHERE d.drain_id = $2 AND d.letter_id = v.id LIMIT 1 OFFSET 0) i
 `
 
 type DrainItemsAmongParams struct {
-	DrainID   int64
 	LetterIds []uuid.UUID
+	DrainID   int64
 }
 
-// Those of these letters that are in the ledger.
+// Those of these letters that are in the ledger. OFFSET 0 has each looked up by itself: Postgres would go through the whole ledger
+// otherwise, which grows with each batch.
 func (q *Queries) DrainItemsAmong(ctx context.Context, db DBTX, arg *DrainItemsAmongParams) ([]uuid.UUID, error) {
-	rows, err := db.Query(ctx, drainItemsAmong, arg.DrainID, arg.LetterIds)
+	rows, err := db.Query(ctx, drainItemsAmong, arg.LetterIds, arg.DrainID)
 	if err != nil {
 		return nil, err
 	}

@@ -564,6 +564,17 @@ func (q *Queries) LettersPlanByValue(ctx context.Context, db DBTX) error {
 	return err
 }
 
+const lettersPlanInOrder = `-- name: LettersPlanInOrder :exec
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_bitmapscan', 'off', true)
+`
+
+// As LettersPlanByValue, for pages of a list: they are read in the order of an index, and Postgres stops when a page is full. It takes a
+// customer's letters for few, and would read and sort all of them for each page.
+func (q *Queries) LettersPlanInOrder(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, lettersPlanInOrder)
+	return err
+}
+
 const mappingOf = `-- name: MappingOf :one
 SELECT last_synced_updated_at, version_hash, last_synced_at FROM user_mappings
 WHERE customer_id = $1 AND vomo_user_id = $2

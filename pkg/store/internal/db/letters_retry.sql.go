@@ -153,6 +153,18 @@ func (q *Queries) LetterSettleIfOpen(ctx context.Context, db DBTX, arg *LetterSe
 	return result.RowsAffected(), nil
 }
 
+const lettersAskHeld = `-- name: LettersAskHeld :exec
+UPDATE dead_letters
+SET state = 'waiting', next_attempt_at = rollcall_now(), asked_at = rollcall_now(), revision = revision + 1
+WHERE id = ANY($1::uuid[]) AND kind IN ('user', 'user_delete') AND state <> 'settled'
+`
+
+// As LettersAskIfOpen, of letters that the transaction has locked: to lock them once more takes as long as the update.
+func (q *Queries) LettersAskHeld(ctx context.Context, db DBTX, ids []uuid.UUID) error {
+	_, err := db.Exec(ctx, lettersAskHeld, ids)
+	return err
+}
+
 const lettersAskIfOpen = `-- name: LettersAskIfOpen :execrows
 WITH locked AS (
     SELECT id FROM dead_letters WHERE id = ANY($1::uuid[]) AND kind IN ('user', 'user_delete') AND state <> 'settled' ORDER BY id FOR UPDATE
@@ -227,26 +239,30 @@ func (q *Queries) LettersDue(ctx context.Context, db DBTX, arg *LettersDueParams
 }
 
 const lettersDueCount = `-- name: LettersDueCount :one
-SELECT count(*) AS letters, rollcall_now()::timestamptz AS now
+SELECT count(*) AS letters, rollcall_now()::timestamptz AS now,
+       EXISTS (SELECT FROM dlq_drains r WHERE r.customer_id = $1::text AND r.verb = 'retry'
+               AND r.ended_at > rollcall_now() - $2::interval) AS drained
 FROM (SELECT FROM dead_letters d
-      WHERE d.customer_id = $1 AND d.state = 'waiting' AND d.next_attempt_at <= rollcall_now() LIMIT $2) l
+      WHERE d.customer_id = $1 AND d.state = 'waiting' AND d.next_attempt_at <= rollcall_now() LIMIT $3) l
 `
 
 type LettersDueCountParams struct {
 	CustomerID string
+	Lately     time.Duration
 	AtMost     int32
 }
 
 type LettersDueCountRow struct {
 	Letters int64
 	Now     time.Time
+	Drained bool
 }
 
-// How many letters are due, counted up to a number, and the database's time.
+// How many letters are due, counted up to a number, the database's time, and whether a drain has just made all of the customer's due.
 func (q *Queries) LettersDueCount(ctx context.Context, db DBTX, arg *LettersDueCountParams) (*LettersDueCountRow, error) {
-	row := db.QueryRow(ctx, lettersDueCount, arg.CustomerID, arg.AtMost)
+	row := db.QueryRow(ctx, lettersDueCount, arg.CustomerID, arg.Lately, arg.AtMost)
 	var i LettersDueCountRow
-	err := row.Scan(&i.Letters, &i.Now)
+	err := row.Scan(&i.Letters, &i.Now, &i.Drained)
 	return &i, err
 }
 
@@ -266,8 +282,16 @@ SELECT f.customer_id, greatest(c.active_since, (SELECT max(k.updated_at) FROM cr
 FROM first_of f
 JOIN sync_configs c ON c.customer_id = f.customer_id AND c.enabled AND c.paused_at IS NULL AND c.offboarded_at IS NULL
 WHERE f.next_attempt_at <= rollcall_now()
+  AND NOT EXISTS (SELECT FROM dlq_drains d WHERE coalesce(d.customer_id, '') = f.customer_id AND d.state = 'running' AND d.verb = 'retry'
+                  AND d.pace IS NULL AND d.planned > $1::bigint AND d.due_at <= rollcall_now()
+                  AND d.created_at > rollcall_now() - $2::interval OFFSET 0)
 ORDER BY f.next_attempt_at
 `
+
+type LettersDueCustomersParams struct {
+	Many    int64
+	Longest time.Duration
+}
 
 type LettersDueCustomersRow struct {
 	CustomerID string
@@ -275,9 +299,10 @@ type LettersDueCustomersRow struct {
 }
 
 // Who has letters to retry: one step through the index for each customer with a waiting letter, however many letters
-// each of them has.
-func (q *Queries) LettersDueCustomers(ctx context.Context, db DBTX) ([]*LettersDueCustomersRow, error) {
-	rows, err := db.Query(ctx, lettersDueCustomers)
+// each of them has. A customer whose letters a drain is making due, without a pace, waits until it has: one by one they cost more than
+// together. That takes seconds; a drain that has a batch put off, or takes longer, is not waited for.
+func (q *Queries) LettersDueCustomers(ctx context.Context, db DBTX, arg *LettersDueCustomersParams) ([]*LettersDueCustomersRow, error) {
+	rows, err := db.Query(ctx, lettersDueCustomers, arg.Many, arg.Longest)
 	if err != nil {
 		return nil, err
 	}

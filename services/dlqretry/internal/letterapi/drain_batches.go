@@ -188,6 +188,9 @@ func (d *API) endDrainBatch(ctx context.Context, claim store.DrainClaim, b *batc
 	for _, letter := range page {
 		delete(d.drains.attempts, letter.ID)
 	}
+	if last {
+		d.changed() // the retrier waits for the end of a large drain
+	}
 	d.logger.Info("batch of a drain worked", zap.Int64("drain", claim.ID), zap.String("verb", claim.Verb), zap.Int64("done", b.Done),
 		zap.Int("left", len(b.Left)), zap.Bool("last", last))
 	return nil

@@ -86,5 +86,6 @@ func (d *API) abortDrain(ctx context.Context, command operatorapi.DrainCommand) 
 		return operatorapi.Drain{}, err
 	}
 	d.logger.Info("drain aborted", zap.Int64("drain", command.ID))
+	d.changed() // the retrier waits for the end of a large drain
 	return d.drain(ctx, command.ID)
 }

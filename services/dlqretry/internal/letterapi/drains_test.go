@@ -67,6 +67,30 @@ func (f *fixture) ledger(drain int64) map[string]string {
 	return got
 }
 
+// The retrier waits for the end of a large drain.
+func TestEndOfADrainWakesTheRetrier(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.api.drains.batchSize = 1
+	f.record(1, "acme", time.Hour)
+	f.record(2, "acme", 2*time.Hour)
+	var running int // at the last call
+	f.api.changed = func(...string) {
+		running = column[int](f, `SELECT count(*) FROM dlq_drains WHERE state = 'running'`)[0]
+	}
+
+	drainOf(f, "start", retryAll("acme"))
+	require.NoError(t, f.workDue(1))
+	require.Equal(t, 1, running)
+	require.NoError(t, f.workDue(3))
+	require.Zero(t, running)
+
+	aborted := drainOf(f, "start", retryAll("acme"))
+	running = 1
+	drainOf(f, "abort", operatorapi.DrainCommand{ID: aborted.ID})
+	require.Zero(t, running)
+}
+
 func TestDrainRunsInTheBackgroundAndKeepsALedger(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

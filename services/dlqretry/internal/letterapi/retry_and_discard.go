@@ -145,8 +145,7 @@ func (d *API) retryBatch(ctx context.Context, b *batch, named bool) (worked int,
 		}
 	}
 	err = d.whileHeld(ctx, b, records, func(ctx context.Context, tx *store.Tx, held []uuid.UUID) error {
-		_, err := tx.AskLetters(ctx, held)
-		return err
+		return tx.AskHeldLetters(ctx, held)
 	})
 	if err != nil {
 		return 0, err

@@ -22,13 +22,15 @@ const (
 	updateEvery    = 300 * time.Millisecond
 	longestPause   = 15 * time.Second       // between updates while NATS or Postgres does not work
 	quietFor       = 100 * time.Millisecond // see awaitQuiet
+	longestQuiet   = 3 * time.Second        // see awaitQuiet
 	batchSize      = 100
 	requestsAtOnce = 16              // to the server
 	batchTimeout   = 5 * time.Second // shorter than a transaction may be idle
 	lookUpEvery    = time.Second
 	// retriedWithin is how long a letter that an operator asked for is left as the stream has it: its retry changes it again. Without it,
-	// a large redrive would wait for the publisher, which locks its letters and needs three requests for each.
-	retriedWithin = 3 * time.Second
+	// a large redrive would wait for the publisher, which locks its letters and needs three requests for each. So it is longer than the
+	// redrive of some ten thousand letters takes.
+	retriedWithin = 30 * time.Second
 )
 
 // Config is what a Publisher needs.
@@ -110,10 +112,10 @@ func (p *Publisher) Run(ctx context.Context) {
 	}
 }
 
-// awaitQuiet waits until letters have not changed for a moment, and at most retriedWithin. A redrive changes letters page by page, and
+// awaitQuiet waits until letters have not changed for a moment, and at most longestQuiet. A redrive changes letters page by page, and
 // to update the stream costs more than a retry does: it waits for the redrive, and not the redrive for it.
 func (p *Publisher) awaitQuiet(ctx context.Context) {
-	longest := time.NewTimer(p.retriedWithin)
+	longest := time.NewTimer(min(longestQuiet, p.retriedWithin))
 	defer longest.Stop()
 	for {
 		quiet := time.NewTimer(min(quietFor, p.retriedWithin))

@@ -8,13 +8,17 @@ import (
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/deadletter"
+	"rollcall.dev/pkg/round"
 	"rollcall.dev/pkg/store"
 	"rollcall.dev/pkg/vomo"
 )
 
 const (
-	// listAhead is how many pages of the list are read and not yet written.
+	// listAhead is how many pages of the list are requested at once at most.
 	listAhead = 4
+	// listKept is how many pages that were read wait to be looked through. Few users of a page may have a letter: pages of writes come from
+	// several of them, and the destination would wait for VOMO otherwise.
+	listKept = 8
 	// lettersPerListedPage is how many users of the list are written as one page: with so few requests to VOMO, a redrive takes as long as the
 	// commits of its pages do.
 	lettersPerListedPage = 2 * lettersPerPage
@@ -35,8 +39,8 @@ type listReading struct {
 }
 
 // prefersList reports whether the users of the due letters are to be read from the list: it has fewer pages left than letters are due.
-// A reading begins only when the number of due letters does not grow any more: a drain makes them due batch by batch, and those of
-// pages that were read by then would be missed.
+// A reading begins only when the number of due letters does not grow any more, or a drain has ended: letters that become due when their
+// pages were read are missed.
 func (b *batch) prefersList(ctx context.Context, due []store.DueLetter) (bool, error) {
 	l := b.list
 	if b.listFailed || len(due) < lettersAhead || !due[0].DueSince.After(l.covered) {
@@ -46,17 +50,17 @@ func (b *batch) prefersList(ctx context.Context, due []store.DueLetter) (bool, e
 	if l.next > 0 {
 		left -= l.next - 1
 	}
-	letters, now, err := b.Store.CountDueLetters(ctx, b.Customer.ID, int32(min(max(mostCounted, left+1), math.MaxInt32)))
+	counted, err := b.Store.CountDueLetters(ctx, b.Customer.ID, int32(min(max(mostCounted, left+1), math.MaxInt32)))
 	if err != nil {
 		return false, err
 	}
-	grows := letters > l.counted
-	l.counted = letters
-	if letters <= int64(left) || l.next == 0 && grows {
+	grows := counted.Letters > l.counted && !counted.Drained
+	l.counted = counted.Letters
+	if l.counted <= int64(left) || l.next == 0 && grows {
 		return false, nil
 	}
 	if l.next == 0 {
-		l.next, l.began = 1, now
+		l.next, l.began = 1, counted.Now
 	}
 	return true, nil
 }
@@ -65,12 +69,20 @@ func (b *batch) prefersList(ctx context.Context, due []store.DueLetter) (bool, e
 // round goes on by id, which finds out whose fault that is.
 func (b *batch) retryFromList(ctx context.Context) error {
 	l := b.list
-	scan := b.Source.Client.Scan(ctx, vomo.Query{}, vomo.ScanOptions{From: l.next, Ahead: listAhead})
+	reading, stop := context.WithCancel(ctx)
+	scan := b.Source.Client.Scan(reading, vomo.Query{}, vomo.ScanOptions{From: l.next, Ahead: listAhead})
+	pages := b.readAhead(reading, scan)
+	defer func() {
+		stop()
+		for range pages { // it is closed when the scan has ended
+		}
+	}()
 	var listed, found vomo.Page
-	for page, err := range scan.Pages() {
-		if err != nil {
+	for read := range pages {
+		page := read.page
+		if read.err != nil {
 			b.listFailed = true
-			b.Log.Info("list of users not read; users are read by id", zap.Int("page", page.Number), zap.Error(err))
+			b.Log.Info("list of users not read; users are read by id", zap.Int("page", page.Number), zap.Error(read.err))
 			break
 		}
 		if err := b.Source.Answered(ctx); err != nil {
@@ -91,6 +103,40 @@ func (b *batch) retryFromList(ctx context.Context) error {
 		}
 	}
 	return b.giveListed(ctx, listed, &found, 1)
+}
+
+// listedPage is a page of the list, or why it was not read.
+type listedPage struct {
+	page vomo.Page
+	err  error
+}
+
+// readAhead reads the pages of a scan while those before them are written. The channel is closed when the scan has ended.
+func (b *batch) readAhead(ctx context.Context, scan *vomo.Scan) <-chan listedPage {
+	pages := make(chan listedPage, listKept)
+	give := func(page vomo.Page, err error) (taken bool) {
+		select {
+		case pages <- listedPage{page, err}:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	go func() {
+		defer close(pages)
+		err := round.Guarded(b.Log, func() error {
+			for page, err := range scan.Pages() {
+				if !give(page, err) {
+					break
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			give(vomo.Page{}, err)
+		}
+	}()
+	return pages
 }
 
 // read notes that a page was read. A reading ends with the last page, or with the first one if the list has more pages than letters are due.

@@ -6,11 +6,13 @@ import (
 	"maps"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/round"
+	"rollcall.dev/pkg/store"
 )
 
 const listedLetters = 5 * lettersAhead
@@ -52,6 +54,61 @@ func TestUsersOfManyLettersAreReadFromTheList(t *testing.T) {
 	pages, users := f.requests()
 	require.Equal(t, lettersAhead, users, "those that were due when it was not known whether more letters come")
 	require.Equal(t, (listedLetters+100+14)/15, pages)
+}
+
+// drain starts a drain that retries so many letters of acme, and returns its id.
+func (f *fixture) drain(t *testing.T, planned int64, pace int32) (id int64) {
+	t.Helper()
+	require.NoError(t, f.store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+		id, err = tx.AddDrain(ctx, store.NewDrain{
+			Customer: "acme", Verb: "retry", Filter: []byte(`{}`), AsOf: time.Now(), Planned: planned, Pace: pace, AskedBy: "ada",
+		})
+		return err
+	}))
+	return id
+}
+
+func TestListIsReadFromTheBeginningAfterADrain(t *testing.T) {
+	t.Parallel()
+	f := newListFixture(t)
+	drained := f.drain(t, listedLetters, 0)
+	f.exec(t, `UPDATE dlq_drains SET state = 'done', ended_at = rollcall_now(), due_at = NULL WHERE id = $1`, drained)
+
+	require.Equal(t, round.End{}, f.round(t, "acme", 0, ""))
+
+	require.Equal(t, listedLetters, f.counts(t, "retried"))
+	pages, users := f.requests()
+	require.Zero(t, users, "no more letters become due")
+	require.Equal(t, (listedLetters+100+14)/15, pages)
+}
+
+func TestLettersWaitForTheDrainThatMakesThemDue(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.letter(t, "acme", "1", true)
+	f.onboard(t, "globex")
+	f.letter(t, "globex", "2", true)
+	found := func() []string {
+		customers, err := f.store.LetterCustomers(t.Context())
+		require.NoError(t, err)
+		return idsOf(customers)
+	}
+	for about, change := range map[string]string{
+		"few letters":                    `planned = 500`,
+		"letters that come at a pace":    `pace = 1000`,
+		"a batch that was put off":       `due_at = rollcall_now() + interval '1 second'`,
+		"a drain that takes long":        `created_at = rollcall_now() - interval '10 seconds'`,
+		"letters that are discarded":     `verb = 'discard'`,
+		"another customer's":             `customer_id = 'initech'`,
+		"a drain that has ended":         `state = 'done', ended_at = rollcall_now(), due_at = NULL`,
+		"a drain that an operator ended": `state = 'aborted', ended_at = rollcall_now(), due_at = NULL`,
+	} {
+		drain := f.drain(t, 501, 0)
+		require.Equal(t, []string{"globex"}, found())
+		f.exec(t, `UPDATE dlq_drains SET `+change+` WHERE id = $1`, drain)
+		require.ElementsMatch(t, []string{"acme", "globex"}, found(), about)
+		f.exec(t, `DELETE FROM dlq_drains`)
+	}
 }
 
 func TestUserThatTheListDoesNotShowIsReadByID(t *testing.T) {

@@ -41,10 +41,7 @@ func (b *batch) turn(ctx context.Context, due []store.DueLetter) (more bool, err
 		err = failed // it comes before whatever became of the pages behind it
 	}
 	if down, isDown := errors.AsType[*pageDownError](err); isDown {
-		var options mirror.ApplyOptions
-		if options, err = b.options(ctx); err == nil {
-			err = b.probeAfter(ctx, readUsers{page: down.page}, options, down.err)
-		}
+		err = b.probeAfter(ctx, readUsers{page: down.page}, b.options(), down.err)
 	}
 	if err != nil {
 		return false, err
@@ -131,11 +128,7 @@ func (b *batch) newPipeline() *job.Pipeline {
 	return &job.Pipeline{
 		AtOnce: pagesInFlight,
 		Compare: func(ctx context.Context, pages []vomo.Page) (*mirror.ComparedPage, error) {
-			options, err := b.options(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return b.Lane.Compare(ctx, pages, options)
+			return b.Lane.Compare(ctx, pages, b.options())
 		},
 		Write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
 			written, err := page.Write(ctx)

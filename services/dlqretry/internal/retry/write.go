@@ -25,21 +25,15 @@ const (
 	lenientHolds = 5
 )
 
-// options returns the options of the next page.
-func (b *batch) options(ctx context.Context) (mirror.ApplyOptions, error) {
-	owed, err := b.Store.RewriteOwed(ctx, b.Customer.ID)
-	if err != nil {
-		return mirror.ApplyOptions{}, err
-	}
-	return mirror.ApplyOptions{Redrive: true, PresumeOutage: true, NewSystem: owed != nil && owed.NewSystem, RewriteOwed: owed != nil}, nil
+// options returns the options of a page.
+func (b *batch) options() mirror.ApplyOptions {
+	owed := b.RewriteOwed
+	return mirror.ApplyOptions{Redrive: true, PresumeOutage: true, NewSystem: owed != nil && owed.NewSystem, RewriteOwed: owed != nil}
 }
 
 // write writes what was read to the destination, as a page of its own.
 func (b *batch) write(ctx context.Context, read readUsers) error {
-	options, err := b.options(ctx)
-	if err != nil {
-		return err
-	}
+	options := b.options()
 	if len(read.deletions) > 0 {
 		if err := b.delete(ctx, read.deletions, options); err != nil {
 			return err
