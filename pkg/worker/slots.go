@@ -12,7 +12,7 @@ const (
 	adaptEvery = time.Second
 	// wantedBusy is how many busy parts are wanted at the same time. Each has one of the 16 connections to Postgres that a process has
 	// by default, and others need some, too. With more than that, parts wait for processors and connections, and become longer, not more.
-	wantedBusy = 5
+	wantedBusy = 3
 )
 
 // Slots is how many messages a worker handles at the same time: a number between two bounds that goes by the load. A handler calls Busy
