@@ -1,101 +1,83 @@
 package worker
 
 import (
-	"context"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// handlerLoad is what a handler does in each ten milliseconds.
+// handlerLoad is what each handler does in a cycle of ten milliseconds.
 type handlerLoad struct {
 	parts int           // how many busy parts are under way at the same time
 	busy  time.Duration // how long each takes
 }
 
+const cycle = 10 * time.Millisecond
+
 var (
 	waits   = handlerLoad{1, 100 * time.Microsecond}
-	works   = handlerLoad{1, 10 * time.Millisecond}
-	halfway = handlerLoad{1, 5 * time.Millisecond}
-	crowds  = handlerLoad{3, 10 * time.Millisecond} // three pages at the same time
+	works   = handlerLoad{1, cycle}
+	halfway = handlerLoad{1, cycle / 2}
+	crowds  = handlerLoad{3, cycle} // three pages at the same time
 )
 
-// slotsFixture handles messages without end, in a bubble of synctest. A handler that has begun ends only with endOne or the test.
+// slotsFixture has handlers on a clock of its own. A handler goes on until the test ends it.
 type slotsFixture struct {
-	slots   *Slots
-	load    atomic.Pointer[handlerLoad]
-	handled atomic.Int64
-	ends    chan struct{}
-	stop    func()
+	*Slots
+
+	at      time.Time
+	handled []func() // ends each handler
 }
 
-func newSlotsFixture(t *testing.T, least, most int, load handlerLoad) *slotsFixture {
-	t.Helper()
-	f := &slotsFixture{slots: NewSlots(least, most), ends: make(chan struct{})}
-	f.load.Store(&load)
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { f.slots.Adapt(ctx) })
-	running.Go(func() {
-		for f.slots.take(ctx) {
-			done := f.slots.handling()
-			f.handled.Add(1)
-			running.Go(func() {
-				defer done()
-				defer f.handled.Add(-1)
-				f.handle(ctx)
-			})
-		}
-	})
-	f.stop = func() { cancel(); running.Wait() }
+func newSlotsFixture(least, most int) *slotsFixture {
+	f := &slotsFixture{at: time.Unix(1_700_000_000, 0)}
+	f.Slots = newSlots(least, most, func() time.Time { return f.at })
 	return f
 }
 
-func (f *slotsFixture) handle(ctx context.Context) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		load := *f.load.Load()
-		var ends []func()
-		for range load.parts {
-			ends = append(ends, f.slots.Busy())
-		}
-		<-time.After(load.busy)
-		for _, done := range ends {
-			done()
-		}
-		select {
-		case <-f.ends:
-			return
-		case <-tick.C:
-		}
+// begin begins as many handlers as there are free slots: messages come without end.
+func (f *slotsFixture) begin() {
+	for range f.takeUpTo(1000) {
+		f.handled = append(f.handled, f.handling())
 	}
 }
 
+func (f *slotsFixture) end(handlers int) {
+	for _, end := range f.handled[:handlers] {
+		end()
+	}
+	f.handled = f.handled[handlers:]
+}
+
 // after returns the number of slots after each of the next seconds.
-func (f *slotsFixture) after(seconds int) []int {
+func (f *slotsFixture) after(seconds int, load handlerLoad) []int {
 	numbers := make([]int, 0, seconds)
 	for range seconds {
-		<-time.After(time.Second)
-		synctest.Wait()
-		numbers = append(numbers, f.slots.Number())
+		for range adaptEvery / cycle {
+			f.begin()
+			var ends []func()
+			for range len(f.handled) * load.parts {
+				ends = append(ends, f.Busy())
+			}
+			f.at = f.at.Add(load.busy)
+			for _, done := range ends {
+				done()
+			}
+			f.at = f.at.Add(cycle - load.busy)
+		}
+		f.adapt()
+		numbers = append(numbers, f.Number())
 	}
 	return numbers
 }
 
 func TestSlotsGrowWhileHandlersWaitUpToTheirBound(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := newSlotsFixture(t, 4, 30, waits)
-		defer f.stop()
-		require.Equal(t, 4, f.slots.Number())
-		require.Equal(t, []int{8, 16, 30, 30, 30}, f.after(5))
-		require.EqualValues(t, 30, f.handled.Load())
-	})
+	f := newSlotsFixture(4, 30)
+	require.Equal(t, 4, f.Number())
+	require.Equal(t, []int{8, 16, 30, 30, 30}, f.after(5, waits))
+	require.Len(t, f.handled, 30)
 }
 
 func TestSlotsHoldAtTheWantedLoad(t *testing.T) {
@@ -109,77 +91,71 @@ func TestSlotsHoldAtTheWantedLoad(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				f := newSlotsFixture(t, 4, 30, expected.load)
-				defer f.stop()
-				f.after(5)
-				for _, number := range f.after(20) {
-					require.InDelta(t, expected.settled, number, 1)
-				}
-				require.InDelta(t, expected.settled, f.handled.Load(), 1)
-			})
+			f := newSlotsFixture(2, 30)
+			f.after(5, expected.load)
+			for _, number := range f.after(20, expected.load) {
+				require.Equal(t, expected.settled, number)
+			}
+			require.Len(t, f.handled, expected.settled)
 		})
 	}
 }
 
 func TestFewerSlotsStopNoHandlerAndBeginNone(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := newSlotsFixture(t, 4, 30, waits)
-		defer f.stop()
-		f.after(4)
-		f.load.Store(&works)
-		f.after(2)
-		require.Equal(t, wantedBusy, f.slots.Number())
-		require.EqualValues(t, 30, f.handled.Load(), "each goes on")
-		for range 30 - wantedBusy {
-			f.ends <- struct{}{}
-		}
-		synctest.Wait()
-		require.EqualValues(t, wantedBusy, f.handled.Load(), "none began meanwhile")
-		f.ends <- struct{}{}
-		synctest.Wait()
-		require.EqualValues(t, wantedBusy, f.handled.Load(), "the next one began")
-	})
+	f := newSlotsFixture(2, 30)
+	f.after(5, waits)
+
+	require.Equal(t, []int{wantedBusy, wantedBusy}, f.after(2, works))
+
+	require.Len(t, f.handled, 30, "each goes on")
+	f.end(30 - wantedBusy)
+	f.begin()
+	require.Len(t, f.handled, wantedBusy, "none began")
+	f.end(1)
+	f.begin()
+	require.Len(t, f.handled, wantedBusy, "the next one began")
 }
 
 func TestSlotsStayAboveTheirLeastNumber(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		f := newSlotsFixture(t, 4, 30, crowds)
-		defer f.stop()
-		for _, number := range f.after(10) {
-			require.Equal(t, 4, number)
-		}
-	})
+	f := newSlotsFixture(4, 30)
+	require.Equal(t, []int{4, 4, 4, 4, 4}, f.after(5, crowds))
 }
 
 func TestSlotsReturnToTheirLeastNumberWithoutMessages(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		slots := NewSlots(4, 30)
-		slots.number = 30
-		ctx, cancel := context.WithCancel(t.Context())
-		adapting := make(chan struct{})
-		go func() { defer close(adapting); slots.Adapt(ctx) }()
-		<-time.After(adaptEvery)
-		synctest.Wait()
-		require.Equal(t, 4, slots.Number())
-		cancel()
-		<-adapting
-	})
+	f := newSlotsFixture(4, 30)
+	f.after(5, waits)
+	f.end(30)
+	f.at = f.at.Add(adaptEvery)
+
+	f.adapt()
+
+	require.Equal(t, 4, f.Number())
 }
 
 func TestSlotsWithOneBoundStayTheSame(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		for bound, least := range map[int]int{1: 4, 2: 2} { // BACKFILL_SLOTS=1 means one at a time
-			f := newSlotsFixture(t, least, bound, waits)
-			for _, number := range f.after(5) {
-				require.Equal(t, bound, number)
-			}
-			require.EqualValues(t, bound, f.handled.Load())
-			f.stop()
+	for bound, least := range map[int]int{1: 4, 2: 2} { // BACKFILL_SLOTS=1 means one at a time
+		f := newSlotsFixture(least, bound)
+		for _, number := range f.after(5, waits) {
+			require.Equal(t, bound, number)
 		}
-	})
+		require.Len(t, f.handled, bound)
+	}
+}
+
+func TestWhoWaitsForASlotHasItWhenTheNumberGrows(t *testing.T) {
+	t.Parallel()
+	f := newSlotsFixture(1, 2)
+	f.begin()
+	taken := make(chan bool)
+	go func() { taken <- f.take(t.Context()) }()
+
+	f.at = f.at.Add(adaptEvery)
+	f.adapt()
+
+	require.Equal(t, 2, f.Number())
+	require.True(t, <-taken)
 }

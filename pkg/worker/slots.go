@@ -23,6 +23,7 @@ const (
 // A smaller number stops no handler. It only has fewer begin.
 type Slots struct {
 	least, most int
+	clock       func() time.Time
 	free        chan struct{} // has a token when a slot may have become free
 
 	mu     sync.Mutex
@@ -39,8 +40,12 @@ type load struct{ handled, busy int64 }
 
 // NewSlots returns slots that begin with the least number. If both bounds are equal, it stays the same.
 func NewSlots(least, most int) *Slots {
+	return newSlots(least, most, time.Now)
+}
+
+func newSlots(least, most int, clock func() time.Time) *Slots {
 	least = min(least, most)
-	return &Slots{least: least, most: most, number: least, free: make(chan struct{}, 1), since: time.Now()}
+	return &Slots{least: least, most: most, clock: clock, number: least, free: make(chan struct{}, 1), since: clock()}
 }
 
 // Number returns how many slots there are now.
@@ -104,7 +109,7 @@ func (s *Slots) note(change load) {
 
 // add counts the time since the last change.
 func (s *Slots) add() {
-	now := time.Now()
+	now := s.clock()
 	passed := now.Sub(s.since)
 	s.since = now
 	s.passed += passed
