@@ -15,7 +15,7 @@ import (
 
 // Scan is the work of a run that reads a customer's users at VOMO and gives each page to the mirror: Kind.Work is Scan.Work.
 type Scan struct {
-	PagesInFlight int    // how many pages are written or committed at the same time; 0: one. If above one, another is compared meanwhile
+	PagesInFlight int    // how many pages are written or committed at the same time, or as one; 0: one. If above one, as many are compared meanwhile
 	Operation     string // the operation in sync_audit; "": create or update, by the mapping
 	// Events reports whether the customer's users that are found are published as events; nil: always.
 	Events func(customer store.Customer) bool
@@ -209,8 +209,8 @@ func (r *reader) phaseAfter(step scan.Step) store.ScanPhase {
 
 func (r *reader) logPages(pages []vomo.Page, outcome mirror.Outcome, step scan.Step, goesOn bool) {
 	last := pages[len(pages)-1]
-	r.Log.Debug("page committed", zap.String("phase", string(r.Run.Phase)), zap.Int("page", last.Number), zap.Int("pages", len(pages)), zap.Int("written", outcome.Written),
-		zap.Int("skipped", outcome.Skipped), zap.Int("failed", outcome.Failed), zap.Int64("processed", r.Run.Processed))
+	r.Log.Debug("page committed", zap.String("phase", string(r.Run.Phase)), zap.Int("page", last.Number), zap.Int("pages", len(pages)),
+		zap.Int("written", outcome.Written), zap.Int("skipped", outcome.Skipped), zap.Int("failed", outcome.Failed), zap.Int64("processed", r.Run.Processed))
 	if !step.Done {
 		return
 	}

@@ -44,7 +44,10 @@ func TestPageReadsWhatIsMappedAndWhatIsSeenOfEachUser(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	mapped := func(id string) store.Mapping {
-		return store.Mapping{VomoID: id, ExternalID: "crm-" + id, Email: id + "@example.org", Version: version(100, id), Digests: []byte{1}, SentAt: version(200, id).UpdatedAt}
+		return store.Mapping{
+			VomoID: id, ExternalID: "crm-" + id, Email: id + "@example.org", Version: version(100, id), Digests: []byte{1},
+			SentAt: version(200, id).UpdatedAt,
+		}
 	}
 	f.do(t, func(ctx context.Context, tx *store.Tx) error {
 		return tx.SaveMappings(ctx, "acme", []store.Mapping{mapped("both"), mapped("mapped"), mapped("not asked about")})
