@@ -20,9 +20,9 @@ import (
 )
 
 // NewTransport returns a transport that all REST destinations of a process share. It keeps connections open, as many
-// idle ones per host as the writes of 16 customers need at once: many customers have the same CRM. It rejects addresses that are not public when it dials, unless
-// private allows the destination (see destination.NewDialer). It uses no proxy of the environment: the proxy would be
-// dialled instead of the destination, and would resolve names itself.
+// idle ones per host as the writes of 16 customers need at once: many customers have the same CRM. It rejects addresses
+// that are not public when it dials, unless private allows the destination (see destination.NewDialer). It uses no proxy of
+// the environment: the proxy would be dialled instead of the destination, and would resolve names itself.
 func NewTransport(private destination.PrivateAccess) *http.Transport {
 	dialer := destination.NewDialer(private)
 	return &http.Transport{
