@@ -148,11 +148,7 @@ func (r *reader) commit(ctx context.Context, pages []vomo.Page, written *mirror.
 	now := time.Now()
 	outcome, err := written.Commit(ctx, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
 		var err error
-		read := make([]scan.Read, len(pages))
-		for i, page := range pages {
-			read[i] = scan.Read{Page: page, Users: outcome.Seen[i].Users, New: outcome.Seen[i].New}
-		}
-		if step, err = scan.Next(ctx, tx, r.Run.JobID, r.Run.Cursor, read...); err != nil {
+		if step, err = scan.Next(ctx, tx, r.Run.JobID, r.Run.Cursor, readOf(pages, outcome.Seen)...); err != nil {
 			return err
 		}
 		if phase := r.phaseAfter(step); phase != "" {
@@ -197,6 +193,15 @@ func (r *reader) commit(ctx context.Context, pages []vomo.Page, written *mirror.
 		r.Ended()
 	}
 	return step, nil
+}
+
+// readOf returns the pages with their users.
+func readOf(pages []vomo.Page, seen []mirror.SeenPage) []scan.Read {
+	read := make([]scan.Read, len(pages))
+	for i, page := range pages {
+		read[i] = scan.Read{Page: page, Users: seen[i].Users, New: seen[i].New}
+	}
+	return read
 }
 
 // phaseAfter returns the phase in which the run goes on after the scan, "" if the scan is not complete or the run ends with it.
