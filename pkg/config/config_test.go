@@ -31,7 +31,7 @@ func TestDefaults(t *testing.T) {
 		VirtuousRequestsPerHour: 1200, VirtuousShare: 0.6, VirtuousBatch: 1,
 		ProjectCheck: config.ProjectCheckRefuse,
 		SecretsURL:   "dev", HTTPAddr: "127.0.0.1:0", ClaimTimeout: 30 * time.Second,
-		BackfillSlots: 4, BackfillTurn: time.Minute, BackfillTries: 10, DestinationSlots: 16, OnboardingSlots: 8,
+		BackfillSlots: 24, BackfillTurn: time.Minute, BackfillTries: 10, DestinationSlots: 16, OnboardingSlots: 8,
 		PollSlots: 64, ReconcileSlots: 16, WritebackSlots: 16, DLQSlots: 16,
 		DLQRetryAttempts: 12, DLQRetryAge: 24 * time.Hour, DLQMaxAge: 72 * time.Hour, DLQGrowth: 100,
 		DeletionGuard: 0.05, DeletionGuardMin: 10, DeletionCandidateRetention: 720 * time.Hour, ParticipationShare: 0.1,
@@ -65,7 +65,7 @@ func TestEmptySettingMeansDefault(t *testing.T) {
 	t.Parallel()
 	loaded, err := config.Load([]string{"BACKFILL_SLOTS=", "CLAIM_TIMEOUT=", "SECRETS_URL=", "LOG_LEVEL="})
 	require.NoError(t, err)
-	require.Equal(t, 4, loaded.BackfillSlots)
+	require.Equal(t, 24, loaded.BackfillSlots)
 	require.Equal(t, "dev", loaded.SecretsURL)
 
 	require.NotContains(t, loadError(t, "BACKFILL_SLOTS=", "CLAIM_TIMEOUT=soon"), "BACKFILL_SLOTS", "also if another setting is wrong")
