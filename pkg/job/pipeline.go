@@ -43,7 +43,7 @@ type flight struct {
 }
 
 // Next starts to compare, write and commit a page when there is room for it. It returns the error of an earlier page that failed; the
-// new page is then not started.
+// new page is then not started. If pages go together, Next returns when there is room for the next one, too.
 func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 	users := usersOf(page)
 	// Users are compared with what is committed: one that is on two pages in flight would be written, and audited, twice.
@@ -55,7 +55,7 @@ func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 		return err
 	}
 	if p.joins(page, users) {
-		return nil
+		return p.waitForNext()
 	}
 	f := &flight{users: users, pages: 1, joined: make(chan vomo.Page), begun: make(chan struct{}), ended: make(chan struct{})}
 	earlier := slices.Clone(p.flights)
@@ -80,11 +80,20 @@ func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 		span.End(failureOf(f.err))
 	}()
 	if p.started && p.AtOnce > 1 {
-		return nil
+		return p.waitForNext()
 	}
 	// The first page goes alone: it finds out whether the destination works.
 	p.started = true
 	return p.waitFor(0)
+}
+
+// waitForNext waits until there is room for the next page, if pages go together: the caller would have it read otherwise, and after a crash
+// it would be read again with those in flight.
+func (p *Pipeline) waitForNext() error {
+	if p.Together <= 1 {
+		return nil
+	}
+	return p.waitFor(p.most() - 1)
 }
 
 // joins gives the page to the last flight if that one waits for more.

@@ -254,19 +254,21 @@ func TestPagesThatWaitAreWrittenAndCommittedAsOne(t *testing.T) {
 	f.comparing.Require(t, soon, 34)
 	f.writing.RequireNone(t) // with the page before they would be three that are not committed
 
-	require.NoError(t, f.Next(t.Context(), pageOf(5)))
-	sixth := f.inBackground(t, pageOf(6))
+	fifth := f.inBackground(t, pageOf(5))
 	f.written[2] <- nil
 	f.committing.Require(t, soon, 2)
 	f.writing.RequireNone(t)
 	f.committed[2] <- nil
 	f.writing.Require(t, soon, 3)
-	require.NoError(t, <-sixth)
+	require.NoError(t, <-fifth)
+	sixth := f.inBackground(t, pageOf(6))
 	f.comparing.Require(t, soon, 56)
+	require.Empty(t, sixth, "no further page may be read while four are in flight")
 
 	f.written[3] <- nil
 	f.committing.Require(t, soon, 34)
 	f.committed[3] <- nil
+	require.NoError(t, <-sixth)
 	f.writing.Require(t, soon, 5)
 	f.written[5] <- nil
 	f.committing.Require(t, soon, 56)

@@ -59,5 +59,6 @@ func TestDestinationThatAcceptsBatchesGetsBatches(t *testing.T) {
 		CRM map[string]struct{ Requests int }
 	}
 	f.control(http.MethodGet, "/control/report", nil, &seen)
-	require.Equal(t, 20, seen.CRM["acme"].Requests, "two a page: ten users, and five")
+	require.LessOrEqual(t, seen.CRM["acme"].Requests, 20, "two a page: ten users, and five")
+	require.GreaterOrEqual(t, seen.CRM["acme"].Requests, 15, "ten users each at most; two pages as one are three requests")
 }
