@@ -43,7 +43,7 @@ type flight struct {
 }
 
 // Next starts to compare, write and commit a page when there is room for it. It returns the error of an earlier page that failed; the
-// new page is then not started. If pages go together, Next returns when there is room for the next one, too.
+// new page is then not committed. If pages go together, Next returns when there is room for the next one, too.
 func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 	users := usersOf(page)
 	// Users are compared with what is committed: one that is on two pages in flight would be written, and audited, twice.

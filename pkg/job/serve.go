@@ -55,7 +55,7 @@ func Serve(ctx context.Context, s *service.Service, of Serving) error {
 		}
 	}
 	pull := &worker.Worker{
-		Name: of.Durable, Conn: s.Conn, Consumer: consumer, Adaptive: slots, Handler: of.Handler(runners),
+		Name: of.Durable, Conn: s.Conn, Consumer: consumer, Slots: slots, Handler: of.Handler(runners),
 		Letters: &messageletter.Opener{
 			Store: s.Store, Vault: s.Vault, Job: of.LetterJob,
 			StreamCreated: func(ctx context.Context, name string) (time.Time, error) {

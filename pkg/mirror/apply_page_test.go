@@ -135,3 +135,34 @@ func TestPersonalDataIsStoredOnlyInLastKnownEmail(t *testing.T) {
 		require.NotContains(t, kept, personal)
 	}
 }
+
+func TestPagesTogetherAreCommittedInOneTransactionAndCountedOneByOne(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const scan = 7
+	require.NoError(t, f.Store.InTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		return tx.NoteSeen(ctx, scan, 0, []store.SeenUser{{ID: "2"}})
+	}))
+	pages := []vomo.Page{page(3, user("1"), user("2")), page(4, user("2"), user("3"), user("4"))}
+
+	compared, err := f.Compare(t.Context(), pages, mirror.ApplyOptions{Scan: scan})
+	require.NoError(t, err)
+	written, err := compared.Write(t.Context())
+	require.NoError(t, err)
+	crash := errors.New("crash")
+	_, err = written.Commit(t.Context(), func(context.Context, *store.Tx, mirror.Outcome) error { return crash })
+	require.ErrorIs(t, err, crash)
+	f.requireNothingCommitted(t)
+	outcome, err := written.Commit(t.Context(), func(context.Context, *store.Tx, mirror.Outcome) error { return nil })
+
+	require.NoError(t, err)
+	require.Equal(t, 4, outcome.Written)
+	require.Equal(t, 1, outcome.Skipped, "the user who moved to the next page is written once")
+	require.Len(t, outcome.Seen, 2)
+	require.Len(t, outcome.Seen[0].Users, 2)
+	require.Equal(t, int64(1), outcome.Seen[0].New, "the scan had seen the other")
+	require.Len(t, outcome.Seen[1].Users, 3)
+	require.Equal(t, int64(2), outcome.Seen[1].New, "the first of them is on the page before")
+	require.Equal(t, []int64{4}, queryColumn[int64](t, f, `SELECT count(*) FROM user_mappings`))
+	require.Len(t, f.crm.requests(), 4)
+}

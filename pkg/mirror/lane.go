@@ -33,7 +33,8 @@ type Lane struct {
 	Concurrency int           // requests in flight at once, over all pages
 	// Participations reads what is kept of users' participations. It is nil if the destination gets nothing about them.
 	Participations *participation.Book
-	// NoLetters says that no user of the customer had an open letter once the lane was taken. Only the holder of the lane opens letters.
+	// NoLetters says that no user of the customer had an open letter once the lane was taken. Only the holder of the lane opens letters,
+	// except those that a customer's return opens again while no run of the customer is worked.
 	NoLetters bool
 	// SealAnswer seals the destination's answer to a rejected record, a destination.Answer as JSON, for its letter. If
 	// it is nil, letters keep no answer.

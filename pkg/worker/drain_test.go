@@ -33,7 +33,7 @@ func TestStopLetsRunningWorkFinishAndFetchesNothingMore(t *testing.T) {
 			started, release := make(chan *worker.Delivery, 10), make(chan struct{})
 			finish := sync.OnceFunc(func() { close(release) })
 			defer finish() // also if this test fails: the cleanup waits for the worker
-			stopping := f.start(t, &worker.Worker{Slots: slots, Handler: func(ctx context.Context, delivery *worker.Delivery) error {
+			stopping := f.start(t, &worker.Worker{Slots: worker.FixedSlots(slots), Handler: func(ctx context.Context, delivery *worker.Delivery) error {
 				started <- delivery
 				<-release
 				return ctx.Err()
@@ -89,7 +89,7 @@ func TestMessageThatArrivesWhileDrainingIsHandedBackAtOnce(t *testing.T) {
 	done.Wait(t, timeout)
 	stopping.stop() // in the middle of the publishing
 	require.NoError(t, stopping.result(t))
-	f.start(t, &worker.Worker{Slots: 4, Handler: note})
+	f.start(t, &worker.Worker{Slots: worker.FixedSlots(4), Handler: note})
 	for range messages - 1 {
 		done.Wait(t, 5*time.Second)
 	}
@@ -103,7 +103,7 @@ func TestWorkLongerThanDrainTimeIsCancelledAndHandedBack(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, longWait)
 			started, causes := make(chan struct{}, 10), make(chan error, 10)
-			stopping := f.start(t, &worker.Worker{Slots: slots, DrainTime: 1500 * time.Millisecond, Handler: func(ctx context.Context, delivery *worker.Delivery) error {
+			stopping := f.start(t, &worker.Worker{Slots: worker.FixedSlots(slots), DrainTime: 1500 * time.Millisecond, Handler: func(ctx context.Context, delivery *worker.Delivery) error {
 				started <- struct{}{}
 				return reportCause(causes)(ctx, delivery)
 			}})

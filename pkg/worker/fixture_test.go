@@ -167,7 +167,9 @@ func (f *fixture) start(t *testing.T, w *worker.Worker) *runningWorker {
 	require.NoError(t, err)
 	w.Consumer, err = js.Consumer(t.Context(), streamName, durable)
 	require.NoError(t, err)
-	w.Slots = max(w.Slots, 1)
+	if w.Slots == nil {
+		w.Slots = worker.FixedSlots(1)
+	}
 	if w.Logger == nil {
 		w.Logger = zap.NewNop()
 	}

@@ -75,7 +75,7 @@ func runChild(url string, out io.Writer) int {
 		report("consumer:", err)
 		return 1
 	}
-	child := &worker.Worker{Name: durable, Conn: conn, Consumer: consumer, Slots: 1, Logger: zap.NewNop()}
+	child := &worker.Worker{Name: durable, Conn: conn, Consumer: consumer, Slots: worker.FixedSlots(1), Logger: zap.NewNop()}
 	child.Handler = func(ctx context.Context, _ *worker.Delivery) error {
 		report("started")
 		<-ctx.Done()

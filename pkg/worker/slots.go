@@ -10,8 +10,8 @@ import (
 const (
 	// adaptEvery is long enough that the means of hundreds of busy parts are compared.
 	adaptEvery = time.Second
-	// wantedBusy is how many busy parts are wanted at the same time. Each has one of the 16 connections to Postgres that a process has
-	// by default, and others need some, too. With more than that, parts wait for processors and connections, and become longer, not more.
+	// wantedBusy is how many busy parts are wanted at the same time. On two cores, five do not make a backfill faster, and take ten MiB more:
+	// parts wait for processors and connections, and become longer, not more.
 	wantedBusy = 3
 )
 
@@ -42,6 +42,9 @@ type load struct{ handled, busy int64 }
 func NewSlots(least, most int) *Slots {
 	return newSlots(least, most, time.Now)
 }
+
+// FixedSlots returns slots whose number stays the same.
+func FixedSlots(number int) *Slots { return NewSlots(number, number) }
 
 func newSlots(least, most int, clock func() time.Time) *Slots {
 	least = min(least, most)

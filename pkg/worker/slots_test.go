@@ -50,7 +50,7 @@ func TestABacklogIsTakenOnlyAsFarAsSlotsAreFree(t *testing.T) {
 	for number := range messages {
 		f.publish(t, strconv.Itoa(number))
 	}
-	f.start(t, &worker.Worker{Slots: slots, Handler: func(_ context.Context, delivery *worker.Delivery) error {
+	f.start(t, &worker.Worker{Slots: worker.FixedSlots(slots), Handler: func(_ context.Context, delivery *worker.Delivery) error {
 		started <- delivery.Deliveries
 		<-release
 		return nil
@@ -73,7 +73,7 @@ func TestMessageIsNotFetchedBeforeSlotIsFree(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, longWait)
 	started, release := make(chan struct{}), make(chan struct{})
-	f.start(t, &worker.Worker{Slots: 2, Handler: func(context.Context, *worker.Delivery) error {
+	f.start(t, &worker.Worker{Slots: worker.FixedSlots(2), Handler: func(context.Context, *worker.Delivery) error {
 		started <- struct{}{}
 		<-release
 		return nil
@@ -114,7 +114,7 @@ func TestHandlersThatWaitLeaveTheirSlotsToOthers(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go slots.Adapt(ctx)
-	f.start(t, &worker.Worker{Adaptive: slots, Handler: func(_ context.Context, delivery *worker.Delivery) error {
+	f.start(t, &worker.Worker{Slots: slots, Handler: func(_ context.Context, delivery *worker.Delivery) error {
 		started <- delivery.Deliveries
 		<-release
 		return nil

@@ -34,8 +34,7 @@ type Worker struct {
 	Name     string
 	Conn     *nats.Conn
 	Consumer jetstream.Consumer
-	Slots    int    // messages handled at the same time
-	Adaptive *Slots // the same, as a number that changes; nil: Slots
+	Slots    *Slots // messages handled at the same time
 	Handler  Handler
 	Letters  Letters
 	Logger   *zap.Logger
@@ -91,10 +90,7 @@ func (w *Worker) Run(ctx context.Context) error {
 // pull requests messages, and always waits for the answer. An iterator would be unsubscribed when the service stops; a message that the server sends
 // in that moment would be lost until the ack wait has passed (seen in one stop out of seven on a busy machine).
 func (w *Worker) pull(ctx, work context.Context, running *sync.WaitGroup) error {
-	slots := w.Adaptive
-	if slots == nil {
-		slots = NewSlots(w.Slots, w.Slots)
-	}
+	slots := w.Slots
 	isBacklog := false // the server had more messages than were requested last
 	for {
 		if !slots.take(ctx) || isStopping(ctx) {

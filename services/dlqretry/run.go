@@ -73,11 +73,11 @@ func run(ctx context.Context, s *service.Service) error {
 	}
 	workers, noLetters := worker.NewMetrics(s.Registry), letterstream.NoLetters{Logger: s.Logger}
 	operators := &worker.Worker{
-		Name: bus.DurableDLQRetry, Conn: s.Conn, Consumer: retries, Slots: requestSlots, Letters: noLetters, Handler: requests.Handle,
+		Name: bus.DurableDLQRetry, Conn: s.Conn, Consumer: retries, Slots: worker.FixedSlots(requestSlots), Letters: noLetters, Handler: requests.Handle,
 		Logger: s.Logger, Metrics: workers, Tracing: s.Tracing,
 	}
 	server := &worker.Worker{
-		Name: bus.DurableAdvisories, Conn: s.Conn, Consumer: reports, Slots: advisorySlots, Letters: noLetters, Handler: advisories.Handle,
+		Name: bus.DurableAdvisories, Conn: s.Conn, Consumer: reports, Slots: worker.FixedSlots(advisorySlots), Letters: noLetters, Handler: advisories.Handle,
 		Logger: s.Logger, Metrics: workers, Tracing: s.Tracing,
 	}
 	gauges := &letterstream.Gauges{Store: s.Store, Logger: s.Logger, Metrics: metrics}

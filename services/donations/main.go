@@ -123,7 +123,7 @@ func newWorker(ctx context.Context, s *service.Service, stream string, w worker.
 	if w.Consumer, err = s.JetStream.Consumer(ctx, stream, w.Name); err != nil {
 		return nil, fmt.Errorf("look up consumer: %w", err)
 	}
-	w.Conn, w.Logger, w.Slots, w.Tracing = s.Conn, s.Logger, slots, s.Tracing
+	w.Conn, w.Logger, w.Slots, w.Tracing = s.Conn, s.Logger, worker.FixedSlots(slots), s.Tracing
 	return &w, nil
 }
 

@@ -26,7 +26,7 @@ func (r *readers) open(ctx context.Context, stream, durable, name string, handle
 		return nil, fmt.Errorf("look up consumer of %s: %w", stream, err)
 	}
 	return &worker.Worker{
-		Name: name, Conn: s.Conn, Consumer: consumer, Slots: slots, Handler: handler, Logger: s.Logger, Metrics: r.metrics,
+		Name: name, Conn: s.Conn, Consumer: consumer, Slots: worker.FixedSlots(slots), Handler: handler, Logger: s.Logger, Metrics: r.metrics,
 		Letters: &messageletter.Opener{
 			Store: s.Store, Vault: s.Vault, Job: "notifier",
 			StreamCreated: func(ctx context.Context, name string) (time.Time, error) {

@@ -34,7 +34,7 @@ func TestMessageThatCannotBeErasedRaisesOneAlertAndLeavesStream(t *testing.T) {
 	consumer, err := js.Consumer(t.Context(), bus.StreamOnboarding, bus.DurableOnboarding)
 	require.NoError(t, err)
 	pull := &worker.Worker{
-		Name: bus.DurableOnboarding, Conn: conn, Consumer: consumer, Slots: 2, Handler: f.handle, Letters: f.letters, Logger: zap.NewNop(),
+		Name: bus.DurableOnboarding, Conn: conn, Consumer: consumer, Slots: worker.FixedSlots(2), Handler: f.handle, Letters: f.letters, Logger: zap.NewNop(),
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

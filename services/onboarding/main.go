@@ -72,7 +72,7 @@ func run(ctx context.Context, s *service.Service) error {
 		return err
 	}
 	pull := &worker.Worker{
-		Name: bus.DurableOnboarding, Conn: s.Conn, Consumer: consumer, Slots: s.Config.OnboardingSlots,
+		Name: bus.DurableOnboarding, Conn: s.Conn, Consumer: consumer, Slots: worker.FixedSlots(s.Config.OnboardingSlots),
 		Handler: intake.handle, Letters: letters, Logger: s.Logger, Metrics: worker.NewMetrics(s.Registry),
 		Tracing: s.Tracing,
 	}

@@ -56,7 +56,7 @@ func run(ctx context.Context, s *service.Service) error {
 		return err
 	}
 	pull := &worker.Worker{
-		Name: bus.DurableWriteback, Conn: s.Conn, Consumer: consumer, Slots: s.Config.WritebackSlots, Letters: letters, Logger: s.Logger,
+		Name: bus.DurableWriteback, Conn: s.Conn, Consumer: consumer, Slots: worker.FixedSlots(s.Config.WritebackSlots), Letters: letters, Logger: s.Logger,
 		Metrics: worker.NewMetrics(s.Registry), Tracing: s.Tracing,
 		Handler: func(ctx context.Context, delivery *worker.Delivery) error {
 			return incoming.Handle(ctx, delivery, accepter.accept)

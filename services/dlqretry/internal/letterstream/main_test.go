@@ -227,7 +227,7 @@ func (f *fixture) work(t testing.TB, stream, durable string, handler worker.Hand
 	consumer, err := js.Consumer(t.Context(), stream, durable)
 	require.NoError(t, err)
 	working := &worker.Worker{
-		Name: durable, Conn: conn, Consumer: consumer, Slots: 2, Handler: handler, Letters: NoLetters{zap.NewNop()}, Logger: zap.NewNop(),
+		Name: durable, Conn: conn, Consumer: consumer, Slots: worker.FixedSlots(2), Handler: handler, Letters: NoLetters{zap.NewNop()}, Logger: zap.NewNop(),
 	}
 	start(t, func(ctx context.Context) { _ = working.Run(ctx) })
 }
