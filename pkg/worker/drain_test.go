@@ -103,10 +103,11 @@ func TestWorkLongerThanDrainTimeIsCancelledAndHandedBack(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, longWait)
 			started, causes := make(chan struct{}, 10), make(chan error, 10)
-			stopping := f.start(t, &worker.Worker{Slots: worker.FixedSlots(slots), DrainTime: 1500 * time.Millisecond, Handler: func(ctx context.Context, delivery *worker.Delivery) error {
+			handler := func(ctx context.Context, delivery *worker.Delivery) error {
 				started <- struct{}{}
 				return reportCause(causes)(ctx, delivery)
-			}})
+			}
+			stopping := f.start(t, &worker.Worker{Slots: worker.FixedSlots(slots), DrainTime: 1500 * time.Millisecond, Handler: handler})
 			f.publish(t, "one")
 			await(t, started)
 			stopping.stop()
