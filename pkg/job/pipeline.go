@@ -7,6 +7,7 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"rollcall.dev/pkg/mirror"
 	"rollcall.dev/pkg/telemetry"
@@ -14,17 +15,19 @@ import (
 )
 
 // Pipeline compares and writes pages at the same time and commits them one after the other, in order: the cursor never passes a
-// page that is not committed. So neither the destination nor Postgres waits for the other. After a crash, AtOnce pages are
-// written again instead of one, which changes nothing. It is used by one goroutine.
+// page that is not committed. So neither the destination nor Postgres waits for the other. If the process is killed, AtOnce pages are
+// written again instead of one, which changes nothing: a commit that was sent is carried out without the process. If Postgres or the way to
+// it fails at that moment, the pages of that commit are written again, too. It is used by one goroutine.
 //
 // A page that has to wait for earlier ones waits for the next page, too, up to Together pages: they are compared, written and committed as
 // one, which costs Postgres less than one by one. A page that need not wait goes alone, so none is late for it.
 type Pipeline struct {
-	AtOnce   int // how many pages are written and not yet committed at most; as many as Together are compared meanwhile
+	AtOnce   int // how many pages are written at most whose commit is not sent; as many as Together are compared meanwhile
 	Together int // how many pages may be written and committed as one, up to AtOnce; 0: one
 	Compare  func(ctx context.Context, pages []vomo.Page) (*mirror.ComparedPage, error)
 	Write    func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error)
-	Commit   func(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage) error
+	// Commit commits pages, and calls sent when Postgres will do so whatever becomes of this process.
+	Commit func(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage, sent func()) error
 
 	started bool
 	flights []*flight // in order
@@ -38,6 +41,7 @@ type flight struct {
 	pages  int            // how many it has, or had when it began
 	joined chan vomo.Page // takes further pages until it begins
 	begun  chan struct{}
+	sent   chan struct{} // closed when the commit was sent, or has ended
 	ended  chan struct{}
 	err    error // once ended
 }
@@ -57,10 +61,15 @@ func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 	if p.joins(page, users) {
 		return p.waitForNext()
 	}
-	f := &flight{users: users, pages: 1, joined: make(chan vomo.Page), begun: make(chan struct{}), ended: make(chan struct{})}
+	f := &flight{
+		users: users, pages: 1,
+		joined: make(chan vomo.Page), begun: make(chan struct{}), sent: make(chan struct{}), ended: make(chan struct{}),
+	}
+	sent := sync.OnceFunc(func() { close(f.sent) })
 	earlier := slices.Clone(p.flights)
 	p.flights = append(p.flights, f)
 	go func() {
+		defer sent()
 		defer close(f.ended)
 		defer func() {
 			// One page must not end the process, and the work of other customers with it. Nor is it tried for ever: the claim
@@ -76,7 +85,7 @@ func (p *Pipeline) Next(ctx context.Context, page vomo.Page) error {
 		}
 		traced, span := telemetry.Start(ctx, telemetry.SpanPage)
 		span.Set(telemetry.Page(page.Number), telemetry.Records(records))
-		f.err = p.process(traced, pages, earlier)
+		f.err = p.process(traced, pages, earlier, sent)
 		span.End(failureOf(f.err))
 	}()
 	if p.started && p.AtOnce > 1 {
@@ -135,7 +144,7 @@ func failureOf(err error) error {
 	return err
 }
 
-// most is how many pages are in flight at most.
+// most is how many pages are in flight at most whose commit is not sent.
 func (p *Pipeline) most() int {
 	if p.AtOnce == 1 {
 		return 1
@@ -144,18 +153,13 @@ func (p *Pipeline) most() int {
 }
 
 // process compares and writes pages, and commits them after the earlier flights. It returns the error of an earlier one that failed.
-func (p *Pipeline) process(ctx context.Context, pages []vomo.Page, earlier []*flight) error {
+func (p *Pipeline) process(ctx context.Context, pages []vomo.Page, earlier []*flight, sent func()) error {
 	if failed := failureSoFar(earlier); failed != nil {
 		return failed
 	}
 	compared, err := p.Compare(ctx, pages)
-	// Pages may be compared while AtOnce others are written.
-	uncommitted, first := len(pages), len(earlier)
-	for first > 0 && uncommitted+earlier[first-1].pages <= p.AtOnce {
-		first--
-		uncommitted += earlier[first].pages
-	}
-	if failed := endOf(earlier[:first]); failed != nil {
+	// Pages may be compared while AtOnce others are written, and written while AtOnce others are being committed.
+	if _, failed := sentBut(earlier, p.AtOnce-len(pages)); failed != nil {
 		return failed
 	}
 	var written *mirror.WrittenPage
@@ -168,7 +172,7 @@ func (p *Pipeline) process(ctx context.Context, pages []vomo.Page, earlier []*fl
 	if err != nil {
 		return err
 	}
-	return p.Commit(ctx, pages, written)
+	return p.Commit(ctx, pages, written, sent)
 }
 
 // endOf waits until the flights have ended, and returns the error of the first that failed.
@@ -181,48 +185,70 @@ func endOf(flights []*flight) error {
 	return nil
 }
 
+// sentBut waits until the commits of the flights were sent, but for the last ones that have together no more than that many pages. It
+// returns those that it waited for, and the error of the first of them that has failed.
+func sentBut(flights []*flight, pages int) ([]*flight, error) {
+	last := len(flights)
+	for ; last > 0 && flights[last-1].pages <= pages; last-- {
+		pages -= flights[last-1].pages
+	}
+	for _, f := range flights[:last] {
+		<-f.sent
+	}
+	return flights[:last], failureSoFar(flights[:last])
+}
+
 // failureSoFar returns the error of the first of the flights that failed, if that is known already: its successors are neither compared nor
 // written then.
 func failureSoFar(flights []*flight) error {
 	for _, f := range flights {
-		select {
-		case <-f.ended:
-			if f.err != nil {
-				return f.err
-			}
-		default:
+		if !f.hasEnded() {
 			return nil
+		}
+		if f.err != nil {
+			return f.err
 		}
 	}
 	return nil
+}
+
+func (f *flight) hasEnded() bool {
+	select {
+	case <-f.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // Wait waits until no page is in flight, and returns the error of the first that failed.
-func (p *Pipeline) Wait() error { return p.waitFor(0) }
-
-// waitFor waits until at most that many pages are in flight. After a failure it waits for all.
-func (p *Pipeline) waitFor(pages int) error {
-	for p.inFlight() > pages {
-		first := p.flights[0]
-		<-first.ended
-		p.flights = p.flights[1:]
-		if first.err != nil {
-			for _, f := range p.flights {
-				<-f.ended
-			}
-			p.flights = nil
-			return first.err
-		}
+func (p *Pipeline) Wait() error {
+	err := endOf(p.flights)
+	for _, f := range p.flights {
+		<-f.ended
 	}
-	return nil
+	p.flights = nil
+	return err
 }
 
-// inFlight returns how many pages are in flight.
-func (p *Pipeline) inFlight() (pages int) {
-	for _, f := range p.flights {
-		pages += f.pages
+// waitFor waits until the commits of all but that many pages were sent. If that many is none, or one has failed, it waits until all have
+// ended.
+func (p *Pipeline) waitFor(pages int) error {
+	if pages == 0 {
+		return p.Wait()
 	}
-	return pages
+	sent, err := sentBut(p.flights, pages)
+	if err != nil {
+		_ = p.Wait() // the same error
+		return err
+	}
+	for range sent {
+		if !p.flights[0].hasEnded() {
+			break
+		}
+		p.flights = p.flights[1:]
+	}
+	return nil
 }
 
 func (p *Pipeline) shares(users map[string]bool) bool {

@@ -21,16 +21,17 @@ const soon = 15 * time.Second
 type pipelineFixture struct {
 	*Pipeline
 	comparing, writing, committing *testkit.Signal[int]
-	written, committed             map[int]chan error // by page
+	written, committed             map[int]chan error  // by page
+	sent                           map[int]chan func() // by page: what says that its commit was sent
 }
 
 func newPipelineFixture(pages int) *pipelineFixture {
 	f := &pipelineFixture{
 		comparing: testkit.NewSignal[int](), writing: testkit.NewSignal[int](), committing: testkit.NewSignal[int](),
-		written: map[int]chan error{}, committed: map[int]chan error{},
+		written: map[int]chan error{}, committed: map[int]chan error{}, sent: map[int]chan func(){},
 	}
 	for number := 1; number <= pages; number++ {
-		f.written[number], f.committed[number] = make(chan error, 1), make(chan error, 1)
+		f.written[number], f.committed[number], f.sent[number] = make(chan error, 1), make(chan error, 1), make(chan func(), 1)
 	}
 	compared := sync.Map{} // the numbers of pages by what came of comparing them
 	f.Pipeline = &Pipeline{
@@ -46,7 +47,8 @@ func newPipelineFixture(pages int) *pipelineFixture {
 			f.writing.Send(number.(int))
 			return nil, <-f.written[number.(int)]
 		},
-		Commit: func(_ context.Context, pages []vomo.Page, _ *mirror.WrittenPage) error {
+		Commit: func(_ context.Context, pages []vomo.Page, _ *mirror.WrittenPage, sent func()) error {
+			f.sent[pages[0].Number] <- sent
 			f.committing.Send(numberOf(pages))
 			return <-f.committed[pages[0].Number]
 		},
@@ -274,6 +276,68 @@ func TestPagesThatWaitAreWrittenAndCommittedAsOne(t *testing.T) {
 	f.committing.Require(t, soon, 56)
 	f.committed[5] <- nil
 	require.NoError(t, f.Wait())
+}
+
+func TestPagesAreWrittenWhileTheCommitOfEarlierOnesIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	f := newPipelineFixture(7)
+	f.Together = 2
+	f.past(t, 1)
+	f.comparing.Require(t, soon, 1)
+	for number := 2; number <= 4; number++ {
+		require.NoError(t, f.Next(t.Context(), pageOf(number)))
+	}
+	f.written[2] <- nil
+	f.committed[2] <- nil
+	f.writing.Require(t, soon, 2)
+	f.committing.Require(t, soon, 2)
+	f.writing.Require(t, soon, 3)
+	require.NoError(t, f.Next(t.Context(), pageOf(5)))
+	sixth := f.inBackground(t, pageOf(6))
+	f.comparing.Require(t, soon, 2)
+	f.comparing.Require(t, soon, 34)
+	f.comparing.Require(t, soon, 56)
+	f.written[3] <- nil
+	f.committing.Require(t, soon, 34)
+	f.writing.RequireNone(t)
+	require.Empty(t, sixth, "no further page may be read while four would be read again after a crash")
+
+	(<-f.sent[3])()
+
+	f.writing.Require(t, soon, 5)
+	require.NoError(t, <-sixth)
+	seventh := f.inBackground(t, pageOf(7))
+	f.written[5] <- nil
+	require.NoError(t, <-seventh)
+	f.committing.RequireNone(t) // before the earlier ones are committed
+	f.committed[3] <- nil
+	f.committing.Require(t, soon, 56)
+	f.committed[5] <- nil
+	f.written[7] <- nil
+	f.committed[7] <- nil
+	require.NoError(t, f.Wait())
+}
+
+func TestPagesThatWereWrittenWhileAnEarlierCommitFailedAreNotCommitted(t *testing.T) {
+	t.Parallel()
+	f := newPipelineFixture(5)
+	f.Together = 2
+	f.past(t, 1)
+	for number := 2; number <= 4; number++ {
+		require.NoError(t, f.Next(t.Context(), pageOf(number)))
+	}
+	f.written[2] <- nil
+	f.writing.Require(t, soon, 2)
+	f.committing.Require(t, soon, 2)
+	(<-f.sent[2])()
+	f.writing.Require(t, soon, 3)
+	failure := errors.New("not committed")
+	f.committed[2] <- failure
+	f.written[3] <- nil
+
+	require.ErrorIs(t, f.Wait(), failure)
+	f.committing.RequireNone(t)
+	require.NoError(t, f.Wait(), "none is under way any more")
 }
 
 func TestPageThatWaitsForAnotherGoesOnAloneWhenThePreviousOneIsCommitted(t *testing.T) {

@@ -82,10 +82,10 @@ func (r *reader) read(ctx context.Context) error {
 		Write: func(ctx context.Context, page *mirror.ComparedPage) (*mirror.WrittenPage, error) {
 			return page.Write(ctx)
 		},
-		Commit: func(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage) error {
+		Commit: func(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage, sent func()) error {
 			done := r.Slots.Busy()
 			defer done()
-			step, err := r.commit(ctx, pages, written)
+			step, err := r.commit(ctx, pages, written, sent)
 			if err == nil && (step.CursorMoved || step.Done) {
 				err = errElsewhere
 			}
@@ -141,12 +141,13 @@ func (r *reader) feed(ctx context.Context, pages *vomo.Scan, pipeline *Pipeline)
 }
 
 // commit commits written pages with the cursor, the progress and, when the scan is complete, the end of the run.
-func (r *reader) commit(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage) (scan.Step, error) {
+func (r *reader) commit(ctx context.Context, pages []vomo.Page, written *mirror.WrittenPage, sent func()) (scan.Step, error) {
 	var step scan.Step
 	var next store.Run
 	goesOn := false // after the scan, in another phase
 	now := time.Now()
 	outcome, err := written.Commit(ctx, func(ctx context.Context, tx *store.Tx, outcome mirror.Outcome) error {
+		tx.WhenCommitSent(sent)
 		var err error
 		if step, err = scan.Next(ctx, tx, r.Run.JobID, r.Run.Cursor, readOf(pages, outcome.Seen)...); err != nil {
 			return err

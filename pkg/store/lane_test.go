@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"rollcall.dev/pkg/store"
+	"rollcall.dev/pkg/testkit"
 )
 
 // aPage is the work of a page's transaction: one row of each kind that a page writes.
@@ -178,4 +179,42 @@ func TestAPageOfAForeignLaneThatNeedsNoAnswerIsRefusedToo(t *testing.T) {
 
 	require.ErrorIs(t, err, store.ErrLaneLost)
 	require.Zero(t, rows(t, f))
+}
+
+func TestCommitIsSentBeforePostgresHasCarriedItOut(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	sent, committed := testkit.NewSignal[string](), make(chan error, 1)
+	line := []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}
+	f.do(t, func(ctx context.Context, tx *store.Tx) error { // prepares the statement, which the lock would keep waiting
+		return tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, line)
+	})
+	f.exec(t, `BEGIN`)
+	f.exec(t, `LOCK TABLE sync_audit IN EXCLUSIVE MODE`)
+	go func() {
+		committed <- f.InPipelinedTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			tx.WhenCommitSent(func() { sent.Send("commit") })
+			_, err := tx.Now(ctx) // sends what comes before it, and not the commit
+			sent.Send("statement")
+			return errors.Join(err, tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, line))
+		})
+	}()
+
+	sent.Require(t, 15*time.Second, "statement")
+	sent.Require(t, 15*time.Second, "commit")
+
+	require.Empty(t, committed, "the table is locked")
+	f.exec(t, `ROLLBACK`)
+	require.NoError(t, <-committed)
+	require.Equal(t, 2, value[int](t, f, `SELECT count(*) FROM sync_audit`))
+}
+
+func TestNoCommitIsSentOfWorkThatFailed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	failed := errors.New("failed")
+	require.ErrorIs(t, f.InPipelinedTx(t.Context(), func(_ context.Context, tx *store.Tx) error {
+		tx.WhenCommitSent(func() { t.Error("the commit was sent") })
+		return failed
+	}), failed)
 }

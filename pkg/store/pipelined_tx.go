@@ -22,6 +22,9 @@ type pipelinedTx struct {
 	tx       pgx.Tx // nil until something was sent
 	deferred []deferredStatement
 	failed   error // the first failure: nothing is sent after it, also if a caller ignored it
+
+	committing     bool
+	whenCommitSent func()
 }
 
 // deferredStatement is a statement that is not sent yet; answer reads what came of it.
@@ -67,6 +70,9 @@ func (p *pipelinedTx) sendIn(ctx context.Context, batch *pgx.Batch, end string) 
 		batch.Queue(statement.sql, statement.arguments...)
 	}
 	results := p.conn.SendBatch(ctx, batch)
+	if p.committing && p.whenCommitSent != nil && !p.conn.Conn().IsClosed() {
+		p.whenCommitSent()
+	}
 	var err error
 	for _, statement := range p.deferred {
 		if err = statement.answer(results); err != nil {
@@ -129,6 +135,7 @@ func (p *pipelinedTx) QueryRow(ctx context.Context, sql string, arguments ...any
 // too. If nothing was sent before, the statements are a transaction by being sent together: Postgres takes what comes up to the end of
 // a batch as one, and needs neither a BEGIN nor a COMMIT.
 func (p *pipelinedTx) commit(ctx context.Context) error {
+	p.committing = true
 	if p.tx == nil && p.failed == nil {
 		return p.sendIn(ctx, &pgx.Batch{}, commitSQL)
 	}
@@ -157,6 +164,10 @@ type unsentRow func(into []any) error
 
 // Scan sends the statement and reads its row.
 func (r unsentRow) Scan(into ...any) error { return r(into) }
+
+// WhenCommitSent has sent called when a pipelined transaction's last statements and its commit were given to the connection. Postgres
+// carries them out from then on also if this process ends. It may still reject them; the transaction returns that as ever.
+func (t *Tx) WhenCommitSent(sent func()) { t.pipelined.whenCommitSent = sent }
 
 // deferred runs a statement of which only a failure matters. A pipelined transaction defers it.
 func (t *Tx) deferred(statement func(on db.DBTX) error) error {

@@ -92,6 +92,7 @@ func TestKilledWorkerIsReplacedAndSuccessorResumes(t *testing.T) {
 		}
 	}
 	require.LessOrEqual(t, again, 4, "at most the pages read ahead are fetched again")
+	require.LessOrEqual(t, f.traffic().CRM["acme"].Writes, 3000+2*15, "at most two pages are written again")
 }
 
 // gaveUp matches the log line of a worker that lost its lane while it was suspended.

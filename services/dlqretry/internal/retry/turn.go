@@ -19,7 +19,7 @@ const (
 	// lettersAhead is how many due letters are read from the table at once.
 	lettersAhead = 10 * lettersPerPage
 	defaultTurn  = 10 * time.Second
-	// pagesInFlight is how many pages are written or committed at the same time.
+	// pagesInFlight is how many pages are written or committed at the same time, or as one.
 	pagesInFlight = 2
 )
 
@@ -126,7 +126,7 @@ func (b *batch) give(ctx context.Context, read readUsers) error {
 // newPipeline returns the pipeline of a round whose destination works as far as is known.
 func (b *batch) newPipeline() *job.Pipeline {
 	return &job.Pipeline{
-		AtOnce: pagesInFlight,
+		AtOnce: pagesInFlight, Together: pagesInFlight,
 		Compare: func(ctx context.Context, pages []vomo.Page) (*mirror.ComparedPage, error) {
 			return b.Lane.Compare(ctx, pages, b.options())
 		},
@@ -137,8 +137,8 @@ func (b *batch) newPipeline() *job.Pipeline {
 			}
 			return written, err
 		},
-		Commit: func(ctx context.Context, _ []vomo.Page, written *mirror.WrittenPage) error {
-			return b.commit(ctx, written, nil, nil)
+		Commit: func(ctx context.Context, _ []vomo.Page, written *mirror.WrittenPage, sent func()) error {
+			return b.commit(ctx, written, readUsers{}, sent)
 		},
 	}
 }

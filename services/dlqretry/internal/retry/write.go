@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/google/uuid"
 	"go.uber.org/zap"
 
 	"rollcall.dev/pkg/deadletter"
@@ -101,21 +100,22 @@ func (b *batch) writePage(ctx context.Context, page vomo.Page, with readUsers, o
 	if err != nil {
 		return err
 	}
-	return b.commit(ctx, written, with.failed, with.kept)
+	return b.commit(ctx, written, with, nil)
 }
 
 // commit commits a written page, with letters whose user VOMO does not return, and letters about deletions of users that VOMO has again. It
-// is called for one page after the other.
-func (b *batch) commit(ctx context.Context, written *mirror.WrittenPage, failed []deadletter.FailedAttempt, kept []uuid.UUID) error {
+// is called for one page after the other, and calls sent, if there is one, when the commit was sent.
+func (b *batch) commit(ctx context.Context, written *mirror.WrittenPage, with readUsers, sent func()) error {
 	after, cleared := b.counts, false
 	_, err := written.Commit(ctx, func(ctx context.Context, tx *store.Tx, applied mirror.Outcome) error {
+		tx.WhenCommitSent(sent)
 		after = b.counts
 		after.settled += applied.Written + applied.Skipped
-		after.failed += applied.Failed + len(failed)
-		if err := deadletter.CountAttempts(ctx, tx, jobRetry, b.Connect.RetryCaps, failed); err != nil {
+		after.failed += applied.Failed + len(with.failed)
+		if err := deadletter.CountAttempts(ctx, tx, jobRetry, b.Connect.RetryCaps, with.failed); err != nil {
 			return err
 		}
-		if err := tx.SettleLetters(ctx, kept, settledSuperseded); err != nil { // also if the destination rejected the user: that is a letter of its own
+		if err := tx.SettleLetters(ctx, with.kept, settledSuperseded); err != nil { // also if the destination rejected the user: that is a letter of its own
 			return err
 		}
 		if cleared = b.hasClearableAlert && (applied.Written > 0 || b.destination == destinationAccepts); !cleared {
