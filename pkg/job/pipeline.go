@@ -239,8 +239,7 @@ func (p *Pipeline) waitFor(pages int) error {
 	}
 	sent, err := sentBut(p.flights, pages)
 	if err != nil {
-		_ = p.Wait() // the same error
-		return err
+		return p.Wait() // its first failure is this one: all before it have ended
 	}
 	for range sent {
 		if !p.flights[0].hasEnded() {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"rollcall.dev/pkg/store/internal/db"
 )
 
@@ -25,6 +28,18 @@ func (s *Store) Setting(ctx context.Context, name string) (value string, err err
 func (t *Tx) SetReadOnlySession(ctx context.Context) error {
 	_, err := t.dbtx.Exec(ctx, `SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY`)
 	return err
+}
+
+// SetDial replaces the pool by one whose connections are made by dial.
+func (s *Store) SetDial(ctx context.Context, dial pgconn.DialFunc) error {
+	config := s.pool.Load().Config()
+	config.ConnConfig.DialFunc = dial
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	s.pool.Swap(pool).Close()
+	return nil
 }
 
 // MaxConns is how large the pool may be.

@@ -3,6 +3,8 @@ package store_test
 import (
 	"context"
 	"errors"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,6 +209,67 @@ func TestCommitIsSentBeforePostgresHasCarriedItOut(t *testing.T) {
 	f.exec(t, `ROLLBACK`)
 	require.NoError(t, <-committed)
 	require.Equal(t, 2, value[int](t, f, `SELECT count(*) FROM sync_audit`))
+}
+
+// The sockets of a process that is killed are closed, and nothing else happens.
+func TestCommitThatWasSentIsCarriedOutAfterItsProcessWasKilled(t *testing.T) {
+	t.Parallel()
+	line := []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}}
+	saveLine := func(ctx context.Context, tx *store.Tx) error {
+		return tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, line)
+	}
+	for name, before := range map[string]func(context.Context, *store.Tx) error{
+		"all sent at once": func(context.Context, *store.Tx) error { return nil },
+		"begun before": func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Now(ctx)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			killed := atomic.Bool{}
+			sockets := make(chan net.Conn, 16)
+			require.NoError(t, f.SetDial(t.Context(), func(ctx context.Context, network, address string) (net.Conn, error) {
+				if killed.Load() {
+					return nil, errors.New("the process is dead") // pgx would ask Postgres to cancel the statement
+				}
+				conn, err := new(net.Dialer).DialContext(ctx, network, address)
+				sockets <- conn
+				return conn, err
+			}))
+			require.NoError(t, f.InPipelinedTx(t.Context(), saveLine)) // prepares the statement, which the lock would keep waiting
+			f.exec(t, `BEGIN`)
+			f.exec(t, `LOCK TABLE sync_audit IN EXCLUSIVE MODE`)
+
+			err := f.InPipelinedTx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				tx.WhenCommitSent(func() {
+					killed.Store(true)
+					for len(sockets) > 0 {
+						require.NoError(t, (<-sockets).Close())
+					}
+				})
+				return errors.Join(before(ctx, tx), saveLine(ctx, tx))
+			})
+
+			require.Error(t, err, "the answer was not read")
+			require.Equal(t, 1, value[int](t, f, `SELECT count(*) FROM sync_audit`))
+			f.exec(t, `ROLLBACK`)
+			require.Eventually(t, func() bool { return value[int](t, f, `SELECT count(*) FROM sync_audit`) == 2 }, 15*time.Second, 10*time.Millisecond)
+		})
+	}
+}
+
+func TestNoCommitIsSentIfTheContextIsOverBefore(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	require.ErrorIs(t, f.InPipelinedTx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		tx.WhenCommitSent(func() { t.Error("the commit was sent") })
+		defer cancel()
+		return tx.SaveAudit(ctx, store.AuditScope{Customer: "acme"}, []store.AuditEntry{{RecordID: "1", UpdatedAt: time.Unix(1, 0)}})
+	}), context.Canceled)
+	require.Zero(t, rows(t, f))
 }
 
 func TestNoCommitIsSentOfWorkThatFailed(t *testing.T) {

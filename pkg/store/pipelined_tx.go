@@ -70,7 +70,8 @@ func (p *pipelinedTx) sendIn(ctx context.Context, batch *pgx.Batch, end string) 
 		batch.Queue(statement.sql, statement.arguments...)
 	}
 	results := p.conn.SendBatch(ctx, batch)
-	if p.committing && p.whenCommitSent != nil && !p.conn.Conn().IsClosed() {
+	// If nothing could be sent, the connection is closed, or the context was over before.
+	if p.committing && p.whenCommitSent != nil && ctx.Err() == nil && !p.conn.Conn().IsClosed() {
 		p.whenCommitSent()
 	}
 	var err error
